@@ -1,0 +1,267 @@
+//! Sealing and opening one chunk with AES-256-GCM (NIST SP 800-38D).
+//!
+//! A sealed chunk is `nonce (12) || ciphertext || tag (16)`. Its associated data is 72 bytes of fixed layout that name
+//! the stream, the key, the position, whether it is the last, and both lengths: a chunk that was moved, repeated,
+//! dropped from the end or taken from another transfer does not open.
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit as _, Tag,
+    aead::{AeadInOut as _, inout::InOutBuf},
+};
+
+use super::{
+    CryptoError,
+    key::{FileKey, KeyCommitment},
+};
+
+/// The random nonce of one sealed chunk.
+pub type Nonce = [u8; NONCE_LENGTH];
+
+/// Bytes of a nonce.
+pub const NONCE_LENGTH: usize = 12;
+
+/// How much longer a sealed chunk is than its plain bytes: nonce and tag.
+pub const OVERHEAD: usize = NONCE_LENGTH + 16;
+
+/// The three byte streams of a transfer, each under its own key and label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// The bytes of the files, back to back.
+    Content,
+    /// Names, kinds and sizes.
+    Table,
+    /// SHA-256 of each plain file.
+    Sums,
+}
+
+impl Stream {
+    pub(super) fn key_info(self) -> &'static [u8] {
+        match self {
+            Self::Content => b"chunk",
+            Self::Table => b"table",
+            Self::Sums => b"sums",
+        }
+    }
+
+    fn label(self) -> &'static [u8; 16] {
+        match self {
+            Self::Content => b"colis/v1/chunk\0\0",
+            Self::Table => b"colis/v1/table\0\0",
+            Self::Sums => b"colis/v1/sums\0\0\0",
+        }
+    }
+
+    fn chunk_name(self) -> &'static str {
+        match self {
+            Self::Content => "content chunk",
+            Self::Table => "table chunk",
+            Self::Sums => "sums chunk",
+        }
+    }
+}
+
+/// Where a chunk stands in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkPosition {
+    /// Its index from 0.
+    pub index: u64,
+    /// Whether the stream ends with it.
+    pub last: bool,
+}
+
+/// Seals the chunks of one stream.
+pub struct ChunkSealer(ChunkCipher);
+
+/// Opens the chunks of one stream.
+pub struct ChunkOpener(ChunkCipher);
+
+struct ChunkCipher {
+    cipher: Aes256Gcm,
+    stream: Stream,
+    key_id: KeyCommitment,
+    chunk_size: u32,
+}
+
+impl ChunkSealer {
+    /// A sealer for `stream` under `key`.
+    pub fn new(key: &FileKey, stream: Stream, chunk_size: u32) -> Self {
+        Self(ChunkCipher::new(key, stream, chunk_size))
+    }
+
+    /// Seals `plain` under a fresh random nonce, which the result begins with.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoRandom`].
+    pub fn seal(&self, position: ChunkPosition, plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let mut nonce = [0; NONCE_LENGTH];
+        getrandom::fill(&mut nonce)?;
+        Ok(self.seal_again_with(nonce, position, plain))
+    }
+
+    /// Seals `plain` under a nonce that was used before. Only to find out whether the plain bytes are still the ones
+    /// that were sealed with it: if the id differs, the result must be thrown away, never sent.
+    pub fn seal_again_with(&self, nonce: Nonce, position: ChunkPosition, plain: &[u8]) -> Vec<u8> {
+        let mut sealed = vec![0; plain.len() + OVERHEAD];
+        let aad = self.0.aad(position, plain.len());
+        let (head, rest) = sealed.split_at_mut(NONCE_LENGTH);
+        let (body, tail) = rest.split_at_mut(plain.len());
+        head.copy_from_slice(&nonce);
+        let buffers = InOutBuf::new(plain, body).expect("both are as long as the plain bytes");
+        let tag = self
+            .0
+            .cipher
+            .encrypt_inout_detached(&nonce.into(), &aad, buffers);
+        tail.copy_from_slice(&tag.expect("64 MiB is far below AES-GCM's 64 GiB limit"));
+        sealed
+    }
+}
+
+impl ChunkOpener {
+    /// An opener for `stream` under `key`, which must have been checked against its commitment.
+    pub fn new(key: &FileKey, stream: Stream, chunk_size: u32) -> Self {
+        Self(ChunkCipher::new(key, stream, chunk_size))
+    }
+
+    /// Opens a sealed chunk. Nothing of a chunk that fails is returned.
+    ///
+    /// # Errors
+    /// [`CryptoError::Malformed`] if it is too short or too long, [`CryptoError::Forged`] if it does not authenticate.
+    pub fn open(&self, position: ChunkPosition, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let what = self.0.stream.chunk_name();
+        let plain_length = sealed
+            .len()
+            .checked_sub(OVERHEAD)
+            .filter(|n| *n <= self.0.chunk_size as usize);
+        let plain_length = plain_length.ok_or(CryptoError::Malformed { what })?;
+        let (nonce, rest) = sealed.split_at(NONCE_LENGTH);
+        let (body, tag) = rest.split_at(plain_length);
+        let nonce: Nonce = nonce.try_into().expect("split at its length");
+        let tag: &Tag = tag.try_into().expect("what is left is the tag");
+        let mut plain = vec![0; plain_length];
+        let aad = self.0.aad(position, plain_length);
+        let buffers = InOutBuf::new(body, &mut plain).expect("both are as long as the plain bytes");
+        let opened = self
+            .0
+            .cipher
+            .decrypt_inout_detached(&nonce.into(), &aad, buffers, tag);
+        opened
+            .map(|()| plain)
+            .map_err(|_| CryptoError::Forged { what })
+    }
+}
+
+impl ChunkCipher {
+    fn new(key: &FileKey, stream: Stream, chunk_size: u32) -> Self {
+        let stream_key = key.stream_key(stream);
+        let cipher = Aes256Gcm::new((&*stream_key).into());
+        Self {
+            cipher,
+            stream,
+            key_id: key.commitment(),
+            chunk_size,
+        }
+    }
+
+    fn aad(&self, position: ChunkPosition, plain_length: usize) -> [u8; 72] {
+        let plain_length = u32::try_from(plain_length).expect("a chunk is at most 64 MiB");
+        let mut aad = [0; 72];
+        aad[..16].copy_from_slice(self.stream.label());
+        aad[16..48].copy_from_slice(self.key_id.as_bytes());
+        aad[48..56].copy_from_slice(&position.index.to_be_bytes());
+        aad[56] = u8::from(position.last);
+        aad[64..68].copy_from_slice(&plain_length.to_be_bytes());
+        aad[68..].copy_from_slice(&self.chunk_size.to_be_bytes());
+        aad
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u32 = 64 << 10;
+
+    fn at(index: u64, last: bool) -> ChunkPosition {
+        ChunkPosition { index, last }
+    }
+
+    fn sealed_by(key: &FileKey) -> Vec<u8> {
+        ChunkSealer::new(key, Stream::Content, SIZE)
+            .seal(at(3, false), b"plain")
+            .unwrap()
+    }
+
+    #[test]
+    fn a_chunk_opens_where_it_was_sealed_and_nowhere_else() {
+        let (key, other) = (FileKey::generate().unwrap(), FileKey::generate().unwrap());
+        let sealed = sealed_by(&key);
+        let open = |key, stream, size, position| {
+            ChunkOpener::new(key, stream, size).open(position, &sealed)
+        };
+        assert_eq!(
+            open(&key, Stream::Content, SIZE, at(3, false)).unwrap(),
+            b"plain"
+        );
+        let forged = Err(CryptoError::Forged {
+            what: "content chunk",
+        });
+        assert_eq!(
+            open(&key, Stream::Content, SIZE, at(4, false)),
+            forged,
+            "moved"
+        );
+        assert_eq!(
+            open(&key, Stream::Content, SIZE, at(3, true)),
+            forged,
+            "made the last"
+        );
+        assert_eq!(
+            open(&key, Stream::Content, 2 * SIZE, at(3, false)),
+            forged,
+            "other chunk size"
+        );
+        assert_eq!(
+            open(&other, Stream::Content, SIZE, at(3, false)),
+            forged,
+            "other key"
+        );
+        assert!(
+            open(&key, Stream::Table, SIZE, at(3, false)).is_err(),
+            "other stream"
+        );
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused() {
+        let key = FileKey::generate().unwrap();
+        let (sealed, opener) = (
+            sealed_by(&key),
+            ChunkOpener::new(&key, Stream::Content, SIZE),
+        );
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(opener.open(at(3, false), &flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_of_the_wrong_length_is_malformed() {
+        let opener = ChunkOpener::new(&FileKey::generate().unwrap(), Stream::Content, SIZE);
+        for length in [0, OVERHEAD - 1, SIZE as usize + OVERHEAD + 1] {
+            let malformed = Err(CryptoError::Malformed {
+                what: "content chunk",
+            });
+            assert_eq!(opener.open(at(0, true), &vec![0; length]), malformed);
+        }
+    }
+
+    #[test]
+    fn sealing_again_with_its_nonce_gives_the_same_bytes() {
+        let sealer = ChunkSealer::new(&FileKey::generate().unwrap(), Stream::Content, SIZE);
+        let sealed = sealer.seal(at(0, true), b"plain").unwrap();
+        let nonce = sealed[..NONCE_LENGTH].try_into().unwrap();
+        assert_eq!(sealer.seal_again_with(nonce, at(0, true), b"plain"), sealed);
+        assert_ne!(sealer.seal_again_with(nonce, at(0, true), b"plane"), sealed);
+    }
+}

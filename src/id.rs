@@ -1,0 +1,299 @@
+//! Names made of bytes: digests, the ids built on them, and public seal keys.
+//!
+//! An id is a digest used as a name. Text becomes an id here or nowhere: lower-case hex of exact length, every other
+//! spelling is refused, so that two texts never name one thing and no path or route is ever built from foreign text.
+
+use std::{fmt, str::FromStr};
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+
+/// The text is not the id that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a {kind}: expected {hex_length} lower-case hex digits")]
+pub struct ParseIdError {
+    /// What was expected, in words.
+    pub kind: &'static str,
+    /// How many hex digits it has.
+    pub hex_length: usize,
+}
+
+/// A SHA-256 digest (FIPS 180-4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// Computes a [`Digest`] over bytes that come in pieces.
+#[derive(Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Adds `bytes` to what is hashed.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything added.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+macro_rules! hex_text {
+    ($name:ident, $len:literal, $kind:literal) => {
+        impl $name {
+            /// The same id from its bytes.
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            /// Its bytes.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&HEXLOWER.encode(self.as_bytes()))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                let mut bytes = [0; $len];
+                let error = || ParseIdError {
+                    kind: $kind,
+                    hex_length: 2 * $len,
+                };
+                if text.len() != 2 * $len {
+                    return Err(error());
+                }
+                HEXLOWER
+                    .decode_mut(text.as_bytes(), &mut bytes)
+                    .map_err(|_| error())?;
+                Ok(Self::from_bytes(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+macro_rules! digest_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// The id of what has these bytes.
+            pub fn of(bytes: &[u8]) -> Self {
+                Self(Digest::of(bytes).0)
+            }
+        }
+
+        impl From<Digest> for $name {
+            fn from(digest: Digest) -> Self {
+                Self(digest.0)
+            }
+        }
+
+        hex_text!($name, 32, $kind);
+    };
+}
+
+hex_text!(Digest, 32, "SHA-256 digest");
+
+digest_id! {
+    /// Names a sealed chunk: the SHA-256 of its stored bytes.
+    ChunkId, "chunk id"
+}
+digest_id! {
+    /// Names a manifest: the SHA-256 of its stored envelope. Only an address; trust comes from the signature.
+    ManifestId, "manifest id"
+}
+digest_id! {
+    /// Names a peer: the SHA-256 of its SubjectPublicKeyInfo (RFC 5280 section 4.1), so it outlives certificates.
+    PeerId, "peer id"
+}
+digest_id! {
+    /// Names a public seal key: the SHA-256 of its bytes.
+    SealKeyId, "seal key id"
+}
+
+/// Names one transfer of one sender: 16 random bytes. Anyone can copy it, so it means something only beside its sender.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransferId([u8; 16]);
+
+hex_text!(TransferId, 16, "transfer id");
+
+impl TransferId {
+    /// A fresh id from the operating system's random numbers.
+    ///
+    /// # Errors
+    /// The operating system gave no random bytes.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The first eight digits, for people; never for looking anything up.
+pub trait Short {
+    /// The short spelling.
+    fn short(&self) -> String;
+}
+
+impl<T: fmt::Display> Short for T {
+    fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(8);
+        text
+    }
+}
+
+/// A peer's public seal key: X-Wing (draft-connolly-cfrg-xwing-kem), ML-KEM-768 beside X25519.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealPublicKey(Box<[u8; Self::LENGTH]>);
+
+impl SealPublicKey {
+    /// Its length in bytes.
+    pub const LENGTH: usize = 1216;
+
+    /// The key from its bytes; `None` if the length is wrong.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; Self::LENGTH] = bytes.try_into().ok()?;
+        Some(Self(Box::new(bytes)))
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &*self.0
+    }
+
+    /// The name by which wraps refer to it.
+    pub fn id(&self) -> SealKeyId {
+        SealKeyId::of(self.as_bytes())
+    }
+}
+
+impl fmt::Debug for SealPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealPublicKey({})", self.id())
+    }
+}
+
+/// Serde adapter: bytes as RFC 4648 section 4 base64 with padding, one spelling only.
+pub mod base64 {
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes `bytes` as base64 text.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        bytes: impl AsRef<[u8]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(bytes.as_ref()))
+    }
+
+    /// Reads base64 text; the type decides which lengths it takes.
+    ///
+    /// # Errors
+    /// The text is no canonical base64, or has the wrong length.
+    pub fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<u8>>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map_err(|e| de::Error::custom(format!("base64: {e}")))?;
+        let length = bytes.len();
+        T::try_from(bytes)
+            .map_err(|_| de::Error::custom(format!("{length} bytes is the wrong length")))
+    }
+}
+
+impl Serialize for SealPublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        base64::serialize(self.as_bytes(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SealPublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        base64::deserialize(deserializer)
+    }
+}
+
+impl TryFrom<Vec<u8>> for SealPublicKey {
+    type Error = ();
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, ()> {
+        Self::from_bytes(&bytes).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = ChunkId::of(b"colis");
+        assert_eq!(id.to_string().parse::<ChunkId>(), Ok(id));
+        let text = id.to_string();
+        for wrong in [
+            &text[1..],
+            &format!("{text}0"),
+            &text.to_uppercase(),
+            &format!(" {}", &text[1..]),
+            "",
+        ] {
+            assert!(
+                wrong.parse::<ChunkId>().is_err(),
+                "{wrong:?} was taken for an id"
+            );
+        }
+    }
+
+    #[test]
+    fn the_digest_is_sha_256() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), abc);
+        let mut pieces = Hasher::default();
+        pieces.update(b"a");
+        pieces.update(b"bc");
+        assert_eq!(pieces.finish(), Digest::of(b"abc"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The wraps of a transfer: how each reader gets the file key.
+
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_WRAPS, ManifestError};
+use crate::{
+    crypto::{
+        CryptoError, FileKey, KeyCommitment, SealKey,
+        key::WrapContext,
+        password::{self, Password},
+        recipient,
+    },
+    id::{PeerId, SealKeyId, SealPublicKey, TransferId},
+};
+
+/// A file key, wrapped for one reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Wrap {
+    /// For the holder of a seal key, by HPKE.
+    Recipient {
+        /// Whose key it is.
+        peer: PeerId,
+        /// Which of its keys.
+        kid: SealKeyId,
+        /// The encapsulated key, 1120 bytes.
+        #[serde(with = "crate::id::base64")]
+        enc: Vec<u8>,
+        /// The wrapped file key, 48 bytes.
+        #[serde(with = "crate::id::base64")]
+        ct: Vec<u8>,
+    },
+    /// For whoever knows the password.
+    Password {
+        /// 32 random bytes.
+        #[serde(with = "crate::id::base64")]
+        salt: [u8; password::SALT_LENGTH],
+        /// PBKDF2 iterations, 600,000 to 2,000,000.
+        iterations: u32,
+        /// Tells a wrong password from damage.
+        #[serde(with = "crate::id::base64")]
+        check: [u8; 32],
+        /// The wrapped file key, 48 bytes.
+        #[serde(with = "crate::id::base64")]
+        ct: [u8; password::WRAPPED_LENGTH],
+    },
+}
+
+/// The transfer that wraps belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct WrapScope {
+    /// Commits to the file key.
+    pub key_id: KeyCommitment,
+    /// The transfer.
+    pub transfer_id: TransferId,
+    /// Its sender.
+    pub sender: PeerId,
+}
+
+impl WrapScope {
+    fn context(self, recipient: Option<(PeerId, SealKeyId)>) -> WrapContext {
+        WrapContext {
+            key_id: self.key_id,
+            transfer_id: self.transfer_id,
+            sender: self.sender,
+            recipient,
+        }
+    }
+}
+
+impl Wrap {
+    /// Wraps `key` for `peer`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Malformed`] if `public` is no key.
+    pub fn to_recipient(
+        key: &FileKey,
+        scope: WrapScope,
+        peer: PeerId,
+        public: &SealPublicKey,
+    ) -> Result<Self, CryptoError> {
+        let kid = public.id();
+        let wrapped = recipient::wrap(key, public, &scope.context(Some((peer, kid))))?;
+        Ok(Self::Recipient {
+            peer,
+            kid,
+            enc: wrapped.enc,
+            ct: wrapped.ct,
+        })
+    }
+
+    /// Wraps `key` under a password.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoRandom`].
+    pub fn to_password(
+        key: &FileKey,
+        scope: WrapScope,
+        password: &Password,
+    ) -> Result<Self, CryptoError> {
+        let w = password::wrap(key, password, &scope.context(None))?;
+        Ok(Self::Password {
+            salt: w.salt,
+            iterations: w.iterations,
+            check: w.check,
+            ct: w.ct,
+        })
+    }
+
+    /// The peer that it is for; `None` for a password.
+    pub fn recipient(&self) -> Option<PeerId> {
+        match self {
+            Self::Recipient { peer, .. } => Some(*peer),
+            Self::Password { .. } => None,
+        }
+    }
+
+    /// Opens a recipient wrap with one of the reader's seal keys, and checks the commitment.
+    /// `None` if it is for another peer or another key.
+    pub fn open_with_key(
+        &self,
+        scope: WrapScope,
+        me: PeerId,
+        key: &SealKey,
+    ) -> Option<Result<FileKey, CryptoError>> {
+        match self {
+            Self::Recipient { peer, kid, enc, ct } if *peer == me && *kid == key.public().id() => {
+                let wrapped = recipient::Wrapped {
+                    enc: enc.clone(),
+                    ct: ct.clone(),
+                };
+                let opened = key.unwrap(&wrapped, &scope.context(Some((me, *kid))));
+                Some(opened.and_then(|k| k.check(&scope.key_id).map(|()| k)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens a password wrap, and checks the commitment. `None` if it is no password wrap.
+    pub fn open_with_password(
+        &self,
+        scope: WrapScope,
+        password: &Password,
+    ) -> Option<Result<FileKey, CryptoError>> {
+        match self {
+            Self::Password {
+                salt,
+                iterations,
+                check,
+                ct,
+            } => {
+                let wrapped = password::Wrapped {
+                    salt: *salt,
+                    iterations: *iterations,
+                    check: *check,
+                    ct: *ct,
+                };
+                let opened = password::unwrap(&wrapped, password, &scope.context(None));
+                Some(opened.and_then(|k| k.check(&scope.key_id).map(|()| k)))
+            }
+            Self::Recipient { .. } => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        match self {
+            Self::Recipient { enc, ct, .. } => {
+                check_length("enc", enc.len(), recipient::ENCAPSULATED_LENGTH)?;
+                check_length("ct", ct.len(), recipient::WRAPPED_LENGTH)
+            }
+            Self::Password { iterations, .. } => {
+                password::check_iterations(*iterations).map_err(ManifestError::KdfParameters)
+            }
+        }
+    }
+}
+
+fn check_length(field: &str, length: usize, expected: usize) -> Result<(), ManifestError> {
+    if length == expected {
+        return Ok(());
+    }
+    Err(ManifestError::BadWrap {
+        reason: format!("`{field}` has {length} bytes instead of {expected}"),
+    })
+}
+
+/// The rules over all wraps of a transfer: 1 to 64, one of them the sender's, at most one password, no reader twice.
+pub(super) fn check_all(wraps: &[Wrap], sender: PeerId) -> Result<(), ManifestError> {
+    let bad = |reason: String| Err(ManifestError::BadWrap { reason });
+    if wraps.is_empty() || wraps.len() > MAX_WRAPS {
+        return bad(format!(
+            "{} wraps, allowed are 1 to {MAX_WRAPS}",
+            wraps.len()
+        ));
+    }
+    let mut readers = std::collections::HashSet::new();
+    for wrap in wraps {
+        wrap.check()?;
+        if !readers.insert(wrap.recipient()) {
+            return bad(wrap
+                .recipient()
+                .map_or("two password wraps".into(), |peer| {
+                    format!("two wraps for {peer}")
+                }));
+        }
+    }
+    if readers.contains(&Some(sender)) {
+        Ok(())
+    } else {
+        bad("none for the sender".into())
+    }
+}

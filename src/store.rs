@@ -1,0 +1,334 @@
+//! Where sealed bytes live: the [`Store`] trait, its promises, its implementations.
+//!
+//! A local directory, memory and a remote peer are all stores, so code that moves transfers never knows which one it
+//! talks to. A store is blind: it keeps what is sealed, checks it by its SHA-256, and holds no file key.
+//!
+//! The promises, which `tests/conformance.rs` holds every implementation to:
+//!
+//! - **Durable.** When a `put_*` future gives `Ok`, the bytes survive `kill -9` and loss of power (the memory store
+//!   excepted, which says so).
+//! - **Exact.** A chunk is stored under the SHA-256 of its bytes or not at all; what `get_chunk` gives has that digest.
+//! - **Idempotent.** Putting again what is there is a success that says so; nothing is ever overwritten.
+//! - **Complete.** `put_manifest` succeeds only when every chunk that it names is there. A visible manifest implies its
+//!   chunks.
+//! - **Leased.** A chunk that no manifest names is kept for a day after it was put, or reported present by
+//!   `missing_chunks` or `put_chunk`.
+//!
+//! Trust is not decided here: whoever calls `put_offer` or `put_manifest` on a local store has verified the signature.
+
+mod local;
+mod memory;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ChunkId, ManifestId, PeerId, TransferId},
+    manifest::{Manifest, ManifestError, SignedManifest, SignedOffer, Timestamp},
+};
+
+/// What the methods of a [`Store`] give.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A place for sealed chunks and manifests. See the module for what every implementation promises.
+pub trait Store: Send + Sync {
+    /// Announces a transfer: reserves space, learns whether the recipient wants it.
+    fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer>;
+
+    /// Stores a sealed chunk under `id`, which must be its digest.
+    fn put_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+    ) -> StoreFuture<'_, Put>;
+
+    /// The bytes of a sealed chunk, verified against `id`; [`StoreError::NotFound`] if it is not there.
+    fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes>;
+
+    /// The length of a sealed chunk, if it is there.
+    fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>>;
+
+    /// Which of `ids` are not there, in the order asked. Renews the lease of those that are.
+    fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>>;
+
+    /// The chunks after `page.after`, in order of their ids.
+    fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>>;
+
+    /// Publishes a transfer. [`StoreError::MissingChunks`] if a chunk is not there yet.
+    fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest>;
+
+    /// The exact envelope of a manifest; [`StoreError::NotFound`] if it is not there.
+    fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes>;
+
+    /// How far a transfer has come; [`StoreError::NotFound`] if nothing is known of it.
+    fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt>;
+
+    /// The manifests after `page.after`, in order of their ids; with `reader`, those that this peer can open by its
+    /// seal key or that a password opens.
+    fn list_manifests(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> StoreFuture<'_, Page<ManifestInfo>>;
+
+    /// Removes a manifest; its chunks go when no other manifest names them and their lease is over.
+    /// [`StoreError::NotFound`] if it is not there.
+    fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()>;
+}
+
+/// Which announced transfer a chunk is put for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartOf {
+    /// The transfer that was announced.
+    pub transfer_id: TransferId,
+    /// The index of a content chunk; `None` for table and sums.
+    pub index: Option<u64>,
+}
+
+/// The answer to an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OfferAnswer {
+    /// Send it; the recipient opens it on arrival, or only stores it.
+    Accepted,
+    /// Send it; it waits for the recipient's person.
+    Waiting,
+    /// Do not send it.
+    Refused,
+    /// This transfer was received before: nothing to send.
+    AlreadyReceived,
+}
+
+/// What became of a chunk that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is new, and durable.
+    Stored,
+    /// It was there, durable.
+    AlreadyThere,
+}
+
+/// What became of a manifest that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutManifest {
+    /// It is new, and durable.
+    Stored,
+    /// It was there, durable.
+    AlreadyThere,
+    /// This transfer was received and let go before: only its receipt is here.
+    AlreadyReceived,
+}
+
+/// How far a transfer has come at the peer that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferState {
+    /// Stored; nobody here opens it on arrival.
+    Stored,
+    /// Stored, and waits for the recipient's person.
+    Waiting,
+    /// The recipient has opened it.
+    Opened,
+    /// The recipient refused it, or could not open it.
+    Refused,
+    /// Its time was over.
+    Expired,
+}
+
+/// A [`TransferState`] and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateAt {
+    /// The state.
+    pub state: TransferState,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Asks for one page of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest<K> {
+    /// Only what comes after this one.
+    pub after: Option<K>,
+    /// At most so many, at least 1.
+    pub limit: usize,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it, in order.
+    pub items: Vec<T>,
+    /// Whether more comes after the last of `items`.
+    pub more: bool,
+}
+
+/// A chunk in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkInfo {
+    /// Its id.
+    pub id: ChunkId,
+    /// Bytes as stored.
+    pub length: u64,
+}
+
+/// A manifest in a list: what a blind store can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestInfo {
+    /// Its id.
+    pub id: ManifestId,
+    /// Names the transfer, together with its sender.
+    pub transfer_id: TransferId,
+    /// Who signed it.
+    pub sender: PeerId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// Bytes of content.
+    pub size: u64,
+    /// Sealed chunks in all.
+    pub chunks: u64,
+    /// Who can open it by a seal key.
+    pub recipients: Vec<PeerId>,
+    /// Whether a password opens it.
+    pub password: bool,
+}
+
+impl ManifestInfo {
+    /// What the catalogue tells of `manifest`.
+    pub fn new(id: ManifestId, manifest: &Manifest) -> Self {
+        Self {
+            id,
+            transfer_id: manifest.transfer_id,
+            sender: manifest.sender,
+            created: manifest.created,
+            expires: manifest.expires,
+            size: manifest.size,
+            chunks: manifest.all_chunks().count() as u64,
+            recipients: manifest.recipients().collect(),
+            password: manifest.has_password(),
+        }
+    }
+
+    /// Whether `reader` may be able to open it.
+    pub fn is_for(&self, reader: PeerId) -> bool {
+        self.password || self.recipients.contains(&reader)
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is not there (or not for us to see).
+    #[error("{what} is not there")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// The bytes are not those that the id names. Nothing was stored.
+    #[error("the bytes hash to {actual}, not to {expected}")]
+    HashMismatch {
+        /// The id that was given.
+        expected: ChunkId,
+        /// The id of the bytes.
+        actual: ChunkId,
+    },
+    /// A sealed chunk of impossible length. Nothing was stored.
+    #[error("a sealed chunk of {length} bytes is too {too}")]
+    ChunkLength {
+        /// Its length.
+        length: u64,
+        /// "short" or "long".
+        too: &'static str,
+    },
+    /// A manifest came before its chunks.
+    #[error("{count} chunks are missing")]
+    MissingChunks {
+        /// How many.
+        count: usize,
+        /// The first 1,000 of them.
+        first: Vec<ChunkId>,
+    },
+    /// Not enough space, or over the quota. Heals when space is freed.
+    #[error("no space: {needed} bytes needed, {free} free")]
+    NoSpace {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes that may still be used.
+        free: u64,
+        /// The quota that binds, if one does.
+        quota: Option<u64>,
+    },
+    /// A write could not be made durable, so nothing is written any more until the store is opened again.
+    #[error("the store is read-only since a write failed: {reason}")]
+    ReadOnly {
+        /// What failed.
+        reason: String,
+    },
+    /// Another process has the store.
+    #[error("the store is in use by {holder}")]
+    Locked {
+        /// "process 123".
+        holder: String,
+    },
+    /// The store was written by a later version, or is none.
+    #[error("{path}: {reason}")]
+    Format {
+        /// The file that says so.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An offer or manifest is malformed or not trusted.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The store understood and said no.
+    #[error("refused ({code}): {detail}")]
+    Refused {
+        /// The stable problem code.
+        code: String,
+        /// Its sentence. Remote text: escape it before showing it.
+        detail: String,
+    },
+    /// The peer or its certificate is not the one that we trust, or ours is not trusted there.
+    #[error("{reason}")]
+    Untrusted {
+        /// What failed.
+        reason: String,
+    },
+    /// It asked to come back later.
+    #[error("busy, try again in {seconds} s")]
+    Busy {
+        /// When.
+        seconds: u64,
+    },
+    /// The connection failed or stalled.
+    #[error("{reason}")]
+    Network {
+        /// What failed.
+        reason: String,
+    },
+    /// The other side does not speak our protocol.
+    #[error("the peer broke the protocol: {reason}")]
+    Protocol {
+        /// What it did.
+        reason: String,
+    },
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// On what.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Network { .. })
+    }
+}

@@ -1,0 +1,434 @@
+//! The HTTP contract, in one place for both ends: routes, headers, limits, JSON bodies, problem codes.
+//!
+//! HTTP/1.1 over mutual TLS, prefix `/v1`. Chunks and manifests travel as raw bytes, everything else as JSON; errors
+//! are RFC 9457 problem documents with a stable `code`. `docs/protocol.md` describes each route; the constants here are
+//! what both ends really use.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    crypto::chunk::OVERHEAD,
+    id::{ChunkId, ManifestId, PeerId},
+    manifest::{MAX_CHUNK_SIZE, MAX_ENVELOPE},
+    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt},
+};
+
+/// Where a peer listens unless told otherwise.
+pub const DEFAULT_PORT: u16 = 8443;
+/// Route templates, in axum's spelling. `{id}` is hex.
+pub mod route {
+    /// Announce a transfer.
+    pub const OFFER: &str = "/v1/offers/{transfer_id}";
+    /// One sealed chunk.
+    pub const CHUNK: &str = "/v1/chunks/{id}";
+    /// Ids and sizes of all chunks, by pages.
+    pub const CHUNKS: &str = "/v1/chunks";
+    /// Which of these chunks are not there?
+    pub const MISSING: &str = "/v1/chunks/missing";
+    /// One manifest.
+    pub const MANIFEST: &str = "/v1/manifests/{id}";
+    /// How far a transfer has come.
+    pub const STATE: &str = "/v1/manifests/{id}/state";
+    /// The catalogue, by pages.
+    pub const MANIFESTS: &str = "/v1/manifests";
+    /// The newest revocation list.
+    pub const CRL: &str = "/v1/crl";
+    /// Renewal of a certificate by the circle's machine.
+    pub const RENEW: &str = "/v1/certs/renew";
+    /// Who this peer is.
+    pub const PEER: &str = "/v1/peer";
+    /// Whether it is well.
+    pub const HEALTH: &str = "/v1/health";
+    /// Arrivals, as server-sent events.
+    pub const EVENTS: &str = "/v1/events";
+}
+
+/// Tells which announced transfer a chunk belongs to: `TRANSFER_ID` or `TRANSFER_ID;index=N`.
+pub const OFFER_HEADER: &str = "colis-offer";
+
+/// Media types of the contract.
+pub mod media {
+    /// Sealed chunks.
+    pub const CHUNK: &str = "application/octet-stream";
+    /// Offers, manifests and peer bundles: a DSSE envelope.
+    pub const ENVELOPE: &str = "application/vnd.dsse+json";
+    /// Everything else.
+    pub const JSON: &str = "application/json";
+    /// Errors.
+    pub const PROBLEM: &str = "application/problem+json";
+    /// Certificates, signing requests, revocation lists.
+    pub const PEM: &str = "application/x-pem-file";
+}
+
+/// A TLS handshake ends within this, counted from accept.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections in handshake, in all and from one address: strangers must not keep members out.
+pub const MAX_HANDSHAKES: usize = 256;
+/// See [`MAX_HANDSHAKES`].
+pub const MAX_HANDSHAKES_PER_ADDRESS: usize = 16;
+/// Connections in all.
+pub const MAX_CONNECTIONS: usize = 10_240;
+/// Connections of one peer.
+pub const MAX_CONNECTIONS_PER_PEER: usize = 64;
+/// A request head arrives within this; it also bounds the idle time of a kept connection.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of a request head.
+pub const MAX_HEAD: usize = 16 << 10;
+/// Fields of a request head.
+pub const MAX_HEADERS: usize = 64;
+/// Bytes of a path.
+pub const MAX_PATH: usize = 256;
+/// Bytes of a query.
+pub const MAX_QUERY: usize = 2 << 10;
+/// Bytes of a sealed chunk.
+pub const MAX_CHUNK_BODY: usize = MAX_CHUNK_SIZE as usize + OVERHEAD;
+/// Bytes of an offer or a manifest.
+pub const MAX_MANIFEST_BODY: usize = MAX_ENVELOPE;
+/// Ids of one `missing` question.
+pub const MAX_MISSING_IDS: usize = 10_000;
+/// Bytes of such a question: an id is 64 digits, two quotes and a comma.
+pub const MAX_MISSING_BODY: usize = MAX_MISSING_IDS * 67 + 64;
+/// Bytes of a signing request.
+pub const MAX_RENEW_BODY: usize = 16 << 10;
+/// A body that brings nothing for so long is given up.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After this, a body must have brought [`MIN_BODY_RATE`] on average.
+pub const BODY_GRACE: Duration = Duration::from_secs(5);
+/// Bytes a second: slower is an attack or a dead link.
+pub const MIN_BODY_RATE: u64 = 16 << 10;
+/// A response that the peer does not take for so long is given up.
+pub const RESPONSE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bodies in memory, in all and of one peer; one body always fits.
+pub const MAX_BODY_MEMORY: usize = 128 << 20;
+/// See [`MAX_BODY_MEMORY`].
+pub const MAX_BODY_MEMORY_PER_PEER: usize = MAX_BODY_MEMORY / 4;
+/// Requests in work, in all and of one peer.
+pub const MAX_REQUESTS: usize = 256;
+/// See [`MAX_REQUESTS`].
+pub const MAX_REQUESTS_PER_PEER: usize = 32;
+/// Event streams of one peer.
+pub const MAX_EVENT_STREAMS_PER_PEER: usize = 2;
+/// Entries of a page when nothing is said, and at most.
+pub const DEFAULT_PAGE: usize = 1_000;
+/// See [`DEFAULT_PAGE`].
+pub const MAX_PAGE: usize = 10_000;
+/// A client gives up connecting after this.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client closes an idle connection before the server does.
+pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Revocation closes open connections within this.
+pub const REVOCATION_DEADLINE: Duration = Duration::from_secs(1);
+
+/// An RFC 9457 problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:colis:problem:CODE`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The stable code, for programs.
+    pub code: String,
+    /// The status's standard phrase.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// One line about this case and what to do.
+    pub detail: String,
+    /// For `missing-chunks`: the first 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<ChunkId>>,
+    /// For `missing-chunks`: how many in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_count: Option<usize>,
+    /// For `no-space` and `quota-exceeded`: bytes needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
+    /// For `no-space` and `quota-exceeded`: bytes free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
+    /// For `quota-exceeded`: the quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u64>,
+    /// For `hash-mismatch`: the id of the bytes that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<ChunkId>,
+}
+
+/// Every problem code with its status: stable, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(
+    missing_docs,
+    reason = "each is described in docs/protocol.md under its spelling"
+)]
+pub enum Code {
+    BadId,
+    BadLimit,
+    BadCursor,
+    BadQuery,
+    BadHeader,
+    BadJson,
+    ManifestSyntax,
+    UnsupportedVersion,
+    UnsupportedType,
+    ManifestInvariant,
+    BadWrap,
+    KdfParams,
+    Expired,
+    FromTheFuture,
+    BadSignature,
+    UntrustedSigner,
+    SenderMismatch,
+    IdMismatch,
+    HashMismatch,
+    ChunkTooShort,
+    MissingChunks,
+    NotYours,
+    NoSuchRoute,
+    NoSuchChunk,
+    NoSuchManifest,
+    NotTheCircle,
+    NotAllowed,
+    MethodNotAllowed,
+    LengthRequired,
+    TooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    RangeNotSatisfiable,
+    ExpectationFailed,
+    SlowBody,
+    ShortBody,
+    TooManyRequests,
+    Busy,
+    NoSpace,
+    QuotaExceeded,
+    StorageFailed,
+    ChunkCorrupt,
+    Internal,
+}
+
+impl Code {
+    /// All of them, for the document and the tests.
+    pub const ALL: &'static [Self] = &[
+        Self::BadId,
+        Self::BadLimit,
+        Self::BadCursor,
+        Self::BadQuery,
+        Self::BadHeader,
+        Self::BadJson,
+        Self::ManifestSyntax,
+        Self::UnsupportedVersion,
+        Self::UnsupportedType,
+        Self::ManifestInvariant,
+        Self::BadWrap,
+        Self::KdfParams,
+        Self::Expired,
+        Self::FromTheFuture,
+        Self::BadSignature,
+        Self::UntrustedSigner,
+        Self::SenderMismatch,
+        Self::IdMismatch,
+        Self::HashMismatch,
+        Self::ChunkTooShort,
+        Self::MissingChunks,
+        Self::NotYours,
+        Self::NoSuchRoute,
+        Self::NoSuchChunk,
+        Self::NoSuchManifest,
+        Self::NotTheCircle,
+        Self::NotAllowed,
+        Self::MethodNotAllowed,
+        Self::LengthRequired,
+        Self::TooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
+        Self::ExpectationFailed,
+        Self::SlowBody,
+        Self::ShortBody,
+        Self::TooManyRequests,
+        Self::Busy,
+        Self::NoSpace,
+        Self::QuotaExceeded,
+        Self::StorageFailed,
+        Self::ChunkCorrupt,
+        Self::Internal,
+    ];
+
+    /// Its spelling and its HTTP status.
+    pub const fn parts(self) -> (&'static str, u16) {
+        match self {
+            Self::BadId => ("bad-id", 400),
+            Self::BadLimit => ("bad-limit", 400),
+            Self::BadCursor => ("bad-cursor", 400),
+            Self::BadQuery => ("bad-query", 400),
+            Self::BadHeader => ("bad-header", 400),
+            Self::BadJson => ("bad-json", 400),
+            Self::ManifestSyntax => ("manifest-syntax", 400),
+            Self::UnsupportedVersion => ("unsupported-version", 422),
+            Self::UnsupportedType => ("unsupported-type", 422),
+            Self::ManifestInvariant => ("manifest-invariant", 422),
+            Self::BadWrap => ("bad-wrap", 422),
+            Self::KdfParams => ("kdf-params", 422),
+            Self::Expired => ("expired", 422),
+            Self::FromTheFuture => ("from-the-future", 422),
+            Self::BadSignature => ("bad-signature", 422),
+            Self::UntrustedSigner => ("untrusted-signer", 403),
+            Self::SenderMismatch => ("sender-mismatch", 403),
+            Self::IdMismatch => ("id-mismatch", 422),
+            Self::HashMismatch => ("hash-mismatch", 422),
+            Self::ChunkTooShort => ("chunk-too-short", 422),
+            Self::MissingChunks => ("missing-chunks", 409),
+            Self::NotYours => ("not-yours", 403),
+            Self::NoSuchRoute => ("no-such-route", 404),
+            Self::NoSuchChunk => ("no-such-chunk", 404),
+            Self::NoSuchManifest => ("no-such-manifest", 404),
+            Self::NotTheCircle => ("not-the-circle", 404),
+            Self::NotAllowed => ("not-allowed", 403),
+            Self::MethodNotAllowed => ("method-not-allowed", 405),
+            Self::LengthRequired => ("length-required", 411),
+            Self::TooLarge => ("too-large", 413),
+            Self::UriTooLong => ("uri-too-long", 414),
+            Self::UnsupportedMediaType => ("unsupported-media-type", 415),
+            Self::RangeNotSatisfiable => ("range-not-satisfiable", 416),
+            Self::ExpectationFailed => ("expectation-failed", 417),
+            Self::SlowBody => ("slow-body", 408),
+            Self::ShortBody => ("short-body", 400),
+            Self::TooManyRequests => ("too-many-requests", 429),
+            Self::Busy => ("busy", 503),
+            Self::NoSpace => ("no-space", 507),
+            Self::QuotaExceeded => ("quota-exceeded", 507),
+            Self::StorageFailed => ("storage-failed", 503),
+            Self::ChunkCorrupt => ("chunk-corrupt", 500),
+            Self::Internal => ("internal", 500),
+        }
+    }
+}
+
+/// Answer to `PUT /v1/offers/{transfer_id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OfferBody {
+    /// What to do now.
+    pub answer: OfferAnswer,
+}
+
+/// Answer to `PUT /v1/chunks/{id}` and `PUT /v1/manifests/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PutBody {
+    /// `stored`, `already-there` or `already-received`.
+    pub result: PutResult,
+}
+
+/// What became of what was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PutResult {
+    /// New, and durable.
+    Stored,
+    /// It was there, durable.
+    AlreadyThere,
+    /// The transfer was received before.
+    AlreadyReceived,
+}
+
+/// Question of `POST /v1/chunks/missing`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MissingQuestion {
+    /// At most [`MAX_MISSING_IDS`].
+    pub ids: Vec<ChunkId>,
+}
+
+/// Answer of `POST /v1/chunks/missing`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MissingAnswer {
+    /// Those that are not there, in the order asked.
+    pub missing: Vec<ChunkId>,
+}
+
+/// Answer of `GET /v1/chunks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChunkList {
+    /// One page.
+    pub chunks: Vec<ChunkInfo>,
+    /// The `after` of the next page, if there is one.
+    pub next: Option<ChunkId>,
+}
+
+/// Answer of `GET /v1/manifests`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManifestList {
+    /// One page.
+    pub manifests: Vec<ManifestInfo>,
+    /// The `after` of the next page, if there is one.
+    pub next: Option<ManifestId>,
+}
+
+/// Answer of `GET /v1/manifests/{id}/state`.
+pub type StateBody = StateAt;
+
+/// Answer of `GET /v1/health`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok` or `read-only`.
+    pub status: HealthStatus,
+    /// Version of colis.
+    pub version: String,
+}
+
+/// Whether a peer is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthStatus {
+    /// It is.
+    Ok,
+    /// It reads but cannot write.
+    ReadOnly,
+}
+
+/// Answer of `GET /v1/peer`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerBody {
+    /// The peer's bundle: a DSSE envelope of its own type, as JSON text.
+    pub bundle: String,
+    /// Its id, for people; programs take it from the bundle.
+    pub peer_id: PeerId,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// What a peer takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of a sealed chunk.
+    pub chunk_bytes: usize,
+    /// Bytes of an offer or manifest.
+    pub manifest_bytes: usize,
+    /// Ids of one `missing` question.
+    pub missing_ids: usize,
+    /// Requests of one peer in work.
+    pub requests: usize,
+}
+
+/// One event of `GET /v1/events`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A transfer was published here.
+    Published {
+        /// Its manifest.
+        id: ManifestId,
+        /// Who sent it.
+        sender: PeerId,
+        /// Bytes of content.
+        size: u64,
+    },
+    /// A transfer changed its state.
+    State {
+        /// Its manifest.
+        id: ManifestId,
+        /// The state, and since when.
+        #[serde(flatten)]
+        state: StateAt,
+    },
+}
