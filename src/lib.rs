@@ -3,5 +3,8 @@
 pub mod crypto;
 pub mod id;
 pub mod manifest;
+pub mod name;
+pub mod received;
 pub mod store;
+pub mod transfer;
 pub mod wire;

@@ -58,7 +58,9 @@ impl Entry {
     /// Its relative path, as foreign text.
     pub fn path(&self) -> &str {
         match self {
-            Self::File { path, .. } | Self::Directory { path, .. } | Self::Symlink { path, .. } => path,
+            Self::File { path, .. } | Self::Directory { path, .. } | Self::Symlink { path, .. } => {
+                path
+            }
         }
     }
 
@@ -69,8 +71,13 @@ impl Entry {
     pub fn parse(line: &[u8]) -> Result<Self, ManifestError> {
         let entry: Self = parse_line(line, "table entry")?;
         match entry {
-            Self::File { mtime_ns, .. } | Self::Directory { mtime_ns, .. } if mtime_ns > 999_999_999 => {
-                Err(ManifestError::Syntax { what: "table entry", reason: format!("{mtime_ns} nanoseconds") })
+            Self::File { mtime_ns, .. } | Self::Directory { mtime_ns, .. }
+                if mtime_ns > 999_999_999 =>
+            {
+                Err(ManifestError::Syntax {
+                    what: "table entry",
+                    reason: format!("{mtime_ns} nanoseconds"),
+                })
             }
             _ => Ok(entry),
         }
@@ -85,8 +92,14 @@ pub fn parse_sum(line: &[u8]) -> Result<Digest, ManifestError> {
     parse_line(line, "line of the sums")
 }
 
-fn parse_line<T: Serialize + for<'de> Deserialize<'de>>(line: &[u8], what: &'static str) -> Result<T, ManifestError> {
-    let syntax = |e: serde_json::Error| ManifestError::Syntax { what, reason: e.to_string() };
+fn parse_line<T: Serialize + for<'de> Deserialize<'de>>(
+    line: &[u8],
+    what: &'static str,
+) -> Result<T, ManifestError> {
+    let syntax = |e: serde_json::Error| ManifestError::Syntax {
+        what,
+        reason: e.to_string(),
+    };
     let value = serde_json::from_slice(line).map_err(syntax)?;
     check_spelling(&value, line, what)?;
     Ok(value)
@@ -115,7 +128,13 @@ pub struct Lines {
 impl Lines {
     /// For the stream called `what` in errors.
     pub fn new(what: &'static str) -> Self {
-        Self { what, partial: Vec::new(), length: 0, count: 0, in_padding: false }
+        Self {
+            what,
+            partial: Vec::new(),
+            length: 0,
+            count: 0,
+            in_padding: false,
+        }
     }
 
     /// Takes the next bytes of the stream and gives each line that they complete to `each`.
@@ -148,7 +167,7 @@ impl Lines {
         if !self.partial.is_empty() {
             return Err(self.syntax("ends within a line".into()));
         }
-        if self.length % PADDING as u64 != 0 {
+        if !self.length.is_multiple_of(PADDING as u64) {
             return Err(self.syntax(format!("its length is not a multiple of {PADDING}")));
         }
         Ok(self.count)
@@ -189,7 +208,10 @@ impl Lines {
     }
 
     fn syntax(&self, reason: String) -> ManifestError {
-        ManifestError::Syntax { what: self.what, reason }
+        ManifestError::Syntax {
+            what: self.what,
+            reason,
+        }
     }
 }
 
@@ -198,7 +220,13 @@ mod tests {
     use super::*;
 
     fn file(path: &str) -> Entry {
-        Entry::File { path: path.into(), size: Some(3), mtime: -1, mtime_ns: 5, executable: false }
+        Entry::File {
+            path: path.into(),
+            size: Some(3),
+            mtime: -1,
+            mtime_ns: 5,
+            executable: false,
+        }
     }
 
     fn parse_in_pieces(bytes: &[u8], piece: usize) -> Result<Vec<Entry>, ManifestError> {
@@ -212,15 +240,26 @@ mod tests {
 
     #[test]
     fn a_table_reads_back_however_it_is_cut() {
-        let symlink = Entry::Symlink { path: "d/l".into(), target: "é\n".into() };
-        let directory = Entry::Directory { path: "d".into(), mtime: 0, mtime_ns: 0 };
+        let symlink = Entry::Symlink {
+            path: "d/l".into(),
+            target: "é\n".into(),
+        };
+        let directory = Entry::Directory {
+            path: "d".into(),
+            mtime: 0,
+            mtime_ns: 0,
+        };
         let entries = vec![directory, file("d/a \u{1f4e6}"), symlink];
         let mut bytes = Vec::new();
         entries.iter().for_each(|e| write_line(e, &mut bytes));
         pad(&mut bytes);
         assert_eq!(bytes.len() % PADDING, 0);
         for piece in [1, 2, 7, 255, 256, 10_000] {
-            assert_eq!(parse_in_pieces(&bytes, piece).unwrap(), entries, "pieces of {piece}");
+            assert_eq!(
+                parse_in_pieces(&bytes, piece).unwrap(),
+                entries,
+                "pieces of {piece}"
+            );
         }
     }
 
@@ -237,7 +276,9 @@ mod tests {
         late.extend_from_slice(&padded(good.clone()));
         let spaced = text.replace(':', ": ").into_bytes();
         let twice = text.replace("{", "{\"path\":\"b\",").into_bytes();
-        let nanoseconds = text.replace("\"mtime_ns\":5", "\"mtime_ns\":1000000000").into_bytes();
+        let nanoseconds = text
+            .replace("\"mtime_ns\":5", "\"mtime_ns\":1000000000")
+            .into_bytes();
         let long = padded(vec![b' '; MAX_LINE + 1]);
         for (wrong, why) in [
             (good, "no padding"),
@@ -247,7 +288,13 @@ mod tests {
             (padded(nanoseconds), "too many nanoseconds"),
             (long, "a long line"),
         ] {
-            assert!(matches!(parse_in_pieces(&wrong, 100), Err(ManifestError::Syntax { .. })), "{why}");
+            assert!(
+                matches!(
+                    parse_in_pieces(&wrong, 100),
+                    Err(ManifestError::Syntax { .. })
+                ),
+                "{why}"
+            );
         }
     }
 }

@@ -1,0 +1,407 @@
+//! Untrusted names and relative paths, parsed into something safe to write and to print.
+//!
+//! Two steps, on purpose. [`RelPath`] is the format's rule: a table that breaks it is hostile and refused whole.
+//! [`SafeName`] is what one component becomes on this disk: total, so that an odd but honest name never stops a
+//! transfer, and strict, so that no name can hide what it is or mean something to a shell, a terminal or another system.
+
+use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
+
+/// Bytes of a path in a table.
+pub const MAX_PATH: usize = 4096;
+/// Components of a path in a table.
+pub const MAX_DEPTH: usize = 128;
+/// Bytes of one component, here and on every common file system.
+pub const MAX_COMPONENT: usize = 255;
+
+/// Why a path or a link of a table is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The path could leave its folder, or is none.
+    #[error("bad path {}: {reason}", Escaped::new(path))]
+    BadPath {
+        /// As it was; remote text.
+        path: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The link could lead out of its transfer.
+    #[error("bad link target {}: {reason}", Escaped::new(target))]
+    BadTarget {
+        /// As it was; remote text.
+        target: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// A relative path of a table: components joined by `/`, none of which is empty, `.` or `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RelPath(String);
+
+impl RelPath {
+    /// Parses foreign text.
+    ///
+    /// # Errors
+    /// [`NameError::BadPath`].
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let bad = |reason| {
+            Err(NameError::BadPath {
+                path: text.to_owned(),
+                reason,
+            })
+        };
+        if text.len() > MAX_PATH {
+            return bad("it is too long");
+        }
+        if text.split('/').count() > MAX_DEPTH {
+            return bad("it is too deep");
+        }
+        for component in text.split('/') {
+            match component {
+                "" => return bad("an empty component or an absolute path"),
+                "." | ".." => return bad("a component `.` or `..`"),
+                _ if component.len() > MAX_COMPONENT => return bad("a component is too long"),
+                _ if component.contains('\0') => return bad("a NUL"),
+                _ => {}
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Its text; remote text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path without its last component; `None` at the top.
+    pub fn parent(&self) -> Option<&str> {
+        self.0.rsplit_once('/').map(|(parent, _)| parent)
+    }
+
+    /// Its last component.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
+    /// How many components it has.
+    pub fn depth(&self) -> usize {
+        self.0.split('/').count()
+    }
+}
+
+/// Where a name stands in a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It appears in `received/` itself.
+    TopLevel,
+    /// It is inside of a received folder.
+    Nested,
+}
+
+/// A name that is safe to write and to print. Not empty, no separator, no control character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SafeName(String);
+
+impl SafeName {
+    /// What `component` becomes. The same name gives the same result, and a safe name stays as it is.
+    ///
+    /// A leading `-` or `.` is harmful only where a person or a shell pattern meets it by surprise, at the top; inside of
+    /// a folder `.gitignore` must stay what it is.
+    pub fn new(component: &str, place: Place) -> Self {
+        let mut name: String = component
+            .chars()
+            .map(|c| if is_harmful(c) { '_' } else { c })
+            .collect();
+        if let Some(last) = name.pop() {
+            name.push(if matches!(last, '.' | ' ') { '_' } else { last });
+        }
+        let hidden = place == Place::TopLevel && name.starts_with(['-', '.']);
+        if name.is_empty() || hidden || is_device(&name) {
+            name.insert(0, '_');
+        }
+        Self(shorten(name, ""))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `name (n).ext`: another name for the same thing, for when this one is taken.
+    pub fn numbered(&self, n: u32) -> Self {
+        let (stem, extension) = split_extension(&self.0);
+        let ending = format!(" ({n}){extension}");
+        Self(shorten(stem.to_owned(), &ending))
+    }
+}
+
+impl fmt::Display for SafeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Remote text made fit for a terminal or a log: every control, direction, zero-width or otherwise invisible character is
+/// written as an escape, and the length is bounded.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(&'a str);
+
+impl<'a> Escaped<'a> {
+    /// The most characters that are shown.
+    pub const MAX: usize = 300;
+
+    /// Shows `text`.
+    pub fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars().take(Self::MAX) {
+            if is_invisible(c) {
+                write!(f, "\\u{{{:x}}}", u32::from(c))?
+            } else {
+                fmt::Write::write_char(f, c)?
+            }
+        }
+        if self.0.chars().nth(Self::MAX).is_some() {
+            f.write_str("...")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A local file name as text for a table. Bytes that are no UTF-8 become `%XX`.
+pub fn from_os_component(name: &OsStr) -> String {
+    let mut text = String::new();
+    for part in name.as_bytes().utf8_chunks() {
+        text.push_str(part.valid());
+        part.invalid()
+            .iter()
+            .for_each(|byte| text.push_str(&format!("%{byte:02X}")));
+    }
+    text
+}
+
+/// Whether a link at `link` with `target` may be made.
+///
+/// Allowed is `..` only at the beginning, at most so often that it stays in the link's own top-level folder. Then no
+/// chain of links leaves: the folders above a link are real ones (a table's parents are folders), so the leading `..`
+/// mean what they say; every step after them goes down, through folders or through links that are themselves allowed and
+/// so, by induction over the steps, end inside.
+///
+/// # Errors
+/// [`NameError::BadTarget`].
+pub fn check_link(link: &RelPath, target: &str) -> Result<(), NameError> {
+    let bad = |reason| {
+        Err(NameError::BadTarget {
+            target: target.to_owned(),
+            reason,
+        })
+    };
+    if target.is_empty() || target.len() > MAX_PATH || target.contains('\0') {
+        return bad("it is empty, too long or has a NUL");
+    }
+    if target.starts_with('/') {
+        return bad("it is absolute");
+    }
+    let mut components = target
+        .split('/')
+        .filter(|c| !matches!(*c, "" | "."))
+        .peekable();
+    let mut up = 0;
+    while components.next_if_eq(&"..").is_some() {
+        up += 1;
+    }
+    if components.any(|c| c == "..") {
+        return bad("it goes up after going down");
+    }
+    // From its own folder a link may go up to its top-level folder, and not to what is beside that.
+    if up > link.depth().saturating_sub(2) {
+        return bad("it leaves its folder");
+    }
+    Ok(())
+}
+
+/// Characters that nobody sees: they could hide or reorder what a person reads.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Characters that no name here may have: invisible ones, and those that mean something to some file system.
+fn is_harmful(c: char) -> bool {
+    is_invisible(c) || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
+}
+
+/// Names that are devices on Windows, whatever their extension and case; superscript digits count there too.
+fn is_device(name: &str) -> bool {
+    let stem = name
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_ascii_uppercase();
+    if matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
+    ) {
+        return true;
+    }
+    let port = stem
+        .strip_prefix("COM")
+        .or_else(|| stem.strip_prefix("LPT"));
+    port.is_some_and(|n| {
+        matches!(n, "\u{b9}" | "\u{b2}" | "\u{b3}")
+            || (n.len() == 1 && n.as_bytes()[0].is_ascii_digit())
+    })
+}
+
+/// `stem` and `.ext`; a leading dot begins no extension, and a long one is none.
+fn split_extension(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(dot) if dot > 0 && name.len() - dot <= 32 => name.split_at(dot),
+        _ => (name, ""),
+    }
+}
+
+/// `stem` and `ending`, with the stem cut so that both fit. Without an ending the name's extension is kept.
+fn shorten(mut name: String, ending: &str) -> String {
+    let ending = if ending.is_empty() && name.len() > MAX_COMPONENT {
+        let (stem, extension) = split_extension(&name);
+        let (length, extension) = (stem.len(), extension.to_owned());
+        name.truncate(length);
+        extension
+    } else {
+        ending.to_owned()
+    };
+    let mut length = name.len().min(MAX_COMPONENT.saturating_sub(ending.len()));
+    while !name.is_char_boundary(length) {
+        length -= 1;
+    }
+    name.truncate(length);
+    name + &ending
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn top(name: &str) -> String {
+        SafeName::new(name, Place::TopLevel).0
+    }
+
+    #[test]
+    fn a_hostile_path_is_refused() {
+        let long = "a/".repeat(3000);
+        let wide = "x".repeat(256);
+        for path in [
+            "", "/", "/etc", "a//b", "a/", "./a", "a/./b", "..", "a/../b", "a\0b", &long, &wide,
+        ] {
+            assert!(RelPath::parse(path).is_err(), "{path:?}");
+        }
+        for path in ["a", "a/b", "...", "a b/\u{e9}", "-rf", ".git/config"] {
+            assert!(RelPath::parse(path).is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn harmful_names_are_mapped() {
+        for (name, safe) in [
+            ("a.txt", "a.txt"),
+            (".bashrc", "_.bashrc"),
+            ("-rf", "_-rf"),
+            (".colis", "_.colis"),
+            ("a\\b", "a_b"),
+            ("C:x", "C_x"),
+            ("a\u{1b}[31mb", "a_[31mb"),
+            ("photo\u{202e}gpj.exe", "photo_gpj.exe"),
+            ("zero\u{200b}width", "zero_width"),
+            ("line\u{2028}break\n", "line_break_"),
+            ("CON", "_CON"),
+            ("nul.txt", "_nul.txt"),
+            ("COM\u{b9}", "_COM\u{b9}"),
+            ("lpt0.x", "_lpt0.x"),
+            ("dot.", "dot_"),
+            ("space ", "space_"),
+            ("", "_"),
+            ("\u{e9}t\u{e9} \u{1f4e6}.txt", "\u{e9}t\u{e9} \u{1f4e6}.txt"),
+        ] {
+            assert_eq!(top(name), safe, "{name:?}");
+        }
+        assert_eq!(
+            SafeName::new(".gitignore", Place::Nested).as_str(),
+            ".gitignore"
+        );
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_extension() {
+        let long = top(&format!("{}.tar", "\u{e9}".repeat(200)));
+        assert!(long.len() <= MAX_COMPONENT && long.ends_with("\u{e9}.tar"));
+        let numbered = SafeName(long).numbered(2);
+        assert!(
+            numbered.as_str().len() <= MAX_COMPONENT
+                && numbered.as_str().ends_with("\u{e9} (2).tar")
+        );
+        assert_eq!(SafeName("a.txt".into()).numbered(3).as_str(), "a (3).txt");
+        assert_eq!(SafeName(".git".into()).numbered(2).as_str(), ".git (2)");
+    }
+
+    #[test]
+    fn a_link_stays_in_its_folder() {
+        let check = |link: &str, target: &str| check_link(&RelPath::parse(link).unwrap(), target);
+        for (link, target) in [
+            ("d/l", "a"),
+            ("d/e/l", "../a/b"),
+            ("d/l", "./e//f"),
+            ("l", "d/a"),
+        ] {
+            assert!(check(link, target).is_ok(), "{link} -> {target}");
+        }
+        for (link, target) in [
+            ("l", ".."),
+            ("l", "../x"),
+            ("d/l", "../x"),
+            ("d/e/l", "../../x"),
+            ("d/l", "a/../../x"),
+            ("d/l", "/etc"),
+            ("d/l", ""),
+        ] {
+            assert!(check(link, target).is_err(), "{link} -> {target}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_becomes_text() {
+        assert_eq!(
+            from_os_component(OsStr::from_bytes(b"a\xff\xc3\xa9")),
+            "a%FF\u{e9}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_becomes_safe_and_stays_so(name in any::<String>()) {
+            for place in [Place::TopLevel, Place::Nested] {
+                let safe = SafeName::new(&name, place);
+                prop_assert!(!safe.0.is_empty() && safe.0.len() <= MAX_COMPONENT);
+                prop_assert!(!safe.0.chars().any(is_harmful) && !matches!(safe.as_str(), "." | ".."));
+                prop_assert_eq!(SafeName::new(safe.as_str(), place), safe);
+            }
+        }
+
+        #[test]
+        fn nothing_invisible_is_ever_printed(text in any::<String>()) {
+            let shown = Escaped::new(&text).to_string();
+            prop_assert!(!shown.chars().any(is_invisible));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Where plaintext may be written: staged, verified, renamed; never outside of its root, never over a file.
+//!
+//! Everything of a transfer is first built in `ROOT/.colis/KEY/tree/`. Only when all of it is verified and durable do
+//! its top-level names move into the root, by a rename that replaces nothing; the names are journaled before the first
+//! rename, so that a crash between two is finished and not repeated.
+//!
+//! Every path is resolved by the kernel beneath a folder descriptor, without following a symbolic link (openat2): a
+//! check before use could be raced by another process.
+
+mod layout;
+mod publish;
+mod staging;
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat},
+    io::Errno,
+};
+
+pub use layout::{EntryKind, Layout, StagedPath};
+pub use staging::{StagedFile, Staging};
+
+use crate::name::{Escaped, SafeName};
+
+/// The folder of stagings in every root.
+const STAGINGS: &str = ".colis";
+/// A staging that nobody has touched for so long is given up.
+const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Why plaintext cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceivedError {
+    /// Something that could lead the writing elsewhere is in the way.
+    #[error("unsafe destination {path}: {reason}")]
+    Unsafe {
+        /// What is in the way.
+        path: PathBuf,
+        /// Why it is unsafe.
+        reason: String,
+    },
+    /// Another process receives the same transfer.
+    #[error("{path} is in use by another process")]
+    InUse {
+        /// The staging.
+        path: PathBuf,
+    },
+    /// The table contradicts itself.
+    #[error("the table is not consistent: {reason} at {}", Escaped::new(path))]
+    BadTable {
+        /// Where; remote text.
+        path: String,
+        /// How.
+        reason: &'static str,
+    },
+    /// The disk is full.
+    #[error("no space left for {path}")]
+    NoSpace {
+        /// What did not fit.
+        path: PathBuf,
+    },
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A folder that received files may appear in.
+#[derive(Debug)]
+pub struct Received {
+    path: PathBuf,
+    root: OwnedFd,
+}
+
+impl Received {
+    /// Opens `path`, making it if it is not there.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Unsafe`] if it is anything but a real folder, [`ReceivedError::Io`].
+    pub fn open(path: &Path) -> Result<Self, ReceivedError> {
+        fs::create_dir_all(path).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => not_a_folder(path),
+            _ => io_error(path, e),
+        })?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = openat(CWD, path, flags, Mode::empty()).map_err(|e| match e {
+            Errno::LOOP | Errno::NOTDIR => not_a_folder(path),
+            _ => io_error(path, e.into()),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins or continues the staging called `key`, which is ours to choose: hex digits and dashes.
+    ///
+    /// # Errors
+    /// [`ReceivedError::InUse`], [`ReceivedError::Unsafe`], [`ReceivedError::Io`].
+    pub fn stage(&self, key: &str) -> Result<Staging, ReceivedError> {
+        Staging::open(self, key)
+    }
+
+    /// The regular file that is called `name` here, if there is one.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Io`].
+    pub fn existing_regular_file(&self, name: &SafeName) -> Result<Option<File>, ReceivedError> {
+        let path = self.path.join(name.as_str());
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match openat(&self.root, name.as_str(), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
+            Err(e) => return Err(io_error(&path, e.into())),
+        };
+        let metadata = file.metadata().map_err(|e| io_error(&path, e))?;
+        Ok(metadata.is_file().then_some(file))
+    }
+
+    /// Finishes what a crash interrupted between two renames. Gives the final names.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Io`]; a staging in use is left to its process.
+    pub fn finish_interrupted(&self) -> Result<Vec<PathBuf>, ReceivedError> {
+        let mut finished = Vec::new();
+        for key in self.keys()? {
+            match self.stage(&key) {
+                Ok(staging) => finished.extend(staging.finish_publishing()?.unwrap_or_default()),
+                Err(ReceivedError::InUse { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Removes stagings that nobody has touched for a week. Gives how many.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Io`].
+    pub fn remove_stale(&self, now: SystemTime) -> Result<usize, ReceivedError> {
+        let mut removed = 0;
+        for key in self.keys()? {
+            let path = self.path.join(STAGINGS).join(&key);
+            let touched =
+                fs::metadata(path.join(staging::JOURNAL)).or_else(|_| fs::symlink_metadata(&path));
+            let touched = touched
+                .and_then(|m| m.modified())
+                .map_err(|e| io_error(&path, e))?;
+            if now.duration_since(touched).is_ok_and(|age| age > STALE) {
+                match self.stage(&key) {
+                    Ok(staging) => staging.discard()?,
+                    Err(ReceivedError::InUse { .. }) => continue,
+                    Err(error) => return Err(error),
+                }
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn keys(&self) -> Result<Vec<String>, ReceivedError> {
+        let path = self.path.join(STAGINGS);
+        let listed = match fs::read_dir(&path) {
+            Ok(listed) => listed,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(io_error(&path, e)),
+        };
+        let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|name| staging::is_key(name)).collect())
+    }
+}
+
+/// Makes the folder `name` in `parent` unless it is there, and opens it.
+fn make_folder(
+    parent: &OwnedFd,
+    name: &str,
+    mode: u32,
+    path: &Path,
+) -> Result<OwnedFd, ReceivedError> {
+    match mkdirat(parent, name, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(e) => return Err(error_at(path, e)),
+    }
+    open_beneath(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY,
+        Mode::empty(),
+        path,
+    )
+}
+
+/// Opens `name` beneath `parent`, following no link whatever happens meanwhile.
+fn open_beneath(
+    parent: &OwnedFd,
+    name: &str,
+    flags: OFlags,
+    mode: Mode,
+    path: &Path,
+) -> Result<OwnedFd, ReceivedError> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    loop {
+        match openat2(parent, name, flags, mode, resolve) {
+            // A rename elsewhere raced the resolution; the kernel asks to try again.
+            Err(Errno::AGAIN) => {}
+            result => return result.map_err(|e| error_at(path, e)),
+        }
+    }
+}
+
+fn kind_at(folder: &OwnedFd, name: &str) -> Option<FileType> {
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(FileType::from_raw_mode(stat.st_mode))
+}
+
+fn not_a_folder(path: &Path) -> ReceivedError {
+    ReceivedError::Unsafe {
+        path: path.to_owned(),
+        reason: "it is not a real folder".into(),
+    }
+}
+
+fn error_at(path: &Path, error: Errno) -> ReceivedError {
+    let path = path.to_owned();
+    match error {
+        Errno::LOOP | Errno::XDEV | Errno::NOTDIR => ReceivedError::Unsafe {
+            path,
+            reason: "a link or a file is in the way".into(),
+        },
+        Errno::NOSPC | Errno::DQUOT => ReceivedError::NoSpace { path },
+        _ => ReceivedError::Io {
+            path,
+            source: error.into(),
+        },
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> ReceivedError {
+    match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(errno @ (Errno::NOSPC | Errno::DQUOT)) => error_at(path, errno),
+        _ => ReceivedError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    }
+}

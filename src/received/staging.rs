@@ -1,0 +1,364 @@
+//! The place where one transfer is built before anybody sees it.
+
+use std::{
+    fs::{self, File, TryLockError},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustix::{
+    fs::{
+        AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate,
+        fstatvfs, futimens, symlinkat, syncfs, utimensat,
+    },
+    io::Errno,
+};
+
+use super::{
+    Received, ReceivedError, STAGINGS, StagedPath, error_at, io_error, make_folder, open_beneath,
+};
+
+/// The file in a staging in which a receive keeps how far it has come.
+pub(super) const JOURNAL: &str = "progress";
+const TREE: &str = "tree";
+const LOCK: &str = "lock";
+
+/// One transfer under construction. Locked against other processes for as long as it is open.
+#[derive(Debug)]
+pub struct Staging {
+    pub(super) root: OwnedFd,
+    pub(super) root_path: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) folder: OwnedFd,
+    pub(super) tree: OwnedFd,
+    last_parent: Mutex<Option<(String, Arc<OwnedFd>)>>,
+    _lock: File,
+}
+
+/// A file of a staging, open for writing.
+#[derive(Debug)]
+pub struct StagedFile {
+    file: File,
+    path: PathBuf,
+}
+
+/// Whether `name` can be the key of a staging.
+pub(super) fn is_key(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+impl Staging {
+    pub(super) fn open(received: &Received, key: &str) -> Result<Self, ReceivedError> {
+        let stagings = received.path.join(STAGINGS);
+        let path = stagings.join(key);
+        if !is_key(key) {
+            return Err(ReceivedError::Unsafe {
+                path,
+                reason: "not a key of a staging".into(),
+            });
+        }
+        let all = make_folder(&received.root, STAGINGS, 0o700, &stagings)?;
+        let folder = make_folder(&all, key, 0o700, &path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE;
+        let lock = File::from(open_beneath(
+            &folder,
+            LOCK,
+            flags,
+            Mode::from_raw_mode(0o600),
+            &path,
+        )?);
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ReceivedError::InUse { path }),
+            Err(TryLockError::Error(e)) => return Err(io_error(&path, e)),
+        }
+        let tree = make_folder(&folder, TREE, 0o700, &path)?;
+        let root = received
+            .root
+            .try_clone()
+            .map_err(|e| io_error(&received.path, e))?;
+        let (root_path, last_parent) = (received.path.clone(), Mutex::default());
+        Ok(Self {
+            root,
+            root_path,
+            path,
+            folder,
+            tree,
+            last_parent,
+            _lock: lock,
+        })
+    }
+
+    /// Where a receive keeps how far it has come.
+    pub fn journal_path(&self) -> PathBuf {
+        in_folder(&self.folder).join(JOURNAL)
+    }
+
+    /// Makes a folder; it may be there.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn create_dir(&self, path: &StagedPath) -> Result<(), ReceivedError> {
+        let parent = self.parent(path)?;
+        make_folder(&parent, path.name(), 0o755, &self.path_of(path)).map(drop)
+    }
+
+    /// Opens a file for writing, as an earlier run left it, or makes it.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Unsafe`] if it is no plain file of ours.
+    pub fn create_file(&self, path: &StagedPath) -> Result<StagedFile, ReceivedError> {
+        let (parent, shown) = (self.parent(path)?, self.path_of(path));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        let file = open_beneath(
+            &parent,
+            path.name(),
+            flags,
+            Mode::from_raw_mode(0o644),
+            &shown,
+        )?;
+        let file = File::from(file);
+        let metadata = file.metadata().map_err(|e| io_error(&shown, e))?;
+        if !metadata.is_file() || metadata.nlink() != 1 {
+            return Err(ReceivedError::Unsafe {
+                path: shown,
+                reason: "it is not a plain file of ours".into(),
+            });
+        }
+        Ok(StagedFile { file, path: shown })
+    }
+
+    /// Makes a symbolic link, which the caller has checked. Nothing here ever follows it.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn create_symlink(&self, path: &StagedPath, target: &str) -> Result<(), ReceivedError> {
+        match symlinkat(target, &*self.parent(path)?, path.name()) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(e) => Err(error_at(&self.path_of(path), e)),
+        }
+    }
+
+    /// Sets when a folder was modified.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn set_dir_times(
+        &self,
+        path: &StagedPath,
+        seconds: i64,
+        nanoseconds: u32,
+    ) -> Result<(), ReceivedError> {
+        let (parent, times) = (self.parent(path)?, modified(seconds, nanoseconds));
+        let set = utimensat(&*parent, path.name(), &times, AtFlags::SYMLINK_NOFOLLOW);
+        set.map_err(|e| error_at(&self.path_of(path), e))
+    }
+
+    /// Makes everything that was written durable.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn sync_all(&self) -> Result<(), ReceivedError> {
+        syncfs(&self.tree).map_err(|e| error_at(&self.path, e))
+    }
+
+    /// Bytes that may still be written.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn free_space(&self) -> Result<u64, ReceivedError> {
+        let stat = fstatvfs(&self.tree).map_err(|e| error_at(&self.path, e))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Bytes of disk that an earlier run has already taken.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn staged_bytes(&self) -> Result<u64, ReceivedError> {
+        let mut bytes = 0;
+        let mut todo = vec![in_folder(&self.tree)];
+        while let Some(folder) = todo.pop() {
+            for entry in fs::read_dir(&folder).map_err(|e| io_error(&self.path, e))? {
+                let entry = entry.map_err(|e| io_error(&self.path, e))?;
+                let metadata = entry.metadata().map_err(|e| io_error(&self.path, e))?;
+                bytes += metadata.blocks() * 512;
+                if metadata.is_dir() {
+                    todo.push(entry.path());
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Forgets what an earlier run left, so that the transfer begins anew.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn clear(&self) -> Result<(), ReceivedError> {
+        *self
+            .last_parent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+        let tree = in_folder(&self.tree);
+        for entry in fs::read_dir(&tree).map_err(|e| io_error(&self.path, e))? {
+            let entry = entry.map_err(|e| io_error(&self.path, e))?;
+            let is_dir = entry
+                .file_type()
+                .map_err(|e| io_error(&self.path, e))?
+                .is_dir();
+            let removed = if is_dir {
+                fs::remove_dir_all(entry.path())
+            } else {
+                fs::remove_file(entry.path())
+            };
+            removed.map_err(|e| io_error(&self.path, e))?;
+        }
+        match fs::remove_file(self.journal_path()) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error(&self.path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the staging up: nothing of it stays.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn discard(self) -> Result<(), ReceivedError> {
+        self.remove()
+    }
+
+    pub(super) fn remove(&self) -> Result<(), ReceivedError> {
+        let stagings = in_folder(&self.root).join(STAGINGS);
+        let key = self.path.file_name().unwrap_or_default();
+        fs::remove_dir_all(stagings.join(key)).map_err(|e| io_error(&self.path, e))?;
+        // The folder of stagings goes with its last one; another process may be making one.
+        let _ = fs::remove_dir(stagings);
+        Ok(())
+    }
+
+    fn path_of(&self, path: &StagedPath) -> PathBuf {
+        self.path.join(TREE).join(path.to_string())
+    }
+
+    /// The folder that `path` is in. The last one is kept open: most entries follow their siblings.
+    fn parent(&self, path: &StagedPath) -> Result<Arc<OwnedFd>, ReceivedError> {
+        let mut last = self
+            .last_parent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((name, folder)) = &*last
+            && name == path.parent()
+        {
+            return Ok(folder.clone());
+        }
+        let folder = if path.parent().is_empty() {
+            self.tree.try_clone().map_err(|e| io_error(&self.path, e))?
+        } else {
+            let shown = self.path.join(TREE).join(path.parent());
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            open_beneath(&self.tree, path.parent(), flags, Mode::empty(), &shown)?
+        };
+        let folder = Arc::new(folder);
+        *last = Some((path.parent().to_owned(), folder.clone()));
+        Ok(folder)
+    }
+}
+
+impl StagedFile {
+    /// Takes the space for `length` bytes, so that a full disk is found now.
+    ///
+    /// # Errors
+    /// [`ReceivedError::NoSpace`].
+    pub fn preallocate(&self, length: u64) -> Result<(), ReceivedError> {
+        if length == 0 {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::empty(), 0, length) {
+            // A file system without it finds out while writing.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(e) => Err(error_at(&self.path, e)),
+        }
+    }
+
+    /// Writes `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), ReceivedError> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|e| io_error(&self.path, e))
+    }
+
+    /// Reads back what was written at `offset`.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), ReceivedError> {
+        self.file
+            .read_exact_at(bytes, offset)
+            .map_err(|e| io_error(&self.path, e))
+    }
+
+    /// Cuts it to `length` bytes.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn set_len(&self, length: u64) -> Result<(), ReceivedError> {
+        self.file
+            .set_len(length)
+            .map_err(|e| io_error(&self.path, e))
+    }
+
+    /// Lets everybody execute it who may read it.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn set_executable(&self) -> Result<(), ReceivedError> {
+        let set = self.file.metadata().and_then(|metadata| {
+            let mode = metadata.permissions().mode() & 0o777;
+            self.file
+                .set_permissions(fs::Permissions::from_mode(mode | ((mode & 0o444) >> 2)))
+        });
+        set.map_err(|e| io_error(&self.path, e))
+    }
+
+    /// Sets when it was modified.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn set_times(&self, seconds: i64, nanoseconds: u32) -> Result<(), ReceivedError> {
+        futimens(&self.file, &modified(seconds, nanoseconds)).map_err(|e| error_at(&self.path, e))
+    }
+
+    /// Makes its bytes durable.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn sync(&self) -> Result<(), ReceivedError> {
+        self.file.sync_data().map_err(|e| io_error(&self.path, e))
+    }
+}
+
+/// A path by which this process reaches an open folder, whatever its name has become.
+pub(super) fn in_folder(folder: &OwnedFd) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string())
+}
+
+fn modified(seconds: i64, nanoseconds: u32) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: seconds,
+            tv_nsec: i64::from(nanoseconds),
+        },
+    }
+}

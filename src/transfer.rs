@@ -1,0 +1,203 @@
+//! Moving files between disk and stores: the pipelines of a send and a receive, bounded in memory whatever the size.
+//!
+//! A send walks its sources into a table, announces an offer, then reads, seals and puts chunk after chunk, and publishes
+//! the manifest last. A receive opens the table and the sums first, so it knows every name and digest before the first
+//! content byte, then fetches, opens and writes. Both begin by asking which chunks are there already: resuming is not a
+//! mode, only what happens when some are.
+//!
+//! This room knows stores, never HTTP, and reports through a [`Progress`].
+
+mod content;
+mod draft;
+mod journal;
+mod open;
+mod plan;
+mod receive;
+mod send;
+mod sink;
+mod walk;
+
+use std::path::PathBuf;
+
+pub use open::{Listing, OpenedTransfer, Origin, Reader};
+pub use receive::{ReceiveOptions, Received as ReceivedFiles, receive, stream_content};
+pub use send::{Recipient, SendOptions, Sender, Sent, send, wait_until_settled};
+pub use walk::{Sources, Tree};
+
+use crate::{
+    crypto::CryptoError,
+    id::PeerId,
+    manifest::ManifestError,
+    name::NameError,
+    received::ReceivedError,
+    store::{OfferAnswer, StoreError},
+};
+
+/// What happens during a transfer, for whoever shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// What there is to do, known once the table is.
+    Started {
+        /// Bytes of content; unknown for a stream.
+        total_bytes: Option<u64>,
+        /// Content chunks; unknown for a stream.
+        total_chunks: Option<u64>,
+        /// Content chunks that are there already.
+        already_chunks: u64,
+        /// Their plain bytes.
+        already_bytes: u64,
+    },
+    /// A content chunk is done.
+    Advanced {
+        /// Its plain bytes.
+        bytes: u64,
+        /// Whether it was there already, so that nothing was transferred.
+        already: bool,
+    },
+    /// Every chunk is done and everything is durable.
+    Finished,
+}
+
+/// Is told how a transfer goes. Called from several threads, often; must not block.
+pub trait Progress: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: Event);
+}
+
+/// Shows nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: Event) {}
+}
+
+/// Why a transfer failed. Whatever was stored before stays and is not sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// A path to send cannot be read.
+    #[error("{path}: {source}")]
+    Source {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A path to send is neither file, folder nor symbolic link.
+    #[error("{path} is a {kind}, only files, folders and symbolic links can be sent")]
+    UnsupportedSource {
+        /// Which.
+        path: PathBuf,
+        /// "FIFO", "socket"...
+        kind: &'static str,
+    },
+    /// Two sources would have the same name on the other side.
+    #[error("two sources are called {name:?}")]
+    DuplicateSource {
+        /// The name.
+        name: String,
+    },
+    /// A source has no name of its own, as `/` has none.
+    #[error("{path} has no name that could be sent")]
+    NamelessSource {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A source changed while it was sent. Nothing was published.
+    #[error("{path} changed while it was being sent")]
+    SourceChanged {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The content needs more chunks than a transfer may have.
+    #[error("more than {chunks} chunks of {chunk_size} bytes")]
+    TooManyChunks {
+        /// The limit.
+        chunks: usize,
+        /// The chunk size in use.
+        chunk_size: u32,
+    },
+    /// More files than a transfer may have, or names too long together.
+    #[error("the sources do not fit one transfer: {reason}")]
+    TooManyEntries {
+        /// What is exceeded.
+        reason: String,
+    },
+    /// Another part of the transfer failed first; its error is the one to show.
+    #[error("stopped")]
+    Stopped,
+    /// The same sources are being sent by another process.
+    #[error("these sources are already being sent by another process")]
+    AlreadySending,
+    /// The recipient does not want it, now or ever.
+    #[error("the offer was answered `{answer:?}`")]
+    NotAccepted {
+        /// The answer.
+        answer: OfferAnswer,
+    },
+    /// No wrap is for us.
+    #[error("the transfer is not addressed to us")]
+    NotForUs {
+        /// Who can open it.
+        recipients: Vec<PeerId>,
+    },
+    /// Only a password opens it, and none was given.
+    #[error("the transfer is locked by a password")]
+    PasswordNeeded,
+    /// What arrived is not what was signed.
+    #[error("{what} is not what the sender signed: {reason}")]
+    Integrity {
+        /// File, table...
+        what: String,
+        /// How it differs.
+        reason: String,
+    },
+    /// Not enough space where the plain files go.
+    #[error("no space: {needed} bytes needed, {free} free")]
+    NoSpace {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Only a transfer of one file can be written to a stream.
+    #[error("the transfer has {entries} entries, only a single file can be written to a stream")]
+    NotOneFile {
+        /// How many it has.
+        entries: usize,
+    },
+    /// The output stream was closed or failed.
+    #[error("cannot write the output: {0}")]
+    Output(#[source] std::io::Error),
+    /// A journal of this program cannot be kept.
+    #[error("{path}: {source}")]
+    Journal {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An offer or a manifest is malformed or not trusted.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Something does not open.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// A name in the table is refused.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The plain files cannot be written.
+    #[error(transparent)]
+    Received(#[from] ReceivedError),
+}
+
+/// Runs `work` where blocking is allowed.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}

@@ -1,0 +1,236 @@
+//! The content of a transfer as one stream of plain chunks, read ahead by one so that the last is known as such.
+
+use std::io::Read;
+
+use super::{TransferError, walk::SourceFile};
+use crate::{
+    crypto::ChunkPosition,
+    id::{Digest, Hasher},
+};
+
+/// The plain bytes of one content chunk.
+#[derive(Debug)]
+pub(super) struct PlainChunk {
+    /// Where it stands.
+    pub position: ChunkPosition,
+    /// Its bytes: a full chunk, or the end of the content.
+    pub bytes: Vec<u8>,
+}
+
+/// What was read in all.
+#[derive(Debug)]
+pub(super) struct Total {
+    /// Bytes of content.
+    pub size: u64,
+    /// SHA-256 of each file, in the order of the table.
+    pub sums: Vec<Digest>,
+}
+
+/// Reads `files` back to back, hashes each, and hands chunk after chunk to `each`, which may stop it by an error.
+///
+/// # Errors
+/// [`TransferError::SourceChanged`] if a file is not exactly what was walked, [`TransferError::Source`]; what `each`
+/// gives.
+pub(super) fn read_files(
+    files: &[SourceFile],
+    chunk_size: u32,
+    each: impl FnMut(PlainChunk) -> Result<(), TransferError>,
+) -> Result<Total, TransferError> {
+    let mut chunks = Chunker::new(chunk_size, each);
+    let mut sums = Vec::with_capacity(files.len());
+    for file in files {
+        sums.push(read_file(file, &mut chunks)?);
+    }
+    Ok(Total {
+        size: chunks.finish()?,
+        sums,
+    })
+}
+
+/// Reads a stream to its end, as the content of one file. `path` names it in errors.
+///
+/// # Errors
+/// [`TransferError::Source`]; what `each` gives.
+pub(super) fn read_stream(
+    mut stream: impl Read,
+    path: &str,
+    chunk_size: u32,
+    each: impl FnMut(PlainChunk) -> Result<(), TransferError>,
+) -> Result<Total, TransferError> {
+    let mut chunks = Chunker::new(chunk_size, each);
+    let mut hasher = Hasher::default();
+    while let taken @ 1.. = {
+        let taken = chunks.fill_from(&mut stream, u64::MAX);
+        taken.map_err(|e| {
+            e.or_source(|source| TransferError::Source {
+                path: path.into(),
+                source,
+            })
+        })?
+    } {
+        hasher.update(chunks.newest(taken));
+    }
+    Ok(Total {
+        size: chunks.finish()?,
+        sums: vec![hasher.finish()],
+    })
+}
+
+fn read_file(
+    source: &SourceFile,
+    chunks: &mut Chunker<impl FnMut(PlainChunk) -> Result<(), TransferError>>,
+) -> Result<Digest, TransferError> {
+    let mut file = source.open()?;
+    let mut hasher = Hasher::default();
+    let mut left = source.size;
+    while left > 0 {
+        let taken = chunks.fill_from(&mut file, left);
+        let taken = taken.map_err(|e| {
+            e.or_source(|error| TransferError::Source {
+                path: source.path.clone(),
+                source: error,
+            })
+        })?;
+        if taken == 0 {
+            return Err(source.changed());
+        }
+        hasher.update(chunks.newest(taken));
+        left -= taken as u64;
+    }
+    source.check_unchanged(&file)?;
+    Ok(hasher.finish())
+}
+
+/// Packs bytes into full chunks. A full chunk is handed on only when more bytes follow: then it was not the last.
+struct Chunker<F> {
+    chunk_size: usize,
+    buffer: Vec<u8>,
+    next_index: u64,
+    each: F,
+}
+
+/// Reading failed, or whoever takes the chunks stopped it.
+enum FillError {
+    Read(std::io::Error),
+    Stopped(TransferError),
+}
+
+impl FillError {
+    fn or_source(self, source: impl FnOnce(std::io::Error) -> TransferError) -> TransferError {
+        match self {
+            Self::Read(error) => source(error),
+            Self::Stopped(error) => error,
+        }
+    }
+}
+
+impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
+    fn new(chunk_size: u32, each: F) -> Self {
+        let chunk_size = chunk_size as usize;
+        Self {
+            chunk_size,
+            buffer: Vec::new(),
+            next_index: 0,
+            each,
+        }
+    }
+
+    /// Takes up to `limit` bytes, at most to the end of the chunk. 0 only at the end of `reader`.
+    fn fill_from(&mut self, reader: &mut impl Read, limit: u64) -> Result<usize, FillError> {
+        if self.buffer.len() == self.chunk_size {
+            return self.start_next(reader, limit);
+        }
+        self.buffer
+            .reserve_exact(self.chunk_size - self.buffer.len());
+        let room = (self.chunk_size - self.buffer.len()) as u64;
+        reader
+            .take(limit.min(room))
+            .read_to_end(&mut self.buffer)
+            .map_err(FillError::Read)
+    }
+
+    /// The chunk is full: it goes as soon as a first byte shows that it is not the last.
+    fn start_next(&mut self, reader: &mut impl Read, limit: u64) -> Result<usize, FillError> {
+        let mut next = Vec::with_capacity(self.chunk_size);
+        let taken = reader
+            .take(limit.min(self.chunk_size as u64))
+            .read_to_end(&mut next)
+            .map_err(FillError::Read)?;
+        if taken > 0 {
+            let full = std::mem::replace(&mut self.buffer, next);
+            self.hand_on(full, false).map_err(FillError::Stopped)?;
+        }
+        Ok(taken)
+    }
+
+    /// The last `count` bytes that were taken.
+    fn newest(&self, count: usize) -> &[u8] {
+        &self.buffer[self.buffer.len() - count..]
+    }
+
+    fn hand_on(&mut self, bytes: Vec<u8>, last: bool) -> Result<(), TransferError> {
+        let position = ChunkPosition {
+            index: self.next_index,
+            last,
+        };
+        self.next_index += 1;
+        (self.each)(PlainChunk { position, bytes })
+    }
+
+    /// Hands on the last chunk. Gives the size of all.
+    fn finish(mut self) -> Result<u64, TransferError> {
+        let size = self.next_index * self.chunk_size as u64 + self.buffer.len() as u64;
+        if !self.buffer.is_empty() {
+            let last = std::mem::take(&mut self.buffer);
+            self.hand_on(last, true)?;
+        }
+        Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: usize = 64 << 10;
+
+    fn chunks_of(bytes: &[u8]) -> (Vec<PlainChunk>, Total) {
+        let mut chunks = Vec::new();
+        let total = read_stream(bytes, "-", CHUNK as u32, |chunk| {
+            chunks.push(chunk);
+            Ok(())
+        });
+        (chunks, total.unwrap())
+    }
+
+    #[test]
+    fn every_chunk_but_the_last_is_full_and_only_the_last_is_marked() {
+        for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let (chunks, total) = chunks_of(&bytes);
+            assert_eq!(chunks.len(), size.div_ceil(CHUNK), "{size}");
+            assert_eq!(
+                chunks
+                    .iter()
+                    .flat_map(|c| c.bytes.clone())
+                    .collect::<Vec<_>>(),
+                bytes
+            );
+            for (index, chunk) in chunks.iter().enumerate() {
+                let last = index + 1 == chunks.len();
+                assert_eq!(
+                    chunk.position,
+                    ChunkPosition {
+                        index: index as u64,
+                        last
+                    }
+                );
+                assert!(last || chunk.bytes.len() == CHUNK);
+            }
+            assert_eq!(
+                (total.size, total.sums),
+                (size as u64, vec![Digest::of(&bytes)])
+            );
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What a sender remembers of an unfinished transfer, so that it can be continued after a crash.
+//!
+//! An append-only file: the signed offer, then a record (stream, index, nonce, id) for every chunk that was sealed. It
+//! holds no key: the offer's wraps do, and the sender unwraps its own. Losing records costs only sending again, never
+//! safety, so nothing here is synced, and a damaged record ends the part that is believed.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+
+use super::TransferError;
+use crate::{
+    crypto::{Nonce, Stream, chunk::NONCE_LENGTH},
+    id::{ChunkId, Digest},
+    manifest::SignedOffer,
+};
+
+const MAGIC: &[u8; 16] = b"colis sending 1\n";
+const RECORD: usize = 1 + 8 + NONCE_LENGTH + 32 + 4;
+
+/// A chunk that was sealed in an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sealed {
+    /// The nonce that it was sealed with.
+    pub nonce: Nonce,
+    /// What became of it.
+    pub id: ChunkId,
+}
+
+/// Chunks by stream and index.
+pub(super) type Records = HashMap<(Stream, u64), Sealed>;
+
+/// The journal of one transfer, locked against a second process.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    /// Opens or makes the journal named `key` in `folder`. Gives what an earlier run left in it.
+    ///
+    /// # Errors
+    /// [`TransferError::AlreadySending`], [`TransferError::Journal`].
+    pub(super) fn open(
+        folder: &Path,
+        key: &Digest,
+    ) -> Result<(Self, Option<(SignedOffer, Records)>), TransferError> {
+        let path = folder.join(key.to_string());
+        let file = open_locked(folder, &path)?;
+        let mut journal = Self { path, file };
+        let mut bytes = Vec::new();
+        let read = journal.file.read_to_end(&mut bytes);
+        read.map_err(|e| journal.error(e))?;
+        let Some((offer, records, length)) = parse(&bytes) else {
+            return Ok((journal, None));
+        };
+        journal
+            .file
+            .set_len(length as u64)
+            .map_err(|e| journal.error(e))?;
+        Ok((journal, Some((offer, records))))
+    }
+
+    /// Forgets what is in it and begins with `offer`.
+    ///
+    /// # Errors
+    /// [`TransferError::Journal`].
+    pub(super) fn begin(&mut self, offer: &SignedOffer) -> Result<(), TransferError> {
+        let envelope = offer.envelope();
+        let length = u32::try_from(envelope.len()).expect("an envelope has at most 8 MiB");
+        let mut head = MAGIC.to_vec();
+        head.extend_from_slice(&length.to_be_bytes());
+        head.extend_from_slice(envelope);
+        head.extend_from_slice(&crc32fast::hash(envelope).to_be_bytes());
+        let written = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(&head));
+        written.map_err(|e| self.error(e))
+    }
+
+    /// Remembers a sealed chunk.
+    ///
+    /// # Errors
+    /// [`TransferError::Journal`].
+    pub(super) fn record(
+        &mut self,
+        stream: Stream,
+        index: u64,
+        sealed: &Sealed,
+    ) -> Result<(), TransferError> {
+        let mut record = Vec::with_capacity(RECORD);
+        record.push(stream_code(stream));
+        record.extend_from_slice(&index.to_be_bytes());
+        record.extend_from_slice(&sealed.nonce);
+        record.extend_from_slice(sealed.id.as_bytes());
+        record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
+        self.file.write_all(&record).map_err(|e| self.error(e))
+    }
+
+    /// The transfer is published: there is nothing to continue.
+    ///
+    /// # Errors
+    /// [`TransferError::Journal`].
+    pub(super) fn remove(self) -> Result<(), TransferError> {
+        fs::remove_file(&self.path).map_err(|e| self.error(e))
+    }
+
+    fn error(&self, source: io::Error) -> TransferError {
+        TransferError::Journal {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// A journal that is removed by its owner while we wait for nothing: taken is taken.
+fn open_locked(folder: &Path, path: &Path) -> Result<File, TransferError> {
+    let error = |source| TransferError::Journal {
+        path: path.to_owned(),
+        source,
+    };
+    fs::create_dir_all(folder).map_err(error)?;
+    let file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(TransferError::AlreadySending),
+        Err(TryLockError::Error(e)) => Err(error(e)),
+    }
+}
+
+/// What is whole in `bytes`, and how long that is.
+fn parse(bytes: &[u8]) -> Option<(SignedOffer, Records, usize)> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (envelope, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    if u32::from_be_bytes(*crc) != crc32fast::hash(envelope) {
+        return None;
+    }
+    let offer = SignedOffer::parse(Bytes::copy_from_slice(envelope)).ok()?;
+    let whole: Vec<_> = rest.chunks_exact(RECORD).map_while(parse_record).collect();
+    let length = bytes.len() - rest.len() + whole.len() * RECORD;
+    Some((offer, whole.into_iter().collect(), length))
+}
+
+fn parse_record(record: &[u8]) -> Option<((Stream, u64), Sealed)> {
+    let (fields, crc) = record.split_last_chunk::<4>()?;
+    if u32::from_be_bytes(*crc) != crc32fast::hash(fields) {
+        return None;
+    }
+    let (stream, fields) = fields.split_first()?;
+    let (index, fields) = fields.split_first_chunk::<8>()?;
+    let (nonce, id) = fields.split_first_chunk::<NONCE_LENGTH>()?;
+    let id = ChunkId::from_bytes(id.try_into().ok()?);
+    let stream = [Stream::Content, Stream::Table, Stream::Sums]
+        .into_iter()
+        .find(|s| stream_code(*s) == *stream)?;
+    Some((
+        (stream, u64::from_be_bytes(*index)),
+        Sealed { nonce: *nonce, id },
+    ))
+}
+
+fn stream_code(stream: Stream) -> u8 {
+    match stream {
+        Stream::Content => b'c',
+        Stream::Table => b't',
+        Stream::Sums => b's',
+    }
+}

@@ -1,0 +1,279 @@
+//! Opening a transfer up to its listing: everything that is known, and checked, before the first content byte.
+//!
+//! The order is that of the format: dates and signature, our wrap, the commitment, the table, the sums. Any failure
+//! stops, and nothing is released.
+
+use std::sync::Arc;
+
+use super::{TransferError, blocking};
+use crate::{
+    crypto::{ChunkOpener, ChunkPosition, FileKey, SealKey, Stream, password::Password},
+    id::{ChunkId, Digest, PeerId},
+    manifest::{
+        Manifest, ManifestError, SignedManifest, Timestamp, Verifier, VerifyError, WrapScope,
+        table::{self, Entry, Lines},
+    },
+    store::Store,
+};
+
+/// Who opens, with what.
+#[derive(Clone)]
+pub struct Reader {
+    /// Ourselves.
+    pub me: PeerId,
+    /// Our seal keys, the newest first.
+    pub seal_keys: Arc<[SealKey]>,
+    /// A password to try.
+    pub password: Option<Password>,
+    /// Whose signatures count.
+    pub verifier: Arc<dyn Verifier>,
+}
+
+/// Where a transfer comes from, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Signed by a member of the circle with this name.
+    Verified {
+        /// The name in its certificate. Remote text: escape it before showing it.
+        name: String,
+    },
+    /// Opened by a password, but signed by somebody whom the circle does not know.
+    Unverified,
+}
+
+/// What is in a transfer.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The table. Its paths are remote text: escape them before showing them.
+    pub entries: Vec<Entry>,
+    /// SHA-256 of each plain file, in the order of the table.
+    pub sums: Vec<Digest>,
+}
+
+/// A transfer whose signature, key, table and sums are checked.
+pub struct OpenedTransfer {
+    /// Its manifest.
+    pub manifest: SignedManifest,
+    /// Who sent it.
+    pub origin: Origin,
+    /// What is in it.
+    pub listing: Listing,
+    key: FileKey,
+}
+
+impl OpenedTransfer {
+    /// Checks and opens `manifest`, fetching table and sums from `store`.
+    ///
+    /// # Errors
+    /// [`TransferError::Manifest`] if it is not to be trusted, [`TransferError::NotForUs`],
+    /// [`TransferError::PasswordNeeded`], [`TransferError::Crypto`], [`TransferError::Integrity`]; those of the store.
+    pub async fn open(
+        store: &dyn Store,
+        manifest: SignedManifest,
+        reader: &Reader,
+    ) -> Result<Self, TransferError> {
+        let origin = check_origin(&manifest, reader)?;
+        let key = unwrap(manifest.payload(), reader).await?;
+        let listing = Listing::fetch(store, manifest.payload(), &key).await?;
+        Ok(Self {
+            manifest,
+            origin,
+            listing,
+            key,
+        })
+    }
+
+    /// Opens the sealed content chunk at `index`.
+    ///
+    /// # Errors
+    /// [`TransferError::Crypto`], [`TransferError::Integrity`].
+    pub fn open_chunk(&self, index: u64, sealed: &[u8]) -> Result<Vec<u8>, TransferError> {
+        let manifest = self.manifest.payload();
+        let position = ChunkPosition {
+            index,
+            last: index + 1 == manifest.chunks.len() as u64,
+        };
+        let opener = ChunkOpener::new(&self.key, Stream::Content, manifest.chunk_size);
+        let plain = opener.open(position, sealed)?;
+        let expected = (manifest.size - index * u64::from(manifest.chunk_size))
+            .min(u64::from(manifest.chunk_size));
+        if plain.len() as u64 == expected {
+            return Ok(plain);
+        }
+        Err(integrity(
+            format!("content chunk {index}"),
+            format!("{} bytes instead of {expected}", plain.len()),
+        ))
+    }
+
+    /// The size of the file that is the `entry`; a stream's file has what the others leave.
+    pub fn file_size(&self, entry: &Entry) -> u64 {
+        match entry {
+            Entry::File {
+                size: Some(size), ..
+            } => *size,
+            Entry::File { size: None, .. } => {
+                self.manifest.payload().size - self.listing.known_size()
+            }
+            Entry::Directory { .. } | Entry::Symlink { .. } => 0,
+        }
+    }
+}
+
+impl Listing {
+    async fn fetch(
+        store: &dyn Store,
+        manifest: &Manifest,
+        key: &FileKey,
+    ) -> Result<Self, TransferError> {
+        let mut listing = Self::default();
+        let mut lines = Lines::new("table");
+        let mut stream =
+            StreamOpener::new(key, Stream::Table, manifest.chunk_size, &manifest.table);
+        while let Some(plain) = stream.next(store).await? {
+            lines.push(&plain, |line| {
+                Entry::parse(line).map(|entry| listing.entries.push(entry))
+            })?;
+        }
+        lines.finish()?;
+        let mut lines = Lines::new("sums");
+        let mut stream = StreamOpener::new(key, Stream::Sums, manifest.chunk_size, &manifest.sums);
+        while let Some(plain) = stream.next(store).await? {
+            lines.push(&plain, |line| {
+                table::parse_sum(line).map(|sum| listing.sums.push(sum))
+            })?;
+        }
+        lines.finish()?;
+        listing.check(manifest.size)?;
+        Ok(listing)
+    }
+
+    /// Table, sums and content must tell the same.
+    fn check(&self, size: u64) -> Result<(), TransferError> {
+        let table = |reason: String| Err(integrity("the table".into(), reason));
+        if self.entries.is_empty() {
+            return table("it has no entry".into());
+        }
+        let sizes: Vec<_> = self.file_sizes().collect();
+        if sizes.len() != self.sums.len() {
+            return table(format!(
+                "{} files, but {} sums",
+                sizes.len(),
+                self.sums.len()
+            ));
+        }
+        let open_ended = sizes.iter().position(Option::is_none);
+        if open_ended.is_some_and(|index| index + 1 != sizes.len()) {
+            return table("a file of unknown size that is not the last".into());
+        }
+        let known = sizes
+            .iter()
+            .flatten()
+            .try_fold(0_u64, |sum, size| sum.checked_add(*size));
+        match known {
+            Some(known) if known == size || (known < size && open_ended.is_some()) => Ok(()),
+            _ => table(format!("its files do not have {size} bytes in all")),
+        }
+    }
+
+    fn file_sizes(&self) -> impl Iterator<Item = Option<u64>> + '_ {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::File { size, .. } => Some(*size),
+            Entry::Directory { .. } | Entry::Symlink { .. } => None,
+        })
+    }
+
+    fn known_size(&self) -> u64 {
+        self.file_sizes().flatten().sum()
+    }
+}
+
+/// Opens a stream that is no content, chunk after chunk.
+struct StreamOpener<'a> {
+    opener: ChunkOpener,
+    stream: Stream,
+    chunk_size: u32,
+    ids: &'a [ChunkId],
+    next: usize,
+}
+
+impl<'a> StreamOpener<'a> {
+    fn new(key: &FileKey, stream: Stream, chunk_size: u32, ids: &'a [ChunkId]) -> Self {
+        Self {
+            opener: ChunkOpener::new(key, stream, chunk_size),
+            stream,
+            chunk_size,
+            ids,
+            next: 0,
+        }
+    }
+
+    async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<u8>>, TransferError> {
+        let Some(id) = self.ids.get(self.next) else {
+            return Ok(None);
+        };
+        let position = ChunkPosition {
+            index: self.next as u64,
+            last: self.next + 1 == self.ids.len(),
+        };
+        self.next += 1;
+        let plain = self.opener.open(position, &store.get_chunk(*id).await?)?;
+        if plain.is_empty() || (!position.last && plain.len() != self.chunk_size as usize) {
+            let what = format!("{:?} chunk {}", self.stream, position.index);
+            return Err(integrity(what, format!("{} bytes", plain.len())));
+        }
+        Ok(Some(plain))
+    }
+}
+
+/// Dates and signature. A password transfer may come from somebody whom we do not know, but is then shown as such.
+fn check_origin(manifest: &SignedManifest, reader: &Reader) -> Result<Origin, TransferError> {
+    let now = Timestamp::now();
+    match manifest.verify(&*reader.verifier, now) {
+        Ok(name) => Ok(Origin::Verified { name }),
+        Err(ManifestError::Untrusted(VerifyError::UntrustedSigner { .. }))
+            if manifest.payload().has_password() && reader.password.is_some() =>
+        {
+            manifest.check_dates(now)?;
+            Ok(Origin::Unverified)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Finds our wrap and opens it; the commitment is checked with it.
+async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, TransferError> {
+    let scope = WrapScope {
+        key_id: manifest.key_id,
+        transfer_id: manifest.transfer_id,
+        sender: manifest.sender,
+    };
+    let mut ours = reader.seal_keys.iter().flat_map(|key| {
+        manifest
+            .wraps
+            .iter()
+            .filter_map(move |wrap| wrap.open_with_key(scope, reader.me, key))
+    });
+    if let Some(opened) = ours.next() {
+        return Ok(opened?);
+    }
+    let locked = manifest
+        .wraps
+        .iter()
+        .find(|wrap| wrap.recipient().is_none())
+        .cloned();
+    match (locked, reader.password.clone()) {
+        (Some(wrap), Some(password)) => {
+            let opened = blocking(move || wrap.open_with_password(scope, &password)).await;
+            Ok(opened.ok_or(TransferError::PasswordNeeded)??)
+        }
+        (Some(_), None) => Err(TransferError::PasswordNeeded),
+        (None, _) => Err(TransferError::NotForUs {
+            recipients: manifest.recipients().collect(),
+        }),
+    }
+}
+
+pub(super) fn integrity(what: String, reason: String) -> TransferError {
+    TransferError::Integrity { what, reason }
+}

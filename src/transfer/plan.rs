@@ -1,0 +1,97 @@
+//! What a receive will write where: every name of the table parsed and mapped before anything is written.
+
+use super::TransferError;
+use crate::{
+    manifest::table::Entry,
+    name::{self, RelPath},
+    received::{EntryKind, Layout, StagedPath},
+};
+
+/// The table, with a safe path for each entry.
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) files: usize,
+    /// Links that are not made, as they were in the table.
+    pub(super) skipped_links: Vec<String>,
+}
+
+/// One entry.
+pub(super) struct Step {
+    pub(super) path: StagedPath,
+    pub(super) kind: StepKind,
+}
+
+pub(super) enum StepKind {
+    File {
+        size: u64,
+        mtime: (i64, u32),
+        executable: bool,
+    },
+    Directory {
+        mtime: (i64, u32),
+    },
+    Symlink {
+        target: String,
+    },
+    /// A link that is absolute or escapes.
+    Skipped,
+}
+
+impl Plan {
+    /// Maps `entries`; `size_of` gives the size of a file.
+    pub(super) fn new(
+        entries: &[Entry],
+        size_of: impl Fn(&Entry) -> u64,
+    ) -> Result<Self, TransferError> {
+        let mut layout = Layout::default();
+        let mut plan = Self {
+            steps: Vec::with_capacity(entries.len()),
+            files: 0,
+            skipped_links: Vec::new(),
+        };
+        for entry in entries {
+            let rel = RelPath::parse(entry.path())?;
+            let kind = plan.kind(entry, &rel, &size_of);
+            let staged = if matches!(kind, StepKind::Directory { .. }) {
+                EntryKind::Directory
+            } else {
+                EntryKind::Leaf
+            };
+            let path = layout.add(&rel, staged)?;
+            plan.steps.push(Step { path, kind });
+        }
+        Ok(plan)
+    }
+
+    fn kind(&mut self, entry: &Entry, path: &RelPath, size_of: impl Fn(&Entry) -> u64) -> StepKind {
+        match entry {
+            Entry::File {
+                mtime,
+                mtime_ns,
+                executable,
+                ..
+            } => {
+                self.files += 1;
+                StepKind::File {
+                    size: size_of(entry),
+                    mtime: (*mtime, *mtime_ns),
+                    executable: *executable,
+                }
+            }
+            Entry::Directory {
+                mtime, mtime_ns, ..
+            } => StepKind::Directory {
+                mtime: (*mtime, *mtime_ns),
+            },
+            Entry::Symlink { target, .. } if name::check_link(path, target).is_ok() => {
+                StepKind::Symlink {
+                    target: target.clone(),
+                }
+            }
+            Entry::Symlink { path, .. } => {
+                self.skipped_links.push(path.clone());
+                StepKind::Skipped
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Receiving: fetch, open and write the content of an opened transfer, then publish its files under their final names.
+//!
+//! A few chunks are fetched and opened at once; one thread writes them in order. Nothing gets a final name before every
+//! file has the digest that its sender signed.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::{
+    Event, OpenedTransfer, Progress, TransferError, blocking,
+    open::integrity,
+    plan::{Plan, StepKind},
+    sink::Sink,
+};
+use crate::{
+    id::{Digest, Hasher, Short as _},
+    name::SafeName,
+    received::{self, Staging},
+    store::Store,
+};
+
+/// How to receive.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceiveOptions {
+    /// Chunks in flight.
+    pub jobs: usize,
+    /// Give files that were executable for their sender the executable bit.
+    pub keep_exec: bool,
+}
+
+impl Default for ReceiveOptions {
+    fn default() -> Self {
+        Self {
+            jobs: 4,
+            keep_exec: false,
+        }
+    }
+}
+
+/// What a receive has written.
+#[derive(Debug, Clone, Default)]
+pub struct Received {
+    /// The final names of what the transfer has at its top.
+    pub paths: Vec<PathBuf>,
+    /// Whether identical files were there already, so that nothing was written.
+    pub already_there: bool,
+    /// Links that were not made, because they are absolute or escape. Remote text.
+    pub skipped_links: Vec<String>,
+    /// Bytes of content.
+    pub size: u64,
+    /// Content chunks that an earlier, interrupted run had written.
+    pub already_chunks: u64,
+}
+
+/// Receives `transfer` from `store` into `root`. When it gives `Ok`, the files are durable under their final names.
+///
+/// # Errors
+/// Every [`TransferError`] of fetching, checking and writing. What was written stays staged; the same call continues it.
+pub async fn receive(
+    store: &dyn Store,
+    transfer: &Arc<OpenedTransfer>,
+    root: &Arc<received::Received>,
+    options: ReceiveOptions,
+    progress: &dyn Progress,
+) -> Result<Received, TransferError> {
+    let size = transfer.manifest.payload().size;
+    let prepared = {
+        let (transfer, root) = (transfer.clone(), root.clone());
+        blocking(move || Prepared::new(&transfer, &root)).await?
+    };
+    let (staging, plan) = match prepared {
+        Prepared::AlreadyThere(paths) => {
+            return Ok(Received {
+                paths,
+                already_there: true,
+                size,
+                ..Received::default()
+            });
+        }
+        Prepared::Finished(paths) => {
+            return Ok(Received {
+                paths,
+                size,
+                ..Received::default()
+            });
+        }
+        Prepared::Staged(staging, plan) => (staging, plan),
+    };
+    let skipped_links = plan.skipped_links.clone();
+    let resumed = staging.journal_path().exists();
+    let already_chunks = match fill(store, transfer, &staging, &plan, options, progress).await {
+        // What an earlier run left there does not have its digest: it counts for nothing.
+        Err(TransferError::Integrity { .. }) if resumed => {
+            let clear = staging.clone();
+            blocking(move || clear.clear()).await?;
+            fill(store, transfer, &staging, &plan, options, progress).await?
+        }
+        filled => filled?,
+    };
+    let paths = blocking(move || staging.publish(&tops(&plan))).await?;
+    progress.event(Event::Finished);
+    Ok(Received {
+        paths,
+        already_there: false,
+        skipped_links,
+        size,
+        already_chunks,
+    })
+}
+
+/// Writes the one file of `transfer` to `out`, chunk by verified chunk.
+///
+/// # Errors
+/// [`TransferError::NotOneFile`]; [`TransferError::Integrity`] if the end shows that the whole is not what was signed:
+/// then what was written must not be used.
+pub async fn stream_content(
+    store: &dyn Store,
+    transfer: &Arc<OpenedTransfer>,
+    jobs: usize,
+    out: &mut (dyn Write + Send),
+    progress: &dyn Progress,
+) -> Result<u64, TransferError> {
+    let entries = transfer.listing.entries.len();
+    let &[expected] = transfer.listing.sums.as_slice() else {
+        return Err(TransferError::NotOneFile { entries });
+    };
+    progress.event(started(transfer, 0));
+    let mut hasher = Hasher::default();
+    let mut chunks = opened_chunks(store, transfer, 0, jobs);
+    while let Some(plain) = chunks.try_next().await? {
+        out.write_all(&plain).map_err(TransferError::Output)?;
+        hasher.update(&plain);
+        progress.event(Event::Advanced {
+            bytes: plain.len() as u64,
+            already: false,
+        });
+    }
+    out.flush().map_err(TransferError::Output)?;
+    let found = hasher.finish();
+    if found != expected {
+        return Err(integrity(
+            "the file".into(),
+            format!("SHA-256 is {found} instead of {expected}"),
+        ));
+    }
+    progress.event(Event::Finished);
+    Ok(transfer.manifest.payload().size)
+}
+
+enum Prepared {
+    AlreadyThere(Vec<PathBuf>),
+    /// An earlier run came as far as the final names.
+    Finished(Vec<PathBuf>),
+    Staged(Arc<Staging>, Arc<Plan>),
+}
+
+impl Prepared {
+    /// Names, then free space, before the first content byte.
+    fn new(transfer: &OpenedTransfer, root: &received::Received) -> Result<Self, TransferError> {
+        let manifest = transfer.manifest.payload();
+        let staging = root.stage(&format!(
+            "{}-{}",
+            manifest.transfer_id,
+            manifest.sender.short()
+        ))?;
+        if let Some(paths) = staging.finish_publishing()? {
+            return Ok(Self::Finished(paths));
+        }
+        let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
+        if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
+            staging.discard()?;
+            return Ok(Self::AlreadyThere(paths));
+        }
+        let (needed, free) = (
+            manifest.size.saturating_sub(staging.staged_bytes()?),
+            staging.free_space()?,
+        );
+        if needed > free {
+            return Err(TransferError::NoSpace { needed, free });
+        }
+        Ok(Self::Staged(Arc::new(staging), Arc::new(plan)))
+    }
+}
+
+/// The paths of what is there already, if the transfer is only files at the top and every one of them is.
+fn identical(
+    plan: &Plan,
+    sums: &[Digest],
+    root: &received::Received,
+) -> Result<Option<Vec<PathBuf>>, TransferError> {
+    let mut paths = Vec::new();
+    let mut sums = sums.iter();
+    for step in &plan.steps {
+        let (StepKind::File { size, .. }, Some(sum)) = (&step.kind, sums.next()) else {
+            return Ok(None);
+        };
+        let Some(top) = step.path.top_level() else {
+            return Ok(None);
+        };
+        let Some(file) = root.existing_regular_file(top)? else {
+            return Ok(None);
+        };
+        let path = root.path().join(top.as_str());
+        if !is_same(file, *size, *sum).map_err(|source| TransferError::Source {
+            path: path.clone(),
+            source,
+        })? {
+            return Ok(None);
+        }
+        paths.push(path);
+    }
+    Ok(Some(paths))
+}
+
+fn is_same(mut file: File, size: u64, sum: Digest) -> io::Result<bool> {
+    if file.metadata()?.len() != size {
+        return Ok(false);
+    }
+    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish() == sum),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Fetches and writes what an earlier run has not. Gives how many chunks it had.
+async fn fill(
+    store: &dyn Store,
+    transfer: &Arc<OpenedTransfer>,
+    staging: &Arc<Staging>,
+    plan: &Arc<Plan>,
+    options: ReceiveOptions,
+    progress: &dyn Progress,
+) -> Result<u64, TransferError> {
+    let sink = {
+        let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
+        blocking(move || Sink::open(staging, plan, &transfer, options)).await?
+    };
+    let already = sink.chunks_done();
+    progress.event(started(transfer, already));
+    let (sender, receiver) = mpsc::channel(1);
+    let writing = blocking(move || write(sink, receiver));
+    let fetching = async {
+        // Dropped at the end, so that the writer knows that it is one.
+        let sender = sender;
+        let mut chunks = opened_chunks(store, transfer, already, options.jobs);
+        while let Some(plain) = chunks.try_next().await? {
+            let bytes = plain.len() as u64;
+            if sender.send(plain).await.is_err() {
+                return Err(TransferError::Stopped);
+            }
+            progress.event(Event::Advanced {
+                bytes,
+                already: false,
+            });
+        }
+        let _ = sender.send(Vec::new()).await;
+        Ok(())
+    };
+    // The writer always ends: it checkpoints what it has also when the fetching failed. Its error says more.
+    match futures::future::join(fetching, writing).await {
+        (Ok(()), Ok(())) => Ok(already),
+        (Err(fetching), Ok(())) => Err(fetching),
+        (_, Err(writing)) => Err(writing),
+    }
+}
+
+/// Writes what comes. An empty chunk says that all came; without it, what came is made durable and kept.
+fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Vec<u8>>) -> Result<(), TransferError> {
+    while let Some(plain) = chunks.blocking_recv() {
+        if plain.is_empty() {
+            return sink.finish();
+        }
+        sink.write_chunk(&plain)?;
+    }
+    sink.checkpoint()
+}
+
+/// The plain content from chunk `first`, in order, a few chunks ahead.
+fn opened_chunks<'a>(
+    store: &'a dyn Store,
+    transfer: &'a Arc<OpenedTransfer>,
+    first: u64,
+    jobs: usize,
+) -> impl stream::Stream<Item = Result<Vec<u8>, TransferError>> + Unpin + 'a {
+    let ids = &transfer.manifest.payload().chunks;
+    let rest = (0..)
+        .zip(ids)
+        .skip(usize::try_from(first).unwrap_or(usize::MAX));
+    let fetched = rest.map(move |(index, id)| async move {
+        let sealed = store.get_chunk(*id).await?;
+        let transfer = transfer.clone();
+        blocking(move || transfer.open_chunk(index, &sealed)).await
+    });
+    Box::pin(stream::iter(fetched).buffered(jobs.max(1)))
+}
+
+fn started(transfer: &OpenedTransfer, already_chunks: u64) -> Event {
+    let manifest = transfer.manifest.payload();
+    Event::Started {
+        total_bytes: Some(manifest.size),
+        total_chunks: Some(manifest.chunks.len() as u64),
+        already_chunks,
+        already_bytes: (already_chunks * u64::from(manifest.chunk_size)).min(manifest.size),
+    }
+}
+
+/// What gets a final name: the entries at the top that were made.
+fn tops(plan: &Plan) -> Vec<SafeName> {
+    let made = plan
+        .steps
+        .iter()
+        .filter(|step| !matches!(step.kind, StepKind::Skipped));
+    made.filter_map(|step| step.path.top_level().cloned())
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! Writing the content of a transfer into its staging, in order, each file verified as it ends.
+//!
+//! Because content comes in order, what is done is one number: how many chunks. It is journaled after every chunk, and
+//! marked as durable at every checkpoint. After a crash of the program the page cache still has everything, so the last
+//! number counts; after a reboot only the last durable one does.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use super::{
+    OpenedTransfer, ReceiveOptions, TransferError,
+    open::integrity,
+    plan::{Plan, StepKind},
+};
+use crate::{
+    id::{Digest, Hasher},
+    received::{StagedFile, Staging},
+};
+
+/// Plain bytes between two checkpoints.
+const CHECKPOINT: u64 = 64 << 20;
+/// Up to so many files are synced one by one; more, by one sync of the file system.
+const SYNC_EACH: usize = 64;
+const RECORD: usize = 8 + 1 + 4;
+
+/// Takes plain content in order and writes it into the staged files.
+pub(super) struct Sink {
+    staging: Arc<Staging>,
+    plan: Arc<Plan>,
+    sums: Vec<Digest>,
+    options: ReceiveOptions,
+    next_step: usize,
+    next_file: usize,
+    current: Option<Current>,
+    chunks: u64,
+    since_checkpoint: u64,
+    journal: Journal,
+}
+
+struct Current {
+    file: StagedFile,
+    step: usize,
+    hasher: Hasher,
+    written: u64,
+}
+
+impl Sink {
+    /// Continues what an earlier run left in `staging`.
+    pub(super) fn open(
+        staging: Arc<Staging>,
+        plan: Arc<Plan>,
+        transfer: &OpenedTransfer,
+        options: ReceiveOptions,
+    ) -> Result<Self, TransferError> {
+        let manifest = transfer.manifest.payload();
+        let chunk_size = u64::from(manifest.chunk_size);
+        let journal = Journal::open(staging.journal_path(), manifest.key_id.as_bytes())?;
+        let chunks = journal.done.min(manifest.chunks.len() as u64);
+        let sums = transfer.listing.sums.clone();
+        let mut sink = Self {
+            staging,
+            plan,
+            sums,
+            options,
+            next_step: 0,
+            next_file: 0,
+            current: None,
+            chunks,
+            since_checkpoint: 0,
+            journal,
+        };
+        sink.skip((chunks * chunk_size).min(manifest.size))?;
+        Ok(sink)
+    }
+
+    /// How many chunks are done.
+    pub(super) fn chunks_done(&self) -> u64 {
+        self.chunks
+    }
+
+    /// Writes the next chunk.
+    pub(super) fn write_chunk(&mut self, plain: &[u8]) -> Result<(), TransferError> {
+        let mut rest = plain;
+        while !rest.is_empty() {
+            let left = self.open_next()?;
+            let (now, later) = rest
+                .split_at(usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len())));
+            let current = self.current.as_mut().ok_or(TransferError::Stopped)?;
+            current.file.write_at(now, current.written)?;
+            current.hasher.update(now);
+            current.written += now.len() as u64;
+            rest = later;
+            self.close_if_whole()?;
+        }
+        self.chunks += 1;
+        self.since_checkpoint += plain.len() as u64;
+        if self.since_checkpoint >= CHECKPOINT {
+            return self.checkpoint();
+        }
+        self.journal.record(self.chunks, false)
+    }
+
+    /// Makes what was written durable, so that even a reboot continues from here.
+    pub(super) fn checkpoint(&mut self) -> Result<(), TransferError> {
+        if self.plan.files > SYNC_EACH {
+            self.staging.sync_all()?;
+        } else if let Some(current) = &self.current {
+            current.file.sync()?;
+        }
+        self.since_checkpoint = 0;
+        self.journal.record(self.chunks, true)
+    }
+
+    /// Everything was written: makes what has no content, then links and the times of folders, and syncs.
+    pub(super) fn finish(mut self) -> Result<(), TransferError> {
+        self.make_until_content()?;
+        if self.current.is_some() || self.next_step != self.plan.steps.len() {
+            return Err(integrity(
+                "the content".into(),
+                "it ends before its files do".into(),
+            ));
+        }
+        for step in &self.plan.steps {
+            if let StepKind::Symlink { target } = &step.kind {
+                self.staging.create_symlink(&step.path, target)?;
+            }
+        }
+        for step in self.plan.steps.iter().rev() {
+            if let StepKind::Directory { mtime } = step.kind {
+                self.staging.set_dir_times(&step.path, mtime.0, mtime.1)?;
+            }
+        }
+        Ok(self.staging.sync_all()?)
+    }
+
+    /// Passes over the first `offset` bytes of content, which an earlier run wrote, and hashes the part of a file.
+    fn skip(&mut self, mut offset: u64) -> Result<(), TransferError> {
+        while offset > 0 {
+            match self.plan.steps.get(self.next_step).map(|step| &step.kind) {
+                Some(StepKind::File { size, .. }) if *size <= offset => {
+                    offset -= size;
+                    self.next_step += 1;
+                    self.next_file += 1;
+                }
+                Some(StepKind::File { .. }) => {
+                    self.open_next()?;
+                    return self.rehash(offset);
+                }
+                Some(_) => self.next_step += 1,
+                None => return Err(TransferError::Stopped),
+            }
+        }
+        Ok(())
+    }
+
+    fn rehash(&mut self, length: u64) -> Result<(), TransferError> {
+        let current = self.current.as_mut().ok_or(TransferError::Stopped)?;
+        let mut buffer = vec![0; 1 << 20];
+        while current.written < length {
+            let want = (length - current.written).min(buffer.len() as u64);
+            let part = &mut buffer[..usize::try_from(want).unwrap_or(0)];
+            current.file.read_exact_at(part, current.written)?;
+            current.hasher.update(part);
+            current.written += want;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a file with room is open. Gives how many bytes it still takes.
+    fn open_next(&mut self) -> Result<u64, TransferError> {
+        self.make_until_content()?;
+        if self.current.is_none() {
+            let step = self.next_step;
+            let Some(StepKind::File { size, .. }) =
+                self.plan.steps.get(step).map(|step| &step.kind)
+            else {
+                return Err(integrity(
+                    "the content".into(),
+                    "it goes on after its last file".into(),
+                ));
+            };
+            let file = self.staging.create_file(&self.plan.steps[step].path)?;
+            file.preallocate(*size)?;
+            self.current = Some(Current {
+                file,
+                step,
+                hasher: Hasher::default(),
+                written: 0,
+            });
+            self.next_step += 1;
+        }
+        let current = self.current.as_ref().ok_or(TransferError::Stopped)?;
+        Ok(self.size_of(current.step) - current.written)
+    }
+
+    /// Makes the folders and empty files that come before the next file with content.
+    fn make_until_content(&mut self) -> Result<(), TransferError> {
+        while self.current.is_none() {
+            let Some(step) = self.plan.steps.get(self.next_step) else {
+                return Ok(());
+            };
+            match step.kind {
+                StepKind::File { size: 0, .. } => {
+                    let file = self.staging.create_file(&step.path)?;
+                    let step = self.next_step;
+                    self.next_step += 1;
+                    self.close(Current {
+                        file,
+                        step,
+                        hasher: Hasher::default(),
+                        written: 0,
+                    })?;
+                }
+                StepKind::File { .. } => return Ok(()),
+                StepKind::Directory { .. } => {
+                    self.staging.create_dir(&step.path)?;
+                    self.next_step += 1;
+                }
+                StepKind::Symlink { .. } | StepKind::Skipped => self.next_step += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn close_if_whole(&mut self) -> Result<(), TransferError> {
+        match self.current.take() {
+            Some(current) if current.written == self.size_of(current.step) => self.close(current),
+            current => {
+                self.current = current;
+                Ok(())
+            }
+        }
+    }
+
+    /// A file has all its bytes: they must be those that the sender hashed.
+    fn close(&mut self, current: Current) -> Result<(), TransferError> {
+        let step = &self.plan.steps[current.step];
+        let expected = self.sums[self.next_file];
+        self.next_file += 1;
+        let found = current.hasher.finish();
+        if found != expected {
+            return Err(integrity(
+                step.path.to_string(),
+                format!("SHA-256 is {found} instead of {expected}"),
+            ));
+        }
+        current.file.set_len(current.written)?;
+        if let StepKind::File {
+            mtime, executable, ..
+        } = step.kind
+        {
+            if executable && self.options.keep_exec {
+                current.file.set_executable()?;
+            }
+            current.file.set_times(mtime.0, mtime.1)?;
+        }
+        if self.plan.files <= SYNC_EACH {
+            current.file.sync()?;
+        }
+        Ok(())
+    }
+
+    fn size_of(&self, step: usize) -> u64 {
+        match self.plan.steps[step].kind {
+            StepKind::File { size, .. } => size,
+            _ => 0,
+        }
+    }
+}
+
+/// How many chunks are done: a header that names key and boot, then records, of which the last whole one counts.
+struct Journal {
+    path: PathBuf,
+    file: File,
+    done: u64,
+}
+
+impl Journal {
+    fn open(path: PathBuf, key_id: &[u8; 32]) -> Result<Self, TransferError> {
+        let failed = |path: &PathBuf, source| TransferError::Journal {
+            path: path.clone(),
+            source,
+        };
+        let boot = boot_id();
+        let done = fs::read(&path)
+            .map(|bytes| parse(&bytes, key_id, &boot))
+            .unwrap_or(0);
+        let mut file = File::create(&path).map_err(|e| failed(&path, e))?;
+        let header = [&key_id[..], boot.as_bytes()].concat();
+        file.write_all(&header).map_err(|e| failed(&path, e))?;
+        let mut journal = Self { path, file, done };
+        journal.record(done, false)?;
+        Ok(journal)
+    }
+
+    fn record(&mut self, chunks: u64, durable: bool) -> Result<(), TransferError> {
+        let mut record = chunks.to_be_bytes().to_vec();
+        record.push(u8::from(durable));
+        record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
+        let sync = |file: &File| if durable { file.sync_data() } else { Ok(()) };
+        let written = self.file.write_all(&record).and_then(|()| sync(&self.file));
+        written.map_err(|source| TransferError::Journal {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// The number of chunks that count: all if the machine has not been started again since, else the durable ones.
+fn parse(bytes: &[u8], key_id: &[u8; 32], boot: &str) -> u64 {
+    let Some(rest) = bytes.strip_prefix(key_id) else {
+        return 0;
+    };
+    let Some((then, records)) = rest.split_at_checked(boot.len()) else {
+        return 0;
+    };
+    let same_boot = then == boot.as_bytes();
+    let whole = records.chunks_exact(RECORD).map_while(|record| {
+        let (fields, crc) = record.split_last_chunk::<4>()?;
+        let (chunks, durable) = fields.split_first_chunk::<8>()?;
+        (u32::from_be_bytes(*crc) == crc32fast::hash(fields))
+            .then(|| (u64::from_be_bytes(*chunks), durable == [1]))
+    });
+    whole
+        .filter(|(_, durable)| same_boot || *durable)
+        .map(|(chunks, _)| chunks)
+        .last()
+        .unwrap_or(0)
+}
+
+/// Names this run of the machine; the same length always.
+fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("{:<36.36}", id.trim())
+}
