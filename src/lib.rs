@@ -6,5 +6,7 @@ pub mod manifest;
 pub mod name;
 pub mod received;
 pub mod store;
+pub mod tls;
 pub mod transfer;
+pub mod trust;
 pub mod wire;

@@ -1,0 +1,187 @@
+//! Certificates and handshakes: the circle, this peer's identity, and the TLS configurations made of both.
+//!
+//! A circle is a local certificate authority. Its members trust a certificate because the circle signed it, and a peer
+//! because of its key: host names are not compared, so addresses may change. TLS 1.3 only, a certificate required on
+//! both sides, no tickets and no early data: what the handshake checks cannot be skipped by a resumed session.
+//!
+//! Verifiers here check chain, usage, dates and revocation, and leave the handshake's signature to rustls: a verifier
+//! that only compared a fingerprint would let anyone in who has seen a certificate.
+
+pub mod ca;
+mod certificate;
+mod circle;
+mod config;
+mod identity;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use certificate::Caller;
+pub use circle::{Circle, CircleHandle, Distrust};
+pub use config::{Expect, Seen, client_config, server_config};
+pub use identity::{Identity, install_renewed, renewal_request};
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+/// Why certificates cannot be used or made.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that must be there is not.
+    #[error("{path} is missing")]
+    Missing {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file that must not be there is.
+    #[error("{path} is there already")]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Others can read a private key.
+    #[error("{path} can be read by others (mode {mode:o})")]
+    TooOpen {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file is not what it must be.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A certificate is not trusted.
+    #[error(transparent)]
+    Distrusted(#[from] Distrust),
+    /// The circle's machine does not do what was asked.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The circle's key is on another machine.
+    #[error("{path} is missing: the circle's key is on another machine")]
+    NotTheCircle {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The address book failed.
+    #[error(transparent)]
+    Trust(#[from] crate::trust::TrustError),
+    /// Making a certificate, key or configuration failed.
+    #[error("{0}")]
+    Crypto(String),
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl From<rcgen::Error> for TlsError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Crypto(error.to_string())
+    }
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Crypto(error.to_string())
+    }
+}
+
+/// The files of a `certs/` folder.
+#[derive(Debug, Clone)]
+pub struct CertsDir(PathBuf);
+
+impl CertsDir {
+    /// The folder at `path`, which need not be there yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The circle.
+    pub fn ca_cert(&self) -> PathBuf {
+        self.0.join("ca-cert.pem")
+    }
+
+    /// The circle's key, on one machine only.
+    pub fn ca_key(&self) -> PathBuf {
+        self.0.join("ca-key.pem")
+    }
+
+    /// This peer's certificate.
+    pub fn server_cert(&self) -> PathBuf {
+        self.0.join("server-cert.pem")
+    }
+
+    /// This peer's identity key.
+    pub fn server_key(&self) -> PathBuf {
+        self.0.join("server-key.pem")
+    }
+
+    /// A certificate for curl and scripts.
+    pub fn client_cert(&self) -> PathBuf {
+        self.0.join("client-cert.pem")
+    }
+
+    /// Its key.
+    pub fn client_key(&self) -> PathBuf {
+        self.0.join("client-key.pem")
+    }
+
+    /// This peer's private seal key.
+    pub fn seal_key(&self) -> PathBuf {
+        self.0.join("seal-key.pem")
+    }
+
+    /// What is revoked.
+    pub fn crl(&self) -> PathBuf {
+        self.0.join("crl.pem")
+    }
+
+    /// What was issued, on the circle's machine.
+    pub fn issued(&self) -> PathBuf {
+        self.0.join("issued.jsonl")
+    }
+
+    /// The address book.
+    pub fn peers(&self) -> PathBuf {
+        self.0.join("peers.json")
+    }
+}
+
+/// What this program uses of TLS. The hybrid key exchange comes first; the others are for every curl.
+pub fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = vec![
+        aws_lc_rs::kx_group::X25519MLKEM768,
+        aws_lc_rs::kx_group::X25519,
+        aws_lc_rs::kx_group::SECP256R1,
+    ];
+    Arc::new(provider)
+}
+
+fn io_error(path: &Path, source: io::Error) -> TlsError {
+    let path = path.to_owned();
+    if source.kind() == io::ErrorKind::NotFound {
+        TlsError::Missing { path }
+    } else {
+        TlsError::Io { path, source }
+    }
+}

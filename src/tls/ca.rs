@@ -1,0 +1,448 @@
+//! The circle's machine: making the circle, issuing, revoking and renewing certificates.
+
+mod issued;
+
+use std::{
+    fs,
+    net::IpAddr,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams,
+    CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
+    RevocationReason, RevokedCertParams, SanType, SerialNumber,
+};
+use time::{Duration, OffsetDateTime};
+
+pub use issued::{Issued, Purpose};
+
+use super::{
+    Caller, CertsDir, Circle, CircleHandle, Identity, TlsError,
+    certificate::ACTS_FOR,
+    identity::{SEAL_KEY_LABEL, key_pair, read_certificate},
+    io_error,
+};
+use crate::{
+    crypto::SealKey,
+    id::PeerId,
+    manifest::Timestamp,
+    trust::{AddressBook, NAME_RULE, is_peer_name, write_durably},
+};
+
+const CA_LIFE: Duration = Duration::days(3650);
+const LEAF_LIFE: Duration = Duration::days(365);
+const CRL_LIFE: Duration = Duration::days(30);
+/// Clocks differ: what was issued just now must count everywhere.
+const BACKDATE: Duration = Duration::minutes(5);
+
+/// What a certificate says beside its name.
+#[derive(Debug, Clone)]
+pub struct CertificateOptions {
+    /// Further host names and addresses.
+    pub sans: Vec<String>,
+    /// From when it counts.
+    pub not_before: OffsetDateTime,
+    /// Until when it counts.
+    pub not_after: OffsetDateTime,
+}
+
+impl Default for CertificateOptions {
+    fn default() -> Self {
+        let now = OffsetDateTime::now_utc();
+        Self {
+            sans: Vec::new(),
+            not_before: now - BACKDATE,
+            not_after: now + LEAF_LIFE,
+        }
+    }
+}
+
+/// Makes a circle in `dir`, and the peer `name` as its first member.
+///
+/// # Errors
+/// [`TlsError::Exists`] if there is one already: nothing is ever overwritten. [`TlsError::Refused`] for a bad name.
+pub fn init(
+    dir: &CertsDir,
+    name: &str,
+    options: &CertificateOptions,
+) -> Result<Identity, TlsError> {
+    check_name(name)?;
+    for path in [
+        dir.ca_key(),
+        dir.ca_cert(),
+        dir.server_key(),
+        dir.server_cert(),
+        dir.seal_key(),
+    ] {
+        if path.exists() {
+            return Err(TlsError::Exists { path });
+        }
+    }
+    make_private_folder(dir.path())?;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = distinguished_name(&format!("colis circle of {name}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = OffsetDateTime::now_utc() - BACKDATE;
+    params.not_after = OffsetDateTime::now_utc() + CA_LIFE;
+    params.serial_number = Some(random_serial()?);
+    let certificate = params.self_signed(&key)?;
+    write(&dir.ca_key(), &key.serialize_pem(), Mode::Private)?;
+    write(&dir.ca_cert(), &certificate.pem(), Mode::Public)?;
+    write_crl(dir, &[], 1)?;
+    write_peer(dir, dir, name, options)?;
+    let identity = Identity::load(dir)?;
+    remember(dir, &identity)?;
+    Ok(identity)
+}
+
+/// Makes the `certs/` folder `out` of another machine: its own keys and certificates, never the circle's key.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::Exists`], [`TlsError::Refused`].
+pub fn issue(
+    dir: &CertsDir,
+    name: &str,
+    out: &CertsDir,
+    options: &CertificateOptions,
+) -> Result<Identity, TlsError> {
+    check_name(name)?;
+    need_ca_key(dir)?;
+    let circle = Circle::load(dir)?;
+    let live = issued::read(dir)?
+        .into_iter()
+        .find(|i| i.name == name && !circle.is_revoked(&i.serial));
+    if live.is_some() {
+        let reason = format!("a certificate for {name} was issued and is not revoked");
+        return Err(TlsError::Refused { reason });
+    }
+    for path in [
+        out.server_key(),
+        out.server_cert(),
+        out.seal_key(),
+        out.ca_cert(),
+        out.ca_key(),
+    ] {
+        if path.exists() {
+            return Err(TlsError::Exists { path });
+        }
+    }
+    make_private_folder(out.path())?;
+    copy(&dir.ca_cert(), &out.ca_cert())?;
+    copy(&dir.crl(), &out.crl())?;
+    write_peer(dir, out, name, options)?;
+    let (identity, issuer) = (Identity::load(out)?, Identity::load(dir)?);
+    // A name that was revoked and is issued again belongs to the new key.
+    let book = AddressBook::new(dir.peers());
+    if book
+        .by_name(name)?
+        .is_some_and(|known| known.peer_id != identity.caller().key_id)
+    {
+        book.forget(name)?;
+    }
+    remember(dir, &identity)?;
+    remember(out, &issuer)?;
+    remember(out, &identity)?;
+    Ok(identity)
+}
+
+/// Revokes every certificate of `name`. Gives how many.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::Refused`] if nothing was issued to that name.
+pub fn revoke(dir: &CertsDir, name: &str) -> Result<usize, TlsError> {
+    need_ca_key(dir)?;
+    if Identity::load(dir)?.name() == name {
+        return Err(TlsError::Refused {
+            reason: "the circle's own machine cannot be revoked".into(),
+        });
+    }
+    let circle = Circle::load(dir)?;
+    let issued = issued::read(dir)?;
+    let of_name: Vec<_> = issued.iter().filter(|i| i.name == name).collect();
+    if of_name.is_empty() {
+        return Err(TlsError::Refused {
+            reason: format!("no certificate was issued to {name}"),
+        });
+    }
+    let fresh = of_name
+        .iter()
+        .filter(|i| !circle.is_revoked(&i.serial))
+        .count();
+    let revoked: Vec<_> = issued
+        .iter()
+        .filter(|i| i.name == name || circle.is_revoked(&i.serial))
+        .map(|i| i.serial.clone())
+        .collect();
+    write_crl(dir, &revoked, issued::next_crl_number(&circle))?;
+    Ok(fresh)
+}
+
+/// Renews the certificate of the circle's machine itself.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
+pub fn renew_own(dir: &CertsDir) -> Result<Caller, TlsError> {
+    let caller = Identity::load(dir)?.caller().clone();
+    let pem = sign_renewal(dir, &super::renewal_request(dir)?, &caller)?;
+    super::install_renewed(dir, &pem)
+}
+
+/// A new certificate for the key that `caller` has now, as PEM. Nothing that `request` asks for is granted: its key is
+/// checked, and name and addresses are those of the certificate before.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
+pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<String, TlsError> {
+    need_ca_key(dir)?;
+    let refused = |reason: &str| TlsError::Refused {
+        reason: reason.to_owned(),
+    };
+    let mut request =
+        CertificateSigningRequestParams::from_pem(request).map_err(|e| TlsError::Refused {
+            reason: format!("not a signing request: {e}"),
+        })?;
+    if caller.script || PeerId::of(&request.public_key.subject_public_key_info()) != caller.key_id {
+        return Err(refused("a certificate is renewed for the key that it has"));
+    }
+    let issued = issued::read(dir)?;
+    let before = issued
+        .iter()
+        .rev()
+        .find(|i| i.peer_id == caller.key_id && i.purpose == Purpose::Peer);
+    let before = before.ok_or_else(|| refused("this circle has issued nothing to that key"))?;
+    if Circle::load(dir)?.is_revoked(&before.serial) {
+        return Err(refused("its certificates are revoked"));
+    }
+    let options = CertificateOptions {
+        sans: before.sans.clone(),
+        ..CertificateOptions::default()
+    };
+    let serial = random_serial()?;
+    request.params = leaf(&before.name, Purpose::Peer, None, &options, serial.clone())?;
+    let certificate = request.signed_by(&issuer(dir)?)?;
+    let issued = Issued::new(
+        &before.name,
+        caller.key_id,
+        &serial,
+        Purpose::Peer,
+        &options,
+    );
+    issued::append(dir, &issued)?;
+    Ok(certificate.pem())
+}
+
+/// Every certificate that this circle has issued, with whether it is revoked.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn list(dir: &CertsDir) -> Result<Vec<(Issued, bool)>, TlsError> {
+    let circle = Circle::load(dir)?;
+    let issued = issued::read(dir)?;
+    Ok(issued
+        .into_iter()
+        .map(|i| (circle.is_revoked(&i.serial), i))
+        .map(|(revoked, i)| (i, revoked))
+        .collect())
+}
+
+/// Makes the keys and certificates of the peer `name` in `out`, signed by the circle of `dir`.
+fn write_peer(
+    dir: &CertsDir,
+    out: &CertsDir,
+    name: &str,
+    options: &CertificateOptions,
+) -> Result<(), TlsError> {
+    let peer = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let peer_id = PeerId::of(&peer.subject_public_key_info());
+    let script = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let seal = SealKey::generate().map_err(|e| TlsError::Crypto(e.to_string()))?;
+    let issuer = issuer(dir)?;
+    for (key, purpose, key_path, cert_path) in [
+        (&peer, Purpose::Peer, out.server_key(), out.server_cert()),
+        (
+            &script,
+            Purpose::Script,
+            out.client_key(),
+            out.client_cert(),
+        ),
+    ] {
+        let serial = random_serial()?;
+        let certificate =
+            leaf(name, purpose, Some(peer_id), options, serial.clone())?.signed_by(key, &issuer)?;
+        // Recorded first: a certificate that nobody could revoke must not exist.
+        issued::append(dir, &Issued::new(name, peer_id, &serial, purpose, options))?;
+        write(&key_path, &key.serialize_pem(), Mode::Private)?;
+        write(&cert_path, &certificate.pem(), Mode::Public)?;
+    }
+    write(
+        &out.seal_key(),
+        &pem::encode(&pem::Pem::new(SEAL_KEY_LABEL, seal.expose().to_vec())),
+        Mode::Private,
+    )
+}
+
+fn leaf(
+    name: &str,
+    purpose: Purpose,
+    acts_for: Option<PeerId>,
+    options: &CertificateOptions,
+    serial: SerialNumber,
+) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = distinguished_name(name);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = options.not_before;
+    params.not_after = options.not_after;
+    params.serial_number = Some(serial);
+    match (purpose, acts_for) {
+        (Purpose::Script, Some(peer)) => {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            params.subject_alt_names = vec![SanType::URI(format!("{ACTS_FOR}{peer}").try_into()?)];
+        }
+        _ => {
+            params.extended_key_usages = vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ];
+            params.subject_alt_names = alternative_names(name, &options.sans)?;
+        }
+    }
+    Ok(params)
+}
+
+/// For curl and browsers, which compare names: ours, loopback, this machine's, and what was asked for.
+fn alternative_names(name: &str, extra: &[String]) -> Result<Vec<SanType>, TlsError> {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let own = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|i| i.ip().to_string());
+    let fixed = [name, "localhost", "127.0.0.1", "::1", &host].map(str::to_owned);
+    let mut names = Vec::new();
+    for text in fixed
+        .into_iter()
+        .chain(own)
+        .chain(extra.iter().cloned())
+        .filter(|text| !text.is_empty())
+    {
+        let parsed = match text.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(text.clone().try_into()?),
+        };
+        if !names.contains(&parsed) {
+            names.push(parsed);
+        }
+    }
+    Ok(names)
+}
+
+fn write_crl(dir: &CertsDir, revoked: &[Vec<u8>], number: u64) -> Result<(), TlsError> {
+    let now = OffsetDateTime::now_utc();
+    let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from_slice(serial),
+        revocation_time: now,
+        reason_code: Some(RevocationReason::CessationOfOperation),
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: now - BACKDATE,
+        next_update: now + CRL_LIFE,
+        crl_number: SerialNumber::from(number),
+        issuing_distribution_point: None,
+        key_identifier_method: KeyIdMethod::Sha256,
+        revoked_certs: revoked_certs.collect(),
+    };
+    write(
+        &dir.crl(),
+        &params.signed_by(&issuer(dir)?)?.pem()?,
+        Mode::Public,
+    )
+}
+
+fn issuer(dir: &CertsDir) -> Result<Issuer<'static, KeyPair>, TlsError> {
+    let certificate = read_certificate(&dir.ca_cert())?;
+    Ok(Issuer::from_ca_cert_der(
+        &certificate,
+        key_pair(&dir.ca_key())?,
+    )?)
+}
+
+fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {
+    let path = dir.ca_key();
+    if path.exists() {
+        Ok(())
+    } else {
+        Err(TlsError::NotTheCircle { path })
+    }
+}
+
+fn remember(dir: &CertsDir, peer: &Identity) -> Result<(), TlsError> {
+    let handle = CircleHandle::new(Circle::load(dir)?);
+    let bundle = peer.bundle()?;
+    bundle
+        .verify(&handle, Timestamp::now())
+        .map_err(|e| TlsError::Crypto(e.to_string()))?;
+    AddressBook::new(dir.peers()).remember(bundle.payload(), None)?;
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), TlsError> {
+    if is_peer_name(name) {
+        Ok(())
+    } else {
+        Err(TlsError::Refused {
+            reason: format!("bad name: {NAME_RULE}"),
+        })
+    }
+}
+
+fn distinguished_name(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+/// RFC 5280 section 4.1.2.2: positive, at most 20 octets; CA/Browser Forum: at least 64 random bits.
+fn random_serial() -> Result<SerialNumber, TlsError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| TlsError::Crypto(e.to_string()))?;
+    bytes[0] = (bytes[0] & 0x3f) | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
+}
+
+fn make_private_folder(path: &Path) -> Result<(), TlsError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| io_error(path, e))
+}
+
+fn copy(from: &Path, to: &PathBuf) -> Result<(), TlsError> {
+    let bytes = fs::read(from).map_err(|e| io_error(from, e))?;
+    write_durably(to, &bytes, 0o644).map_err(|e| io_error(to, e))
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Private,
+    Public,
+}
+
+fn write(path: &Path, text: &str, mode: Mode) -> Result<(), TlsError> {
+    let mode = match mode {
+        Mode::Private => 0o600,
+        Mode::Public => 0o644,
+    };
+    write_durably(path, text.as_bytes(), mode).map_err(|e| io_error(path, e))
+}

@@ -1,0 +1,288 @@
+//! The TLS configurations of both ends, and the verifiers in them.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
+    ServerConfig, SignatureScheme,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::{
+        NoServerSessionStorage,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    version::TLS13,
+};
+
+use super::{
+    Caller, Identity, TlsError,
+    circle::{CircleHandle, Distrust, Usage},
+    provider,
+};
+use crate::{id::PeerId, manifest::Timestamp};
+
+/// HTTP/1.1 and nothing else.
+const ALPN: &[u8] = b"http/1.1";
+
+/// How we serve: as `identity`, for members of `circle` as it is at each handshake.
+///
+/// # Errors
+/// [`TlsError::Crypto`].
+pub fn server_config(
+    identity: &Identity,
+    circle: &CircleHandle,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let verifier = Arc::new(MemberVerifier {
+        circle: circle.clone(),
+        provider: provider.clone(),
+    });
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![identity.certificate_der()],
+            identity.private_key().into(),
+        )?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// Whom we expect to answer.
+#[derive(Debug, Clone, Default)]
+pub struct Expect {
+    /// This peer and no other.
+    pub peer: Option<PeerId>,
+    /// Names that must show their known ids.
+    pub known: HashMap<String, PeerId>,
+}
+
+/// Who answered, as the last handshake has proved.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<Option<Caller>>>);
+
+impl Seen {
+    /// Who it was; `None` before the first handshake.
+    pub fn caller(&self) -> Option<Caller> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// How we call: as `identity`, trusting members of `circle` that are as expected. `seen` tells who answered.
+///
+/// # Errors
+/// [`TlsError::Crypto`].
+pub fn client_config(
+    identity: &Identity,
+    circle: &CircleHandle,
+    expect: Expect,
+    seen: &Seen,
+) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let verifier = PeerVerifier {
+        circle: circle.clone(),
+        provider: provider.clone(),
+        expect,
+        seen: seen.clone(),
+    };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(
+            vec![identity.certificate_der()],
+            identity.private_key().into(),
+        )?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Lets members of the circle in.
+struct MemberVerifier {
+    circle: CircleHandle,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for MemberVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let judged = judge(&self.circle, Usage::Client, end_entity, intermediates, now);
+        judged
+            .map(|_| ClientCertVerified::assertion())
+            .map_err(|distrust| alert(&distrust))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(tls13_only())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// Accepts the peer that we wanted to reach. Host names say nothing here: keys do.
+struct PeerVerifier {
+    circle: CircleHandle,
+    provider: Arc<CryptoProvider>,
+    expect: Expect,
+    seen: Seen,
+}
+
+impl PeerVerifier {
+    fn expected(&self, caller: &Caller) -> Result<(), Distrust> {
+        let known = self.expect.known.get(&caller.name);
+        match self.expect.peer.or(known.copied()) {
+            Some(expected) if expected != caller.key_id => Err(Distrust::OtherPeer {
+                name: caller.name.clone(),
+                expected,
+                found: caller.key_id,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ServerCertVerifier for PeerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let judged = judge(&self.circle, Usage::Server, end_entity, intermediates, now);
+        let caller = judged.and_then(|caller| self.expected(&caller).map(|()| caller));
+        let other = |distrust| {
+            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
+                distrust,
+            ))))
+        };
+        *self.seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller.map_err(other)?);
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(tls13_only())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+impl fmt::Debug for MemberVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemberVerifier(..)")
+    }
+}
+
+impl fmt::Debug for PeerVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerVerifier({:?}, ..)", self.expect)
+    }
+}
+
+/// A member shows one certificate, signed by the circle itself.
+fn judge(
+    circle: &CircleHandle,
+    usage: Usage,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<Caller, Distrust> {
+    if !intermediates.is_empty() {
+        return Err(Distrust::Malformed {
+            reason: "a chain of more than one certificate".into(),
+        });
+    }
+    circle.now().judge(
+        end_entity,
+        usage,
+        Timestamp::from_unix_seconds(now.as_secs()),
+    )
+}
+
+/// What the other side is told: TLS has a word for most reasons.
+fn alert(distrust: &Distrust) -> rustls::Error {
+    let error = match distrust {
+        Distrust::Malformed { .. } => CertificateError::BadEncoding,
+        Distrust::Foreign { .. } => CertificateError::UnknownIssuer,
+        Distrust::Expired { .. } => CertificateError::Expired,
+        Distrust::NotYetValid { .. } => CertificateError::NotValidYet,
+        Distrust::Revoked { .. } => CertificateError::Revoked,
+        Distrust::WrongUsage { .. } => CertificateError::InvalidPurpose,
+        Distrust::OtherPeer { .. } => CertificateError::ApplicationVerificationFailure,
+    };
+    rustls::Error::InvalidCertificate(error)
+}
+
+fn tls13_only() -> rustls::Error {
+    rustls::Error::General("only TLS 1.3 is spoken here".into())
+}

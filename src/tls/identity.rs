@@ -1,0 +1,244 @@
+//! This peer: its certificate, its identity key, its seal keys.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
+
+use p256::{
+    ecdsa::{Signature, SigningKey, signature::Signer as _},
+    pkcs8::DecodePrivateKey as _,
+};
+use rcgen::KeyPair;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use zeroize::Zeroizing;
+
+use super::{Caller, CertsDir, TlsError, circle::public_key, io_error};
+use crate::{
+    crypto::SealKey,
+    id::PeerId,
+    manifest::{SignError, Signed, Signer, Timestamp},
+    trust::{PeerBundle, SignedBundle, write_durably},
+};
+
+/// The PEM label of a seal key: its 32-byte X-Wing seed.
+pub(super) const SEAL_KEY_LABEL: &str = "COLIS SEAL KEY";
+
+/// Who we are, and the power to act as such.
+pub struct Identity {
+    caller: Caller,
+    certificate: CertificateDer<'static>,
+    key_der: Zeroizing<Vec<u8>>,
+    signing: SigningKey,
+    seal_keys: Arc<[SealKey]>,
+}
+
+impl Identity {
+    /// Reads the identity of `dir`.
+    ///
+    /// # Errors
+    /// [`TlsError::Missing`], [`TlsError::TooOpen`], [`TlsError::Malformed`].
+    pub fn load(dir: &CertsDir) -> Result<Self, TlsError> {
+        Self::load_pair(dir, &dir.server_cert(), &dir.server_key())
+    }
+
+    fn load_pair(dir: &CertsDir, cert_path: &Path, key_path: &Path) -> Result<Self, TlsError> {
+        let certificate = read_certificate(cert_path)?;
+        let caller = Caller::from_certificate(&certificate)?;
+        let malformed = |reason: &str| TlsError::Malformed {
+            path: key_path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let key_der = read_key(key_path)?;
+        let signing = SigningKey::from_pkcs8_der(&key_der)
+            .map_err(|_| malformed("not an ECDSA P-256 key"))?;
+        if public_key(&certificate).as_ref() != Some(signing.verifying_key()) {
+            return Err(malformed("it is not the key of the certificate beside it"));
+        }
+        let seal_keys = read_seal_keys(dir)?.into();
+        Ok(Self {
+            caller,
+            certificate,
+            key_der,
+            signing,
+            seal_keys,
+        })
+    }
+
+    /// What we are called.
+    pub fn name(&self) -> &str {
+        &self.caller.name
+    }
+
+    /// What our certificate says.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Our seal keys, the one in use first.
+    pub fn seal_keys(&self) -> &Arc<[SealKey]> {
+        &self.seal_keys
+    }
+
+    /// What we tell others of us.
+    ///
+    /// # Errors
+    /// [`TlsError::Crypto`].
+    pub fn bundle(&self) -> Result<SignedBundle, TlsError> {
+        let current = self
+            .seal_keys
+            .first()
+            .ok_or_else(|| TlsError::Crypto("no seal key".into()))?;
+        let bundle = PeerBundle {
+            v: 1,
+            created: Timestamp::now(),
+            peer_id: self.caller.key_id,
+            name: self.caller.name.clone(),
+            certificate: self.certificate.to_vec(),
+            seal_key: current.public().clone(),
+            // Whoever renews certificate or seal key has a later certificate or one more key.
+            sequence: self.caller.not_before.unix_seconds() + self.seal_keys.len() as u64,
+        };
+        Signed::sign(bundle, self).map_err(|e| TlsError::Crypto(e.to_string()))
+    }
+
+    pub(super) fn certificate_der(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
+    pub(super) fn private_key(&self) -> PrivatePkcs8KeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key_der.to_vec())
+    }
+}
+
+impl Signer for Identity {
+    fn peer_id(&self) -> PeerId {
+        self.caller.key_id
+    }
+
+    fn certificate(&self) -> Vec<u8> {
+        self.certificate.to_vec()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        let signature: Signature = self
+            .signing
+            .try_sign(message)
+            .map_err(|e| SignError(e.to_string()))?;
+        Ok(signature.normalize_s().to_bytes().into())
+    }
+}
+
+/// A signing request for the key that `dir` has, as PEM.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn renewal_request(dir: &CertsDir) -> Result<String, TlsError> {
+    let key = key_pair(&dir.server_key())?;
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    Ok(params.serialize_request(&key)?.pem()?)
+}
+
+/// Replaces this peer's certificate by a renewed one for the same key.
+///
+/// # Errors
+/// [`TlsError::Refused`] if it is for another key or name.
+pub fn install_renewed(dir: &CertsDir, pem: &str) -> Result<Caller, TlsError> {
+    let refused = |reason: &str| TlsError::Refused {
+        reason: reason.to_owned(),
+    };
+    let der = CertificateDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| refused("the renewal is no certificate"))?;
+    let (new, old) = (Caller::from_certificate(&der)?, Identity::load(dir)?);
+    if new.key_id != old.caller.key_id || new.name != old.caller.name || new.script {
+        return Err(refused(
+            "the renewed certificate is for another key or name",
+        ));
+    }
+    let path = dir.server_cert();
+    write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
+    Ok(new)
+}
+
+pub(super) fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, TlsError> {
+    let pem = fs::read(path).map_err(|e| io_error(path, e))?;
+    CertificateDer::from_pem_slice(&pem).map_err(|e| TlsError::Malformed {
+        path: path.to_owned(),
+        reason: format!("no certificate in it ({e})"),
+    })
+}
+
+pub(super) fn key_pair(path: &Path) -> Result<KeyPair, TlsError> {
+    let der = read_key(path)?;
+    let key = PrivatePkcs8KeyDer::from(der.as_slice());
+    Ok(KeyPair::try_from(&key)?)
+}
+
+/// The one private key of a PEM file that only we can read.
+fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let pem = read_private(path)?;
+    let malformed = |reason: &str| TlsError::Malformed {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let mut keys = PrivatePkcs8KeyDer::pem_slice_iter(&pem);
+    let key = keys
+        .next()
+        .and_then(Result::ok)
+        .ok_or_else(|| malformed("no PKCS#8 private key in it"))?;
+    if keys.next().is_some() {
+        return Err(malformed("more than one private key in it"));
+    }
+    Ok(Zeroizing::new(key.secret_pkcs8_der().to_vec()))
+}
+
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let metadata = fs::symlink_metadata(path).map_err(|e| io_error(path, e))?;
+    let malformed = |reason: &str| TlsError::Malformed {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if !metadata.is_file() {
+        return Err(malformed("not a regular file"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(TlsError::TooOpen {
+            path: path.to_owned(),
+            mode: metadata.mode() & 0o777,
+        });
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(malformed("it belongs to another user"));
+    }
+    Ok(Zeroizing::new(
+        fs::read(path).map_err(|e| io_error(path, e))?,
+    ))
+}
+
+/// `seal-key.pem`, then older ones: `seal-key-*.pem`, kept until their transfers have expired.
+fn read_seal_keys(dir: &CertsDir) -> Result<Vec<SealKey>, TlsError> {
+    let mut paths = vec![dir.seal_key()];
+    let listed = fs::read_dir(dir.path()).map_err(|e| io_error(dir.path(), e))?;
+    let is_older = |name: &str| {
+        name.starts_with("seal-key-") && Path::new(name).extension().is_some_and(|e| e == "pem")
+    };
+    let mut older: Vec<_> = listed.filter_map(|e| Some(e.ok()?.path())).collect();
+    older.retain(|path| {
+        path.file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(is_older)
+    });
+    older.sort();
+    paths.extend(older.into_iter().rev());
+    paths.iter().map(|path| read_seal_key(path)).collect()
+}
+
+fn read_seal_key(path: &Path) -> Result<SealKey, TlsError> {
+    let pem = read_private(path)?;
+    let malformed = || TlsError::Malformed {
+        path: path.to_owned(),
+        reason: "no seal key in it".into(),
+    };
+    let parsed = pem::parse(&*pem).map_err(|_| malformed())?;
+    let seed = Zeroizing::new(parsed.into_contents());
+    let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| malformed())?;
+    SealKey::from_bytes(Zeroizing::new(seed)).map_err(|_| malformed())
+}

@@ -1,0 +1,429 @@
+//! The address book and its rules: who is who, and where.
+//!
+//! A peer is known by its id, the digest of its public key. Names are what people type and certificates carry; addresses
+//! are where a peer was seen last and may change. Two rules hold: a known name must show its known id, and of two bundles
+//! of one peer the one with the higher sequence counts.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{PeerId, SealPublicKey},
+    manifest::{ManifestError, Payload, Signed, Timestamp},
+};
+
+/// Addresses that are remembered of one peer, the latest first.
+const MAX_ADDRESSES: usize = 8;
+
+/// What a peer says of itself, signed by its identity key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerBundle {
+    /// Version of the format: 1.
+    pub v: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it is called.
+    pub name: String,
+    /// Its certificate, DER in base64.
+    #[serde(with = "crate::id::base64")]
+    pub certificate: Vec<u8>,
+    /// To which transfers for it are sealed.
+    pub seal_key: SealPublicKey,
+    /// A higher one replaces a lower one.
+    pub sequence: u64,
+}
+
+/// A bundle in its envelope.
+pub type SignedBundle = Signed<PeerBundle>;
+
+impl Payload for PeerBundle {
+    const TYPE: &'static str = "application/vnd.colis.peer.v1+json";
+    const NAME: &'static str = "peer bundle";
+
+    fn check(&self) -> Result<(), ManifestError> {
+        if is_peer_name(&self.name) {
+            return Ok(());
+        }
+        Err(ManifestError::Invariant {
+            field: "name",
+            reason: NAME_RULE.into(),
+        })
+    }
+
+    fn sender(&self) -> PeerId {
+        self.peer_id
+    }
+
+    fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// What a peer may be called, in words.
+pub const NAME_RULE: &str =
+    "a name has 1 to 63 of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or a digit";
+
+/// Whether a peer may be called `name`: something that is safe in a certificate, a file name and a command.
+pub fn is_peer_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    let begins = name
+        .as_bytes()
+        .first()
+        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    begins && name.len() <= 63 && name.bytes().all(allowed)
+}
+
+/// Why the address book refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A name that is known shows another key.
+    #[error("the name {name} belongs to peer {known}, but peer {shown} shows it")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Whose it is.
+        known: PeerId,
+        /// Who shows it.
+        shown: PeerId,
+    },
+    /// A bundle older than the one that is known.
+    #[error("an old bundle of {name}: sequence {shown}, known is {known}")]
+    OldBundle {
+        /// The peer.
+        name: String,
+        /// The sequence that is known.
+        known: u64,
+        /// The sequence that was shown.
+        shown: u64,
+    },
+    /// No peer has this name.
+    #[error("no peer is called {name}")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// The file is damaged. It is never overwritten.
+    #[error("{path} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        reason: String,
+    },
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A peer that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownPeer {
+    /// What it is called.
+    pub name: String,
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// To which transfers for it are sealed.
+    pub seal_key: SealPublicKey,
+    /// The sequence of the bundle that told so.
+    pub sequence: u64,
+    /// Where it was seen, the latest first.
+    pub addresses: Vec<String>,
+    /// When it was last heard of.
+    pub seen: Timestamp,
+}
+
+/// The peers that are known, in `peers.json`. Reads what is there now at every call: other processes write it too.
+#[derive(Debug, Clone)]
+pub struct AddressBook {
+    path: PathBuf,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Book {
+    v: u64,
+    peers: BTreeMap<String, KnownPeer>,
+}
+
+impl AddressBook {
+    /// The book in the file `path`, which need not be there yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Every peer, by name.
+    ///
+    /// # Errors
+    /// [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn peers(&self) -> Result<Vec<KnownPeer>, TrustError> {
+        Ok(self.read()?.peers.into_values().collect())
+    }
+
+    /// The peer called `name`.
+    ///
+    /// # Errors
+    /// [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn by_name(&self, name: &str) -> Result<Option<KnownPeer>, TrustError> {
+        Ok(self.read()?.peers.remove(name))
+    }
+
+    /// The ids of all names.
+    ///
+    /// # Errors
+    /// [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn names(&self) -> Result<HashMap<String, PeerId>, TrustError> {
+        Ok(self
+            .read()?
+            .peers
+            .into_iter()
+            .map(|(name, peer)| (name, peer.peer_id))
+            .collect())
+    }
+
+    /// Remembers a peer by its verified bundle, and where it was seen.
+    ///
+    /// # Errors
+    /// [`TrustError::NameTaken`], [`TrustError::OldBundle`], [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn remember(
+        &self,
+        bundle: &PeerBundle,
+        address: Option<&str>,
+    ) -> Result<KnownPeer, TrustError> {
+        self.change(|book| book.remember(bundle, address))
+    }
+
+    /// Forgets the peer called `name`.
+    ///
+    /// # Errors
+    /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn forget(&self, name: &str) -> Result<(), TrustError> {
+        self.change(|book| {
+            let removed = book.peers.remove(name);
+            removed.map(drop).ok_or_else(|| TrustError::Unknown {
+                name: name.to_owned(),
+            })
+        })
+    }
+
+    fn read(&self) -> Result<Book, TrustError> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Book::default()),
+            Err(e) => return Err(self.io(e)),
+        };
+        serde_json::from_slice(&bytes).map_err(|e| TrustError::Damaged {
+            path: self.path.clone(),
+            reason: e.to_string(),
+        })
+    }
+
+    /// Reads, changes and writes the book, while no other process does.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Book) -> Result<T, TrustError>,
+    ) -> Result<T, TrustError> {
+        let lock = private_file(&self.path.with_extension("lock")).map_err(|e| self.io(e))?;
+        lock.lock().map_err(|e| self.io(e))?;
+        let mut book = self.read()?;
+        let result = change(&mut book)?;
+        book.v = 1;
+        let mut bytes = serde_json::to_vec_pretty(&book).map_err(|e| self.io(e.into()))?;
+        bytes.push(b'\n');
+        write_durably(&self.path, &bytes, 0o600).map_err(|e| self.io(e))?;
+        Ok(result)
+    }
+
+    fn io(&self, source: io::Error) -> TrustError {
+        TrustError::Io {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+impl Book {
+    fn remember(
+        &mut self,
+        bundle: &PeerBundle,
+        address: Option<&str>,
+    ) -> Result<KnownPeer, TrustError> {
+        let (name, shown) = (bundle.name.clone(), bundle.peer_id);
+        let known = self.peers.get(&name);
+        if let Some(known) = known {
+            if known.peer_id != shown {
+                return Err(TrustError::NameTaken {
+                    name,
+                    known: known.peer_id,
+                    shown,
+                });
+            }
+            if known.sequence > bundle.sequence {
+                return Err(TrustError::OldBundle {
+                    name,
+                    known: known.sequence,
+                    shown: bundle.sequence,
+                });
+            }
+        }
+        let mut addresses = known
+            .map(|known| known.addresses.clone())
+            .unwrap_or_default();
+        if let Some(address) = address {
+            // Where somebody else answers now, the peer that was there is no more.
+            self.peers
+                .values_mut()
+                .for_each(|peer| peer.addresses.retain(|known| known != address));
+            addresses.retain(|known| known != address);
+            addresses.insert(0, address.to_owned());
+            addresses.truncate(MAX_ADDRESSES);
+        }
+        let peer = KnownPeer {
+            name: name.clone(),
+            peer_id: shown,
+            seal_key: bundle.seal_key.clone(),
+            sequence: bundle.sequence,
+            addresses,
+            seen: Timestamp::now(),
+        };
+        self.peers.insert(name, peer.clone());
+        Ok(peer)
+    }
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Writes `bytes` to `path` so that it has the old content or the new, whatever happens, and the new once this returns.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut staged = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+        .prefix(".staged-")
+        .tempfile_in(folder)?;
+    staged.write_all(bytes)?;
+    staged.as_file().sync_all()?;
+    staged.persist(path).map_err(|e| e.error)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(name: &str, id: &[u8], sequence: u64) -> PeerBundle {
+        PeerBundle {
+            v: 1,
+            created: Timestamp::now(),
+            peer_id: PeerId::of(id),
+            name: name.into(),
+            certificate: vec![1],
+            seal_key: SealPublicKey::from_bytes(&[7; SealPublicKey::LENGTH]).unwrap(),
+            sequence,
+        }
+    }
+
+    fn book() -> (tempfile::TempDir, AddressBook) {
+        let folder = tempfile::tempdir().unwrap();
+        let book = AddressBook::new(folder.path().join("peers.json"));
+        (folder, book)
+    }
+
+    #[test]
+    fn a_known_name_must_show_its_known_id() {
+        let (_folder, book) = book();
+        book.remember(&bundle("b", b"b", 1), Some("h:1")).unwrap();
+        let taken = book.remember(&bundle("b", b"mallory", 9), Some("h:1"));
+        assert!(matches!(taken, Err(TrustError::NameTaken { .. })));
+        assert_eq!(
+            book.by_name("b").unwrap().unwrap().peer_id,
+            PeerId::of(b"b")
+        );
+    }
+
+    #[test]
+    fn the_higher_sequence_counts_and_addresses_follow_the_peer() {
+        let (_folder, book) = book();
+        book.remember(&bundle("b", b"b", 2), Some("h:1")).unwrap();
+        assert!(matches!(
+            book.remember(&bundle("b", b"b", 1), None),
+            Err(TrustError::OldBundle { .. })
+        ));
+        book.remember(&bundle("b", b"b", 2), Some("h:2")).unwrap();
+        assert_eq!(
+            book.by_name("b").unwrap().unwrap().addresses,
+            ["h:2", "h:1"]
+        );
+        book.remember(&bundle("c", b"c", 1), Some("h:2")).unwrap();
+        assert_eq!(book.by_name("b").unwrap().unwrap().addresses, ["h:1"]);
+        book.forget("b").unwrap();
+        assert!(matches!(book.forget("b"), Err(TrustError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_damaged_book_is_not_overwritten() {
+        let (_folder, book) = book();
+        fs::write(&book.path, "{").unwrap();
+        assert!(matches!(
+            book.remember(&bundle("b", b"b", 1), None),
+            Err(TrustError::Damaged { .. })
+        ));
+        assert_eq!(fs::read_to_string(&book.path).unwrap(), "{");
+    }
+
+    #[test]
+    fn a_name_is_safe_everywhere() {
+        for good in ["a", "box-1.lan", "0", "a_b"] {
+            assert!(is_peer_name(good), "{good}");
+        }
+        let long = "a".repeat(64);
+        for bad in [
+            "",
+            "-a",
+            ".a",
+            "A",
+            "a b",
+            "a/b",
+            "\u{e9}",
+            "a\n",
+            long.as_str(),
+        ] {
+            assert!(!is_peer_name(bad), "{bad:?}");
+        }
+    }
+}
