@@ -3,5 +3,6 @@
 pub mod crypto;
 pub mod id;
 pub mod manifest;
+pub mod server;
 pub mod store;
 pub mod wire;
