@@ -1,5 +1,7 @@
 //! Who has no business here reaches nothing: not one request comes through to the application.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[allow(dead_code, reason = "tests/api uses the rest")]
 #[path = "common/server.rs"]
 mod common;

@@ -196,8 +196,20 @@ async fn a_panic_is_a_problem_and_the_server_goes_on() {
 async fn every_failure_of_a_store_has_its_answer() {
     let peer = TestPeer::start().await;
     let client = peer.client(&peer.member("a"));
+    for (fault, code) in failures() {
+        *peer.store.fault.lock().unwrap() = Some(fault);
+        let problem = problem(
+            client.get(peer.url("/v1/chunks")).send().await.unwrap(),
+            code,
+        )
+        .await;
+        assert!(!problem.detail.contains("secret"), "{}", problem.detail);
+    }
+}
+
+fn failures() -> impl Iterator<Item = (StoreError, Code)> {
     let path = || "/secret/path".into();
-    let cases = [
+    [
         (StoreError::NotFound { what: "x".into() }, Code::NoSuchChunk),
         (
             StoreError::ChunkLength {
@@ -252,16 +264,8 @@ async fn every_failure_of_a_store_has_its_answer() {
             Code::NotAllowed,
         ),
         (StoreError::Busy { seconds: 9 }, Code::Busy),
-    ];
-    for (fault, code) in cases {
-        *peer.store.fault.lock().unwrap() = Some(fault);
-        let problem = problem(
-            client.get(peer.url("/v1/chunks")).send().await.unwrap(),
-            code,
-        )
-        .await;
-        assert!(!problem.detail.contains("secret"), "{}", problem.detail);
-    }
+    ]
+    .into_iter()
 }
 
 #[tokio::test]

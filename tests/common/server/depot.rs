@@ -63,7 +63,7 @@ impl Depot {
     }
 }
 
-fn not_found(what: impl ToString) -> StoreError {
+fn not_found(what: &impl ToString) -> StoreError {
     StoreError::NotFound {
         what: what.to_string(),
     }
@@ -140,7 +140,7 @@ impl Store for Depot {
                 .unwrap()
                 .get(&id)
                 .cloned()
-                .ok_or_else(|| not_found(id))
+                .ok_or_else(|| not_found(&id))
         })
     }
 
@@ -211,7 +211,7 @@ impl Store for Depot {
             manifests
                 .get(&id)
                 .map(|m| m.envelope().clone())
-                .ok_or_else(|| not_found(id))
+                .ok_or_else(|| not_found(&id))
         })
     }
 
@@ -223,7 +223,7 @@ impl Store for Depot {
             let state = TransferState::Stored;
             known
                 .then_some(StateAt { state, since })
-                .ok_or_else(|| not_found(id))
+                .ok_or_else(|| not_found(&id))
         })
     }
 
@@ -246,7 +246,7 @@ impl Store for Depot {
         Box::pin(async move {
             self.enter().await?;
             let removed = self.manifests.lock().unwrap().remove(&id);
-            removed.map(drop).ok_or_else(|| not_found(id))
+            removed.map(drop).ok_or_else(|| not_found(&id))
         })
     }
 }
