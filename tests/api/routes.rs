@@ -7,7 +7,7 @@ use colis::{
     manifest::Timestamp,
     server::{Limits, RenewError},
     store::{StateAt, StoreError, TransferState},
-    wire::{Code, Event, Health, HealthStatus, PeerBody},
+    wire::{Code, Event, Health, HealthStatus, PeerBody, route},
 };
 use reqwest::{Method, Response};
 use tokio::time::timeout;
@@ -361,4 +361,36 @@ async fn next(stream: &mut Response) -> String {
         .expect("no event")
         .unwrap();
     String::from_utf8(chunk.expect("the stream ended").to_vec()).unwrap()
+}
+
+#[test]
+fn the_document_names_every_route_and_every_code_with_its_status() {
+    let document = include_str!("../../docs/protocol.md");
+    for code in Code::ALL {
+        let (spelling, status) = code.parts();
+        let listed = document
+            .lines()
+            .filter(|l| l.starts_with(&format!("| {status} |")))
+            .any(|l| l.contains(&format!("`{spelling}`")));
+        assert!(listed, "{status} {spelling}");
+    }
+    for route in [
+        route::OFFER,
+        route::CHUNK,
+        route::CHUNKS,
+        route::MISSING,
+        route::MANIFEST,
+        route::STATE,
+        route::MANIFESTS,
+        route::CRL,
+        route::RENEW,
+        route::PEER,
+        route::HEALTH,
+        route::EVENTS,
+    ] {
+        let heading = document
+            .lines()
+            .any(|l| l.starts_with("### ") && l.split([' ', '`', '?']).any(|word| word == route));
+        assert!(heading, "{route}");
+    }
 }
