@@ -62,7 +62,7 @@ impl Door {
         let limits = self.state.limits();
         let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
         let cut = CancellationToken::new();
-        tcp.set_nodelay(true)?;
+        prepare(&tcp, limits.response_stall)?;
         let link = Link::new(tcp, cut.clone(), limits.response_stall, limits.linger);
         let handshake = timeout(limits.handshake_timeout, acceptor.accept(link));
         let result = match handshake.await {
@@ -122,6 +122,17 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
             Ok((stream, Extension(connection).layer(service)))
         })
     }
+}
+
+/// Without the second, a peer that vanished keeps its event streams until the kernel gives up, a quarter of an hour later:
+/// what we send to it is so little that it never fills a buffer and so never stalls.
+fn prepare(tcp: &TcpStream, patience: Duration) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(patience))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
+    Ok(())
 }
 
 /// What one stranger may be assumed to own: an IPv4 address, or a /64 in IPv6.

@@ -191,6 +191,14 @@ async fn only_http_1_is_spoken() {
     assert!([0, 400].contains(&answer(&peer, preface).await.0));
     assert_eq!(answer(&peer, "nonsense\r\n\r\n").await.0, 400);
     assert_eq!(peer.requests_seen(), 0);
+    for line in [
+        "OPTIONS *",
+        "CONNECT example.com:443",
+        "GET http://example.com/",
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        is(&answer(&peer, &head).await, Code::NoSuchRoute);
+    }
 }
 
 #[tokio::test]
@@ -381,14 +389,9 @@ async fn requests_in_work_are_counted_for_each_and_for_all() {
     ];
     let list = |who: usize| clients[who].get(peer.url("/v1/chunks")).send();
     let mut waiting = Vec::new();
-    for (who, calls) in [(0, 1), (0, 2), (1, 3)] {
+    for (who, count) in [(0, 1), (0, 2), (1, 3)] {
         waiting.push(tokio::spawn(list(who)));
-        let arrived = async {
-            while *peer.store.calls.lock().unwrap() < calls {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, arrived).await.unwrap();
+        calls(&peer, count).await;
     }
     let mine = list(0).await.unwrap();
     assert_eq!(mine.headers()["retry-after"], "1");
@@ -434,12 +437,7 @@ async fn bodies_in_memory_are_counted_in_both_directions() {
     let barrier = peer.store.close();
     let before = *peer.store.calls.lock().unwrap();
     let reading = tokio::spawn(a.get(&url).send());
-    let arrived = async {
-        while *peer.store.calls.lock().unwrap() == before {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, arrived).await.unwrap();
+    calls(&peer, before + 1).await;
     for who in [&a, &b] {
         let response = who.put(&url).body(bytes.clone()).send().await.unwrap();
         assert_eq!(response.headers()["retry-after"], "1");
@@ -468,12 +466,7 @@ async fn a_shutdown_lets_requests_finish_and_ends_streams() {
     let mut events = client.get(peer.url("/v1/events")).send().await.unwrap();
     let barrier = peer.store.close();
     let request = tokio::spawn(client.get(peer.url("/v1/chunks")).send());
-    let arrived = async {
-        while *peer.store.calls.lock().unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, arrived).await.unwrap();
+    calls(&peer, 1).await;
     peer.shut_down();
     let end = timeout(PATIENCE, events.chunk())
         .await
@@ -502,16 +495,37 @@ async fn a_shutdown_cuts_what_does_not_finish() {
     let client = peer.client(&peer.member("a"));
     let _barrier = peer.store.close();
     let request = tokio::spawn(client.get(peer.url("/v1/chunks")).send());
-    let arrived = async {
-        while *peer.store.calls.lock().unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, arrived).await.unwrap();
+    calls(&peer, 1).await;
     peer.shut_down();
     let ended = timeout(PATIENCE, peer.task.take().unwrap())
         .await
         .expect("it serves on");
     ended.unwrap().unwrap();
     assert!(request.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_closes_its_connections() {
+    let mut peer = TestPeer::start().await;
+    let mut stream = peer.connect(&peer.member("a")).await;
+    let _barrier = peer.store.close();
+    stream
+        .write_all(b"GET /v1/chunks HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    calls(&peer, 1).await;
+    peer.task.take().unwrap().abort();
+    assert_eq!(read_to_close(&mut stream).await, "");
+}
+
+/// Waits until the store has been called so often.
+async fn calls(peer: &TestPeer, count: usize) {
+    let arrived = async {
+        while *peer.store.calls.lock().unwrap() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, arrived)
+        .await
+        .expect("the request never arrived");
 }
