@@ -5,6 +5,7 @@ pub mod id;
 pub mod manifest;
 pub mod name;
 pub mod received;
+pub mod server;
 pub mod store;
 pub mod tls;
 pub mod transfer;

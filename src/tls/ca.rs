@@ -6,7 +6,7 @@ use std::{
     fs,
     net::IpAddr,
     os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rcgen::{
@@ -428,7 +428,7 @@ fn make_private_folder(path: &Path) -> Result<(), TlsError> {
         .map_err(|e| io_error(path, e))
 }
 
-fn copy(from: &Path, to: &PathBuf) -> Result<(), TlsError> {
+fn copy(from: &Path, to: &Path) -> Result<(), TlsError> {
     let bytes = fs::read(from).map_err(|e| io_error(from, e))?;
     write_durably(to, &bytes, 0o644).map_err(|e| io_error(to, e))
 }

@@ -52,6 +52,9 @@ impl Identity {
         if public_key(&certificate).as_ref() != Some(signing.verifying_key()) {
             return Err(malformed("it is not the key of the certificate beside it"));
         }
+        if caller.script {
+            return Err(TlsError::Malformed { path: cert_path.to_owned(), reason: "it is a script's certificate".into() });
+        }
         let seal_keys = read_seal_keys(dir)?.into();
         Ok(Self {
             caller,
@@ -110,7 +113,7 @@ impl Identity {
 
 impl Signer for Identity {
     fn peer_id(&self) -> PeerId {
-        self.caller.key_id
+        self.caller.peer_id
     }
 
     fn certificate(&self) -> Vec<u8> {

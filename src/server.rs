@@ -1,0 +1,248 @@
+//! A peer's HTTPS service: the routes of [`crate::wire`] over mutual TLS, in front of any [`Store`].
+//!
+//! The server is blind and knows no files. Certificates, revocation, the inbox and the circle's machine are reached
+//! through the small traits of [`desk`], so it can be started in a test with a store in memory, and later with another
+//! back office, without being touched.
+//!
+//! How a request passes: [`accept`] lets a connection in (permits, handshake, who is it), `admit` lets a request
+//! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it, and [`problem`] is the only
+//! way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
+
+mod accept;
+mod admit;
+mod body;
+mod chunks;
+mod circle;
+mod desk;
+mod events;
+mod extract;
+mod limits;
+mod link;
+mod listen;
+mod manifests;
+mod offers;
+mod peer;
+mod problem;
+mod range;
+mod registry;
+mod shares;
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{get, post, put},
+};
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use desk::{Caller, CircleDesk, Gate, NoCircle, OfferDesk, RenewError, StoreDesk};
+pub use limits::Limits;
+pub use listen::{BindError, bind};
+
+use crate::{
+    id::PeerId,
+    manifest::Verifier,
+    store::{Store, StoreError},
+    wire::{self, Event, route},
+};
+use registry::Registry;
+use shares::Shares;
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct Services {
+    /// Who we are: the owner of the store.
+    pub peer_id: PeerId,
+    /// Where chunks and manifests live.
+    pub store: Arc<dyn Store>,
+    /// Whose signatures count.
+    pub verifier: Arc<dyn Verifier>,
+    /// Who may connect.
+    pub gate: Arc<dyn Gate>,
+    /// Gives our signed bundle, as it is now: a DSSE envelope, as JSON text.
+    pub bundle: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The revocation list, and renewal if the circle's key is here.
+    pub circle: Arc<dyn CircleDesk>,
+    /// Decides about offers.
+    pub offers: Arc<dyn OfferDesk>,
+    /// What happens here; whoever changes the state of a transfer sends it too.
+    pub events: broadcast::Sender<Event>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What all connections of a server share. Cheap to clone.
+#[derive(Clone)]
+pub struct ServerState(Arc<Shared>);
+
+struct Shared {
+    services: Services,
+    registry: Registry,
+    handshakes: Shares<IpAddr>,
+    connections: Shares<PeerId>,
+    requests: Shares<PeerId>,
+    memory: Shares<PeerId>,
+    event_streams: Shares<PeerId>,
+    read_only: AtomicBool,
+}
+
+impl ServerState {
+    /// A server's state before its first connection.
+    pub fn new(services: Services) -> Self {
+        let l = &services.limits;
+        Self(Arc::new(Shared {
+            registry: Registry::default(),
+            handshakes: Shares::new(l.handshakes, l.handshakes_per_address),
+            connections: Shares::new(l.connections, l.connections_per_peer),
+            requests: Shares::new(l.requests, l.requests_per_peer),
+            memory: Shares::new(l.body_memory, l.body_memory_per_peer),
+            event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
+            read_only: AtomicBool::new(false),
+            services,
+        }))
+    }
+
+    /// Closes every connection whose certificate is revoked, and says how many there were. [`serve`] calls it twice a
+    /// second; call it after a reload to be sooner.
+    pub fn drop_revoked(&self) -> usize {
+        let gate = &self.services().gate;
+        self.0.registry.cut_if(|caller| gate.is_revoked(caller))
+    }
+
+    /// How many connections have passed the handshake and are open.
+    pub fn open_connections(&self) -> usize {
+        self.0.registry.len()
+    }
+
+    fn services(&self) -> &Services {
+        &self.0.services
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.0.services.store
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.0.services.limits
+    }
+
+    /// Remembers for `/v1/health` that the store has stopped writing: it stays so until it is opened again.
+    fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::ReadOnly { .. }) {
+            self.0.read_only.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Every route, every limit on requests, and the checks before them. The connection's part of the limits is in [`serve`].
+pub fn app(state: ServerState) -> Router {
+    Router::new()
+        .route(route::OFFER, put(offers::put))
+        .route(route::CHUNK, put(chunks::put).get(chunks::get))
+        .route(route::CHUNKS, get(chunks::list))
+        .route(route::MISSING, post(chunks::missing))
+        .route(
+            route::MANIFEST,
+            put(manifests::put)
+                .get(manifests::get)
+                .delete(manifests::delete),
+        )
+        .route(route::STATE, get(manifests::state))
+        .route(route::MANIFESTS, get(manifests::list))
+        .route(route::CRL, get(circle::crl))
+        .route(route::RENEW, post(circle::renew))
+        .route(route::PEER, get(peer::describe))
+        .route(route::HEALTH, get(peer::health))
+        .route(route::EVENTS, get(events::stream))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(state.clone(), admit::admit))
+        .with_state(state)
+}
+
+/// Serves `listener` until `shutdown` is ready; then accepts no more, ends event streams, lets requests in work finish
+/// for [`Limits::drain`], and cuts the rest. Dropping the future cuts at once.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    state: ServerState,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let app = app(state.clone());
+    serve_router(listener, app, state, shutdown).await
+}
+
+/// [`serve`] with another router, made of [`app`] by adding routes or layers to it.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve_router(
+    listener: TcpListener,
+    app: Router,
+    state: ServerState,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let handle = Handle::<SocketAddr>::new();
+    let cut = CutOnDrop(handle.clone(), CancellationToken::new());
+    let door = accept::Door::new(state.clone(), cut.1.child_token());
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(door)
+        .handle(handle.clone());
+    // Without a timer a head timeout is not merely ignored: hyper panics when it serves the first connection.
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(state.limits().head_timeout)
+        .max_headers(wire::MAX_HEADERS)
+        .max_buf_size(wire::MAX_HEAD);
+    // Last, for setting the acceptor forgets it. Then hyper speaks HTTP/1 from the first byte on, and the head timeout
+    // also covers a peer that connects and says nothing.
+    let serving = server.http1_only().serve(app.into_make_service());
+    let stopping = async {
+        shutdown.await;
+        cut.1.cancel();
+        handle.graceful_shutdown(Some(state.limits().drain));
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        result = serving => result,
+        () = stopping => Ok(()),
+        () = watch_revocations(&state) => Ok(()),
+    }
+}
+
+async fn watch_revocations(state: &ServerState) {
+    let mut ticks = tokio::time::interval(state.limits().revocation_check);
+    loop {
+        ticks.tick().await;
+        state.drop_revoked();
+    }
+}
+
+/// axum-server runs connections as tasks of their own, which would outlive a dropped [`serve`].
+struct CutOnDrop(Handle<SocketAddr>, CancellationToken);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.1.cancel();
+        self.0.shutdown();
+    }
+}

@@ -1,0 +1,208 @@
+//! From a TCP connection to a known peer: permits, deadline, handshake, registration.
+//!
+//! axum-server runs the accept loop; it sleeps 50 ms after an error and goes on, so it survives a lack of descriptors.
+//! It also drops the errors of acceptors without a word, so what went wrong is logged here.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{Extension, middleware::AddExtension};
+use axum_server::accept::Accept;
+use futures::future::BoxFuture;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+
+use super::{Caller, ServerState, link::Link, shares::Share};
+
+/// At most so many failed handshakes are logged in [`LOG_WINDOW`].
+const LOG_BURST: u32 = 10;
+const LOG_WINDOW: Duration = Duration::from_secs(10);
+
+/// What a request knows of its connection.
+#[derive(Clone)]
+pub(super) struct Connection {
+    /// Who calls.
+    pub(super) caller: Arc<Caller>,
+    /// Closes the connection at once.
+    pub(super) cut: CancellationToken,
+    /// The server is shutting down.
+    pub(super) draining: CancellationToken,
+}
+
+/// Lets peers in.
+#[derive(Clone)]
+pub(super) struct Door {
+    state: ServerState,
+    draining: CancellationToken,
+    log: Arc<FailureLog>,
+}
+
+impl Door {
+    /// `draining` is told to the requests.
+    pub(super) fn new(state: ServerState, draining: CancellationToken) -> Self {
+        Self {
+            state,
+            draining,
+            log: Arc::default(),
+        }
+    }
+
+    async fn admit(
+        self,
+        tcp: TcpStream,
+        address: IpAddr,
+        permit: Share<IpAddr>,
+    ) -> io::Result<(TlsStream<Link>, Connection)> {
+        let limits = self.state.limits();
+        let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
+        let cut = CancellationToken::new();
+        prepare(&tcp, limits.response_stall)?;
+        let link = Link::new(tcp, cut.clone(), limits.response_stall, limits.linger);
+        let handshake = timeout(limits.handshake_timeout, acceptor.accept(link));
+        let result = match handshake.await {
+            Ok(Ok(stream)) => self.register(stream, cut),
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no handshake in time",
+            )),
+        };
+        drop(permit);
+        result.inspect_err(|e| self.log.record(address, e))
+    }
+
+    fn register(
+        &self,
+        mut stream: TlsStream<Link>,
+        cut: CancellationToken,
+    ) -> io::Result<(TlsStream<Link>, Connection)> {
+        let refused = |why| io::Error::new(io::ErrorKind::PermissionDenied, why);
+        let gate = &self.state.services().gate;
+        let (link, tls) = stream.get_mut();
+        let caller = tls
+            .peer_certificates()
+            .and_then(|chain| gate.caller(chain.first()?))
+            .ok_or_else(|| refused("the certificate names no peer"))?;
+        let caller = Arc::new(caller);
+        let share = self.state.0.connections.take(caller.peer_id, 1);
+        link.hold(share.map_err(|_| refused("too many connections"))?);
+        link.hold(self.state.0.registry.enter(caller.clone(), cut.clone()));
+        let draining = self.draining.clone();
+        let connection = Connection {
+            caller,
+            cut,
+            draining,
+        };
+        Ok((stream, connection))
+    }
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Door {
+    type Stream = TlsStream<Link>;
+    type Service = AddExtension<S, Connection>;
+    type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
+
+    fn accept(&self, tcp: TcpStream, service: S) -> Self::Future {
+        let door = self.clone();
+        Box::pin(async move {
+            let address = tcp.peer_addr()?.ip().to_canonical();
+            let permit = door.state.0.handshakes.take(neighbourhood(address), 1);
+            let permit = permit.map_err(|_| {
+                let e = io::Error::new(io::ErrorKind::ConnectionRefused, "too many handshakes");
+                door.log.record(address, &e);
+                e
+            })?;
+            let (stream, connection) = door.admit(tcp, address, permit).await?;
+            Ok((stream, Extension(connection).layer(service)))
+        })
+    }
+}
+
+/// Without the second, a peer that vanished keeps its event streams until the kernel gives up, a quarter of an hour later:
+/// what we send to it is so little that it never fills a buffer and so never stalls.
+fn prepare(tcp: &TcpStream, patience: Duration) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(patience))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
+    Ok(())
+}
+
+/// What one stranger may be assumed to own: an IPv4 address, or a /64 in IPv6.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// Logs failed handshakes, but lets nobody fill the disk with them.
+#[derive(Default)]
+struct FailureLog(Mutex<Option<Window>>);
+
+struct Window {
+    began: Instant,
+    logged: u32,
+    silenced: u32,
+}
+
+impl FailureLog {
+    fn record(&self, address: IpAddr, error: &io::Error) {
+        if let Some(silenced) = self.turn(Instant::now()) {
+            // The text may quote names from a stranger's certificate.
+            let cause = error.to_string().escape_debug().to_string();
+            tracing::info!(%address, %cause, silenced, "connection refused");
+        }
+    }
+
+    /// Whether to log now, with the number of those that were not.
+    fn turn(&self, now: Instant) -> Option<u32> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = Window {
+            began: now,
+            logged: 0,
+            silenced: 0,
+        };
+        let window = slot.get_or_insert(fresh);
+        if now.duration_since(window.began) >= LOG_WINDOW {
+            window.began = now;
+            window.logged = 0;
+        }
+        if window.logged == LOG_BURST {
+            window.silenced = window.silenced.saturating_add(1);
+            return None;
+        }
+        window.logged += 1;
+        Some(std::mem::take(&mut window.silenced))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ipv6_network_counts_as_one_stranger() {
+        let one = neighbourhood("2001:db8:0:1::1".parse().unwrap());
+        assert_eq!(one, neighbourhood("2001:db8:0:1:ffff::9".parse().unwrap()));
+        assert_ne!(one, neighbourhood("2001:db8:0:2::1".parse().unwrap()));
+        let v4 = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_ne!(v4("192.0.2.1"), v4("192.0.2.2"));
+    }
+
+    #[test]
+    fn failures_beyond_the_burst_are_counted_and_not_logged() {
+        let log = FailureLog::default();
+        let start = Instant::now();
+        let logged = (0..30).filter(|_| log.turn(start).is_some()).count();
+        assert_eq!(logged, LOG_BURST as usize);
+        assert_eq!(log.turn(start + LOG_WINDOW), Some(20));
+    }
+}

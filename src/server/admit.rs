@@ -1,0 +1,192 @@
+//! What every request passes before its route: is the caller still trusted, is the head acceptable, is it its turn?
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use super::{
+    ServerState,
+    accept::Connection,
+    problem::{Answer, Failure},
+    shares::{Share, Shortage},
+};
+use crate::{
+    id::PeerId,
+    wire::{self, Code},
+};
+
+/// Set by whoever has read the request's body to its end.
+#[derive(Clone, Default)]
+pub(super) struct BodyRead(Arc<AtomicBool>);
+
+impl BodyRead {
+    /// The body has been read.
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The layer around all routes.
+pub(super) async fn admit(
+    State(state): State<ServerState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(connection) = request.extensions().get::<Connection>().cloned() else {
+        return Failure::internal(&"the router runs outside of `serve`").into_response();
+    };
+    if state.services().gate.is_revoked(&connection.caller) {
+        // No answer: the cut wakes the connection, which drops this future.
+        connection.cut.cancel();
+        std::future::pending::<()>().await;
+    }
+    let read = BodyRead::default();
+    request.extensions_mut().insert(read.clone());
+    let (parts, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let line = format!("{} {}", parts.method, parts.uri.path().escape_debug());
+    let mut response = match turn(&state, &connection, &parts, has_body) {
+        Ok(share) => hold(next.run(Request::from_parts(parts, body)).await, share),
+        Err(failure) => failure.into_response(),
+    };
+    let unread = has_body && !read.0.load(Ordering::Relaxed);
+    finish(response.headers_mut(), unread);
+    let peer = connection.caller.name.escape_debug();
+    tracing::debug!(%peer, %line, status = response.status().as_u16(), "answered");
+    response
+}
+
+fn turn(
+    state: &ServerState,
+    connection: &Connection,
+    parts: &Parts,
+    has_body: bool,
+) -> Answer<Share<PeerId>> {
+    check_uri(parts)?;
+    check_headers(&parts.headers, parts.version)?;
+    if has_body && [Method::GET, Method::HEAD, Method::DELETE].contains(&parts.method) {
+        let detail = format!("{} takes no body", parts.method);
+        return Err(Failure::new(Code::TooLarge, detail));
+    }
+    let share = state.0.requests.take(connection.caller.peer_id, 1);
+    share.map_err(|shortage| match shortage {
+        Shortage::Each => Failure::busy(
+            Code::TooManyRequests,
+            "too many requests of this peer at once; wait for answers",
+        ),
+        Shortage::Total => Failure::busy(Code::Busy, "too many requests at once; try again"),
+    })
+}
+
+fn check_uri(parts: &Parts) -> Answer<()> {
+    let too_long = |what, max| {
+        Err(Failure::new(
+            Code::UriTooLong,
+            format!("the {what} has more than {max} bytes"),
+        ))
+    };
+    if parts.uri.path().len() > wire::MAX_PATH {
+        return too_long("path", wire::MAX_PATH);
+    }
+    match parts.uri.query() {
+        Some(query) if query.len() > wire::MAX_QUERY => too_long("query", wire::MAX_QUERY),
+        _ => Ok(()),
+    }
+}
+
+fn check_headers(headers: &HeaderMap, version: Version) -> Answer<()> {
+    if version == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(Failure::new(
+            Code::BadHeader,
+            "a request has exactly one Host header",
+        ));
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        let detail = "send a Content-Length instead of a Transfer-Encoding";
+        return Err(Failure::new(Code::LengthRequired, detail));
+    }
+    let only = |name, allowed: &[u8]| {
+        headers
+            .get_all(name)
+            .iter()
+            .all(|v| v.as_bytes().eq_ignore_ascii_case(allowed))
+    };
+    if !only(header::EXPECT, b"100-continue") {
+        return Err(Failure::new(
+            Code::ExpectationFailed,
+            "the only expectation met is 100-continue",
+        ));
+    }
+    if !only(header::CONTENT_ENCODING, b"identity") {
+        let detail = "bodies are taken as they are, without Content-Encoding";
+        return Err(Failure::new(Code::UnsupportedMediaType, detail));
+    }
+    Ok(())
+}
+
+fn finish(headers: &mut HeaderMap, unread: bool) {
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if unread {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// Keeps `guard` until the response is sent; but an event stream is not a request in work, it has its own limit.
+pub(super) fn hold(response: Response, guard: Share<PeerId>) -> Response {
+    let events = HeaderValue::from_static("text/event-stream");
+    if response.headers().get(header::CONTENT_TYPE) == Some(&events) {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(Holding {
+            body,
+            _guard: guard,
+        })
+    })
+}
+
+struct Holding {
+    body: Body,
+    _guard: Share<PeerId>,
+}
+
+impl HttpBody for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading a request's body: its length known, its memory granted, its sender not asleep.
+
+use std::time::Duration;
+
+use axum::{body::Body, extract::Request, http::header};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Limits, ServerState,
+    accept::Connection,
+    admit::BodyRead,
+    problem::{Answer, Failure},
+    shares::Share,
+};
+use crate::{id::PeerId, wire::Code};
+
+/// A body in memory, with the grant of that memory.
+pub(super) struct Received {
+    /// Its bytes.
+    pub(super) bytes: Bytes,
+    /// To be held as long as they are.
+    pub(super) _memory: Share<PeerId>,
+}
+
+/// Reads the whole body, at most `max` bytes.
+///
+/// # Errors
+/// `length-required`, `too-large` and `busy` before a byte is read; then `slow-body` and `short-body`.
+pub(super) async fn read(
+    state: &ServerState,
+    connection: &Connection,
+    request: Request,
+    max: usize,
+) -> Answer<Received> {
+    let length = announced_length(&request, max)?;
+    let memory = grant(state, connection, length)?;
+    let done = request.extensions().get::<BodyRead>().cloned();
+    let bytes = collect(request.into_body(), length, state.limits()).await?;
+    if let Some(done) = done {
+        done.set();
+    }
+    Ok(Received {
+        bytes,
+        _memory: memory,
+    })
+}
+
+/// Memory for `length` bytes of a body, in either direction.
+pub(super) fn grant(
+    state: &ServerState,
+    connection: &Connection,
+    length: usize,
+) -> Answer<Share<PeerId>> {
+    let share = state.0.memory.take(connection.caller.peer_id, length);
+    share.map_err(|_| Failure::busy(Code::Busy, "too many bodies in memory; try again"))
+}
+
+fn announced_length(request: &Request, max: usize) -> Answer<usize> {
+    // hyper has refused every Content-Length that is not one number.
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        length.ok_or_else(|| Failure::new(Code::LengthRequired, "send a Content-Length"))?;
+    usize::try_from(length)
+        .ok()
+        .filter(|l| *l <= max)
+        .ok_or_else(|| {
+            Failure::new(
+                Code::TooLarge,
+                format!("{length} bytes are too many, at most {max} are taken here"),
+            )
+        })
+}
+
+async fn collect(mut body: Body, length: usize, limits: &Limits) -> Answer<Bytes> {
+    let began = Instant::now();
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let patience = patience(bytes.len(), began.elapsed(), limits);
+        let frame = timeout(patience, body.frame()).await;
+        let slow = |_| {
+            Failure::new(
+                Code::SlowBody,
+                "the body comes too slowly; check the link and try again",
+            )
+        };
+        let short = || {
+            Failure::new(
+                Code::ShortBody,
+                format!("the body ended after {} of {length} bytes", bytes.len()),
+            )
+        };
+        let frame = frame
+            .map_err(slow)?
+            .and_then(Result::ok)
+            .ok_or_else(short)?;
+        if let Ok(data) = frame.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes.into())
+}
+
+/// How long to wait for more: until the body is idle for too long, or too slow on average.
+fn patience(received: usize, elapsed: Duration, limits: &Limits) -> Duration {
+    let rate = limits.min_body_rate.max(1);
+    let earned = Duration::from_millis((received as u64).saturating_mul(1000) / rate);
+    let until_slow = limits.body_grace.max(earned).saturating_sub(elapsed);
+    limits.body_idle.min(until_slow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_earns_its_time_by_what_it_brings() {
+        let limits = Limits::default();
+        let seconds = Duration::from_secs;
+        assert_eq!(patience(0, seconds(0), &limits), limits.body_grace);
+        assert_eq!(patience(1 << 20, seconds(3), &limits), limits.body_idle);
+        assert_eq!(patience(100, seconds(6), &limits), Duration::ZERO);
+        let just = usize::try_from(limits.min_body_rate).unwrap() * 8;
+        assert_eq!(patience(just, seconds(7), &limits), seconds(1));
+    }
+}

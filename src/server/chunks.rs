@@ -1,0 +1,242 @@
+//! `/v1/chunks`: sealed chunks, which the server cannot read.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    response::IntoResponse,
+};
+use bytes::Bytes;
+use data_encoding::BASE64;
+
+use super::{
+    ServerState,
+    accept::Connection,
+    admit, body,
+    extract::{ListQuery, PathId, none_match, single},
+    manifests::next_link,
+    problem::{Answer, Failure},
+    range::{Wanted, wanted},
+};
+use crate::{
+    id::{ChunkId, Digest},
+    store::{PartOf, Put, StoreError},
+    wire::{
+        self, ChunkList, Code, MissingAnswer, MissingQuestion, OFFER_HEADER, PutBody, PutResult,
+        media,
+    },
+};
+
+/// Stores one.
+pub(super) async fn put(
+    State(state): State<ServerState>,
+    connection: Connection,
+    PathId(id): PathId<ChunkId>,
+    request: Request,
+) -> Answer {
+    let part_of = single(request.headers(), &HeaderName::from_static(OFFER_HEADER))?;
+    let part_of = part_of.map(parse_part_of).transpose()?;
+    let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
+    let put = state.store().put_chunk(id, sealed.bytes, part_of).await;
+    let (status, result) = match put.inspect_err(|e| state.note(e))? {
+        Put::Stored => (StatusCode::CREATED, PutResult::Stored),
+        Put::AlreadyThere => (StatusCode::OK, PutResult::AlreadyThere),
+    };
+    let location = [(header::LOCATION, format!("/v1/chunks/{id}"))];
+    Ok((status, location, Json(PutBody { result })).into_response())
+}
+
+/// Gives one, or a part of it.
+pub(super) async fn get(
+    State(state): State<ServerState>,
+    connection: Connection,
+    PathId(id): PathId<ChunkId>,
+    method: Method,
+    headers: HeaderMap,
+) -> Answer {
+    let length = state.store().head_chunk(id).await?;
+    let length = length.ok_or_else(|| Failure::new(Code::NoSuchChunk, "this chunk is not here"))?;
+    let length = usize::try_from(length).map_err(|e| Failure::internal(&e))?;
+    let etag = format!("\"{id}\"");
+    if none_match(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, cache(&etag)?).into_response());
+    }
+    if method == Method::HEAD {
+        let digest = content_digest(Digest::from_bytes(*id.as_bytes()));
+        let headers = [(header::CONTENT_LENGTH, length.to_string())];
+        return Ok((cache(&etag)?, describe(&digest)?, headers).into_response());
+    }
+    let wanted = wanted(&headers, &etag, length);
+    if wanted == Wanted::Unsatisfiable {
+        return Err(unsatisfiable(length));
+    }
+    let memory = body::grant(&state, &connection, length)?;
+    let sealed = state
+        .store()
+        .get_chunk(id)
+        .await
+        .map_err(corrupt_is_not_missing)?;
+    let response = match wanted {
+        Wanted::Part(range) if range.end <= sealed.len() => part(sealed, range).await?,
+        _ => whole(id, sealed)?,
+    };
+    Ok(admit::hold(
+        (cache(&etag)?, response).into_response(),
+        memory,
+    ))
+}
+
+/// Lists them.
+pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
+    let query = ListQuery::<ChunkId>::parse(&uri, &["after", "limit"])?;
+    let limit = query.page.limit;
+    let page = state.store().list_chunks(query.page).await?;
+    let next = page.items.last().filter(|_| page.more).map(|c| c.id);
+    let link = next.map(|after| next_link(&format!("/v1/chunks?after={after}&limit={limit}")));
+    let chunks = page.items;
+    Ok((link.transpose()?, Json(ChunkList { chunks, next })).into_response())
+}
+
+/// Says which are not here.
+pub(super) async fn missing(
+    State(state): State<ServerState>,
+    connection: Connection,
+    request: Request,
+) -> Answer<Json<MissingAnswer>> {
+    require_json(request.headers())?;
+    let body = body::read(&state, &connection, request, wire::MAX_MISSING_BODY).await?;
+    let question: MissingQuestion = serde_json::from_slice(&body.bytes)
+        .map_err(|e| Failure::new(Code::BadJson, e.to_string().escape_debug().to_string()))?;
+    if question.ids.len() > wire::MAX_MISSING_IDS {
+        let detail = format!("ask for at most {} ids at once", wire::MAX_MISSING_IDS);
+        return Err(Failure::new(Code::TooLarge, detail));
+    }
+    let missing = state.store().missing_chunks(&question.ids).await?;
+    Ok(Json(MissingAnswer { missing }))
+}
+
+/// `TRANSFER_ID` or `TRANSFER_ID;index=N`, in exactly this spelling.
+fn parse_part_of(text: &str) -> Answer<PartOf> {
+    let bad = || {
+        Failure::new(
+            Code::BadHeader,
+            "Colis-Offer is TRANSFER_ID or TRANSFER_ID;index=N",
+        )
+    };
+    let (transfer_id, index) = match text.split_once(";index=") {
+        Some((id, index)) => (id, Some(index)),
+        None => (text, None),
+    };
+    let transfer_id = transfer_id.parse().map_err(|_| bad())?;
+    let index = index.map(|i| parse_index(i).ok_or_else(bad)).transpose()?;
+    Ok(PartOf { transfer_id, index })
+}
+
+fn parse_index(text: &str) -> Option<u64> {
+    let index: u64 = text.parse().ok()?;
+    (index.to_string() == text).then_some(index)
+}
+
+fn require_json(headers: &HeaderMap) -> Answer<()> {
+    super::manifests::require_media(headers, &[media::JSON])
+}
+
+/// A chunk that the store lists but cannot give has been set aside since: it is gone, not "never there".
+fn corrupt_is_not_missing(error: StoreError) -> Failure {
+    match error {
+        StoreError::HashMismatch { .. } => {
+            tracing::error!(cause = %error, "a stored chunk is damaged");
+            let detail = "the stored bytes are damaged; put the chunk again to heal it";
+            Failure::new(Code::ChunkCorrupt, detail)
+        }
+        other => other.into(),
+    }
+}
+
+fn unsatisfiable(length: usize) -> Failure {
+    let failure = Failure::new(
+        Code::RangeNotSatisfiable,
+        format!("the chunk has {length} bytes"),
+    );
+    match HeaderValue::try_from(format!("bytes */{length}")) {
+        Ok(value) => failure.header(header::CONTENT_RANGE, value),
+        Err(_) => failure,
+    }
+}
+
+fn whole(id: ChunkId, sealed: Bytes) -> Answer {
+    let digest = content_digest(Digest::from_bytes(*id.as_bytes()));
+    Ok((describe(&digest)?, Body::from(sealed)).into_response())
+}
+
+async fn part(sealed: Bytes, range: std::ops::Range<usize>) -> Answer {
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, sealed.len());
+    let bytes = sealed.slice(range);
+    let hashed = bytes.clone();
+    let digest = tokio::task::spawn_blocking(move || Digest::of(&hashed)).await;
+    let digest = content_digest(digest.map_err(|e| Failure::internal(&e))?);
+    let headers = [(header::CONTENT_RANGE, content_range)];
+    let described = describe(&digest)?;
+    Ok((
+        StatusCode::PARTIAL_CONTENT,
+        described,
+        headers,
+        Body::from(bytes),
+    )
+        .into_response())
+}
+
+/// Of the bytes that are sent (RFC 9530).
+fn content_digest(digest: Digest) -> String {
+    format!("sha-256=:{}:", BASE64.encode(digest.as_bytes()))
+}
+
+fn describe(digest: &str) -> Answer<[(HeaderName, HeaderValue); 3]> {
+    Ok([
+        (header::CONTENT_TYPE, HeaderValue::from_static(media::CHUNK)),
+        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (HeaderName::from_static("content-digest"), text(digest)?),
+    ])
+}
+
+/// Named by their content, they never change.
+pub(super) fn cache(etag: &str) -> Answer<[(HeaderName, HeaderValue); 2]> {
+    let forever = "private, max-age=31536000, immutable";
+    Ok([
+        (header::ETAG, text(etag)?),
+        (header::CACHE_CONTROL, HeaderValue::from_static(forever)),
+    ])
+}
+
+fn text(value: &str) -> Answer<HeaderValue> {
+    HeaderValue::from_str(value).map_err(|e| Failure::internal(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_has_one_spelling() {
+        let id = "00112233445566778899aabbccddeeff";
+        let part = parse_part_of(&format!("{id};index=7")).unwrap();
+        assert_eq!(
+            (part.transfer_id.to_string().as_str(), part.index),
+            (id, Some(7))
+        );
+        assert_eq!(parse_part_of(id).unwrap().index, None);
+        for wrong in [
+            String::new(),
+            format!("{id};"),
+            format!("{id};index="),
+            format!("{id};index=+7"),
+            format!("{id};index=07"),
+            format!("{id}; index=7"),
+            format!("{id};index=18446744073709551616"),
+            id.to_uppercase(),
+        ] {
+            assert!(parse_part_of(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `/v1/crl` and `/v1/certs/renew`: the circle's business, if this machine has it.
+
+use axum::{
+    extract::{Request, State},
+    http::header,
+    response::IntoResponse,
+};
+
+use super::{
+    RenewError, ServerState,
+    accept::Connection,
+    body,
+    manifests::require_media,
+    problem::{Answer, Failure},
+};
+use crate::wire::{self, Code, media};
+
+/// The newest revocation list.
+pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
+    let pem = state.services().circle.revocation_list();
+    let pem = pem.ok_or_else(|| Failure::new(Code::NotTheCircle, "no revocation list is here"))?;
+    Ok(([(header::CONTENT_TYPE, media::PEM)], pem).into_response())
+}
+
+/// A new certificate for the caller's key.
+pub(super) async fn renew(
+    State(state): State<ServerState>,
+    connection: Connection,
+    request: Request,
+) -> Answer {
+    require_media(request.headers(), &[media::PEM])?;
+    let body = body::read(&state, &connection, request, wire::MAX_RENEW_BODY).await?;
+    let refused =
+        |reason: String| Failure::new(Code::NotAllowed, reason.escape_debug().to_string());
+    let pem = std::str::from_utf8(&body.bytes)
+        .map_err(|_| refused("not a signing request in PEM".into()))?;
+    let renewed = state.services().circle.renew(&connection.caller, pem).await;
+    let certificate = renewed.map_err(|e| match e {
+        RenewError::NotTheCircle => Failure::new(
+            Code::NotTheCircle,
+            format!("{e}; ask the one that issued yours"),
+        ),
+        RenewError::Refused { reason } => refused(reason),
+        RenewError::Failed { .. } => Failure::internal(&e),
+    })?;
+    Ok(([(header::CONTENT_TYPE, media::PEM)], certificate).into_response())
+}

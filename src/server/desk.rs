@@ -1,0 +1,101 @@
+//! What the server asks others: who may connect, whether an offer is wanted, what the circle's machine says.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::{
+    id::PeerId,
+    manifest::SignedOffer,
+    store::{OfferAnswer, Store, StoreFuture},
+};
+
+/// Who is at the other end of a connection: what the handshake has proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The peer, or the peer that a script acts for.
+    pub peer_id: PeerId,
+    /// The key in the certificate; the peer's own id unless this is a script.
+    pub key_id: PeerId,
+    /// The name in the certificate.
+    pub name: String,
+    /// The certificate's serial number.
+    pub serial: Vec<u8>,
+    /// Whether this is a script's certificate.
+    pub script: bool,
+}
+
+/// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
+pub trait Gate: Send + Sync {
+    /// The TLS configuration for the next handshake. It must require a client certificate.
+    fn server_config(&self) -> Arc<ServerConfig>;
+    /// Who has shown this certificate, which the handshake has verified. `None` refuses the connection.
+    fn caller(&self, certificate: &[u8]) -> Option<Caller>;
+    /// Whether this caller is not trusted any more. Asked before every request, so it must not wait for anything.
+    fn is_revoked(&self, caller: &Caller) -> bool;
+}
+
+/// Decides about offers: the inbox of a running peer.
+pub trait OfferDesk: Send + Sync {
+    /// What to answer to `offer`, which is verified; `caller` brings it, and may be another than its sender.
+    fn decide<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        caller: &'a Caller,
+    ) -> StoreFuture<'a, OfferAnswer>;
+}
+
+/// Answers what the store says: space or not.
+pub struct StoreDesk(pub Arc<dyn Store>);
+
+impl OfferDesk for StoreDesk {
+    fn decide<'a>(&'a self, offer: &'a SignedOffer, _: &'a Caller) -> StoreFuture<'a, OfferAnswer> {
+        self.0.put_offer(offer)
+    }
+}
+
+/// The circle as seen from this machine.
+pub trait CircleDesk: Send + Sync {
+    /// The newest revocation list, as PEM.
+    fn revocation_list(&self) -> Option<String>;
+    /// A new certificate, as PEM, for the key that `caller` has now; `request` is a signing request, as PEM.
+    fn renew<'a>(
+        &'a self,
+        caller: &'a Caller,
+        request: &'a str,
+    ) -> BoxFuture<'a, Result<String, RenewError>>;
+}
+
+/// Why there is no new certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenewError {
+    /// The circle's key is on another machine.
+    #[error("the circle's key is not on this machine")]
+    NotTheCircle,
+    /// The request is malformed, or asks for what the caller may not have.
+    #[error("{reason}")]
+    Refused {
+        /// What is wrong with it, for the caller.
+        reason: String,
+    },
+    /// Signing or writing failed here.
+    #[error("{reason}")]
+    Failed {
+        /// What failed, for our log.
+        reason: String,
+    },
+}
+
+/// A machine without the circle's key and without a revocation list.
+pub struct NoCircle;
+
+impl CircleDesk for NoCircle {
+    fn revocation_list(&self) -> Option<String> {
+        None
+    }
+
+    fn renew<'a>(&'a self, _: &'a Caller, _: &'a str) -> BoxFuture<'a, Result<String, RenewError>> {
+        Box::pin(async { Err(RenewError::NotTheCircle) })
+    }
+}

@@ -1,0 +1,75 @@
+//! The bounds of a server.
+
+use std::time::Duration;
+
+use crate::wire;
+
+/// How long and how much a server bears. The defaults are those of [`crate::wire`], which gives the reasons; tests use
+/// shorter times.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A TLS handshake ends within this, counted from accept.
+    pub handshake_timeout: Duration,
+    /// Connections in handshake.
+    pub handshakes: usize,
+    /// Connections in handshake from one address (from one /64 in IPv6).
+    pub handshakes_per_address: usize,
+    /// Connections that have passed the handshake.
+    pub connections: usize,
+    /// Connections of one peer.
+    pub connections_per_peer: usize,
+    /// A request head arrives within this; also the longest idle time of a connection.
+    pub head_timeout: Duration,
+    /// A body that brings nothing for so long is given up.
+    pub body_idle: Duration,
+    /// From then on a body must have brought [`Self::min_body_rate`] on average.
+    pub body_grace: Duration,
+    /// Bytes a second.
+    pub min_body_rate: u64,
+    /// A response that the peer does not take for so long is given up.
+    pub response_stall: Duration,
+    /// Bytes of bodies in memory.
+    pub body_memory: usize,
+    /// Bytes of bodies in memory for one peer. A single body always fits.
+    pub body_memory_per_peer: usize,
+    /// Requests in work.
+    pub requests: usize,
+    /// Requests of one peer in work.
+    pub requests_per_peer: usize,
+    /// Event streams of one peer.
+    pub event_streams_per_peer: usize,
+    /// A quiet event stream shows after so long that it is alive.
+    pub event_keep_alive: Duration,
+    /// How often open connections are held against the revocations.
+    pub revocation_check: Duration,
+    /// After our last word, how long we listen so that the peer can read it.
+    pub linger: Duration,
+    /// How long requests in work may take after a shutdown.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: wire::HANDSHAKE_TIMEOUT,
+            handshakes: wire::MAX_HANDSHAKES,
+            handshakes_per_address: wire::MAX_HANDSHAKES_PER_ADDRESS,
+            connections: wire::MAX_CONNECTIONS,
+            connections_per_peer: wire::MAX_CONNECTIONS_PER_PEER,
+            head_timeout: wire::HEAD_TIMEOUT,
+            body_idle: wire::BODY_IDLE_TIMEOUT,
+            body_grace: wire::BODY_GRACE,
+            min_body_rate: wire::MIN_BODY_RATE,
+            response_stall: wire::RESPONSE_STALL_TIMEOUT,
+            body_memory: wire::MAX_BODY_MEMORY,
+            body_memory_per_peer: wire::MAX_BODY_MEMORY_PER_PEER,
+            requests: wire::MAX_REQUESTS,
+            requests_per_peer: wire::MAX_REQUESTS_PER_PEER,
+            event_streams_per_peer: wire::MAX_EVENT_STREAMS_PER_PEER,
+            event_keep_alive: Duration::from_secs(15),
+            revocation_check: wire::REVOCATION_DEADLINE / 2,
+            linger: Duration::from_secs(2),
+            drain: Duration::from_secs(10),
+        }
+    }
+}

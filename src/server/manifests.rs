@@ -1,0 +1,186 @@
+//! `/v1/manifests`: published transfers.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    response::{AppendHeaders, IntoResponse},
+};
+use bytes::Bytes;
+
+use super::{
+    ServerState,
+    accept::Connection,
+    admit, body, chunks,
+    extract::{ListQuery, PathId, none_match, single},
+    problem::{Answer, Failure},
+};
+use crate::{
+    id::{ManifestId, PeerId},
+    manifest::{Payload, Signed, SignedManifest, Timestamp},
+    store::{PutManifest, StoreError},
+    wire::{self, Code, Event, ManifestList, PutBody, PutResult, StateBody, media},
+};
+
+/// Publishes one.
+pub(super) async fn put(
+    State(state): State<ServerState>,
+    connection: Connection,
+    PathId(id): PathId<ManifestId>,
+    request: Request,
+) -> Answer {
+    require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
+    let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
+    let manifest: SignedManifest = believe(&state, body.bytes, Some(id)).await?;
+    let put = state.store().put_manifest(&manifest).await;
+    let (status, result) = match put.inspect_err(|e| state.note(e))? {
+        PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
+        PutManifest::AlreadyThere => (StatusCode::OK, PutResult::AlreadyThere),
+        PutManifest::AlreadyReceived => (StatusCode::OK, PutResult::AlreadyReceived),
+    };
+    if result == PutResult::Stored {
+        let (sender, size) = (manifest.payload().sender, manifest.payload().size);
+        // Nobody listens: then there is nobody to tell.
+        let _ = state
+            .services()
+            .events
+            .send(Event::Published { id, sender, size });
+    }
+    let location = [(header::LOCATION, format!("/v1/manifests/{id}"))];
+    Ok((status, location, Json(PutBody { result })).into_response())
+}
+
+/// Gives one, byte by byte as it was signed.
+pub(super) async fn get(
+    State(state): State<ServerState>,
+    connection: Connection,
+    PathId(id): PathId<ManifestId>,
+    headers: HeaderMap,
+) -> Answer {
+    let envelope = state
+        .store()
+        .get_manifest(id)
+        .await
+        .map_err(no_such_manifest)?;
+    let memory = body::grant(&state, &connection, envelope.len())?;
+    let etag = format!("\"{id}\"");
+    let cache = chunks::cache(&etag)?;
+    if none_match(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
+    }
+    let media = [(header::CONTENT_TYPE, media::ENVELOPE)];
+    Ok(admit::hold(
+        (cache, media, envelope).into_response(),
+        memory,
+    ))
+}
+
+/// Removes one, for its sender or for the owner of the store.
+pub(super) async fn delete(
+    State(state): State<ServerState>,
+    connection: Connection,
+    PathId(id): PathId<ManifestId>,
+) -> Answer<StatusCode> {
+    let envelope = state
+        .store()
+        .get_manifest(id)
+        .await
+        .map_err(no_such_manifest)?;
+    let sender =
+        in_background(move || SignedManifest::parse(envelope).map(|m| m.payload().sender)).await?;
+    let caller = connection.caller.peer_id;
+    if caller != sender? && caller != state.services().peer_id {
+        let detail = "only the sender of a transfer and the owner of this store remove it";
+        return Err(Failure::new(Code::NotYours, detail));
+    }
+    let deleted = state.store().delete_manifest(id).await;
+    deleted
+        .inspect_err(|e| state.note(e))
+        .map_err(no_such_manifest)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says how far one has come.
+pub(super) async fn state(
+    State(state): State<ServerState>,
+    PathId(id): PathId<ManifestId>,
+) -> Answer<Json<StateBody>> {
+    let state = state.store().manifest_state(id).await;
+    state.map(Json).map_err(no_such_manifest)
+}
+
+/// The catalogue.
+pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
+    let ListQuery { page, reader } =
+        ListQuery::<ManifestId>::parse(&uri, &["after", "limit", "for"])?;
+    let limit = page.limit;
+    let page = state.store().list_manifests(page, reader).await?;
+    let next = page.items.last().filter(|_| page.more).map(|m| m.id);
+    let link = next.map(|after| next_link(&next_target(after, limit, reader)));
+    let manifests = page.items;
+    Ok((link.transpose()?, Json(ManifestList { manifests, next })).into_response())
+}
+
+/// Parses an envelope and decides whether to believe it. Off the event loop: eight megabytes of JSON take a while.
+pub(super) async fn believe<T: Payload + Send + 'static>(
+    state: &ServerState,
+    envelope: Bytes,
+    id: Option<ManifestId>,
+) -> Answer<Signed<T>> {
+    let verifier = state.services().verifier.clone();
+    in_background(move || {
+        if let Some(expected) = id {
+            check_id(&envelope, expected)?;
+        }
+        let signed = Signed::<T>::parse(envelope)?;
+        signed.verify(&*verifier, Timestamp::now())?;
+        Ok(signed)
+    })
+    .await?
+}
+
+fn check_id(envelope: &[u8], expected: ManifestId) -> Answer<()> {
+    let actual = ManifestId::of(envelope);
+    if actual == expected {
+        return Ok(());
+    }
+    let detail = format!("these bytes are manifest {actual}, not the one in the path");
+    Err(Failure::new(Code::IdMismatch, detail))
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Failure::internal(&e))
+}
+
+/// Refuses a body whose media type is not one of `allowed`; parameters are ignored.
+pub(super) fn require_media(headers: &HeaderMap, allowed: &[&str]) -> Answer<()> {
+    let given = single(headers, &header::CONTENT_TYPE)?.unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    if allowed.iter().any(|a| a.eq_ignore_ascii_case(given)) {
+        return Ok(());
+    }
+    let detail = format!("send it as {}", allowed.join(" or "));
+    Err(Failure::new(Code::UnsupportedMediaType, detail))
+}
+
+/// `Link` to the next page (RFC 8288).
+pub(super) fn next_link(target: &str) -> Answer<AppendHeaders<[(HeaderName, HeaderValue); 1]>> {
+    let value = HeaderValue::try_from(format!("<{target}>; rel=\"next\""));
+    let value = value.map_err(|e| Failure::internal(&e))?;
+    Ok(AppendHeaders([(header::LINK, value)]))
+}
+
+fn next_target(after: ManifestId, limit: usize, reader: Option<PeerId>) -> String {
+    let reader = reader.map(|r| format!("&for={r}")).unwrap_or_default();
+    format!("/v1/manifests?after={after}&limit={limit}{reader}")
+}
+
+fn no_such_manifest(error: StoreError) -> Failure {
+    match error {
+        StoreError::NotFound { .. } => {
+            Failure::new(Code::NoSuchManifest, "this manifest is not here")
+        }
+        other => other.into(),
+    }
+}

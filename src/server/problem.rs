@@ -1,0 +1,196 @@
+//! Failures, as RFC 9457 problem documents. The peer gets a code and a sentence; the log gets the cause, once.
+
+use std::any::Any;
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    manifest::{ManifestError, VerifyError},
+    store::StoreError,
+    wire::{Code, Problem, media},
+};
+
+/// What a handler gives.
+pub(super) type Answer<T = Response> = Result<T, Failure>;
+
+/// A problem on its way out. Boxed: it is large and rare.
+#[derive(Debug)]
+pub(super) struct Failure(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    problem: Problem,
+    headers: HeaderMap,
+}
+
+/// Seconds after which a busy server may be asked again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl Failure {
+    /// `detail` says in one line what is wrong and what to do. It goes to the peer.
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (spelling, status) = code.parts();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let problem = Problem {
+            kind: format!("urn:colis:problem:{spelling}"),
+            code: spelling.to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            missing: None,
+            missing_count: None,
+            needed: None,
+            free: None,
+            quota: None,
+            actual: None,
+        };
+        Self(Box::new(Parts {
+            status,
+            problem,
+            headers: HeaderMap::new(),
+        }))
+    }
+
+    /// Try again in a second.
+    pub(super) fn busy(code: Code, detail: &str) -> Self {
+        Self::new(code, detail).header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    /// Our fault: `cause` stays here.
+    pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        Self::new(Code::Internal, "something failed here; its log says what")
+    }
+
+    /// With one more header.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    fn with(mut self, fill: impl FnOnce(&mut Problem)) -> Self {
+        fill(&mut self.0.problem);
+        self
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Parts {
+            status,
+            problem,
+            headers,
+        } = *self.0;
+        let media = [(header::CONTENT_TYPE, media::PROBLEM)];
+        (status, headers, media, Json(problem)).into_response()
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let detail = error.to_string();
+        match error {
+            StoreError::NotFound { .. } => Self::new(Code::NoSuchChunk, detail),
+            StoreError::HashMismatch { actual, .. } => {
+                Self::new(Code::HashMismatch, detail).with(|p| p.actual = Some(actual))
+            }
+            StoreError::ChunkLength { too: "short", .. } => Self::new(Code::ChunkTooShort, detail),
+            StoreError::ChunkLength { .. } => Self::new(Code::TooLarge, detail),
+            StoreError::MissingChunks { count, first } => {
+                let detail = format!("{detail}: put them, then publish again");
+                Self::new(Code::MissingChunks, detail).with(|p| {
+                    p.missing_count = Some(count);
+                    p.missing = Some(first);
+                })
+            }
+            StoreError::NoSpace {
+                needed,
+                free,
+                quota,
+            } => no_space(needed, free, quota),
+            StoreError::ReadOnly { .. } => {
+                tracing::error!(cause = %detail, "a request failed");
+                Self::new(
+                    Code::StorageFailed,
+                    "the store here cannot write any more; reading goes on",
+                )
+            }
+            StoreError::Manifest(error) => error.into(),
+            StoreError::Refused { detail, .. } => {
+                Self::new(Code::NotAllowed, detail.escape_debug().to_string())
+            }
+            StoreError::Busy { .. } => Self::busy(Code::Busy, "the store is busy; try again"),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
+    let (code, what) = match quota {
+        Some(_) => (Code::QuotaExceeded, "left of the quota"),
+        None => (Code::NoSpace, "free"),
+    };
+    let detail = format!(
+        "{needed} bytes needed, {free} bytes {what}; delete something there or ask its owner"
+    );
+    Failure::new(code, detail).with(|p| {
+        p.needed = Some(needed);
+        p.free = Some(free);
+        p.quota = quota;
+    })
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let code = match &error {
+            ManifestError::TooLarge { .. } => Code::TooLarge,
+            ManifestError::Syntax { .. } => Code::ManifestSyntax,
+            ManifestError::UnsupportedVersion { .. } => Code::UnsupportedVersion,
+            ManifestError::UnsupportedType { .. } => Code::UnsupportedType,
+            ManifestError::Invariant { .. } => Code::ManifestInvariant,
+            ManifestError::BadWrap { .. } => Code::BadWrap,
+            ManifestError::KdfParameters(_) => Code::KdfParams,
+            ManifestError::Expired { .. } => Code::Expired,
+            ManifestError::FromTheFuture { .. } => Code::FromTheFuture,
+            ManifestError::Untrusted(VerifyError::BadSignature) => Code::BadSignature,
+            ManifestError::Untrusted(VerifyError::SenderMismatch { .. }) => Code::SenderMismatch,
+            ManifestError::Untrusted(
+                VerifyError::UntrustedSigner { .. } | VerifyError::Revoked,
+            ) => Code::UntrustedSigner,
+        };
+        Self::new(code, error.to_string().escape_debug().to_string())
+    }
+}
+
+/// The answer where no route is.
+pub(super) async fn no_such_route() -> Failure {
+    Failure::new(
+        Code::NoSuchRoute,
+        "nothing is at this address; routes begin with /v1",
+    )
+}
+
+/// The answer to a method that a route does not take. axum adds `Allow`.
+pub(super) async fn method_not_allowed(method: Method) -> Failure {
+    let method: String = method.as_str().chars().take(16).collect();
+    Failure::new(
+        Code::MethodNotAllowed,
+        format!("this address does not take {method}"),
+    )
+}
+
+/// The answer when a handler panicked.
+#[expect(clippy::needless_pass_by_value, reason = "tower-http calls it so")]
+pub(super) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
+    let cause = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic");
+    Failure::internal(&cause).into_response()
+}

@@ -1,0 +1,64 @@
+//! The open connections and who is behind each, so that a revocation can end them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Caller;
+
+/// All connections that have passed the handshake.
+#[derive(Clone, Default)]
+pub(super) struct Registry(Arc<Mutex<Open>>);
+
+#[derive(Default)]
+struct Open {
+    last: u64,
+    by_number: HashMap<u64, (Arc<Caller>, CancellationToken)>,
+}
+
+/// A connection's entry, which goes when it is dropped.
+pub(super) struct Registered {
+    registry: Registry,
+    number: u64,
+}
+
+impl Registry {
+    /// Enters a connection that `cut` closes.
+    pub(super) fn enter(&self, caller: Arc<Caller>, cut: CancellationToken) -> Registered {
+        let mut open = self.lock();
+        open.last += 1;
+        let number = open.last;
+        open.by_number.insert(number, (caller, cut));
+        Registered {
+            registry: self.clone(),
+            number,
+        }
+    }
+
+    /// Closes the connections of those for whom `unwanted` is true, and counts them.
+    pub(super) fn cut_if(&self, unwanted: impl Fn(&Caller) -> bool) -> usize {
+        let open: Vec<_> = self.lock().by_number.values().cloned().collect();
+        open.iter()
+            .filter(|(caller, cut)| !cut.is_cancelled() && unwanted(caller))
+            .map(|(_, cut)| cut.cancel())
+            .count()
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_number.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.lock().by_number.remove(&self.number);
+    }
+}

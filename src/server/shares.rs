@@ -1,0 +1,128 @@
+//! Counted resources that many share: so much in all, so much for each.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Hands out shares of something scarce. Nobody waits: what is not there is refused, so that a queue cannot grow.
+#[derive(Clone)]
+pub(super) struct Shares<K> {
+    ledger: Arc<Mutex<Ledger<K>>>,
+    total: usize,
+    each: usize,
+}
+
+struct Ledger<K> {
+    used: usize,
+    by_key: HashMap<K, usize>,
+}
+
+/// Why there is no share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// Everybody together has it all.
+    Total,
+    /// The one who asks has enough.
+    Each,
+}
+
+/// A share that goes back when it is dropped.
+pub(super) struct Share<K: Hash + Eq> {
+    ledger: Arc<Mutex<Ledger<K>>>,
+    key: K,
+    amount: usize,
+}
+
+impl<K: Hash + Eq + Clone> Shares<K> {
+    /// `total` in all, `each` for one key.
+    pub(super) fn new(total: usize, each: usize) -> Self {
+        let ledger = Ledger {
+            used: 0,
+            by_key: HashMap::new(),
+        };
+        Self {
+            ledger: Arc::new(Mutex::new(ledger)),
+            total,
+            each,
+        }
+    }
+
+    /// Takes `amount` for `key`. Whoever has nothing gets what it asks for even above its limit, if it is there; and
+    /// if nobody has anything, it is there.
+    pub(super) fn take(&self, key: K, amount: usize) -> Result<Share<K>, Shortage> {
+        let mut ledger = lock(&self.ledger);
+        let mine = ledger.by_key.get(&key).copied().unwrap_or(0);
+        let fits = |used: usize, limit: usize| used == 0 || used.saturating_add(amount) <= limit;
+        if !fits(mine, self.each) {
+            return Err(Shortage::Each);
+        }
+        if !fits(ledger.used, self.total) {
+            return Err(Shortage::Total);
+        }
+        ledger.used = ledger.used.saturating_add(amount);
+        ledger
+            .by_key
+            .insert(key.clone(), mine.saturating_add(amount));
+        Ok(Share {
+            ledger: self.ledger.clone(),
+            key,
+            amount,
+        })
+    }
+}
+
+impl<K: Hash + Eq> Drop for Share<K> {
+    fn drop(&mut self) {
+        let mut ledger = lock(&self.ledger);
+        ledger.used -= self.amount;
+        if let Some(mine) = ledger.by_key.get_mut(&self.key) {
+            *mine -= self.amount;
+            if *mine == 0 {
+                ledger.by_key.remove(&self.key);
+            }
+        }
+    }
+}
+
+fn lock<K>(ledger: &Mutex<Ledger<K>>) -> MutexGuard<'_, Ledger<K>> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_end_for_each_and_for_all_and_come_back() {
+        let shares = Shares::new(3, 2);
+        let a1 = shares.take('a', 1).ok();
+        let a2 = shares.take('a', 1).ok();
+        assert!(a1.is_some() && a2.is_some());
+        assert_eq!(shares.take('a', 1).err(), Some(Shortage::Each));
+        let _b = shares.take('b', 1).ok();
+        assert_eq!(shares.take('c', 1).err(), Some(Shortage::Total));
+        drop(a1);
+        assert!(shares.take('c', 1).is_ok());
+    }
+
+    #[test]
+    fn one_body_always_fits_and_a_second_does_not() {
+        let shares = Shares::new(128, 32);
+        let big = shares.take('a', 64).ok();
+        assert!(big.is_some());
+        assert_eq!(shares.take('a', 1).err(), Some(Shortage::Each));
+        assert!(shares.take('b', 64).is_ok());
+        drop(big);
+        assert!(shares.take('a', 200).is_ok(), "nobody has anything");
+    }
+
+    #[test]
+    fn keys_are_forgotten() {
+        let shares = Shares::new(10, 10);
+        drop(shares.take('a', 0));
+        drop(shares.take('b', 3));
+        assert!(lock(&shares.ledger).by_key.is_empty());
+    }
+}

@@ -1,0 +1,244 @@
+//! A peer that serves on a free port of loopback and stops when it is dropped.
+
+#[path = "server/depot.rs"]
+pub(crate) mod depot;
+#[path = "server/pki.rs"]
+pub(crate) mod pki;
+#[path = "server/transfer.rs"]
+pub(crate) mod transfer;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{extract::Request, middleware::Next};
+use colis::{
+    server::{self, Caller, CircleDesk, Limits, RenewError, ServerState, Services, StoreDesk},
+    wire::{Code, Event, Problem},
+};
+use futures::future::BoxFuture;
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{broadcast, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use depot::Depot;
+use pki::{Circle, Identity, TestGate, Validity};
+
+/// Far longer than anything that a test waits for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct TestPeer {
+    pub(crate) address: SocketAddr,
+    pub(crate) circle: Arc<Circle>,
+    pub(crate) own: Identity,
+    pub(crate) store: Arc<Depot>,
+    pub(crate) state: ServerState,
+    pub(crate) desk: Arc<Office>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// Requests that came through to the application.
+    pub(crate) seen: Arc<AtomicUsize>,
+    stop: Option<oneshot::Sender<()>>,
+    pub(crate) task: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+/// A circle's machine that answers what it is told.
+#[derive(Default)]
+pub(crate) struct Office {
+    pub(crate) list: Mutex<Option<String>>,
+    pub(crate) renewal: Mutex<Option<Result<String, RenewError>>>,
+}
+
+impl CircleDesk for Office {
+    fn revocation_list(&self) -> Option<String> {
+        self.list.lock().unwrap().clone()
+    }
+
+    fn renew<'a>(
+        &'a self,
+        _: &'a Caller,
+        request: &'a str,
+    ) -> BoxFuture<'a, Result<String, RenewError>> {
+        let answer = self.renewal.lock().unwrap().clone();
+        let answer = answer.unwrap_or(Err(RenewError::NotTheCircle));
+        Box::pin(async move { answer.map(|a| a + request) })
+    }
+}
+
+impl TestPeer {
+    pub(crate) async fn start() -> Self {
+        Self::with_limits(Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let circle = Circle::new("test circle");
+        let own = circle.issue("owner", Validity::Now);
+        let gate = Arc::new(TestGate {
+            circle: circle.clone(),
+            own: own.clone(),
+        });
+        let store = Arc::new(Depot::default());
+        let desk = Arc::new(Office::default());
+        let events = broadcast::Sender::new(4);
+        let state = ServerState::new(Services {
+            peer_id: own.id,
+            store: store.clone(),
+            verifier: gate.clone(),
+            gate,
+            bundle: Arc::new(|| "the bundle".to_owned()),
+            circle: desk.clone(),
+            offers: Arc::new(StoreDesk(store.clone())),
+            events: events.clone(),
+            limits,
+        });
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let seen = Arc::new(AtomicUsize::new(0));
+        let router = server::app(state.clone()).layer(count(seen.clone()));
+        let serving = server::serve_router(listener, router, state.clone(), async {
+            let _ = stopped.await;
+        });
+        let task = Some(tokio::spawn(serving));
+        Self {
+            address,
+            circle,
+            own,
+            store,
+            state,
+            desk,
+            events,
+            seen,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    /// A member of the circle.
+    pub(crate) fn member(&self, name: &str) -> Identity {
+        self.circle.issue(name, Validity::Now)
+    }
+
+    /// An HTTP client that shows `who`.
+    pub(crate) fn client(&self, who: &Identity) -> reqwest::Client {
+        self.client_with(self.circle.client_config(Some(who)))
+    }
+
+    pub(crate) fn client_with(&self, config: rustls::ClientConfig) -> reqwest::Client {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
+    }
+
+    /// A TLS connection that shows `who`.
+    pub(crate) async fn connect(&self, who: &Identity) -> TlsStream<TcpStream> {
+        self.connect_with(self.circle.client_config(Some(who)))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn connect_with(
+        &self,
+        config: rustls::ClientConfig,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(self.address).await?;
+        let name = ServerName::IpAddress(self.address.ip().into());
+        TlsConnector::from(Arc::new(config))
+            .connect(name, tcp)
+            .await
+    }
+
+    /// Sends `bytes` on a connection of its own, and gives everything that comes back until the server closes.
+    pub(crate) async fn talk(&self, who: &Identity, bytes: &[u8]) -> String {
+        let mut stream = self.connect(who).await;
+        stream.write_all(bytes).await.unwrap();
+        read_to_close(&mut stream).await
+    }
+
+    pub(crate) fn requests_seen(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// Begins a graceful shutdown.
+    pub(crate) fn shut_down(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+}
+
+impl Drop for TestPeer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Everything until the server closes, which it must do.
+pub(crate) async fn read_to_close(stream: &mut TlsStream<TcpStream>) -> String {
+    let mut answer = Vec::new();
+    // A server that cuts sends no close_notify, which rustls reports: closed is closed.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("the server never closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Asserts that `response` is the problem `code`, and gives it.
+pub(crate) async fn problem(response: reqwest::Response, code: Code) -> Problem {
+    let (spelling, status) = code.parts();
+    let (actual, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    assert_eq!(actual, status, "expected {spelling}, got {text}");
+    assert_eq!(
+        headers["content-type"], "application/problem+json",
+        "{text}"
+    );
+    assert_eq!(headers["cache-control"], "no-store");
+    let problem: Problem = serde_json::from_str(&text).unwrap();
+    assert_eq!(problem.code, spelling, "{text}");
+    assert_eq!(problem.kind, format!("urn:colis:problem:{spelling}"));
+    assert_eq!(problem.status, status);
+    assert!(!problem.detail.is_empty() && !problem.detail.contains('\n'));
+    problem
+}
+
+/// A layer that counts the requests that reach the application.
+fn count(
+    seen: Arc<AtomicUsize>,
+) -> impl tower::Layer<
+    axum::routing::Route,
+    Service: tower::Service<
+        Request,
+        Response = axum::response::Response,
+        Error = std::convert::Infallible,
+        Future: Send + 'static,
+    > + Clone
+                 + Send
+                 + Sync
+                 + 'static,
+> + Clone
++ Send
++ Sync
++ 'static {
+    axum::middleware::from_fn(move |request: Request, next: Next| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        next.run(request)
+    })
+}
