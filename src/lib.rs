@@ -4,6 +4,7 @@ pub mod crypto;
 pub mod id;
 pub mod manifest;
 pub mod name;
+pub mod peer;
 pub mod received;
 pub mod server;
 pub mod store;

@@ -31,6 +31,10 @@ pub const MAX_ENVELOPE: usize = 8 << 20;
 pub const MIN_CHUNK_SIZE: u32 = 64 << 10;
 /// ...to here.
 pub const MAX_CHUNK_SIZE: u32 = 64 << 20;
+/// The shortest sealed chunk: one plain byte.
+pub const MIN_SEALED_CHUNK: usize = crate::crypto::chunk::OVERHEAD + 1;
+/// The longest sealed chunk.
+pub const MAX_SEALED_CHUNK: usize = MAX_CHUNK_SIZE as usize + crate::crypto::chunk::OVERHEAD;
 /// The chunk size of a small transfer.
 pub const DEFAULT_CHUNK_SIZE: u32 = 1 << 20;
 /// The most content chunks of one transfer: their ids fit an envelope.

@@ -20,7 +20,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstatvfs, mkdirat, openat, openat2, statat},
     io::Errno,
 };
 
@@ -114,6 +114,14 @@ impl Received {
     /// [`ReceivedError::InUse`], [`ReceivedError::Unsafe`], [`ReceivedError::Io`].
     pub fn stage(&self, key: &str) -> Result<Staging, ReceivedError> {
         Staging::open(self, key)
+    }
+
+    /// Bytes that may still be written here.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Io`].
+    pub fn free_space(&self) -> Result<u64, ReceivedError> {
+        free_space(&self.root, &self.path)
     }
 
     /// The regular file that is called `name` here, if there is one.
@@ -222,6 +230,11 @@ fn open_beneath(
             result => return result.map_err(|e| error_at(path, e)),
         }
     }
+}
+
+fn free_space(folder: &OwnedFd, path: &Path) -> Result<u64, ReceivedError> {
+    let stat = fstatvfs(folder).map_err(|e| error_at(path, e))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn kind_at(folder: &OwnedFd, name: &str) -> Option<FileType> {

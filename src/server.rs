@@ -48,7 +48,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use desk::{Caller, CircleDesk, Gate, NoCircle, OfferDesk, RenewError, StoreDesk};
+pub use desk::{CircleDesk, Gate, NoCircle, OfferDesk, RenewError, StoreDesk};
 pub use limits::Limits;
 pub use listen::{BindError, bind};
 

@@ -23,9 +23,12 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use local::{CheckReport, GcReport, LocalStore, LocalStoreOptions, Problem, Receipt, Usage};
+pub use memory::MemoryStore;
+
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
-    manifest::{Manifest, ManifestError, SignedManifest, SignedOffer, Timestamp},
+    manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, ManifestError, SignedManifest, SignedOffer, Timestamp},
 };
 
 /// What the methods of a [`Store`] give.
@@ -331,4 +334,30 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Network { .. })
     }
+}
+
+/// How many missing chunks an error names.
+const MISSING_NAMED: usize = 1_000;
+
+/// Refuses bytes that are no sealed chunk, or not the one that `id` names.
+fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
+    let length = sealed.len() as u64;
+    if sealed.len() < MIN_SEALED_CHUNK {
+        return Err(StoreError::ChunkLength { length, too: "short" });
+    }
+    if sealed.len() > MAX_SEALED_CHUNK {
+        return Err(StoreError::ChunkLength { length, too: "long" });
+    }
+    let actual = ChunkId::of(sealed);
+    if actual == id { Ok(()) } else { Err(StoreError::HashMismatch { expected: id, actual }) }
+}
+
+fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
+    let count = missing.len();
+    missing.truncate(MISSING_NAMED);
+    StoreError::MissingChunks { count, first: missing }
+}
+
+fn not_found(what: &str, id: &dyn std::fmt::Display) -> StoreError {
+    StoreError::NotFound { what: format!("{what} {id}") }
 }

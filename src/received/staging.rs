@@ -13,13 +13,13 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate,
-        fstatvfs, futimens, symlinkat, syncfs, utimensat,
+        futimens, symlinkat, syncfs, utimensat,
     },
     io::Errno,
 };
 
 use super::{
-    Received, ReceivedError, STAGINGS, StagedPath, error_at, io_error, make_folder, open_beneath,
+    Received, ReceivedError, STAGINGS, StagedPath, error_at, free_space, io_error, make_folder, open_beneath,
 };
 
 /// The file in a staging in which a receive keeps how far it has come.
@@ -171,8 +171,7 @@ impl Staging {
     /// # Errors
     /// [`ReceivedError`].
     pub fn free_space(&self) -> Result<u64, ReceivedError> {
-        let stat = fstatvfs(&self.tree).map_err(|e| error_at(&self.path, e))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_space(&self.tree, &self.path)
     }
 
     /// Bytes of disk that an earlier run has already taken.

@@ -18,7 +18,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use super::{Caller, ServerState, link::Link, shares::Share};
+use super::{ServerState, link::Link, shares::Share};
 
 /// At most so many failed handshakes are logged in [`LOG_WINDOW`].
 const LOG_BURST: u32 = 10;

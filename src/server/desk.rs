@@ -6,25 +6,10 @@ use futures::future::BoxFuture;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::{
-    id::PeerId,
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreFuture},
+    tls::Caller,
 };
-
-/// Who is at the other end of a connection: what the handshake has proved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The peer, or the peer that a script acts for.
-    pub peer_id: PeerId,
-    /// The key in the certificate; the peer's own id unless this is a script.
-    pub key_id: PeerId,
-    /// The name in the certificate.
-    pub name: String,
-    /// The certificate's serial number.
-    pub serial: Vec<u8>,
-    /// Whether this is a script's certificate.
-    pub script: bool,
-}
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
 pub trait Gate: Send + Sync {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::Caller;
+use crate::tls::Caller;
 
 /// All connections that have passed the handshake.
 #[derive(Clone, Default)]

@@ -1,1 +1,144 @@
-//! A store in memory.
+//! A store in memory: the same promises but durability, for tests and for programs that embed a peer.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::{
+    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt, Store,
+    StoreFuture, TransferState, check_chunk, missing_chunks_error, not_found,
+};
+use crate::{
+    id::{ChunkId, ManifestId, PeerId, TransferId},
+    manifest::{SignedManifest, SignedOffer, Timestamp},
+};
+
+/// Keeps everything in memory. What it holds is gone with it.
+#[derive(Default)]
+pub struct MemoryStore(Mutex<Contents>);
+
+#[derive(Default)]
+struct Contents {
+    chunks: BTreeMap<ChunkId, Bytes>,
+    manifests: BTreeMap<ManifestId, (SignedManifest, StateAt)>,
+    receipts: HashMap<(PeerId, TransferId), (ManifestId, StateAt)>,
+}
+
+impl MemoryStore {
+    /// Lets an opened transfer go: only its receipt stays.
+    pub fn let_go(&self, id: ManifestId) {
+        let mut contents = self.lock();
+        if let Some((manifest, _)) = contents.manifests.remove(&id) {
+            let payload = manifest.payload();
+            let opened = StateAt { state: TransferState::Opened, since: Timestamp::now() };
+            contents.receipts.insert((payload.sender, payload.transfer_id), (id, opened));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
+        let payload = offer.payload();
+        let received = self.lock().receipts.contains_key(&(payload.sender, payload.transfer_id));
+        let answer = if received { OfferAnswer::AlreadyReceived } else { OfferAnswer::Accepted };
+        Box::pin(async move { Ok(answer) })
+    }
+
+    fn put_chunk(&self, id: ChunkId, sealed: Bytes, _: Option<PartOf>) -> StoreFuture<'_, Put> {
+        Box::pin(async move {
+            check_chunk(id, &sealed)?;
+            let before = self.lock().chunks.insert(id, sealed);
+            Ok(if before.is_some() { Put::AlreadyThere } else { Put::Stored })
+        })
+    }
+
+    fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
+        let found = self.lock().chunks.get(&id).cloned();
+        Box::pin(async move { found.ok_or_else(|| not_found("chunk", &id)) })
+    }
+
+    fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
+        let length = self.lock().chunks.get(&id).map(|sealed| sealed.len() as u64);
+        Box::pin(async move { Ok(length) })
+    }
+
+    fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>> {
+        let contents = self.lock();
+        let missing = ids.iter().filter(|id| !contents.chunks.contains_key(id)).copied().collect();
+        Box::pin(async move { Ok(missing) })
+    }
+
+    fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>> {
+        let contents = self.lock();
+        let after = contents.chunks.range((after(page.after), Bound::Unbounded));
+        let page = take_page(after.map(|(id, sealed)| ChunkInfo { id: *id, length: sealed.len() as u64 }), page.limit);
+        Box::pin(async move { Ok(page) })
+    }
+
+    fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
+        Box::pin(async move {
+            let (id, payload) = (manifest.id(), manifest.payload());
+            let mut contents = self.lock();
+            if contents.manifests.contains_key(&id) {
+                return Ok(PutManifest::AlreadyThere);
+            }
+            if contents.receipts.contains_key(&(payload.sender, payload.transfer_id)) {
+                return Ok(PutManifest::AlreadyReceived);
+            }
+            let missing: Vec<_> = payload.all_chunks().filter(|id| !contents.chunks.contains_key(id)).collect();
+            if !missing.is_empty() {
+                return Err(missing_chunks_error(missing));
+            }
+            let stored = StateAt { state: TransferState::Stored, since: Timestamp::now() };
+            contents.manifests.insert(id, (manifest.clone(), stored));
+            Ok(PutManifest::Stored)
+        })
+    }
+
+    fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
+        let found = self.lock().manifests.get(&id).map(|(manifest, _)| manifest.envelope().clone());
+        Box::pin(async move { found.ok_or_else(|| not_found("manifest", &id)) })
+    }
+
+    fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt> {
+        let contents = self.lock();
+        let stored = contents.manifests.get(&id).map(|(_, state)| *state);
+        let found = stored.or_else(|| contents.receipts.values().find(|(known, _)| *known == id).map(|(_, s)| *s));
+        Box::pin(async move { found.ok_or_else(|| not_found("manifest", &id)) })
+    }
+
+    fn list_manifests(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> StoreFuture<'_, Page<ManifestInfo>> {
+        let contents = self.lock();
+        let after = contents.manifests.range((after(page.after), Bound::Unbounded));
+        let infos = after.map(|(id, (manifest, _))| ManifestInfo::new(*id, manifest.payload()));
+        let page = take_page(infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader))), page.limit);
+        Box::pin(async move { Ok(page) })
+    }
+
+    fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
+        let removed = self.lock().manifests.remove(&id);
+        Box::pin(async move { removed.map(drop).ok_or_else(|| not_found("manifest", &id)) })
+    }
+}
+
+fn after<K>(after: Option<K>) -> Bound<K> {
+    after.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// The first `limit` of `items`, and whether there are more.
+pub(super) fn take_page<T>(mut items: impl Iterator<Item = T>, limit: usize) -> Page<T> {
+    let taken = items.by_ref().take(limit).collect();
+    Page { items: taken, more: items.next().is_some() }
+}

@@ -1,0 +1,66 @@
+//! One process at a time: the lock of a store, and what its holder tells others.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{Seek as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use crate::store::StoreError;
+
+/// Held for the life of the process. The system lets it go when the process ends, however it ends.
+pub(super) struct Lock {
+    file: Mutex<File>,
+}
+
+impl Lock {
+    pub(super) fn take(root: &Path) -> Result<Self, StoreError> {
+        let path = path(root);
+        let io = |source| StoreError::Io { path: path.clone(), source };
+        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = line(root, "pid").map_or("another process".into(), |pid| format!("process {pid}"));
+                return Err(StoreError::Locked { holder });
+            }
+            Err(TryLockError::Error(e)) => return Err(io(e)),
+        }
+        let lock = Self { file: Mutex::new(file) };
+        lock.write(&format!("pid {}\n", std::process::id())).map_err(io)?;
+        Ok(lock)
+    }
+
+    /// Tells others where the holder listens.
+    pub(super) fn note_serving(&self, address: &str) -> std::io::Result<()> {
+        self.write(&format!("pid {}\nserving {address}\n", std::process::id()))
+    }
+
+    fn write(&self, text: &str) -> std::io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())
+    }
+}
+
+/// Where the process that holds the lock of the store at `root` listens, if it does.
+pub(super) fn serving_address(root: &Path) -> Option<String> {
+    let file = File::open(path(root)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => line(root, "serving"),
+        _ => None,
+    }
+}
+
+fn path(root: &Path) -> PathBuf {
+    root.join("LOCK")
+}
+
+fn line(root: &Path, key: &str) -> Option<String> {
+    let text = fs::read_to_string(path(root)).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned))
+}
