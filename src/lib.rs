@@ -1,5 +1,6 @@
 //! colis.
 
+pub mod client;
 pub mod crypto;
 pub mod id;
 pub mod manifest;
