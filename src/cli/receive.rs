@@ -19,7 +19,7 @@ use crate::{
     manifest::SignedManifest,
     name::Escaped,
     received::Received,
-    store::{ManifestInfo, Store, TransferState},
+    store::{LocalStore, ManifestInfo, Store, TransferState},
     transfer::{self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles},
 };
 
@@ -220,16 +220,19 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// In our own store the transfer is opened now.
+    /// In our own store the transfer is opened now, also if a peer of ours is serving it.
     async fn settle(&self, id: ManifestId) -> Result<(), Failure> {
-        if let Some(OwnStore::Direct(store)) = self.own {
-            let store = store.clone();
-            let recorded =
-                tokio::task::spawn_blocking(move || store.record_state(id, TransferState::Opened))
-                    .await;
-            recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??;
-        }
-        Ok(())
+        let store = match self.own {
+            Some(OwnStore::Direct(store)) => store.clone(),
+            Some(OwnStore::Served(_)) => {
+                Arc::new(LocalStore::open_read_only(&self.context.home.chunks())?)
+            }
+            None => return Ok(()),
+        };
+        let recorded =
+            tokio::task::spawn_blocking(move || store.record_state(id, TransferState::Opened))
+                .await;
+        Ok(recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??)
     }
 
     async fn stream(&self, id: ManifestId) -> Result<(), Failure> {
