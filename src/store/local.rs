@@ -4,9 +4,11 @@
 //! manifests in memory is a cache that is made when it is first asked for.
 
 mod check;
+mod chunks;
 mod disk;
 mod gc;
 mod lock;
+mod manifests;
 mod receipts;
 mod space;
 
@@ -15,7 +17,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard},
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -27,16 +28,13 @@ pub use receipts::Receipt;
 
 use super::{
     ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-    Store, StoreError, StoreFuture, TransferState, check_chunk, memory::take_page,
-    missing_chunks_error, not_found,
+    Store, StoreError, StoreFuture, TransferState,
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
-    manifest::{
-        MAX_ENVELOPE, MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp,
-    },
+    manifest::{SignedManifest, SignedOffer},
 };
-use disk::{Created, DiskError, Folder, make_folder};
+use disk::{DiskError, Folder, make_folder};
 use lock::Lock;
 use receipts::Receipts;
 use space::{Disk, Space};
@@ -302,287 +300,6 @@ impl Inner {
         self.space
             .promise(self.disk()?, payload.transfer_id, payload.size.unwrap_or(0))?;
         Ok(OfferAnswer::Accepted)
-    }
-
-    fn put_chunk(
-        &self,
-        id: ChunkId,
-        sealed: &[u8],
-        part_of: Option<PartOf>,
-    ) -> Result<Put, StoreError> {
-        check_chunk(id, sealed)?;
-        self.writable()?;
-        let length = sealed.len() as u64;
-        let (shard, name) = (self.shard(id), id.to_string());
-        let failed = |error| self.write_failed(length, shard.path(), error);
-        let _present = self.rely_on_presence();
-        match self.length_of_present(id)? {
-            Some(there) if there == length => {
-                shard.touch(&name).map_err(|e| failed(e.into()))?;
-                shard.sync().map_err(failed)?;
-                return Ok(Put::AlreadyThere);
-            }
-            Some(_) => self.set_aside(shard, &name)?,
-            None => {}
-        }
-        self.space
-            .take(self.disk()?, part_of.map(|part| part.transfer_id), length)?;
-        let created = shard
-            .create(&name, sealed)
-            .inspect_err(|_| self.space.release(length))
-            .map_err(failed)?;
-        if created == Created::WasThere {
-            self.space.release(length);
-        }
-        Ok(if created == Created::New {
-            Put::Stored
-        } else {
-            Put::AlreadyThere
-        })
-    }
-
-    fn get_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
-        let (shard, name) = (self.shard(id), id.to_string());
-        let there = self.length_of(id)?.is_some();
-        let read = shard
-            .read(&name, MAX_SEALED_CHUNK)
-            .map_err(|e| io(&shard.path().join(&name), e))?;
-        match read {
-            Some(bytes) if ChunkId::of(&bytes) == id => Ok(bytes.into()),
-            None if !there => Err(not_found("chunk", &id)),
-            _ => {
-                tracing::error!(chunk = name, "damaged on disk, set aside");
-                self.set_aside(shard, &name)?;
-                Err(not_found("chunk", &id))
-            }
-        }
-    }
-
-    /// The length of a chunk, which is brought back if it was on its way out.
-    fn length_of(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
-        let _present = self.rely_on_presence();
-        self.length_of_present(id)
-    }
-
-    fn length_of_present(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
-        let (shard, name) = (self.shard(id), id.to_string());
-        let length = || {
-            shard
-                .length(&name)
-                .map_err(|e| io(&shard.path().join(&name), e))
-        };
-        if let Some(length) = length()? {
-            return Ok(Some(length));
-        }
-        if self.lock.is_none()
-            || !self
-                .trash
-                .move_to(&name, shard)
-                .map_err(|e| io(self.trash.path(), e))?
-        {
-            return Ok(None);
-        }
-        shard.touch(&name).map_err(|e| io(shard.path(), e))?;
-        shard
-            .sync()
-            .map_err(|e| self.write_failed(0, shard.path(), e))?;
-        length()
-    }
-
-    fn missing_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError> {
-        let _present = self.rely_on_presence();
-        self.missing_of(ids.iter().copied())
-    }
-
-    /// Which of `ids` are not there; renews the leases of the others. The caller relies on their presence.
-    fn missing_of(&self, ids: impl Iterator<Item = ChunkId>) -> Result<Vec<ChunkId>, StoreError> {
-        let mut missing = Vec::new();
-        for id in ids {
-            let there = self
-                .length_of_present(id)?
-                .is_some_and(|length| length >= MIN_SEALED_CHUNK as u64);
-            let shard = self.shard(id);
-            if !there {
-                missing.push(id);
-            } else if self.lock.is_some() {
-                shard
-                    .touch(&id.to_string())
-                    .map_err(|e| io(shard.path(), e))?;
-            }
-        }
-        Ok(missing)
-    }
-
-    fn list_chunks(&self, page: PageRequest<ChunkId>) -> Result<Page<ChunkInfo>, StoreError> {
-        let first = page
-            .after
-            .map_or(0, |after| usize::from(after.as_bytes()[0]));
-        let mut items = Vec::new();
-        for shard in &self.shards[first..] {
-            for name in shard.names().map_err(|e| io(shard.path(), e))? {
-                let Ok(id) = name.parse::<ChunkId>() else {
-                    continue;
-                };
-                if page.after.is_some_and(|after| id <= after) {
-                    continue;
-                }
-                if items.len() == page.limit {
-                    return Ok(Page { items, more: true });
-                }
-                if let Some(length) = shard.length(&name).map_err(|e| io(shard.path(), e))? {
-                    items.push(ChunkInfo { id, length });
-                }
-            }
-        }
-        Ok(Page { items, more: false })
-    }
-
-    fn put_manifest(&self, manifest: &SignedManifest) -> Result<PutManifest, StoreError> {
-        self.writable()?;
-        let (id, payload) = (manifest.id(), manifest.payload());
-        let (name, length) = (id.to_string(), manifest.envelope().len() as u64);
-        let failed = |error| self.write_failed(length, self.manifests.path(), error);
-        let _present = self.rely_on_presence();
-        if self
-            .manifests
-            .length(&name)
-            .map_err(|e| failed(e.into()))?
-            .is_some()
-        {
-            self.manifests.sync().map_err(failed)?;
-            return Ok(PutManifest::AlreadyThere);
-        }
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
-            return Ok(PutManifest::AlreadyReceived);
-        }
-        let missing = self.missing_of(payload.all_chunks())?;
-        if !missing.is_empty() {
-            return Err(missing_chunks_error(missing));
-        }
-        let created = self
-            .manifests
-            .create(&name, manifest.envelope())
-            .map_err(failed)?;
-        self.space.settle(payload.transfer_id);
-        if let Some(index) = &mut *self.lock_index() {
-            index.insert(id, ManifestInfo::new(id, payload));
-        }
-        Ok(if created == Created::New {
-            PutManifest::Stored
-        } else {
-            PutManifest::AlreadyThere
-        })
-    }
-
-    fn get_manifest(&self, id: ManifestId) -> Result<Bytes, StoreError> {
-        let name = id.to_string();
-        let read = self
-            .manifests
-            .read(&name, MAX_ENVELOPE)
-            .map_err(|e| io(&self.manifests.path().join(&name), e))?;
-        match read {
-            Some(bytes) if ManifestId::of(&bytes) == id => Ok(bytes.into()),
-            None => Err(not_found("manifest", &id)),
-            Some(_) => {
-                tracing::error!(manifest = name, "damaged on disk, set aside");
-                self.set_aside(&self.manifests, &name)?;
-                self.forget(id);
-                Err(not_found("manifest", &id))
-            }
-        }
-    }
-
-    fn manifest_state(&self, id: ManifestId) -> Result<StateAt, StoreError> {
-        if let Some(state) = self.receipts.state_of(id)? {
-            return Ok(state);
-        }
-        let file = self
-            .manifests
-            .file(&id.to_string())
-            .map_err(|e| io(self.manifests.path(), e))?;
-        let since = file.and_then(|file| file.metadata().ok()?.modified().ok());
-        let since = since.ok_or_else(|| not_found("manifest", &id))?;
-        let seconds = since
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        Ok(StateAt {
-            state: TransferState::Stored,
-            since: Timestamp::from_unix_seconds(seconds),
-        })
-    }
-
-    fn list_manifests(
-        &self,
-        page: PageRequest<ManifestId>,
-        reader: Option<PeerId>,
-    ) -> Result<Page<ManifestInfo>, StoreError> {
-        self.with_index(|index| {
-            let infos = index
-                .values()
-                .filter(|info| page.after.is_none_or(|after| info.id > after));
-            let wanted = infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader)));
-            take_page(wanted.cloned(), page.limit)
-        })
-    }
-
-    fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
-        self.writable()?;
-        let name = id.to_string();
-        if self
-            .manifests
-            .length(&name)
-            .map_err(|e| io(self.manifests.path(), e))?
-            .is_none()
-        {
-            return Err(not_found("manifest", &id));
-        }
-        self.remove_manifest(id)
-    }
-
-    fn remove_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
-        let failed = |error| self.write_failed(0, self.manifests.path(), error);
-        self.manifests
-            .remove(&id.to_string())
-            .map_err(|e| failed(e.into()))?;
-        self.manifests.sync().map_err(failed)?;
-        self.forget(id);
-        Ok(())
-    }
-
-    fn forget(&self, id: ManifestId) {
-        if let Some(index) = &mut *self.lock_index() {
-            index.remove(&id);
-        }
-    }
-
-    fn lock_index(&self) -> std::sync::MutexGuard<'_, Option<BTreeMap<ManifestId, ManifestInfo>>> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives `use_it` the list of manifests, read from disk the first time.
-    fn with_index<T>(
-        &self,
-        use_it: impl FnOnce(&BTreeMap<ManifestId, ManifestInfo>) -> T,
-    ) -> Result<T, StoreError> {
-        let mut cached = self.lock_index();
-        if cached.is_none() {
-            let names = self
-                .manifests
-                .names()
-                .map_err(|e| io(self.manifests.path(), e))?;
-            let ids = names
-                .iter()
-                .filter_map(|name| name.parse::<ManifestId>().ok());
-            let infos = ids.filter_map(|id| {
-                let bytes = self.manifests.read(&id.to_string(), MAX_ENVELOPE).ok()??;
-                let manifest = SignedManifest::parse(bytes)
-                    .ok()
-                    .filter(|manifest| manifest.id() == id)?;
-                Some((id, ManifestInfo::new(id, manifest.payload())))
-            });
-            *cached = Some(infos.collect());
-        }
-        Ok(use_it(cached.get_or_insert_default()))
     }
 
     /// Moves a damaged file out of the way, for somebody to look at. It heals by being put again.
