@@ -28,7 +28,10 @@ pub use memory::MemoryStore;
 
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
-    manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, ManifestError, SignedManifest, SignedOffer, Timestamp},
+    manifest::{
+        MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, ManifestError, SignedManifest, SignedOffer,
+        Timestamp,
+    },
 };
 
 /// What the methods of a [`Store`] give.
@@ -343,21 +346,39 @@ const MISSING_NAMED: usize = 1_000;
 fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
     let length = sealed.len() as u64;
     if sealed.len() < MIN_SEALED_CHUNK {
-        return Err(StoreError::ChunkLength { length, too: "short" });
+        return Err(StoreError::ChunkLength {
+            length,
+            too: "short",
+        });
     }
     if sealed.len() > MAX_SEALED_CHUNK {
-        return Err(StoreError::ChunkLength { length, too: "long" });
+        return Err(StoreError::ChunkLength {
+            length,
+            too: "long",
+        });
     }
     let actual = ChunkId::of(sealed);
-    if actual == id { Ok(()) } else { Err(StoreError::HashMismatch { expected: id, actual }) }
+    if actual == id {
+        Ok(())
+    } else {
+        Err(StoreError::HashMismatch {
+            expected: id,
+            actual,
+        })
+    }
 }
 
 fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
     let count = missing.len();
     missing.truncate(MISSING_NAMED);
-    StoreError::MissingChunks { count, first: missing }
+    StoreError::MissingChunks {
+        count,
+        first: missing,
+    }
 }
 
 fn not_found(what: &str, id: &dyn std::fmt::Display) -> StoreError {
-    StoreError::NotFound { what: format!("{what} {id}") }
+    StoreError::NotFound {
+        what: format!("{what} {id}"),
+    }
 }

@@ -26,12 +26,15 @@ pub use gc::GcReport;
 pub use receipts::Receipt;
 
 use super::{
-    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt, Store, StoreError,
-    StoreFuture, TransferState, check_chunk, memory::take_page, missing_chunks_error, not_found,
+    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
+    Store, StoreError, StoreFuture, TransferState, check_chunk, memory::take_page,
+    missing_chunks_error, not_found,
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
-    manifest::{MAX_ENVELOPE, MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp},
+    manifest::{
+        MAX_ENVELOPE, MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp,
+    },
 };
 use disk::{Created, DiskError, Folder, make_folder};
 use lock::Lock;
@@ -85,7 +88,11 @@ impl LocalStore {
         let lock = Lock::take(root)?;
         make_layout(root).map_err(|e| io(root, e))?;
         let mut inner = Inner::open(root, Some(lock))?;
-        let used = if options.quota.is_some() { inner.usage()?.bytes } else { 0 };
+        let used = if options.quota.is_some() {
+            inner.usage()?.bytes
+        } else {
+            0
+        };
         inner.space = Space::new(options.reserve, options.quota, used);
         Ok(Self::new(inner))
     }
@@ -96,19 +103,29 @@ impl LocalStore {
     /// [`StoreError::NotFound`] if there is none, [`StoreError::Format`], [`StoreError::Io`].
     pub fn open_read_only(root: &Path) -> Result<Self, StoreError> {
         if !root.join("FORMAT").exists() {
-            return Err(StoreError::NotFound { what: format!("a store in {}", root.display()) });
+            return Err(StoreError::NotFound {
+                what: format!("a store in {}", root.display()),
+            });
         }
         refuse_other_format(root)?;
         Ok(Self::new(Inner::open(root, None)?))
     }
 
     fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), jobs: Arc::new(Semaphore::new(DISK_JOBS)) }
+        Self {
+            inner: Arc::new(inner),
+            jobs: Arc::new(Semaphore::new(DISK_JOBS)),
+        }
     }
 
     /// Tells other processes of this machine where we listen.
     pub fn note_serving(&self, address: &str) {
-        if let Some(Err(error)) = self.inner.lock.as_ref().map(|lock| lock.note_serving(address)) {
+        if let Some(Err(error)) = self
+            .inner
+            .lock
+            .as_ref()
+            .map(|lock| lock.note_serving(address))
+        {
             tracing::warn!(%error, "other processes cannot see where we listen");
         }
     }
@@ -151,7 +168,12 @@ impl Store for LocalStore {
         self.run(move |inner| inner.put_offer(&offer))
     }
 
-    fn put_chunk(&self, id: ChunkId, sealed: Bytes, part_of: Option<PartOf>) -> StoreFuture<'_, Put> {
+    fn put_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+    ) -> StoreFuture<'_, Put> {
         self.run(move |inner| inner.put_chunk(id, &sealed, part_of))
     }
 
@@ -201,7 +223,8 @@ impl Store for LocalStore {
 impl Inner {
     fn open(root: &Path, lock: Option<Lock>) -> Result<Self, StoreError> {
         let folder = |path: PathBuf| Folder::open(path.clone()).map_err(|e| io(&path, e));
-        let shards = (0..=255).map(|shard: u8| folder(root.join("data").join(format!("{shard:02x}"))));
+        let shards =
+            (0..=255).map(|shard: u8| folder(root.join("data").join(format!("{shard:02x}"))));
         Ok(Self {
             root: root.to_owned(),
             shards: shards.collect::<Result<_, _>>()?,
@@ -228,10 +251,14 @@ impl Inner {
     /// Refuses every write once one has failed: what is on disk is not known any more.
     fn writable(&self) -> Result<(), StoreError> {
         if self.lock.is_none() {
-            return Err(StoreError::ReadOnly { reason: "it was opened only to read".into() });
+            return Err(StoreError::ReadOnly {
+                reason: "it was opened only to read".into(),
+            });
         }
         match self.failed.get() {
-            Some(reason) => Err(StoreError::ReadOnly { reason: reason.clone() }),
+            Some(reason) => Err(StoreError::ReadOnly {
+                reason: reason.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -241,12 +268,18 @@ impl Inner {
         match error {
             DiskError::Full => {
                 let free = self.disk().map_or(0, |disk| disk.free);
-                StoreError::NoSpace { needed, free, quota: None }
+                StoreError::NoSpace {
+                    needed,
+                    free,
+                    quota: None,
+                }
             }
             DiskError::Failed(error) => {
                 let reason = format!("{}: {error}", path.display());
                 tracing::error!(%reason, "the store is read-only from now on");
-                StoreError::ReadOnly { reason: self.failed.get_or_init(|| reason).clone() }
+                StoreError::ReadOnly {
+                    reason: self.failed.get_or_init(|| reason).clone(),
+                }
             }
         }
     }
@@ -262,11 +295,17 @@ impl Inner {
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(OfferAnswer::AlreadyReceived);
         }
-        self.space.promise(self.disk()?, payload.transfer_id, payload.size.unwrap_or(0))?;
+        self.space
+            .promise(self.disk()?, payload.transfer_id, payload.size.unwrap_or(0))?;
         Ok(OfferAnswer::Accepted)
     }
 
-    fn put_chunk(&self, id: ChunkId, sealed: &[u8], part_of: Option<PartOf>) -> Result<Put, StoreError> {
+    fn put_chunk(
+        &self,
+        id: ChunkId,
+        sealed: &[u8],
+        part_of: Option<PartOf>,
+    ) -> Result<Put, StoreError> {
         check_chunk(id, sealed)?;
         self.writable()?;
         let length = sealed.len() as u64;
@@ -282,18 +321,28 @@ impl Inner {
             Some(_) => self.set_aside(shard, &name)?,
             None => {}
         }
-        self.space.take(self.disk()?, part_of.map(|part| part.transfer_id), length)?;
-        let created = shard.create(&name, sealed).inspect_err(|_| self.space.release(length)).map_err(failed)?;
+        self.space
+            .take(self.disk()?, part_of.map(|part| part.transfer_id), length)?;
+        let created = shard
+            .create(&name, sealed)
+            .inspect_err(|_| self.space.release(length))
+            .map_err(failed)?;
         if created == Created::WasThere {
             self.space.release(length);
         }
-        Ok(if created == Created::New { Put::Stored } else { Put::AlreadyThere })
+        Ok(if created == Created::New {
+            Put::Stored
+        } else {
+            Put::AlreadyThere
+        })
     }
 
     fn get_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
         let (shard, name) = (self.shard(id), id.to_string());
         let there = self.length_of(id)?.is_some();
-        let read = shard.read(&name, MAX_SEALED_CHUNK).map_err(|e| io(&shard.path().join(&name), e))?;
+        let read = shard
+            .read(&name, MAX_SEALED_CHUNK)
+            .map_err(|e| io(&shard.path().join(&name), e))?;
         match read {
             Some(bytes) if ChunkId::of(&bytes) == id => Ok(bytes.into()),
             None if !there => Err(not_found("chunk", &id)),
@@ -313,15 +362,26 @@ impl Inner {
 
     fn length_of_present(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
         let (shard, name) = (self.shard(id), id.to_string());
-        let length = || shard.length(&name).map_err(|e| io(&shard.path().join(&name), e));
+        let length = || {
+            shard
+                .length(&name)
+                .map_err(|e| io(&shard.path().join(&name), e))
+        };
         if let Some(length) = length()? {
             return Ok(Some(length));
         }
-        if self.lock.is_none() || !self.trash.move_to(&name, shard).map_err(|e| io(self.trash.path(), e))? {
+        if self.lock.is_none()
+            || !self
+                .trash
+                .move_to(&name, shard)
+                .map_err(|e| io(self.trash.path(), e))?
+        {
             return Ok(None);
         }
         shard.touch(&name).map_err(|e| io(shard.path(), e))?;
-        shard.sync().map_err(|e| self.write_failed(0, shard.path(), e))?;
+        shard
+            .sync()
+            .map_err(|e| self.write_failed(0, shard.path(), e))?;
         length()
     }
 
@@ -334,23 +394,31 @@ impl Inner {
     fn missing_of(&self, ids: impl Iterator<Item = ChunkId>) -> Result<Vec<ChunkId>, StoreError> {
         let mut missing = Vec::new();
         for id in ids {
-            let there = self.length_of_present(id)?.is_some_and(|length| length >= MIN_SEALED_CHUNK as u64);
+            let there = self
+                .length_of_present(id)?
+                .is_some_and(|length| length >= MIN_SEALED_CHUNK as u64);
             let shard = self.shard(id);
             if !there {
                 missing.push(id);
             } else if self.lock.is_some() {
-                shard.touch(&id.to_string()).map_err(|e| io(shard.path(), e))?;
+                shard
+                    .touch(&id.to_string())
+                    .map_err(|e| io(shard.path(), e))?;
             }
         }
         Ok(missing)
     }
 
     fn list_chunks(&self, page: PageRequest<ChunkId>) -> Result<Page<ChunkInfo>, StoreError> {
-        let first = page.after.map_or(0, |after| usize::from(after.as_bytes()[0]));
+        let first = page
+            .after
+            .map_or(0, |after| usize::from(after.as_bytes()[0]));
         let mut items = Vec::new();
         for shard in &self.shards[first..] {
             for name in shard.names().map_err(|e| io(shard.path(), e))? {
-                let Ok(id) = name.parse::<ChunkId>() else { continue };
+                let Ok(id) = name.parse::<ChunkId>() else {
+                    continue;
+                };
                 if page.after.is_some_and(|after| id <= after) {
                     continue;
                 }
@@ -371,7 +439,12 @@ impl Inner {
         let (name, length) = (id.to_string(), manifest.envelope().len() as u64);
         let failed = |error| self.write_failed(length, self.manifests.path(), error);
         let _present = self.rely_on_presence();
-        if self.manifests.length(&name).map_err(|e| failed(e.into()))?.is_some() {
+        if self
+            .manifests
+            .length(&name)
+            .map_err(|e| failed(e.into()))?
+            .is_some()
+        {
             self.manifests.sync().map_err(failed)?;
             return Ok(PutManifest::AlreadyThere);
         }
@@ -382,17 +455,27 @@ impl Inner {
         if !missing.is_empty() {
             return Err(missing_chunks_error(missing));
         }
-        let created = self.manifests.create(&name, manifest.envelope()).map_err(failed)?;
+        let created = self
+            .manifests
+            .create(&name, manifest.envelope())
+            .map_err(failed)?;
         self.space.settle(payload.transfer_id);
         if let Some(index) = &mut *self.lock_index() {
             index.insert(id, ManifestInfo::new(id, payload));
         }
-        Ok(if created == Created::New { PutManifest::Stored } else { PutManifest::AlreadyThere })
+        Ok(if created == Created::New {
+            PutManifest::Stored
+        } else {
+            PutManifest::AlreadyThere
+        })
     }
 
     fn get_manifest(&self, id: ManifestId) -> Result<Bytes, StoreError> {
         let name = id.to_string();
-        let read = self.manifests.read(&name, MAX_ENVELOPE).map_err(|e| io(&self.manifests.path().join(&name), e))?;
+        let read = self
+            .manifests
+            .read(&name, MAX_ENVELOPE)
+            .map_err(|e| io(&self.manifests.path().join(&name), e))?;
         match read {
             Some(bytes) if ManifestId::of(&bytes) == id => Ok(bytes.into()),
             None => Err(not_found("manifest", &id)),
@@ -409,11 +492,19 @@ impl Inner {
         if let Some(state) = self.receipts.state_of(id)? {
             return Ok(state);
         }
-        let file = self.manifests.file(&id.to_string()).map_err(|e| io(self.manifests.path(), e))?;
+        let file = self
+            .manifests
+            .file(&id.to_string())
+            .map_err(|e| io(self.manifests.path(), e))?;
         let since = file.and_then(|file| file.metadata().ok()?.modified().ok());
         let since = since.ok_or_else(|| not_found("manifest", &id))?;
-        let seconds = since.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Ok(StateAt { state: TransferState::Stored, since: Timestamp::from_unix_seconds(seconds) })
+        let seconds = since
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        Ok(StateAt {
+            state: TransferState::Stored,
+            since: Timestamp::from_unix_seconds(seconds),
+        })
     }
 
     fn list_manifests(
@@ -422,7 +513,9 @@ impl Inner {
         reader: Option<PeerId>,
     ) -> Result<Page<ManifestInfo>, StoreError> {
         self.with_index(|index| {
-            let infos = index.values().filter(|info| page.after.is_none_or(|after| info.id > after));
+            let infos = index
+                .values()
+                .filter(|info| page.after.is_none_or(|after| info.id > after));
             let wanted = infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader)));
             take_page(wanted.cloned(), page.limit)
         })
@@ -431,7 +524,12 @@ impl Inner {
     fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
         self.writable()?;
         let name = id.to_string();
-        if self.manifests.length(&name).map_err(|e| io(self.manifests.path(), e))?.is_none() {
+        if self
+            .manifests
+            .length(&name)
+            .map_err(|e| io(self.manifests.path(), e))?
+            .is_none()
+        {
             return Err(not_found("manifest", &id));
         }
         self.remove_manifest(id)
@@ -439,7 +537,9 @@ impl Inner {
 
     fn remove_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
         let failed = |error| self.write_failed(0, self.manifests.path(), error);
-        self.manifests.remove(&id.to_string()).map_err(|e| failed(e.into()))?;
+        self.manifests
+            .remove(&id.to_string())
+            .map_err(|e| failed(e.into()))?;
         self.manifests.sync().map_err(failed)?;
         self.forget(id);
         Ok(())
@@ -456,14 +556,24 @@ impl Inner {
     }
 
     /// Gives `use_it` the list of manifests, read from disk the first time.
-    fn with_index<T>(&self, use_it: impl FnOnce(&BTreeMap<ManifestId, ManifestInfo>) -> T) -> Result<T, StoreError> {
+    fn with_index<T>(
+        &self,
+        use_it: impl FnOnce(&BTreeMap<ManifestId, ManifestInfo>) -> T,
+    ) -> Result<T, StoreError> {
         let mut cached = self.lock_index();
         if cached.is_none() {
-            let names = self.manifests.names().map_err(|e| io(self.manifests.path(), e))?;
-            let ids = names.iter().filter_map(|name| name.parse::<ManifestId>().ok());
+            let names = self
+                .manifests
+                .names()
+                .map_err(|e| io(self.manifests.path(), e))?;
+            let ids = names
+                .iter()
+                .filter_map(|name| name.parse::<ManifestId>().ok());
             let infos = ids.filter_map(|id| {
                 let bytes = self.manifests.read(&id.to_string(), MAX_ENVELOPE).ok()??;
-                let manifest = SignedManifest::parse(bytes).ok().filter(|manifest| manifest.id() == id)?;
+                let manifest = SignedManifest::parse(bytes)
+                    .ok()
+                    .filter(|manifest| manifest.id() == id)?;
                 Some((id, ManifestInfo::new(id, manifest.payload())))
             });
             *cached = Some(infos.collect());
@@ -476,20 +586,28 @@ impl Inner {
         if self.lock.is_none() {
             return Ok(());
         }
-        let moved = folder.move_to(name, &self.corrupt).and_then(|moved| if moved { Ok(()) } else { folder.remove(name) });
+        let moved = folder
+            .move_to(name, &self.corrupt)
+            .and_then(|moved| if moved { Ok(()) } else { folder.remove(name) });
         moved.map_err(|e| io(&folder.path().join(name), e))
     }
 }
 
 fn io(path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::Io { path: path.to_owned(), source }
+    StoreError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn refuse_other_format(root: &Path) -> Result<(), StoreError> {
     let path = root.join("FORMAT");
     match fs::read_to_string(&path) {
         Ok(text) if text == FORMAT => Ok(()),
-        Ok(_) => Err(StoreError::Format { path, reason: "written by another version of colis; not touched".into() }),
+        Ok(_) => Err(StoreError::Format {
+            path,
+            reason: "written by another version of colis; not touched".into(),
+        }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(io(&path, e)),
     }
@@ -501,7 +619,16 @@ fn make_layout(root: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     make_folder(root)?;
-    for name in ["data", "manifests", "trash", "corrupt", "state", "state/receipts", "state/transfers", "state/sending"] {
+    for name in [
+        "data",
+        "manifests",
+        "trash",
+        "corrupt",
+        "state",
+        "state/receipts",
+        "state/transfers",
+        "state/sending",
+    ] {
         make_folder(&root.join(name))?;
     }
     for shard in 0..=255_u8 {

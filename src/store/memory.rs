@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt, Store,
-    StoreFuture, TransferState, check_chunk, missing_chunks_error, not_found,
+    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
+    Store, StoreFuture, TransferState, check_chunk, missing_chunks_error, not_found,
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
@@ -34,8 +34,13 @@ impl MemoryStore {
         let mut contents = self.lock();
         if let Some((manifest, _)) = contents.manifests.remove(&id) {
             let payload = manifest.payload();
-            let opened = StateAt { state: TransferState::Opened, since: Timestamp::now() };
-            contents.receipts.insert((payload.sender, payload.transfer_id), (id, opened));
+            let opened = StateAt {
+                state: TransferState::Opened,
+                since: Timestamp::now(),
+            };
+            contents
+                .receipts
+                .insert((payload.sender, payload.transfer_id), (id, opened));
         }
     }
 
@@ -47,8 +52,15 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
         let payload = offer.payload();
-        let received = self.lock().receipts.contains_key(&(payload.sender, payload.transfer_id));
-        let answer = if received { OfferAnswer::AlreadyReceived } else { OfferAnswer::Accepted };
+        let received = self
+            .lock()
+            .receipts
+            .contains_key(&(payload.sender, payload.transfer_id));
+        let answer = if received {
+            OfferAnswer::AlreadyReceived
+        } else {
+            OfferAnswer::Accepted
+        };
         Box::pin(async move { Ok(answer) })
     }
 
@@ -56,7 +68,11 @@ impl Store for MemoryStore {
         Box::pin(async move {
             check_chunk(id, &sealed)?;
             let before = self.lock().chunks.insert(id, sealed);
-            Ok(if before.is_some() { Put::AlreadyThere } else { Put::Stored })
+            Ok(if before.is_some() {
+                Put::AlreadyThere
+            } else {
+                Put::Stored
+            })
         })
     }
 
@@ -66,20 +82,34 @@ impl Store for MemoryStore {
     }
 
     fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
-        let length = self.lock().chunks.get(&id).map(|sealed| sealed.len() as u64);
+        let length = self
+            .lock()
+            .chunks
+            .get(&id)
+            .map(|sealed| sealed.len() as u64);
         Box::pin(async move { Ok(length) })
     }
 
     fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>> {
         let contents = self.lock();
-        let missing = ids.iter().filter(|id| !contents.chunks.contains_key(id)).copied().collect();
+        let missing = ids
+            .iter()
+            .filter(|id| !contents.chunks.contains_key(id))
+            .copied()
+            .collect();
         Box::pin(async move { Ok(missing) })
     }
 
     fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>> {
         let contents = self.lock();
         let after = contents.chunks.range((after(page.after), Bound::Unbounded));
-        let page = take_page(after.map(|(id, sealed)| ChunkInfo { id: *id, length: sealed.len() as u64 }), page.limit);
+        let page = take_page(
+            after.map(|(id, sealed)| ChunkInfo {
+                id: *id,
+                length: sealed.len() as u64,
+            }),
+            page.limit,
+        );
         Box::pin(async move { Ok(page) })
     }
 
@@ -90,28 +120,47 @@ impl Store for MemoryStore {
             if contents.manifests.contains_key(&id) {
                 return Ok(PutManifest::AlreadyThere);
             }
-            if contents.receipts.contains_key(&(payload.sender, payload.transfer_id)) {
+            if contents
+                .receipts
+                .contains_key(&(payload.sender, payload.transfer_id))
+            {
                 return Ok(PutManifest::AlreadyReceived);
             }
-            let missing: Vec<_> = payload.all_chunks().filter(|id| !contents.chunks.contains_key(id)).collect();
+            let missing: Vec<_> = payload
+                .all_chunks()
+                .filter(|id| !contents.chunks.contains_key(id))
+                .collect();
             if !missing.is_empty() {
                 return Err(missing_chunks_error(missing));
             }
-            let stored = StateAt { state: TransferState::Stored, since: Timestamp::now() };
+            let stored = StateAt {
+                state: TransferState::Stored,
+                since: Timestamp::now(),
+            };
             contents.manifests.insert(id, (manifest.clone(), stored));
             Ok(PutManifest::Stored)
         })
     }
 
     fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
-        let found = self.lock().manifests.get(&id).map(|(manifest, _)| manifest.envelope().clone());
+        let found = self
+            .lock()
+            .manifests
+            .get(&id)
+            .map(|(manifest, _)| manifest.envelope().clone());
         Box::pin(async move { found.ok_or_else(|| not_found("manifest", &id)) })
     }
 
     fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt> {
         let contents = self.lock();
         let stored = contents.manifests.get(&id).map(|(_, state)| *state);
-        let found = stored.or_else(|| contents.receipts.values().find(|(known, _)| *known == id).map(|(_, s)| *s));
+        let found = stored.or_else(|| {
+            contents
+                .receipts
+                .values()
+                .find(|(known, _)| *known == id)
+                .map(|(_, s)| *s)
+        });
         Box::pin(async move { found.ok_or_else(|| not_found("manifest", &id)) })
     }
 
@@ -121,9 +170,14 @@ impl Store for MemoryStore {
         reader: Option<PeerId>,
     ) -> StoreFuture<'_, Page<ManifestInfo>> {
         let contents = self.lock();
-        let after = contents.manifests.range((after(page.after), Bound::Unbounded));
+        let after = contents
+            .manifests
+            .range((after(page.after), Bound::Unbounded));
         let infos = after.map(|(id, (manifest, _))| ManifestInfo::new(*id, manifest.payload()));
-        let page = take_page(infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader))), page.limit);
+        let page = take_page(
+            infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader))),
+            page.limit,
+        );
         Box::pin(async move { Ok(page) })
     }
 
@@ -140,5 +194,8 @@ fn after<K>(after: Option<K>) -> Bound<K> {
 /// The first `limit` of `items`, and whether there are more.
 pub(super) fn take_page<T>(mut items: impl Iterator<Item = T>, limit: usize) -> Page<T> {
     let taken = items.by_ref().take(limit).collect();
-    Page { items: taken, more: items.next().is_some() }
+    Page {
+        items: taken,
+        more: items.next().is_some(),
+    }
 }

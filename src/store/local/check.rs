@@ -78,8 +78,18 @@ impl Inner {
         Ok(usage)
     }
 
-    fn check_shard(&self, shard: &Folder, read_data: bool, report: &mut CheckReport) -> Result<(), StoreError> {
-        let prefix = shard.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    fn check_shard(
+        &self,
+        shard: &Folder,
+        read_data: bool,
+        report: &mut CheckReport,
+    ) -> Result<(), StoreError> {
+        let prefix = shard
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         for name in shard.names().map_err(|e| io(shard.path(), e))? {
             let path = format!("data/{prefix}/{name}");
             let foreign = name.parse::<ChunkId>().is_err() || !name.starts_with(&prefix);
@@ -112,34 +122,55 @@ impl Inner {
         let possible = MIN_SEALED_CHUNK as u64..=MAX_SEALED_CHUNK as u64;
         match shard.length(name).map_err(failed)? {
             None => Ok(Err("not a regular file; set aside")),
-            Some(length) if !possible.contains(&length) => Ok(Err("of impossible length; set aside")),
+            Some(length) if !possible.contains(&length) => {
+                Ok(Err("of impossible length; set aside"))
+            }
             Some(length) if !read_data => Ok(Ok(length)),
             Some(length) => {
                 let bytes = shard.read(name, MAX_SEALED_CHUNK).map_err(failed)?;
                 let good = bytes.is_some_and(|bytes| ChunkId::of(&bytes).to_string() == name);
-                Ok(if good { Ok(length) } else { Err("damaged; set aside, heals by being put again") })
+                Ok(if good {
+                    Ok(length)
+                } else {
+                    Err("damaged; set aside, heals by being put again")
+                })
             }
         }
     }
 
     fn check_manifests(&self, report: &mut CheckReport) -> Result<(), StoreError> {
-        for name in self.manifests.names().map_err(|e| io(self.manifests.path(), e))? {
+        for name in self
+            .manifests
+            .names()
+            .map_err(|e| io(self.manifests.path(), e))?
+        {
             let path = format!("manifests/{name}");
             let Ok(id) = name.parse::<ManifestId>() else {
                 report.problem(path, "not a manifest; left alone");
                 continue;
             };
-            let bytes = self.manifests.read(&name, MAX_ENVELOPE).map_err(|e| io(self.manifests.path(), e))?;
-            let manifest = bytes.and_then(|bytes| SignedManifest::parse(bytes).ok()).filter(|m| m.id() == id);
+            let bytes = self
+                .manifests
+                .read(&name, MAX_ENVELOPE)
+                .map_err(|e| io(self.manifests.path(), e))?;
+            let manifest = bytes
+                .and_then(|bytes| SignedManifest::parse(bytes).ok())
+                .filter(|m| m.id() == id);
             let Some(manifest) = manifest else {
                 self.set_aside(&self.manifests, &name)?;
                 self.forget(id);
                 report.problem(path, "damaged; set aside");
                 continue;
             };
-            match self.missing_chunks(&manifest.payload().all_chunks().collect::<Vec<_>>())?.len() {
+            match self
+                .missing_chunks(&manifest.payload().all_chunks().collect::<Vec<_>>())?
+                .len()
+            {
                 0 => report.manifests += 1,
-                missing => report.problem(path, &format!("{missing} of its chunks are missing; send it again")),
+                missing => report.problem(
+                    path,
+                    &format!("{missing} of its chunks are missing; send it again"),
+                ),
             }
         }
         Ok(())
@@ -148,12 +179,17 @@ impl Inner {
 
 impl CheckReport {
     fn problem(&mut self, path: String, what: &str) {
-        self.problems.push(Problem { path, what: what.to_owned() });
+        self.problems.push(Problem {
+            path,
+            what: what.to_owned(),
+        });
     }
 }
 
 fn count(folder: &Folder) -> Result<(u64, u64), StoreError> {
     let names = folder.names().map_err(|e| io(folder.path(), e))?;
-    let lengths = names.iter().filter_map(|name| folder.length(name).ok().flatten());
+    let lengths = names
+        .iter()
+        .filter_map(|name| folder.length(name).ok().flatten());
     Ok(lengths.fold((0, 0), |(count, bytes), length| (count + 1, bytes + length)))
 }

@@ -6,9 +6,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-    },
+    os::fd::{AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
     sync::{Condvar, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -16,8 +14,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fsync, linkat, openat,
-        renameat_with, unlinkat, utimensat,
+        AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+        fsync, linkat, openat, renameat_with, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -51,7 +49,11 @@ impl Folder {
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = openat(CWD, &path, flags, Mode::empty())?;
-        Ok(Self { fd, path, sync: GroupSync::default() })
+        Ok(Self {
+            fd,
+            path,
+            sync: GroupSync::default(),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -83,7 +85,9 @@ impl Folder {
 
     /// The bytes of the file `name`, if it has at most `max`.
     pub(super) fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
-        let Some(file) = self.file(name)? else { return Ok(None) };
+        let Some(file) = self.file(name)? else {
+            return Ok(None);
+        };
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(length.min(max));
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
@@ -97,23 +101,40 @@ impl Folder {
             Err(Errno::NOENT) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+        let is_file =
+            rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
         Ok(is_file.then(|| u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
     /// How long ago the file `name` was last touched.
     pub(super) fn age(&self, name: &str, now: SystemTime) -> io::Result<Option<Duration>> {
-        let Some(file) = self.file(name)? else { return Ok(None) };
-        Ok(Some(now.duration_since(file.metadata()?.modified()?).unwrap_or_default()))
+        let Some(file) = self.file(name)? else {
+            return Ok(None);
+        };
+        Ok(Some(
+            now.duration_since(file.metadata()?.modified()?)
+                .unwrap_or_default(),
+        ))
     }
 
     /// Renews the time of the file `name`: its lease.
     pub(super) fn touch(&self, name: &str) -> io::Result<()> {
         let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            },
         };
-        Ok(utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(utimensat(
+            &self.fd,
+            name,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     /// Removes the file `name`; it need not be there.
@@ -135,7 +156,8 @@ impl Folder {
 
     /// The names in this folder, in order.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
-        let named = fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let named = fs::read_dir(&self.path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         let mut names = named.collect::<io::Result<Vec<_>>>()?;
         names.sort();
         Ok(names)
@@ -143,17 +165,31 @@ impl Folder {
 
     pub(super) fn free_bytes(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::fstatvfs(&self.fd)?;
-        Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
+        Ok((
+            stat.f_bavail.saturating_mul(stat.f_frsize),
+            stat.f_blocks.saturating_mul(stat.f_frsize),
+        ))
     }
 
     fn write_new(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
         let mode = Mode::from_raw_mode(0o600);
-        match openat(&self.fd, ".", OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode) {
+        match openat(
+            &self.fd,
+            ".",
+            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+            mode,
+        ) {
             Ok(fd) => {
                 let file = File::from(fd);
                 write_and_sync(&file, bytes)?;
                 let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-                let linked = linkat(CWD, unnamed.as_str(), &self.fd, name, AtFlags::SYMLINK_FOLLOW);
+                let linked = linkat(
+                    CWD,
+                    unnamed.as_str(),
+                    &self.fd,
+                    name,
+                    AtFlags::SYMLINK_FOLLOW,
+                );
                 self.created(linked, name, bytes)
             }
             // A file system without unnamed files: a name that no chunk can have, and a rename.
@@ -163,16 +199,26 @@ impl Folder {
     }
 
     fn write_named(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
-        let staged = tempfile::Builder::new().prefix(".staged-").tempfile_in(&self.path).map_err(DiskError::from)?;
+        let staged = tempfile::Builder::new()
+            .prefix(".staged-")
+            .tempfile_in(&self.path)
+            .map_err(DiskError::from)?;
         write_and_sync(staged.as_file(), bytes)?;
         let renamed = renameat_with(CWD, staged.path(), &self.fd, name, RenameFlags::NOREPLACE);
         self.created(renamed, name, bytes)
     }
 
-    fn created(&self, named: Result<(), Errno>, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
+    fn created(
+        &self,
+        named: Result<(), Errno>,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Created, DiskError> {
         match named {
             Ok(()) => Ok(Created::New),
-            Err(Errno::EXIST) if self.length(name)? == Some(bytes.len() as u64) => Ok(Created::WasThere),
+            Err(Errno::EXIST) if self.length(name)? == Some(bytes.len() as u64) => {
+                Ok(Created::WasThere)
+            }
             Err(e) => Err(e.into()),
         }
     }
@@ -191,7 +237,12 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         Err(e) => return Err(e),
     }
-    File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
+    File::open(
+        path.parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    )?
+    .sync_all()
 }
 
 impl From<io::Error> for DiskError {
@@ -239,7 +290,10 @@ impl GroupSync {
                 state.failed = state.failed.or(synced.err().map(Errno::raw_os_error));
                 self.done.notify_all();
             } else {
-                state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .done
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
         match state.failed {
@@ -260,7 +314,10 @@ mod tests {
         assert_eq!(folder.create("a", b"one").unwrap(), Created::New);
         assert_eq!(folder.create("a", b"two").unwrap(), Created::WasThere);
         assert_eq!(folder.read("a", 10).unwrap().unwrap(), b"one");
-        assert!(matches!(folder.create("a", b"three"), Err(DiskError::Failed(_))), "another length is no success");
+        assert!(
+            matches!(folder.create("a", b"three"), Err(DiskError::Failed(_))),
+            "another length is no success"
+        );
         assert_eq!(folder.write_named("b", b"x").unwrap(), Created::New);
         assert_eq!(folder.names().unwrap(), ["a", "b"], "nothing else is left");
     }
@@ -271,8 +328,14 @@ mod tests {
         let folder = Folder::open(root.path().to_owned()).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.path().join("link")).unwrap();
         fs::create_dir(root.path().join("dir")).unwrap();
-        rustix::fs::mknodat(CWD, root.path().join("fifo"), rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            CWD,
+            root.path().join("fifo"),
+            rustix::fs::FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
         for name in ["link", "dir", "fifo", "nothing"] {
             assert!(folder.read(name, 1000).unwrap().is_none(), "{name}");
             assert_eq!(folder.length(name).unwrap(), None, "{name}");

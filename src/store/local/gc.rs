@@ -90,18 +90,29 @@ impl Inner {
         self.writable()?;
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         self.remove_manifest(id)?;
-        let _alone = self.presence.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self
+            .presence
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let payload = manifest.payload();
         // A chunk is sealed for one transfer: only manifests of the same transfer can name it too.
         let others = self.with_index(|index| {
             let same = |info: &&super::ManifestInfo| {
                 (info.sender, info.transfer_id) == (payload.sender, payload.transfer_id)
             };
-            index.values().filter(same).map(|info| info.id).collect::<Vec<_>>()
+            index
+                .values()
+                .filter(same)
+                .map(|info| info.id)
+                .collect::<Vec<_>>()
         })?;
         let mut kept = HashSet::new();
         for other in others {
-            kept.extend(SignedManifest::parse(self.get_manifest(other)?)?.payload().all_chunks());
+            kept.extend(
+                SignedManifest::parse(self.get_manifest(other)?)?
+                    .payload()
+                    .all_chunks(),
+            );
         }
         for chunk in payload.all_chunks().filter(|chunk| !kept.contains(chunk)) {
             let (shard, name) = (self.shard(chunk), chunk.to_string());
@@ -114,7 +125,10 @@ impl Inner {
 
     fn gc(&self, now: Timestamp) -> Result<GcReport, StoreError> {
         self.writable()?;
-        let mut report = GcReport { expired: self.let_expired_go(now)?, ..GcReport::default() };
+        let mut report = GcReport {
+            expired: self.let_expired_go(now)?,
+            ..GcReport::default()
+        };
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(now.unix_seconds());
         self.empty_trash(clock, &mut report)?;
         self.collect(clock, &mut report)?;
@@ -124,13 +138,22 @@ impl Inner {
 
     fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
         let expired = self.with_index(|index| {
-            let over = index.values().filter(|info| info.expires.is_some_and(|expires| expires <= now));
+            let over = index
+                .values()
+                .filter(|info| info.expires.is_some_and(|expires| expires <= now));
             over.map(|info| info.id).collect::<Vec<_>>()
         })?;
         for id in &expired {
             // What was opened stays known as such.
-            let opened = self.receipts.state_of(*id)?.is_some_and(|state| state.state == TransferState::Opened);
-            if opened { self.remove_transfer(*id)? } else { self.let_go(*id, TransferState::Expired)? }
+            let opened = self
+                .receipts
+                .state_of(*id)?
+                .is_some_and(|state| state.state == TransferState::Opened);
+            if opened {
+                self.remove_transfer(*id)?
+            } else {
+                self.let_go(*id, TransferState::Expired)?
+            }
         }
         Ok(expired.len())
     }
@@ -139,10 +162,14 @@ impl Inner {
         let named = self.named_chunks()?;
         for shard in &self.shards {
             let names = shard.names().map_err(|e| io(shard.path(), e))?;
-            let unnamed = |name: &&String| name.parse::<ChunkId>().is_ok_and(|id| !named.contains(&id));
+            let unnamed =
+                |name: &&String| name.parse::<ChunkId>().is_ok_and(|id| !named.contains(&id));
             let unnamed: Vec<_> = names.iter().filter(unnamed).collect();
             for batch in unnamed.chunks(BATCH) {
-                let _alone = self.presence.write().unwrap_or_else(PoisonError::into_inner);
+                let _alone = self
+                    .presence
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 for name in batch {
                     // A manifest that was published since it was counted renewed the lease.
                     let age = shard.age(name, now).map_err(|e| io(shard.path(), e))?;
@@ -155,7 +182,12 @@ impl Inner {
         Ok(())
     }
 
-    fn throw_away(&self, shard: &super::Folder, name: &str, report: &mut GcReport) -> Result<(), StoreError> {
+    fn throw_away(
+        &self,
+        shard: &super::Folder,
+        name: &str,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
         let failed = |e| io(&shard.path().join(name), e);
         let length = shard.length(name).map_err(failed)?.unwrap_or(0);
         shard.touch(name).map_err(failed)?;
@@ -172,11 +204,19 @@ impl Inner {
     fn empty_trash(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
         let names = self.trash.names().map_err(|e| io(self.trash.path(), e))?;
         for batch in names.chunks(BATCH) {
-            let _alone = self.presence.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = self
+                .presence
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             for name in batch {
-                let age = self.trash.age(name, now).map_err(|e| io(self.trash.path(), e))?;
+                let age = self
+                    .trash
+                    .age(name, now)
+                    .map_err(|e| io(self.trash.path(), e))?;
                 if age.is_some_and(|age| age >= TRASH) {
-                    self.trash.remove(name).map_err(|e| io(self.trash.path(), e))?;
+                    self.trash
+                        .remove(name)
+                        .map_err(|e| io(self.trash.path(), e))?;
                     report.removed += 1;
                 }
             }
@@ -188,7 +228,11 @@ impl Inner {
         let path = self.root.join("state/sending");
         let folder = super::Folder::open(path.clone()).map_err(|e| io(&path, e))?;
         for name in folder.names().map_err(|e| io(&path, e))? {
-            if folder.age(&name, now).map_err(|e| io(&path, e))?.is_some_and(|age| age >= ABANDONED) {
+            if folder
+                .age(&name, now)
+                .map_err(|e| io(&path, e))?
+                .is_some_and(|age| age >= ABANDONED)
+            {
                 folder.remove(&name).map_err(|e| io(&path, e))?;
                 report.abandoned += 1;
             }
@@ -199,10 +243,18 @@ impl Inner {
     /// Every chunk that a manifest names. A manifest that cannot be read stops collecting: its chunks are not known.
     fn named_chunks(&self) -> Result<HashSet<ChunkId>, StoreError> {
         let mut named = HashSet::new();
-        for name in self.manifests.names().map_err(|e| io(self.manifests.path(), e))? {
-            let Ok(id) = name.parse::<ManifestId>() else { continue };
+        for name in self
+            .manifests
+            .names()
+            .map_err(|e| io(self.manifests.path(), e))?
+        {
+            let Ok(id) = name.parse::<ManifestId>() else {
+                continue;
+            };
             match self.get_manifest(id) {
-                Ok(envelope) => named.extend(SignedManifest::parse(envelope)?.payload().all_chunks()),
+                Ok(envelope) => {
+                    named.extend(SignedManifest::parse(envelope)?.payload().all_chunks())
+                }
                 // Let go by somebody else since it was listed.
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error),

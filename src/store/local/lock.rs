@@ -18,19 +18,32 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(root: &Path) -> Result<Self, StoreError> {
         let path = path(root);
-        let io = |source| StoreError::Io { path: path.clone(), source };
-        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let io = |source| StoreError::Io {
+            path: path.clone(),
+            source,
+        };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
         let file = file.map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = line(root, "pid").map_or("another process".into(), |pid| format!("process {pid}"));
+                let holder = line(root, "pid")
+                    .map_or("another process".into(), |pid| format!("process {pid}"));
                 return Err(StoreError::Locked { holder });
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
-        let lock = Self { file: Mutex::new(file) };
-        lock.write(&format!("pid {}\n", std::process::id())).map_err(io)?;
+        let lock = Self {
+            file: Mutex::new(file),
+        };
+        lock.write(&format!("pid {}\n", std::process::id()))
+            .map_err(io)?;
         Ok(lock)
     }
 
@@ -40,7 +53,10 @@ impl Lock {
     }
 
     fn write(&self, text: &str) -> std::io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(text.as_bytes())
@@ -62,5 +78,6 @@ fn path(root: &Path) -> PathBuf {
 
 fn line(root: &Path, key: &str) -> Option<String> {
     let text = fs::read_to_string(path(root)).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned))
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned))
 }

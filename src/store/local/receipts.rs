@@ -7,7 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{LocalStore, StateAt, StoreError, TransferState,
+use super::{
+    LocalStore, StateAt, StoreError, TransferState,
     disk::{DiskError, Folder},
     io,
 };
@@ -43,12 +44,21 @@ pub(super) struct Receipts {
 impl Receipts {
     pub(super) fn open(state: &Path) -> Result<Self, StoreError> {
         let folder = |path: PathBuf| Folder::open(path.clone()).map_err(|e| io(&path, e));
-        Ok(Self { by_sender: folder(state.join("receipts"))?, by_manifest: folder(state.join("transfers"))? })
+        Ok(Self {
+            by_sender: folder(state.join("receipts"))?,
+            by_manifest: folder(state.join("transfers"))?,
+        })
     }
 
     /// Whether the transfer was received, whatever manifest it came with.
-    pub(super) fn opened(&self, sender: PeerId, transfer_id: TransferId) -> Result<bool, StoreError> {
-        Ok(self.receipt_of(sender, transfer_id)?.is_some_and(|receipt| receipt.state == TransferState::Opened))
+    pub(super) fn opened(
+        &self,
+        sender: PeerId,
+        transfer_id: TransferId,
+    ) -> Result<bool, StoreError> {
+        Ok(self
+            .receipt_of(sender, transfer_id)?
+            .is_some_and(|receipt| receipt.state == TransferState::Opened))
     }
 
     pub(super) fn receipt_of(
@@ -61,20 +71,33 @@ impl Receipts {
 
     pub(super) fn state_of(&self, id: ManifestId) -> Result<Option<StateAt>, StoreError> {
         let receipt: Option<Receipt> = read(&self.by_manifest, &id.to_string())?;
-        Ok(receipt.map(|receipt| StateAt { state: receipt.state, since: receipt.since }))
+        Ok(receipt.map(|receipt| StateAt {
+            state: receipt.state,
+            since: receipt.since,
+        }))
     }
 
     /// Every receipt by manifest.
     pub(super) fn all(&self) -> Result<Vec<Receipt>, StoreError> {
-        let names = self.by_manifest.names().map_err(|e| io(self.by_manifest.path(), e))?;
+        let names = self
+            .by_manifest
+            .names()
+            .map_err(|e| io(self.by_manifest.path(), e))?;
         let read = names.iter().map(|name| read(&self.by_manifest, name));
         read.filter_map(Result::transpose).collect()
     }
 
     /// Remembers durably. What is final also binds the transfer's sender and id.
     pub(super) fn write(&self, receipt: &Receipt) -> Result<(), (PathBuf, DiskError)> {
-        if matches!(receipt.state, TransferState::Opened | TransferState::Expired) {
-            replace(&self.by_sender, &receipt_name(receipt.sender, receipt.transfer_id), receipt)?;
+        if matches!(
+            receipt.state,
+            TransferState::Opened | TransferState::Expired
+        ) {
+            replace(
+                &self.by_sender,
+                &receipt_name(receipt.sender, receipt.transfer_id),
+                receipt,
+            )?;
         }
         replace(&self.by_manifest, &receipt.manifest.to_string(), receipt)
     }
@@ -91,17 +114,33 @@ impl LocalStore {
 
     /// What became of a transfer, if it has a receipt.
     pub fn receipt_of(&self, sender: PeerId, transfer_id: TransferId) -> Option<Receipt> {
-        self.inner.receipts.receipt_of(sender, transfer_id).ok().flatten()
+        self.inner
+            .receipts
+            .receipt_of(sender, transfer_id)
+            .ok()
+            .flatten()
     }
 }
 
 impl super::Inner {
-    pub(super) fn record_state(&self, id: ManifestId, state: TransferState) -> Result<(), StoreError> {
+    pub(super) fn record_state(
+        &self,
+        id: ManifestId,
+        state: TransferState,
+    ) -> Result<(), StoreError> {
         self.writable()?;
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         let (sender, transfer_id) = (manifest.payload().sender, manifest.payload().transfer_id);
-        let receipt = Receipt { sender, transfer_id, manifest: id, state, since: Timestamp::now() };
-        self.receipts.write(&receipt).map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
+        let receipt = Receipt {
+            sender,
+            transfer_id,
+            manifest: id,
+            state,
+            since: Timestamp::now(),
+        };
+        self.receipts
+            .write(&receipt)
+            .map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
     }
 }
 
@@ -111,20 +150,29 @@ fn receipt_name(sender: PeerId, transfer_id: TransferId) -> String {
 
 fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<Option<T>, StoreError> {
     let path = || folder.path().join(name);
-    let Some(bytes) = folder.read(name, MAX_FILE).map_err(|e| io(&path(), e))? else { return Ok(None) };
+    let Some(bytes) = folder.read(name, MAX_FILE).map_err(|e| io(&path(), e))? else {
+        return Ok(None);
+    };
     let parsed = serde_json::from_slice(&bytes);
-    parsed.map(Some).map_err(|e| StoreError::Format { path: path(), reason: e.to_string() })
+    parsed.map(Some).map_err(|e| StoreError::Format {
+        path: path(),
+        reason: e.to_string(),
+    })
 }
 
 /// Replaces a small file so that it has the old content or the new.
 fn replace(folder: &Folder, name: &str, receipt: &Receipt) -> Result<(), (PathBuf, DiskError)> {
     let path = folder.path().join(name);
-    let written = serde_json::to_vec(receipt).map_err(std_io::Error::from).and_then(|bytes| {
-        let mut staged = tempfile::Builder::new().prefix(".staged-").tempfile_in(folder.path())?;
-        std_io::Write::write_all(&mut staged, &bytes)?;
-        staged.as_file().sync_all()?;
-        staged.persist(&path).map(drop).map_err(|e| e.error)
-    });
+    let written = serde_json::to_vec(receipt)
+        .map_err(std_io::Error::from)
+        .and_then(|bytes| {
+            let mut staged = tempfile::Builder::new()
+                .prefix(".staged-")
+                .tempfile_in(folder.path())?;
+            std_io::Write::write_all(&mut staged, &bytes)?;
+            staged.as_file().sync_all()?;
+            staged.persist(&path).map(drop).map_err(|e| e.error)
+        });
     written.map_err(|e| (path.clone(), e.into()))?;
     folder.sync().map_err(|e| (path, e))
 }

@@ -36,27 +36,49 @@ pub(super) struct Disk {
 
 impl Space {
     pub(super) fn new(reserve: Option<u64>, quota: Option<u64>, used: u64) -> Self {
-        Self { reserve, quota, state: Mutex::new(State { used, ..State::default() }) }
+        Self {
+            reserve,
+            quota,
+            state: Mutex::new(State {
+                used,
+                ..State::default()
+            }),
+        }
     }
 
     /// Promises `bytes` to a transfer; what was promised to it before is replaced.
-    pub(super) fn promise(&self, disk: Disk, transfer: TransferId, bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn promise(
+        &self,
+        disk: Disk,
+        transfer: TransferId,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.promised.remove(&transfer);
-        state.promised.retain(|_, (_, since)| since.elapsed() < PROMISE);
+        state
+            .promised
+            .retain(|_, (_, since)| since.elapsed() < PROMISE);
         self.check(&state, disk, bytes)?;
         state.promised.insert(transfer, (bytes, Instant::now()));
         Ok(())
     }
 
     /// Takes `bytes`, of what was promised to `transfer` first.
-    pub(super) fn take(&self, disk: Disk, transfer: Option<TransferId>, bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn take(
+        &self,
+        disk: Disk,
+        transfer: Option<TransferId>,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let promised = transfer.and_then(|transfer| state.promised.get(&transfer)).map_or(0, |(bytes, _)| *bytes);
+        let promised = transfer
+            .and_then(|transfer| state.promised.get(&transfer))
+            .map_or(0, |(bytes, _)| *bytes);
         if promised < bytes {
             self.check(&state, disk, bytes - promised)?;
         }
-        if let Some((left, since)) = transfer.and_then(|transfer| state.promised.get_mut(&transfer)) {
+        if let Some((left, since)) = transfer.and_then(|transfer| state.promised.get_mut(&transfer))
+        {
             (*left, *since) = (left.saturating_sub(bytes), Instant::now());
         }
         state.used += bytes;
@@ -65,7 +87,11 @@ impl Space {
 
     /// A transfer is complete: nothing is promised to it any more.
     pub(super) fn settle(&self, transfer: TransferId) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).promised.remove(&transfer);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .promised
+            .remove(&transfer);
     }
 
     /// Gives `bytes` back.
@@ -79,12 +105,20 @@ impl Space {
         let reserve = self.reserve.unwrap_or_else(|| RESERVE.min(disk.size / 50));
         let free = disk.free.saturating_sub(reserve).saturating_sub(promised);
         if needed > free {
-            return Err(StoreError::NoSpace { needed, free, quota: None });
+            return Err(StoreError::NoSpace {
+                needed,
+                free,
+                quota: None,
+            });
         }
         match self.quota {
             Some(quota) if needed > quota.saturating_sub(state.used + promised) => {
                 let free = quota.saturating_sub(state.used + promised);
-                Err(StoreError::NoSpace { needed, free, quota: Some(quota) })
+                Err(StoreError::NoSpace {
+                    needed,
+                    free,
+                    quota: Some(quota),
+                })
             }
             _ => Ok(()),
         }
@@ -95,7 +129,10 @@ impl Space {
 mod tests {
     use super::*;
 
-    const DISK: Disk = Disk { free: 1_000, size: 2_000 };
+    const DISK: Disk = Disk {
+        free: 1_000,
+        size: 2_000,
+    };
 
     fn transfer(n: u8) -> TransferId {
         TransferId::from_bytes([n; 16])
@@ -116,7 +153,14 @@ mod tests {
     fn a_quota_binds_and_says_so() {
         let space = Space::new(Some(0), Some(500), 300);
         let refused = space.take(DISK, None, 201).unwrap_err();
-        assert!(matches!(refused, StoreError::NoSpace { needed: 201, free: 200, quota: Some(500) }));
+        assert!(matches!(
+            refused,
+            StoreError::NoSpace {
+                needed: 201,
+                free: 200,
+                quota: Some(500)
+            }
+        ));
         space.take(DISK, None, 200).unwrap();
         space.release(100);
         space.take(DISK, None, 100).unwrap();
