@@ -13,6 +13,8 @@ mod lock;
 mod manifests;
 mod receipts;
 mod space;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},

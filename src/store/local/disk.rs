@@ -141,9 +141,9 @@ impl Folder {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Lets every sync from now on fail with `error`.
+    /// Lets every sync from now on fail with `error`, or none.
     #[cfg(test)]
-    pub(super) fn break_with(&self, error: Errno) {
+    pub(super) fn break_with(&self, error: Option<Errno>) {
         self.sync.break_with(error);
     }
 
@@ -389,5 +389,54 @@ mod tests {
             }
         });
         assert_eq!(folder.names().unwrap().len(), 320);
+    }
+
+    #[test]
+    fn a_folder_without_changes_is_not_synced_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path().to_owned()).unwrap();
+        folder.settle().unwrap();
+        folder.create("a", b"x").unwrap();
+        folder.break_with(Some(Errno::IO));
+        folder.settle().unwrap();
+        assert!(matches!(
+            folder.create("b", b"x"),
+            Err(DiskError::Failed(_))
+        ));
+        assert!(
+            matches!(folder.settle(), Err(DiskError::Failed(_))),
+            "the second file can be seen and is not durable"
+        );
+    }
+
+    #[test]
+    fn a_folder_is_not_taken_for_durable_before_its_first_sync() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path().to_owned()).unwrap();
+        folder.break_with(Some(Errno::IO));
+        assert!(
+            folder.settle().is_err(),
+            "a killed process may have left names"
+        );
+    }
+
+    #[test]
+    fn what_passes_is_no_failure_of_the_disk() {
+        for (error, is_failure) in [
+            (Errno::IO, true),
+            (Errno::ROFS, true),
+            (Errno::MFILE, false),
+            (Errno::NOMEM, false),
+        ] {
+            let judged = DiskError::from(error);
+            assert_eq!(
+                matches!(judged, DiskError::Failed(_)),
+                is_failure,
+                "{error}"
+            );
+        }
+        assert!(matches!(DiskError::from(Errno::DQUOT), DiskError::Full));
+        let of_sync = DiskError::of_sync(io::Error::from(Errno::INVAL));
+        assert!(matches!(of_sync, DiskError::Failed(_)));
     }
 }

@@ -114,8 +114,8 @@ impl GroupSync {
     }
 
     #[cfg(test)]
-    pub(super) fn break_with(&self, error: Errno) {
-        let code = error.raw_os_error();
+    pub(super) fn break_with(&self, error: Option<Errno>) {
+        let code = error.map_or(0, Errno::raw_os_error);
         self.broken.store(code, std::sync::atomic::Ordering::SeqCst);
     }
 }
