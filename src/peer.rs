@@ -100,7 +100,14 @@ impl Peer {
         store.note_serving(&reachable(address).to_string());
         let door = Arc::new(Door::new(dir, &identity, circle.clone())?);
         let (events, _) = broadcast::channel(EVENTS);
-        let inbox = Inbox::new(store.clone(), received, &identity, circle.clone(), events.clone(), options.inbox);
+        let inbox = Inbox::new(
+            store.clone(),
+            received,
+            &identity,
+            circle.clone(),
+            events.clone(),
+            options.inbox,
+        );
         let inbox = Arc::new(inbox);
         let state = ServerState::new(Services {
             peer_id: identity.peer_id(),
@@ -114,7 +121,16 @@ impl Peer {
             limits: Limits::default(),
         });
         let keep_opened = options.inbox.keep_opened;
-        Ok(Self { listener, address, state, store, inbox, door, identity, keep_opened })
+        Ok(Self {
+            listener,
+            address,
+            state,
+            store,
+            inbox,
+            door,
+            identity,
+            keep_opened,
+        })
     }
 
     /// Where it listens.
@@ -134,8 +150,16 @@ impl Peer {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
         let stopping = CancellationToken::new();
         let _stop_all = stopping.clone().drop_guard();
-        let inbox = tokio::spawn(stopping.clone().run_until_cancelled_owned(self.inbox.clone().run()));
-        let watching = tokio::spawn(stopping.clone().run_until_cancelled_owned(watch(self.door.clone(), self.state.clone())));
+        let inbox = tokio::spawn(
+            stopping
+                .clone()
+                .run_until_cancelled_owned(self.inbox.clone().run()),
+        );
+        let watching = tokio::spawn(
+            stopping
+                .clone()
+                .run_until_cancelled_owned(watch(self.door.clone(), self.state.clone())),
+        );
         let keeping = housekeeping(self.store.clone(), self.inbox.clone(), self.keep_opened);
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
         let served = server::serve(self.listener, self.state, shutdown).await;
@@ -158,8 +182,13 @@ async fn watch(door: Arc<Door>, state: ServerState) {
         if now != seen {
             seen = now;
             match door.reload() {
-                Ok(()) => tracing::info!(closed = state.drop_revoked(), "certificates and revocations read again"),
-                Err(error) => tracing::error!(%error, "certificates unchanged: what is on disk cannot be used"),
+                Ok(()) => tracing::info!(
+                    closed = state.drop_revoked(),
+                    "certificates and revocations read again"
+                ),
+                Err(error) => {
+                    tracing::error!(%error, "certificates unchanged: what is on disk cannot be used")
+                }
             }
         }
     }
@@ -186,7 +215,9 @@ async fn housekeeping(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Du
 /// An address by which this machine itself reaches the listener.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
-        SocketAddr::V4(_) if address.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        SocketAddr::V4(_) if address.ip().is_unspecified() => {
+            SocketAddr::from(([127, 0, 0, 1], address.port()))
+        }
         SocketAddr::V6(_) if address.ip().is_unspecified() => {
             SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port()))
         }
@@ -196,5 +227,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// When the files that a handshake depends on were changed last.
 fn modified_of(paths: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
-    paths.iter().map(|path| fs::metadata(path).and_then(|m| Ok((m.modified()?, m.len()))).ok()).collect()
+    paths
+        .iter()
+        .map(|path| {
+            fs::metadata(path)
+                .and_then(|m| Ok((m.modified()?, m.len())))
+                .ok()
+        })
+        .collect()
 }

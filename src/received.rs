@@ -20,7 +20,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstatvfs, mkdirat, openat, openat2, statat},
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstatvfs, mkdirat, openat, openat2,
+        statat,
+    },
     io::Errno,
 };
 

@@ -1,11 +1,11 @@
 //! A peer's HTTPS service: the routes of [`crate::wire`] over mutual TLS, in front of any [`Store`].
 //!
 //! The server is blind and knows no files. Certificates, revocation, the inbox and the circle's machine are reached
-//! through the small traits of [`desk`], so it can be started in a test with a store in memory, and later with another
-//! back office, without being touched.
+//! through small traits ([`Gate`], [`OfferDesk`], [`CircleDesk`]), so it can be started in a test with a store in
+//! memory, and later with another back office, without being touched.
 //!
-//! How a request passes: [`accept`] lets a connection in (permits, handshake, who is it), `admit` lets a request
-//! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it, and [`problem`] is the only
+//! How a request passes: `accept` lets a connection in (permits, handshake, who is it), `admit` lets a request
+//! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it, and `problem` is the only
 //! way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
 
 mod accept;

@@ -1,10 +1,6 @@
 //! What the server is told about certificates: who may connect, as of now, and what the circle's machine answers.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -38,9 +34,17 @@ impl Current {
 }
 
 impl Door {
-    pub(super) fn new(dir: CertsDir, identity: &Identity, circle: CircleHandle) -> Result<Self, TlsError> {
+    pub(super) fn new(
+        dir: CertsDir,
+        identity: &Identity,
+        circle: CircleHandle,
+    ) -> Result<Self, TlsError> {
         let current = Arc::new(ArcSwap::from_pointee(Current::new(identity, &circle)?));
-        Ok(Self { dir, circle, current })
+        Ok(Self {
+            dir,
+            circle,
+            current,
+        })
     }
 
     pub(super) fn bundle(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
@@ -51,7 +55,13 @@ impl Door {
     /// When the files were changed last.
     pub(super) fn modified(&self) -> Vec<Option<(SystemTime, u64)>> {
         let dir = &self.dir;
-        let paths: [PathBuf; 5] = [dir.ca_cert(), dir.crl(), dir.server_cert(), dir.server_key(), dir.seal_key()];
+        let paths: [PathBuf; 5] = [
+            dir.ca_cert(),
+            dir.crl(),
+            dir.server_cert(),
+            dir.server_key(),
+            dir.seal_key(),
+        ];
         modified_of(&paths)
     }
 
@@ -59,7 +69,8 @@ impl Door {
     pub(super) fn reload(&self) -> Result<(), TlsError> {
         self.circle.reload(&self.dir)?;
         let identity = Identity::load(&self.dir)?;
-        self.current.store(Arc::new(Current::new(&identity, &self.circle)?));
+        self.current
+            .store(Arc::new(Current::new(&identity, &self.circle)?));
         Ok(())
     }
 }
@@ -83,15 +94,25 @@ impl CircleDesk for Door {
         self.circle.now().crl_pem().map(str::to_owned)
     }
 
-    fn renew<'a>(&'a self, caller: &'a Caller, request: &'a str) -> BoxFuture<'a, Result<String, RenewError>> {
+    fn renew<'a>(
+        &'a self,
+        caller: &'a Caller,
+        request: &'a str,
+    ) -> BoxFuture<'a, Result<String, RenewError>> {
         let (dir, caller, request) = (self.dir.clone(), caller.clone(), request.to_owned());
         Box::pin(async move {
-            let signed = tokio::task::spawn_blocking(move || ca::sign_renewal(&dir, &request, &caller)).await;
-            let signed = signed.map_err(|e| RenewError::Failed { reason: e.to_string() })?;
+            let signed =
+                tokio::task::spawn_blocking(move || ca::sign_renewal(&dir, &request, &caller))
+                    .await;
+            let signed = signed.map_err(|e| RenewError::Failed {
+                reason: e.to_string(),
+            })?;
             signed.map_err(|error| match error {
                 TlsError::NotTheCircle { .. } => RenewError::NotTheCircle,
                 TlsError::Refused { reason } => RenewError::Refused { reason },
-                other => RenewError::Failed { reason: other.to_string() },
+                other => RenewError::Failed {
+                    reason: other.to_string(),
+                },
             })
         })
     }

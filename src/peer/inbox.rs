@@ -1,7 +1,11 @@
 //! The inbox: opens what arrives for us. The server beside it stays blind.
 
-use std::{sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use futures::future::BoxFuture;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{
@@ -11,7 +15,8 @@ use crate::{
     received::Received,
     server::OfferDesk,
     store::{
-        LocalStore, OfferAnswer, PageRequest, StateAt, Store as _, StoreError, StoreFuture, TransferState,
+        LocalStore, OfferAnswer, PageRequest, StateAt, Store as _, StoreError, StoreFuture,
+        TransferState,
     },
     tls::{Caller, CircleHandle, Identity},
     transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Silent, TransferError},
@@ -45,7 +50,11 @@ pub struct InboxOptions {
 impl Default for InboxOptions {
     fn default() -> Self {
         let keep_opened = Duration::from_secs(24 * 3600);
-        Self { mode: InboxMode::default(), keep_opened, receive: ReceiveOptions::default() }
+        Self {
+            mode: InboxMode::default(),
+            keep_opened,
+            receive: ReceiveOptions::default(),
+        }
     }
 }
 
@@ -73,7 +82,13 @@ impl Inbox {
             password: None,
             verifier: Arc::new(circle),
         };
-        Self { store, received, reader, events, options }
+        Self {
+            store,
+            received,
+            reader,
+            events,
+            options,
+        }
     }
 
     /// Opens what came while nobody was here, then what arrives. Never ends.
@@ -102,7 +117,9 @@ impl Inbox {
     async fn finish_interrupted(&self) {
         let received = self.received.clone();
         match tokio::task::spawn_blocking(move || received.finish_interrupted()).await {
-            Ok(Ok(paths)) if !paths.is_empty() => tracing::info!(files = paths.len(), "finished an interrupted receive"),
+            Ok(Ok(paths)) if !paths.is_empty() => {
+                tracing::info!(files = paths.len(), "finished an interrupted receive")
+            }
             Ok(Err(error)) => tracing::error!(%error, "an interrupted receive cannot be finished"),
             _ => {}
         }
@@ -111,15 +128,18 @@ impl Inbox {
     async fn open_all(&self) {
         let mut after = None;
         loop {
-            let page = PageRequest { after, limit: DEFAULT_PAGE };
+            let page = PageRequest {
+                after,
+                limit: DEFAULT_PAGE,
+            };
             let page = match self.store.list_manifests(page, Some(self.reader.me)).await {
                 Ok(page) => page,
                 Err(error) => return tracing::error!(%error, "the inbox cannot be listed"),
             };
-            for info in &page.items {
+            after = page.items.last().map(|info| info.id);
+            for info in page.items {
                 self.open(info.id).await;
             }
-            after = page.items.last().map(|info| info.id);
             if !page.more {
                 return;
             }
@@ -127,22 +147,31 @@ impl Inbox {
     }
 
     /// Opens a transfer if it is for us and not yet settled, and remembers what became of it.
-    async fn open(&self, id: ManifestId) {
-        match self.try_open(id).await {
-            Ok(Some(state)) => self.settle(id, state).await,
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(transfer = id.short(), error = %Escaped::new(&error.to_string()), "not opened");
-                let state = if is_final(&error) { TransferState::Refused } else { TransferState::Waiting };
-                self.settle(id, state).await;
+    ///
+    /// Boxed, because the compiler cannot see that the loop around it is `Send`.
+    fn open(&self, id: ManifestId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match self.try_open(id).await {
+                Ok(Some(state)) => self.settle(id, state).await,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(transfer = id.short(), error = %Escaped::new(&error.to_string()), "not opened");
+                    let state = if is_final(&error) {
+                        TransferState::Refused
+                    } else {
+                        TransferState::Waiting
+                    };
+                    self.settle(id, state).await;
+                }
             }
-        }
+        })
     }
 
     async fn try_open(&self, id: ManifestId) -> Result<Option<TransferState>, TransferError> {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
         let payload = manifest.payload();
-        let for_us = payload.sender != self.reader.me && payload.recipients().any(|peer| peer == self.reader.me);
+        let for_us = payload.sender != self.reader.me
+            && payload.recipients().any(|peer| peer == self.reader.me);
         let before = self.store.manifest_state(id).await?.state;
         let settled = !matches!(before, TransferState::Stored | TransferState::Waiting);
         if settled || self.was_opened(payload.sender, &manifest) {
@@ -154,19 +183,36 @@ impl Inbox {
         }
         let start = std::time::Instant::now();
         let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
-        let written =
-            transfer::receive(&*self.store, &transfer, &self.received, self.options.receive, &Silent).await?;
+        let written = transfer::receive(
+            &*self.store,
+            &transfer,
+            &self.received,
+            self.options.receive,
+            &Silent,
+        )
+        .await?;
         let seconds = start.elapsed().as_secs_f64();
-        tracing::info!(transfer = id.short(), bytes = written.size, seconds, "opened");
+        tracing::info!(
+            transfer = id.short(),
+            bytes = written.size,
+            seconds,
+            "opened"
+        );
         if !written.skipped_links.is_empty() {
-            tracing::warn!(transfer = id.short(), links = written.skipped_links.len(), "links that lead out were skipped");
+            tracing::warn!(
+                transfer = id.short(),
+                links = written.skipped_links.len(),
+                "links that lead out were skipped"
+            );
         }
         Ok(Some(TransferState::Opened))
     }
 
     /// A copy of a transfer id under another manifest must not deliver twice.
     fn was_opened(&self, sender: PeerId, manifest: &SignedManifest) -> bool {
-        let receipt = self.store.receipt_of(sender, manifest.payload().transfer_id);
+        let receipt = self
+            .store
+            .receipt_of(sender, manifest.payload().transfer_id);
         receipt.is_some_and(|receipt| receipt.state == TransferState::Opened)
     }
 
@@ -182,7 +228,10 @@ impl Inbox {
         if let Ok(Err(error)) = settled.await {
             return tracing::error!(transfer = id.short(), %error, "the state of a transfer is not recorded");
         }
-        let state = StateAt { state, since: Timestamp::now() };
+        let state = StateAt {
+            state,
+            since: Timestamp::now(),
+        };
         // Nobody listening is no error.
         let _ = self.events.send(Event::State { id, state });
     }
@@ -206,15 +255,29 @@ impl OfferDesk for Inbox {
         Box::pin(async move {
             let answer = self.store.put_offer(offer).await?;
             let payload = offer.payload();
-            let for_us = payload.wraps.iter().any(|wrap| wrap.recipient() == Some(self.reader.me));
+            let for_us = payload
+                .wraps
+                .iter()
+                .any(|wrap| wrap.recipient() == Some(self.reader.me));
             if answer != OfferAnswer::Accepted || !for_us || payload.sender == self.reader.me {
                 return Ok(answer);
             }
             if self.options.mode == InboxMode::Off {
                 return Ok(OfferAnswer::Waiting);
             }
-            let (needed, free) = (payload.size.unwrap_or(0).saturating_mul(2), self.free_space().await?);
-            if needed > free { Err(StoreError::NoSpace { needed, free, quota: None }) } else { Ok(answer) }
+            let (needed, free) = (
+                payload.size.unwrap_or(0).saturating_mul(2),
+                self.free_space().await?,
+            );
+            if needed > free {
+                Err(StoreError::NoSpace {
+                    needed,
+                    free,
+                    quota: None,
+                })
+            } else {
+                Ok(answer)
+            }
         })
     }
 }
@@ -224,7 +287,13 @@ impl Inbox {
         let received = self.received.clone();
         let free = tokio::task::spawn_blocking(move || received.free_space()).await;
         let path = || self.received.path().to_owned();
-        let free = free.map_err(|e| StoreError::Io { path: path(), source: e.into() })?;
-        free.map_err(|e| StoreError::Io { path: path(), source: std::io::Error::other(e) })
+        let free = free.map_err(|e| StoreError::Io {
+            path: path(),
+            source: e.into(),
+        })?;
+        free.map_err(|e| StoreError::Io {
+            path: path(),
+            source: std::io::Error::other(e),
+        })
     }
 }

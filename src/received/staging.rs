@@ -19,7 +19,8 @@ use rustix::{
 };
 
 use super::{
-    Received, ReceivedError, STAGINGS, StagedPath, error_at, free_space, io_error, make_folder, open_beneath,
+    Received, ReceivedError, STAGINGS, StagedPath, error_at, free_space, io_error, make_folder,
+    open_beneath,
 };
 
 /// The file in a staging in which a receive keeps how far it has come.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::{ServerState, link::Link, shares::Share};
+use crate::{tls::Caller, wire};
 
 /// At most so many failed handshakes are logged in [`LOG_WINDOW`].
 const LOG_BURST: u32 = 10;
@@ -62,7 +63,7 @@ impl Door {
         let limits = self.state.limits();
         let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
         let cut = CancellationToken::new();
-        prepare(&tcp, limits.response_stall)?;
+        prepare(&tcp)?;
         let link = Link::new(tcp, cut.clone(), limits.response_stall, limits.linger);
         let handshake = timeout(limits.handshake_timeout, acceptor.accept(link));
         let result = match handshake.await {
@@ -89,6 +90,9 @@ impl Door {
             .peer_certificates()
             .and_then(|chain| gate.caller(chain.first()?))
             .ok_or_else(|| refused("the certificate names no peer"))?;
+        if gate.is_revoked(&caller) {
+            return Err(refused("the certificate is revoked"));
+        }
         let caller = Arc::new(caller);
         let share = self.state.0.connections.take(caller.peer_id, 1);
         link.hold(share.map_err(|_| refused("too many connections"))?);
@@ -126,12 +130,10 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 
 /// Without the second, a peer that vanished keeps its event streams until the kernel gives up, a quarter of an hour later:
 /// what we send to it is so little that it never fills a buffer and so never stalls.
-fn prepare(tcp: &TcpStream, patience: Duration) -> io::Result<()> {
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(patience))?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = patience;
+    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(wire::RESPONSE_STALL_TIMEOUT))?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::{
     admit, body,
     extract::{ListQuery, PathId, none_match, single},
     manifests::next_link,
-    problem::{Answer, Failure},
+    problem::{Answer, Failure, quote},
     range::{Wanted, wanted},
 };
 use crate::{
@@ -107,7 +107,7 @@ pub(super) async fn missing(
     require_json(request.headers())?;
     let body = body::read(&state, &connection, request, wire::MAX_MISSING_BODY).await?;
     let question: MissingQuestion = serde_json::from_slice(&body.bytes)
-        .map_err(|e| Failure::new(Code::BadJson, e.to_string().escape_debug().to_string()))?;
+        .map_err(|e| Failure::new(Code::BadJson, quote(&e.to_string())))?;
     if question.ids.len() > wire::MAX_MISSING_IDS {
         let detail = format!("ask for at most {} ids at once", wire::MAX_MISSING_IDS);
         return Err(Failure::new(Code::TooLarge, detail));

@@ -11,7 +11,7 @@ use super::{
     accept::Connection,
     body,
     manifests::require_media,
-    problem::{Answer, Failure},
+    problem::{Answer, Failure, quote},
 };
 use crate::wire::{self, Code, media};
 
@@ -30,8 +30,7 @@ pub(super) async fn renew(
 ) -> Answer {
     require_media(request.headers(), &[media::PEM])?;
     let body = body::read(&state, &connection, request, wire::MAX_RENEW_BODY).await?;
-    let refused =
-        |reason: String| Failure::new(Code::NotAllowed, reason.escape_debug().to_string());
+    let refused = |reason: String| Failure::new(Code::NotAllowed, quote(&reason));
     let pem = std::str::from_utf8(&body.bytes)
         .map_err(|_| refused("not a signing request in PEM".into()))?;
     let renewed = state.services().circle.renew(&connection.caller, pem).await;

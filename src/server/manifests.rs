@@ -14,6 +14,7 @@ use super::{
     admit, body, chunks,
     extract::{ListQuery, PathId, none_match, single},
     problem::{Answer, Failure},
+    shares::Share,
 };
 use crate::{
     id::{ManifestId, PeerId},
@@ -57,12 +58,7 @@ pub(super) async fn get(
     PathId(id): PathId<ManifestId>,
     headers: HeaderMap,
 ) -> Answer {
-    let envelope = state
-        .store()
-        .get_manifest(id)
-        .await
-        .map_err(no_such_manifest)?;
-    let memory = body::grant(&state, &connection, envelope.len())?;
+    let (envelope, memory) = fetch(&state, &connection, id).await?;
     let etag = format!("\"{id}\"");
     let cache = chunks::cache(&etag)?;
     if none_match(&headers, &etag) {
@@ -81,11 +77,7 @@ pub(super) async fn delete(
     connection: Connection,
     PathId(id): PathId<ManifestId>,
 ) -> Answer<StatusCode> {
-    let envelope = state
-        .store()
-        .get_manifest(id)
-        .await
-        .map_err(no_such_manifest)?;
+    let (envelope, _memory) = fetch(&state, &connection, id).await?;
     let sender =
         in_background(move || SignedManifest::parse(envelope).map(|m| m.payload().sender)).await?;
     let caller = connection.caller.peer_id;
@@ -119,6 +111,19 @@ pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
     let link = next.map(|after| next_link(&next_target(after, limit, reader)));
     let manifests = page.items;
     Ok((link.transpose()?, Json(ManifestList { manifests, next })).into_response())
+}
+
+/// An envelope with the grant of its memory: the longest there can be is granted before we know how long this one is.
+async fn fetch(
+    state: &ServerState,
+    connection: &Connection,
+    id: ManifestId,
+) -> Answer<(Bytes, Share<PeerId>)> {
+    let mut memory = body::grant(state, connection, wire::MAX_MANIFEST_BODY)?;
+    let envelope = state.store().get_manifest(id).await;
+    let envelope = envelope.map_err(no_such_manifest)?;
+    memory.shrink_to(envelope.len());
+    Ok((envelope, memory))
 }
 
 /// Parses an envelope and decides whether to believe it. Off the event loop: eight megabytes of JSON take a while.

@@ -28,6 +28,9 @@ struct Parts {
     headers: HeaderMap,
 }
 
+/// The most characters of text that is not ours in a detail.
+const MAX_QUOTE: usize = 200;
+
 /// Seconds after which a busy server may be asked again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -121,9 +124,7 @@ impl From<StoreError> for Failure {
                 )
             }
             StoreError::Manifest(error) => error.into(),
-            StoreError::Refused { detail, .. } => {
-                Self::new(Code::NotAllowed, detail.escape_debug().to_string())
-            }
+            StoreError::Refused { detail, .. } => Self::new(Code::NotAllowed, quote(&detail)),
             StoreError::Busy { .. } => Self::busy(Code::Busy, "the store is busy; try again"),
             other => Self::internal(&other),
         }
@@ -163,8 +164,21 @@ impl From<ManifestError> for Failure {
                 VerifyError::UntrustedSigner { .. } | VerifyError::Revoked,
             ) => Code::UntrustedSigner,
         };
-        Self::new(code, error.to_string().escape_debug().to_string())
+        Self::new(code, quote(&error.to_string()))
     }
+}
+
+/// Text that may contain what the peer sent us: on one line, harmless to a terminal, and no longer than a person reads.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted: String = text
+        .chars()
+        .take(MAX_QUOTE)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(MAX_QUOTE).is_some() {
+        quoted.push('…');
+    }
+    quoted
 }
 
 /// The answer where no route is.

@@ -73,16 +73,25 @@ impl<K: Hash + Eq + Clone> Shares<K> {
     }
 }
 
-impl<K: Hash + Eq> Drop for Share<K> {
-    fn drop(&mut self) {
+impl<K: Hash + Eq> Share<K> {
+    /// Gives back what is more than `amount`.
+    pub(super) fn shrink_to(&mut self, amount: usize) {
+        let back = self.amount.saturating_sub(amount);
+        self.amount -= back;
         let mut ledger = lock(&self.ledger);
-        ledger.used -= self.amount;
+        ledger.used -= back;
         if let Some(mine) = ledger.by_key.get_mut(&self.key) {
-            *mine -= self.amount;
+            *mine -= back;
             if *mine == 0 {
                 ledger.by_key.remove(&self.key);
             }
         }
+    }
+}
+
+impl<K: Hash + Eq> Drop for Share<K> {
+    fn drop(&mut self) {
+        self.shrink_to(0);
     }
 }
 
@@ -116,6 +125,19 @@ mod tests {
         assert!(shares.take('b', 64).is_ok());
         drop(big);
         assert!(shares.take('a', 200).is_ok(), "nobody has anything");
+    }
+
+    #[test]
+    fn what_is_not_needed_goes_back_early() {
+        let shares = Shares::new(10, 10);
+        let mut first = shares.take('a', 10).ok().unwrap();
+        first.shrink_to(4);
+        first.shrink_to(9);
+        let second = shares.take('b', 6).ok();
+        assert!(second.is_some());
+        assert!(shares.take('c', 1).is_err());
+        drop((first, second));
+        assert_eq!(lock(&shares.ledger).used, 0);
     }
 
     #[test]

@@ -13,8 +13,6 @@ mod lock;
 mod manifests;
 mod receipts;
 mod space;
-#[cfg(test)]
-mod tests;
 
 use std::{
     path::{Path, PathBuf},
@@ -263,6 +261,10 @@ impl Inner {
                 reason: "it was opened only to read".into(),
             });
         }
+        self.not_failed()
+    }
+
+    fn not_failed(&self) -> Result<(), StoreError> {
         match self.failed.get() {
             Some(reason) => Err(StoreError::ReadOnly {
                 reason: reason.clone(),
@@ -302,3 +304,6 @@ fn io(path: &Path, source: std::io::Error) -> StoreError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,7 @@
 
 mod issued;
 
-use std::{
-    fs,
-    net::IpAddr,
-    os::unix::fs::DirBuilderExt as _,
-    path::Path,
-};
+use std::{fs, net::IpAddr, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams,

@@ -53,7 +53,10 @@ impl Identity {
             return Err(malformed("it is not the key of the certificate beside it"));
         }
         if caller.script {
-            return Err(TlsError::Malformed { path: cert_path.to_owned(), reason: "it is a script's certificate".into() });
+            return Err(TlsError::Malformed {
+                path: cert_path.to_owned(),
+                reason: "it is a script's certificate".into(),
+            });
         }
         let seal_keys = read_seal_keys(dir)?.into();
         Ok(Self {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use super::{TransferError, blocking};
 use crate::{
-    crypto::{ChunkOpener, ChunkPosition, FileKey, SealKey, Stream, password::Password},
+    crypto::{
+        ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, password::Password,
+    },
     id::{ChunkId, Digest, PeerId},
     manifest::{
-        Manifest, ManifestError, SignedManifest, Timestamp, Verifier, VerifyError, WrapScope,
+        Manifest, ManifestError, SignedManifest, Timestamp, Verifier, VerifyError, Wrap, WrapScope,
         table::{self, Entry, Lines},
     },
     store::Store,
@@ -248,13 +250,7 @@ async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, Transfe
         transfer_id: manifest.transfer_id,
         sender: manifest.sender,
     };
-    let mut ours = reader.seal_keys.iter().flat_map(|key| {
-        manifest
-            .wraps
-            .iter()
-            .filter_map(move |wrap| wrap.open_with_key(scope, reader.me, key))
-    });
-    if let Some(opened) = ours.next() {
+    if let Some(opened) = unwrap_by_key(manifest, reader, scope) {
         return Ok(opened?);
     }
     let locked = manifest
@@ -272,6 +268,20 @@ async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, Transfe
             recipients: manifest.recipients().collect(),
         }),
     }
+}
+
+fn unwrap_by_key(
+    manifest: &Manifest,
+    reader: &Reader,
+    scope: WrapScope,
+) -> Option<Result<FileKey, CryptoError>> {
+    let ours = |key| {
+        manifest
+            .wraps
+            .iter()
+            .find_map(|wrap: &Wrap| wrap.open_with_key(scope, reader.me, key))
+    };
+    reader.seal_keys.iter().find_map(ours)
 }
 
 pub(super) fn integrity(what: String, reason: String) -> TransferError {

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::sync::mpsc;
 
 use super::{
@@ -246,7 +246,18 @@ async fn fill(
         blocking(move || Sink::open(staging, plan, &transfer, options)).await?
     };
     let already = sink.chunks_done();
-    progress.event(started(transfer, already));
+    let begun = started(transfer, already);
+    progress.event(begun);
+    if let Event::Started {
+        already_bytes: bytes @ 1..,
+        ..
+    } = begun
+    {
+        progress.event(Event::Advanced {
+            bytes,
+            already: true,
+        });
+    }
     let (sender, receiver) = mpsc::channel(1);
     let writing = blocking(move || write(sink, receiver));
     let fetching = async {
@@ -296,12 +307,17 @@ fn opened_chunks<'a>(
     let rest = (0..)
         .zip(ids)
         .skip(usize::try_from(first).unwrap_or(usize::MAX));
-    let fetched = rest.map(move |(index, id)| async move {
-        let sealed = store.get_chunk(*id).await?;
-        let transfer = transfer.clone();
-        blocking(move || transfer.open_chunk(index, &sealed)).await
-    });
-    Box::pin(stream::iter(fetched).buffered(jobs.max(1)))
+    // Boxed, because the compiler cannot see that a buffered stream of borrowing futures is `Send`.
+    let fetched = rest.map(
+        move |(index, id)| -> BoxFuture<'a, Result<Vec<u8>, TransferError>> {
+            Box::pin(async move {
+                let sealed = store.get_chunk(*id).await?;
+                let transfer = transfer.clone();
+                blocking(move || transfer.open_chunk(index, &sealed)).await
+            })
+        },
+    );
+    stream::iter(fetched).buffered(jobs.max(1))
 }
 
 fn started(transfer: &OpenedTransfer, already_chunks: u64) -> Event {

@@ -318,6 +318,14 @@ async fn missing_names_what_is_not_there_in_the_order_asked() {
             .body(wrong);
         problem(request.send().await.unwrap(), Code::BadJson).await;
     }
+    let field = format!("{{\"{}\":1}}", "x".repeat(100_000));
+    let request = client
+        .post(&url)
+        .header("content-type", "application/json")
+        .body(field);
+    let refused = problem(request.send().await.unwrap(), Code::BadJson).await;
+    let length = refused.detail.len();
+    assert!(length < 300, "{length} bytes of the question came back");
     let plain = client.post(&url).body("{\"ids\":[]}").send().await.unwrap();
     problem(plain, Code::UnsupportedMediaType).await;
     let many = serde_json::json!({ "ids": vec![x; 10_000] });

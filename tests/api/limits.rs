@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::common::{PATIENCE, TestPeer, problem, read_to_close, transfer::chunk};
 
-const SHORT: Duration = Duration::from_millis(150);
+const SHORT: Duration = Duration::from_millis(300);
 
 /// Sends `head` and whatever follows, and gives status, code and whether the server closed (it must, to return).
 async fn answer(peer: &TestPeer, bytes: &str) -> (u16, String) {
@@ -98,16 +98,15 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
 #[tokio::test]
 async fn the_refusal_of_a_large_body_is_readable_while_it_is_being_sent() {
     let peer = TestPeer::start().await;
-    let client = peer.client(&peer.member("a"));
+    let mut stream = peer.connect(&peer.member("a")).await;
     let (id, _) = chunk(1, 100);
-    let url = peer.url(&format!("/v1/chunks/{id}"));
-    let response = client
-        .put(url)
-        .body(vec![0; MAX_CHUNK_BODY + 1])
-        .send()
-        .await
-        .unwrap();
-    problem(response, Code::TooLarge).await;
+    let head = put(id, &format!("content-length: {}\r\n", MAX_CHUNK_BODY + 1));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let body = stream.write_all(&[0; 16 << 20]).await;
+    body.expect("the server reset the connection instead of hearing us out");
+    let text = read_to_close(&mut stream).await;
+    assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+    assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
 }
 
 #[tokio::test]
@@ -225,6 +224,7 @@ async fn a_hundred_is_said_before_a_body_that_waits_for_it() {
 async fn a_body_that_stops_or_crawls_is_given_up() {
     let idle = Limits {
         body_idle: SHORT,
+        body_grace: Duration::from_secs(3600),
         ..Limits::default()
     };
     let slow = Limits {
@@ -304,10 +304,11 @@ async fn a_response_that_nobody_reads_is_given_up() {
         client.put(url).body(bytes).send().await.unwrap().status(),
         201
     );
-    drop(client);
     let mut stream = peer.connect(&peer.member("b")).await;
     let get = format!("GET /v1/chunks/{id} HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.write_all(get.as_bytes()).await.unwrap();
+    calls(&peer, 2).await;
+    drop(client);
     let closed = async {
         while peer.state.open_connections() > 0 {
             tokio::task::yield_now().await;

@@ -18,7 +18,8 @@ use std::{
 
 use axum::{extract::Request, middleware::Next};
 use colis::{
-    server::{self, Caller, CircleDesk, Limits, RenewError, ServerState, Services, StoreDesk},
+    server::{self, CircleDesk, Limits, RenewError, ServerState, Services, StoreDesk},
+    tls::Caller,
     wire::{Code, Event, Problem},
 };
 use futures::future::BoxFuture;

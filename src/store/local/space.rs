@@ -7,9 +7,8 @@ use std::{
 };
 
 use crate::{
-    crypto::chunk::OVERHEAD,
     id::{PeerId, TransferId},
-    manifest::Offer,
+    manifest::{MIN_SEALED_CHUNK, Offer},
     store::StoreError,
 };
 
@@ -64,7 +63,8 @@ pub(super) struct Disk {
 pub(super) fn sealed_size(offer: &Offer) -> u64 {
     let Some(size) = offer.size else { return 0 };
     let chunks = size.div_ceil(u64::from(offer.chunk_size));
-    size.saturating_add(chunks * OVERHEAD as u64)
+    // Beyond its one plain byte, the shortest sealed chunk is what sealing adds.
+    size.saturating_add(chunks * (MIN_SEALED_CHUNK as u64 - 1))
 }
 
 impl Space {

@@ -8,7 +8,8 @@ use std::{
 use colis::{
     id::PeerId,
     manifest::{Claim, SignError, Signer, Verifier, VerifyError},
-    server::{Caller, Gate},
+    server::Gate,
+    tls::Caller,
 };
 use p256::{
     ecdsa::{
@@ -221,24 +222,9 @@ impl Verifier for TestGate {
     }
 }
 
-/// Reads a certificate without judging it. A name like `script.a` is a script's.
+/// Reads a certificate without judging it.
 fn read(certificate: &[u8]) -> Option<Caller> {
-    let (_, x509) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let name = x509
-        .subject()
-        .iter_common_name()
-        .next()?
-        .as_str()
-        .ok()?
-        .to_owned();
-    let peer_id = PeerId::of(x509.public_key().raw);
-    Some(Caller {
-        peer_id,
-        key_id: peer_id,
-        name,
-        serial: x509.raw_serial().to_vec(),
-        script: false,
-    })
+    Caller::from_certificate(certificate).ok()
 }
 
 fn params(name: &str, validity: Validity) -> CertificateParams {

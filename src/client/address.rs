@@ -1,0 +1,124 @@
+//! Where a peer is: `host`, `host:port` or `[v6]:port`.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr};
+
+use crate::wire::DEFAULT_PORT;
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PeerAddress {
+    host: Host,
+    port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Host {
+    Name(String),
+    V6(Ipv6Addr),
+}
+
+/// Not an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bad address: {reason}; expected host, host:port or [v6]:port")]
+pub struct AddressError {
+    /// What is wrong.
+    pub reason: &'static str,
+}
+
+impl PeerAddress {
+    pub(super) fn base_url(&self) -> String {
+        format!("https://{self}")
+    }
+}
+
+impl FromStr for PeerAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let bad = |reason| Err(AddressError { reason });
+        if text.contains("://") {
+            return bad("it is a URL");
+        }
+        if let Some(rest) = text.strip_prefix('[') {
+            let Some((host, rest)) = rest.split_once(']') else {
+                return bad("`[` without `]`");
+            };
+            let Ok(host) = host.parse() else {
+                return bad("not an IPv6 address between `[` and `]`");
+            };
+            return Ok(Self {
+                host: Host::V6(host),
+                port: port(rest)?,
+            });
+        }
+        if let Ok(host) = text.parse() {
+            return Ok(Self {
+                host: Host::V6(host),
+                port: DEFAULT_PORT,
+            });
+        }
+        let (host, rest) = text
+            .find(':')
+            .map_or((text, ""), |colon| text.split_at(colon));
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if host.is_empty() || host.len() > 253 || !host.bytes().all(allowed) {
+            return bad("not a host name");
+        }
+        Ok(Self {
+            host: Host::Name(host.to_owned()),
+            port: port(rest)?,
+        })
+    }
+}
+
+/// `` or `:port`.
+fn port(text: &str) -> Result<u16, AddressError> {
+    let bad = AddressError {
+        reason: "not a port from 1 to 65535",
+    };
+    match text.strip_prefix(':') {
+        None if text.is_empty() => Ok(DEFAULT_PORT),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().ok().filter(|port| *port != 0).ok_or(bad)
+        }
+        _ => Err(bad),
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+            Host::V6(address) => write!(f, "[{address}]:{}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        for (text, shown) in [
+            ("box", "box:8443"),
+            ("box.lan:9443", "box.lan:9443"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::1]:9443", "[::1]:9443"),
+            ("[::1]", "[::1]:8443"),
+            ("::1", "[::1]:8443"),
+        ] {
+            assert_eq!(
+                text.parse::<PeerAddress>().unwrap().to_string(),
+                shown,
+                "{text}"
+            );
+        }
+        for text in [
+            "", ":", "a:", "a:0", "a:99999", "a:+1", "[::1", "[x]:1", "http://a", "a b", "a/b",
+            "a:1:2", "\u{e9}",
+        ] {
+            assert!(text.parse::<PeerAddress>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! An answer: its status checked, its body read up to what was announced and no further.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::{PeerAddress, error};
+use crate::{
+    store::StoreError,
+    wire::{Code, Problem, media},
+};
+
+/// The most bytes of a problem document: one may name 1,000 missing chunks.
+const MAX_PROBLEM: usize = 256 << 10;
+
+/// A successful answer whose body is not read yet.
+#[derive(Debug)]
+pub(super) struct Reply {
+    address: PeerAddress,
+    response: Response,
+}
+
+impl Reply {
+    /// The answer, if its status is a success; else what its problem document means.
+    pub(super) async fn check(
+        address: &PeerAddress,
+        response: Response,
+    ) -> Result<Self, StoreError> {
+        let reply = Self {
+            address: address.clone(),
+            response,
+        };
+        if reply.response.status().is_success() {
+            Ok(reply)
+        } else {
+            Err(reply.failed().await)
+        }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// What Content-Length says.
+    pub(super) fn declared_length(&self) -> Result<u64, StoreError> {
+        let text = self
+            .response
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        text.and_then(|text| text.parse().ok())
+            .ok_or_else(|| self.protocol("no length"))
+    }
+
+    /// The body, which must have the length that was declared, at most `max`.
+    pub(super) async fn body(mut self, max: usize) -> Result<Bytes, StoreError> {
+        let length = self.declared_length()?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= max);
+        let length = length.ok_or_else(|| self.protocol("a longer body than it may have"))?;
+        let mut body = BytesMut::with_capacity(length);
+        while let Some(part) = self
+            .response
+            .chunk()
+            .await
+            .map_err(|e| error::classify(&self.address, &e))?
+        {
+            if body.len() + part.len() > length {
+                return Err(self.protocol("a longer body than it declared"));
+            }
+            body.extend_from_slice(&part);
+        }
+        if body.len() == length {
+            Ok(body.freeze())
+        } else {
+            Err(self.protocol("a shorter body than it declared"))
+        }
+    }
+
+    /// The body as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(self, max: usize) -> Result<T, StoreError> {
+        if !self.has_type(media::JSON) {
+            return Err(self.protocol("something else than JSON"));
+        }
+        let address = self.address.clone();
+        let body = self.body(max).await?;
+        serde_json::from_slice(&body).map_err(|e| StoreError::Protocol {
+            reason: format!("{address} sent JSON that is not understood: {e}"),
+        })
+    }
+
+    async fn failed(self) -> StoreError {
+        let (status, address) = (self.status(), self.address.clone());
+        let retry_after = self.retry_after();
+        let what = self.response.url().path().to_owned();
+        // A HEAD has no document: its status is all there is.
+        let problem = if self.has_type(media::PROBLEM) {
+            self.problem().await
+        } else {
+            None
+        };
+        let code = problem.as_ref().map_or("", |problem| problem.code.as_str());
+        let is = |wanted: Code| code == wanted.parts().0;
+        let Some(problem) = &problem else {
+            return match status {
+                StatusCode::NOT_FOUND => StoreError::NotFound { what },
+                _ => StoreError::Protocol {
+                    reason: format!("{address} answered {status} without saying why"),
+                },
+            };
+        };
+        match status {
+            _ if is(Code::MissingChunks) => StoreError::MissingChunks {
+                count: problem.missing_count.unwrap_or(0),
+                first: problem.missing.clone().unwrap_or_default(),
+            },
+            _ if is(Code::NoSpace) || is(Code::QuotaExceeded) => StoreError::NoSpace {
+                needed: problem.needed.unwrap_or(0),
+                free: problem.free.unwrap_or(0),
+                quota: problem.quota,
+            },
+            _ if is(Code::StorageFailed) => StoreError::ReadOnly {
+                reason: format!("{address} cannot write"),
+            },
+            _ if is(Code::Busy) || is(Code::TooManyRequests) || is(Code::SlowBody) => {
+                StoreError::Busy {
+                    seconds: retry_after.map_or(1, |time| time.as_secs()),
+                }
+            }
+            StatusCode::NOT_FOUND if !is(Code::NoSuchRoute) => StoreError::NotFound { what },
+            _ => StoreError::Refused {
+                code: problem.code.clone(),
+                detail: problem.detail.clone(),
+            },
+        }
+    }
+
+    async fn problem(self) -> Option<Problem> {
+        let body = self.body(MAX_PROBLEM).await.ok()?;
+        serde_json::from_slice(&body).ok()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let text = self
+            .response
+            .headers()
+            .get(header::RETRY_AFTER)?
+            .to_str()
+            .ok()?;
+        // A peer must not put us to sleep.
+        Some(Duration::from_secs(text.parse::<u64>().ok()?.min(60)))
+    }
+
+    fn has_type(&self, wanted: &str) -> bool {
+        let value = self
+            .response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| {
+            value
+                .split(';')
+                .next()
+                .is_some_and(|kind| kind.trim() == wanted)
+        })
+    }
+
+    fn protocol(&self, what: &str) -> StoreError {
+        StoreError::Protocol {
+            reason: format!("{} sent {what}", self.address),
+        }
+    }
+}
