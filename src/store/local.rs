@@ -7,16 +7,16 @@ mod check;
 mod chunks;
 mod disk;
 mod gc;
+mod group_sync;
+mod layout;
 mod lock;
 mod manifests;
 mod receipts;
 mod space;
 
 use std::{
-    collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytes::Bytes;
@@ -28,19 +28,20 @@ pub use receipts::Receipt;
 
 use super::{
     ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-    Store, StoreError, StoreFuture, TransferState,
+    Store, StoreError, StoreFuture, TransferState, check_chunk, memory::take_page,
+    missing_chunks_error, not_found,
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer},
 };
-use disk::{DiskError, Folder, make_folder};
+use disk::{DiskError, Folder};
+use layout::{make_layout, make_root, refuse_other_format};
 use lock::Lock;
+use manifests::Index;
 use receipts::Receipts;
 use space::{Disk, Space};
 
-/// What is written into FORMAT.
-const FORMAT: &str = "colis store 1\n";
 /// Disk work at once: more would only queue in the kernel.
 const DISK_JOBS: usize = 16;
 
@@ -69,7 +70,7 @@ struct Inner {
     space: Space,
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
     presence: RwLock<()>,
-    index: Mutex<Option<BTreeMap<ManifestId, ManifestInfo>>>,
+    index: Index,
     failed: OnceLock<String>,
     /// `None` if only to read.
     lock: Option<Lock>,
@@ -81,8 +82,8 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::Format`], [`StoreError::Io`].
     pub fn open(root: &Path, options: LocalStoreOptions) -> Result<Self, StoreError> {
-        fs::create_dir_all(root).map_err(|e| io(root, e))?;
         refuse_other_format(root)?;
+        make_root(root).map_err(|e| io(root, e))?;
         let lock = Lock::take(root)?;
         make_layout(root).map_err(|e| io(root, e))?;
         let mut inner = Inner::open(root, Some(lock))?;
@@ -154,7 +155,12 @@ impl LocalStore {
             });
             match done.await {
                 Ok(result) => result,
-                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+                Err(failed) => match failed.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => Err(StoreError::ReadOnly {
+                        reason: "the program is ending".into(),
+                    }),
+                },
             }
         })
     }
@@ -232,18 +238,20 @@ impl Inner {
             receipts: Receipts::open(&root.join("state"))?,
             space: Space::new(None, None, 0),
             presence: RwLock::new(()),
-            index: Mutex::default(),
+            index: Index::default(),
             failed: OnceLock::new(),
             lock,
         })
     }
 
-    fn shard(&self, id: ChunkId) -> &Folder {
-        &self.shards[usize::from(id.as_bytes()[0])]
-    }
-
     fn rely_on_presence(&self) -> RwLockReadGuard<'_, ()> {
         self.presence.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_presence_away(&self) -> RwLockWriteGuard<'_, ()> {
+        self.presence
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses every write once one has failed: what is on disk is not known any more.
@@ -265,17 +273,15 @@ impl Inner {
         }
     }
 
-    /// What a failed write means: a full disk heals, everything else ends writing.
+    /// What a failed write means: a full disk heals, a failing one ends writing.
     fn write_failed(&self, needed: u64, path: &Path, error: DiskError) -> StoreError {
         match error {
-            DiskError::Full => {
-                let free = self.disk().map_or(0, |disk| disk.free);
-                StoreError::NoSpace {
-                    needed,
-                    free,
-                    quota: None,
-                }
-            }
+            DiskError::Full => StoreError::NoSpace {
+                needed,
+                free: self.disk().map_or(0, |disk| disk.free),
+                quota: None,
+            },
+            DiskError::Other(error) => io(path, error),
             DiskError::Failed(error) => {
                 let reason = format!("{}: {error}", path.display());
                 tracing::error!(%reason, "the store is read-only from now on");
@@ -290,28 +296,6 @@ impl Inner {
         let (free, size) = self.trash.free_bytes().map_err(|e| io(&self.root, e))?;
         Ok(Disk { free, size })
     }
-
-    fn put_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
-        self.writable()?;
-        let payload = offer.payload();
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
-            return Ok(OfferAnswer::AlreadyReceived);
-        }
-        self.space
-            .promise(self.disk()?, payload.transfer_id, payload.size.unwrap_or(0))?;
-        Ok(OfferAnswer::Accepted)
-    }
-
-    /// Moves a damaged file out of the way, for somebody to look at. It heals by being put again.
-    fn set_aside(&self, folder: &Folder, name: &str) -> Result<(), StoreError> {
-        if self.lock.is_none() {
-            return Ok(());
-        }
-        let moved = folder
-            .move_to(name, &self.corrupt)
-            .and_then(|moved| if moved { Ok(()) } else { folder.remove(name) });
-        moved.map_err(|e| io(&folder.path().join(name), e))
-    }
 }
 
 fn io(path: &Path, source: std::io::Error) -> StoreError {
@@ -321,45 +305,5 @@ fn io(path: &Path, source: std::io::Error) -> StoreError {
     }
 }
 
-fn refuse_other_format(root: &Path) -> Result<(), StoreError> {
-    let path = root.join("FORMAT");
-    match fs::read_to_string(&path) {
-        Ok(text) if text == FORMAT => Ok(()),
-        Ok(_) => Err(StoreError::Format {
-            path,
-            reason: "written by another version of colis; not touched".into(),
-        }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(io(&path, e)),
-    }
-}
-
-/// Makes the folders of a store. FORMAT comes last: a store without it is made anew.
-fn make_layout(root: &Path) -> std::io::Result<()> {
-    if root.join("FORMAT").exists() {
-        return Ok(());
-    }
-    make_folder(root)?;
-    for name in [
-        "data",
-        "manifests",
-        "trash",
-        "corrupt",
-        "state",
-        "state/receipts",
-        "state/transfers",
-        "state/sending",
-    ] {
-        make_folder(&root.join(name))?;
-    }
-    for shard in 0..=255_u8 {
-        fs::create_dir_all(root.join("data").join(format!("{shard:02x}")))?;
-    }
-    fs::File::open(root.join("data"))?.sync_all()?;
-    let folder = Folder::open(root.to_owned())?;
-    match folder.create("FORMAT", FORMAT.as_bytes()) {
-        Ok(_) => Ok(()),
-        Err(DiskError::Failed(e)) => Err(e),
-        Err(DiskError::Full) => Err(std::io::ErrorKind::StorageFull.into()),
-    }
-}
+#[cfg(test)]
+mod tests;
