@@ -1,6 +1,8 @@
 //! colis.
 
+pub mod cli;
 pub mod client;
+pub mod config;
 pub mod crypto;
 pub mod id;
 pub mod manifest;

@@ -8,11 +8,19 @@ use crate::id::ManifestId;
 
 /// Exchange files between machines that trust each other's certificates.
 #[derive(Debug, Parser)]
-#[command(name = "colis", version, about, arg_required_else_help = true, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 ok, 2 usage, 3 config or format, 4 trust, 5 integrity, 6 not found, 7 storage,
+#[command(
+    name = "colis",
+    version,
+    about,
+    arg_required_else_help = true,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Exit codes: 0 ok, 2 usage, 3 config or format, 4 trust, 5 integrity, 6 not found, 7 storage,
 8 network, 9 locked, 10 partly done, 130 interrupted.
-See the whole tour in a minute: colis demo")]
-pub struct Cli {
+See the whole tour in a minute: colis demo"
+)]
+pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
@@ -66,10 +74,10 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Address to listen on [default: 0.0.0.0:8443]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "COLIS_LISTEN")]
     pub(super) listen: Option<SocketAddr>,
     /// What to do with what arrives for this peer [default: auto]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, env = "COLIS_INBOX")]
     pub(super) inbox: Option<InboxArg>,
     /// For how long sealed chunks stay after a transfer was opened, as 1d, 12h or 0 [default: 1d]
     #[arg(long, value_name = "DURATION")]
@@ -282,7 +290,8 @@ pub(super) enum Which {
 
 impl Which {
     pub(super) fn new(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Id)
+        text.parse()
+            .map_or_else(|_| Self::Text(text.to_owned()), Self::Id)
     }
 
     /// Whether `id` is, or begins with, what was typed.

@@ -255,6 +255,10 @@ impl Inner {
                 reason: "it was opened only to read".into(),
             });
         }
+        self.not_failed()
+    }
+
+    fn not_failed(&self) -> Result<(), StoreError> {
         match self.failed.get() {
             Some(reason) => Err(StoreError::ReadOnly {
                 reason: reason.clone(),

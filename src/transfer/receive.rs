@@ -246,7 +246,18 @@ async fn fill(
         blocking(move || Sink::open(staging, plan, &transfer, options)).await?
     };
     let already = sink.chunks_done();
-    progress.event(started(transfer, already));
+    let begun = started(transfer, already);
+    progress.event(begun);
+    if let Event::Started {
+        already_bytes: bytes @ 1..,
+        ..
+    } = begun
+    {
+        progress.event(Event::Advanced {
+            bytes,
+            already: true,
+        });
+    }
     let (sender, receiver) = mpsc::channel(1);
     let writing = blocking(move || write(sink, receiver));
     let fetching = async {

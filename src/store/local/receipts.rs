@@ -104,7 +104,8 @@ impl Receipts {
 }
 
 impl LocalStore {
-    /// Remembers what became of a stored transfer. Blocks until that is durable.
+    /// Remembers what became of a stored transfer. Blocks until that is durable. Also for a store that was opened only
+    /// to read: a receipt replaces a small file at once, whoever else uses the store.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if it is not stored, [`StoreError::ReadOnly`], [`StoreError::NoSpace`].
@@ -128,7 +129,7 @@ impl super::Inner {
         id: ManifestId,
         state: TransferState,
     ) -> Result<(), StoreError> {
-        self.writable()?;
+        self.not_failed()?;
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         let (sender, transfer_id) = (manifest.payload().sender, manifest.payload().transfer_id);
         let receipt = Receipt {

@@ -1,0 +1,142 @@
+//! `certs`: the circle and its certificates.
+
+use serde_json::json;
+
+use super::{
+    Context,
+    args::{Certs, CertsCommand},
+    connect::Us,
+    report::{ExitCode, Failure},
+};
+use crate::{
+    manifest::{Signer as _, Timestamp},
+    name::Escaped,
+    tls::{
+        self, CertsDir, Identity,
+        ca::{self, CertificateOptions},
+    },
+};
+
+/// A certificate that ends within a third of its year is worth a word.
+const WARN_SECONDS: u64 = 120 * 24 * 3600;
+
+pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Failure> {
+    let dir = CertsDir::new(context.home.certs());
+    match args.command {
+        CertsCommand::Init { name, san } => {
+            let identity = ca::init(
+                &dir,
+                &name,
+                &CertificateOptions {
+                    sans: san,
+                    ..CertificateOptions::default()
+                },
+            )?;
+            made(context, &identity, &dir);
+            context
+                .output
+                .talk("next: a folder for another machine: colis certs issue NAME --out DIR");
+        }
+        CertsCommand::Issue { name, out, san } => {
+            let options = CertificateOptions {
+                sans: san,
+                ..CertificateOptions::default()
+            };
+            let out = CertsDir::new(out);
+            let identity = ca::issue(&dir, &name, &out, &options)?;
+            made(context, &identity, &out);
+            context.output.talk("next: carry that folder to the other machine as the certs/ of its home; it holds its keys");
+        }
+        CertsCommand::Show => show(context, &dir)?,
+        CertsCommand::Revoke { name } => {
+            let count = ca::revoke(&dir, &name)?;
+            context
+                .output
+                .line(format!("revoked {count} certificates of {name}"));
+            context
+                .output
+                .object("revoked", &json!({"name": name, "certificates": count}));
+            context.output.talk(
+                "peers of this home act on it within a second; others when they next meet this one",
+            );
+        }
+        CertsCommand::Renew { from } => renew(context, &dir, from.as_deref()).await?,
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn made(context: &Context, identity: &Identity, dir: &CertsDir) {
+    let (name, id, path) = (identity.name(), identity.peer_id(), dir.path().display());
+    context.output.line(format!("{name}  {id}  {path}"));
+    context.output.object(
+        "made",
+        &json!({"name": name, "peer_id": id, "folder": path.to_string()}),
+    );
+}
+
+fn show(context: &Context, dir: &CertsDir) -> Result<(), Failure> {
+    let identity = Identity::load(dir)?;
+    let caller = identity.caller();
+    let (name, id, until) = (&caller.name, caller.key_id, caller.not_after);
+    context
+        .output
+        .line(format!("this peer: {name}  {id}  valid until {until}"));
+    context.output.object(
+        "identity",
+        &json!({"name": name, "peer_id": id, "not_after": until}),
+    );
+    if until < Timestamp::now().plus_seconds(WARN_SECONDS) {
+        context
+            .output
+            .warn("its certificate ends soon; renew it: colis certs renew [--from PEER]");
+    }
+    let circle = tls::Circle::load(dir)?;
+    if circle
+        .crl_next_update()
+        .is_some_and(|next| next < Timestamp::now())
+    {
+        context
+            .output
+            .warn("the revocation list is past its date; it still applies");
+    }
+    for (issued, revoked) in if dir.ca_key().exists() {
+        ca::list(dir)?
+    } else {
+        Vec::new()
+    } {
+        let (name, purpose) = (
+            Escaped::new(&issued.name),
+            format!("{:?}", issued.purpose).to_lowercase(),
+        );
+        let mark = if revoked { "  revoked" } else { "" };
+        context.output.line(format!(
+            "issued: {name}  {purpose}  {}  valid until {}{mark}",
+            issued.peer_id, issued.not_after
+        ));
+        let object = json!({"name": issued.name, "purpose": purpose, "peer_id": issued.peer_id,
+            "not_after": issued.not_after, "revoked": revoked});
+        context.output.object("issued", &object);
+    }
+    Ok(())
+}
+
+async fn renew(context: &Context, dir: &CertsDir, from: Option<&str>) -> Result<(), Failure> {
+    let caller = match from {
+        None => ca::renew_own(dir)?,
+        Some(peer) => {
+            let us = Us::load(context)?;
+            let reached = us.reach(context, peer).await?;
+            let pem = reached.client.renew(&tls::renewal_request(dir)?).await?;
+            tls::install_renewed(dir, &pem)?
+        }
+    };
+    context.output.line(format!(
+        "renewed: {} is valid until {}",
+        caller.name, caller.not_after
+    ));
+    context.output.object(
+        "renewed",
+        &json!({"name": caller.name, "not_after": caller.not_after}),
+    );
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! From what a person types for a peer to a connection with the one that is meant.
+
+use std::sync::Arc;
+
+use super::{
+    Context,
+    report::{ExitCode, Failure},
+};
+use crate::{
+    client::{ClientOptions, PeerAddress, PeerClient},
+    id::{PeerId, Short as _},
+    manifest::{Signer as _, Timestamp},
+    name::Escaped,
+    store::{LocalStore, LocalStoreOptions, Store, StoreError},
+    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
+    transfer::{Reader, Recipient, Sender},
+    trust::{AddressBook, KnownPeer, SignedBundle},
+};
+
+/// Who we are and whom we know.
+pub(super) struct Us {
+    pub(super) dir: CertsDir,
+    pub(super) identity: Arc<Identity>,
+    pub(super) circle: CircleHandle,
+    pub(super) book: AddressBook,
+}
+
+/// A peer that answers.
+pub(super) struct Reached {
+    pub(super) client: PeerClient,
+    pub(super) peer: KnownPeer,
+}
+
+/// Our own store: in our hands, or behind the peer of ours that is serving it.
+pub(super) enum OwnStore {
+    Direct(Arc<LocalStore>),
+    Served(PeerClient),
+}
+
+impl OwnStore {
+    pub(super) fn as_store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Direct(store) => store.clone(),
+            Self::Served(client) => Arc::new(client.clone()),
+        }
+    }
+}
+
+impl Us {
+    pub(super) fn load(context: &Context) -> Result<Self, Failure> {
+        let dir = CertsDir::new(context.home.certs());
+        let identity = Arc::new(Identity::load(&dir)?);
+        let circle = CircleHandle::new(Circle::load(&dir)?);
+        let book = AddressBook::new(dir.peers());
+        Ok(Self {
+            dir,
+            identity,
+            circle,
+            book,
+        })
+    }
+
+    pub(super) fn sender(&self, context: &Context) -> Sender {
+        Sender {
+            signer: self.identity.clone(),
+            seal_keys: self.identity.seal_keys().clone(),
+            journals: context.home.journals(),
+        }
+    }
+
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            me: self.identity.peer_id(),
+            seal_keys: self.identity.seal_keys().clone(),
+            password: None,
+            verifier: Arc::new(self.circle.clone()),
+        }
+    }
+
+    /// What a peer is called, if it is known.
+    pub(super) fn name_of(&self, id: PeerId) -> String {
+        if id == self.identity.peer_id() {
+            return self.identity.name().to_owned();
+        }
+        let known = self.book.peers().unwrap_or_default();
+        known
+            .into_iter()
+            .find(|peer| peer.peer_id == id)
+            .map_or_else(|| id.short(), |peer| peer.name)
+    }
+
+    /// Who `text` means, as a recipient: known names need not be online.
+    pub(super) async fn recipient(
+        &self,
+        context: &Context,
+        text: &str,
+    ) -> Result<Recipient, Failure> {
+        let known = match self.book.by_name(text)? {
+            Some(known) => known,
+            None => self.reach(context, text).await?.peer,
+        };
+        Ok(Recipient {
+            peer: known.peer_id,
+            seal_key: known.seal_key,
+        })
+    }
+
+    /// Connects to the peer that `text` names or where it is.
+    pub(super) async fn reach(&self, context: &Context, text: &str) -> Result<Reached, Failure> {
+        if let Some(known) = self.book.by_name(text)? {
+            return self.reach_known(context, &known).await;
+        }
+        self.reach_at(context, &text.parse()?, None).await
+    }
+
+    async fn reach_known(&self, context: &Context, known: &KnownPeer) -> Result<Reached, Failure> {
+        let mut last = Failure::new(
+            ExitCode::NotFound,
+            format!("no address of {} is known", known.name),
+        )
+        .hint(format!(
+            "say where it is once: colis peers add HOST:PORT (its name is {})",
+            known.name
+        ));
+        for address in &known.addresses {
+            match self
+                .reach_at(context, &address.parse()?, Some(known.peer_id))
+                .await
+            {
+                Ok(reached) => return Ok(reached),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    async fn reach_at(
+        &self,
+        context: &Context,
+        address: &PeerAddress,
+        expected: Option<PeerId>,
+    ) -> Result<Reached, Failure> {
+        let seen = Seen::default();
+        let client = self.client(address, expected, &seen)?;
+        let body = client.peer().await?;
+        let bundle = SignedBundle::parse(body.bundle)?;
+        bundle.verify(&self.circle, Timestamp::now())?;
+        let bundle = bundle.payload();
+        if seen
+            .caller()
+            .is_none_or(|caller| caller.key_id != bundle.peer_id)
+        {
+            let what = format!(
+                "{address} showed the bundle of another peer ({})",
+                bundle.peer_id.short()
+            );
+            return Err(Failure::new(ExitCode::Trust, what));
+        }
+        let is_new = self.book.by_name(&bundle.name)?.is_none();
+        let peer = self.book.remember(bundle, Some(&address.to_string()))?;
+        if is_new {
+            let name = Escaped::new(&peer.name);
+            context.output.talk(format!(
+                "{address} is {name}, peer {}; remembered",
+                peer.peer_id.short()
+            ));
+        }
+        self.take_revocations(&client).await;
+        Ok(Reached { client, peer })
+    }
+
+    /// Members pass the revocation list on; only a newer one that the circle signed is taken.
+    async fn take_revocations(&self, client: &PeerClient) {
+        if let Ok(Some(pem)) = client.crl().await
+            && self.circle.now().crl_pem() != Some(pem.as_str())
+            && let Err(error) = self.circle.install_crl(&self.dir, &pem)
+        {
+            tracing::warn!(peer = %client.address(), %error, "its revocation list is not taken");
+        }
+    }
+
+    fn client(
+        &self,
+        address: &PeerAddress,
+        expected: Option<PeerId>,
+        seen: &Seen,
+    ) -> Result<PeerClient, Failure> {
+        let expect = Expect {
+            peer: expected,
+            known: self.book.names()?,
+        };
+        let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
+        Ok(PeerClient::new(
+            address.clone(),
+            config,
+            ClientOptions::default(),
+        )?)
+    }
+
+    /// Our own store. A peer of ours that is serving holds it: then we ask that one.
+    pub(super) fn own_store(&self, context: &Context) -> Result<OwnStore, Failure> {
+        let path = context.home.chunks();
+        match LocalStore::open(&path, store_options(context)) {
+            Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
+            Err(error @ StoreError::Locked { .. }) => {
+                let Some(address) = LocalStore::serving_address(&path) else {
+                    return Err(error.into());
+                };
+                let client = self.client(
+                    &address.parse()?,
+                    Some(self.identity.peer_id()),
+                    &Seen::default(),
+                )?;
+                Ok(OwnStore::Served(client))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+pub(super) fn store_options(context: &Context) -> LocalStoreOptions {
+    LocalStoreOptions {
+        reserve: context.config.reserve.map(|size| size.bytes()),
+        quota: context.config.quota.map(|size| size.bytes()),
+    }
+}

@@ -1,0 +1,56 @@
+//! Results on standard output, talk on standard error.
+
+use std::{fmt::Display, io};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// How a command speaks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+}
+
+impl Output {
+    /// A line of the result.
+    pub(super) fn line(self, text: impl Display) {
+        if !self.json {
+            write_line(&mut io::stdout().lock(), &text.to_string());
+        }
+    }
+
+    /// A line for the person, which is no result.
+    pub(super) fn talk(self, text: impl Display) {
+        if !self.json && !self.quiet {
+            write_line(&mut io::stderr().lock(), &text.to_string());
+        }
+    }
+
+    /// A line for the person that must be seen.
+    pub(super) fn warn(self, text: impl Display) {
+        if !self.json {
+            write_line(&mut io::stderr().lock(), &text.to_string());
+        }
+    }
+
+    /// The result for programs: one object a line, with the version of what it has.
+    pub(super) fn object(self, event: &str, value: &impl Serialize) {
+        if self.json {
+            let mut object = Map::new();
+            object.insert("v".into(), 1.into());
+            object.insert("event".into(), event.into());
+            if let Ok(Value::Object(fields)) = serde_json::to_value(value) {
+                object.extend(fields);
+            }
+            write_line(&mut io::stdout().lock(), &Value::Object(object).to_string());
+        }
+    }
+}
+
+/// Whoever does not read on wants no more: that is no failure.
+fn write_line(out: &mut impl io::Write, text: &str) {
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}

@@ -1,0 +1,308 @@
+//! `receive`.
+
+use std::{io::Write as _, path::Path, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    Context,
+    args::{Receive, Which},
+    connect::{OwnStore, Us},
+    list::all_manifests,
+    password::Purpose,
+    progress::progress,
+    report::{ExitCode, Failure},
+};
+use crate::{
+    config::units::Size,
+    id::{ManifestId, Short as _},
+    manifest::SignedManifest,
+    name::Escaped,
+    received::Received,
+    store::{LocalStore, ManifestInfo, Store, TransferState},
+    transfer::{self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles},
+};
+
+#[derive(Serialize)]
+struct ReceivedObject<'a> {
+    manifest: ManifestId,
+    sender: &'a str,
+    verified: bool,
+    bytes: u64,
+    paths: Vec<String>,
+    already_there: bool,
+    already_chunks: u64,
+    skipped_links: &'a [String],
+}
+
+#[derive(Serialize)]
+struct LockedObject {
+    manifest: ManifestId,
+    bytes: u64,
+}
+
+/// A receive as it was asked for.
+struct Job<'a> {
+    context: &'a Context,
+    us: &'a Us,
+    store: Arc<dyn Store>,
+    own: Option<&'a OwnStore>,
+    reader: Reader,
+    options: ReceiveOptions,
+}
+
+pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Failure> {
+    if !args.all && args.which.is_empty() {
+        let failure = Failure::usage("nothing to receive was named");
+        return Err(failure
+            .hint("name ids or files, or take everything: --all; see what is there: colis list"));
+    }
+    let us = Us::load(context)?;
+    let own = if args.from.is_none() {
+        Some(us.own_store(context)?)
+    } else {
+        None
+    };
+    let store: Arc<dyn Store> = match (&args.from, &own) {
+        (Some(peer), _) => Arc::new(us.reach(context, peer).await?.client),
+        (None, Some(own)) => own.as_store(),
+        (None, None) => return Err(Failure::usage("no store to receive from")),
+    };
+    let mut reader = us.reader();
+    if args.secret.is_given() {
+        reader.password = Some(args.secret.read(Purpose::Open)?);
+    }
+    let jobs = args
+        .jobs
+        .or(context.config.jobs)
+        .unwrap_or(ReceiveOptions::default().jobs);
+    let options = ReceiveOptions {
+        jobs,
+        keep_exec: args.keep_exec,
+    };
+    let mut job = Job {
+        context,
+        us: &us,
+        store,
+        own: own.as_ref(),
+        reader,
+        options,
+    };
+    let (chosen, locked) = job.choose(&args).await?;
+    for info in &locked {
+        context.output.object(
+            "locked",
+            &LockedObject {
+                manifest: info.id,
+                bytes: info.size,
+            },
+        );
+        context.output.line(format!(
+            "{}  {}  locked by a password",
+            info.id,
+            Size(info.size)
+        ));
+    }
+    job.receive_all(chosen, args.out.as_deref()).await?;
+    Ok(if locked.is_empty() {
+        ExitCode::Ok
+    } else {
+        ExitCode::Partial
+    })
+}
+
+impl Job<'_> {
+    /// The transfers that were named, and with `--all` those that stay locked.
+    async fn choose(
+        &mut self,
+        args: &Receive,
+    ) -> Result<(Vec<ManifestId>, Vec<ManifestInfo>), Failure> {
+        let infos = all_manifests(&*self.store, Some(self.reader.me)).await?;
+        if args.all {
+            let has_password = self.reader.password.is_some();
+            let opens =
+                |info: &ManifestInfo| has_password || info.recipients.contains(&self.reader.me);
+            let (chosen, locked): (Vec<_>, Vec<_>) = infos.into_iter().partition(opens);
+            return Ok((chosen.into_iter().map(|info| info.id).collect(), locked));
+        }
+        let mut chosen = Vec::new();
+        for text in &args.which {
+            chosen.extend(self.find(&Which::new(text), &infos).await?);
+        }
+        chosen.sort();
+        chosen.dedup();
+        let is_locked = |id: &ManifestId| {
+            infos
+                .iter()
+                .any(|info| info.id == *id && !info.recipients.contains(&self.reader.me))
+        };
+        if self.reader.password.is_none() && chosen.iter().any(is_locked) {
+            self.reader.password = Some(args.secret.read(Purpose::Open)?);
+        }
+        Ok((chosen, Vec::new()))
+    }
+
+    async fn find(
+        &self,
+        which: &Which,
+        infos: &[ManifestInfo],
+    ) -> Result<Vec<ManifestId>, Failure> {
+        let text = match which {
+            Which::Id(id) => return Ok(vec![*id]),
+            Which::Text(text) => text,
+        };
+        let by_id: Vec<_> = infos
+            .iter()
+            .map(|info| info.id)
+            .filter(|id| which.matches(*id))
+            .collect();
+        match by_id.as_slice() {
+            [] => {}
+            [_] => return Ok(by_id),
+            _ => {
+                let failure = Failure::usage(format!("{} ids begin with {text}", by_id.len()));
+                return Err(failure.hint("give more digits"));
+            }
+        }
+        let mut by_name = Vec::new();
+        for info in infos {
+            // What cannot be opened has no names for us.
+            if let Ok(transfer) = self.open(info.id).await
+                && top_names(&transfer).any(|name| name == text)
+            {
+                by_name.push(info.id);
+            }
+        }
+        if by_name.is_empty() {
+            let failure = Failure::new(
+                ExitCode::NotFound,
+                format!("no transfer for us is or has {text}"),
+            );
+            return Err(failure.hint("see what is there: colis list [PEER]"));
+        }
+        Ok(by_name)
+    }
+
+    async fn open(&self, id: ManifestId) -> Result<OpenedTransfer, Failure> {
+        let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
+        Ok(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?)
+    }
+
+    async fn receive_all(
+        &self,
+        chosen: Vec<ManifestId>,
+        out: Option<&Path>,
+    ) -> Result<(), Failure> {
+        if out.is_some_and(|out| out.as_os_str() == "-") {
+            let [id] = chosen.as_slice() else {
+                return Err(Failure::usage(format!(
+                    "{} transfers cannot go to one stream",
+                    chosen.len()
+                )));
+            };
+            return self.stream(*id).await;
+        }
+        if chosen.is_empty() {
+            self.context.output.talk("nothing there that we can open");
+        }
+        let root = out.map_or_else(|| self.context.home.received(), Path::to_owned);
+        let root = Arc::new(Received::open(&root)?);
+        for id in chosen {
+            let transfer = Arc::new(self.open(id).await?);
+            let bar = progress(self.context.output, "receiving");
+            let received =
+                transfer::receive(&*self.store, &transfer, &root, self.options, &*bar).await;
+            drop(bar);
+            let received = received?;
+            self.settle(id).await?;
+            self.report(id, &transfer, &received);
+        }
+        Ok(())
+    }
+
+    /// In our own store the transfer is opened now, also if a peer of ours is serving it.
+    async fn settle(&self, id: ManifestId) -> Result<(), Failure> {
+        let store = match self.own {
+            Some(OwnStore::Direct(store)) => store.clone(),
+            Some(OwnStore::Served(_)) => {
+                Arc::new(LocalStore::open_read_only(&self.context.home.chunks())?)
+            }
+            None => return Ok(()),
+        };
+        let recorded =
+            tokio::task::spawn_blocking(move || store.record_state(id, TransferState::Opened))
+                .await;
+        Ok(recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??)
+    }
+
+    async fn stream(&self, id: ManifestId) -> Result<(), Failure> {
+        let transfer = Arc::new(self.open(id).await?);
+        let bar = progress(self.context.output, "receiving");
+        let mut out = std::io::BufWriter::new(std::io::stdout());
+        transfer::stream_content(&*self.store, &transfer, self.options.jobs, &mut out, &*bar)
+            .await?;
+        out.flush()
+            .map_err(|e| Failure::io(Path::new("standard output"), &e))
+    }
+
+    fn report(&self, id: ManifestId, transfer: &OpenedTransfer, received: &ReceivedFiles) {
+        let output = self.context.output;
+        let (sender, verified) = match &transfer.origin {
+            Origin::Verified { name } => (name.clone(), true),
+            Origin::Unverified => (self.us.name_of(transfer.manifest.payload().sender), false),
+        };
+        let paths = received
+            .paths
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned());
+        output.object(
+            "received",
+            &ReceivedObject {
+                manifest: id,
+                sender: &sender,
+                verified,
+                bytes: received.size,
+                paths: paths.collect(),
+                already_there: received.already_there,
+                already_chunks: received.already_chunks,
+                skipped_links: &received.skipped_links,
+            },
+        );
+        for path in &received.paths {
+            let path = path.to_string_lossy();
+            let there = if received.already_there {
+                "  (already there, identical)"
+            } else {
+                ""
+            };
+            output.line(format!("{}{there}", Escaped::new(&path)));
+        }
+        for link in &received.skipped_links {
+            output.warn(format!(
+                "skipped the link {}: it leads out of its folder",
+                Escaped::new(link)
+            ));
+        }
+        let unverified = if verified {
+            ""
+        } else {
+            " (sender not verified)"
+        };
+        let from = Escaped::new(&sender);
+        output.talk(format!(
+            "{} from {from}{unverified}, transfer {}",
+            Size(received.size),
+            id.short()
+        ));
+    }
+}
+
+/// What a transfer has at its top; remote text.
+pub(super) fn top_names(transfer: &OpenedTransfer) -> impl Iterator<Item = &str> {
+    transfer
+        .listing
+        .entries
+        .iter()
+        .map(crate::manifest::table::Entry::path)
+        .filter(|path| !path.contains('/'))
+}

@@ -1,0 +1,339 @@
+//! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
+
+use std::{fmt::Display, io, path::Path};
+
+use serde_json::json;
+
+use crate::{
+    client::AddressError,
+    config::{
+        ConfigError,
+        units::{Size, UnitError},
+    },
+    crypto::CryptoError,
+    manifest::{ManifestError, VerifyError},
+    name::Escaped,
+    peer::PeerError,
+    received::ReceivedError,
+    store::StoreError,
+    tls::TlsError,
+    transfer::TransferError,
+    trust::TrustError,
+};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExitCode {
+    Ok = 0,
+    Usage = 2,
+    Config = 3,
+    Trust = 4,
+    Integrity = 5,
+    NotFound = 6,
+    Storage = 7,
+    Network = 8,
+    Locked = 9,
+    Partial = 10,
+    Interrupted = 130,
+}
+
+/// What failed, on what, and what to do next.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: ExitCode,
+    what: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(code: ExitCode, what: impl Display) -> Self {
+        Self {
+            code,
+            what: what.to_string(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn usage(what: impl Display) -> Self {
+        Self::new(ExitCode::Usage, what)
+    }
+
+    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
+        let code = if error.kind() == io::ErrorKind::NotFound {
+            ExitCode::NotFound
+        } else {
+            ExitCode::Storage
+        };
+        Self::new(code, format!("{}: {error}", path.display()))
+    }
+
+    pub(super) fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Says it on standard error, or as an object on standard output. What came from elsewhere is escaped.
+    #[allow(
+        clippy::print_stderr,
+        clippy::print_stdout,
+        reason = "the one place that reports failures"
+    )]
+    pub(super) fn print(&self, as_json: bool) {
+        if as_json {
+            let (exit, message, hint) = (self.code as u8, &self.what, &self.hint);
+            println!(
+                "{}",
+                json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint})
+            );
+            return;
+        }
+        eprintln!("colis: {}", Escaped::new(&self.what));
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {}", Escaped::new(hint));
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        use ExitCode as Exit;
+        let failure = |code| Self::new(code, &error);
+        match &error {
+            StoreError::NotFound { .. } => {
+                failure(Exit::NotFound).hint("see what is there: colis list")
+            }
+            StoreError::HashMismatch { .. } | StoreError::ChunkLength { .. } => {
+                failure(Exit::Integrity)
+            }
+            StoreError::MissingChunks { .. } => {
+                failure(Exit::Integrity).hint("run the same command again")
+            }
+            StoreError::NoSpace {
+                needed,
+                free,
+                quota,
+            } => {
+                let bound = quota.map_or("on its disk".to_owned(), |quota| {
+                    format!("of a quota of {}", Size(quota))
+                });
+                let what = format!(
+                    "no space: {} needed, {} free {bound}",
+                    Size(*needed),
+                    Size(*free)
+                );
+                Self::new(Exit::Storage, what)
+                    .hint("free some space there, then run the same command again")
+            }
+            StoreError::ReadOnly { .. } => failure(Exit::Storage)
+                .hint("look at that disk; then restart its peer, which opens the store again"),
+            StoreError::Locked { .. } => {
+                failure(Exit::Locked).hint("wait for it to end, or use another --home")
+            }
+            StoreError::Format { .. } => failure(Exit::Config),
+            StoreError::Manifest(manifest) => manifest.clone().into(),
+            StoreError::Refused { .. } => failure(Exit::Trust),
+            StoreError::Untrusted { reason } if reason.contains("revoked") => failure(Exit::Trust)
+                .hint("ask the owner of the circle for a new certificate: colis certs issue"),
+            StoreError::Untrusted { .. } => failure(Exit::Trust)
+                .hint("compare certificates and clocks on both machines: colis certs show"),
+            StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network)
+                .hint("is `colis serve` running there? Running the same command again continues"),
+            StoreError::Protocol { .. } => {
+                failure(Exit::Network).hint("is it a colis peer, of a like version?")
+            }
+            StoreError::Io { path, source } => Self::io(path, source),
+        }
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        use ExitCode as Exit;
+        let code = match &error {
+            ManifestError::TooLarge { .. }
+            | ManifestError::Syntax { .. }
+            | ManifestError::UnsupportedVersion { .. }
+            | ManifestError::UnsupportedType { .. } => Exit::Config,
+            ManifestError::Invariant { .. }
+            | ManifestError::BadWrap { .. }
+            | ManifestError::KdfParameters(_) => Exit::Integrity,
+            ManifestError::Untrusted(VerifyError::BadSignature) => Exit::Integrity,
+            ManifestError::Expired { .. }
+            | ManifestError::FromTheFuture { .. }
+            | ManifestError::Untrusted(_) => Exit::Trust,
+        };
+        let failure = Self::new(code, &error);
+        match error {
+            ManifestError::FromTheFuture { .. } => {
+                failure.hint("compare the clocks of both machines")
+            }
+            ManifestError::Expired { .. } => failure.hint("ask the sender to send it again"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<CryptoError> for Failure {
+    fn from(error: CryptoError) -> Self {
+        match error {
+            CryptoError::WrongPassword => {
+                Self::new(ExitCode::Trust, &error).hint("ask the sender for the password")
+            }
+            _ => Self::new(ExitCode::Integrity, &error)
+                .hint("do not use it; ask the sender to send it again"),
+        }
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        use ExitCode as Exit;
+        let failure = |code| Self::new(code, &error);
+        match error {
+            TransferError::Source {
+                ref path,
+                ref source,
+            }
+            | TransferError::Journal {
+                ref path,
+                ref source,
+            } => Self::io(path, source),
+            TransferError::UnsupportedSource { .. } => failure(Exit::Storage),
+            TransferError::DuplicateSource { .. } => {
+                failure(Exit::Usage).hint("send them one by one, or rename one")
+            }
+            TransferError::NamelessSource { .. } => failure(Exit::Usage).hint("send what is in it"),
+            TransferError::SourceChanged { .. } => {
+                Self::new(Exit::Integrity, format!("source-changed: {error}"))
+                    .hint("nothing was published; send it again when it is quiet")
+            }
+            TransferError::TooManyChunks { .. } => {
+                failure(Exit::Usage).hint("use larger chunks: --chunk-size 16MiB")
+            }
+            TransferError::TooManyEntries { .. } => {
+                failure(Exit::Usage).hint("send them in several transfers")
+            }
+            TransferError::Stopped => failure(Exit::Interrupted),
+            TransferError::AlreadySending => failure(Exit::Locked).hint("wait for it to end"),
+            TransferError::NotAccepted { .. } => failure(Exit::Trust).hint("ask the recipient"),
+            TransferError::NotForUs { .. } => {
+                failure(Exit::Trust).hint("ask the sender to send it to you")
+            }
+            TransferError::PasswordNeeded => failure(Exit::Partial)
+                .hint("give the password: --password-file FILE, or on a terminal"),
+            TransferError::Integrity { .. } => failure(Exit::Integrity)
+                .hint("nothing was released; ask the sender to send it again"),
+            TransferError::NoSpace { needed, free } => Self::new(
+                Exit::Storage,
+                format!("no space: {} needed, {} free", Size(needed), Size(free)),
+            )
+            .hint("free some space, or choose another folder: --out DIR"),
+            TransferError::NotOneFile { .. } => {
+                failure(Exit::Usage).hint("write it into a folder: --out DIR")
+            }
+            TransferError::Output(_) => failure(Exit::Storage),
+            TransferError::Store(error) => error.into(),
+            TransferError::Manifest(error) => error.into(),
+            TransferError::Crypto(error) => error.into(),
+            TransferError::Name(_) => {
+                failure(Exit::Integrity).hint("the sender's table is hostile; nothing was written")
+            }
+            TransferError::Received(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReceivedError> for Failure {
+    fn from(error: ReceivedError) -> Self {
+        use ExitCode as Exit;
+        match &error {
+            ReceivedError::Unsafe { .. } => {
+                Self::new(Exit::Storage, &error).hint("choose another folder: --out DIR")
+            }
+            ReceivedError::InUse { .. } => {
+                Self::new(Exit::Locked, &error).hint("wait for it to end")
+            }
+            ReceivedError::BadTable { .. } => Self::new(Exit::Integrity, &error),
+            ReceivedError::NoSpace { .. } => {
+                Self::new(Exit::Storage, &error).hint("free some space, then run it again")
+            }
+            ReceivedError::Io { path, source } => Self::io(path, source),
+        }
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        use ExitCode as Exit;
+        let failure = |code| Self::new(code, &error);
+        match &error {
+            TlsError::Missing { .. } => {
+                failure(Exit::Config).hint("make a circle: colis certs init --name NAME")
+            }
+            TlsError::Exists { .. } => {
+                failure(Exit::Config).hint("nothing was changed; use another --home or folder")
+            }
+            TlsError::TooOpen { path, .. } => {
+                failure(Exit::Config).hint(format!("chmod 600 {}", path.display()))
+            }
+            TlsError::Malformed { .. } | TlsError::Crypto(_) => failure(Exit::Config),
+            TlsError::Distrusted(_) | TlsError::Refused { .. } => failure(Exit::Trust),
+            TlsError::NotTheCircle { .. } => {
+                failure(Exit::Config).hint("run it on the machine that made the circle")
+            }
+            TlsError::Trust(_) => failure(Exit::Trust),
+            TlsError::Io { path, source } => Self::io(path, source),
+        }
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        let failure = |code| Self::new(code, &error);
+        match &error {
+            TrustError::NameTaken { name, .. } => failure(ExitCode::Trust).hint(format!(
+                "if that peer really has a new key: colis peers forget {name}, then try again"
+            )),
+            TrustError::OldBundle { .. } => failure(ExitCode::Trust),
+            TrustError::Unknown { .. } => {
+                failure(ExitCode::NotFound).hint("see who is known: colis peers")
+            }
+            TrustError::Damaged { .. } => {
+                failure(ExitCode::Config).hint("restore it from a backup, or remove it")
+            }
+            TrustError::Io { path, source } => Self::io(path, source),
+        }
+    }
+}
+
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Store(error) => error.into(),
+            PeerError::Tls(error) => error.into(),
+            PeerError::Received(error) => error.into(),
+            PeerError::Bind(_) => {
+                Self::new(ExitCode::Storage, &error).hint("choose another: --listen 0.0.0.0:9443")
+            }
+            PeerError::Serve(_) => Self::new(ExitCode::Storage, &error),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ExitCode::Config, error)
+    }
+}
+
+impl From<UnitError> for Failure {
+    fn from(error: UnitError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<AddressError> for Failure {
+    fn from(error: AddressError) -> Self {
+        Self::usage(error)
+    }
+}

@@ -1,0 +1,139 @@
+//! `check`, `gc` and `status`: the local store and this peer.
+
+use serde_json::json;
+
+use super::{
+    Context,
+    args::Check,
+    connect::store_options,
+    report::{ExitCode, Failure},
+};
+use crate::{
+    config::units::Size,
+    manifest::{Signer as _, Timestamp},
+    store::{LocalStore, StoreError},
+    tls::{CertsDir, Identity},
+    trust::AddressBook,
+};
+
+pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, Failure> {
+    let store = open_or_look(context)?;
+    let read_data = args.read_data;
+    let report = blocking(move || store.check(read_data)).await?;
+    for problem in &report.problems {
+        context
+            .output
+            .line(format!("{}: {}", problem.path, problem.what));
+    }
+    context.output.object("check", &report);
+    let how = if read_data {
+        "read and hashed"
+    } else {
+        "in place; their bytes were not read, see --read-data"
+    };
+    let (chunks, bytes, manifests) = (report.chunks, Size(report.bytes), report.manifests);
+    context.output.line(format!(
+        "{chunks} chunks, {bytes}, {how}; {manifests} transfers complete"
+    ));
+    Ok(if report.problems.is_empty() {
+        ExitCode::Ok
+    } else {
+        ExitCode::Integrity
+    })
+}
+
+pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
+    let store = LocalStore::open(&context.home.chunks(), store_options(context))?;
+    let keep = context
+        .config
+        .keep_opened
+        .map_or(std::time::Duration::from_secs(24 * 3600), |text| {
+            text.duration()
+        });
+    let (opened, report) = blocking(move || {
+        let opened = store.let_go_opened(keep, Timestamp::now())?;
+        Ok((opened, store.gc(Timestamp::now())?))
+    })
+    .await?;
+    context.output.object("gc", &report);
+    context.output.line(format!(
+        "let go of {opened} opened and {} expired transfers; {} chunks ({}) to the trash, {} out of it",
+        report.expired,
+        report.chunks,
+        Size(report.bytes),
+        report.removed
+    ));
+    Ok(ExitCode::Ok)
+}
+
+pub(super) async fn status(context: &Context) -> Result<ExitCode, Failure> {
+    let output = context.output;
+    let home = &context.home;
+    output.line(format!("home: {} ({})", home.root().display(), home.why));
+    let dir = CertsDir::new(home.certs());
+    let identity = Identity::load(&dir)?;
+    let (name, id) = (identity.name(), identity.peer_id());
+    let role = if dir.ca_key().exists() {
+        ", holds the circle's key"
+    } else {
+        ""
+    };
+    output.line(format!("peer: {name}  {id}{role}"));
+    let serving = LocalStore::serving_address(&home.chunks());
+    output.line(
+        serving
+            .as_ref()
+            .map_or("serving: no".to_owned(), |address| {
+                format!("serving: {address}")
+            }),
+    );
+    let peers = AddressBook::new(dir.peers()).peers()?.len();
+    output.line(format!("peers known: {peers}"));
+    let usage = match LocalStore::open_read_only(&home.chunks()) {
+        Ok(store) => Some(blocking(move || store.usage()).await?),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    match usage {
+        Some(usage) => output.line(format!(
+            "store: {} transfers, {} chunks, {}",
+            usage.manifests,
+            usage.chunks,
+            Size(usage.bytes)
+        )),
+        None => output.line("store: none yet"),
+    }
+    output.object(
+        "status",
+        &json!({
+            "home": home.root().to_string_lossy(), "why": home.why, "name": name, "peer_id": id,
+            "serving": serving, "peers": peers, "store": usage,
+        }),
+    );
+    Ok(ExitCode::Ok)
+}
+
+/// The store, or if a peer of ours is serving it, a look at it.
+fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
+    let path = context.home.chunks();
+    if !path.join("FORMAT").exists() {
+        return Ok(LocalStore::open_read_only(&path)?);
+    }
+    match LocalStore::open(&path, store_options(context)) {
+        Err(StoreError::Locked { holder }) => {
+            context.output.talk(format!(
+                "{holder} is using the store: damage is reported and left where it is"
+            ));
+            Ok(LocalStore::open_read_only(&path)?)
+        }
+        store => Ok(store?),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Failure> {
+    Ok(tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Failure::new(ExitCode::Storage, e))??)
+}

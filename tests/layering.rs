@@ -1,0 +1,150 @@
+//! The rooms import only what they may, and every file says what it is.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What each room may import, beside itself.
+const MAY: [(&str, &[&str]); 17] = [
+    ("id", &[]),
+    ("name", &[]),
+    ("crypto", &["id", "name"]),
+    ("manifest", &["id", "name", "crypto"]),
+    ("trust", &["id", "name", "manifest"]),
+    ("tls", &["id", "name", "manifest", "trust", "crypto"]),
+    ("store", &["id", "name", "manifest"]),
+    ("wire", &["id", "name", "crypto", "manifest", "store"]),
+    ("received", &["id", "name"]),
+    ("server", &["id", "name", "manifest", "wire", "trust", "tls", "store"]),
+    ("client", &["id", "name", "crypto", "manifest", "wire", "trust", "tls", "store"]),
+    ("transfer", &["id", "name", "crypto", "manifest", "trust", "tls", "store", "received"]),
+    ("peer", &["id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received", "server", "client", "transfer"]),
+    ("config", &["manifest", "store", "peer"]),
+    ("cli", &["id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received", "server", "client", "transfer", "peer", "config"]),
+    ("lib", &[]),
+    ("main", &["cli"]),
+];
+
+/// Each heavy dependency has its rooms.
+const HEAVY: [(&str, &[&str]); 11] = [
+    ("axum", &["server"]),
+    ("axum_server", &["server"]),
+    ("reqwest", &["client"]),
+    ("aes_gcm", &["crypto"]),
+    ("pbkdf2", &["crypto"]),
+    ("hpke", &["crypto"]),
+    ("rcgen", &["tls"]),
+    ("webpki", &["tls"]),
+    ("dialoguer", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("clap", &["cli"]),
+];
+
+/// Lines of a file before its tests.
+const MAX_LINES: usize = 450;
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = todo.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Without tests, which may use what they like.
+fn program(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+/// The rooms that `text` names after `crate::`, also within braces.
+fn imports(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(block) = rest.strip_prefix('{') {
+            let (mut depth, mut word) = (0, String::new());
+            for c in block.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => rooms.push(std::mem::take(&mut word)),
+                    _ => {}
+                }
+                if depth == 0 && c != ',' && c != '}' {
+                    word.push(c);
+                }
+            }
+            rooms.push(word);
+        } else {
+            rooms.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    let names = rooms.iter().map(|room| room.trim().split("::").next().unwrap_or_default().trim().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    let may: BTreeMap<_, _> = MAY.into_iter().collect();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let room = room(&path);
+        let allowed = may.get(room.as_str()).unwrap_or_else(|| panic!("{room} is in no layer"));
+        for import in imports(program(&text)) {
+            seen += 1;
+            let fine = import == room || allowed.contains(&import.as_str());
+            assert!(fine, "{} imports `{import}`, which {room} may not", path.display());
+        }
+    }
+    assert!(seen > 200, "only {seen} imports were found: does the test still see them?");
+}
+
+#[test]
+fn heavy_dependencies_stay_in_their_rooms() {
+    for (path, text) in sources() {
+        let room = room(&path);
+        for (dependency, rooms) in HEAVY {
+            let uses = program(&text).contains(&format!("{dependency}::"));
+            assert!(!uses || rooms.contains(&room.as_str()), "{} uses {dependency}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_server_holds_no_file_key_and_writes_no_plaintext() {
+    for (path, text) in sources() {
+        if room(&path) == "server" {
+            for forbidden in ["FileKey", "ChunkOpener", "SealKey", "received::", "crypto::"] {
+                assert!(!program(&text).contains(forbidden), "{} names {forbidden}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
+        let lines = program(&text).lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
+    }
+}

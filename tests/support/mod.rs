@@ -1,0 +1,170 @@
+//! Real peers for tests: homes made by the program itself, and `colis serve` processes on ports of their own.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// A circle in a temporary folder: `a` holds its key.
+pub(crate) struct Homes {
+    root: TempDir,
+}
+
+impl Homes {
+    /// A circle with `a` and these other members.
+    pub(crate) fn new(others: &[&str]) -> Self {
+        let homes = Self { root: tempfile::tempdir().unwrap() };
+        homes.ok("a", &["certs", "init", "--name", "a"]);
+        for name in others {
+            let certs = homes.home(name).join("certs");
+            homes.ok("a", &["certs", "issue", name, "--out", certs.to_str().unwrap()]);
+        }
+        homes
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn home(&self, name: &str) -> PathBuf {
+        self.path(name)
+    }
+
+    /// `colis --home HOME ...`, in the temporary folder.
+    pub(crate) fn command(&self, home: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_colis"));
+        command.arg("--home").arg(self.home(home)).args(args);
+        command.current_dir(self.root.path()).stdin(Stdio::null());
+        command.env_remove("COLIS_HOME").env_remove("COLIS_LOG").env("NO_COLOR", "1");
+        command
+    }
+
+    pub(crate) fn run(&self, home: &str, args: &[&str]) -> Ran {
+        Ran::from(self.command(home, args).output().unwrap())
+    }
+
+    /// Runs what must succeed. Gives standard output.
+    pub(crate) fn ok(&self, home: &str, args: &[&str]) -> String {
+        let ran = self.run(home, args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran.out
+    }
+
+    /// Runs what must fail with `code`. Gives standard error.
+    pub(crate) fn fails(&self, home: &str, args: &[&str], code: i32) -> String {
+        let ran = self.run(home, args);
+        assert_eq!(ran.code, code, "{args:?}: {} {}", ran.out, ran.err);
+        ran.err
+    }
+
+    /// Starts `colis serve` on a free port.
+    pub(crate) fn serve(&self, home: &str, args: &[&str]) -> Serving {
+        self.serve_on(home, "127.0.0.1:0", args)
+    }
+
+    pub(crate) fn serve_on(&self, home: &str, listen: &str, args: &[&str]) -> Serving {
+        let mut command = self.command(home, &["--json", "serve", "--listen", listen]);
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+        let address = said["address"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        Serving { child, address }
+    }
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A serving peer, killed when it is dropped.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Serving {
+    pub(crate) fn to(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// `kill -9`, and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until `condition` holds, for at most half a minute.
+pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    // A channel that nobody sends on: a pause that is no sleep of a fixed length to be right about.
+    let (_keep, never) = mpsc::channel::<()>();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
+        let _ = never.recv_timeout(Duration::from_millis(5));
+    }
+}
+
+/// `length` bytes that look random and are always the same.
+pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length / 8 + 1).flatten().collect();
+    bytes.truncate(length);
+    bytes
+}
+
+/// Every entry under `root` as text: kind, path, and what is in it.
+pub(crate) fn tree(root: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(path) = todo.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        if metadata.is_dir() {
+            lines.push(format!("dir {name}"));
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if metadata.is_symlink() {
+            lines.push(format!("link {name} -> {}", fs::read_link(&path).unwrap().display()));
+        } else {
+            let digest = colis::id::Digest::of(&fs::read(&path).unwrap());
+            lines.push(format!("file {name} {} {digest}", metadata.len()));
+        }
+    }
+    lines.sort();
+    lines
+}
