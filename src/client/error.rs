@@ -32,6 +32,9 @@ pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreEr
         (Some(hyper), _) if hyper.is_parse() => StoreError::Protocol {
             reason: format!("{address} does not answer in HTTP"),
         },
+        (_, Some(system)) if system.kind() == io::ErrorKind::UnexpectedEof => {
+            network("the connection was cut")
+        }
         (_, Some(system)) => network(&innermost(system)),
         _ => network(
             &causes(error)
