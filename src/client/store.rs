@@ -1,4 +1,4 @@
-//! The peer as a [`Store`]: each method is one route.
+//! The [`Store`] that a peer is: one request a method, and answers that are held to what was asked.
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
@@ -6,14 +6,14 @@ use reqwest::{Method, StatusCode};
 use super::PeerClient;
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
-    manifest::{SignedManifest, SignedOffer},
+    manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest, SignedOffer},
     store::{
         ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
         Store, StoreError, StoreFuture,
     },
     wire::{
-        self, ChunkList, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_IDS, ManifestList,
-        MissingAnswer, MissingQuestion, OfferBody, PutBody, PutResult, media, route,
+        self, ChunkList, Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_IDS, MAX_PAGE,
+        ManifestList, MissingAnswer, MissingQuestion, OfferBody, PutBody, PutResult, media, route,
     },
 };
 
@@ -22,9 +22,7 @@ impl Store for PeerClient {
         Box::pin(async move {
             let path =
                 route::OFFER.replace("{transfer_id}", &offer.payload().transfer_id.to_string());
-            let body: OfferBody = self
-                .put(&path, media::ENVELOPE, offer.envelope(), None)
-                .await?;
+            let body: OfferBody = self.publish(&path, offer.envelope()).await?;
             Ok(body.answer)
         })
     }
@@ -36,33 +34,29 @@ impl Store for PeerClient {
         part_of: Option<PartOf>,
     ) -> StoreFuture<'_, Put> {
         Box::pin(async move {
+            check_length(sealed.len())?;
             let offer = part_of.map(|part| match part.index {
                 Some(index) => format!("{};index={index}", part.transfer_id),
                 None => part.transfer_id.to_string(),
             });
-            let body: PutBody = self
-                .put(&chunk_path(id), media::CHUNK, &sealed, offer.as_deref())
-                .await?;
-            Ok(if body.result == PutResult::Stored {
-                Put::Stored
-            } else {
-                Put::AlreadyThere
-            })
+            let (path, patience) = (chunk_path(id), self.patience(sealed.len()));
+            let put = self.put::<PutBody>(&path, media::CHUNK, &sealed, offer.as_deref(), patience);
+            match put.await {
+                Ok(body) if body.result == PutResult::Stored => Ok(Put::Stored),
+                Ok(_) => Ok(Put::AlreadyThere),
+                Err(error) => Err(mismatch(error, id, sealed).await),
+            }
         })
     }
 
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
         Box::pin(async move {
-            let sealed = self.get_body(&chunk_path(id), MAX_CHUNK_BODY).await?;
-            // Hashing a large chunk takes a while: not on a thread that others wait for.
-            let actual = {
-                let sealed = sealed.clone();
-                tokio::task::spawn_blocking(move || ChunkId::of(&sealed)).await
-            };
-            match actual {
-                Ok(actual) if actual == id => Ok(sealed),
-                _ => Err(self.protocol("a chunk that is not the one that was asked for")),
+            let path = chunk_path(id);
+            let sealed = self.get_body(&path, media::CHUNK, MAX_CHUNK_BODY).await?;
+            if chunk_id(sealed.clone()).await == Some(id) {
+                return Ok(sealed);
             }
+            Err(self.protocol("a chunk that is not the one that was asked for"))
         })
     }
 
@@ -71,7 +65,7 @@ impl Store for PeerClient {
             let path = chunk_path(id);
             let path = path.as_str();
             let head = self.retrying(move || async move {
-                self.send(self.request(Method::HEAD, path))
+                self.send(self.request(Method::HEAD, path), self.patience(0))
                     .await?
                     .declared_length()
             });
@@ -89,6 +83,14 @@ impl Store for PeerClient {
             for ids in ids.chunks(MAX_MISSING_IDS) {
                 let question = MissingQuestion { ids: ids.to_vec() };
                 let answer: MissingAnswer = self.post_json(route::MISSING, &question).await?;
+                let mut asked = ids.iter();
+                if !answer
+                    .missing
+                    .iter()
+                    .all(|id| asked.any(|asked| asked == id))
+                {
+                    return Err(self.protocol("ids that were not asked for"));
+                }
                 missing.extend(answer.missing);
             }
             Ok(missing)
@@ -97,20 +99,16 @@ impl Store for PeerClient {
 
     fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>> {
         Box::pin(async move {
-            let list: ChunkList = self.get_json(page_path(route::CHUNKS, &page, None)).await?;
-            Ok(Page {
-                items: list.chunks,
-                more: list.next.is_some(),
-            })
+            let path = page_path(route::CHUNKS, &page, None);
+            let list: ChunkList = self.get_json(path).await?;
+            self.page(&page, list.chunks, list.next, |chunk| chunk.id)
         })
     }
 
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
         Box::pin(async move {
             let path = manifest_path(route::MANIFEST, manifest.id());
-            let body: PutBody = self
-                .put(&path, media::ENVELOPE, manifest.envelope(), None)
-                .await?;
+            let body: PutBody = self.publish(&path, manifest.envelope()).await?;
             Ok(match body.result {
                 PutResult::Stored => PutManifest::Stored,
                 PutResult::AlreadyThere => PutManifest::AlreadyThere,
@@ -121,8 +119,9 @@ impl Store for PeerClient {
 
     fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
         Box::pin(async move {
+            let path = manifest_path(route::MANIFEST, id);
             let envelope = self
-                .get_body(&manifest_path(route::MANIFEST, id), MAX_MANIFEST_BODY)
+                .get_body(&path, media::ENVELOPE, MAX_MANIFEST_BODY)
                 .await?;
             if ManifestId::of(&envelope) == id {
                 return Ok(envelope);
@@ -144,13 +143,9 @@ impl Store for PeerClient {
         reader: Option<PeerId>,
     ) -> StoreFuture<'_, Page<ManifestInfo>> {
         Box::pin(async move {
-            let list: ManifestList = self
-                .get_json(page_path(route::MANIFESTS, &page, reader))
-                .await?;
-            Ok(Page {
-                items: list.manifests,
-                more: list.next.is_some(),
-            })
+            let path = page_path(route::MANIFESTS, &page, reader);
+            let list: ManifestList = self.get_json(path).await?;
+            self.page(&page, list.manifests, list.next, |manifest| manifest.id)
         })
     }
 
@@ -159,12 +154,36 @@ impl Store for PeerClient {
             let path = manifest_path(route::MANIFEST, id);
             let path = path.as_str();
             let reply = self
-                .retrying(move || self.send(self.request(Method::DELETE, path)))
+                .retrying(move || self.send(self.request(Method::DELETE, path), self.patience(0)))
                 .await?;
             match reply.status() {
                 StatusCode::NO_CONTENT => Ok(()),
                 _ => Err(self.protocol("something else than 204 for a deletion")),
             }
+        })
+    }
+}
+
+impl PeerClient {
+    /// A page that is what was asked for, so that who reads on comes to an end.
+    fn page<K: Ord + Copy, T>(
+        &self,
+        asked: &PageRequest<K>,
+        items: Vec<T>,
+        next: Option<K>,
+        id: impl Fn(&T) -> K,
+    ) -> Result<Page<T>, StoreError> {
+        let after = asked.after.into_iter();
+        let in_order = after
+            .chain(items.iter().map(&id))
+            .is_sorted_by(|a, b| a < b);
+        let leads_on = next.is_none() || next == items.last().map(id);
+        if !in_order || !leads_on || items.len() > asked.limit {
+            return Err(self.protocol("a page that is not the one that was asked for"));
+        }
+        Ok(Page {
+            items,
+            more: next.is_some(),
         })
     }
 }
@@ -182,7 +201,7 @@ fn page_path<K: std::fmt::Display>(
     page: &PageRequest<K>,
     reader: Option<PeerId>,
 ) -> String {
-    let mut path = format!("{route}?limit={}", page.limit);
+    let mut path = format!("{route}?limit={}", page.limit.min(MAX_PAGE));
     if let Some(after) = &page.after {
         path.push_str(&format!("&after={after}"));
     }
@@ -190,4 +209,36 @@ fn page_path<K: std::fmt::Display>(
         path.push_str(&format!("&for={reader}"));
     }
     path
+}
+
+/// Without asking: an upload that no peer takes may end in a broken connection before the reason arrives.
+fn check_length(length: usize) -> Result<(), StoreError> {
+    let too = match length {
+        ..MIN_SEALED_CHUNK => "short",
+        MIN_SEALED_CHUNK..=MAX_SEALED_CHUNK => return Ok(()),
+        _ => "long",
+    };
+    Err(StoreError::ChunkLength {
+        length: length as u64,
+        too,
+    })
+}
+
+/// What a peer calls a mismatch is one only if our bytes are wrong.
+async fn mismatch(error: StoreError, expected: ChunkId, sealed: Bytes) -> StoreError {
+    match &error {
+        StoreError::Refused { code, .. } if code == Code::HashMismatch.parts().0 => {}
+        _ => return error,
+    }
+    match chunk_id(sealed).await {
+        Some(actual) if actual != expected => StoreError::HashMismatch { expected, actual },
+        _ => error,
+    }
+}
+
+/// Hashing a large chunk takes a while: not on a thread that others wait for.
+async fn chunk_id(sealed: Bytes) -> Option<ChunkId> {
+    tokio::task::spawn_blocking(move || ChunkId::of(&sealed))
+        .await
+        .ok()
 }
