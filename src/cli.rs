@@ -45,7 +45,7 @@ pub fn run() -> process::ExitCode {
             });
         }
     };
-    start_logging(&cli.global);
+    start_logging(&cli.global, &cli.command);
     let json = cli.global.json;
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -120,10 +120,11 @@ async fn interruptible(
     }
 }
 
-fn start_logging(global: &Global) {
+fn start_logging(global: &Global, command: &Command) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (_, 0) => "warn,colis=info",
+        (_, 0) if matches!(command, Command::Serve(_)) => "warn,colis=info",
+        (_, 0) => "warn",
         (_, 1) => "info,colis=debug",
         _ => "debug,colis=trace",
     };

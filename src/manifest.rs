@@ -10,19 +10,22 @@
 //! verifier needs may be used before the second.
 
 pub mod dsse;
+mod error;
+mod signed;
 pub mod table;
 mod timestamp;
 mod wrap;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use error::ManifestError;
+pub use signed::{Claim, Payload, SignError, Signed, Signer, Verifier, VerifyError};
 pub use timestamp::Timestamp;
 pub use wrap::{Wrap, WrapScope};
 
 use crate::{
     crypto::KeyCommitment,
-    id::{ChunkId, ManifestId, PeerId, TransferId},
+    id::{ChunkId, PeerId, TransferId},
 };
 
 /// The longest envelope of an offer or a manifest, in bytes.
@@ -44,276 +47,10 @@ pub const MAX_WRAPS: usize = 64;
 /// How far ahead of our clock a sender's may be.
 pub const MAX_CLOCK_SKEW_SECONDS: u64 = 24 * 3600;
 
-/// Why an offer or manifest is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    /// Longer than [`MAX_ENVELOPE`].
-    #[error("the envelope has {length} bytes, at most {MAX_ENVELOPE} are allowed")]
-    TooLarge {
-        /// Its length.
-        length: usize,
-    },
-    /// Not the JSON that it must be, or not in its one spelling.
-    #[error("not a well-formed {what}: {reason}")]
-    Syntax {
-        /// Envelope, offer, manifest, table...
-        what: &'static str,
-        /// Where and why.
-        reason: String,
-    },
-    /// Made by a later version of the format.
-    #[error("format version {v} is not supported, this is version 1")]
-    UnsupportedVersion {
-        /// The version that it claims.
-        v: u64,
-    },
-    /// The envelope carries something else.
-    #[error("the envelope does not carry a {expected}")]
-    UnsupportedType {
-        /// The media type that was expected.
-        expected: &'static str,
-    },
-    /// A field contradicts the format or another field.
-    #[error("field `{field}`: {reason}")]
-    Invariant {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A wrap that no reader may try.
-    #[error("bad wrap: {reason}")]
-    BadWrap {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// PBKDF2 iterations outside of the accepted window.
-    #[error(transparent)]
-    KdfParameters(crate::crypto::CryptoError),
-    /// Its time is over.
-    #[error("expired on {expires}")]
-    Expired {
-        /// When it expired.
-        expires: Timestamp,
-    },
-    /// Made in the future: one of the two clocks is wrong.
-    #[error("made on {created}, but the clock here says {now}")]
-    FromTheFuture {
-        /// When it says it was made.
-        created: Timestamp,
-        /// Now, here.
-        now: Timestamp,
-    },
-    /// The signature or its signer is not trusted.
-    #[error(transparent)]
-    Untrusted(#[from] VerifyError),
-}
-
-/// Why a signature is not believed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    /// The signature is wrong, or not in its one form (r || s, low s).
-    #[error("bad signature")]
-    BadSignature,
-    /// The certificate belongs to another peer than the one named as sender.
-    #[error("the certificate is not that of the sender {sender}")]
-    SenderMismatch {
-        /// The sender that is named.
-        sender: PeerId,
-    },
-    /// The certificate does not come from our circle, or was not valid then.
-    #[error("the signer's certificate is not trusted: {reason}")]
-    UntrustedSigner {
-        /// Why.
-        reason: String,
-    },
-    /// The signer's certificate has been revoked.
-    #[error("the signer's certificate is revoked")]
-    Revoked,
-}
-
-/// This peer's power to sign as itself.
-pub trait Signer: Send + Sync {
-    /// Who signs.
-    fn peer_id(&self) -> PeerId;
-    /// The certificate of the signing key, as DER.
-    fn certificate(&self) -> Vec<u8>;
-    /// Signs `message`: ECDSA P-256 with SHA-256, 64 bytes r || s, low s.
-    ///
-    /// # Errors
-    /// The key cannot sign.
-    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
-}
-
-/// The identity key failed to sign.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the identity key cannot sign: {0}")]
-pub struct SignError(pub String);
-
-/// What somebody claims to have signed.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
-    /// The certificate that came along, as DER.
-    pub certificate: &'a [u8],
-    /// Who is named as signer.
-    pub sender: PeerId,
-    /// When it says it was signed: the certificate must have been valid then.
-    pub signed_at: Timestamp,
-    /// The signed bytes.
-    pub message: &'a [u8],
-    /// r || s.
-    pub signature: &'a [u8; 64],
-}
-
-/// Decides whose signatures count.
-pub trait Verifier: Send + Sync {
-    /// Checks certificate (circle, dates, usage, revocation as of now), sender and signature.
-    /// Gives the name in the certificate.
-    ///
-    /// # Errors
-    /// A [`VerifyError`] naming the first check that fails.
-    fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError>;
-}
-
-/// Something that is signed inside an envelope.
-pub trait Payload: Serialize + DeserializeOwned {
-    /// Its DSSE payload type.
-    const TYPE: &'static str;
-    /// What to call it in an error.
-    const NAME: &'static str;
-    /// The format's invariants that the types do not hold by themselves.
-    ///
-    /// # Errors
-    /// The first invariant that is violated.
-    fn check(&self) -> Result<(), ManifestError>;
-    /// Who signed it.
-    fn sender(&self) -> PeerId;
-    /// The signer's certificate, as DER.
-    fn certificate(&self) -> &[u8];
-    /// When it was signed.
-    fn created(&self) -> Timestamp;
-    /// When it ends.
-    fn expires(&self) -> Option<Timestamp>;
-}
-
-/// A payload with the exact envelope that carries it. Well-formed; believed only after [`Signed::verify`].
-#[derive(Debug, Clone)]
-pub struct Signed<T> {
-    payload: T,
-    envelope: Bytes,
-    message: Vec<u8>,
-    signature: [u8; 64],
-}
-
 /// An offer in its envelope.
 pub type SignedOffer = Signed<Offer>;
 /// A manifest in its envelope.
 pub type SignedManifest = Signed<Manifest>;
-
-impl<T: Payload> Signed<T> {
-    /// Signs `payload`.
-    ///
-    /// # Errors
-    /// [`SignError`], or the payload violates the format.
-    pub fn sign(payload: T, signer: &dyn Signer) -> Result<Self, ManifestError> {
-        payload.check()?;
-        let body = to_json(&payload);
-        let message = dsse::pae(T::TYPE, &body);
-        let bad = |e: SignError| VerifyError::UntrustedSigner {
-            reason: e.to_string(),
-        };
-        let signature = signer.sign(&message).map_err(bad)?;
-        let envelope = dsse::write(T::TYPE, &body, payload.sender(), &signature);
-        check_length(&envelope)?;
-        Ok(Self {
-            payload,
-            envelope: envelope.into(),
-            message,
-            signature,
-        })
-    }
-
-    /// Parses an envelope, trusting nobody.
-    ///
-    /// # Errors
-    /// Every [`ManifestError`] but those of dates and trust.
-    pub fn parse(envelope: impl Into<Bytes>) -> Result<Self, ManifestError> {
-        let envelope = envelope.into();
-        check_length(&envelope)?;
-        let opened = dsse::read(&envelope, T::TYPE)?;
-        let payload: T = from_json(&opened.payload, T::NAME)?;
-        payload.check()?;
-        if opened.keyid != payload.sender() {
-            return Err(VerifyError::SenderMismatch {
-                sender: payload.sender(),
-            }
-            .into());
-        }
-        let message = dsse::pae(T::TYPE, &opened.payload);
-        Ok(Self {
-            payload,
-            envelope,
-            message,
-            signature: opened.signature,
-        })
-    }
-
-    /// Checks dates and signer as of `now`. Gives the signer's name.
-    ///
-    /// # Errors
-    /// [`ManifestError::Expired`], [`ManifestError::FromTheFuture`], [`ManifestError::Untrusted`].
-    pub fn verify(&self, verifier: &dyn Verifier, now: Timestamp) -> Result<String, ManifestError> {
-        let claim = Claim {
-            certificate: self.payload.certificate(),
-            sender: self.payload.sender(),
-            signed_at: self.payload.created(),
-            message: &self.message,
-            signature: &self.signature,
-        };
-        let name = verifier.verify(&claim)?;
-        self.check_dates(now)?;
-        Ok(name)
-    }
-
-    /// Checks only that it is neither expired nor from the future.
-    ///
-    /// # Errors
-    /// [`ManifestError::Expired`], [`ManifestError::FromTheFuture`].
-    pub fn check_dates(&self, now: Timestamp) -> Result<(), ManifestError> {
-        let created = self.payload.created();
-        if created > now.plus_seconds(MAX_CLOCK_SKEW_SECONDS) {
-            return Err(ManifestError::FromTheFuture { created, now });
-        }
-        match self.payload.expires() {
-            Some(expires) if expires <= now => Err(ManifestError::Expired { expires }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Its address: the digest of the exact envelope.
-    pub fn id(&self) -> ManifestId {
-        ManifestId::of(&self.envelope)
-    }
-
-    /// What was signed.
-    pub fn payload(&self) -> &T {
-        &self.payload
-    }
-
-    /// The exact bytes to store and to send.
-    pub fn envelope(&self) -> &Bytes {
-        &self.envelope
-    }
-}
-
-fn check_length(envelope: &[u8]) -> Result<(), ManifestError> {
-    let length = envelope.len();
-    if length > MAX_ENVELOPE {
-        Err(ManifestError::TooLarge { length })
-    } else {
-        Ok(())
-    }
-}
 
 /// Announces a transfer before its content is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -234,9 +234,9 @@ fn is_invisible(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Characters that no name here may have: invisible ones, and those that mean something to some file system.
+/// Characters that no name here may have: invisible ones, and those that make another path of it somewhere.
 fn is_harmful(c: char) -> bool {
-    is_invisible(c) || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
+    is_invisible(c) || matches!(c, '/' | '\\' | ':')
 }
 
 /// Names that are devices on Windows, whatever their extension and case; superscript digits count there too.

@@ -15,6 +15,7 @@ mod plan;
 mod receive;
 mod send;
 mod sink;
+mod upload;
 mod walk;
 
 use std::path::PathBuf;

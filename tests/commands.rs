@@ -15,23 +15,44 @@ use support::{Homes, bytes, tree, wait_for};
 fn the_commands_of_the_first_walk_work_as_written() {
     let homes = Homes::new(&["b"]);
     let issued = homes.home("b").join("certs");
-    assert!(!issued.join("ca-key.pem").exists(), "the circle's key never leaves its machine");
+    assert!(
+        !issued.join("ca-key.pem").exists(),
+        "the circle's key never leaves its machine"
+    );
     for key in ["server-key.pem", "client-key.pem", "seal-key.pem"] {
-        assert_eq!(fs::metadata(issued.join(key)).unwrap().permissions().mode() & 0o777, 0o600, "{key}");
+        assert_eq!(
+            fs::metadata(issued.join(key)).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{key}"
+        );
     }
     let b = homes.serve("b", &["--inbox", "off"]);
     let content = bytes(1, 3_000_000);
     fs::write(homes.path("f.bin"), &content).unwrap();
-    assert_eq!(homes.run("a", &["-q", "send", "f.bin", "--to", &b.to()]).err, "");
+    assert_eq!(
+        homes
+            .run("a", &["-q", "send", "f.bin", "--to", &b.to()])
+            .err,
+        ""
+    );
     homes.ok("a", &["send", "f.bin", "--to", "a", "--via", &b.to()]);
-    homes.ok("a", &["receive", "--from", &b.to(), "--all", "--out", "got"]);
+    homes.ok(
+        "a",
+        &["receive", "--from", &b.to(), "--all", "--out", "got"],
+    );
     assert_eq!(fs::read(homes.path("got/f.bin")).unwrap(), content);
-    assert!(!homes.path("got/f (2).bin").exists(), "the identical file is not written twice");
+    assert!(
+        !homes.path("got/f (2).bin").exists(),
+        "the identical file is not written twice"
+    );
     let listed = homes.ok("a", &["list", "b"]);
     assert_eq!(listed.matches("f.bin").count(), 2, "{listed}");
     assert!(homes.ok("b", &["list"]).contains("(sealed for others)"));
     homes.ok("b", &["receive", "--all"]);
-    assert_eq!(fs::read(homes.home("b").join("received/f.bin")).unwrap(), content);
+    assert_eq!(
+        fs::read(homes.home("b").join("received/f.bin")).unwrap(),
+        content
+    );
 }
 
 #[test]
@@ -45,16 +66,41 @@ fn a_folder_arrives_as_it_was() {
     fs::write(folder.join("run.sh"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(folder.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     symlink("deep", folder.join("link")).unwrap();
-    let before = fs::metadata(folder.join("run.sh")).unwrap().modified().unwrap();
+    let before = fs::metadata(folder.join("run.sh"))
+        .unwrap()
+        .modified()
+        .unwrap();
     homes.ok("a", &["send", "project", "--to", &b.to(), "--wait"]);
     let received = homes.home("b").join("received/project");
     assert_eq!(tree(&received), tree(&folder));
     let script = fs::metadata(received.join("run.sh")).unwrap();
-    assert_eq!(script.permissions().mode() & 0o111, 0, "nothing that arrives can be executed");
+    assert_eq!(
+        script.permissions().mode() & 0o111,
+        0,
+        "nothing that arrives can be executed"
+    );
     assert_eq!(script.modified().unwrap(), before);
     homes.ok("a", &["send", "project", "--to", "a", "--via", "b"]);
-    homes.ok("a", &["receive", "--from", "b", "project", "--out", "kept", "--keep-exec"]);
-    assert_ne!(fs::metadata(homes.path("kept/project/run.sh")).unwrap().permissions().mode() & 0o111, 0);
+    homes.ok(
+        "a",
+        &[
+            "receive",
+            "--from",
+            "b",
+            "project",
+            "--out",
+            "kept",
+            "--keep-exec",
+        ],
+    );
+    assert_ne!(
+        fs::metadata(homes.path("kept/project/run.sh"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o111,
+        0
+    );
 }
 
 #[test]
@@ -67,7 +113,12 @@ fn links_that_lead_out_are_skipped_and_reported() {
     homes.ok("a", &["send", "d", "--to", &b.to()]);
     let ran = homes.run("b", &["receive", "--all"]);
     assert_eq!(ran.code, 0);
-    assert!(ran.err.contains("skipped the link d/absolute") && ran.err.contains("skipped the link d/up"), "{}", ran.err);
+    assert!(
+        ran.err.contains("skipped the link d/absolute")
+            && ran.err.contains("skipped the link d/up"),
+        "{}",
+        ran.err
+    );
     assert_eq!(tree(&homes.home("b").join("received/d")), ["dir "]);
 }
 
@@ -81,7 +132,10 @@ fn the_inbox_never_overwrites() {
     fs::write(homes.path("f.txt"), "two").unwrap();
     homes.ok("a", &["send", "f.txt", "--to", &b.to(), "--wait"]);
     assert_eq!(fs::read_to_string(received.join("f.txt")).unwrap(), "one");
-    assert_eq!(fs::read_to_string(received.join("f (2).txt")).unwrap(), "two");
+    assert_eq!(
+        fs::read_to_string(received.join("f (2).txt")).unwrap(),
+        "two"
+    );
     assert!(!received.join(".colis").exists(), "no staging is left");
 }
 
@@ -98,7 +152,10 @@ fn standard_input_and_output_carry_a_stream() {
         .unwrap();
     send.stdin.take().unwrap().write_all(&content).unwrap();
     assert!(send.wait().unwrap().success());
-    let got = homes.command("b", &["receive", "dump.sql", "--out", "-"]).output().unwrap();
+    let got = homes
+        .command("b", &["receive", "dump.sql", "--out", "-"])
+        .output()
+        .unwrap();
     assert!(got.status.success());
     assert_eq!(got.stdout, content);
 }
@@ -110,16 +167,52 @@ fn a_password_opens_for_whoever_knows_it() {
     fs::write(homes.path("secret.txt"), "for those who know").unwrap();
     fs::write(homes.path("pw"), "correct horse\n").unwrap();
     fs::write(homes.path("wrong"), "wrong horse\n").unwrap();
-    homes.ok("a", &["send", "secret.txt", "--via", &b.to(), "--password", "--password-file", "pw"]);
-    let locked = homes.run("c", &["receive", "--from", &b.to(), "--all", "--out", "c-out"]);
+    homes.ok(
+        "a",
+        &[
+            "send",
+            "secret.txt",
+            "--via",
+            &b.to(),
+            "--password",
+            "--password-file",
+            "pw",
+        ],
+    );
+    let locked = homes.run(
+        "c",
+        &["receive", "--from", &b.to(), "--all", "--out", "c-out"],
+    );
     assert_eq!(locked.code, 10, "{}", locked.err);
     assert!(locked.out.contains("locked by a password"));
-    let wrong = ["receive", "--from", &b.to(), "--all", "--password-file", "wrong", "--out", "c-out"];
+    let wrong = [
+        "receive",
+        "--from",
+        &b.to(),
+        "--all",
+        "--password-file",
+        "wrong",
+        "--out",
+        "c-out",
+    ];
     assert!(homes.fails("c", &wrong, 4).contains("wrong password"));
-    homes.ok("c", &["receive", "--from", &b.to(), "--all", "--password-file", "pw", "--out", "c-out"]);
-    assert_eq!(fs::read_to_string(homes.path("c-out/secret.txt")).unwrap(), "for those who know");
-    let argv = homes.fails("a", &["send", "secret.txt", "--via", "b", "--password", "horse"], 7);
-    assert!(!argv.contains("correct horse"));
+    homes.ok(
+        "c",
+        &[
+            "receive",
+            "--from",
+            &b.to(),
+            "--all",
+            "--password-file",
+            "pw",
+            "--out",
+            "c-out",
+        ],
+    );
+    assert_eq!(
+        fs::read_to_string(homes.path("c-out/secret.txt")).unwrap(),
+        "for those who know"
+    );
     let asked = homes.fails("a", &["send", "secret.txt", "--via", "b", "--password"], 2);
     assert!(asked.contains("--password-file"), "{asked}");
 }
@@ -134,8 +227,14 @@ fn share_keeps_it_here_for_the_members_to_fetch() {
     fs::write(homes.path("more.txt"), "this too").unwrap();
     homes.ok("a", &["share", "more.txt"]);
     homes.ok("b", &["receive", "--from", &a.to(), "--all"]);
-    assert_eq!(fs::read_to_string(homes.home("b").join("received/shared.txt")).unwrap(), "take it");
-    assert_eq!(fs::read_to_string(homes.home("b").join("received/more.txt")).unwrap(), "this too");
+    assert_eq!(
+        fs::read_to_string(homes.home("b").join("received/shared.txt")).unwrap(),
+        "take it"
+    );
+    assert_eq!(
+        fs::read_to_string(homes.home("b").join("received/more.txt")).unwrap(),
+        "this too"
+    );
 }
 
 #[test]
@@ -145,7 +244,11 @@ fn keep_also_stores_it_here() {
     fs::write(homes.path("f.txt"), "kept").unwrap();
     homes.ok("a", &["send", "f.txt", "--to", &b.to(), "--keep"]);
     assert!(homes.ok("a", &["list"]).contains("f.txt"));
-    assert!(homes.ok("a", &["check", "--read-data"]).contains("3 chunks"));
+    assert!(
+        homes
+            .ok("a", &["check", "--read-data"])
+            .contains("3 chunks")
+    );
 }
 
 #[test]
@@ -157,7 +260,10 @@ fn a_revoked_peer_is_out_within_a_second_and_told_why() {
     homes.ok("a", &["certs", "revoke", "b"]);
     wait_for("b is refused", || homes.run("b", &["list", "a"]).code == 4);
     let said = homes.fails("b", &["send", "f.txt", "--to", "a"], 4);
-    assert!(said.contains("revoked") && said.contains("hint: "), "{said}");
+    assert!(
+        said.contains("revoked") && said.contains("hint: "),
+        "{said}"
+    );
     assert!(homes.ok("a", &["certs", "show"]).contains("revoked"));
 }
 
@@ -172,7 +278,11 @@ fn renewal_keeps_the_peer_and_needs_no_restart() {
     homes.ok("b", &["list", "a"]);
     homes.ok("a", &["certs", "renew"]);
     homes.ok("b", &["list", "a"]);
-    assert!(homes.fails("b", &["certs", "renew"], 3).contains("circle's key is on another machine"));
+    assert!(
+        homes
+            .fails("b", &["certs", "renew"], 3)
+            .contains("circle's key is on another machine")
+    );
 }
 
 #[test]
@@ -188,38 +298,80 @@ fn mistakes_are_answered_with_what_to_do() {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f.txt"), "x").unwrap();
     let fifo = homes.path("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
     for (args, code, says) in [
         (&["send", "f.txt"][..], 2, "nobody to send to"),
-        (&["send", "nothing.txt", "--to", "a"], 8, "no address of a is known"),
+        (
+            &["send", "nothing.txt", "--to", "a"],
+            8,
+            "no address of a is known",
+        ),
         (&["send", "f.txt", "--to", "host:99999"], 2, "not a port"),
         (&["send", "f.txt", "--to", "http://x"], 2, "it is a URL"),
         (&["send", "f.txt", "--to", "[::1"], 2, "`[` without `]`"),
-        (&["send", "f.txt", "--to", "127.0.0.1:1"], 8, "cannot connect"),
+        (
+            &["send", "f.txt", "--to", "127.0.0.1:1"],
+            8,
+            "cannot connect",
+        ),
         (&["share", "nothing.txt"], 6, "nothing.txt"),
         (&["share", "fifo"], 7, "FIFO"),
         (&["share", "f.txt", "f.txt"], 2, "two sources are called"),
         (&["share", "/"], 2, "no name that could be sent"),
-        (&["share", "f.txt", "--chunk-size", "1000"], 2, "a power of two"),
+        (
+            &["share", "f.txt", "--chunk-size", "1000"],
+            2,
+            "a power of two",
+        ),
         (&["share", "f.txt", "--chunk-size", "big"], 2, "not a size"),
         (&["share", "f.txt", "--expires", "soon"], 2, "not a time"),
         (&["share", "-", "f.txt"], 2, "cannot be sent together"),
         (&["receive"], 2, "nothing to receive was named"),
         (&["receive", "unknown.txt"], 6, "no transfer for us"),
         (&["certs", "init", "--name", "a"], 3, "is there already"),
-        (&["certs", "issue", "b", "--out", "x"], 4, "was issued and is not revoked"),
+        (
+            &["certs", "issue", "b", "--out", "x"],
+            4,
+            "was issued and is not revoked",
+        ),
         (&["certs", "issue", "B!", "--out", "x"], 4, "bad name"),
-        (&["certs", "revoke", "nobody"], 4, "no certificate was issued to nobody"),
+        (
+            &["certs", "revoke", "nobody"],
+            4,
+            "no certificate was issued to nobody",
+        ),
         (&["certs", "revoke", "a"], 4, "own machine"),
-        (&["peers", "forget", "nobody"], 6, "no peer is called nobody"),
-        (&["send", "f.txt", "--to", "a", "--secret", "x"], 2, "unexpected argument"),
+        (
+            &["peers", "forget", "nobody"],
+            6,
+            "no peer is called nobody",
+        ),
+        (
+            &["send", "f.txt", "--to", "a", "--secret", "x"],
+            2,
+            "unexpected argument",
+        ),
     ] {
-        let code = if says.starts_with("no address") { 6 } else { code };
+        let code = if says.starts_with("no address") {
+            6
+        } else {
+            code
+        };
         let said = homes.fails("a", args, code);
         assert!(said.contains(says), "{args:?} said {said}");
     }
     let empty = homes.fails("nowhere", &["status"], 3);
-    assert!(empty.contains("hint: make a circle: colis certs init"), "{empty}");
+    assert!(
+        empty.contains("hint: make a circle: colis certs init"),
+        "{empty}"
+    );
 }
 
 #[test]
@@ -228,15 +380,25 @@ fn keys_that_others_can_read_are_refused() {
     let key = homes.home("a").join("certs/server-key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let said = homes.fails("a", &["status"], 3);
-    assert!(said.contains("can be read by others") && said.contains("hint: chmod 600"), "{said}");
+    assert!(
+        said.contains("can be read by others") && said.contains("hint: chmod 600"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_config_with_a_mistake_is_named_by_line() {
     let homes = Homes::new(&[]);
-    fs::write(homes.home("a").join("colis.toml"), "inbox = \"off\"\nqouta = \"1GiB\"\n").unwrap();
+    fs::write(
+        homes.home("a").join("colis.toml"),
+        "inbox = \"off\"\nqouta = \"1GiB\"\n",
+    )
+    .unwrap();
     let said = homes.fails("a", &["status"], 3);
-    assert!(said.contains("colis.toml:2:1: unknown key `qouta`; did you mean `quota`?"), "{said}");
+    assert!(
+        said.contains("colis.toml:2:1: unknown key `qouta`; did you mean `quota`?"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -255,14 +417,25 @@ fn a_source_that_changes_is_refused_and_publishes_nothing() {
     let path = homes.path("growing.log");
     fs::write(&path, bytes(3, 40_000_000)).unwrap();
     let mut sending = homes.command("a", &["send", "growing.log", "--to", &b.to()]);
-    let sending = sending.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let sending = sending
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let shards = homes.home("b").join("chunks/data");
     let stored = || {
         let folders = fs::read_dir(&shards).into_iter().flatten().flatten();
-        folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten()).count()
+        folders
+            .flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten())
+            .count()
     };
     wait_for("a chunk arrives", || stored() > 1);
-    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap()
+        .write_all(b"more")
+        .unwrap();
     let ended = sending.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("source-changed"));
@@ -286,12 +459,16 @@ fn json_is_one_object_a_line_with_a_version() {
         let out = homes.ok("a", args);
         assert!(!out.is_empty(), "{args:?}");
         for line in out.lines() {
-            let object: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+            let object: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
             assert_eq!(object["v"], 1, "{line}");
             assert!(object["event"].is_string(), "{line}");
         }
     }
     let failed = homes.run("a", &["--json", "receive", "unknown.txt"]);
     let object: serde_json::Value = serde_json::from_str(&failed.out).unwrap();
-    assert_eq!((object["event"].as_str(), object["exit"].as_i64()), (Some("error"), Some(6)));
+    assert_eq!(
+        (object["event"].as_str(), object["exit"].as_i64()),
+        (Some("error"), Some(6))
+    );
 }

@@ -17,12 +17,37 @@ const MAY: [(&str, &[&str]); 17] = [
     ("store", &["id", "name", "manifest"]),
     ("wire", &["id", "name", "crypto", "manifest", "store"]),
     ("received", &["id", "name"]),
-    ("server", &["id", "name", "manifest", "wire", "trust", "tls", "store"]),
-    ("client", &["id", "name", "crypto", "manifest", "wire", "trust", "tls", "store"]),
-    ("transfer", &["id", "name", "crypto", "manifest", "trust", "tls", "store", "received"]),
-    ("peer", &["id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received", "server", "client", "transfer"]),
+    (
+        "server",
+        &["id", "name", "manifest", "wire", "trust", "tls", "store"],
+    ),
+    (
+        "client",
+        &[
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
+        ],
+    ),
+    (
+        "transfer",
+        &[
+            "id", "name", "crypto", "manifest", "trust", "tls", "store", "received",
+        ],
+    ),
+    (
+        "peer",
+        &[
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
+            "server", "client", "transfer",
+        ],
+    ),
     ("config", &["manifest", "store", "peer"]),
-    ("cli", &["id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received", "server", "client", "transfer", "peer", "config"]),
+    (
+        "cli",
+        &[
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
+            "server", "client", "transfer", "peer", "config",
+        ],
+    ),
     ("lib", &[]),
     ("main", &["cli"]),
 ];
@@ -64,8 +89,16 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 fn room(path: &Path) -> String {
-    let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
-    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    let inside = path
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .unwrap();
+    let first = inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
     first.trim_end_matches(".rs").to_owned()
 }
 
@@ -95,10 +128,21 @@ fn imports(text: &str) -> Vec<String> {
             }
             rooms.push(word);
         } else {
-            rooms.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            rooms.push(
+                rest.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect(),
+            );
         }
     }
-    let names = rooms.iter().map(|room| room.trim().split("::").next().unwrap_or_default().trim().to_owned());
+    let names = rooms.iter().map(|room| {
+        room.trim()
+            .split("::")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    });
     names.filter(|name| !name.is_empty()).collect()
 }
 
@@ -108,14 +152,23 @@ fn rooms_import_only_what_they_may() {
     let mut seen = 0;
     for (path, text) in sources() {
         let room = room(&path);
-        let allowed = may.get(room.as_str()).unwrap_or_else(|| panic!("{room} is in no layer"));
+        let allowed = may
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("{room} is in no layer"));
         for import in imports(program(&text)) {
             seen += 1;
             let fine = import == room || allowed.contains(&import.as_str());
-            assert!(fine, "{} imports `{import}`, which {room} may not", path.display());
+            assert!(
+                fine,
+                "{} imports `{import}`, which {room} may not",
+                path.display()
+            );
         }
     }
-    assert!(seen > 200, "only {seen} imports were found: does the test still see them?");
+    assert!(
+        seen > 200,
+        "only {seen} imports were found: does the test still see them?"
+    );
 }
 
 #[test]
@@ -124,7 +177,11 @@ fn heavy_dependencies_stay_in_their_rooms() {
         let room = room(&path);
         for (dependency, rooms) in HEAVY {
             let uses = program(&text).contains(&format!("{dependency}::"));
-            assert!(!uses || rooms.contains(&room.as_str()), "{} uses {dependency}", path.display());
+            assert!(
+                !uses || rooms.contains(&room.as_str()),
+                "{} uses {dependency}",
+                path.display()
+            );
         }
     }
 }
@@ -133,8 +190,18 @@ fn heavy_dependencies_stay_in_their_rooms() {
 fn the_server_holds_no_file_key_and_writes_no_plaintext() {
     for (path, text) in sources() {
         if room(&path) == "server" {
-            for forbidden in ["FileKey", "ChunkOpener", "SealKey", "received::", "crypto::"] {
-                assert!(!program(&text).contains(forbidden), "{} names {forbidden}", path.display());
+            for forbidden in [
+                "FileKey",
+                "ChunkOpener",
+                "SealKey",
+                "received::",
+                "crypto::",
+            ] {
+                assert!(
+                    !program(&text).contains(forbidden),
+                    "{} names {forbidden}",
+                    path.display()
+                );
             }
         }
     }
@@ -143,7 +210,11 @@ fn the_server_holds_no_file_key_and_writes_no_plaintext() {
 #[test]
 fn every_file_says_what_it_is_and_is_short() {
     for (path, text) in sources() {
-        assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} does not say what it is",
+            path.display()
+        );
         let lines = program(&text).lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
     }

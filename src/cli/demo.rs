@@ -4,12 +4,7 @@ mod link;
 mod material;
 mod player;
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -25,7 +20,7 @@ use crate::{
     client::PeerClient,
     config::units::{Size, SizeText},
     id::{ManifestId, Short as _},
-    manifest::{SignedManifest, Signer as _, Timestamp},
+    manifest::{SignedManifest, Timestamp},
     peer::{InboxOptions, Peer, PeerOptions},
     received::Received,
     store::{LocalStoreOptions, PageRequest, Store, TransferState},
@@ -34,8 +29,8 @@ use crate::{
         ca::{self, CertificateOptions},
     },
     transfer::{
-        self, OpenedTransfer, Progress, ReceiveOptions, Recipient, SendOptions,
-        Sent, Silent, Sources, TransferError,
+        self, OpenedTransfer, Progress, ReceiveOptions, Recipient, SendOptions, Sent, Silent,
+        Sources, TransferError,
     },
     trust::SignedBundle,
 };

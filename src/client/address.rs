@@ -1,6 +1,10 @@
 //! Where a peer is: `host`, `host:port` or `[v6]:port`.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use crate::wire::DEFAULT_PORT;
 
@@ -64,10 +68,25 @@ impl FromStr for PeerAddress {
         if host.is_empty() || host.len() > 253 || !host.bytes().all(allowed) {
             return bad("not a host name");
         }
+        // URLs read `1.2` and `0x7f.1` as addresses, in their own way.
+        if ends_in_a_number(host) && host.parse::<Ipv4Addr>().is_err() {
+            return bad("not an IPv4 address");
+        }
         Ok(Self {
             host: Host::Name(host.to_owned()),
             port: port(rest)?,
         })
+    }
+}
+
+/// As in the URL standard, "ends in a number checker".
+fn ends_in_a_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    match hex {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()),
     }
 }
 
@@ -115,8 +134,24 @@ mod tests {
             );
         }
         for text in [
-            "", ":", "a:", "a:0", "a:99999", "a:+1", "[::1", "[x]:1", "http://a", "a b", "a/b",
-            "a:1:2", "\u{e9}",
+            "",
+            ":",
+            "a:",
+            "a:0",
+            "a:99999",
+            "a:+1",
+            "[::1",
+            "[x]:1",
+            "http://a",
+            "a b",
+            "a/b",
+            "a:1:2",
+            "\u{e9}",
+            "1.2.3",
+            "256.1.1.1",
+            "1.2.3.4.",
+            "0x7f.1",
+            "1.2.3.4.5",
         ] {
             assert!(text.parse::<PeerAddress>().is_err(), "{text}");
         }

@@ -9,9 +9,7 @@ use crate::{store::StoreError, tls::Distrust};
 
 /// What a failed request means.
 pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreError {
-    let network = |what: &str| StoreError::Network {
-        reason: format!("{address}: {what}"),
-    };
+    let network = |what: &str| network(address, what);
     for cause in causes(error) {
         if let Some(tls) = tls_error(cause) {
             return tls_failed(address, tls);
@@ -19,9 +17,6 @@ pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreEr
     }
     if error.is_connect() && error.is_timeout() {
         return network("no answer within the time to connect");
-    }
-    if error.is_timeout() {
-        return network("the peer has stalled");
     }
     let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
     let system = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
@@ -37,12 +32,26 @@ pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreEr
         (Some(hyper), _) if hyper.is_parse() => StoreError::Protocol {
             reason: format!("{address} does not answer in HTTP"),
         },
+        (_, Some(system)) if system.kind() == io::ErrorKind::UnexpectedEof => {
+            network("the connection was cut")
+        }
         (_, Some(system)) => network(&innermost(system)),
         _ => network(
             &causes(error)
                 .last()
                 .map_or_else(|| error.to_string(), ToString::to_string),
         ),
+    }
+}
+
+/// Nothing came for too long.
+pub(super) fn stalled(address: &PeerAddress) -> StoreError {
+    network(address, "the peer has stalled")
+}
+
+fn network(address: &PeerAddress, what: &str) -> StoreError {
+    StoreError::Network {
+        reason: format!("{address}: {what}"),
     }
 }
 

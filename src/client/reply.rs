@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode, header};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
-use super::{PeerAddress, error};
+use super::{PeerAddress, error, time_for};
 use crate::{
     store::StoreError,
     wire::{Code, Problem, media},
@@ -20,6 +21,7 @@ const MAX_PROBLEM: usize = 256 << 10;
 pub(super) struct Reply {
     address: PeerAddress,
     response: Response,
+    idle_timeout: Duration,
 }
 
 impl Reply {
@@ -27,10 +29,12 @@ impl Reply {
     pub(super) async fn check(
         address: &PeerAddress,
         response: Response,
+        idle_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let reply = Self {
             address: address.clone(),
             response,
+            idle_timeout,
         };
         if reply.response.status().is_success() {
             Ok(reply)
@@ -54,18 +58,25 @@ impl Reply {
             .ok_or_else(|| self.protocol("no length"))
     }
 
-    /// The body, which must have the length that was declared, at most `max`.
-    pub(super) async fn body(mut self, max: usize) -> Result<Bytes, StoreError> {
+    /// The body, which must be of `media_type` and have the length that was declared, at most `max`.
+    pub(super) async fn body(self, media_type: &str, max: usize) -> Result<Bytes, StoreError> {
+        if !self.has_type(media_type) {
+            return Err(self.protocol(&format!("something else than {media_type}")));
+        }
         let length = self.declared_length()?;
         let length = usize::try_from(length).ok().filter(|length| *length <= max);
         let length = length.ok_or_else(|| self.protocol("a longer body than it may have"))?;
-        let mut body = BytesMut::with_capacity(length);
-        while let Some(part) = self
-            .response
-            .chunk()
+        // A trickle never stalls, and is given up all the same.
+        let deadline = self.idle_timeout + time_for(length);
+        let address = self.address.clone();
+        timeout(deadline, self.read(length))
             .await
-            .map_err(|e| error::classify(&self.address, &e))?
-        {
+            .map_err(|_| error::stalled(&address))?
+    }
+
+    async fn read(mut self, length: usize) -> Result<Bytes, StoreError> {
+        let mut body = BytesMut::with_capacity(length);
+        while let Some(part) = self.next_part().await? {
             if body.len() + part.len() > length {
                 return Err(self.protocol("a longer body than it declared"));
             }
@@ -78,13 +89,17 @@ impl Reply {
         }
     }
 
+    async fn next_part(&mut self) -> Result<Option<Bytes>, StoreError> {
+        timeout(self.idle_timeout, self.response.chunk())
+            .await
+            .map_err(|_| error::stalled(&self.address))?
+            .map_err(|e| error::classify(&self.address, &e))
+    }
+
     /// The body as JSON.
     pub(super) async fn json<T: DeserializeOwned>(self, max: usize) -> Result<T, StoreError> {
-        if !self.has_type(media::JSON) {
-            return Err(self.protocol("something else than JSON"));
-        }
         let address = self.address.clone();
-        let body = self.body(max).await?;
+        let body = self.body(media::JSON, max).await?;
         serde_json::from_slice(&body).map_err(|e| StoreError::Protocol {
             reason: format!("{address} sent JSON that is not understood: {e}"),
         })
@@ -95,11 +110,7 @@ impl Reply {
         let retry_after = self.retry_after();
         let what = self.response.url().path().to_owned();
         // A HEAD has no document: its status is all there is.
-        let problem = if self.has_type(media::PROBLEM) {
-            self.problem().await
-        } else {
-            None
-        };
+        let problem = self.problem().await;
         let code = problem.as_ref().map_or("", |problem| problem.code.as_str());
         let is = |wanted: Code| code == wanted.parts().0;
         let Some(problem) = &problem else {
@@ -137,7 +148,7 @@ impl Reply {
     }
 
     async fn problem(self) -> Option<Problem> {
-        let body = self.body(MAX_PROBLEM).await.ok()?;
+        let body = self.body(media::PROBLEM, MAX_PROBLEM).await.ok()?;
         serde_json::from_slice(&body).ok()
     }
 

@@ -9,6 +9,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,6 +22,9 @@ use crate::{
 };
 
 const MAGIC: &[u8; 16] = b"colis sending 1\n";
+/// How often, and how long apart, a journal in use is tried.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 const RECORD: usize = 1 + 8 + NONCE_LENGTH + 32 + 4;
 
 /// A chunk that was sealed in an earlier run.
@@ -121,24 +125,28 @@ impl Journal {
     }
 }
 
-/// A journal that is removed by its owner while we wait for nothing: taken is taken.
+/// Opens the file for us alone. A run that was just stopped may still be ending: that is waited for, briefly.
 fn open_locked(folder: &Path, path: &Path) -> Result<File, TransferError> {
     let error = |source| TransferError::Journal {
         path: path.to_owned(),
         source,
     };
     fs::create_dir_all(folder).map_err(error)?;
-    let file = File::options()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(TransferError::AlreadySending),
-        Err(TryLockError::Error(e)) => Err(error(e)),
+    for attempt in 1.. {
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => break,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(e)) => return Err(error(e)),
+        }
     }
+    Err(TransferError::AlreadySending)
 }
 
 /// What is whole in `bytes`, and how long that is.

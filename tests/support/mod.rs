@@ -21,11 +21,16 @@ pub(crate) struct Homes {
 impl Homes {
     /// A circle with `a` and these other members.
     pub(crate) fn new(others: &[&str]) -> Self {
-        let homes = Self { root: tempfile::tempdir().unwrap() };
+        let homes = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
         homes.ok("a", &["certs", "init", "--name", "a"]);
         for name in others {
             let certs = homes.home(name).join("certs");
-            homes.ok("a", &["certs", "issue", name, "--out", certs.to_str().unwrap()]);
+            homes.ok(
+                "a",
+                &["certs", "issue", name, "--out", certs.to_str().unwrap()],
+            );
         }
         homes
     }
@@ -43,7 +48,10 @@ impl Homes {
         let mut command = Command::new(env!("CARGO_BIN_EXE_colis"));
         command.arg("--home").arg(self.home(home)).args(args);
         command.current_dir(self.root.path()).stdin(Stdio::null());
-        command.env_remove("COLIS_HOME").env_remove("COLIS_LOG").env("NO_COLOR", "1");
+        command
+            .env_remove("COLIS_HOME")
+            .env_remove("COLIS_LOG")
+            .env("NO_COLOR", "1");
         command
     }
 
@@ -72,11 +80,23 @@ impl Homes {
 
     pub(crate) fn serve_on(&self, home: &str, listen: &str, args: &[&str]) -> Serving {
         let mut command = self.command(home, &["--json", "serve", "--listen", listen]);
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
-        let address = said["address"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let said: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+        let address = said["address"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{line}"))
+            .parse()
+            .unwrap();
         Serving { child, address }
     }
 }
@@ -143,7 +163,10 @@ pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length / 8 + 1).flatten().collect();
+    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next)
+        .take(length / 8 + 1)
+        .flatten()
+        .collect();
     bytes.truncate(length);
     bytes
 }
@@ -157,9 +180,16 @@ pub(crate) fn tree(root: &Path) -> Vec<String> {
         let name = path.strip_prefix(root).unwrap().display().to_string();
         if metadata.is_dir() {
             lines.push(format!("dir {name}"));
-            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            todo.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         } else if metadata.is_symlink() {
-            lines.push(format!("link {name} -> {}", fs::read_link(&path).unwrap().display()));
+            lines.push(format!(
+                "link {name} -> {}",
+                fs::read_link(&path).unwrap().display()
+            ));
         } else {
             let digest = colis::id::Digest::of(&fs::read(&path).unwrap());
             lines.push(format!("file {name} {} {digest}", metadata.len()));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Folder, Inner, LocalStore, StoreError, io};
 use crate::{
     id::{ChunkId, ManifestId},
-    manifest::{MAX_ENVELOPE, MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest},
+    manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest},
 };
 
 /// What a check has found.
@@ -47,9 +47,22 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn check(&self, read_data: bool) -> Result<CheckReport, StoreError> {
+        self.check_with_progress(read_data, &|_| {})
+    }
+
+    /// The same, telling `progress` how many bytes of chunks were looked at so far.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn check_with_progress(
+        &self,
+        read_data: bool,
+        progress: &dyn Fn(u64),
+    ) -> Result<CheckReport, StoreError> {
         let mut report = CheckReport::default();
-        for shard in &self.inner.shards {
-            self.inner.check_shard(shard, read_data, &mut report)?;
+        for number in 0..=u8::MAX {
+            self.inner
+                .check_shard(number, read_data, progress, &mut report)?;
         }
         self.inner.check_manifests(&mut report)?;
         Ok(report)
@@ -80,96 +93,94 @@ impl Inner {
 
     fn check_shard(
         &self,
-        shard: &Folder,
+        number: u8,
         read_data: bool,
+        progress: &dyn Fn(u64),
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
-        let prefix = shard
-            .path()
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let shard = &self.shards[usize::from(number)];
         for name in shard.names().map_err(|e| io(shard.path(), e))? {
-            let path = format!("data/{prefix}/{name}");
-            let foreign = name.parse::<ChunkId>().is_err() || !name.starts_with(&prefix);
-            if foreign {
+            let path = format!("data/{number:02x}/{name}");
+            let id = name.parse::<ChunkId>().ok();
+            let Some(id) = id.filter(|id| id.as_bytes()[0] == number) else {
                 report.problem(path, "not a chunk; left alone");
                 continue;
-            }
-            match self.check_chunk_file(shard, &name, read_data)? {
+            };
+            match self.check_chunk(id, read_data)? {
                 Ok(length) => {
                     report.chunks += 1;
                     report.bytes += length;
+                    progress(report.bytes);
                 }
-                Err(what) => {
-                    self.set_aside(shard, &name)?;
-                    report.problem(path, what);
-                }
+                Err(what) => report.problem(path, &what),
             }
         }
         Ok(())
     }
 
-    /// The length of a good chunk, or what is wrong with it.
-    fn check_chunk_file(
-        &self,
-        shard: &Folder,
-        name: &str,
-        read_data: bool,
-    ) -> Result<Result<u64, &'static str>, StoreError> {
-        let failed = |e| io(&shard.path().join(name), e);
+    /// The length of a good chunk, or what is wrong with it and what was done. One that went meanwhile is no problem of
+    /// its own.
+    fn check_chunk(&self, id: ChunkId, read_data: bool) -> Result<Result<u64, String>, StoreError> {
+        let (shard, name) = (self.shard(id), id.to_string());
+        let failed = |e| io(&shard.path().join(&name), e);
         let possible = MIN_SEALED_CHUNK as u64..=MAX_SEALED_CHUNK as u64;
-        match shard.length(name).map_err(failed)? {
-            None => Ok(Err("not a regular file; set aside")),
-            Some(length) if !possible.contains(&length) => {
-                Ok(Err("of impossible length; set aside"))
-            }
-            Some(length) if !read_data => Ok(Ok(length)),
+        let length = shard.length(&name).map_err(failed)?;
+        let what = match length {
+            None if !shard.has(&name) => return Ok(Ok(0)),
+            None => "not a regular file",
+            Some(length) if !possible.contains(&length) => "of impossible length",
+            Some(length) if !read_data => return Ok(Ok(length)),
             Some(length) => {
-                let bytes = shard.read(name, MAX_SEALED_CHUNK).map_err(failed)?;
-                let good = bytes.is_some_and(|bytes| ChunkId::of(&bytes).to_string() == name);
-                Ok(if good {
-                    Ok(length)
-                } else {
-                    Err("damaged; set aside, heals by being put again")
-                })
+                if self.read_good_chunk(id)?.is_some() {
+                    return Ok(Ok(length));
+                }
+                "damaged"
             }
+        };
+        if self.set_aside_bad_chunk(id)?.is_some() {
+            return Ok(Ok(length.unwrap_or(0)));
+        }
+        Ok(Err(self.with_remedy(what)))
+    }
+
+    fn with_remedy(&self, what: &str) -> String {
+        if self.writable().is_ok() {
+            format!("{what}; set aside, heals by being put again")
+        } else {
+            format!("{what}; left alone, the store is open only to read")
         }
     }
 
     fn check_manifests(&self, report: &mut CheckReport) -> Result<(), StoreError> {
-        for name in self
-            .manifests
-            .names()
-            .map_err(|e| io(self.manifests.path(), e))?
-        {
+        let folder = &self.manifests;
+        for name in folder.names().map_err(|e| io(folder.path(), e))? {
             let path = format!("manifests/{name}");
             let Ok(id) = name.parse::<ManifestId>() else {
                 report.problem(path, "not a manifest; left alone");
                 continue;
             };
-            let bytes = self
-                .manifests
-                .read(&name, MAX_ENVELOPE)
-                .map_err(|e| io(self.manifests.path(), e))?;
-            let manifest = bytes
-                .and_then(|bytes| SignedManifest::parse(bytes).ok())
-                .filter(|m| m.id() == id);
-            let Some(manifest) = manifest else {
-                self.set_aside(&self.manifests, &name)?;
-                self.forget(id);
-                report.problem(path, "damaged; set aside");
+            let envelope = match self.read_good_manifest(id)? {
+                Some(good) => good,
+                // Let go since it was listed.
+                None if !folder.has(&name) => continue,
+                None => match self.set_aside_bad_manifest(id)? {
+                    Some(good) => good,
+                    None => {
+                        report.problem(path, &self.with_remedy("damaged"));
+                        continue;
+                    }
+                },
+            };
+            let Ok(manifest) = SignedManifest::parse(envelope) else {
+                report.problem(path, "not a manifest that this version reads; left alone");
                 continue;
             };
-            match self
-                .missing_chunks(&manifest.payload().all_chunks().collect::<Vec<_>>())?
-                .len()
-            {
+            let chunks: Vec<_> = manifest.payload().all_chunks().collect();
+            match self.missing_chunks(&chunks)?.len() {
                 0 => report.manifests += 1,
-                missing => report.problem(
+                n => report.problem(
                     path,
-                    &format!("{missing} of its chunks are missing; send it again"),
+                    &format!("{n} of its chunks are missing; send it again"),
                 ),
             }
         }

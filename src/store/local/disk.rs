@@ -8,17 +8,18 @@ use std::{
     io::{self, Read as _, Write as _},
     os::fd::{AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use rustix::{
     fs::{
         AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
-        fsync, linkat, openat, renameat_with, unlinkat, utimensat,
+        linkat, openat, renameat_with, unlinkat, utimensat,
     },
     io::Errno,
 };
+
+use super::group_sync::{GroupSync, Naming};
 
 /// What became of a file that was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(super) enum Created {
     New,
     /// A file of that name and length was there; it is durable too.
     WasThere,
+    /// Something else has that name. Nothing was changed.
+    InTheWay,
 }
 
 /// Why a file is not durable.
@@ -33,9 +36,23 @@ pub(super) enum Created {
 pub(super) enum DiskError {
     /// No space. The disk is well.
     Full,
-    /// Writing or syncing failed: what is on disk is not known any more.
+    /// The disk or a sync failed: what is on disk is not known any more.
     Failed(io::Error),
+    /// Nothing was written, for a reason that passes: no descriptor or memory left, say.
+    Other(io::Error),
 }
+
+/// What became of a file that was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    Done,
+    NotThere,
+    /// The name is taken where it should go. Nothing was changed.
+    InTheWay,
+}
+
+/// What the names of files begin with that are not yet in their place.
+pub(super) const STAGED: &str = ".staged-";
 
 /// One folder, open.
 pub(super) struct Folder {
@@ -67,8 +84,21 @@ impl Folder {
         Ok(created)
     }
 
-    /// Makes the names in this folder durable.
-    pub(super) fn sync(&self) -> Result<(), DiskError> {
+    /// Waits until the names that can be seen in this folder are durable.
+    pub(super) fn settle(&self) -> Result<(), DiskError> {
+        self.sync.settle(&self.fd)
+    }
+
+    /// Puts `bytes` in the place of the file `name`, durably: after a crash it has the old content or the new.
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let staged = tempfile::Builder::new()
+            .prefix(STAGED)
+            .tempfile_in(&self.path)?;
+        write_and_sync(staged.as_file(), bytes)?;
+        let naming = self.naming();
+        let replaced = staged.persist(self.path.join(name));
+        drop(naming);
+        replaced.map_err(|e| e.error)?;
         self.sync.sync(&self.fd)
     }
 
@@ -106,6 +136,17 @@ impl Folder {
         Ok(is_file.then(|| u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
+    /// Whether anything at all is called `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Lets every sync from now on fail with `error`, or none.
+    #[cfg(test)]
+    pub(super) fn break_with(&self, error: Option<Errno>) {
+        self.sync.break_with(error);
+    }
+
     /// How long ago the file `name` was last touched.
     pub(super) fn age(&self, name: &str, now: SystemTime) -> io::Result<Option<Duration>> {
         let Some(file) = self.file(name)? else {
@@ -137,7 +178,7 @@ impl Folder {
         )?)
     }
 
-    /// Removes the file `name`; it need not be there.
+    /// Removes the file `name`; it need not be there. It may come back after a crash.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -145,13 +186,46 @@ impl Folder {
         }
     }
 
-    /// Moves the file `name` to `other`, replacing nothing. Gives whether it was there to be moved.
-    pub(super) fn move_to(&self, name: &str, other: &Self) -> io::Result<bool> {
+    /// Removes the file `name`, which does not come back.
+    pub(super) fn remove_durably(&self, name: &str) -> Result<(), DiskError> {
+        self.remove(name)?;
+        self.sync.sync(&self.fd)
+    }
+
+    /// Moves what is called `name` to `other`. It may be back after a crash.
+    pub(super) fn move_to(&self, name: &str, other: &Self) -> io::Result<Moved> {
         match renameat_with(&self.fd, name, &other.fd, name, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT | Errno::EXIST) => Ok(false),
+            Ok(()) => Ok(Moved::Done),
+            Err(Errno::NOENT) => Ok(Moved::NotThere),
+            Err(Errno::EXIST) => Ok(Moved::InTheWay),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Moves what is called `name` to `other`, under another name if that one is taken there.
+    pub(super) fn move_aside(&self, name: &str, other: &Self) -> io::Result<()> {
+        let mut aside = name.to_owned();
+        for again in 1_u64.. {
+            match renameat_with(&self.fd, name, &other.fd, &*aside, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) => aside = format!("{name}.{again}"),
+                Ok(()) | Err(Errno::NOENT) => break,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the file `name` back from `other`, durably.
+    pub(super) fn take_back(&self, name: &str, other: &Self) -> Result<Moved, DiskError> {
+        let naming = self.naming();
+        let moved = other.move_to(name, self);
+        drop(naming);
+        let moved = moved?;
+        if moved == Moved::Done {
+            self.touch(name)?;
+            self.sync.sync(&self.fd)?;
+        }
+        Ok(moved)
     }
 
     /// The names in this folder, in order.
@@ -171,40 +245,48 @@ impl Folder {
         ))
     }
 
+    /// Says that a name is about to appear, so that nobody takes it for durable before it is synced.
+    fn naming(&self) -> Naming<'_> {
+        self.sync.naming()
+    }
+
     fn write_new(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
         let mode = Mode::from_raw_mode(0o600);
-        match openat(
-            &self.fd,
-            ".",
-            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
-            mode,
-        ) {
-            Ok(fd) => {
-                let file = File::from(fd);
-                write_and_sync(&file, bytes)?;
-                let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-                let linked = linkat(
-                    CWD,
-                    unnamed.as_str(),
-                    &self.fd,
-                    name,
-                    AtFlags::SYMLINK_FOLLOW,
-                );
-                self.created(linked, name, bytes)
-            }
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = match openat(&self.fd, ".", flags, mode) {
+            Ok(fd) => File::from(fd),
             // A file system without unnamed files: a name that no chunk can have, and a rename.
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => self.write_named(name, bytes),
-            Err(e) => Err(e.into()),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+                return self.write_named(name, bytes);
+            }
+            Err(e) => return Err(e.into()),
+        };
+        write_and_sync(&file, bytes)?;
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let naming = self.naming();
+        let linked = linkat(
+            CWD,
+            unnamed.as_str(),
+            &self.fd,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        );
+        drop(naming);
+        match linked {
+            // No /proc here.
+            Err(Errno::NOENT) => self.write_named(name, bytes),
+            linked => self.created(linked, name, bytes),
         }
     }
 
     fn write_named(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
         let staged = tempfile::Builder::new()
-            .prefix(".staged-")
-            .tempfile_in(&self.path)
-            .map_err(DiskError::from)?;
+            .prefix(STAGED)
+            .tempfile_in(&self.path)?;
         write_and_sync(staged.as_file(), bytes)?;
+        let naming = self.naming();
         let renamed = renameat_with(CWD, staged.path(), &self.fd, name, RenameFlags::NOREPLACE);
+        drop(naming);
         self.created(renamed, name, bytes)
     }
 
@@ -219,6 +301,7 @@ impl Folder {
             Err(Errno::EXIST) if self.length(name)? == Some(bytes.len() as u64) => {
                 Ok(Created::WasThere)
             }
+            Err(Errno::EXIST) => Ok(Created::InTheWay),
             Err(e) => Err(e.into()),
         }
     }
@@ -226,30 +309,25 @@ impl Folder {
 
 fn write_and_sync(mut file: &File, bytes: &[u8]) -> Result<(), DiskError> {
     file.write_all(bytes)?;
-    Ok(file.sync_data()?)
+    file.sync_data().map_err(DiskError::of_sync)
 }
 
-/// Makes `path` a folder that only we can use, and its name durable.
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        Err(e) => return Err(e),
+impl DiskError {
+    /// A sync is never tried again: Linux has marked the pages clean, so the second would lie.
+    pub(super) fn of_sync(error: io::Error) -> Self {
+        match Self::from(error) {
+            Self::Other(error) => Self::Failed(error),
+            error => error,
+        }
     }
-    File::open(
-        path.parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new(".")),
-    )?
-    .sync_all()
 }
 
 impl From<io::Error> for DiskError {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Self::Full,
-            _ => Self::Failed(error),
+            Some(Errno::IO | Errno::ROFS) => Self::Failed(error),
+            _ => Self::Other(error),
         }
     }
 }
@@ -257,49 +335,6 @@ impl From<io::Error> for DiskError {
 impl From<Errno> for DiskError {
     fn from(error: Errno) -> Self {
         io::Error::from(error).into()
-    }
-}
-
-/// Lets one sync serve everybody who asked before it began.
-#[derive(Default)]
-struct GroupSync {
-    state: Mutex<SyncState>,
-    done: Condvar,
-}
-
-#[derive(Default)]
-struct SyncState {
-    begun: u64,
-    finished: u64,
-    /// A sync that failed cannot be repeated: Linux has marked the pages clean.
-    failed: Option<i32>,
-}
-
-impl GroupSync {
-    fn sync(&self, fd: &OwnedFd) -> Result<(), DiskError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // The running sync may have begun before our change: only the next one is sure to have it.
-        let wanted = state.begun + 1;
-        while state.finished < wanted {
-            if state.begun == state.finished {
-                state.begun += 1;
-                drop(state);
-                let synced = fsync(fd);
-                state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.finished = state.begun;
-                state.failed = state.failed.or(synced.err().map(Errno::raw_os_error));
-                self.done.notify_all();
-            } else {
-                state = self
-                    .done
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-        match state.failed {
-            None => Ok(()),
-            Some(code) => Err(io::Error::from_raw_os_error(code).into()),
-        }
     }
 }
 
@@ -314,10 +349,7 @@ mod tests {
         assert_eq!(folder.create("a", b"one").unwrap(), Created::New);
         assert_eq!(folder.create("a", b"two").unwrap(), Created::WasThere);
         assert_eq!(folder.read("a", 10).unwrap().unwrap(), b"one");
-        assert!(
-            matches!(folder.create("a", b"three"), Err(DiskError::Failed(_))),
-            "another length is no success"
-        );
+        assert_eq!(folder.create("a", b"three").unwrap(), Created::InTheWay);
         assert_eq!(folder.write_named("b", b"x").unwrap(), Created::New);
         assert_eq!(folder.names().unwrap(), ["a", "b"], "nothing else is left");
     }
@@ -357,5 +389,54 @@ mod tests {
             }
         });
         assert_eq!(folder.names().unwrap().len(), 320);
+    }
+
+    #[test]
+    fn a_folder_without_changes_is_not_synced_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path().to_owned()).unwrap();
+        folder.settle().unwrap();
+        folder.create("a", b"x").unwrap();
+        folder.break_with(Some(Errno::IO));
+        folder.settle().unwrap();
+        assert!(matches!(
+            folder.create("b", b"x"),
+            Err(DiskError::Failed(_))
+        ));
+        assert!(
+            matches!(folder.settle(), Err(DiskError::Failed(_))),
+            "the second file can be seen and is not durable"
+        );
+    }
+
+    #[test]
+    fn a_folder_is_not_taken_for_durable_before_its_first_sync() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path().to_owned()).unwrap();
+        folder.break_with(Some(Errno::IO));
+        assert!(
+            folder.settle().is_err(),
+            "a killed process may have left names"
+        );
+    }
+
+    #[test]
+    fn what_passes_is_no_failure_of_the_disk() {
+        for (error, is_failure) in [
+            (Errno::IO, true),
+            (Errno::ROFS, true),
+            (Errno::MFILE, false),
+            (Errno::NOMEM, false),
+        ] {
+            let judged = DiskError::from(error);
+            assert_eq!(
+                matches!(judged, DiskError::Failed(_)),
+                is_failure,
+                "{error}"
+            );
+        }
+        assert!(matches!(DiskError::from(Errno::DQUOT), DiskError::Full));
+        let of_sync = DiskError::of_sync(io::Error::from(Errno::INVAL));
+        assert!(matches!(of_sync, DiskError::Failed(_)));
     }
 }

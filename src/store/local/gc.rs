@@ -6,13 +6,16 @@
 
 use std::{
     collections::HashSet,
-    sync::PoisonError,
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
 
-use super::{Inner, LocalStore, StoreError, TransferState, io};
+use super::{
+    Inner, LocalStore, StoreError, TransferState,
+    disk::{Folder, Moved, STAGED},
+    io,
+};
 use crate::{
     id::{ChunkId, ManifestId},
     manifest::{SignedManifest, Timestamp},
@@ -59,12 +62,9 @@ impl LocalStore {
         let mut gone = 0;
         for receipt in self.inner.receipts.all()? {
             let is_over = receipt.since.plus_seconds(age.as_secs()) <= now;
-            let name = receipt.manifest.to_string();
-            let folder = &self.inner.manifests;
-            let stored = || folder.length(&name).map_err(|e| io(folder.path(), e));
-            if receipt.state == TransferState::Opened && is_over && stored()?.is_some() {
-                self.inner.remove_transfer(receipt.manifest)?;
-                gone += 1;
+            let stored = || self.inner.manifests.has(&receipt.manifest.to_string());
+            if receipt.state == TransferState::Opened && is_over && stored() {
+                gone += usize::from(self.inner.remove_transfer_if_there(receipt.manifest)?);
             }
         }
         Ok(gone)
@@ -85,42 +85,35 @@ impl Inner {
         self.remove_transfer(id)
     }
 
-    /// Removes a manifest and those of its chunks that no other names.
+    /// Removes a manifest and those of its chunks that no other names. Anybody may have published a manifest that names
+    /// them too, so all are asked.
     fn remove_transfer(&self, id: ManifestId) -> Result<(), StoreError> {
         self.writable()?;
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
+        let mut going: HashSet<_> = manifest.payload().all_chunks().collect();
+        let _alone = self.take_presence_away();
         self.remove_manifest(id)?;
-        let _alone = self
-            .presence
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let payload = manifest.payload();
-        // A chunk is sealed for one transfer: only manifests of the same transfer can name it too.
-        let others = self.with_index(|index| {
-            let same = |info: &&super::ManifestInfo| {
-                (info.sender, info.transfer_id) == (payload.sender, payload.transfer_id)
-            };
-            index
-                .values()
-                .filter(same)
-                .map(|info| info.id)
-                .collect::<Vec<_>>()
+        self.with_index(|known| {
+            for chunk in known.values().flat_map(|known| &known.chunks) {
+                going.remove(chunk);
+            }
         })?;
-        let mut kept = HashSet::new();
-        for other in others {
-            kept.extend(
-                SignedManifest::parse(self.get_manifest(other)?)?
-                    .payload()
-                    .all_chunks(),
-            );
-        }
-        for chunk in payload.all_chunks().filter(|chunk| !kept.contains(chunk)) {
+        for chunk in going {
             let (shard, name) = (self.shard(chunk), chunk.to_string());
             let length = shard.length(&name).map_err(|e| io(shard.path(), e))?;
             shard.remove(&name).map_err(|e| io(shard.path(), e))?;
             self.space.release(length.unwrap_or(0));
         }
         Ok(())
+    }
+
+    /// Gives whether it was there: somebody else may have let it go, or it is damaged and was set aside.
+    fn remove_transfer_if_there(&self, id: ManifestId) -> Result<bool, StoreError> {
+        match self.remove_transfer(id) {
+            Ok(()) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn gc(&self, now: Timestamp) -> Result<GcReport, StoreError> {
@@ -137,63 +130,67 @@ impl Inner {
     }
 
     fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let expired = self.with_index(|index| {
-            let over = index
-                .values()
-                .filter(|info| info.expires.is_some_and(|expires| expires <= now));
-            over.map(|info| info.id).collect::<Vec<_>>()
+        let expired: Vec<_> = self.with_index(|known| {
+            let infos = known.values().map(|known| &known.info);
+            let over = infos.filter(|info| info.expires.is_some_and(|expires| expires <= now));
+            over.map(|info| info.id).collect()
         })?;
-        for id in &expired {
+        let mut gone = 0;
+        for id in expired {
             // What was opened stays known as such.
             let opened = self
                 .receipts
-                .state_of(*id)?
+                .state_of(id)?
                 .is_some_and(|state| state.state == TransferState::Opened);
-            if opened {
-                self.remove_transfer(*id)?
-            } else {
-                self.let_go(*id, TransferState::Expired)?
+            if !opened {
+                match self.record_state(id, TransferState::Expired) {
+                    Ok(()) => {}
+                    Err(StoreError::NotFound { .. }) => continue,
+                    Err(error) => return Err(error),
+                }
             }
+            gone += usize::from(self.remove_transfer_if_there(id)?);
         }
-        Ok(expired.len())
+        Ok(gone)
     }
 
     fn collect(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
         let named = self.named_chunks()?;
-        for shard in &self.shards {
-            let names = shard.names().map_err(|e| io(shard.path(), e))?;
-            let unnamed =
-                |name: &&String| name.parse::<ChunkId>().is_ok_and(|id| !named.contains(&id));
-            let unnamed: Vec<_> = names.iter().filter(unnamed).collect();
-            for batch in unnamed.chunks(BATCH) {
-                let _alone = self
-                    .presence
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                for name in batch {
+        for (number, shard) in (0..=u8::MAX).zip(&self.shards) {
+            let unnamed = self.chunks_of(number)?.filter(|id| !named.contains(id));
+            for batch in unnamed.collect::<Vec<_>>().chunks(BATCH) {
+                let _alone = self.take_presence_away();
+                for id in batch {
                     // A manifest that was published since it was counted renewed the lease.
-                    let age = shard.age(name, now).map_err(|e| io(shard.path(), e))?;
+                    let name = id.to_string();
+                    let age = shard.age(&name, now).map_err(|e| io(shard.path(), e))?;
                     if age.is_some_and(|age| age >= LEASE) {
-                        self.throw_away(shard, name, report)?;
+                        self.throw_away(shard, &name, report)?;
                     }
                 }
             }
+            remove_old(shard, now, LEASE, |name| name.starts_with(STAGED))?;
+        }
+        for folder in self.receipts.folders().into_iter().chain([&self.manifests]) {
+            remove_old(folder, now, LEASE, |name| name.starts_with(STAGED))?;
         }
         Ok(())
     }
 
     fn throw_away(
         &self,
-        shard: &super::Folder,
+        shard: &Folder,
         name: &str,
         report: &mut GcReport,
     ) -> Result<(), StoreError> {
         let failed = |e| io(&shard.path().join(name), e);
         let length = shard.length(name).map_err(failed)?.unwrap_or(0);
         shard.touch(name).map_err(failed)?;
-        if !shard.move_to(name, &self.trash).map_err(failed)? {
+        match shard.move_to(name, &self.trash).map_err(failed)? {
+            Moved::Done => {}
+            Moved::NotThere => return Ok(()),
             // One of that name is in the trash already.
-            shard.remove(name).map_err(failed)?;
+            Moved::InTheWay => shard.remove(name).map_err(failed)?,
         }
         self.space.release(length);
         report.chunks += 1;
@@ -204,10 +201,7 @@ impl Inner {
     fn empty_trash(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
         let names = self.trash.names().map_err(|e| io(self.trash.path(), e))?;
         for batch in names.chunks(BATCH) {
-            let _alone = self
-                .presence
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let _alone = self.take_presence_away();
             for name in batch {
                 let age = self
                     .trash
@@ -226,21 +220,29 @@ impl Inner {
 
     fn remove_abandoned(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
         let path = self.root.join("state/sending");
-        let folder = super::Folder::open(path.clone()).map_err(|e| io(&path, e))?;
-        for name in folder.names().map_err(|e| io(&path, e))? {
-            if folder
-                .age(&name, now)
-                .map_err(|e| io(&path, e))?
-                .is_some_and(|age| age >= ABANDONED)
-            {
-                folder.remove(&name).map_err(|e| io(&path, e))?;
-                report.abandoned += 1;
-            }
-        }
+        let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
+        report.abandoned = remove_old(&folder, now, ABANDONED, |_| true)?;
         Ok(())
     }
 
-    /// Every chunk that a manifest names. A manifest that cannot be read stops collecting: its chunks are not known.
+    /// The bytes of chunks that no manifest names: of transfers that are on their way.
+    pub(super) fn unnamed_bytes(&self) -> Result<u64, StoreError> {
+        let named: HashSet<ChunkId> = self.with_index(|known| {
+            let chunks = known.values().flat_map(|known| &known.chunks);
+            chunks.copied().collect()
+        })?;
+        let mut bytes = 0;
+        for (number, shard) in (0..=u8::MAX).zip(&self.shards) {
+            for id in self.chunks_of(number)?.filter(|id| !named.contains(id)) {
+                let length = shard.length(&id.to_string()).ok().flatten();
+                bytes += length.unwrap_or(0);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Every chunk that a manifest names. One that cannot be read stops collecting, for its chunks are not known; one
+    /// that is damaged is set aside, and nobody can open its chunks any more.
     fn named_chunks(&self) -> Result<HashSet<ChunkId>, StoreError> {
         let mut named = HashSet::new();
         for name in self
@@ -255,11 +257,34 @@ impl Inner {
                 Ok(envelope) => {
                     named.extend(SignedManifest::parse(envelope)?.payload().all_chunks())
                 }
-                // Let go by somebody else since it was listed.
+                // Set aside, or let go since it was listed.
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(named)
     }
+}
+
+/// Removes the files that are called so and were not touched for `age`. Gives how many.
+fn remove_old(
+    folder: &Folder,
+    now: SystemTime,
+    age: Duration,
+    called: impl Fn(&str) -> bool,
+) -> Result<usize, StoreError> {
+    let failed = |e| io(folder.path(), e);
+    let mut removed = 0;
+    for name in folder.names().map_err(failed)? {
+        if called(&name)
+            && folder
+                .age(&name, now)
+                .map_err(failed)?
+                .is_some_and(|a| a >= age)
+        {
+            folder.remove(&name).map_err(failed)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }

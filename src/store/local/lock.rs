@@ -6,9 +6,13 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Mutex,
+    time::Duration,
 };
 
 use crate::store::StoreError;
+
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held for the life of the process. The system lets it go when the process ends, however it ends.
 pub(super) struct Lock {
@@ -30,7 +34,7 @@ impl Lock {
             .mode(0o600)
             .open(&path);
         let file = file.map_err(io)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = line(root, "pid")
@@ -61,6 +65,17 @@ impl Lock {
         file.rewind()?;
         file.write_all(text.as_bytes())
     }
+}
+
+/// Tries again for a moment: [`serving_address`] holds the lock for an instant to see whether it is held.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 /// Where the process that holds the lock of the store at `root` listens, if it does.

@@ -1,9 +1,6 @@
 //! What became of transfers: the memory that outlives them, so that nothing is delivered twice.
 
-use std::{
-    io as std_io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -14,7 +11,7 @@ use super::{
 };
 use crate::{
     id::{ManifestId, PeerId, TransferId},
-    manifest::{SignedManifest, Timestamp},
+    manifest::{SignedManifest, Timestamp, to_json},
 };
 
 /// The longest file of state.
@@ -77,29 +74,64 @@ impl Receipts {
         }))
     }
 
-    /// Every receipt by manifest.
+    /// Every receipt by manifest. One that cannot be read is left out: it must not keep the others from being used.
     pub(super) fn all(&self) -> Result<Vec<Receipt>, StoreError> {
-        let names = self
-            .by_manifest
-            .names()
-            .map_err(|e| io(self.by_manifest.path(), e))?;
-        let read = names.iter().map(|name| read(&self.by_manifest, name));
-        read.filter_map(Result::transpose).collect()
+        let folder = &self.by_manifest;
+        let mut all = Vec::new();
+        for name in folder.names().map_err(|e| io(folder.path(), e))? {
+            if name.parse::<ManifestId>().is_err() {
+                continue;
+            }
+            match read::<Receipt>(folder, &name) {
+                Ok(receipt) => all.extend(receipt),
+                Err(error) => tracing::error!(%error, "a receipt cannot be read"),
+            }
+        }
+        Ok(all)
     }
 
     /// Remembers durably. What is final also binds the transfer's sender and id.
     pub(super) fn write(&self, receipt: &Receipt) -> Result<(), (PathBuf, DiskError)> {
-        if matches!(
-            receipt.state,
-            TransferState::Opened | TransferState::Expired
-        ) {
-            replace(
-                &self.by_sender,
-                &receipt_name(receipt.sender, receipt.transfer_id),
-                receipt,
-            )?;
+        let name = receipt_name(receipt.sender, receipt.transfer_id);
+        let binds = match receipt.state {
+            TransferState::Opened => true,
+            // What was opened under another manifest stays so.
+            TransferState::Expired => !self.has_opened(&name),
+            _ => false,
+        };
+        if binds {
+            replace(&self.by_sender, &name, receipt)?;
         }
         replace(&self.by_manifest, &receipt.manifest.to_string(), receipt)
+    }
+
+    /// Forgets the state of a manifest that goes, unless it is final.
+    pub(super) fn forget_unsettled(&self, id: ManifestId) -> Result<(), (PathBuf, DiskError)> {
+        let unsettled = self.state_of(id).is_ok_and(|known| {
+            known.is_some_and(|known| {
+                matches!(known.state, TransferState::Stored | TransferState::Waiting)
+            })
+        });
+        if !unsettled {
+            return Ok(());
+        }
+        let folder = &self.by_manifest;
+        folder
+            .remove_durably(&id.to_string())
+            .map_err(|e| (folder.path().to_owned(), e))
+    }
+
+    /// Both folders, for clearing what crashes have left in them.
+    pub(super) fn folders(&self) -> [&Folder; 2] {
+        [&self.by_sender, &self.by_manifest]
+    }
+
+    /// What cannot be read may have been opened.
+    fn has_opened(&self, name: &str) -> bool {
+        let known: Result<Option<Receipt>, _> = read(&self.by_sender, name);
+        known.map_or(true, |known| {
+            known.is_some_and(|known| known.state == TransferState::Opened)
+        })
     }
 }
 
@@ -161,19 +193,7 @@ fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<Option<T>, S
     })
 }
 
-/// Replaces a small file so that it has the old content or the new.
 fn replace(folder: &Folder, name: &str, receipt: &Receipt) -> Result<(), (PathBuf, DiskError)> {
-    let path = folder.path().join(name);
-    let written = serde_json::to_vec(receipt)
-        .map_err(std_io::Error::from)
-        .and_then(|bytes| {
-            let mut staged = tempfile::Builder::new()
-                .prefix(".staged-")
-                .tempfile_in(folder.path())?;
-            std_io::Write::write_all(&mut staged, &bytes)?;
-            staged.as_file().sync_all()?;
-            staged.persist(&path).map(drop).map_err(|e| e.error)
-        });
-    written.map_err(|e| (path.clone(), e.into()))?;
-    folder.sync().map_err(|e| (path, e))
+    let failed = |e| (folder.path().join(name), e);
+    folder.replace(name, &to_json(receipt)).map_err(failed)
 }

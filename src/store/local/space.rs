@@ -1,30 +1,55 @@
 //! How much may still be written: free space less a reserve, a quota, and what was promised to announced transfers.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::{id::TransferId, store::StoreError};
+use crate::{
+    id::{PeerId, TransferId},
+    manifest::{MIN_SEALED_CHUNK, Offer},
+    store::StoreError,
+};
 
 /// A promise that nobody draws on is forgotten after this.
 const PROMISE: Duration = Duration::from_secs(24 * 3600);
+/// The most promises to one sender, so that offers cannot fill our memory: the oldest gives way.
+const PROMISES_PER_SENDER: usize = 64;
 /// What is kept free for manifests, receipts and logs, unless the disk is small.
 const RESERVE: u64 = 1 << 30;
+/// Counting the chunks of unfinished transfers reads every folder, so a peer cannot have it done at will.
+const RECOUNT: Duration = Duration::from_secs(60);
+
+/// A transfer: its id, and its sender, for anybody can copy an id.
+pub(super) type Transfer = (TransferId, PeerId);
 
 /// What may be written, and what was promised.
 pub(super) struct Space {
     reserve: Option<u64>,
     quota: Option<u64>,
     state: Mutex<State>,
+    unnamed: Mutex<Option<(u64, Instant)>>,
 }
 
 #[derive(Default)]
 struct State {
-    promised: HashMap<TransferId, (u64, Instant)>,
+    promises: BTreeMap<Transfer, Promise>,
     /// Bytes in the store; counted only if there is a quota.
     used: u64,
+}
+
+struct Promise {
+    size: u64,
+    /// What has come of it.
+    taken: u64,
+    since: Instant,
+}
+
+impl Promise {
+    fn left(&self) -> u64 {
+        self.size.saturating_sub(self.taken)
+    }
 }
 
 /// What the disk says.
@@ -34,32 +59,59 @@ pub(super) struct Disk {
     pub(super) size: u64,
 }
 
+/// What the announced transfer takes when it is sealed, less its sums, which are small; 0 if nobody knows.
+pub(super) fn sealed_size(offer: &Offer) -> u64 {
+    let Some(size) = offer.size else { return 0 };
+    let chunks = size.div_ceil(u64::from(offer.chunk_size));
+    // Beyond its one plain byte, the shortest sealed chunk is what sealing adds.
+    size.saturating_add(chunks * (MIN_SEALED_CHUNK as u64 - 1))
+}
+
 impl Space {
     pub(super) fn new(reserve: Option<u64>, quota: Option<u64>, used: u64) -> Self {
+        let state = State {
+            used,
+            ..State::default()
+        };
         Self {
             reserve,
             quota,
-            state: Mutex::new(State {
-                used,
-                ..State::default()
-            }),
+            state: Mutex::new(state),
+            unnamed: Mutex::default(),
         }
     }
 
-    /// Promises `bytes` to a transfer; what was promised to it before is replaced.
+    /// Promises `size` bytes to a transfer, less what has come of it: what was taken of an earlier promise, or what
+    /// the caller knows to be `there`.
     pub(super) fn promise(
         &self,
         disk: Disk,
-        transfer: TransferId,
-        bytes: u64,
+        transfer: Transfer,
+        size: u64,
+        there: u64,
     ) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.promised.remove(&transfer);
+        let mut state = self.lock();
         state
-            .promised
-            .retain(|_, (_, since)| since.elapsed() < PROMISE);
-        self.check(&state, disk, bytes)?;
-        state.promised.insert(transfer, (bytes, Instant::now()));
+            .promises
+            .retain(|_, promise| promise.since.elapsed() < PROMISE);
+        let before = state.promises.remove(&transfer);
+        let promise = Promise {
+            size,
+            taken: before.as_ref().map_or(there, |b| b.taken.max(there)),
+            since: Instant::now(),
+        };
+        // Without a size nothing can be promised, but there must be space for something.
+        let checked = self.check(&state, disk, promise.left().max(1));
+        if let Err(error) = checked {
+            state
+                .promises
+                .extend(before.map(|before| (transfer, before)));
+            return Err(error);
+        }
+        if size > 0 {
+            state.make_room(transfer.1);
+            state.promises.insert(transfer, promise);
+        }
         Ok(())
     }
 
@@ -70,38 +122,70 @@ impl Space {
         transfer: Option<TransferId>,
         bytes: u64,
     ) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let promised = transfer
-            .and_then(|transfer| state.promised.get(&transfer))
-            .map_or(0, |(bytes, _)| *bytes);
-        if promised < bytes {
-            self.check(&state, disk, bytes - promised)?;
+        let mut state = self.lock();
+        let promised = transfer.and_then(|transfer| state.promise_to(transfer));
+        let left = promised.map_or(0, |promise| promise.left());
+        if left < bytes {
+            self.check(&state, disk, bytes - left)?;
         }
-        if let Some((left, since)) = transfer.and_then(|transfer| state.promised.get_mut(&transfer))
-        {
-            (*left, *since) = (left.saturating_sub(bytes), Instant::now());
+        if let Some(promise) = transfer.and_then(|transfer| state.promise_to(transfer)) {
+            promise.taken = promise.taken.saturating_add(bytes);
+            promise.since = Instant::now();
         }
-        state.used += bytes;
+        state.used = state.used.saturating_add(bytes);
         Ok(())
     }
 
+    /// Takes `bytes` for a manifest, which may use the reserve.
+    pub(super) fn take_for_manifest(&self, bytes: u64) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        self.check_quota(state.used, bytes)?;
+        state.used = state.used.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Counts `bytes` that are here anyway.
+    pub(super) fn charge(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.used = state.used.saturating_add(bytes);
+    }
+
     /// A transfer is complete: nothing is promised to it any more.
-    pub(super) fn settle(&self, transfer: TransferId) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .promised
-            .remove(&transfer);
+    pub(super) fn settle(&self, transfer: Transfer) {
+        self.lock().promises.remove(&transfer);
     }
 
     /// Gives `bytes` back.
     pub(super) fn release(&self, bytes: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.used = state.used.saturating_sub(bytes);
     }
 
+    /// What `count` gave, a while ago at most.
+    pub(super) fn unnamed(
+        &self,
+        count: impl FnOnce() -> Result<u64, StoreError>,
+    ) -> Result<u64, StoreError> {
+        let mut cached = self.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
+        match *cached {
+            Some((bytes, when)) if when.elapsed() < RECOUNT => Ok(bytes),
+            _ => {
+                let bytes = count()?;
+                *cached = Some((bytes, Instant::now()));
+                Ok(bytes)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check(&self, state: &State, disk: Disk, needed: u64) -> Result<(), StoreError> {
-        let promised: u64 = state.promised.values().map(|(bytes, _)| *bytes).sum();
+        let promised = state
+            .promises
+            .values()
+            .fold(0_u64, |sum, promise| sum.saturating_add(promise.left()));
         let reserve = self.reserve.unwrap_or_else(|| RESERVE.min(disk.size / 50));
         let free = disk.free.saturating_sub(reserve).saturating_sub(promised);
         if needed > free {
@@ -111,16 +195,44 @@ impl Space {
                 quota: None,
             });
         }
-        match self.quota {
-            Some(quota) if needed > quota.saturating_sub(state.used + promised) => {
-                let free = quota.saturating_sub(state.used + promised);
-                Err(StoreError::NoSpace {
-                    needed,
-                    free,
-                    quota: Some(quota),
-                })
-            }
-            _ => Ok(()),
+        self.check_quota(state.used.saturating_add(promised), needed)
+    }
+
+    fn check_quota(&self, used: u64, needed: u64) -> Result<(), StoreError> {
+        let Some(quota) = self.quota else {
+            return Ok(());
+        };
+        let free = quota.saturating_sub(used);
+        if needed <= free {
+            return Ok(());
+        }
+        Err(StoreError::NoSpace {
+            needed,
+            free,
+            quota: Some(quota),
+        })
+    }
+}
+
+impl State {
+    /// A chunk names its transfer but not the sender: whoever was promised something by that id.
+    fn promise_to(&mut self, transfer: TransferId) -> Option<&mut Promise> {
+        let first = (transfer, PeerId::from_bytes([0; 32]));
+        let last = (transfer, PeerId::from_bytes([0xff; 32]));
+        self.promises
+            .range_mut(first..=last)
+            .map(|(_, promise)| promise)
+            .find(|promise| promise.left() > 0)
+    }
+
+    fn make_room(&mut self, sender: PeerId) {
+        let of_sender = self.promises.iter().filter(|((_, s), _)| *s == sender);
+        if of_sender.clone().count() < PROMISES_PER_SENDER {
+            return;
+        }
+        let oldest = of_sender.min_by_key(|(_, promise)| promise.since);
+        if let Some(oldest) = oldest.map(|(transfer, _)| *transfer) {
+            self.promises.remove(&oldest);
         }
     }
 }
@@ -134,19 +246,53 @@ mod tests {
         size: 2_000,
     };
 
-    fn transfer(n: u8) -> TransferId {
-        TransferId::from_bytes([n; 16])
+    fn transfer(n: u8) -> Transfer {
+        (TransferId::from_bytes([n; 16]), PeerId::of(b"sender"))
     }
 
     #[test]
     fn what_is_promised_to_one_cannot_be_taken_by_another() {
         let space = Space::new(Some(100), None, 0);
-        space.promise(DISK, transfer(1), 600).unwrap();
-        assert!(space.promise(DISK, transfer(2), 400).is_err());
-        assert!(space.take(DISK, Some(transfer(2)), 400).is_err());
-        space.take(DISK, Some(transfer(1)), 600).unwrap();
+        space.promise(DISK, transfer(1), 600, 0).unwrap();
+        assert!(space.promise(DISK, transfer(2), 400, 0).is_err());
+        assert!(space.take(DISK, Some(transfer(2).0), 400).is_err());
+        space.take(DISK, Some(transfer(1).0), 600).unwrap();
         space.settle(transfer(1));
-        space.promise(DISK, transfer(2), 900).unwrap();
+        space.promise(DISK, transfer(2), 900, 0).unwrap();
+    }
+
+    #[test]
+    fn what_has_come_is_not_asked_for_again() {
+        let space = Space::new(Some(0), None, 0);
+        space.promise(DISK, transfer(1), 900, 0).unwrap();
+        space.take(DISK, Some(transfer(1).0), 600).unwrap();
+        let disk = Disk { free: 400, ..DISK };
+        space.promise(disk, transfer(1), 900, 0).unwrap();
+        let after_a_restart = Space::new(Some(0), None, 0);
+        assert!(after_a_restart.promise(disk, transfer(1), 900, 0).is_err());
+        after_a_restart
+            .promise(disk, transfer(1), 900, 600)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_copied_transfer_id_takes_no_promise_away() {
+        let space = Space::new(Some(0), None, 0);
+        space.promise(DISK, transfer(1), 900, 0).unwrap();
+        let copied = (transfer(1).0, PeerId::of(b"another"));
+        space.promise(DISK, copied, 1, 0).unwrap();
+        space.settle(copied);
+        assert!(space.take(DISK, None, 101).is_err());
+        space.take(DISK, Some(transfer(1).0), 900).unwrap();
+    }
+
+    #[test]
+    fn one_sender_has_a_bounded_number_of_promises() {
+        let space = Space::new(Some(0), None, 0);
+        for n in 0..=255 {
+            space.promise(DISK, transfer(n), 1, 0).unwrap();
+        }
+        assert_eq!(space.lock().promises.len(), PROMISES_PER_SENDER);
     }
 
     #[test]
@@ -164,5 +310,13 @@ mod tests {
         space.take(DISK, None, 200).unwrap();
         space.release(100);
         space.take(DISK, None, 100).unwrap();
+        assert!(space.take_for_manifest(1).is_err());
+    }
+
+    #[test]
+    fn what_was_counted_is_not_counted_again_at_once() {
+        let space = Space::new(None, None, 0);
+        assert_eq!(space.unnamed(|| Ok(7)).unwrap(), 7);
+        assert_eq!(space.unnamed(|| Ok(8)).unwrap(), 7);
     }
 }

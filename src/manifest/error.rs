@@ -1,0 +1,68 @@
+//! Why an offer or manifest is refused.
+
+use super::{MAX_ENVELOPE, Timestamp, VerifyError};
+
+/// Why an offer or manifest is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Longer than [`MAX_ENVELOPE`].
+    #[error("the envelope has {length} bytes, at most {MAX_ENVELOPE} are allowed")]
+    TooLarge {
+        /// Its length.
+        length: usize,
+    },
+    /// Not the JSON that it must be, or not in its one spelling.
+    #[error("not a well-formed {what}: {reason}")]
+    Syntax {
+        /// Envelope, offer, manifest, table...
+        what: &'static str,
+        /// Where and why.
+        reason: String,
+    },
+    /// Made by a later version of the format.
+    #[error("format version {v} is not supported, this is version 1")]
+    UnsupportedVersion {
+        /// The version that it claims.
+        v: u64,
+    },
+    /// The envelope carries something else.
+    #[error("the envelope does not carry a {expected}")]
+    UnsupportedType {
+        /// The media type that was expected.
+        expected: &'static str,
+    },
+    /// A field contradicts the format or another field.
+    #[error("field `{field}`: {reason}")]
+    Invariant {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A wrap that no reader may try.
+    #[error("bad wrap: {reason}")]
+    BadWrap {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// PBKDF2 iterations outside of the accepted window.
+    #[error(transparent)]
+    KdfParameters(crate::crypto::CryptoError),
+    /// Its time is over.
+    #[error("expired on {expires}")]
+    Expired {
+        /// When it expired.
+        expires: Timestamp,
+    },
+    /// Made in the future: one of the two clocks is wrong.
+    #[error("made on {created}, but the clock here says {now}")]
+    FromTheFuture {
+        /// When it says it was made.
+        created: Timestamp,
+        /// Now, here.
+        now: Timestamp,
+    },
+    /// The signature or its signer is not trusted.
+    #[error(transparent)]
+    Untrusted(#[from] VerifyError),
+}

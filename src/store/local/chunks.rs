@@ -1,0 +1,212 @@
+//! The chunks of a local store: put, read, listed; brought back from the trash; set aside when they are damaged.
+//!
+//! Whoever says that a chunk is there holds `presence` for reading while saying so; whoever takes one away holds it for
+//! writing and looks again first, for what was bad a moment ago may have been put anew since.
+
+use rustix::io::Errno;
+
+use super::{
+    Bytes, ChunkId, ChunkInfo, Inner, Page, PageRequest, PartOf, Put, StoreError, check_chunk,
+    disk::{Created, Folder, Moved},
+    io, not_found,
+};
+use crate::manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK};
+
+/// How often something in the way of a chunk is set aside before a put gives up.
+const ATTEMPTS: usize = 3;
+
+impl Inner {
+    pub(super) fn shard(&self, id: ChunkId) -> &Folder {
+        &self.shards[usize::from(id.as_bytes()[0])]
+    }
+
+    pub(super) fn put_chunk(
+        &self,
+        id: ChunkId,
+        sealed: &[u8],
+        part_of: Option<PartOf>,
+    ) -> Result<Put, StoreError> {
+        check_chunk(id, sealed)?;
+        self.writable()?;
+        for _ in 0..ATTEMPTS {
+            if let Some(put) = self.try_put_chunk(id, sealed, part_of)? {
+                return Ok(put);
+            }
+            self.set_aside_bad_chunk(id)?;
+        }
+        let path = self.shard(id).path().join(id.to_string());
+        Err(io(&path, Errno::EXIST.into()))
+    }
+
+    /// `None` if something else is in the chunk's place.
+    fn try_put_chunk(
+        &self,
+        id: ChunkId,
+        sealed: &[u8],
+        part_of: Option<PartOf>,
+    ) -> Result<Option<Put>, StoreError> {
+        let length = sealed.len() as u64;
+        let (shard, name) = (self.shard(id), id.to_string());
+        let failed = |error| self.write_failed(length, shard.path(), error);
+        let _present = self.rely_on_presence();
+        match self.length_of_present(id)? {
+            Some(there) if there == length => {
+                shard.touch(&name).map_err(|e| failed(e.into()))?;
+                shard.settle().map_err(failed)?;
+                return Ok(Some(Put::AlreadyThere));
+            }
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        let transfer = part_of.map(|part| part.transfer_id);
+        self.space.take(self.disk()?, transfer, length)?;
+        let created = shard.create(&name, sealed);
+        if !matches!(created, Ok(Created::New)) {
+            self.space.release(length);
+        }
+        Ok(match created.map_err(failed)? {
+            Created::New => Some(Put::Stored),
+            Created::WasThere => Some(Put::AlreadyThere),
+            Created::InTheWay => None,
+        })
+    }
+
+    pub(super) fn get_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
+        let there = self.length_of(id)?;
+        if there.is_some() {
+            if let Some(good) = self.read_good_chunk(id)? {
+                return Ok(good);
+            }
+            if let Some(good) = self.set_aside_bad_chunk(id)? {
+                return Ok(good);
+            }
+        }
+        Err(not_found("chunk", &id))
+    }
+
+    /// The length of a chunk, which is brought back if it was on its way out.
+    pub(super) fn length_of(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
+        let _present = self.rely_on_presence();
+        self.length_of_present(id)
+    }
+
+    /// The same for a caller who relies on its presence.
+    pub(super) fn length_of_present(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
+        let (shard, name) = (self.shard(id), id.to_string());
+        if let Some(length) = chunk_length(shard, &name)? {
+            return Ok(Some(length));
+        }
+        if self.writable().is_err() {
+            return Ok(None);
+        }
+        let failed = |error| self.write_failed(0, shard.path(), error);
+        match shard.take_back(&name, &self.trash).map_err(failed)? {
+            Moved::InTheWay => Ok(None),
+            Moved::NotThere => chunk_length(shard, &name),
+            Moved::Done => {
+                let length = chunk_length(shard, &name)?;
+                self.space.charge(length.unwrap_or(0));
+                Ok(length)
+            }
+        }
+    }
+
+    pub(super) fn missing_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError> {
+        let _present = self.rely_on_presence();
+        self.missing_of(ids.iter().copied())
+    }
+
+    /// Which of `ids` are not there; renews the leases of the others. The caller relies on their presence.
+    pub(super) fn missing_of(
+        &self,
+        ids: impl Iterator<Item = ChunkId>,
+    ) -> Result<Vec<ChunkId>, StoreError> {
+        let writable = self.writable().is_ok();
+        let mut missing = Vec::new();
+        for id in ids {
+            let shard = self.shard(id);
+            if self.length_of_present(id)?.is_none() {
+                missing.push(id);
+            } else if writable {
+                shard
+                    .touch(&id.to_string())
+                    .map_err(|e| self.write_failed(0, shard.path(), e.into()))?;
+            }
+        }
+        Ok(missing)
+    }
+
+    pub(super) fn list_chunks(
+        &self,
+        page: PageRequest<ChunkId>,
+    ) -> Result<Page<ChunkInfo>, StoreError> {
+        let first = page.after.map_or(0, |after| after.as_bytes()[0]);
+        let mut items = Vec::new();
+        for number in first..=u8::MAX {
+            let shard = &self.shards[usize::from(number)];
+            for id in self.chunks_of(number)? {
+                if page.after.is_some_and(|after| id <= after) {
+                    continue;
+                }
+                let Some(length) = chunk_length(shard, &id.to_string())? else {
+                    continue;
+                };
+                if items.len() == page.limit {
+                    return Ok(Page { items, more: true });
+                }
+                items.push(ChunkInfo { id, length });
+            }
+        }
+        Ok(Page { items, more: false })
+    }
+
+    /// What is called like a chunk in its own shard, in order.
+    pub(super) fn chunks_of(
+        &self,
+        number: u8,
+    ) -> Result<impl Iterator<Item = ChunkId> + use<>, StoreError> {
+        let shard = &self.shards[usize::from(number)];
+        let names = shard.names().map_err(|e| io(shard.path(), e))?;
+        let ids = names.into_iter().filter_map(|name| name.parse().ok());
+        Ok(ids.filter(move |id: &ChunkId| id.as_bytes()[0] == number))
+    }
+
+    /// Moves what is in the place of a chunk out of the way, for somebody to look at, unless it is the chunk after all:
+    /// then gives it. It heals by being put again.
+    pub(super) fn set_aside_bad_chunk(&self, id: ChunkId) -> Result<Option<Bytes>, StoreError> {
+        let _alone = self.take_presence_away();
+        if let Some(good) = self.read_good_chunk(id)? {
+            return Ok(Some(good));
+        }
+        let (shard, name) = (self.shard(id), id.to_string());
+        if self.writable().is_ok() && shard.has(&name) {
+            tracing::error!(chunk = name, "damaged on disk, set aside");
+            let length = shard.length(&name).ok().flatten();
+            shard
+                .move_aside(&name, &self.corrupt)
+                .map_err(|e| io(&shard.path().join(&name), e))?;
+            self.space.release(length.unwrap_or(0));
+        }
+        Ok(None)
+    }
+
+    pub(super) fn read_good_chunk(&self, id: ChunkId) -> Result<Option<Bytes>, StoreError> {
+        let (shard, name) = (self.shard(id), id.to_string());
+        match shard.read(&name, MAX_SEALED_CHUNK) {
+            Ok(Some(bytes)) if ChunkId::of(&bytes) == id => Ok(Some(bytes.into())),
+            Ok(_) => Ok(None),
+            // What the disk cannot read is as bad as what it reads wrong.
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::IO) => Ok(None),
+            Err(e) => Err(io(&shard.path().join(&name), e)),
+        }
+    }
+}
+
+/// The length of the chunk `name`; `None` if what is there cannot be one.
+fn chunk_length(shard: &Folder, name: &str) -> Result<Option<u64>, StoreError> {
+    let length = shard
+        .length(name)
+        .map_err(|e| io(&shard.path().join(name), e))?;
+    let possible = MIN_SEALED_CHUNK as u64..=MAX_SEALED_CHUNK as u64;
+    Ok(length.filter(|length| possible.contains(length)))
+}

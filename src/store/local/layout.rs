@@ -1,0 +1,113 @@
+//! The folders of a store, and the version that they were written by.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+};
+
+use super::{
+    disk::{DiskError, Folder},
+    io as io_error,
+};
+use crate::store::StoreError;
+
+/// What FORMAT begins with; the number of the version follows.
+const FORMAT: &str = "colis store ";
+/// The version that is written here.
+const VERSION: u64 = 1;
+
+const FOLDERS: [&str; 5] = ["data", "manifests", "trash", "corrupt", "state"];
+const STATE_FOLDERS: [&str; 3] = ["receipts", "transfers", "sending"];
+
+/// Refuses what another version wrote, before anything is touched.
+pub(super) fn refuse_other_format(root: &Path) -> Result<(), StoreError> {
+    let path = root.join("FORMAT");
+    let text = match fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io_error(&path, e)),
+    };
+    let version = text
+        .strip_prefix(FORMAT)
+        .and_then(|rest| rest.strip_suffix('\n')?.parse::<u64>().ok());
+    let reason = match version {
+        Some(VERSION) => return Ok(()),
+        Some(later) if later > VERSION => "written by a later version of colis; not touched",
+        _ => "not the format of a store of colis; not touched",
+    };
+    Err(StoreError::Format {
+        path,
+        reason: reason.into(),
+    })
+}
+
+/// Makes the folder of a store, and those that it stands in.
+pub(super) fn make_root(root: &Path) -> io::Result<()> {
+    make_durable(root, !is_whole(root))
+}
+
+/// Makes the folders of a store, and again those that a backup left out because they were empty. FORMAT comes last: a
+/// store without it is made anew.
+pub(super) fn make_layout(root: &Path) -> io::Result<()> {
+    let whole = is_whole(root);
+    let shards = (0..=255_u8).map(|shard| format!("{shard:02x}"));
+    make_all(root, FOLDERS, whole)?;
+    make_all(&root.join("state"), STATE_FOLDERS, whole)?;
+    make_all(&root.join("data"), shards, whole)?;
+    if whole {
+        return Ok(());
+    }
+    let folder = Folder::open(root.to_owned())?;
+    match folder.create("FORMAT", format!("{FORMAT}{VERSION}\n").as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(DiskError::Failed(e) | DiskError::Other(e)) => Err(e),
+        Err(DiskError::Full) => Err(io::ErrorKind::StorageFull.into()),
+    }
+}
+
+fn is_whole(root: &Path) -> bool {
+    root.join("FORMAT").exists()
+}
+
+/// Makes those of `names` that are not in `parent`, under one sync.
+fn make_all(
+    parent: &Path,
+    names: impl IntoIterator<Item = impl AsRef<Path>>,
+    whole: bool,
+) -> io::Result<()> {
+    let mut made = false;
+    for name in names {
+        made |= make(&parent.join(name))?;
+    }
+    // What a crash interrupted may be there and not yet durable.
+    if made || !whole {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes `path` and what it stands in, each with its name durable.
+fn make_durable(path: &Path, sync_anyway: bool) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    if !parent.exists() {
+        make_durable(parent, true)?;
+    }
+    if make(path)? || sync_anyway {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes a folder that only we can use. Gives whether it is new.
+fn make(path: &Path) -> io::Result<bool> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,263 @@
+//! The offers and manifests of a local store, and the list of manifests in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use rustix::io::Errno;
+
+use super::{
+    Bytes, ChunkId, Inner, ManifestId, ManifestInfo, OfferAnswer, Page, PageRequest, PeerId,
+    PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState, disk::Created,
+    io, missing_chunks_error, not_found, take_page,
+};
+use crate::manifest::{MAX_ENVELOPE, Timestamp};
+
+/// How often something in the way of a manifest is set aside before a put gives up.
+const ATTEMPTS: usize = 3;
+
+/// A cache of what the stored manifests say: made when it is first asked for, never written.
+#[derive(Default)]
+pub(super) struct Index(Mutex<Option<Known>>);
+
+pub(super) type Known = BTreeMap<ManifestId, KnownManifest>;
+
+/// What is known of a stored manifest.
+pub(super) struct KnownManifest {
+    pub(super) info: ManifestInfo,
+    pub(super) chunks: Box<[ChunkId]>,
+}
+
+impl KnownManifest {
+    fn of(manifest: &SignedManifest) -> Self {
+        Self {
+            info: ManifestInfo::new(manifest.id(), manifest.payload()),
+            chunks: manifest.payload().all_chunks().collect(),
+        }
+    }
+}
+
+impl Index {
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    pub(super) fn put_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        self.writable()?;
+        let payload = offer.payload();
+        let transfer = (payload.transfer_id, payload.sender);
+        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+            return Ok(OfferAnswer::AlreadyReceived);
+        }
+        let needed = super::space::sealed_size(payload);
+        let promised = self.space.promise(self.disk()?, transfer, needed, 0);
+        if let Err(StoreError::NoSpace { .. }) = promised {
+            // Much of it may have come before we were started last.
+            let there = self.space.unnamed(|| self.unnamed_bytes())?;
+            self.space.promise(self.disk()?, transfer, needed, there)?;
+        } else {
+            promised?;
+        }
+        Ok(OfferAnswer::Accepted)
+    }
+
+    pub(super) fn put_manifest(
+        &self,
+        manifest: &SignedManifest,
+    ) -> Result<PutManifest, StoreError> {
+        self.writable()?;
+        for _ in 0..ATTEMPTS {
+            if let Some(put) = self.try_put_manifest(manifest)? {
+                return Ok(put);
+            }
+            self.set_aside_bad_manifest(manifest.id())?;
+        }
+        let path = self.manifests.path().join(manifest.id().to_string());
+        Err(io(&path, Errno::EXIST.into()))
+    }
+
+    /// `None` if something else is in the manifest's place.
+    fn try_put_manifest(
+        &self,
+        manifest: &SignedManifest,
+    ) -> Result<Option<PutManifest>, StoreError> {
+        let (id, payload, envelope) = (manifest.id(), manifest.payload(), manifest.envelope());
+        let (name, length) = (id.to_string(), envelope.len() as u64);
+        let failed = |error| self.write_failed(length, self.manifests.path(), error);
+        let _present = self.rely_on_presence();
+        let there = self.manifests.has(&name);
+        if there && self.read_good_manifest(id)?.is_none() {
+            return Ok(None);
+        }
+        if !there && self.receipts.opened(payload.sender, payload.transfer_id)? {
+            return Ok(Some(PutManifest::AlreadyReceived));
+        }
+        let missing = self.missing_of(payload.all_chunks())?;
+        if !missing.is_empty() {
+            return Err(missing_chunks_error(missing));
+        }
+        if there {
+            self.manifests.settle().map_err(failed)?;
+            return Ok(Some(PutManifest::AlreadyThere));
+        }
+        self.settle_chunks(payload.all_chunks())?;
+        self.space.take_for_manifest(length)?;
+        let created = self.manifests.create(&name, envelope);
+        if !matches!(created, Ok(Created::New)) {
+            self.space.release(length);
+        }
+        let put = match created.map_err(failed)? {
+            Created::New => PutManifest::Stored,
+            Created::WasThere => PutManifest::AlreadyThere,
+            Created::InTheWay => return Ok(None),
+        };
+        self.space.settle((payload.transfer_id, payload.sender));
+        if let Some(known) = &mut *self.index.lock() {
+            known.insert(id, KnownManifest::of(manifest));
+        }
+        Ok(Some(put))
+    }
+
+    /// A chunk can be seen a moment before it is durable; what is published must be.
+    fn settle_chunks(&self, chunks: impl Iterator<Item = ChunkId>) -> Result<(), StoreError> {
+        let shards: BTreeSet<_> = chunks.map(|id| id.as_bytes()[0]).collect();
+        for shard in shards.into_iter().map(|n| &self.shards[usize::from(n)]) {
+            shard
+                .settle()
+                .map_err(|e| self.write_failed(0, shard.path(), e))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn get_manifest(&self, id: ManifestId) -> Result<Bytes, StoreError> {
+        if let Some(good) = self.read_good_manifest(id)? {
+            return Ok(good);
+        }
+        let good = self.set_aside_bad_manifest(id)?;
+        good.ok_or_else(|| not_found("manifest", &id))
+    }
+
+    pub(super) fn read_good_manifest(&self, id: ManifestId) -> Result<Option<Bytes>, StoreError> {
+        let name = id.to_string();
+        match self.manifests.read(&name, MAX_ENVELOPE) {
+            Ok(Some(bytes)) if ManifestId::of(&bytes) == id => Ok(Some(bytes.into())),
+            Ok(_) => Ok(None),
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::IO) => Ok(None),
+            Err(e) => Err(io(&self.manifests.path().join(&name), e)),
+        }
+    }
+
+    /// Moves what is in the place of a manifest out of the way, unless it is the manifest after all: then gives it.
+    pub(super) fn set_aside_bad_manifest(
+        &self,
+        id: ManifestId,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let _alone = self.take_presence_away();
+        if let Some(good) = self.read_good_manifest(id)? {
+            return Ok(Some(good));
+        }
+        let name = id.to_string();
+        if self.writable().is_ok() && self.manifests.has(&name) {
+            tracing::error!(manifest = name, "damaged on disk, set aside");
+            self.manifests
+                .move_aside(&name, &self.corrupt)
+                .map_err(|e| io(&self.manifests.path().join(&name), e))?;
+        }
+        self.forget(id);
+        Ok(None)
+    }
+
+    pub(super) fn manifest_state(&self, id: ManifestId) -> Result<StateAt, StoreError> {
+        if let Some(state) = self.receipts.state_of(id)? {
+            return Ok(state);
+        }
+        let file = self
+            .manifests
+            .file(&id.to_string())
+            .map_err(|e| io(self.manifests.path(), e))?;
+        let since = file.and_then(|file| file.metadata().ok()?.modified().ok());
+        let since = since.ok_or_else(|| not_found("manifest", &id))?;
+        let seconds = since
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        Ok(StateAt {
+            state: TransferState::Stored,
+            since: Timestamp::from_unix_seconds(seconds),
+        })
+    }
+
+    pub(super) fn list_manifests(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> Result<Page<ManifestInfo>, StoreError> {
+        self.with_index(|known| {
+            let after = page.after.map_or(Bound::Unbounded, Bound::Excluded);
+            let infos = known
+                .range((after, Bound::Unbounded))
+                .map(|(_, known)| &known.info);
+            let wanted = infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader)));
+            take_page(wanted.cloned(), page.limit)
+        })
+    }
+
+    pub(super) fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
+        self.writable()?;
+        let _alone = self.take_presence_away();
+        self.remove_manifest(id)?;
+        self.receipts
+            .forget_unsettled(id)
+            .map_err(|(path, error)| self.write_failed(0, &path, error))
+    }
+
+    /// Removes a manifest that is there. The caller has taken presence away.
+    pub(super) fn remove_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
+        let (folder, name) = (&self.manifests, id.to_string());
+        let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
+        let length = length.ok_or_else(|| not_found("manifest", &id))?;
+        folder
+            .remove_durably(&name)
+            .map_err(|e| self.write_failed(0, folder.path(), e))?;
+        self.space.release(length);
+        self.forget(id);
+        Ok(())
+    }
+
+    pub(super) fn forget(&self, id: ManifestId) {
+        if let Some(known) = &mut *self.index.lock() {
+            known.remove(&id);
+        }
+    }
+
+    /// Gives `use_it` what is known of all manifests, read from disk the first time.
+    pub(super) fn with_index<T>(&self, use_it: impl FnOnce(&Known) -> T) -> Result<T, StoreError> {
+        let mut cached = self.index.lock();
+        let known = match cached.take() {
+            Some(known) => known,
+            None => self.read_index()?,
+        };
+        Ok(use_it(cached.insert(known)))
+    }
+
+    fn read_index(&self) -> Result<Known, StoreError> {
+        let folder = &self.manifests;
+        let mut known = Known::new();
+        for name in folder.names().map_err(|e| io(folder.path(), e))? {
+            let Ok(id) = name.parse::<ManifestId>() else {
+                continue;
+            };
+            // A damaged one is for `check` and `get_manifest` to set aside.
+            let envelope = self.read_good_manifest(id)?;
+            let manifest = envelope.and_then(|envelope| SignedManifest::parse(envelope).ok());
+            if let Some(manifest) = manifest {
+                known.insert(id, KnownManifest::of(&manifest));
+            }
+        }
+        Ok(known)
+    }
+}
