@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &[&str]) -> String {
         .env("PYTHONDONTWRITEBYTECODE", "1");
     printed(
         &format!("{arguments:?}"),
-        output.output().expect("python starts"),
+        &output.output().expect("python starts"),
     )
 }
 
@@ -37,7 +37,10 @@ fn interpreter() -> &'static PathBuf {
                 .args(["-m", "venv", "--clear"])
                 .arg(&folder)
                 .output();
-            printed("making an environment", venv.expect("python3 is installed"));
+            printed(
+                "making an environment",
+                &venv.expect("python3 is installed"),
+            );
             let mut pip = Command::new(&python);
             pip.args([
                 "-m",
@@ -50,14 +53,14 @@ fn interpreter() -> &'static PathBuf {
             let installed = pip.arg(root().join("requirements.txt")).output();
             printed(
                 "installing the requirements",
-                installed.expect("pip starts"),
+                &installed.expect("pip starts"),
             );
         }
         python
     })
 }
 
-fn printed(what: &str, output: Output) -> String {
+fn printed(what: &str, output: &Output) -> String {
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
