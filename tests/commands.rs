@@ -1,4 +1,8 @@
 //! The commands as a person or a script types them, with what they answer, also to mistakes.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
 
 mod support;
 
@@ -294,6 +298,7 @@ fn a_peer_of_another_circle_is_refused_on_both_sides() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn mistakes_are_answered_with_what_to_do() {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f.txt"), "x").unwrap();

@@ -141,8 +141,12 @@ impl Us {
         expected: Option<PeerId>,
     ) -> Result<Reached, Failure> {
         let seen = Seen::default();
-        let client = self.client(address, expected, &seen)?;
-        let body = client.peer().await?;
+        // Whoever is not there at all is said to be so soon; what has begun is tried for longer.
+        let first = ClientOptions {
+            retries: 1,
+            ..ClientOptions::default()
+        };
+        let body = self.client(address, expected, &seen, first)?.peer().await?;
         let bundle = SignedBundle::parse(body.bundle)?;
         bundle.verify(&self.circle, Timestamp::now())?;
         let bundle = bundle.payload();
@@ -156,6 +160,9 @@ impl Us {
             );
             return Err(Failure::new(ExitCode::Trust, what));
         }
+        // From here on only this peer will do, whoever is at the address.
+        let patient = ClientOptions::default();
+        let client = self.client(address, Some(bundle.peer_id), &Seen::default(), patient)?;
         let is_new = self.book.by_name(&bundle.name)?.is_none();
         let peer = self.book.remember(bundle, Some(&address.to_string()))?;
         if is_new {
@@ -184,17 +191,14 @@ impl Us {
         address: &PeerAddress,
         expected: Option<PeerId>,
         seen: &Seen,
+        options: ClientOptions,
     ) -> Result<PeerClient, Failure> {
         let expect = Expect {
             peer: expected,
             known: self.book.names()?,
         };
         let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
-        Ok(PeerClient::new(
-            address.clone(),
-            config,
-            ClientOptions::default(),
-        )?)
+        Ok(PeerClient::new(address.clone(), config, options)?)
     }
 
     /// Our own store. A peer of ours that is serving holds it: then we ask that one.
@@ -210,6 +214,7 @@ impl Us {
                     &address.parse()?,
                     Some(self.identity.peer_id()),
                     &Seen::default(),
+                    ClientOptions::default(),
                 )?;
                 Ok(OwnStore::Served(client))
             }

@@ -1,5 +1,9 @@
 //! Real peers for tests: homes made by the program itself, and `colis serve` processes on ports of their own.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
 
 use std::{
     fs,
