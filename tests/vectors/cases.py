@@ -118,6 +118,7 @@ def readers(w):
     brink = small("brink")
     brink.created, brink.expires = "2025-01-03T00:00:00Z", "2025-01-03T00:00:01Z"
     w.valid("created-24-hours-ahead", "the farthest that a sender's clock may be ahead", brink)
+    w.valid("expires-last", "the last time that can be written", small_dated("last time", expires="9999-12-30T22:00:00Z"))
     w.valid("expires-in-a-second", "the last moment before it expires", small_dated("last", expires="2025-01-02T00:00:01Z"))
 
 
@@ -287,6 +288,9 @@ def spelling(w):
         ("time-offset", syntax, "a time with an offset", swap(good, "00:00:00Z", "00:00:00+00:00")),
         ("time-lower-case", syntax, "a time with a small t", swap(good, "T00:00:00Z", "t00:00:00Z")),
         ("time-leap-second", syntax, "a leap second", swap(good, "T00:00:00Z", "T23:59:60Z")),
+        ("time-before-1970", syntax, "a time before 1970", swap(good, "2025-01-01T00:00:00Z", "1969-12-31T23:59:59Z")),
+        ("time-too-late", syntax, "a second past the last time", swap(good, '"expires":null', '"expires":"9999-12-30T22:00:01Z"')),
+        ("number-beyond-u32", syntax, "a chunk size of 2^32", swap(good, '"chunk_size":65536', '"chunk_size":4294967296')),
         ("certificate-base64", syntax, "a certificate without its padding", unpadded_certificate(good)),
     ]:
         w.add("manifest-" + name, about, envelope(text.encode()), draft, error=error)

@@ -73,7 +73,8 @@ def time(value):
         moment = datetime.datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ")
     except (TypeError, ValueError):
         return False
-    return 1970 <= moment.year and moment.isoformat() + "Z" == value
+    in_range = 1970 <= moment.year and value <= "9999-12-30T22:00:00Z"
+    return in_range and moment.isoformat() + "Z" == value
 
 
 def optional(shape):
