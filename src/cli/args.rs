@@ -132,7 +132,7 @@ pub(super) struct Secret {
 pub(super) struct Send {
     #[command(flatten)]
     pub(super) seal: Seal,
-    /// Who can open it, and stores it: names, host, host:port or [v6]:port
+    #[arg(help = "Who can open it, and stores it: names, host, host:port or [v6]:port")]
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(super) to: Vec<String>,
     /// Who stores it instead of the recipients, without being able to open it
@@ -204,7 +204,7 @@ pub(super) enum PeersCommand {
     List,
     /// Ask the peer at an address who it is, and remember it
     Add {
-        /// host, host:port or [v6]:port
+        #[arg(help = "host, host:port or [v6]:port")]
         address: String,
     },
     /// Connect and say what answers
