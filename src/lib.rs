@@ -1,4 +1,24 @@
-//! colis.
+//! colis exchanges files between machines that trust each other's certificates.
+//!
+//! Each machine runs one [`peer`]: an HTTPS service with mutual TLS in front of a store of sealed chunks, and an inbox
+//! that opens what arrives for it. A sender seals files into chunks that are named by their SHA-256, puts them into the
+//! store of a peer, and publishes a signed manifest last.
+//!
+//! Four ideas carry the rest:
+//!
+//! - **A peer is a store.** [`store::Store`] is implemented by a local directory, by memory and by
+//!   [`client::PeerClient`]. Code that moves transfers never knows HTTP.
+//! - **The server is blind.** It keeps sealed bytes, checks them by their digest and holds no file key.
+//! - **Resuming is no feature.** Chunks are immutable and named by their content; every transfer begins by asking which
+//!   are missing.
+//! - **What is acknowledged is durable.** A received file is byte-identical under its final name, or absent.
+//!
+//! The rooms, from the bottom: [`id`] and [`name`] parse what comes from outside; [`crypto`] is the scheme and nothing
+//! else; [`manifest`] says what a transfer is, [`trust`] and [`tls`] who is who, [`store`] where sealed bytes live,
+//! [`wire`] how peers speak, [`received`] where plaintext may be written; [`server`], [`client`] and [`transfer`] stand on
+//! these and never import each other; [`peer`] joins them, [`config`] and [`cli`] face the person.
+//!
+//! The format is in `docs/format.md`, the HTTP contract in `docs/protocol.md`.
 
 pub mod cli;
 pub mod client;
