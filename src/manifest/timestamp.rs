@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Seconds since 1970-01-01T00:00:00Z; from then to the year 9999.
+/// Seconds since 1970-01-01T00:00:00Z; from then to the end of the year 9999, less a day.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -16,7 +16,7 @@ impl Timestamp {
         Self::from_unix_seconds(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0))
     }
 
-    /// From seconds since 1970, capped at the end of the year 9999.
+    /// From seconds since 1970, capped at the last one that can be written: 9999-12-30T22:00:00Z.
     pub fn from_unix_seconds(seconds: u64) -> Self {
         Self(seconds.min(Self::LAST))
     }
