@@ -37,8 +37,16 @@ use crate::{
 use link::CutLink;
 use player::Player;
 
+/// A file of a few chunks at least: some must have passed when the link is cut.
+const SMALLEST: u64 = 8 << 20;
+
 pub(super) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure> {
     let size = args.size.parse::<SizeText>()?.bytes();
+    if size < SMALLEST {
+        return Err(
+            Failure::usage("a smaller file has no middle to cut").hint("--size 8MiB or more")
+        );
+    }
     let stage = Stage::set(output).await?;
     let root = stage.root.path().to_owned();
     let played = stage.play(size).await;
