@@ -1,0 +1,116 @@
+//! What looks after a peer: `serve`, `peers`, `certs`, `check`, `demo`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    /// Address to listen on [default: 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDRESS", env = "COLIS_LISTEN")]
+    pub(in crate::cli) listen: Option<SocketAddr>,
+    /// What to do with what arrives for this peer [default: auto]
+    #[arg(long, value_enum, env = "COLIS_INBOX")]
+    pub(in crate::cli) inbox: Option<InboxArg>,
+    /// For how long sealed chunks stay after a transfer was opened, as 1d, 12h or 0 [default: 1d]
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::cli) keep_opened: Option<String>,
+    /// Let opened programs keep their executable bit
+    #[arg(long)]
+    pub(in crate::cli) keep_exec: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum InboxArg {
+    /// Open it into received/ on arrival
+    Auto,
+    /// Leave it sealed until `colis receive`
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Peers {
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<PeersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum PeersCommand {
+    /// List them
+    List,
+    /// Ask the peer at an address who it is, and remember it
+    Add {
+        #[arg(help = "host, host:port or [v6]:port")]
+        address: String,
+    },
+    /// Connect and say what answers
+    Check {
+        /// Name or address
+        peer: String,
+    },
+    /// Forget a peer
+    Forget {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Certs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: CertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CertsCommand {
+    /// Make a circle, and this peer its first member
+    Init {
+        /// This peer's name
+        #[arg(long)]
+        name: String,
+        /// Further host names or addresses for the certificate
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        san: Vec<String>,
+    },
+    /// Make the certs/ folder of another machine
+    Issue {
+        /// That peer's name
+        name: String,
+        /// Where to put it
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Further host names or addresses for the certificate
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        san: Vec<String>,
+    },
+    /// Show this peer's certificates, and on the circle's machine all that were issued
+    Show,
+    /// Revoke every certificate of a peer
+    Revoke {
+        /// Its name
+        name: String,
+    },
+    /// Renew this peer's certificate; it stays the same peer
+    Renew {
+        /// The peer that holds the circle's key [default: this one]
+        #[arg(long, value_name = "PEER")]
+        from: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Check {
+    /// Read and hash every chunk
+    #[arg(long)]
+    pub(in crate::cli) read_data: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Demo {
+    /// Bytes of the demonstration's file
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub(in crate::cli) size: String,
+    /// Keep the demonstration's folder, and say where it is
+    #[arg(long)]
+    pub(in crate::cli) keep: bool,
+}

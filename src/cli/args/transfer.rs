@@ -1,0 +1,102 @@
+//! What moves files: `send`, `share`, `receive`, `list`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// How to seal: shared by `send` and `share`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Seal {
+    /// Files and folders; `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(in crate::cli) paths: Vec<PathBuf>,
+    /// Name of the file that standard input becomes
+    #[arg(long, value_name = "NAME", default_value = "stdin")]
+    pub(in crate::cli) name: String,
+    /// Bytes of a chunk, 64KiB to 64MiB, a power of two [default: 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) chunk_size: Option<String>,
+    /// For how long stores keep it, as 30d or 12h; `never` for ever
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::cli) expires: Option<String>,
+    /// Let a password open it too: asked for, or from one of the two flags below
+    #[arg(long)]
+    pub(in crate::cli) password: bool,
+    #[command(flatten)]
+    pub(in crate::cli) secret: Secret,
+}
+
+/// Where a password comes from. Never from the command line itself.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Secret {
+    /// Read the password from this file
+    #[arg(long, value_name = "FILE", conflicts_with = "password_fd")]
+    pub(in crate::cli) password_file: Option<PathBuf>,
+    /// Read the password from this file descriptor
+    #[arg(long, value_name = "FD")]
+    pub(in crate::cli) password_fd: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Send {
+    #[command(flatten)]
+    pub(in crate::cli) seal: Seal,
+    #[arg(help = "Who can open it, and stores it: names, host, host:port or [v6]:port")]
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub(in crate::cli) to: Vec<String>,
+    /// Who stores it instead of the recipients, without being able to open it
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub(in crate::cli) via: Vec<String>,
+    /// Keep the sealed transfer in the local store too
+    #[arg(long)]
+    pub(in crate::cli) keep: bool,
+    /// Wait until the recipient has opened it
+    #[arg(long)]
+    pub(in crate::cli) wait: bool,
+    /// Chunks in flight [default: 4]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) jobs: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Share {
+    #[command(flatten)]
+    pub(in crate::cli) seal: Seal,
+    /// Who can open it [default: every known peer]
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub(in crate::cli) to: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Receive {
+    /// Manifest ids (or their beginnings), or names of files in the transfers
+    #[arg(value_name = "ID|NAME")]
+    pub(in crate::cli) which: Vec<String>,
+    /// Where from [default: the local store]
+    #[arg(long, value_name = "PEER")]
+    pub(in crate::cli) from: Option<String>,
+    /// Everything that we can open
+    #[arg(long, conflicts_with = "which")]
+    pub(in crate::cli) all: bool,
+    /// Folder to write into, or `-` for standard output [default: received/ in the home folder]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) out: Option<PathBuf>,
+    /// Keep the executable bit
+    #[arg(long)]
+    pub(in crate::cli) keep_exec: bool,
+    #[command(flatten)]
+    pub(in crate::cli) secret: Secret,
+    /// Chunks in flight [default: 4]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) jobs: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    /// Whose [default: ours]
+    #[arg(value_name = "PEER")]
+    pub(in crate::cli) peer: Option<String>,
+    /// Chunks instead of transfers
+    #[arg(long)]
+    pub(in crate::cli) chunks: bool,
+}
