@@ -24,6 +24,7 @@ use crate::{
     server::{self, BindError, Limits, ServerState, Services},
     store::{LocalStore, LocalStoreOptions, StoreError},
     tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
+    wire::Event,
 };
 use door::Door;
 use inbox::Inbox;
@@ -81,6 +82,7 @@ pub struct Peer {
     inbox: Arc<Inbox>,
     door: Arc<Door>,
     identity: Arc<Identity>,
+    events: broadcast::Sender<Event>,
     keep_opened: Duration,
 }
 
@@ -117,7 +119,7 @@ impl Peer {
             bundle: door.bundle(),
             circle: door.clone(),
             offers: inbox.clone(),
-            events,
+            events: events.clone(),
             limits: Limits::default(),
         });
         let keep_opened = options.inbox.keep_opened;
@@ -129,6 +131,7 @@ impl Peer {
             inbox,
             door,
             identity,
+            events,
             keep_opened,
         })
     }
@@ -141,6 +144,11 @@ impl Peer {
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What happens here from now on. Whoever lags behind misses some.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
     }
 
     /// Runs until `shutdown` is ready, then lets requests in work finish.
