@@ -3,6 +3,9 @@
 //! A peer is known by its id, the digest of its public key. Names are what people type and certificates carry; addresses
 //! are where a peer was seen last and may change. Two rules hold: a known name must show its known id, and of two bundles
 //! of one peer the one with the higher sequence counts.
+//!
+//! A person may call a peer otherwise. Such an alias stays on this machine, beside the name of the certificate, and means
+//! one peer only: it is no other's name or alias, and nobody can come later and be called so.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -114,6 +117,26 @@ pub enum TrustError {
         /// The sequence that was shown.
         shown: u64,
     },
+    /// A name that this person gave to one peer is that of another.
+    #[error("{alias} is our own name for {name}, so no other peer can be called so")]
+    AliasTaken {
+        /// The name in question.
+        alias: String,
+        /// The peer that has it here.
+        name: String,
+    },
+    /// A new name that is in use.
+    #[error("{name} is the name of a known peer already")]
+    InUse {
+        /// The name.
+        name: String,
+    },
+    /// Not a name.
+    #[error("bad name {name:?}: {NAME_RULE}")]
+    BadName {
+        /// What was given.
+        name: String,
+    },
     /// No peer has this name.
     #[error("no peer is called {name}")]
     Unknown {
@@ -142,8 +165,11 @@ pub enum TrustError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownPeer {
-    /// What it is called.
+    /// What it is called, by its certificate.
     pub name: String,
+    /// What it is called here, if the person wants so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// Who it is.
     pub peer_id: PeerId,
     /// To which transfers for it are sealed.
@@ -154,6 +180,21 @@ pub struct KnownPeer {
     pub addresses: Vec<String>,
     /// When it was last heard of.
     pub seen: Timestamp,
+}
+
+impl KnownPeer {
+    /// What the person calls it.
+    pub fn called(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Both names, if there are two: `alias (name)`.
+    pub fn shown(&self) -> String {
+        match &self.alias {
+            Some(alias) => format!("{alias} ({})", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// The peers that are known, in `peers.json`. Reads what is there now at every call: other processes write it too.
@@ -183,15 +224,24 @@ impl AddressBook {
         Ok(self.read()?.peers.into_values().collect())
     }
 
-    /// The peer called `name`.
+    /// The peer that the person calls `name`: an alias, or the name of its certificate.
     ///
     /// # Errors
     /// [`TrustError::Damaged`], [`TrustError::Io`].
     pub fn by_name(&self, name: &str) -> Result<Option<KnownPeer>, TrustError> {
+        let mut book = self.read()?;
+        Ok(book.key_of(name).and_then(|key| book.peers.remove(&key)))
+    }
+
+    /// The peer whose certificate says `name`.
+    ///
+    /// # Errors
+    /// [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn by_certificate_name(&self, name: &str) -> Result<Option<KnownPeer>, TrustError> {
         Ok(self.read()?.peers.remove(name))
     }
 
-    /// The ids of all names.
+    /// The ids of all names in certificates.
     ///
     /// # Errors
     /// [`TrustError::Damaged`], [`TrustError::Io`].
@@ -216,17 +266,33 @@ impl AddressBook {
         self.change(|book| book.remember(bundle, address))
     }
 
-    /// Forgets the peer called `name`.
+    /// Forgets the peer called `name`, and its alias with it.
     ///
     /// # Errors
     /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
     pub fn forget(&self, name: &str) -> Result<(), TrustError> {
         self.change(|book| {
-            let removed = book.peers.remove(name);
-            removed.map(drop).ok_or_else(|| TrustError::Unknown {
-                name: name.to_owned(),
-            })
+            let key = book.known_key(name)?;
+            book.peers.remove(&key);
+            Ok(())
         })
+    }
+
+    /// Calls the peer `name` by `alias` on this machine. The name of its certificate takes an alias away again.
+    ///
+    /// # Errors
+    /// [`TrustError::Unknown`], [`TrustError::BadName`], [`TrustError::InUse`], [`TrustError::Damaged`],
+    /// [`TrustError::Io`].
+    pub fn rename(&self, name: &str, alias: &str) -> Result<KnownPeer, TrustError> {
+        self.change(|book| book.rename(name, alias))
+    }
+
+    /// Whether a new peer could be called `name`.
+    ///
+    /// # Errors
+    /// [`TrustError::AliasTaken`], [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn check_no_alias(&self, name: &str) -> Result<(), TrustError> {
+        self.read()?.check_no_alias(name)
     }
 
     fn read(&self) -> Result<Book, TrustError> {
@@ -266,12 +332,56 @@ impl AddressBook {
 }
 
 impl Book {
+    /// The key of the peer that is called `name`; each name means one at most.
+    fn key_of(&self, name: &str) -> Option<String> {
+        let is_meant = |peer: &&KnownPeer| peer.alias.as_deref() == Some(name) || peer.name == name;
+        self.peers
+            .values()
+            .find(is_meant)
+            .map(|peer| peer.name.clone())
+    }
+
+    fn known_key(&self, name: &str) -> Result<String, TrustError> {
+        self.key_of(name).ok_or_else(|| TrustError::Unknown {
+            name: name.to_owned(),
+        })
+    }
+
+    fn check_no_alias(&self, name: &str) -> Result<(), TrustError> {
+        let has = |peer: &&KnownPeer| peer.alias.as_deref() == Some(name) && peer.name != name;
+        match self.peers.values().find(has) {
+            Some(peer) => Err(TrustError::AliasTaken {
+                alias: name.to_owned(),
+                name: peer.name.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn rename(&mut self, name: &str, alias: &str) -> Result<KnownPeer, TrustError> {
+        let key = self.known_key(name)?;
+        let owned = || alias.to_owned();
+        if !is_peer_name(alias) {
+            return Err(TrustError::BadName { name: owned() });
+        }
+        if self.key_of(alias).is_some_and(|other| other != key) {
+            return Err(TrustError::InUse { name: owned() });
+        }
+        let peer = self
+            .peers
+            .get_mut(&key)
+            .ok_or(TrustError::Unknown { name: key })?;
+        peer.alias = (peer.name != alias).then(owned);
+        Ok(peer.clone())
+    }
+
     fn remember(
         &mut self,
         bundle: &PeerBundle,
         address: Option<&str>,
     ) -> Result<KnownPeer, TrustError> {
         let (name, shown) = (bundle.name.clone(), bundle.peer_id);
+        self.check_no_alias(&name)?;
         let known = self.peers.get(&name);
         if let Some(known) = known {
             if known.peer_id != shown {
@@ -289,6 +399,7 @@ impl Book {
                 });
             }
         }
+        let alias = known.and_then(|known| known.alias.clone());
         let mut addresses = known
             .map(|known| known.addresses.clone())
             .unwrap_or_default();
@@ -303,6 +414,7 @@ impl Book {
         }
         let peer = KnownPeer {
             name: name.clone(),
+            alias,
             peer_id: shown,
             seal_key: bundle.seal_key.clone(),
             sequence: bundle.sequence,
@@ -393,6 +505,48 @@ mod tests {
         assert_eq!(book.by_name("b").unwrap().unwrap().addresses, ["h:1"]);
         book.forget("b").unwrap();
         assert!(matches!(book.forget("b"), Err(TrustError::Unknown { .. })));
+    }
+
+    #[test]
+    fn an_alias_is_kept_beside_the_name_and_means_one_peer() {
+        let (_folder, book) = book();
+        book.remember(&bundle("b", b"b", 1), Some("h:1")).unwrap();
+        book.remember(&bundle("c", b"c", 1), None).unwrap();
+        assert_eq!(book.rename("b", "ben").unwrap().shown(), "ben (b)");
+        for name in ["b", "ben"] {
+            let found = book.by_name(name).unwrap().unwrap();
+            assert_eq!(found.peer_id, PeerId::of(b"b"), "{name}");
+        }
+        // The certificate's name stays what is checked, and the alias outlives a newer bundle.
+        assert_eq!(book.names().unwrap()["b"], PeerId::of(b"b"));
+        book.remember(&bundle("b", b"b", 2), None).unwrap();
+        assert_eq!(book.by_name("b").unwrap().unwrap().called(), "ben");
+        for (taken, expected) in [("c", "c is the name"), ("Ben", "bad name")] {
+            let refused = book.rename("b", taken).unwrap_err().to_string();
+            assert!(refused.starts_with(expected), "{refused}");
+        }
+        assert!(matches!(
+            book.rename("c", "ben"),
+            Err(TrustError::InUse { .. })
+        ));
+        assert_eq!(book.rename("ben", "b").unwrap().alias, None);
+        assert!(book.by_name("ben").unwrap().is_none());
+    }
+
+    #[test]
+    fn nobody_can_come_and_be_called_by_an_alias() {
+        let (_folder, book) = book();
+        book.remember(&bundle("b", b"b", 1), None).unwrap();
+        book.rename("b", "ben").unwrap();
+        let refused = book.remember(&bundle("ben", b"mallory", 1), None);
+        assert!(matches!(refused, Err(TrustError::AliasTaken { .. })));
+        assert_eq!(
+            book.by_name("ben").unwrap().unwrap().peer_id,
+            PeerId::of(b"b")
+        );
+        assert!(book.by_certificate_name("ben").unwrap().is_none());
+        book.forget("ben").unwrap();
+        assert!(book.peers().unwrap().is_empty());
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Us {
         known
             .into_iter()
             .find(|peer| peer.peer_id == id)
-            .map_or_else(|| id.short(), |peer| peer.name)
+            .map_or_else(|| id.short(), |peer| peer.shown())
     }
 
     /// Who `text` means, as a recipient: known names need not be online.
@@ -163,7 +163,7 @@ impl Us {
         // From here on only this peer will do, whoever is at the address.
         let patient = ClientOptions::default();
         let client = self.client(address, Some(bundle.peer_id), &Seen::default(), patient)?;
-        let is_new = self.book.by_name(&bundle.name)?.is_none();
+        let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
         let peer = self.book.remember(bundle, Some(&address.to_string()))?;
         if is_new {
             let name = Escaped::new(&peer.name);

@@ -33,6 +33,17 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
             ));
             context.output.object("health", &health);
         }
+        PeersCommand::Rename { old, new } => {
+            if new == us.identity.name() {
+                let failure = Failure::usage(format!("{new} is the name of this peer"));
+                return Err(failure.hint("choose another name"));
+            }
+            let peer = us.book.rename(&old, &new)?;
+            show(context, &us, &peer);
+            context
+                .output
+                .talk("only here: its certificate says the same as before");
+        }
         PeersCommand::Forget { name } => {
             us.book.forget(&name)?;
             context.output.talk(format!(
@@ -54,7 +65,8 @@ fn show(context: &Context, us: &Us, peer: &KnownPeer) {
     } else {
         ""
     };
-    let name = Escaped::new(&peer.name);
+    let shown = peer.shown();
+    let name = Escaped::new(&shown);
     context.output.line(format!(
         "{name}{me}  {}  {}  seen {}",
         peer.peer_id.short(),

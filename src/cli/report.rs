@@ -1,6 +1,10 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
-use std::{fmt::Display, io, path::Path};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use serde_json::json;
 
@@ -73,11 +77,7 @@ impl Failure {
     }
 
     /// Says it on standard error, or as an object on standard output. What came from elsewhere is escaped.
-    #[allow(
-        clippy::print_stderr,
-        clippy::print_stdout,
-        reason = "the one place that reports failures"
-    )]
+    #[allow(clippy::print_stdout, reason = "the one place that reports failures")]
     pub(super) fn print(&self, as_json: bool) {
         if as_json {
             let (exit, message, hint) = (self.code as u8, &self.what, &self.hint);
@@ -87,10 +87,12 @@ impl Failure {
             );
             return;
         }
-        eprintln!("colis: {}", Escaped::new(&self.what));
+        let mut text = format!("colis: {}\n", Escaped::new(&self.what));
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {}", Escaped::new(hint));
+            text.push_str(&format!("hint: {}\n", Escaped::new(hint)));
         }
+        // The terminal may be gone: that is no reason to fail again.
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 }
 
@@ -295,6 +297,11 @@ impl From<TrustError> for Failure {
                 "if that peer really has a new key: colis peers forget {name}, then try again"
             )),
             TrustError::OldBundle { .. } => failure(ExitCode::Trust),
+            TrustError::AliasTaken { alias, .. } => failure(ExitCode::Trust)
+                .hint(format!("take another: colis peers rename {alias} NAME")),
+            TrustError::InUse { .. } | TrustError::BadName { .. } => {
+                failure(ExitCode::Usage).hint("choose another name; see who is known: colis peers")
+            }
             TrustError::Unknown { .. } => {
                 failure(ExitCode::NotFound).hint("see who is known: colis peers")
             }

@@ -106,6 +106,7 @@ pub fn issue(
 ) -> Result<Identity, TlsError> {
     check_name(name)?;
     need_ca_key(dir)?;
+    AddressBook::new(dir.peers()).check_no_alias(name)?;
     let circle = Circle::load(dir)?;
     let live = issued::read(dir)?
         .into_iter()
@@ -133,7 +134,7 @@ pub fn issue(
     // A name that was revoked and is issued again belongs to the new key.
     let book = AddressBook::new(dir.peers());
     if book
-        .by_name(name)?
+        .by_certificate_name(name)?
         .is_some_and(|known| known.peer_id != identity.caller().key_id)
     {
         book.forget(name)?;

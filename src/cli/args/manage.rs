@@ -48,6 +48,13 @@ pub(in crate::cli) enum PeersCommand {
         /// Name or address
         peer: String,
     },
+    /// Call a peer otherwise on this machine; by its certificate's name again to take that back
+    Rename {
+        /// What it is called now
+        old: String,
+        /// What to call it
+        new: String,
+    },
     /// Forget a peer
     Forget {
         /// Its name
