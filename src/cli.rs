@@ -6,6 +6,7 @@ mod connect;
 mod demo;
 mod home;
 mod list;
+mod menu;
 mod output;
 mod password;
 mod peers;
@@ -15,11 +16,12 @@ mod report;
 mod send;
 mod serve;
 mod store;
+mod terminal;
 
 use std::{future::Future, process};
 
 use clap::{Parser as _, error::ErrorKind};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
 use crate::config::Config;
 use args::{Cli, Command, Global};
@@ -45,14 +47,14 @@ pub fn run() -> process::ExitCode {
             });
         }
     };
-    start_logging(&cli.global, &cli.command);
+    start_logging(&cli.global, cli.command.as_ref());
     let json = cli.global.json;
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => {
-            let done = runtime.block_on(dispatch(cli));
+            let done = runtime.block_on(start(cli));
             // A blocked read of standard input must not keep us from ending.
             runtime.shutdown_background();
             done
@@ -76,22 +78,39 @@ struct Context {
     output: Output,
 }
 
-async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    let Cli { global, command } = cli;
-    let output = Output {
+impl Context {
+    fn resolve(global: &Global) -> Result<Self, Failure> {
+        let home = Home::resolve(global.home.as_deref())?;
+        let config = Config::load(&home.config())?;
+        let output = output(global);
+        Ok(Self {
+            home,
+            config,
+            output,
+        })
+    }
+}
+
+fn output(global: &Global) -> Output {
+    Output {
         json: global.json,
         quiet: global.quiet,
-    };
-    if let Command::Demo(args) = &command {
-        return demo::run(args, output).await;
     }
-    let home = Home::resolve(global.home.as_deref())?;
-    let config = Config::load(&home.config())?;
-    let context = Context {
-        home,
-        config,
-        output,
-    };
+}
+
+async fn start(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Some(command) => dispatch(&cli.global, command).await,
+        None => menu::run(&cli.global).await,
+    }
+}
+
+/// Runs a command, wherever it comes from.
+async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure> {
+    if let Command::Demo(args) = &command {
+        return demo::run(args, output(global)).await;
+    }
+    let context = Context::resolve(global)?;
     match command {
         Command::Serve(args) => serve::run(&context, &args).await,
         Command::Send(args) => interruptible(send::send(&context, args)).await,
@@ -103,14 +122,12 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check(args) => store::check(&context, &args).await,
         Command::Gc => store::gc(&context).await,
         Command::Status => store::status(&context).await,
-        Command::Demo(args) => demo::run(&args, output).await,
+        Command::Demo(args) => demo::run(&args, context.output).await,
     }
 }
 
 /// Ends on Ctrl-C: what was transferred stays, and the same command continues.
-async fn interruptible(
-    work: impl Future<Output = Result<ExitCode, Failure>>,
-) -> Result<ExitCode, Failure> {
+async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => {
@@ -120,18 +137,23 @@ async fn interruptible(
     }
 }
 
-fn start_logging(global: &Global, command: &Command) {
+fn start_logging(global: &Global, command: Option<&Command>) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (_, 0) if matches!(command, Command::Serve(_)) => "warn,colis=info",
+        (_, 0) if matches!(command, Some(Command::Serve(_))) => "warn,colis=info",
         (_, 0) => "warn",
         (_, 1) => "info,colis=debug",
         _ => "debug,colis=trace",
     };
     let filter = EnvFilter::try_from_env("COLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // A line in the middle of a prompt would break it.
+    let writer = match command {
+        Some(_) => BoxMakeWriter::new(std::io::stderr),
+        None => BoxMakeWriter::new(terminal::LogWriter::default),
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_target(false);
     // A program that embeds us may have its own.
     let _ = log.with_ansi(false).try_init();

@@ -12,6 +12,7 @@ mod certificate;
 mod circle;
 mod config;
 mod identity;
+mod import;
 
 use std::{
     io,
@@ -23,6 +24,7 @@ pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Distrust};
 pub use config::{Expect, Seen, client_config, server_config};
 pub use identity::{Identity, install_renewed, renewal_request};
+pub use import::import;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 

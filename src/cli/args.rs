@@ -1,4 +1,4 @@
-//! The command line, as clap parses it. The menu will produce the same [`Command`] values.
+//! The command line, as clap parses it. The menu produces the same [`Command`] values.
 
 mod manage;
 mod transfer;
@@ -14,23 +14,17 @@ use crate::id::ManifestId;
 
 /// Exchange files between machines that trust each other's certificates.
 #[derive(Debug, Parser)]
-#[command(
-    name = "colis",
-    version,
-    about,
-    arg_required_else_help = true,
-    propagate_version = true
-)]
+#[command(name = "colis", version, about, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 ok, 2 usage, 3 config or format, 4 trust, 5 integrity, 6 not found, 7 storage,
 8 network, 9 locked, 10 partly done, 130 interrupted.
-See the whole tour in a minute: colis demo"
+Without a command, on a terminal: a menu. See the whole tour in a minute: colis demo"
 )]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
 }
 
 /// What every command takes.

@@ -47,6 +47,15 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             made(context, &identity, &out);
             context.output.talk("next: carry that folder to the other machine as the certs/ of its home; it holds its keys");
         }
+        CertsCommand::Import { folder } => {
+            let from = CertsDir::new(folder);
+            let identity = tls::import(&from, &dir)?;
+            made(context, &identity, &dir);
+            context.output.talk(format!(
+                "copied; {} holds this machine's keys too and can be deleted",
+                from.path().display()
+            ));
+        }
         CertsCommand::Show => show(context, &dir)?,
         CertsCommand::Revoke { name } => {
             let count = ca::revoke(&dir, &name)?;

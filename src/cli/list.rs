@@ -21,14 +21,32 @@ use crate::{
     wire::DEFAULT_PAGE,
 };
 
+/// A transfer as lists show it.
 #[derive(Serialize)]
-struct TransferObject<'a> {
+pub(super) struct Row {
     #[serde(flatten)]
-    info: &'a ManifestInfo,
-    sender_name: &'a str,
+    pub(super) info: ManifestInfo,
+    pub(super) sender_name: String,
     state: TransferState,
     /// What is in it, if we can open it.
-    names: Option<Vec<String>>,
+    pub(super) names: Option<Vec<String>>,
+}
+
+impl Row {
+    /// What is in it, fit for a terminal.
+    pub(super) fn what(&self) -> String {
+        match &self.names {
+            Some(names) => join_escaped(names),
+            None if self.info.password => "(locked by a password)".to_owned(),
+            None => "(sealed for others)".to_owned(),
+        }
+    }
+}
+
+/// Names, fit for a terminal.
+pub(super) fn join_escaped(names: &[String]) -> String {
+    let escaped = names.iter().map(|name| Escaped::new(name).to_string());
+    escaped.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
@@ -50,47 +68,53 @@ async fn transfers(context: &Context, us: &Us, store: &dyn Store) -> Result<(), 
     if infos.is_empty() {
         context.output.talk("no transfers");
     }
-    for info in &infos {
-        let state = match store.manifest_state(info.id).await {
-            Ok(state) => state.state,
-            // Let go since it was listed.
-            Err(StoreError::NotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
+    for info in infos {
+        let Some(row) = row(us, store, info).await? else {
+            continue;
         };
-        let sender_name = us.name_of(info.sender);
-        let names = names(us, store, info.id).await;
-        let what = match &names {
-            Some(names) => names
-                .iter()
-                .map(|name| Escaped::new(name).to_string())
-                .collect::<Vec<_>>()
-                .join(", "),
-            None if info.password => "(locked by a password)".to_owned(),
-            None => "(sealed for others)".to_owned(),
-        };
-        let state_name = format!("{state:?}").to_lowercase();
-        let created = info.created;
-        let from = Escaped::new(&sender_name);
+        let state = format!("{:?}", row.state).to_lowercase();
+        let (id, created, size) = (row.info.id, row.info.created, Size(row.info.size));
+        let from = Escaped::new(&row.sender_name);
         context.output.line(format!(
-            "{}  {created}  {:>9}  {state_name:<7}  from {from}  {what}",
-            info.id,
-            Size(info.size).to_string()
+            "{id}  {created}  {:>9}  {state:<7}  from {from}  {}",
+            size.to_string(),
+            row.what()
         ));
-        context.output.object(
-            "transfer",
-            &TransferObject {
-                info,
-                sender_name: &sender_name,
-                state,
-                names,
-            },
-        );
+        context.output.object("transfer", &row);
     }
     Ok(())
 }
 
+/// Every transfer of the peer called `peer`.
+pub(super) async fn catalogue(context: &Context, peer: &str) -> Result<Vec<Row>, Failure> {
+    let us = Us::load(context)?;
+    let store = us.reach(context, peer).await?.client;
+    let mut rows = Vec::new();
+    for info in all_manifests(&store, None).await? {
+        rows.extend(row(&us, &store, info).await?);
+    }
+    Ok(rows)
+}
+
+async fn row(us: &Us, store: &dyn Store, info: ManifestInfo) -> Result<Option<Row>, Failure> {
+    let state = match store.manifest_state(info.id).await {
+        Ok(state) => state.state,
+        // Let go since it was listed.
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let sender_name = us.name_of(info.sender);
+    let names = names(us, store, info.id).await;
+    Ok(Some(Row {
+        info,
+        sender_name,
+        state,
+        names,
+    }))
+}
+
 /// The names at the top of a transfer, if it is for us.
-async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
+pub(super) async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
     let manifest = SignedManifest::parse(store.get_manifest(id).await.ok()?).ok()?;
     let transfer = OpenedTransfer::open(store, manifest, &us.reader())
         .await

@@ -6,10 +6,13 @@ use std::{
     path::Path,
 };
 
-use dialoguer::Password as Prompt;
 use zeroize::Zeroizing;
 
-use super::{args::Secret, report::Failure};
+use super::{
+    args::Secret,
+    report::{ExitCode, Failure},
+    terminal,
+};
 use crate::crypto::password::Password;
 
 /// The longest password, in bytes.
@@ -31,11 +34,11 @@ impl Secret {
     }
 
     /// The password, from where the flags say, else from the terminal.
-    pub(super) fn read(&self, purpose: Purpose) -> Result<Password, Failure> {
+    pub(super) async fn read(&self, purpose: Purpose) -> Result<Password, Failure> {
         let text = match (&self.password_file, self.password_fd) {
             (Some(path), _) => from_file(path)?,
             (None, Some(fd)) => from_file(Path::new(&format!("/proc/self/fd/{fd}")))?,
-            (None, None) => from_terminal(purpose)?,
+            (None, None) => from_terminal(purpose).await?,
         };
         let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
             text.strip_suffix('\r').unwrap_or(text)
@@ -58,18 +61,32 @@ fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(text)
 }
 
-fn from_terminal(purpose: Purpose) -> Result<Zeroizing<String>, Failure> {
+async fn from_terminal(purpose: Purpose) -> Result<Zeroizing<String>, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let failure =
             Failure::usage("a password is needed, and there is no terminal to ask for it");
         return Err(failure.hint("give it by --password-file FILE or --password-fd FD"));
     }
-    let mut prompt = Prompt::new().with_prompt("Password");
-    if purpose == Purpose::Seal {
-        prompt = prompt.with_confirmation("Once more", "They differ, try again");
+    // A key may be long in coming, and signals must be heard meanwhile.
+    let read = tokio::task::spawn_blocking(move || ask(purpose)).await;
+    let read = read.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => {
+            Failure::new(ExitCode::Interrupted, "interrupted; no password was given")
+        }
+        _ => Failure::usage(format!("no password: {error}")),
+    })
+}
+
+fn ask(purpose: Purpose) -> io::Result<Zeroizing<String>> {
+    loop {
+        let password = terminal::read_secret("Password")?;
+        if password.is_empty() {
+            continue;
+        }
+        if purpose == Purpose::Open || *terminal::read_secret("Once more")? == *password {
+            return Ok(password);
+        }
+        terminal::say("They differ, try again");
     }
-    let read = prompt
-        .interact()
-        .map_err(|e| Failure::usage(format!("no password: {e}")))?;
-    Ok(Zeroizing::new(read))
 }

@@ -70,7 +70,7 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
     };
     let mut reader = us.reader();
     if args.secret.is_given() {
-        reader.password = Some(args.secret.read(Purpose::Open)?);
+        reader.password = Some(args.secret.read(Purpose::Open).await?);
     }
     let jobs = args
         .jobs
@@ -137,7 +137,7 @@ impl Job<'_> {
                 .any(|info| info.id == *id && !info.recipients.contains(&self.reader.me))
         };
         if self.reader.password.is_none() && chosen.iter().any(is_locked) {
-            self.reader.password = Some(args.secret.read(Purpose::Open)?);
+            self.reader.password = Some(args.secret.read(Purpose::Open).await?);
         }
         Ok((chosen, Vec::new()))
     }

@@ -64,7 +64,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     if args.keep {
         stores.push(us.own_store(context)?.as_store());
     }
-    let options = args.seal.options(context, recipients, args.jobs)?;
+    let options = args.seal.options(context, recipients, args.jobs).await?;
     let to = if args.to.is_empty() {
         args.via.join(", ")
     } else {
@@ -88,7 +88,7 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
         }
     }
     let stores = [us.own_store(context)?.as_store()];
-    let mut options = args.seal.options(context, recipients, None)?;
+    let mut options = args.seal.options(context, recipients, None).await?;
     if args.seal.expires.is_none() {
         options.lifetime = None;
     }
@@ -229,7 +229,7 @@ impl Seal {
         })
     }
 
-    fn options(
+    async fn options(
         &self,
         context: &Context,
         recipients: Vec<Recipient>,
@@ -258,10 +258,11 @@ impl Seal {
         if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
             return Err(Failure::usage("--expires 0 would be gone at once"));
         }
-        let password = self
-            .wants_password()
-            .then(|| self.secret.read(Purpose::Seal))
-            .transpose()?;
+        let password = if self.wants_password() {
+            Some(self.secret.read(Purpose::Seal).await?)
+        } else {
+            None
+        };
         let jobs = jobs.or(context.config.jobs).unwrap_or(defaults.jobs);
         Ok(SendOptions {
             recipients,

@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     Ok(ExitCode::Ok)
 }
 
-fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
+pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
     let (home, config) = (&context.home, &context.config);
     let mode = match (args.inbox, config.inbox) {
         (Some(InboxArg::Off), _) | (None, Some(InboxSetting::Off)) => InboxMode::Off,
@@ -100,7 +100,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 /// Many connections need many descriptors; the system lets us have up to its hard limit.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if let (Some(now), Some(most)) = (limit.current, limit.maximum)
         && now < most

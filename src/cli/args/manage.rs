@@ -90,6 +90,11 @@ pub(in crate::cli) enum CertsCommand {
         #[arg(long, value_name = "HOST", value_delimiter = ',')]
         san: Vec<String>,
     },
+    /// Take over the folder that `issue` made for this machine
+    Import {
+        /// Where it is
+        folder: PathBuf,
+    },
     /// Show this peer's certificates, and on the circle's machine all that were issued
     Show,
     /// Revoke every certificate of a peer

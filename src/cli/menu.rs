@@ -1,0 +1,179 @@
+//! The menu: what `colis` alone opens on a terminal.
+//!
+//! It asks, builds the same [`Command`] values as the command line, and runs them the same way. Beside it, in this
+//! process, the peer serves.
+
+mod announce;
+mod ask;
+mod background;
+mod choose;
+mod fetch;
+mod first_run;
+mod listing;
+mod paths;
+mod peers;
+mod send;
+
+use std::{
+    future::Future,
+    io::{self, IsTerminal as _},
+};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{
+    Context,
+    args::{Command, Global},
+    dispatch, interruptible,
+    report::{ExitCode, Failure},
+    terminal,
+};
+use ask::Stop;
+use background::Serving;
+
+/// The entries of the menu, in their order.
+const ENTRIES: [(&str, Entry); 7] = [
+    ("Send a file or folder to a peer", Entry::Send),
+    ("Fetch from a peer", Entry::Fetch),
+    ("List local transfers and chunks", Entry::ListOurs),
+    ("List a peer's", Entry::ListTheirs),
+    ("Quit", Entry::Quit),
+    ("Peers: add, check, rename, forget", Entry::Peers),
+    ("Status", Entry::Status),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Send,
+    Fetch,
+    ListOurs,
+    ListTheirs,
+    Quit,
+    Peers,
+    Status,
+}
+
+/// The menu of one home folder.
+struct Menu {
+    global: Global,
+}
+
+/// Opens the menu, until the person or the system ends it.
+pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
+    let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !is_terminal || global.json {
+        return Err(Failure::usage("the menu needs a terminal").hint(
+            "say what to do: colis send PATH... --to PEER, colis receive, colis list, colis peers, colis serve, \
+             colis status; all commands: colis --help",
+        ));
+    }
+    let signals =
+        Signals::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
+    let (menu, mut serving) = (
+        Menu {
+            global: global.clone(),
+        },
+        Serving::No,
+    );
+    let done = tokio::select! {
+        biased;
+        () = signals.ended() => Ok(ExitCode::Ok),
+        done = menu.open(&mut serving) => done,
+    };
+    terminal::restore();
+    serving.stop().await;
+    done
+}
+
+/// What the system tells us.
+struct Signals {
+    /// Heard so that Ctrl-C, which prompts answer themselves, does not end the process.
+    _interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            _interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ready when the system wants us to end: it says so, or the terminal is closed.
+    async fn ended(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+impl Menu {
+    async fn open(&self, serving: &mut Serving) -> Result<ExitCode, Failure> {
+        match self.live(serving).await {
+            Ok(()) | Err(Stop::Closed) => Ok(ExitCode::Ok),
+            Err(Stop::Back | Stop::Interrupted) => Ok(ExitCode::Interrupted),
+            Err(Stop::Failed(failure)) => Err(failure),
+        }
+    }
+
+    /// What is missing is made, the peer starts, and then one thing after the other is done.
+    async fn live(&self, serving: &mut Serving) -> Result<(), Stop> {
+        if first_run::is_needed(&self.context()?) {
+            first_run::run(self).await?;
+        }
+        *serving = background::start(self).await?;
+        loop {
+            let labels = ENTRIES.map(|(label, _)| label.to_owned()).to_vec();
+            let chosen = match choose::one("What next?", labels).await {
+                Err(Stop::Interrupted) => Entry::Quit,
+                Err(Stop::Back) => continue,
+                chosen => ENTRIES[chosen?].1,
+            };
+            if chosen == Entry::Quit {
+                return Ok(());
+            }
+            match self.enter(chosen).await {
+                Ok(()) | Err(Stop::Back) => {}
+                Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
+                Err(Stop::Failed(failure)) => failure.print(false),
+                Err(Stop::Closed) => return Err(Stop::Closed),
+            }
+        }
+    }
+
+    async fn enter(&self, entry: Entry) -> Result<(), Stop> {
+        match entry {
+            Entry::Send => send::run(self).await,
+            Entry::Fetch => fetch::run(self).await,
+            Entry::ListOurs => listing::ours(self).await,
+            Entry::ListTheirs => listing::theirs(self).await,
+            Entry::Peers => peers::run(self).await,
+            Entry::Status => self.run(Command::Status).await,
+            Entry::Quit => Ok(()),
+        }
+    }
+
+    fn context(&self) -> Result<Context, Failure> {
+        Context::resolve(&self.global)
+    }
+
+    /// Runs a command as the command line would.
+    async fn run(&self, command: Command) -> Result<(), Stop> {
+        self.watch(dispatch(&self.global, command)).await.map(drop)
+    }
+
+    /// Does what Ctrl-C may end.
+    async fn watch<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Stop> {
+        match interruptible(work).await {
+            Err(failure) if failure.code == ExitCode::Interrupted => {
+                terminal::say("what was transferred is kept: choose the same again to continue");
+                Err(Stop::Interrupted)
+            }
+            done => Ok(done?),
+        }
+    }
+}

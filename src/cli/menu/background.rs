@@ -1,0 +1,155 @@
+//! The peer that serves beside the menu.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Menu, announce,
+    ask::{self, Stop},
+};
+use crate::{
+    cli::{
+        Context,
+        args::{Cli, Command, Serve},
+        report::Failure,
+        serve, terminal,
+    },
+    peer::{Peer, PeerError},
+    server,
+    store::{LocalStore, StoreError},
+};
+
+/// Requests in work get this long to finish when the menu ends; what is cut continues at the next try.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Who serves this home.
+pub(super) enum Serving {
+    /// Nobody.
+    No,
+    /// Another process.
+    Elsewhere,
+    /// This one.
+    Here {
+        /// Ends it.
+        stop: CancellationToken,
+        /// Its task.
+        task: JoinHandle<()>,
+    },
+}
+
+impl Serving {
+    /// Stops what was started here.
+    pub(super) async fn stop(self) {
+        if let Self::Here { stop, task } = self {
+            stop.cancel();
+            let _ = tokio::time::timeout(DRAIN, task).await;
+        }
+    }
+}
+
+/// Starts the peer, or finds out that it runs.
+pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
+    serve::raise_descriptor_limit();
+    let context = menu.context()?;
+    let mut args = serve_args()?;
+    loop {
+        let options = serve::options(&context, &args)?;
+        let wanted = options.listen;
+        match Peer::open(options) {
+            Ok(peer) => return Ok(run(&context, peer)),
+            Err(PeerError::Store(error @ StoreError::Locked { .. })) => {
+                return elsewhere(&context, error);
+            }
+            Err(PeerError::Bind(error)) => {
+                terminal::say(&format!("{error}"));
+                match another_port(wanted).await {
+                    Ok(address) => args.listen = Some(address),
+                    Err(Stop::Back | Stop::Interrupted) => {
+                        terminal::say("nothing is served: others cannot send to this machine now");
+                        return Ok(Serving::No);
+                    }
+                    Err(stop) => return Err(stop),
+                }
+            }
+            Err(error) => return Err(Failure::from(error).into()),
+        }
+    }
+}
+
+/// What `colis serve` would take from the environment.
+fn serve_args() -> Result<Serve, Failure> {
+    let parsed = Cli::try_parse_from(["colis", "serve"]);
+    match parsed.map(|cli| cli.command) {
+        Ok(Some(Command::Serve(args))) => Ok(args),
+        Ok(_) => Err(Failure::usage("serve is no command")),
+        Err(error) => Err(Failure::usage(error.to_string().trim_end())),
+    }
+}
+
+fn run(context: &Context, peer: Peer) -> Serving {
+    let (name, address) = (peer.identity().name(), peer.address());
+    terminal::say(&format!(
+        "{name} serves on {address}; what arrives goes to {}",
+        context.home.received().display()
+    ));
+    announce::spawn(context, peer.events());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let task = tokio::spawn(async move {
+        if let Err(error) = peer.run(stopped).await {
+            terminal::announce(&format!("this peer serves no more: {error}"));
+        }
+    });
+    Serving::Here { stop, task }
+}
+
+fn elsewhere(context: &Context, error: StoreError) -> Result<Serving, Stop> {
+    match LocalStore::serving_address(&context.home.chunks()) {
+        Some(address) => {
+            terminal::say(&format!(
+                "another colis serves this home on {address}: the menu uses that one"
+            ));
+            Ok(Serving::Elsewhere)
+        }
+        None => Err(Failure::from(error).into()),
+    }
+}
+
+/// Asks for a port that is free.
+async fn another_port(taken: SocketAddr) -> Result<SocketAddr, Stop> {
+    let candidates = (taken.port()..=u16::MAX).skip(1).take(100);
+    let free = candidates
+        .map(|port| SocketAddr::new(taken.ip(), port))
+        .find(|address| server::bind(*address).is_ok());
+    let port = port(
+        "Another port, for now (settings keep it)",
+        taken,
+        free.map(|a| a.port()),
+    )
+    .await?;
+    Ok(SocketAddr::new(taken.ip(), port))
+}
+
+/// Asks for a port of `address` that can be had.
+pub(super) async fn port(
+    prompt: &str,
+    address: SocketAddr,
+    default: Option<u16>,
+) -> Result<u16, Stop> {
+    let check = move |text: &str| {
+        let port = text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        let port = port.ok_or("a port is a number from 1 to 65535")?;
+        match server::bind(SocketAddr::new(address.ip(), port)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let default = default.map(|port| port.to_string());
+    let text = ask::text(prompt, default, Box::new(check)).await?;
+    text.trim()
+        .parse()
+        .map_err(|_| Stop::Failed(Failure::usage("not a port")))
+}

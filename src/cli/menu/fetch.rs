@@ -1,0 +1,73 @@
+//! Fetching: from whom, and what of it.
+
+use super::{
+    Menu,
+    ask::{self, Stop},
+    peers,
+};
+use crate::{
+    cli::{
+        args::{Command, Receive, Secret},
+        list::{self, Row},
+        terminal,
+    },
+    config::units::Size,
+    name::Escaped,
+};
+
+pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
+    let peer = peers::choose(menu, "From whom?").await?;
+    let context = menu.context()?;
+    let rows = menu.watch(list::catalogue(&context, &peer)).await?;
+    let (rows, others): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|row| row.names.is_some() || row.info.password);
+    if !others.is_empty() {
+        terminal::say(&format!("{} more are sealed for others", others.len()));
+    }
+    if rows.is_empty() {
+        terminal::say(&format!(
+            "nothing there that can be opened here: {peer} has to send or share it"
+        ));
+        return Ok(());
+    }
+    let items = rows.iter().map(|row| ask::cut(&label(row))).collect();
+    let chosen = ask::several("Which? Space marks, Enter fetches", items).await?;
+    let chosen = chosen.into_iter().filter_map(|at| rows.get(at));
+    receive(menu, &peer, chosen.collect()).await
+}
+
+/// What can be opened is fetched at once; for each of the others there is a password of its own.
+async fn receive(menu: &Menu, peer: &str, rows: Vec<&Row>) -> Result<(), Stop> {
+    let (open, locked): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.names.is_some());
+    let ids = |rows: &[&Row]| rows.iter().map(|row| row.info.id.to_string()).collect();
+    if !open.is_empty() {
+        menu.run(command(peer, ids(&open))).await?;
+    }
+    for row in locked {
+        terminal::say(&label(row));
+        menu.run(command(peer, ids(&[row]))).await?;
+    }
+    Ok(())
+}
+
+fn command(peer: &str, which: Vec<String>) -> Command {
+    Command::Receive(Receive {
+        which,
+        from: Some(peer.to_owned()),
+        all: false,
+        out: None,
+        keep_exec: false,
+        secret: Secret {
+            password_file: None,
+            password_fd: None,
+        },
+        jobs: None,
+    })
+}
+
+/// Name, size, sender, date.
+fn label(row: &Row) -> String {
+    let (size, from) = (Size(row.info.size), Escaped::new(&row.sender_name));
+    format!("{}  {size}  from {from}  {}", row.what(), row.info.created)
+}
