@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. The menu will produce the same [`Command`] values.
 
 mod manage;
+mod person;
 mod transfer;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use manage::*;
+pub(super) use person::*;
 pub(super) use transfer::*;
 
 use crate::id::ManifestId;
@@ -69,10 +71,20 @@ pub(super) enum Command {
     Certs(Certs),
     /// Verify the local store
     Check(Check),
+    /// What waits for a yes
+    Inbox(Inbox),
+    /// What was sent and received
+    History(History),
+    /// The settings of this peer
+    Config(Config),
     /// Collect what no transfer names any more, and what has expired
     Gc,
     /// What this peer is, has and knows
     Status,
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    Man(Man),
     /// The main job with two throwaway peers on this machine
     Demo(Demo),
 }
