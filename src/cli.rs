@@ -1,11 +1,17 @@
 //! The command line: the only place that prints, prompts or exits.
 
 mod args;
+mod arrivals;
 mod certs;
+mod config;
 mod connect;
 mod demo;
+mod history;
 mod home;
+mod inbox;
+mod install;
 mod list;
+mod logging;
 mod menu;
 mod output;
 mod password;
@@ -15,17 +21,19 @@ mod receive;
 mod report;
 mod send;
 mod serve;
+mod shell;
+mod sources;
 mod store;
 mod terminal;
 
 use std::{future::Future, process};
 
 use clap::{Parser as _, error::ErrorKind};
-use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
 use crate::config::Config;
 use args::{Cli, Command, Global};
 use home::Home;
+use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
 
@@ -47,7 +55,6 @@ pub fn run() -> process::ExitCode {
             });
         }
     };
-    start_logging(&cli.global, cli.command.as_ref());
     let json = cli.global.json;
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -73,6 +80,7 @@ pub fn run() -> process::ExitCode {
 
 /// What every command has.
 struct Context {
+    global: Global,
     home: Home,
     config: Config,
     output: Output,
@@ -81,20 +89,13 @@ struct Context {
 impl Context {
     fn resolve(global: &Global) -> Result<Self, Failure> {
         let home = Home::resolve(global.home.as_deref())?;
-        let config = Config::load(&home.config())?;
-        let output = output(global);
+        let config = Config::load(&home.config(), |name| std::env::var_os(name))?;
         Ok(Self {
+            global: global.clone(),
             home,
             config,
-            output,
+            output: Output::new(global),
         })
-    }
-}
-
-fn output(global: &Global) -> Output {
-    Output {
-        json: global.json,
-        quiet: global.quiet,
     }
 }
 
@@ -105,23 +106,43 @@ async fn start(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Runs a command, wherever it comes from.
+/// Does one thing. The menu comes here too.
 async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure> {
-    if let Command::Demo(args) = &command {
-        return demo::run(args, output(global)).await;
+    let output = Output::new(global);
+    if !matches!(command, Command::Serve(_)) {
+        logging::start(global, Level::Command);
     }
-    let context = Context::resolve(global)?;
+    // These need no home, or one that may be wrong.
+    let command = match command {
+        Command::Demo(args) => return demo::run(&args, output).await,
+        Command::Completions(args) => return shell::completions(&args),
+        Command::Man(args) => return shell::man(&args),
+        Command::Config(args) => {
+            return config::run(&Home::resolve(global.home.as_deref())?, output, args);
+        }
+        other => other,
+    };
+    execute(&Context::resolve(global)?, command).await
+}
+
+/// Does what needs a home.
+async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve(args) => serve::run(&context, &args).await,
-        Command::Send(args) => interruptible(send::send(&context, args)).await,
-        Command::Share(args) => interruptible(send::share(&context, args)).await,
-        Command::Receive(args) => interruptible(receive::run(&context, args)).await,
-        Command::List(args) => list::run(&context, &args).await,
-        Command::Peers(args) => peers::run(&context, args).await,
-        Command::Certs(args) => certs::run(&context, args).await,
-        Command::Check(args) => store::check(&context, &args).await,
-        Command::Gc => store::gc(&context).await,
-        Command::Status => store::status(&context).await,
+        Command::Serve(args) => serve::run(context, &args).await,
+        Command::Send(args) => interruptible(send::send(context, args)).await,
+        Command::Share(args) => interruptible(send::share(context, args)).await,
+        Command::Receive(args) => interruptible(receive::run(context, args)).await,
+        Command::Inbox(args) => interruptible(inbox::run(context, args)).await,
+        Command::List(args) => list::run(context, &args).await,
+        Command::Peers(args) => peers::run(context, args).await,
+        Command::Certs(args) => certs::run(context, args).await,
+        Command::History(args) => history::run(context, &args),
+        Command::Check(args) => store::check(context, &args).await,
+        Command::Gc => store::gc(context).await,
+        Command::Status => store::status(context).await,
+        Command::Config(args) => config::run(&context.home, context.output, args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Demo(args) => demo::run(&args, context.output).await,
     }
 }
@@ -135,26 +156,4 @@ async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
             Err(failure.hint("run the same command again to continue"))
         }
     }
-}
-
-fn start_logging(global: &Global, command: Option<&Command>) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (_, 0) if matches!(command, Some(Command::Serve(_))) => "warn,colis=info",
-        (_, 0) => "warn",
-        (_, 1) => "info,colis=debug",
-        _ => "debug,colis=trace",
-    };
-    let filter = EnvFilter::try_from_env("COLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // A line in the middle of a prompt would break it.
-    let writer = match command {
-        Some(_) => BoxMakeWriter::new(std::io::stderr),
-        None => BoxMakeWriter::new(terminal::LogWriter::default),
-    };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_target(false);
-    // A program that embeds us may have its own.
-    let _ = log.with_ansi(false).try_init();
 }

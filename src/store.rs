@@ -18,6 +18,7 @@
 
 mod local;
 mod memory;
+mod paced;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use local::{CheckReport, GcReport, LocalStore, LocalStoreOptions, Problem, Receipt, Usage};
 pub use memory::MemoryStore;
+pub use paced::{Pace, PacedStore};
 
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},

@@ -8,7 +8,6 @@ use super::{
     Context,
     args::List,
     connect::Us,
-    receive::top_names,
     report::{ExitCode, Failure},
 };
 use crate::{
@@ -36,17 +35,14 @@ impl Row {
     /// What is in it, fit for a terminal.
     pub(super) fn what(&self) -> String {
         match &self.names {
-            Some(names) => join_escaped(names),
+            Some(names) => {
+                let names = names.iter().map(|name| Escaped::new(name).to_string());
+                names.collect::<Vec<_>>().join(", ")
+            }
             None if self.info.password => "(locked by a password)".to_owned(),
             None => "(sealed for others)".to_owned(),
         }
     }
-}
-
-/// Names, fit for a terminal.
-pub(super) fn join_escaped(names: &[String]) -> String {
-    let escaped = names.iter().map(|name| Escaped::new(name).to_string());
-    escaped.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
@@ -96,7 +92,11 @@ pub(super) async fn catalogue(context: &Context, peer: &str) -> Result<Vec<Row>,
     Ok(rows)
 }
 
-async fn row(us: &Us, store: &dyn Store, info: ManifestInfo) -> Result<Option<Row>, Failure> {
+pub(super) async fn row(
+    us: &Us,
+    store: &dyn Store,
+    info: ManifestInfo,
+) -> Result<Option<Row>, Failure> {
     let state = match store.manifest_state(info.id).await {
         Ok(state) => state.state,
         // Let go since it was listed.
@@ -114,12 +114,12 @@ async fn row(us: &Us, store: &dyn Store, info: ManifestInfo) -> Result<Option<Ro
 }
 
 /// The names at the top of a transfer, if it is for us.
-pub(super) async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
+async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
     let manifest = SignedManifest::parse(store.get_manifest(id).await.ok()?).ok()?;
     let transfer = OpenedTransfer::open(store, manifest, &us.reader())
         .await
         .ok()?;
-    Some(top_names(&transfer).map(str::to_owned).collect())
+    Some(transfer.listing.top_names().map(str::to_owned).collect())
 }
 
 async fn chunks(context: &Context, store: &dyn Store) -> Result<(), Failure> {

@@ -1,9 +1,10 @@
 //! The menu: what `colis` alone opens on a terminal.
 //!
-//! It asks, builds the same [`Command`] values as the command line, and runs them the same way. Beside it, in this
+//! It asks, puts the answers into the words of a command, and runs it as the command line would. Beside it, in this
 //! process, the peer serves.
 
 mod announce;
+mod arrivals;
 mod ask;
 mod background;
 mod choose;
@@ -13,6 +14,8 @@ mod listing;
 mod paths;
 mod peers;
 mod send;
+mod settings;
+mod words;
 
 use std::{
     future::Future,
@@ -23,22 +26,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Context,
-    args::{Command, Global},
-    dispatch, interruptible,
+    args::Global,
+    dispatch, interruptible, logging,
     report::{ExitCode, Failure},
     terminal,
 };
 use ask::Stop;
 use background::Serving;
+use words::{Words, words};
 
 /// The entries of the menu, in their order.
-const ENTRIES: [(&str, Entry); 7] = [
+const ENTRIES: [(&str, Entry); 9] = [
     ("Send a file or folder to a peer", Entry::Send),
     ("Fetch from a peer", Entry::Fetch),
     ("List local transfers and chunks", Entry::ListOurs),
     ("List a peer's", Entry::ListTheirs),
     ("Quit", Entry::Quit),
     ("Peers: add, check, rename, forget", Entry::Peers),
+    ("Arrivals that wait for a yes", Entry::Arrivals),
+    ("Settings", Entry::Settings),
     ("Status", Entry::Status),
 ];
 
@@ -50,6 +56,8 @@ enum Entry {
     ListTheirs,
     Quit,
     Peers,
+    Arrivals,
+    Settings,
     Status,
 }
 
@@ -67,6 +75,7 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
              colis status; all commands: colis --help",
         ));
     }
+    logging::start_beside_prompts(global);
     let signals =
         Signals::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     let (menu, mut serving) = (
@@ -81,7 +90,9 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
         done = menu.open(&mut serving) => done,
     };
     terminal::restore();
-    serving.stop().await;
+    if serving.stop().await {
+        terminal::say("stopped; everything acknowledged is on disk");
+    }
     done
 }
 
@@ -115,7 +126,10 @@ impl Menu {
     async fn open(&self, serving: &mut Serving) -> Result<ExitCode, Failure> {
         match self.live(serving).await {
             Ok(()) | Err(Stop::Closed) => Ok(ExitCode::Ok),
-            Err(Stop::Back | Stop::Interrupted) => Ok(ExitCode::Interrupted),
+            Err(Stop::Back | Stop::Interrupted) => {
+                terminal::say("stopped before everything was made: `colis` asks for the rest");
+                Ok(ExitCode::Interrupted)
+            }
             Err(Stop::Failed(failure)) => Err(failure),
         }
     }
@@ -152,7 +166,9 @@ impl Menu {
             Entry::ListOurs => listing::ours(self).await,
             Entry::ListTheirs => listing::theirs(self).await,
             Entry::Peers => peers::run(self).await,
-            Entry::Status => self.run(Command::Status).await,
+            Entry::Arrivals => arrivals::run(self).await,
+            Entry::Settings => settings::run(self).await,
+            Entry::Status => self.run(words(&["status"])).await,
             Entry::Quit => Ok(()),
         }
     }
@@ -162,7 +178,8 @@ impl Menu {
     }
 
     /// Runs a command as the command line would.
-    async fn run(&self, command: Command) -> Result<(), Stop> {
+    async fn run(&self, words: Words) -> Result<(), Stop> {
+        let command = words.command()?;
         self.watch(dispatch(&self.global, command)).await.map(drop)
     }
 

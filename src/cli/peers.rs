@@ -1,5 +1,7 @@
 //! `peers`: the address book.
 
+use serde_json::json;
+
 use super::{
     Context,
     args::{Peers, PeersCommand},
@@ -46,6 +48,7 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
         }
         PeersCommand::Forget { name } => {
             us.book.forget(&name)?;
+            context.output.object("forgotten", &json!({"name": name}));
             context.output.talk(format!(
                 "forgot {name}; its certificate still counts, see `colis certs revoke`"
             ));

@@ -201,6 +201,9 @@ impl From<TransferError> for Failure {
                 ref source,
             } => Self::io(path, source),
             TransferError::UnsupportedSource { .. } => failure(Exit::Storage),
+            TransferError::BadGlob { .. } => {
+                failure(Exit::Usage).hint("a glob is as in .gitignore: --exclude '*.o'")
+            }
             TransferError::DuplicateSource { .. } => {
                 failure(Exit::Usage).hint("send them one by one, or rename one")
             }

@@ -1,24 +1,26 @@
 //! `send` and `share`.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
 use super::{
     Context,
     args::{Seal, Send, Share},
-    connect::Us,
+    connect::{Us, jobs, paced},
+    history,
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
+    sources::say_left_out,
 };
 use crate::{
     config::units::{DurationText, Size, SizeText},
     id::{ManifestId, Short as _, TransferId},
-    manifest::DEFAULT_CHUNK_SIZE,
-    name::Escaped,
+    manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
+    peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Store, TransferState},
-    transfer::{self, Recipient, SendOptions, Sent, Sources},
+    transfer::{self, Recipient, SendOptions, Sent},
 };
 
 /// What `--json` tells of a transfer that was sent.
@@ -61,15 +63,22 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     for text in &args.via {
         stores.push(Arc::new(us.reach(context, text).await?.client));
     }
-    if args.keep {
+    if args.keep && !args.dry_run {
         stores.push(us.own_store(context)?.as_store());
     }
-    let options = args.seal.options(context, recipients, args.jobs).await?;
+    let stores = paced(context, args.limit.as_deref(), stores)?;
+    let options = args
+        .seal
+        .options(context, recipients, jobs(context, args.jobs))
+        .await?;
     let to = if args.to.is_empty() {
         args.via.join(", ")
     } else {
         args.to.join(", ")
     };
+    if args.dry_run {
+        return args.seal.say_what(context.output, &options, &to);
+    }
     deliver(context, &us, args.seal, &options, &stores, &to, args.wait).await
 }
 
@@ -88,7 +97,10 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
         }
     }
     let stores = [us.own_store(context)?.as_store()];
-    let mut options = args.seal.options(context, recipients, None).await?;
+    let mut options = args
+        .seal
+        .options(context, recipients, jobs(context, None))
+        .await?;
     if args.seal.expires.is_none() {
         options.lifetime = None;
     }
@@ -115,14 +127,8 @@ async fn deliver(
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
     let sources = seal.sources()?;
-    if let Sources::Tree(tree) = &sources {
-        for path in &tree.skipped {
-            output.warn(format!(
-                "skipped {}: neither file, folder nor link",
-                Escaped::new(&path.to_string_lossy())
-            ));
-        }
-    }
+    say_left_out(output, &sources);
+    let names = sources.top_names();
     let start = Instant::now();
     let bar = progress(output, "sending");
     let sent = transfer::send(&us.sender(context), sources, options, stores, &*bar).await;
@@ -133,11 +139,29 @@ async fn deliver(
         Some(manifest) if wait => Some(wait_for_all(stores, manifest).await?),
         _ => None,
     };
+    remember(context, &sent, to, seconds, names);
     report(context, &sent, to, seconds, state);
     Ok(match state {
         Some(TransferState::Refused | TransferState::Expired) => ExitCode::Partial,
         _ => ExitCode::Ok,
     })
+}
+
+fn remember(context: &Context, sent: &Sent, to: &str, seconds: f64, names: Vec<String>) {
+    let Some(manifest) = sent.manifest else {
+        return;
+    };
+    let entry = HistoryEntry {
+        at: Timestamp::now(),
+        direction: Direction::Sent,
+        transfer: sent.transfer_id,
+        manifest,
+        peers: to.split(", ").map(str::to_owned).collect(),
+        bytes: sent.size,
+        seconds: Some(seconds),
+        names,
+    };
+    history::note(context, &entry);
 }
 
 /// The last state that all reach.
@@ -175,7 +199,7 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
     let Some(manifest) = sent.manifest else {
         return output.line(format!("{to} has received it before: nothing to send"));
     };
-    let rate = Size(rate(sent.size, seconds));
+    let rate = Size::per_second(sent.size, seconds);
     output.line(format!(
         "{manifest}  {} in {} chunks to {to}",
         Size(sent.size),
@@ -194,46 +218,16 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
     ));
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "for people"
-)]
-pub(super) fn rate(bytes: u64, seconds: f64) -> u64 {
-    (bytes as f64 / seconds.max(0.001)) as u64
-}
-
 impl Seal {
     fn wants_password(&self) -> bool {
         self.password || self.secret.is_given()
-    }
-
-    /// Walks the paths, or takes standard input for `-`.
-    fn sources(&self) -> Result<Sources, Failure> {
-        let is_stdin = |path: &Path| path.as_os_str() == "-";
-        if !self.paths.iter().any(|path| is_stdin(path)) {
-            return Ok(Sources::walk(&self.paths)?);
-        }
-        if self.paths.len() > 1 {
-            return Err(Failure::usage(
-                "standard input cannot be sent together with files",
-            ));
-        }
-        if self.name.contains('/') || self.name.is_empty() {
-            return Err(Failure::usage("--name is a file name, without a folder"));
-        }
-        Ok(Sources::Stream {
-            name: self.name.clone(),
-            reader: Box::new(std::io::stdin()),
-        })
     }
 
     async fn options(
         &self,
         context: &Context,
         recipients: Vec<Recipient>,
-        jobs: Option<usize>,
+        jobs: usize,
     ) -> Result<SendOptions, Failure> {
         let defaults = SendOptions::default();
         let asked = self
@@ -263,7 +257,6 @@ impl Seal {
         } else {
             None
         };
-        let jobs = jobs.or(context.config.jobs).unwrap_or(defaults.jobs);
         Ok(SendOptions {
             recipients,
             password,

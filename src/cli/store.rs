@@ -51,7 +51,7 @@ pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
             text.duration()
         });
     let (opened, report) = blocking(move || {
-        let opened = store.let_go_opened(keep, Timestamp::now())?;
+        let opened = store.let_go_settled(keep, Timestamp::now())?;
         Ok((opened, store.gc(Timestamp::now())?))
     })
     .await?;

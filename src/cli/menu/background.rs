@@ -2,21 +2,16 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::Parser as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Menu, announce,
     ask::{self, Stop},
+    words,
 };
 use crate::{
-    cli::{
-        Context,
-        args::{Cli, Command, Serve},
-        report::Failure,
-        serve, terminal,
-    },
+    cli::{Context, args::Command, report::Failure, serve, terminal},
     peer::{Peer, PeerError},
     server,
     store::{LocalStore, StoreError},
@@ -41,12 +36,13 @@ pub(super) enum Serving {
 }
 
 impl Serving {
-    /// Stops what was started here.
-    pub(super) async fn stop(self) {
-        if let Self::Here { stop, task } = self {
-            stop.cancel();
-            let _ = tokio::time::timeout(DRAIN, task).await;
-        }
+    /// Stops what was started here, and gives whether there was something.
+    pub(super) async fn stop(self) -> bool {
+        let Self::Here { stop, task } = self else {
+            return false;
+        };
+        stop.cancel();
+        tokio::time::timeout(DRAIN, task).await.is_ok()
     }
 }
 
@@ -54,7 +50,9 @@ impl Serving {
 pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
     serve::raise_descriptor_limit();
     let context = menu.context()?;
-    let mut args = serve_args()?;
+    let Command::Serve(mut args) = words(&["serve"]).command()? else {
+        return Ok(Serving::No);
+    };
     loop {
         let options = serve::options(&context, &args)?;
         let wanted = options.listen;
@@ -79,23 +77,13 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
     }
 }
 
-/// What `colis serve` would take from the environment.
-fn serve_args() -> Result<Serve, Failure> {
-    let parsed = Cli::try_parse_from(["colis", "serve"]);
-    match parsed.map(|cli| cli.command) {
-        Ok(Some(Command::Serve(args))) => Ok(args),
-        Ok(_) => Err(Failure::usage("serve is no command")),
-        Err(error) => Err(Failure::usage(error.to_string().trim_end())),
-    }
-}
-
 fn run(context: &Context, peer: Peer) -> Serving {
     let (name, address) = (peer.identity().name(), peer.address());
     terminal::say(&format!(
         "{name} serves on {address}; what arrives goes to {}",
         context.home.received().display()
     ));
-    announce::spawn(context, peer.events());
+    tokio::spawn(announce::run(peer.arrivals()));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {

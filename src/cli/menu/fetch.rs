@@ -3,11 +3,10 @@
 use super::{
     Menu,
     ask::{self, Stop},
-    peers,
+    peers, words,
 };
 use crate::{
     cli::{
-        args::{Command, Receive, Secret},
         list::{self, Row},
         terminal,
     },
@@ -40,34 +39,19 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
 /// What can be opened is fetched at once; for each of the others there is a password of its own.
 async fn receive(menu: &Menu, peer: &str, rows: Vec<&Row>) -> Result<(), Stop> {
     let (open, locked): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.names.is_some());
-    let ids = |rows: &[&Row]| rows.iter().map(|row| row.info.id.to_string()).collect();
+    let receive = || words(&["receive", "--from", peer]);
     if !open.is_empty() {
-        menu.run(command(peer, ids(&open))).await?;
+        menu.run(receive().ids(&open)).await?;
     }
     for row in locked {
         terminal::say(&label(row));
-        menu.run(command(peer, ids(&[row]))).await?;
+        menu.run(receive().ids(&[row])).await?;
     }
     Ok(())
 }
 
-fn command(peer: &str, which: Vec<String>) -> Command {
-    Command::Receive(Receive {
-        which,
-        from: Some(peer.to_owned()),
-        all: false,
-        out: None,
-        keep_exec: false,
-        secret: Secret {
-            password_file: None,
-            password_fd: None,
-        },
-        jobs: None,
-    })
-}
-
 /// Name, size, sender, date.
-fn label(row: &Row) -> String {
+pub(super) fn label(row: &Row) -> String {
     let (size, from) = (Size(row.info.size), Escaped::new(&row.sender_name));
     format!("{}  {size}  from {from}  {}", row.what(), row.info.created)
 }

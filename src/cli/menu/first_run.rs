@@ -7,16 +7,12 @@ use super::{
     ask::Stop,
     background, choose,
     paths::{self, PathCompletion},
+    words,
 };
 use crate::{
-    cli::{
-        Context,
-        args::{Certs, CertsCommand, Command},
-        report::Failure,
-        terminal,
-    },
+    cli::{Context, report::Failure, terminal},
     tls::CertsDir,
-    trust::{NAME_RULE, is_peer_name, write_durably},
+    trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
 };
 
@@ -53,8 +49,8 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         "Welcome to colis. Nothing is set up in {root} yet; --home names another folder."
     ));
     let circle = certificates(menu).await?;
-    let port = port(&context).await?;
-    say_made(&context, port);
+    say_made(&context);
+    port(menu, &context).await?;
     if circle {
         terminal::say(
             "For another machine: 6 Peers, \"certificates for a new machine\" makes a folder. Carry it there, \
@@ -94,11 +90,7 @@ async fn make_circle(menu: &Menu) -> Result<(), Stop> {
     };
     let name = ask::text("Name of this machine", host_name(), Box::new(check)).await?;
     let name = name.trim().to_owned();
-    let command = CertsCommand::Init {
-        name,
-        san: Vec::new(),
-    };
-    menu.run(Command::Certs(Certs { command })).await
+    menu.run(words(&["certs", "init", "--name", &name])).await
 }
 
 async fn take_over(menu: &Menu) -> Result<(), Stop> {
@@ -107,9 +99,8 @@ async fn take_over(menu: &Menu) -> Result<(), Stop> {
     let completion = PathCompletion { home: home.clone() };
     let line = ask::completed("The folder", Box::new(folder), completion).await?;
     let folder = paths::parse(&line, home.as_deref()).map_err(Failure::usage)?;
-    let folder = folder.into_iter().next().ok_or(Stop::Back)?;
-    let command = CertsCommand::Import { folder };
-    menu.run(Command::Certs(Certs { command })).await
+    menu.run(words(&["certs", "import", "--"]).paths(folder))
+        .await
 }
 
 fn one_folder(home: Option<&Path>) -> impl Fn(&str) -> Result<(), String> + use<> {
@@ -133,30 +124,26 @@ fn host_name() -> Option<String> {
 }
 
 /// Asks for the port, unless the settings say it, and keeps it if it is not the usual one.
-async fn port(context: &Context) -> Result<Option<u16>, Stop> {
-    let path = context.home.config();
-    if path.exists() {
-        return Ok(None);
+async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
+    if context.home.config().exists() {
+        return Ok(());
     }
     let any = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT));
     let port = background::port("Port", any, Some(DEFAULT_PORT)).await?;
     if port != DEFAULT_PORT {
-        let text = format!("listen = \"0.0.0.0:{port}\"\n");
-        write_durably(&path, text.as_bytes(), 0o644).map_err(|e| Failure::io(&path, &e))?;
+        let listen = format!("0.0.0.0:{port}");
+        menu.run(words(&["config", "set", "listen", &listen]))
+            .await?;
     }
-    Ok(Some(port))
+    Ok(())
 }
 
-fn say_made(context: &Context, port: Option<u16>) {
+fn say_made(context: &Context) {
     let certs = context.home.certs();
     terminal::say(&format!("In {}:", certs.display()));
     for (name, what) in FILES {
         if fs::exists(certs.join(name)).unwrap_or(false) {
             terminal::say(&format!("  {name:<16} {what}"));
         }
-    }
-    let config = context.home.config();
-    if port.is_some() && config.exists() {
-        terminal::say(&format!("In {}: the port", config.display()));
     }
 }

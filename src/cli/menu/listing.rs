@@ -1,7 +1,6 @@
 //! Lists of what is here and at peers.
 
-use super::{Menu, ask::Stop, choose, peers};
-use crate::cli::args::{Command, List};
+use super::{Menu, ask::Stop, choose, peers, words};
 
 pub(super) async fn ours(menu: &Menu) -> Result<(), Stop> {
     list(menu, None).await
@@ -13,7 +12,16 @@ pub(super) async fn theirs(menu: &Menu) -> Result<(), Stop> {
 }
 
 async fn list(menu: &Menu, peer: Option<String>) -> Result<(), Stop> {
-    let kinds = ["Transfers", "Chunks"].map(str::to_owned).to_vec();
-    let chunks = choose::one("What of it?", kinds).await? == 1;
-    menu.run(Command::List(List { peer, chunks })).await
+    let mut kinds = vec!["Transfers", "Chunks"];
+    if peer.is_none() {
+        kinds.push("History: what was sent and received");
+    }
+    let kinds = kinds.into_iter().map(str::to_owned).collect();
+    let what: &[&str] = match choose::one("What of it?", kinds).await? {
+        0 => &["list"],
+        1 => &["list", "--chunks"],
+        _ => &["history"],
+    };
+    let peer = peer.as_deref();
+    menu.run(words(&[what, peer.as_slice()].concat())).await
 }

@@ -5,12 +5,12 @@ use super::{
     ask::{self, Stop},
     choose,
     paths::{self, PathCompletion},
+    words,
 };
 use crate::{
     cli::{
-        args::{Certs, CertsCommand, Command, Peers, PeersCommand},
         connect::Us,
-        report::Failure,
+        report::{ExitCode, Failure},
         terminal,
     },
     client::PeerAddress,
@@ -24,7 +24,7 @@ pub(super) async fn choose(menu: &Menu, prompt: &str) -> Result<String, Stop> {
     let known = others(menu)?;
     if known.is_empty() {
         terminal::say("no other peer is known yet");
-        return address().await;
+        return Ok(find(menu).await?.called().to_owned());
     }
     let mut items: Vec<_> = known.iter().map(label).collect();
     items.push("another address...".to_owned());
@@ -32,11 +32,28 @@ pub(super) async fn choose(menu: &Menu, prompt: &str) -> Result<String, Stop> {
     match known.get(chosen) {
         Some(peer) if peer.addresses.is_empty() => {
             terminal::say(&format!("no address of {} is known yet", peer.shown()));
-            address().await
+            let found = find(menu).await?;
+            if found.peer_id != peer.peer_id {
+                let what = format!("{} is there, and not {}", found.shown(), peer.shown());
+                return Err(Failure::new(ExitCode::Trust, what).into());
+            }
+            Ok(peer.called().to_owned())
         }
         Some(peer) => Ok(peer.called().to_owned()),
-        None => address().await,
+        None => Ok(find(menu).await?.called().to_owned()),
     }
+}
+
+/// Asks for an address, and who is there.
+async fn find(menu: &Menu) -> Result<KnownPeer, Stop> {
+    let address = address().await?;
+    menu.run(words(&["peers", "add", "--", &address])).await?;
+    let address = address.parse::<PeerAddress>().map_err(Failure::from)?;
+    let address = address.to_string();
+    let is_there = |peer: &KnownPeer| peer.addresses.first() == Some(&address);
+    let found = others(menu)?.into_iter().find(is_there);
+    let failure = || Failure::usage(format!("this peer itself is at {address}"));
+    Ok(found.ok_or_else(failure)?)
 }
 
 async fn address() -> Result<String, Stop> {
@@ -80,37 +97,32 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         items.push("Certificates for a new machine");
     }
     let items = items.into_iter().map(str::to_owned).collect();
-    let command = match choose::one("Peers", items).await? {
-        0 => PeersCommand::List,
-        1 => PeersCommand::Add {
-            address: address().await?,
-        },
-        2 => PeersCommand::Check {
-            peer: choose(menu, "Check whom?").await?,
-        },
-        3 => rename(menu).await?,
-        4 => forget(menu).await?,
-        _ => return issue(menu).await,
-    };
-    let command = Some(command);
-    menu.run(Command::Peers(Peers { command })).await
+    match choose::one("Peers", items).await? {
+        0 => menu.run(words(&["peers", "list"])).await,
+        1 => find(menu).await.map(drop),
+        2 => {
+            let peer = choose(menu, "Check whom?").await?;
+            menu.run(words(&["peers", "check", "--", &peer])).await
+        }
+        3 => rename(menu).await,
+        4 => forget(menu).await,
+        _ => issue(menu).await,
+    }
 }
 
-async fn rename(menu: &Menu) -> Result<PeersCommand, Stop> {
+async fn rename(menu: &Menu) -> Result<(), Stop> {
     let old = known(menu, "Rename whom?").await?;
     let new = ask::text("Call it", None, Box::new(check_name)).await?;
-    Ok(PeersCommand::Rename {
-        old,
-        new: new.trim().to_owned(),
-    })
+    let new = new.trim();
+    menu.run(words(&["peers", "rename", "--", &old, new])).await
 }
 
-async fn forget(menu: &Menu) -> Result<PeersCommand, Stop> {
+async fn forget(menu: &Menu) -> Result<(), Stop> {
     let name = known(menu, "Forget whom?").await?;
     if !ask::yes(&format!("Forget {name}?")).await? {
         return Err(Stop::Back);
     }
-    Ok(PeersCommand::Forget { name })
+    menu.run(words(&["peers", "forget", "--", &name])).await
 }
 
 /// One of those that are known.
@@ -143,7 +155,6 @@ async fn issue(menu: &Menu) -> Result<(), Stop> {
     let prompt = "Where to put its folder (it must not be there yet)";
     let line = ask::completed(prompt, Box::new(check), completion).await?;
     let out = paths::one(&line, home.as_deref()).map_err(Failure::usage)?;
-    let san = Vec::new();
-    let command = CertsCommand::Issue { name, out, san };
-    menu.run(Command::Certs(Certs { command })).await
+    let issue = words(&["certs", "issue", &name, "--out"]);
+    menu.run(issue.paths(vec![out])).await
 }

@@ -7,11 +7,10 @@ use super::{
     ask::{self, Stop},
     choose,
     paths::{self, PathCompletion},
-    peers,
+    peers, words,
 };
 use crate::{
     cli::{
-        args::{Command, Seal, Secret, Send},
         report::{ExitCode, Failure},
         terminal,
     },
@@ -33,31 +32,17 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     if !ask::yes(&format!("Send {what} ({size}) to {peer}?")).await? {
         return Err(Stop::Back);
     }
-    let seal = Seal {
-        paths,
-        name: "stdin".to_owned(),
-        chunk_size: None,
-        expires: None,
-        password,
-        secret: Secret {
-            password_file: None,
-            password_fd: None,
-        },
-    };
-    let send = Send {
-        seal,
-        to: vec![peer],
-        via: Vec::new(),
-        keep: false,
-        wait: false,
-        jobs: None,
-    };
-    menu.run(Command::Send(send)).await
+    let mut send = vec!["send", "--to", &peer];
+    if password {
+        send.push("--password");
+    }
+    send.push("--");
+    menu.run(words(&send).paths(paths)).await
 }
 
 /// Asks until every path is there.
 async fn paths() -> Result<Vec<PathBuf>, Stop> {
-    terminal::say("Type or drop files and folders here; Tab completes, nothing goes back.");
+    terminal::say("Type or drop files and folders here; Tab completes, an empty line goes back.");
     let home = std::env::home_dir();
     let check = {
         let home = home.clone();
@@ -65,7 +50,10 @@ async fn paths() -> Result<Vec<PathBuf>, Stop> {
     };
     let completion = PathCompletion { home: home.clone() };
     let line = ask::completed("Files or folders", Box::new(check), completion).await?;
-    Ok(paths::parse(&line, home.as_deref()).map_err(Failure::usage)?)
+    let paths = paths::parse(&line, home.as_deref()).map_err(Failure::usage)?;
+    // A file may be called `-`, which as a word means something else.
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    Ok(paths.into_iter().map(absolute).collect())
 }
 
 /// Bytes of all of them. A large folder takes a while to walk.
