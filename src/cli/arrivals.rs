@@ -1,5 +1,7 @@
 //! What arrives, as it is shown to the person who serves.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::output::Output;
@@ -12,15 +14,15 @@ use crate::{
 
 /// One line for the person, with everything foreign escaped, and what to do.
 pub(super) fn describe(arrival: &Arrival) -> String {
-    let what = what(arrival);
+    let what = what(arrival, Path::new(""));
     match &arrival.outcome {
         Outcome::Waiting(_) => format!("{what}: colis inbox list {}", arrival.id.short()),
         _ => what,
     }
 }
 
-/// What has come and what became of it.
-pub(super) fn what(arrival: &Arrival) -> String {
+/// What has come and what became of it, with paths as they are under `root`.
+pub(super) fn what(arrival: &Arrival, root: &Path) -> String {
     let from = sender(arrival);
     let from = Escaped::new(&from);
     let size = Size(arrival.size);
@@ -31,8 +33,8 @@ pub(super) fn what(arrival: &Arrival) -> String {
         } => format!("message from {from}: {}", Escaped::new(text.trim_end())),
         Outcome::Opened { paths, .. } => {
             let paths = paths.iter().map(|path| {
-                let path = path.to_string_lossy();
-                Escaped::new(&path).to_string()
+                let path = path.strip_prefix(root).unwrap_or(path);
+                Escaped::new(&path.to_string_lossy()).to_string()
             });
             let paths = paths.collect::<Vec<_>>().join(", ");
             format!("received {size} from {from}: {paths}")

@@ -1,5 +1,7 @@
 //! Arrivals, said while the person is at a prompt.
 
+use std::path::{Path, PathBuf};
+
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{
@@ -8,10 +10,10 @@ use crate::{
 };
 
 /// Announces `arrivals`, until they end.
-pub(super) async fn run(mut arrivals: Receiver<Arrival>) {
+pub(super) async fn run(mut arrivals: Receiver<Arrival>, received: PathBuf) {
     loop {
         match arrivals.recv().await {
-            Ok(arrival) => terminal::announce(&line(&arrival)),
+            Ok(arrival) => terminal::announce(&line(&arrival, &received)),
             Err(RecvError::Lagged(missed)) => {
                 terminal::announce(&format!("* {missed} more have arrived: see the history"));
             }
@@ -20,8 +22,9 @@ pub(super) async fn run(mut arrivals: Receiver<Arrival>) {
     }
 }
 
-fn line(arrival: &Arrival) -> String {
-    let what = arrivals::what(arrival);
+/// The name of a file says more than its folder, which is said when the menu opens.
+fn line(arrival: &Arrival, received: &Path) -> String {
+    let what = arrivals::what(arrival, received);
     match &arrival.outcome {
         Outcome::Waiting(_) => format!("* {what}: see Arrivals"),
         _ => format!("* {what}"),

@@ -83,7 +83,7 @@ fn run(context: &Context, peer: Peer) -> Serving {
         "{name} serves on {address}; what arrives goes to {}",
         context.home.received().display()
     ));
-    tokio::spawn(announce::run(peer.arrivals()));
+    tokio::spawn(announce::run(peer.arrivals(), context.home.received()));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {

@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let paths = paths().await?;
-    let size = size(paths.clone()).await?;
+    let size = menu.watch(size(paths.clone())).await?;
     let peer = peers::choose(menu, "To whom?").await?;
     let locks = [
         format!("{peer} alone can open it"),
@@ -57,11 +57,10 @@ async fn paths() -> Result<Vec<PathBuf>, Stop> {
 }
 
 /// Bytes of all of them. A large folder takes a while to walk.
-async fn size(paths: Vec<PathBuf>) -> Result<Size, Stop> {
+async fn size(paths: Vec<PathBuf>) -> Result<Size, Failure> {
     let walked = tokio::task::spawn_blocking(move || Sources::walk(&paths)).await;
     let walked = walked.map_err(|e| Failure::new(ExitCode::Storage, e))?;
-    let sources = walked.map_err(Failure::from)?;
-    Ok(Size(sources.size().unwrap_or(0)))
+    Ok(Size(walked?.size().unwrap_or(0)))
 }
 
 fn names(paths: &[PathBuf]) -> String {

@@ -1,0 +1,179 @@
+//! The other entries: lists, peers, settings.
+
+use std::fs;
+
+use crate::{
+    person::{DOWN, Person},
+    support::Homes,
+};
+
+#[test]
+fn lists_show_what_is_here_and_at_a_peer() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("ours.txt"), "ours").unwrap();
+    fs::write(homes.path("theirs.txt"), "theirs").unwrap();
+    homes.ok("a", &["share", "ours.txt"]);
+    homes.ok("b", &["share", "theirs.txt", "--to", "a"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    let mut person = Person::at_menu(&homes, "a");
+    for (entry, what, expected) in [
+        ("3", "1", "ours.txt"),
+        ("3", "2", "  "),
+        ("3", "3", "ours.txt"),
+        ("4", "1", "theirs.txt"),
+        ("4", "2", "  "),
+    ] {
+        person.presses(entry);
+        if entry == "4" {
+            person.sees("another address...");
+            person.presses("1");
+        }
+        person.sees("2  Chunks");
+        person.presses(what);
+        person.sees("What of it? ");
+        let before = person.sees_menu();
+        assert!(before.contains(expected), "{entry} {what}: {before}");
+    }
+    person.quits();
+}
+
+#[test]
+fn peers_are_added_checked_renamed_and_forgotten() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "forget", "b"]);
+    let mut person = Person::at_menu(&homes, "a");
+    let peers = |person: &mut Person, key: &str| {
+        person.presses("6");
+        person.sees("6  Certificates for a new machine");
+        person.presses(key);
+    };
+    peers(&mut person, "4");
+    person.sees("no other peer is known yet");
+    person.sees_menu();
+    peers(&mut person, "2");
+    person.sees("Its address");
+    person.types(&b.to());
+    person.sees("remembered");
+    person.sees_menu();
+    peers(&mut person, "3");
+    person.sees("another address...");
+    person.presses("1");
+    person.sees("answers: ");
+    person.sees_menu();
+    peers(&mut person, "4");
+    person.sees("Rename whom?");
+    person.presses("1");
+    person.sees("Call it");
+    person.types("Ben!");
+    person.sees("a name has 1 to 63");
+    person.types("ben");
+    person.sees("ben (b)");
+    person.sees_menu();
+    peers(&mut person, "1");
+    person.sees("ben (b)");
+    person.sees_menu();
+    // The name that was given is one that commands know too.
+    assert!(
+        homes
+            .ok("a", &["peers", "check", "ben"])
+            .contains("answers")
+    );
+    let taken = homes.fails("a", &["peers", "rename", "ben", "a"], 2);
+    assert!(taken.contains("a is the name of this peer"), "{taken}");
+    peers(&mut person, "5");
+    person.sees("Forget whom?");
+    person.presses("1");
+    person.sees("Forget ben?");
+    person.presses("y");
+    person.sees("forgot ben");
+    person.sees_menu();
+    peers(&mut person, "6");
+    person.sees("Name of the new machine");
+    person.types("carla");
+    person.sees("Where to put its folder");
+    person.types("~/for\\ carla");
+    person.sees("carry that folder");
+    person.sees_menu();
+    person.quits();
+    assert!(homes.path("for carla/server-key.pem").exists());
+}
+
+#[test]
+fn more_peers_than_digits_are_chosen_with_the_arrows() {
+    let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let homes = Homes::new(&names);
+    let c = homes.serve("c", &[]);
+    homes.ok("a", &["peers", "add", &c.to()]);
+    let mut person = Person::at_menu(&homes, "a");
+    person.presses("6");
+    person.sees("6  Certificates");
+    person.presses("3");
+    person.sees("> b  no address yet");
+    person.sees("another address...");
+    person.presses(DOWN);
+    person.sees(&format!("> c  {}", c.to()));
+    person.sees("another address...");
+    person.presses("\r");
+    person.sees(&format!("{} answers", c.to()));
+    person.sees_menu();
+    person.quits();
+}
+
+#[test]
+fn settings_are_seen_and_changed() {
+    let homes = Homes::new(&[]);
+    let mut person = Person::at_menu(&homes, "a");
+    let settings = |person: &mut Person, key: &str| {
+        person.presses("8");
+        person.sees("listen ");
+        person.sees("4  Back");
+        person.presses(key);
+    };
+    settings(&mut person, "1");
+    person.sees("Address and port");
+    person.types("nowhere");
+    person.sees("colis: ");
+    person.sees_menu();
+    settings(&mut person, "2");
+    person.sees("3  off");
+    person.presses("2");
+    person.sees("inbox is set in");
+    person.sees_menu();
+    settings(&mut person, "3");
+    person.sees("Which setting");
+    person.types("qouta");
+    person.sees("Its value");
+    person.types("1GiB");
+    person.sees("quota");
+    person.sees_menu();
+    settings(&mut person, "4");
+    person.sees_menu();
+    person.quits();
+    let text = fs::read_to_string(homes.home("a").join("colis.toml")).unwrap();
+    assert!(text.contains("\ninbox = \"ask\"\n"), "{text}");
+    assert!(text.contains("listen = \"127.0.0.1:0\""), "{text}");
+}
+
+#[test]
+fn arrows_letters_and_a_dumb_terminal_do_as_well() {
+    let homes = Homes::new(&[]);
+    crate::person::listen_on_a_free_port(&homes, "a");
+    let mut person = Person::start_as(&homes, "a", "dumb");
+    person.sees_menu();
+    person.presses(DOWN);
+    person.sees("> 2  Fetch");
+    person.sees("9  Status");
+    person.presses("k");
+    person.sees("> 1  Send");
+    person.sees("9  Status");
+    person.presses("k");
+    person.sees("> 9  Status");
+    person.presses("x");
+    person.sees("> 9  Status");
+    person.presses("\r");
+    person.sees("serving: 127.0.0.1:");
+    person.sees_menu();
+    person.quits();
+}
