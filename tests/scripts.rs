@@ -219,7 +219,7 @@ fn standard_input_and_output_and_a_message_from_a_pipe() {
         b"from the clipboard\n"
     );
     let out = homes.ok("a", &["receive", "--from", "b", "dump.sql", "--out", "-"]);
-    assert_eq!(out, "");
+    assert_eq!(out, "select 1;");
 }
 
 #[test]

@@ -50,7 +50,8 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
         let failure = Failure::io(&path, &e);
         match e.kind() {
             std::io::ErrorKind::AlreadyExists => {
-                failure.hint("it is not overwritten; see it: colis config show")
+                let what = format!("{} is there already", path.display());
+                Failure::new(ExitCode::Config, what).hint("see what it sets: colis config show")
             }
             std::io::ErrorKind::NotFound => {
                 failure.hint("make the home folder first: colis certs init")

@@ -8,6 +8,11 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// `1 chunk`, `2 chunks`.
+pub(super) fn count(number: u64, what: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { what } else { many })
+}
+
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {

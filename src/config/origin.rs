@@ -26,8 +26,11 @@ pub enum Origin {
 pub struct Shown {
     /// Its name; with a dot for what is different for one peer.
     pub key: String,
-    /// Its value as the file would have it; `None` if without it something is off.
+    /// Its value as the file would have it, if it has one.
     pub value: Option<String>,
+    /// What holds without a value, in words.
+    #[serde(skip)]
+    pub unset: &'static str,
     /// Who set it.
     #[serde(flatten)]
     pub origin: Origin,
@@ -60,7 +63,13 @@ impl Shown {
                 }
             };
             let key = setting.key.to_owned();
-            all.push(Self { key, value, origin });
+            let unset = setting.unset;
+            all.push(Self {
+                key,
+                value,
+                unset,
+                origin,
+            });
         }
         all.extend(of_peers(&file, path));
         Ok(all)
@@ -76,6 +85,7 @@ fn of_peers(file: &toml::Table, path: &Path) -> Vec<Shown> {
             settings.iter().map(move |(key, value)| Shown {
                 key: format!("peers.{name}.{key}"),
                 value: Some(value.to_string()),
+                unset: "",
                 origin: Origin::File(path.to_owned()),
             })
         })

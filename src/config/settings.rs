@@ -15,12 +15,14 @@ pub struct Setting {
     pub default: &'static str,
     /// A value to show where there is no default.
     pub example: &'static str,
+    /// What holds without a value, in words.
+    pub unset: &'static str,
 }
 
 const fn setting(
     key: &'static str,
     default: &'static str,
-    example: &'static str,
+    (example, unset): (&'static str, &'static str),
     about: &'static str,
 ) -> Setting {
     Setting {
@@ -28,6 +30,7 @@ const fn setting(
         about,
         default,
         example,
+        unset,
     }
 }
 
@@ -36,52 +39,57 @@ pub const SETTINGS: [Setting; 10] = [
     setting(
         "listen",
         "\"0.0.0.0:8443\"",
-        "",
+        ("", ""),
         "Where `colis serve` listens.",
     ),
     setting(
         "inbox",
         "\"auto\"",
-        "",
+        ("", ""),
         "What to do with what arrives for this peer: \"auto\" opens it into received/, \"ask\" waits for\n\
          `colis inbox accept`, \"off\" leaves it sealed until `colis receive`.",
     ),
     setting(
         "auto_up_to",
         "",
-        "\"1GiB\"",
+        ("\"1GiB\"", "whatever its size"),
         "With inbox = \"auto\": what is larger waits for a yes.",
     ),
     setting(
         "keep_opened",
         "\"1d\"",
-        "",
+        ("", ""),
         "For how long sealed chunks stay after a transfer was opened or refused: 30m, 12h, 1d, or 0.",
     ),
-    setting("quota", "", "\"100GiB\"", "The most that the store takes."),
+    setting(
+        "quota",
+        "",
+        ("\"100GiB\"", "what the disk has"),
+        "The most that the store takes.",
+    ),
     setting(
         "reserve",
         "",
-        "\"1GiB\"",
+        ("\"1GiB\"", "1GiB or 2 % of the disk"),
         "What stays free on the disk. Without it: 1GiB or 2 % of the disk, whichever is less.",
     ),
     setting(
         "chunk_size",
         "\"1MiB\"",
-        "",
+        ("", ""),
         "Plain bytes of a chunk of what is sent from here: 64KiB to 64MiB, a power of two.",
     ),
-    setting("jobs", "4", "", "Chunks in flight."),
+    setting("jobs", "4", ("", ""), "Chunks in flight."),
     setting(
         "limit",
         "",
-        "\"10MiB\"",
+        ("\"10MiB\"", "no limit"),
         "Bytes a second that `send` and `receive` move at most.",
     ),
     setting(
         "log_days",
         "14",
-        "",
+        ("", ""),
         "Days of JSON logs kept in logs/ while serving; 0 writes none.",
     ),
 ];
