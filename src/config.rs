@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 pub use edit::{set, template};
 pub use origin::{Origin, Shown};
-pub use settings::{SETTINGS, Setting, variable};
+pub use settings::{SETTINGS, Setting, Unset, variable};
 
 use crate::trust;
 
@@ -206,7 +206,8 @@ fn explain(message: &str) -> String {
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split('`').next());
     let Some(unknown) = unknown else {
-        return message.trim_end().to_owned();
+        let message = message.trim_end();
+        return message.replace("a nonzero usize", "a number from 1");
     };
     let nearest = settings::nearest(unknown);
     format!("unknown key `{unknown}`; did you mean `{nearest}`?")
@@ -246,7 +247,7 @@ mod tests {
             ),
             (
                 "jobs = 0\n",
-                "colis.toml:1:8: invalid value: integer `0`, expected a nonzero usize",
+                "colis.toml:1:8: invalid value: integer `0`, expected a number from 1",
             ),
             (
                 "\nchunk_size = \"3MiB\"\n",

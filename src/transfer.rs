@@ -98,8 +98,10 @@ pub enum TransferError {
         kind: &'static str,
     },
     /// A glob that leaves something out is malformed.
-    #[error("{reason}")]
+    #[error("bad glob {glob:?}: {reason}")]
     BadGlob {
+        /// The glob.
+        glob: String,
         /// How.
         reason: String,
     },

@@ -346,10 +346,10 @@ fn mistakes_are_answered_with_what_to_do() {
             4,
             "was issued and is not revoked",
         ),
-        (&["certs", "issue", "B!", "--out", "x"], 4, "bad name"),
+        (&["certs", "issue", "B!", "--out", "x"], 2, "bad name"),
         (
             &["certs", "revoke", "nobody"],
-            4,
+            6,
             "no certificate was issued to nobody",
         ),
         (&["certs", "revoke", "a"], 4, "own machine"),

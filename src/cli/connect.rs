@@ -253,21 +253,24 @@ pub(super) fn jobs(context: &Context, asked: Option<u8>) -> usize {
         .unwrap_or(SendOptions::default().jobs)
 }
 
-/// Lets `stores` move no more bytes a second than was asked or configured, all together.
-pub(super) fn paced(
-    context: &Context,
-    asked: Option<&str>,
-    stores: Vec<Arc<dyn Store>>,
-) -> Result<Vec<Arc<dyn Store>>, Failure> {
+/// How many bytes a second may move: as asked, else as configured.
+pub(super) fn pace(context: &Context, asked: Option<&str>) -> Result<Option<Pace>, Failure> {
     let asked = asked.map(str::parse::<SizeText>).transpose()?;
     let Some(limit) = asked.or(context.config.limit) else {
-        return Ok(stores);
+        return Ok(None);
     };
     let nothing =
         || Failure::usage("a limit of 0 would move nothing").hint("leave it out for none");
-    let pace = Pace::new(NonZeroU64::new(limit.bytes()).ok_or_else(nothing)?);
-    let paced = |store| -> Arc<dyn Store> { Arc::new(PacedStore::new(store, pace.clone())) };
-    Ok(stores.into_iter().map(paced).collect())
+    let limit = NonZeroU64::new(limit.bytes()).ok_or_else(nothing)?;
+    Ok(Some(Pace::new(limit)))
+}
+
+/// `store`, at that pace.
+pub(super) fn paced(store: Arc<dyn Store>, pace: Option<&Pace>) -> Arc<dyn Store> {
+    match pace {
+        Some(pace) => Arc::new(PacedStore::new(store, pace.clone())),
+        None => store,
+    }
 }
 
 pub(super) fn store_options(context: &Context) -> LocalStoreOptions {

@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 use super::args::Global;
 
+/// `1 chunk`, `2 chunks`.
+pub(super) fn count(number: u64, what: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { what } else { many })
+}
+
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {

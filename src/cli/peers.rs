@@ -29,9 +29,9 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
             show(context, &us, &reached.peer);
             let version = Escaped::new(&health.version);
             context.output.line(format!(
-                "{} answers: {:?}, colis {version}",
+                "{} answers: {}, colis {version}",
                 reached.client.address(),
-                health.status
+                format!("{:?}", health.status).to_lowercase()
             ));
             context.output.object("health", &health);
         }

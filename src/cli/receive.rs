@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Context,
     args::{Receive, Which},
-    connect::{OwnStore, Us, jobs, paced},
+    connect::{OwnStore, Us, jobs, pace, paced},
     history,
     list::all_manifests,
     password::Purpose,
@@ -60,6 +60,7 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
         return Err(failure
             .hint("name ids or files, or take everything: --all; see what is there: colis list"));
     }
+    let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
     let own = if args.from.is_none() {
         Some(us.own_store(context)?)
@@ -71,7 +72,7 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
         (None, Some(own)) => own.as_store(),
         (None, None) => return Err(Failure::usage("no store to receive from")),
     };
-    let store = paced(context, args.limit.as_deref(), vec![store])?.remove(0);
+    let store = paced(store, pace.as_ref());
     let mut reader = us.reader();
     if args.secret.is_given() {
         reader.password = Some(args.secret.read(Purpose::Open).await?);
@@ -195,10 +196,8 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         if out.is_some_and(|out| out.as_os_str() == "-") {
             let [id] = chosen.as_slice() else {
-                return Err(Failure::usage(format!(
-                    "{} transfers cannot go to one stream",
-                    chosen.len()
-                )));
+                let what = format!("{} transfers cannot go to one stream", chosen.len());
+                return Err(Failure::usage(what).hint("name one id: colis list [PEER]"));
             };
             return self.stream(*id).await;
         }

@@ -7,12 +7,13 @@ use serde::Serialize;
 use super::{
     Context,
     args::{Seal, Send, Share},
-    connect::{Us, jobs, paced},
+    connect::{Us, jobs, pace, paced},
     history,
+    output::count,
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
-    sources::say_left_out,
+    sources::{say_left_out, say_what},
 };
 use crate::{
     config::units::{DurationText, Size, SizeText},
@@ -20,7 +21,7 @@ use crate::{
     manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Store, TransferState},
-    transfer::{self, Recipient, SendOptions, Sent},
+    transfer::{self, Recipient, SendOptions, Sent, Sources},
 };
 
 /// What `--json` tells of a transfer that was sent.
@@ -45,7 +46,40 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         return Err(Failure::usage("nobody but us could open it")
             .hint("say who: --to PEER, or use --password"));
     }
+    // What is typed wrong is said before anybody is asked.
+    let sources = args.seal.sources()?;
+    let mut options = args.seal.options(context, jobs(context, args.jobs)).await?;
+    let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
+    let (recipients, mut stores) = meet(context, &us, &args).await?;
+    let names: Vec<_> = recipients.iter().map(|r| us.name_of(r.peer)).collect();
+    let to = in_words(&names, &args.via);
+    options.recipients = recipients;
+    if args.keep && !args.dry_run {
+        stores.push(us.own_store(context)?.as_store());
+    }
+    let stores = stores.into_iter();
+    let stores = stores.map(|store| paced(store, pace.as_ref())).collect();
+    if args.dry_run {
+        say_what(context.output, &sources, &options, &to);
+        return Ok(ExitCode::Ok);
+    }
+    let way = Way {
+        options,
+        stores,
+        to,
+        peers: if names.is_empty() { args.via } else { names },
+        wait: args.wait,
+    };
+    deliver(context, &us, sources, &way).await
+}
+
+/// Connects to whoever is needed: who can open it, and where it is stored.
+async fn meet(
+    context: &Context,
+    us: &Us,
+    args: &Send,
+) -> Result<(Vec<Recipient>, Vec<Arc<dyn Store>>), Failure> {
     let mut recipients = Vec::new();
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for text in &args.to {
@@ -63,91 +97,92 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     for text in &args.via {
         stores.push(Arc::new(us.reach(context, text).await?.client));
     }
-    if args.keep && !args.dry_run {
-        stores.push(us.own_store(context)?.as_store());
+    Ok((recipients, stores))
+}
+
+/// `to ben, carl via relay`.
+fn in_words(names: &[String], via: &[String]) -> String {
+    let mut words = Vec::new();
+    if !names.is_empty() {
+        words.push(format!("to {}", names.join(", ")));
     }
-    let stores = paced(context, args.limit.as_deref(), stores)?;
-    let options = args
-        .seal
-        .options(context, recipients, jobs(context, args.jobs))
-        .await?;
-    let to = if args.to.is_empty() {
-        args.via.join(", ")
-    } else {
-        args.to.join(", ")
-    };
-    if args.dry_run {
-        return args.seal.say_what(context.output, &options, &to);
+    if !via.is_empty() {
+        words.push(format!("via {}", via.join(", ")));
     }
-    deliver(context, &us, args.seal, &options, &stores, &to, args.wait).await
+    words.join(" ")
 }
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
+    let sources = args.seal.sources()?;
+    let mut options = args.seal.options(context, jobs(context, None)).await?;
     let us = Us::load(context)?;
-    let mut recipients = Vec::new();
     if args.to.is_empty() {
         let known = us.book.peers()?;
-        recipients.extend(known.into_iter().map(|peer| Recipient {
-            peer: peer.peer_id,
-            seal_key: peer.seal_key,
-        }));
+        options
+            .recipients
+            .extend(known.into_iter().map(|peer| Recipient {
+                peer: peer.peer_id,
+                seal_key: peer.seal_key,
+            }));
     } else {
         for text in &args.to {
-            recipients.push(us.recipient(context, text).await?);
+            options.recipients.push(us.recipient(context, text).await?);
         }
     }
-    let stores = [us.own_store(context)?.as_store()];
-    let mut options = args
-        .seal
-        .options(context, recipients, jobs(context, None))
-        .await?;
+    let stores = vec![us.own_store(context)?.as_store()];
     if args.seal.expires.is_none() {
         options.lifetime = None;
     }
-    deliver(
-        context,
-        &us,
-        args.seal,
-        &options,
-        &stores,
-        "the local store",
-        false,
-    )
-    .await
+    let way = Way {
+        options,
+        stores,
+        to: "to the local store".to_owned(),
+        peers: Vec::new(),
+        wait: false,
+    };
+    deliver(context, &us, sources, &way).await
+}
+
+/// Where a transfer goes, and how.
+struct Way {
+    options: SendOptions,
+    stores: Vec<Arc<dyn Store>>,
+    /// Whom it goes to, in words.
+    to: String,
+    /// And by their names.
+    peers: Vec<String>,
+    wait: bool,
 }
 
 async fn deliver(
     context: &Context,
     us: &Us,
-    seal: Seal,
-    options: &SendOptions,
-    stores: &[Arc<dyn Store>],
-    to: &str,
-    wait: bool,
+    sources: Sources,
+    way: &Way,
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
-    let sources = seal.sources()?;
     say_left_out(output, &sources);
     let names = sources.top_names();
     let start = Instant::now();
     let bar = progress(output, "sending");
-    let sent = transfer::send(&us.sender(context), sources, options, stores, &*bar).await;
+    let sender = us.sender(context);
+    let sent = transfer::send(&sender, sources, &way.options, &way.stores, &*bar).await;
     drop(bar);
     let sent = sent?;
     let seconds = start.elapsed().as_secs_f64();
     let state = match sent.manifest {
-        Some(manifest) if wait => Some(wait_for_all(stores, manifest).await?),
+        Some(manifest) if way.wait => Some(wait_for_all(&way.stores, manifest).await?),
         _ => None,
     };
-    remember(context, &sent, to, seconds, names);
-    report(context, &sent, to, seconds, state);
+    remember(context, &sent, &way.peers, seconds, names);
+    report(context, &sent, &way.to, seconds, state);
     Ok(match state {
         Some(TransferState::Refused | TransferState::Expired) => ExitCode::Partial,
         _ => ExitCode::Ok,
     })
 }
 
-fn remember(context: &Context, sent: &Sent, to: &str, seconds: f64, names: Vec<String>) {
+fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, names: Vec<String>) {
     let Some(manifest) = sent.manifest else {
         return;
     };
@@ -156,7 +191,7 @@ fn remember(context: &Context, sent: &Sent, to: &str, seconds: f64, names: Vec<S
         direction: Direction::Sent,
         transfer: sent.transfer_id,
         manifest,
-        peers: to.split(", ").map(str::to_owned).collect(),
+        peers: peers.to_vec(),
         bytes: sent.size,
         seconds: Some(seconds),
         names,
@@ -197,13 +232,13 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
         },
     );
     let Some(manifest) = sent.manifest else {
-        return output.line(format!("{to} has received it before: nothing to send"));
+        return output.line(format!("received before, nothing sent {to}"));
     };
     let rate = Size::per_second(sent.size, seconds);
     output.line(format!(
-        "{manifest}  {} in {} chunks to {to}",
+        "{manifest}  {} in {} {to}",
         Size(sent.size),
-        sent.chunks
+        count(sent.chunks, "chunk", "chunks")
     ));
     let resumed = match sent.already_chunks {
         0 => String::new(),
@@ -223,12 +258,8 @@ impl Seal {
         self.password || self.secret.is_given()
     }
 
-    async fn options(
-        &self,
-        context: &Context,
-        recipients: Vec<Recipient>,
-        jobs: usize,
-    ) -> Result<SendOptions, Failure> {
+    /// How it is sealed; to whom is for the caller to say.
+    async fn options(&self, context: &Context, jobs: usize) -> Result<SendOptions, Failure> {
         let defaults = SendOptions::default();
         let asked = self
             .chunk_size
@@ -250,7 +281,8 @@ impl Seal {
             Some(text) => Some(text.parse::<DurationText>()?.duration()),
         };
         if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
-            return Err(Failure::usage("--expires 0 would be gone at once"));
+            let failure = Failure::usage("--expires 0 would be gone at once");
+            return Err(failure.hint("leave it out for 30 days, or give a time: --expires 7d"));
         }
         let password = if self.wants_password() {
             Some(self.secret.read(Purpose::Seal).await?)
@@ -258,7 +290,7 @@ impl Seal {
             None
         };
         Ok(SendOptions {
-            recipients,
+            recipients: Vec::new(),
             password,
             chunk_size,
             lifetime,

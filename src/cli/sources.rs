@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{
     args::Seal,
-    output::Output,
-    report::{ExitCode, Failure},
+    output::{Output, count},
+    report::Failure,
 };
 use crate::{
     config::units::Size,
@@ -40,46 +40,39 @@ impl Seal {
             );
         }
         if self.name.contains('/') || self.name.is_empty() {
-            return Err(Failure::usage("--name is a file name, without a folder"));
+            let failure = Failure::usage("--name is a file name, without a folder");
+            return Err(failure.hint("for instance --name dump.sql"));
         }
         Ok(Sources::Stream {
             name: self.name.clone(),
             reader: Box::new(io::stdin()),
         })
     }
+}
 
-    /// Lists what would be sent, and sends nothing.
-    pub(super) fn say_what(
-        &self,
-        output: Output,
-        options: &SendOptions,
-        to: &str,
-    ) -> Result<ExitCode, Failure> {
-        let sources = self.sources()?;
-        say_left_out(output, &sources);
-        let Sources::Tree(tree) = &sources else {
-            output.object(
-                "would-send",
-                &json!({"to": to, "bytes": null, "entries": 1}),
-            );
-            output.line(format!("would send a stream of unknown length to {to}"));
-            return Ok(ExitCode::Ok);
-        };
-        for entry in &tree.entries {
-            show(output, entry);
-        }
-        let (bytes, entries) = (tree.size, tree.entries.len());
-        let chunks = bytes.div_ceil(u64::from(options.chunk_size));
-        output.object(
-            "would-send",
-            &json!({"to": to, "bytes": bytes, "entries": entries, "chunks": chunks}),
-        );
-        let size = Size(bytes);
-        output.line(format!(
-            "would send {entries} entries, {size} in {chunks} chunks, to {to}"
-        ));
-        Ok(ExitCode::Ok)
+/// Lists what would be sent.
+pub(super) fn say_what(output: Output, sources: &Sources, options: &SendOptions, to: &str) {
+    say_left_out(output, sources);
+    let Sources::Tree(tree) = sources else {
+        let object = json!({"to": to, "bytes": null, "entries": 1, "chunks": null});
+        output.object("would-send", &object);
+        return output.line(format!("would send a stream of unknown length {to}"));
+    };
+    for entry in &tree.entries {
+        show(output, entry);
     }
+    let (bytes, entries) = (tree.size, tree.entries.len());
+    let chunks = bytes.div_ceil(u64::from(options.chunk_size));
+    output.object(
+        "would-send",
+        &json!({"to": to, "bytes": bytes, "entries": entries, "chunks": chunks}),
+    );
+    let size = Size(bytes);
+    output.line(format!(
+        "would send {}, {size} in {} {to}",
+        count(entries as u64, "entry", "entries"),
+        count(chunks, "chunk", "chunks")
+    ));
 }
 
 /// Says what is not sent of what was named.

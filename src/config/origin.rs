@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Config, ConfigError, SETTINGS, read, settings, variable};
+use super::{Config, ConfigError, SETTINGS, Unset, read, settings, variable};
 
 /// Who set a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,8 +26,11 @@ pub enum Origin {
 pub struct Shown {
     /// Its name; with a dot for what is different for one peer.
     pub key: String,
-    /// Its value as the file would have it; `None` if without it something is off.
+    /// Its value as the file would have it, if it has one.
     pub value: Option<String>,
+    /// What holds without a value, in words.
+    #[serde(skip)]
+    pub holds: &'static str,
     /// Who set it.
     #[serde(flatten)]
     pub origin: Origin,
@@ -54,13 +57,22 @@ impl Shown {
                     (Some(value.to_string()), origin)
                 }
                 (None, Some(value)) => (Some(value.to_string()), Origin::File(path.to_owned())),
-                (None, None) => {
-                    let default = (!setting.default.is_empty()).then(|| setting.default.to_owned());
-                    (default, Origin::Default)
-                }
+                (None, None) => match setting.default {
+                    Unset::Value(value) => (Some(value.to_owned()), Origin::Default),
+                    Unset::Words { .. } => (None, Origin::Default),
+                },
+            };
+            let holds = match setting.default {
+                Unset::Words { holds, .. } => holds,
+                Unset::Value(_) => "",
             };
             let key = setting.key.to_owned();
-            all.push(Self { key, value, origin });
+            all.push(Self {
+                key,
+                value,
+                holds,
+                origin,
+            });
         }
         all.extend(of_peers(&file, path));
         Ok(all)
@@ -76,6 +88,7 @@ fn of_peers(file: &toml::Table, path: &Path) -> Vec<Shown> {
             settings.iter().map(move |(key, value)| Shown {
                 key: format!("peers.{name}.{key}"),
                 value: Some(value.to_string()),
+                holds: "",
                 origin: Origin::File(path.to_owned()),
             })
         })

@@ -9,10 +9,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use arrival::{Arrival, Outcome};
 use futures::future::BoxFuture;
-pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 use tokio::sync::broadcast::{self, error::RecvError};
+
+pub use arrival::{Arrival, Outcome};
+pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 
 use super::history::{Direction, History, HistoryEntry};
 use crate::{

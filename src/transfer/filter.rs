@@ -27,17 +27,16 @@ impl Filter {
         if *self == Self::default() {
             return Ok(Kept(None));
         }
-        let bad = |error: ignore::Error| TransferError::BadGlob {
-            reason: error.to_string(),
-        };
         let mut overrides = OverrideBuilder::new(folder);
         for glob in &self.exclude {
             // In an override a plain glob means "only this"; with `!` it means "not this".
-            overrides.add(&format!("!{glob}")).map_err(bad)?;
+            overrides
+                .add(&format!("!{glob}"))
+                .map_err(|e| bad(glob, &e))?;
         }
         let mut walk = WalkBuilder::new(folder);
         walk.standard_filters(false)
-            .overrides(overrides.build().map_err(bad)?)
+            .overrides(overrides.build().map_err(|e| bad("", &e))?)
             .follow_links(false);
         if self.git {
             walk.parents(true)
@@ -50,6 +49,17 @@ impl Filter {
         // What cannot be read is for the walk itself to report.
         let kept = walk.build().flatten().map(ignore::DirEntry::into_path);
         Ok(Kept(Some(kept.collect())))
+    }
+}
+
+fn bad(glob: &str, error: &ignore::Error) -> TransferError {
+    let reason = match error {
+        ignore::Error::Glob { err, .. } => err.clone(),
+        other => other.to_string(),
+    };
+    TransferError::BadGlob {
+        glob: glob.to_owned(),
+        reason,
     }
 }
 

@@ -28,7 +28,7 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     person.presses("y");
     person.sees_like(r" [1-9]\.00 MiB/12\.00 MiB");
     b.kill();
-    person.sees("hint: is `colis serve` running there?");
+    person.sees("hint: find out which step fails");
     person.sees_menu();
     // And in a list: it is chosen, and nobody is there any more.
     person.presses("4");
@@ -36,12 +36,12 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     person.presses("1");
     person.sees("2  Chunks");
     person.presses("1");
-    person.sees("hint: is `colis serve` running there?");
+    person.sees("hint: find out which step fails");
     person.sees_menu();
     person.presses("2");
     person.sees("another address...");
     person.presses("1");
-    person.sees("hint: is `colis serve` running there?");
+    person.sees("hint: find out which step fails");
     person.sees_menu();
     person.quits();
 }
