@@ -5,9 +5,53 @@ use std::{fs, process::Command};
 use rexpect::session::spawn_command;
 
 use crate::{
-    person::{CTRL_C, ESC, Person, listen_on_a_free_port, set},
+    person::{CTRL_C, ESC, Person, address_of, listen_on_a_free_port, set},
     support::{Homes, bytes},
 };
+
+/// What is pressed, and what is shown then.
+type Step = (&'static str, &'static str);
+
+const PATH: Step = ("~/f.txt\r", "another address...");
+const SEND: [Step; 5] = [
+    ("1", "Files or folders"),
+    PATH,
+    ("1", "whoever has a password"),
+    ("2", "Send f.txt"),
+    ("y", "Password: "),
+];
+const PEERS: Step = ("6", "6  Certificates");
+const ARRIVALS: Step = ("7", "f.txt  1 B");
+const SETTINGS: Step = ("8", "4  Back");
+
+/// A way to each prompt.
+const WAYS: [&[Step]; 21] = [
+    SEND.split_at(1).0,
+    SEND.split_at(2).0,
+    &[SEND[0], PATH, ("2", "Its address")],
+    SEND.split_at(3).0,
+    SEND.split_at(4).0,
+    &SEND,
+    &[("2", "another address...")],
+    &[("2", "another address..."), ("1", "from b  20")],
+    &[("3", "3  History")],
+    &[("4", "another address...")],
+    &[PEERS],
+    &[PEERS, ("4", "Rename whom?\r\n"), ("1", "Call it")],
+    &[PEERS, ("5", "Forget whom?\r\n"), ("1", "Forget b?")],
+    &[PEERS, ("6", "Name of the new machine")],
+    &[
+        PEERS,
+        ("6", "Name of the new machine"),
+        ("x\r", "Where to put"),
+    ],
+    &[ARRIVALS],
+    &[ARRIVALS, (" \r", "3  Refuse")],
+    &[SETTINGS],
+    &[SETTINGS, ("1", "Address and port")],
+    &[SETTINGS, ("2", "3  off")],
+    &[SETTINGS, ("3", "Which setting"), ("x\r", "Its value")],
+];
 
 #[test]
 fn ctrl_c_at_each_prompt_goes_back_to_the_menu() {
@@ -16,48 +60,12 @@ fn ctrl_c_at_each_prompt_goes_back_to_the_menu() {
     let b = homes.serve("b", &[]);
     homes.ok("b", &["share", "f.txt", "--to", "a"]);
     homes.ok("a", &["peers", "add", &b.to()]);
+    set(&homes, "a", "inbox", "ask");
     let mut person = Person::at_menu(&homes, "a");
-    // Each is a way to a prompt: keys, and what is shown when they are taken.
-    let path = ("~/f.txt\r", "another address...");
-    let send = [
-        ("1", "Files or folders"),
-        path,
-        ("1", "whoever has a password"),
-        ("2", "Send f.txt"),
-        ("y", "Password: "),
-    ];
-    let ways: [&[(&str, &str)]; 17] = [
-        &send[..1],
-        &send[..2],
-        &[send[0], path, ("2", "Its address")],
-        &send[..3],
-        &send[..4],
-        &send,
-        &[("2", "another address...")],
-        &[("2", "another address..."), ("1", "from b  20")],
-        &[("3", "3  History")],
-        &[("4", "another address...")],
-        &[("6", "6  Certificates")],
-        &[
-            ("6", "6  Certificates"),
-            ("4", "Rename whom?\r\n"),
-            ("1", "Call it"),
-        ],
-        &[
-            ("6", "6  Certificates"),
-            ("5", "Forget whom?\r\n"),
-            ("1", "Forget b?"),
-        ],
-        &[
-            ("6", "6  Certificates"),
-            ("6", "Name of the new machine"),
-            ("x\r", "Where to put"),
-        ],
-        &[("8", "4  Back")],
-        &[("8", "4  Back"), ("1", "Address and port")],
-        &[("8", "4  Back"), ("2", "3  off")],
-    ];
-    for way in ways {
+    let a = address_of(&homes, "a");
+    homes.ok("b", &["send", "f.txt", "--to", &a]);
+    person.sees("waits for a yes");
+    for way in WAYS {
         for (keys, shown) in way {
             person.presses(keys);
             person.sees(shown);
