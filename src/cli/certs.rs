@@ -12,7 +12,7 @@ use crate::{
     manifest::{Signer as _, Timestamp},
     name::Escaped,
     tls::{
-        self, CertsDir, Identity,
+        self, CertsDir, Identity, TlsError,
         ca::{self, CertificateOptions},
     },
 };
@@ -49,7 +49,11 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
         }
         CertsCommand::Import { folder } => {
             let from = CertsDir::new(folder);
-            let identity = tls::import(&from, &dir)?;
+            let identity = tls::import(&from, &dir).map_err(|error| match error {
+                TlsError::Missing { .. } => Failure::new(ExitCode::Config, error)
+                    .hint("name the whole folder that `colis certs issue` made"),
+                other => other.into(),
+            })?;
             made(context, &identity, &dir);
             context.output.talk(format!(
                 "copied; {} holds this machine's keys too and can be deleted",

@@ -90,6 +90,7 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
         done = menu.open(&mut serving) => done,
     };
     terminal::restore();
+    terminal::say_waiting();
     if serving.stop().await {
         terminal::say("stopped; everything acknowledged is on disk");
     }

@@ -47,6 +47,11 @@ fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// Says what waits, when no prompt comes any more.
+pub(super) fn say_waiting() {
+    screen().say_waiting();
+}
+
 /// A line for the person, between prompts.
 pub(super) fn say(text: &str) {
     write(&format!("{text}\n"));

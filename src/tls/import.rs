@@ -43,6 +43,7 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
         );
         return Err(TlsError::Refused { reason });
     }
+    fs::metadata(from.server_key()).map_err(|e| io_error(&from.server_key(), e))?;
     let root = dir.path().parent().unwrap_or(Path::new("."));
     fs::create_dir_all(root).map_err(|e| io_error(root, e))?;
     let staged = tempfile::Builder::new()
