@@ -6,6 +6,7 @@ mod connect;
 mod demo;
 mod home;
 mod list;
+mod offline;
 mod output;
 mod password;
 mod peers;
@@ -97,6 +98,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Send(args) => interruptible(send::send(&context, args)).await,
         Command::Share(args) => interruptible(send::share(&context, args)).await,
         Command::Receive(args) => interruptible(receive::run(&context, args)).await,
+        Command::Seal(args) => interruptible(offline::seal(&context, args)).await,
+        Command::Open(args) => interruptible(offline::open(&context, args)).await,
         Command::List(args) => list::run(&context, &args).await,
         Command::Peers(args) => peers::run(&context, args).await,
         Command::Certs(args) => certs::run(&context, args).await,

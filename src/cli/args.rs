@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. The menu will produce the same [`Command`] values.
 
 mod manage;
+mod offline;
 mod transfer;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use manage::*;
+pub(super) use offline::*;
 pub(super) use transfer::*;
 
 use crate::id::ManifestId;
@@ -61,6 +63,10 @@ pub(super) enum Command {
     Share(Share),
     /// Fetch transfers, open them, and write their files
     Receive(Receive),
+    /// Seal into a plain folder, for curl or a USB stick to carry
+    Seal(SealFolder),
+    /// Verify and open such a folder
+    Open(OpenFolder),
     /// List transfers or chunks, here or at a peer
     List(List),
     /// The peers that this one knows

@@ -8,6 +8,7 @@ use super::{
     Context,
     args::{Seal, Send, Share},
     connect::Us,
+    output::Output,
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
@@ -114,15 +115,7 @@ async fn deliver(
     wait: bool,
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
-    let sources = seal.sources()?;
-    if let Sources::Tree(tree) = &sources {
-        for path in &tree.skipped {
-            output.warn(format!(
-                "skipped {}: neither file, folder nor link",
-                Escaped::new(&path.to_string_lossy())
-            ));
-        }
-    }
+    let sources = seal.sources(output)?;
     let start = Instant::now();
     let bar = progress(output, "sending");
     let sent = transfer::send(&us.sender(context), sources, options, stores, &*bar).await;
@@ -205,15 +198,24 @@ pub(super) fn rate(bytes: u64, seconds: f64) -> u64 {
 }
 
 impl Seal {
-    fn wants_password(&self) -> bool {
+    pub(super) fn wants_password(&self) -> bool {
         self.password || self.secret.is_given()
     }
 
-    /// Walks the paths, or takes standard input for `-`.
-    fn sources(&self) -> Result<Sources, Failure> {
+    /// Walks the paths and says what is left out, or takes standard input for `-`.
+    pub(super) fn sources(&self, output: Output) -> Result<Sources, Failure> {
         let is_stdin = |path: &Path| path.as_os_str() == "-";
         if !self.paths.iter().any(|path| is_stdin(path)) {
-            return Ok(Sources::walk(&self.paths)?);
+            let sources = Sources::walk(&self.paths)?;
+            if let Sources::Tree(tree) = &sources {
+                for path in &tree.skipped {
+                    output.warn(format!(
+                        "skipped {}: neither file, folder nor link",
+                        Escaped::new(&path.to_string_lossy())
+                    ));
+                }
+            }
+            return Ok(sources);
         }
         if self.paths.len() > 1 {
             return Err(Failure::usage(
@@ -229,7 +231,7 @@ impl Seal {
         })
     }
 
-    fn options(
+    pub(super) fn options(
         &self,
         context: &Context,
         recipients: Vec<Recipient>,
