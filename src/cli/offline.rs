@@ -24,6 +24,9 @@ use crate::{
     transfer::{self, OpenedTransfer, Recipient, SendOptions, Sent, Sources, TransferError},
 };
 
+const AGAIN: &str = "remove it, then download or copy it again; the other files are kept";
+const ANEW: &str = "remove the folder and seal again, or choose another: --out DIR";
+
 /// What `--json` tells of a folder that was sealed.
 #[derive(Serialize)]
 struct SealedObject<'a> {
@@ -89,24 +92,28 @@ async fn finished(
     options: &SendOptions,
     path: &Path,
 ) -> Result<Option<Sent>, Failure> {
-    let ids: Vec<_> = all_manifests(folder, None).await?;
-    let Some(id) = ids.first().map(|info| info.id) else {
+    let infos = all_manifests(folder, None).await?;
+    let Some(id) = infos.first().map(|info| info.id) else {
         return Ok(None);
     };
     let manifest = SignedManifest::parse(folder.get_manifest(id).await?)?;
-    let same = ids.len() == 1
-        && is_for(manifest.payload(), us, options)
-        && has_entries(folder, manifest.clone(), us, options, sources).await?;
-    if !same {
+    let payload = manifest.payload();
+    if infos.len() > 1 || !is_for(payload, us, options) {
         return Err(taken(path));
     }
-    let payload = manifest.payload();
     let ids: Vec<_> = payload.all_chunks().collect();
     let missing = folder.missing_chunks(&ids).await?.len();
     if missing > 0 {
         let lacks = format!("{} lacks {missing} chunks of its manifest", path.display());
-        return Err(Failure::new(ExitCode::Integrity, lacks)
-            .hint("remove the folder and seal again, or choose another: --out DIR"));
+        return Err(Failure::new(ExitCode::Integrity, lacks).hint(ANEW));
+    }
+    match has_entries(folder, manifest.clone(), us, options, sources).await {
+        Ok(true) => {}
+        Ok(false) => return Err(taken(path)),
+        Err(error) => {
+            let damaged = bad_chunks(folder, &[id], path).await;
+            return Err(damaged.unwrap_or_else(|| error.into()).hint(ANEW));
+        }
     }
     let chunks = payload.chunks.len() as u64;
     Ok(Some(Sent {
@@ -136,7 +143,7 @@ async fn has_entries(
     us: &Us,
     options: &SendOptions,
     sources: &Sources,
-) -> Result<bool, Failure> {
+) -> Result<bool, TransferError> {
     let Sources::Tree(tree) = sources else {
         return Ok(false);
     };
@@ -148,7 +155,7 @@ async fn has_entries(
     match OpenedTransfer::open(folder, manifest, &reader).await {
         Ok(opened) => Ok(opened.listing.entries == tree.entries),
         Err(TransferError::Crypto(CryptoError::WrongPassword)) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -219,26 +226,19 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
     };
     match receive::from_store(context, &us, folder.clone(), None, &asked).await {
         Err(failure) if matches!(failure.code, ExitCode::Integrity | ExitCode::NotFound) => {
-            let ids = infos.iter().map(|info| info.id);
-            Err(bad_chunks(&*folder, ids, &args.folder)
-                .await
-                .unwrap_or(failure))
+            let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
+            let bad = bad_chunks(&*folder, &ids, &args.folder).await;
+            Err(bad.unwrap_or(failure))
         }
         done => done,
     }
 }
 
-const AGAIN: &str = "remove it, then download or copy it again; the other files are kept";
-
 /// Says which chunks are not what they should be, if that is why a folder does not open.
-async fn bad_chunks(
-    folder: &dyn Store,
-    manifests: impl Iterator<Item = ManifestId>,
-    path: &Path,
-) -> Option<Failure> {
+async fn bad_chunks(folder: &dyn Store, manifests: &[ManifestId], path: &Path) -> Option<Failure> {
     let (mut damaged, mut missing) = (Vec::new(), Vec::new());
     for id in manifests {
-        let manifest = SignedManifest::parse(folder.get_manifest(id).await.ok()?).ok()?;
+        let manifest = SignedManifest::parse(folder.get_manifest(*id).await.ok()?).ok()?;
         for id in manifest.payload().all_chunks() {
             match folder.get_chunk(id).await {
                 Ok(_) => {}
