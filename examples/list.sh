@@ -18,8 +18,7 @@ ask() {
   answer=$(curl --silent --show-error --fail-with-body --tlsv1.3 --cacert "$certs/ca-cert.pem" \
     --cert "$certs/client-cert.pem" --key "$certs/client-key.pem" "$@") || status=$?
   if [ "$status" -ne 0 ]; then
-    LC_ALL=C tr -cd '[:print:]' <<<"$answer" >&2
-    echo >&2
+    [ -z "$answer" ] || LC_ALL=C tr -cd '[:print:]\n' <<<"$answer" >&2
   else
     printf '%s\n' "$answer"
   fi

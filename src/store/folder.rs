@@ -342,7 +342,7 @@ fn read(folder: &Folder, name: &str, max: usize) -> Result<Option<Vec<u8>>, Stor
 }
 
 /// The ids that the files in `folder` are called by, in order, without what `ending` ends them with.
-fn ids_after<K: Ord + FromStr>(
+fn ids_after<K: Copy + Ord + FromStr>(
     folder: &Folder,
     ending: &str,
     after: Option<K>,
@@ -352,7 +352,7 @@ fn ids_after<K: Ord + FromStr>(
         .iter()
         .filter_map(|name| name.strip_suffix(ending)?.parse().ok());
     Ok(ids
-        .filter(|id| after.as_ref().is_none_or(|after| id > after))
+        .filter(|id| after.is_none_or(|after| *id > after))
         .collect())
 }
 

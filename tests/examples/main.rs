@@ -16,7 +16,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use support::{Homes, Ran, Serving};
@@ -57,6 +57,16 @@ fn ok(homes: &Homes, name: &str, args: &[&str]) -> String {
     let ran = run(homes, name, args);
     assert_eq!(ran.code, 0, "{name} {args:?}: {} {}", ran.out, ran.err);
     ran.out
+}
+
+/// A program that must not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Seals `file` as `a`. Gives the id of the manifest.

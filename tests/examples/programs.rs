@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Ran, circle, ok, seal};
+use crate::{Ran, Running, circle, ok, seal};
 
 fn example(name: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_colis"))
@@ -46,13 +46,10 @@ fn a_store_of_ones_own_carries_a_transfer() {
 fn an_embedded_server_has_its_own_route_behind_the_same_door() {
     let homes = circle(&["b"]);
     let mut command = example("embedded_server");
-    let mut server = command
-        .arg(homes.path("certs of b"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let command = command.arg(homes.path("certs of b")).stdout(Stdio::piped());
+    let mut server = Running(command.spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(server.stdout.as_mut().unwrap())
+    BufReader::new(server.0.stdout.as_mut().unwrap())
         .read_line(&mut line)
         .unwrap();
     let peer = line.split("/hello").next().unwrap();
@@ -93,7 +90,7 @@ fn an_embedded_server_has_its_own_route_behind_the_same_door() {
     assert_eq!(said, format!("sent 3 of 3 chunks\n{id}  stored\n"));
     assert!(ok(&homes, "list.sh", &[peer, "certs of b"]).starts_with(&id));
 
-    let pid = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(server.0.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
-    assert!(server.wait().unwrap().success());
+    assert!(server.0.wait().unwrap().success());
 }
