@@ -1,11 +1,17 @@
 //! The command line: the only place that prints, prompts or exits.
 
 mod args;
+mod arrivals;
 mod certs;
+mod config;
 mod connect;
 mod demo;
+mod history;
 mod home;
+mod inbox;
+mod install;
 mod list;
+mod logging;
 mod offline;
 mod output;
 mod password;
@@ -15,16 +21,18 @@ mod receive;
 mod report;
 mod send;
 mod serve;
+mod shell;
+mod sources;
 mod store;
 
 use std::{future::Future, process};
 
 use clap::{Parser as _, error::ErrorKind};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use args::{Cli, Command, Global};
 use home::Home;
+use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
 
@@ -46,7 +54,6 @@ pub fn run() -> process::ExitCode {
             });
         }
     };
-    start_logging(&cli.global, &cli.command);
     let json = cli.global.json;
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -72,6 +79,7 @@ pub fn run() -> process::ExitCode {
 
 /// What every command has.
 struct Context {
+    global: Global,
     home: Home,
     config: Config,
     output: Output,
@@ -83,30 +91,51 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         json: global.json,
         quiet: global.quiet,
     };
-    if let Command::Demo(args) = &command {
-        return demo::run(args, output).await;
+    if !matches!(command, Command::Serve(_)) {
+        logging::start(&global, Level::Command);
     }
+    // These need no home, or one that may be wrong.
+    let command = match command {
+        Command::Demo(args) => return demo::run(&args, output).await,
+        Command::Completions(args) => return shell::completions(&args),
+        Command::Man(args) => return shell::man(&args),
+        Command::Config(args) => {
+            return config::run(&Home::resolve(global.home.as_deref())?, output, args);
+        }
+        other => other,
+    };
     let home = Home::resolve(global.home.as_deref())?;
-    let config = Config::load(&home.config())?;
+    let config = Config::load(&home.config(), |name| std::env::var_os(name))?;
     let context = Context {
+        global,
         home,
         config,
         output,
     };
+    execute(&context, command).await
+}
+
+/// Does one thing. The menu comes here too.
+async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve(args) => serve::run(&context, &args).await,
-        Command::Send(args) => interruptible(send::send(&context, args)).await,
-        Command::Share(args) => interruptible(send::share(&context, args)).await,
-        Command::Receive(args) => interruptible(receive::run(&context, args)).await,
-        Command::Seal(args) => interruptible(offline::seal(&context, args)).await,
-        Command::Open(args) => interruptible(offline::open(&context, args)).await,
-        Command::List(args) => list::run(&context, &args).await,
-        Command::Peers(args) => peers::run(&context, args).await,
-        Command::Certs(args) => certs::run(&context, args).await,
-        Command::Check(args) => store::check(&context, &args).await,
-        Command::Gc => store::gc(&context).await,
-        Command::Status => store::status(&context).await,
-        Command::Demo(args) => demo::run(&args, output).await,
+        Command::Serve(args) => serve::run(context, &args).await,
+        Command::Send(args) => interruptible(send::send(context, args)).await,
+        Command::Share(args) => interruptible(send::share(context, args)).await,
+        Command::Receive(args) => interruptible(receive::run(context, args)).await,
+        Command::Inbox(args) => interruptible(inbox::run(context, args)).await,
+        Command::Seal(args) => interruptible(offline::seal(context, args)).await,
+        Command::Open(args) => interruptible(offline::open(context, args)).await,
+        Command::List(args) => list::run(context, &args).await,
+        Command::Peers(args) => peers::run(context, args).await,
+        Command::Certs(args) => certs::run(context, args).await,
+        Command::History(args) => history::run(context, &args),
+        Command::Check(args) => store::check(context, &args).await,
+        Command::Gc => store::gc(context).await,
+        Command::Status => store::status(context).await,
+        Command::Config(args) => config::run(&context.home, context.output, args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
+        Command::Demo(args) => demo::run(&args, context.output).await,
     }
 }
 
@@ -121,21 +150,4 @@ async fn interruptible(
             Err(failure.hint("run the same command again to continue"))
         }
     }
-}
-
-fn start_logging(global: &Global, command: &Command) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (_, 0) if matches!(command, Command::Serve(_)) => "warn,colis=info",
-        (_, 0) => "warn",
-        (_, 1) => "info,colis=debug",
-        _ => "debug,colis=trace",
-    };
-    let filter = EnvFilter::try_from_env("COLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    // A program that embeds us may have its own.
-    let _ = log.with_ansi(false).try_init();
 }

@@ -1,24 +1,39 @@
-//! `colis.toml` in the home folder: what was not said on the command line or in the environment.
+//! The settings: flags win over `COLIS_*`, which win over `colis.toml` in the home folder, which wins over the defaults.
 //!
-//! Flags win over `COLIS_*`, which win over the file, which wins over the defaults; clap joins the first two.
+//! Flags are for the command line to join; this room gives what the environment and the file say, and for each setting
+//! where its value comes from. A value that cannot be used is an error that says where it stands.
 
+mod edit;
+mod origin;
+mod settings;
 pub mod units;
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs, io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 
-/// The settings that the file may have.
+pub use edit::{set, template};
+pub use origin::{Origin, Shown};
+pub use settings::{SETTINGS, Setting, variable};
+
+use crate::trust;
+
+/// The settings that were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where to listen, as `0.0.0.0:8443`.
     pub listen: Option<std::net::SocketAddr>,
-    /// `auto` or `off`.
+    /// What to do with what arrives for us.
     pub inbox: Option<InboxSetting>,
+    /// With `inbox = "auto"`: larger transfers wait for a yes.
+    pub auto_up_to: Option<units::SizeText>,
     /// For how long sealed chunks stay after a transfer was opened, as `1d` or `0`.
     pub keep_opened: Option<units::DurationText>,
     /// The most bytes that the store takes, as `100GiB`.
@@ -28,7 +43,24 @@ pub struct Config {
     /// Plain bytes of a chunk, as `1MiB`.
     pub chunk_size: Option<units::SizeText>,
     /// Chunks in flight.
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
+    /// Bytes a second that `send` and `receive` move at most.
+    pub limit: Option<units::SizeText>,
+    /// How many days of logs are kept while serving; 0 writes none.
+    pub log_days: Option<usize>,
+    /// What is different for one sender, by its name.
+    #[serde(default)]
+    pub peers: BTreeMap<String, PeerSettings>,
+}
+
+/// What is different for one sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSettings {
+    /// What to do with what arrives from it.
+    pub inbox: Option<InboxSetting>,
+    /// With `inbox = "auto"`: larger transfers wait for a yes.
+    pub auto_up_to: Option<units::SizeText>,
 }
 
 /// What to do with what arrives.
@@ -37,14 +69,16 @@ pub struct Config {
 pub enum InboxSetting {
     /// Open it on arrival.
     Auto,
+    /// Wait for a yes.
+    Ask,
     /// Leave it sealed.
     Off,
 }
 
-/// The file cannot be used.
+/// A setting cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It is not what it must be.
+    /// The file is not what it must be.
     #[error("{path}:{line}:{column}: {reason}")]
     Invalid {
         /// The file.
@@ -56,7 +90,23 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
-    /// It cannot be read.
+    /// A variable of the environment, or a value that was to be set, is not what it must be.
+    #[error("{name}: {reason}")]
+    Value {
+        /// The variable or the setting.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No setting has this name.
+    #[error("there is no setting `{name}`; did you mean `{nearest}`?")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        nearest: &'static str,
+    },
+    /// The file cannot be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -66,53 +116,88 @@ pub enum ConfigError {
     },
 }
 
-const KEYS: [&str; 7] = [
-    "listen",
-    "inbox",
-    "keep_opened",
-    "quota",
-    "reserve",
-    "chunk_size",
-    "jobs",
-];
-
 impl Config {
-    /// Reads the file at `path`; without it everything has its default.
+    /// Reads the file at `path` and what `variable` says of the environment; without both everything has its default.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ConfigError::Io {
-                path: path.to_owned(),
-                source,
-            }),
+    pub fn load(
+        path: &Path,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let file = Self::parse(&text, path)?;
+        let mut table: toml::Table = toml::from_str(&text).unwrap_or_default();
+        let mut config = file;
+        for (setting, value) in settings::from_environment(environment)? {
+            table.insert(setting.key.to_owned(), value);
+            config = settings::check(&table)
+                .map_err(|reason| value_error(variable(setting.key), &reason))?;
         }
+        Ok(config)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
+        let invalid = |start: usize, reason: String| {
             let before = text.get(..start).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            let column = before
-                .rsplit('\n')
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .count()
-                + 1;
-            let reason = explain(error.message());
+            let last_line = before.rsplit('\n').next().unwrap_or_default();
             ConfigError::Invalid {
                 path: path.to_owned(),
-                line,
-                column,
+                line: before.matches('\n').count() + 1,
+                column: last_line.chars().count() + 1,
                 reason,
             }
-        })
+        };
+        let config: Self = toml::from_str(text).map_err(|error| {
+            invalid(
+                error.span().map_or(0, |span| span.start),
+                explain(error.message()),
+            )
+        })?;
+        config
+            .check_values()
+            .map_err(|(key, reason)| invalid(text.find(&key).unwrap_or(0), reason))?;
+        Ok(config)
     }
+
+    /// What the types do not say. Gives the text that stands at the fault, and the reason.
+    fn check_values(&self) -> Result<(), (String, String)> {
+        let chunk_size = self.chunk_size.map(units::SizeText::bytes);
+        let fits = |bytes| {
+            u32::try_from(bytes).is_ok_and(|n| crate::manifest::check_chunk_size(n).is_ok())
+        };
+        if chunk_size.is_some_and(|bytes| !fits(bytes)) {
+            let reason = "a chunk has 64KiB to 64MiB, a power of two".to_owned();
+            return Err(("chunk_size".to_owned(), reason));
+        }
+        if self.jobs.is_some_and(|jobs| jobs.get() > 64) {
+            return Err(("jobs".to_owned(), "at most 64 chunks in flight".to_owned()));
+        }
+        if self.limit.is_some_and(|limit| limit.bytes() == 0) {
+            let reason = "a limit of 0 would move nothing; leave the line out for none".to_owned();
+            return Err(("limit".to_owned(), reason));
+        }
+        match self.peers.keys().find(|name| !trust::is_peer_name(name)) {
+            Some(name) => Err((name.clone(), trust::NAME_RULE.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(ConfigError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn value_error(name: String, reason: &str) -> ConfigError {
+    let reason = explain(reason);
+    ConfigError::Value { name, reason }
 }
 
 /// An unknown key gets the nearest known one beside it.
@@ -121,12 +206,10 @@ fn explain(message: &str) -> String {
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split('`').next());
     let Some(unknown) = unknown else {
-        return message.trim_end().to_owned();
+        let message = message.trim_end();
+        return message.replace("a nonzero usize", "a number from 1");
     };
-    let nearest = KEYS
-        .into_iter()
-        .min_by_key(|key| strsim::levenshtein(key, unknown))
-        .unwrap_or_default();
+    let nearest = settings::nearest(unknown);
     format!("unknown key `{unknown}`; did you mean `{nearest}`?")
 }
 
@@ -136,8 +219,8 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let text = "listen = \"127.0.0.1:1\"\ninbox = \"off\"\nkeep_opened = \"12h\"\nquota = \"1GiB\"\nreserve = \"0\"\n\
-                    chunk_size = \"64KiB\"\njobs = 2\n";
+        let text = "listen = \"127.0.0.1:1\"\ninbox = \"off\"\nkeep_opened = \"12h\"\nquota = \"1GiB\"\nauto_up_to = \"1MiB\"\nlimit = \"1MiB\"\nlog_days = 3\nreserve = \"0\"\n\
+                    chunk_size = \"64KiB\"\njobs = 2\n[peers.ben]\ninbox = \"ask\"\n";
         let config = Config::parse(text, Path::new("colis.toml")).unwrap();
         assert_eq!(config.inbox, Some(InboxSetting::Off));
         assert_eq!(config.chunk_size.map(|size| size.bytes()), Some(65_536));
@@ -156,11 +239,23 @@ mod tests {
             ),
             (
                 "inbox = \"maybe\"\n",
-                "colis.toml:1:9: unknown variant `maybe`, expected `auto` or `off`",
+                "colis.toml:1:9: unknown variant `maybe`, expected one of `auto`, `ask`, `off`",
             ),
             (
                 "quota = \"big\"\n",
                 "colis.toml:1:9: not a size: big; expected a number with KiB, MiB, GiB or TiB",
+            ),
+            (
+                "jobs = 0\n",
+                "colis.toml:1:8: invalid value: integer `0`, expected a number from 1",
+            ),
+            (
+                "\nchunk_size = \"3MiB\"\n",
+                "colis.toml:2:1: a chunk has 64KiB to 64MiB, a power of two",
+            ),
+            (
+                "[peers.\"BEN\"]\ninbox = \"ask\"\n",
+                "colis.toml:1:9: a name has 1 to 63 of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or a digit",
             ),
         ] {
             assert_eq!(
@@ -169,6 +264,36 @@ mod tests {
                     .to_string(),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_and_its_errors_name_the_variable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("colis.toml");
+        fs::write(&path, "jobs = 2\ninbox = \"off\"\n").unwrap();
+        let with = |name: &'static str, value: &'static str| {
+            Config::load(&path, move |asked| (asked == name).then(|| value.into()))
+        };
+        let config = with("COLIS_JOBS", "7").unwrap();
+        assert_eq!(config.jobs.map(NonZeroUsize::get), Some(7));
+        assert_eq!(config.inbox, Some(InboxSetting::Off));
+        let config = with("COLIS_INBOX", "ask").unwrap();
+        assert_eq!(config.inbox, Some(InboxSetting::Ask));
+        for (name, value, expected) in [
+            ("COLIS_JOBS", "many", "COLIS_JOBS: not a number: many"),
+            (
+                "COLIS_QUOTA",
+                "big",
+                "COLIS_QUOTA: not a size: big; expected a number with KiB, MiB, GiB or TiB",
+            ),
+            (
+                "COLIS_CHUNK_SIZE",
+                "3MiB",
+                "COLIS_CHUNK_SIZE: a chunk has 64KiB to 64MiB, a power of two",
+            ),
+        ] {
+            assert_eq!(with(name, value).unwrap_err().to_string(), expected);
         }
     }
 }

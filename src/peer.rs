@@ -1,6 +1,7 @@
 //! One running peer: server, inbox and housekeeping, started and stopped together.
 
 mod door;
+mod history;
 mod inbox;
 
 use std::{
@@ -16,7 +17,8 @@ use std::{
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-pub use inbox::{InboxMode, InboxOptions};
+pub use history::{Direction, History, HistoryEntry};
+pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcome, Waiting};
 
 use crate::{
     manifest::{Signer as _, Timestamp},
@@ -100,6 +102,7 @@ impl Peer {
         store.note_serving(&reachable(address).to_string());
         let door = Arc::new(Door::new(dir, &identity, circle.clone())?);
         let (events, _) = broadcast::channel(EVENTS);
+        let keep_opened = options.inbox.keep_opened;
         let inbox = Inbox::new(
             store.clone(),
             received,
@@ -107,6 +110,7 @@ impl Peer {
             circle.clone(),
             events.clone(),
             options.inbox,
+            History::new(&options.chunks),
         );
         let inbox = Arc::new(inbox);
         let state = ServerState::new(Services {
@@ -120,7 +124,6 @@ impl Peer {
             events,
             limits: Limits::default(),
         });
-        let keep_opened = options.inbox.keep_opened;
         Ok(Self {
             listener,
             address,
@@ -141,6 +144,11 @@ impl Peer {
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Tells what arrives from now on.
+    pub fn arrivals(&self) -> broadcast::Receiver<Arrival> {
+        self.inbox.arrivals()
     }
 
     /// Runs until `shutdown` is ready, then lets requests in work finish.
@@ -201,7 +209,7 @@ async fn housekeeping(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Du
         let (store, inbox) = (store.clone(), inbox.clone());
         let kept = tokio::task::spawn_blocking(move || {
             inbox.remove_stale(SystemTime::now());
-            store.let_go_opened(keep_opened, Timestamp::now())?;
+            store.let_go_settled(keep_opened, Timestamp::now())?;
             store.gc(Timestamp::now())
         });
         match kept.await {

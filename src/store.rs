@@ -19,6 +19,7 @@
 mod folder;
 mod local;
 mod memory;
+mod paced;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use folder::FolderStore;
 pub use local::{CheckReport, GcReport, LocalStore, LocalStoreOptions, Problem, Receipt, Usage};
 pub use memory::MemoryStore;
+pub use paced::{Pace, PacedStore};
 
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},

@@ -60,6 +60,21 @@ pub enum TlsError {
     /// A certificate is not trusted.
     #[error(transparent)]
     Distrusted(#[from] Distrust),
+    /// A peer cannot be called that.
+    #[error("bad name: {}", crate::trust::NAME_RULE)]
+    BadName,
+    /// A name has a certificate that counts: a second one would be another peer of the same name.
+    #[error("a certificate for {name} was issued and is not revoked")]
+    AlreadyIssued {
+        /// The name.
+        name: String,
+    },
+    /// A name never had a certificate of this circle.
+    #[error("no certificate was issued to {name}")]
+    NeverIssued {
+        /// The name.
+        name: String,
+    },
     /// The circle's machine does not do what was asked.
     #[error("{reason}")]
     Refused {

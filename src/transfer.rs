@@ -9,6 +9,7 @@
 
 mod content;
 mod draft;
+mod filter;
 mod journal;
 mod open;
 mod plan;
@@ -20,8 +21,12 @@ mod walk;
 
 use std::path::PathBuf;
 
+pub use filter::Filter;
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
-pub use receive::{ReceiveOptions, Received as ReceivedFiles, receive, stream_content};
+pub use receive::{
+    MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
+    stream_content,
+};
 pub use send::{Recipient, SendOptions, Sender, Sent, send, wait_until_settled};
 pub use walk::{Sources, Tree};
 
@@ -91,6 +96,14 @@ pub enum TransferError {
         path: PathBuf,
         /// "FIFO", "socket"...
         kind: &'static str,
+    },
+    /// A glob that leaves something out is malformed.
+    #[error("bad glob {glob:?}: {reason}")]
+    BadGlob {
+        /// The glob.
+        glob: String,
+        /// How.
+        reason: String,
     },
     /// Two sources would have the same name on the other side.
     #[error("two sources are called {name:?}")]

@@ -44,7 +44,7 @@ const MAY: [(&str, &[&str]); 17] = [
             "server", "client", "transfer",
         ],
     ),
-    ("config", &["manifest", "store", "peer"]),
+    ("config", &["manifest", "trust", "store", "peer"]),
     (
         "cli",
         &[

@@ -1,7 +1,9 @@
 //! The command line, as clap parses it. The menu will produce the same [`Command`] values.
 
+mod examples;
 mod manage;
 mod offline;
+mod person;
 mod transfer;
 
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use manage::*;
 pub(super) use offline::*;
+pub(super) use person::*;
 pub(super) use transfer::*;
 
 use crate::id::ManifestId;
@@ -56,30 +59,56 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve this peer's store, and open what arrives for it
+    #[command(after_help = examples::SERVE)]
     Serve(Serve),
     /// Seal files and folders and store them with a peer
+    #[command(after_help = examples::SEND)]
     Send(Send),
     /// Seal into the local store, for the members of the circle to fetch
+    #[command(after_help = examples::SHARE)]
     Share(Share),
     /// Fetch transfers, open them, and write their files
+    #[command(after_help = examples::RECEIVE)]
     Receive(Receive),
     /// Seal into a plain folder, for curl or a USB stick to carry
+    #[command(after_help = examples::SEAL)]
     Seal(SealFolder),
     /// Verify and open such a folder
+    #[command(after_help = examples::OPEN)]
     Open(OpenFolder),
     /// List transfers or chunks, here or at a peer
+    #[command(after_help = examples::LIST)]
     List(List),
     /// The peers that this one knows
+    #[command(after_help = examples::PEERS)]
     Peers(Peers),
     /// Certificates of the circle and of this peer
+    #[command(after_help = examples::CERTS)]
     Certs(Certs),
     /// Verify the local store
+    #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// What waits for a yes
+    #[command(after_help = examples::INBOX)]
+    Inbox(Inbox),
+    /// What was sent and received
+    #[command(after_help = examples::HISTORY)]
+    History(History),
+    /// The settings of this peer
+    #[command(after_help = examples::CONFIG)]
+    Config(Config),
     /// Collect what no transfer names any more, and what has expired
     Gc,
     /// What this peer is, has and knows
     Status,
+    /// Print the completions of a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    #[command(after_help = examples::MAN)]
+    Man(Man),
     /// The main job with two throwaway peers on this machine
+    #[command(after_help = examples::DEMO)]
     Demo(Demo),
 }
 

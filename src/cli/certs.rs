@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
                 .output
                 .object("revoked", &json!({"name": name, "certificates": count}));
             context.output.talk(
-                "peers of this home act on it within a second; others when they next meet this one",
+                "a peer serving this home acts on it within a second; others when they next send to it or fetch from it",
             );
         }
         CertsCommand::Renew { from } => renew(context, &dir, from.as_deref()).await?,

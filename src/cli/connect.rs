@@ -1,6 +1,9 @@
 //! From what a person types for a peer to a connection with the one that is meant.
 
-use std::sync::Arc;
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+};
 
 use super::{
     Context,
@@ -8,12 +11,13 @@ use super::{
 };
 use crate::{
     client::{ClientOptions, PeerAddress, PeerClient},
-    id::{PeerId, Short as _},
+    config::units::SizeText,
+    id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     name::Escaped,
-    store::{LocalStore, LocalStoreOptions, Store, StoreError},
+    store::{LocalStore, LocalStoreOptions, Pace, PacedStore, Store, StoreError, TransferState},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
-    transfer::{Reader, Recipient, Sender},
+    transfer::{Reader, Recipient, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, SignedBundle},
 };
 
@@ -43,6 +47,23 @@ impl OwnStore {
             Self::Direct(store) => store.clone(),
             Self::Served(client) => Arc::new(client.clone()),
         }
+    }
+}
+
+impl OwnStore {
+    /// Remembers what became of a transfer, also if a peer of ours is serving the store.
+    pub(super) async fn record(
+        &self,
+        context: &Context,
+        id: ManifestId,
+        state: TransferState,
+    ) -> Result<(), Failure> {
+        let store = match self {
+            Self::Direct(store) => store.clone(),
+            Self::Served(_) => Arc::new(LocalStore::open_read_only(&context.home.chunks())?),
+        };
+        let recorded = tokio::task::spawn_blocking(move || store.record_state(id, state)).await;
+        Ok(recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??)
     }
 }
 
@@ -220,6 +241,35 @@ impl Us {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Chunks in flight: as asked, else as configured.
+pub(super) fn jobs(context: &Context, asked: Option<u8>) -> usize {
+    let configured = context.config.jobs.map(NonZeroUsize::get);
+    asked
+        .map(usize::from)
+        .or(configured)
+        .unwrap_or(SendOptions::default().jobs)
+}
+
+/// How many bytes a second may move: as asked, else as configured.
+pub(super) fn pace(context: &Context, asked: Option<&str>) -> Result<Option<Pace>, Failure> {
+    let asked = asked.map(str::parse::<SizeText>).transpose()?;
+    let Some(limit) = asked.or(context.config.limit) else {
+        return Ok(None);
+    };
+    let nothing =
+        || Failure::usage("a limit of 0 would move nothing").hint("leave it out for none");
+    let limit = NonZeroU64::new(limit.bytes()).ok_or_else(nothing)?;
+    Ok(Some(Pace::new(limit)))
+}
+
+/// `store`, at that pace.
+pub(super) fn paced(store: Arc<dyn Store>, pace: Option<&Pace>) -> Arc<dyn Store> {
+    match pace {
+        Some(pace) => Arc::new(PacedStore::new(store, pace.clone())),
+        None => store,
     }
 }
 

@@ -14,7 +14,6 @@ use super::{
     output::Output,
     progress::progress,
     report::{ExitCode, Failure},
-    send::rate,
 };
 use crate::{
     client::PeerClient,
@@ -324,7 +323,7 @@ impl Stage {
             .first()
             .ok_or_else(|| Failure::new(ExitCode::Integrity, "nothing came back"))?;
         self.compare(file, path)?;
-        let rate = Size(rate(received.size, seconds));
+        let rate = Size::per_second(received.size, seconds);
         self.fact(format!(
             "{} in {seconds:.2} s, {rate}/s: identical",
             Size(received.size)

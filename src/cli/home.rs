@@ -63,6 +63,11 @@ impl Home {
         self.root.join("received")
     }
 
+    /// Where a serving peer's log goes.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
     pub(super) fn config(&self) -> PathBuf {
         self.root.join("colis.toml")
     }

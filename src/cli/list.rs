@@ -8,7 +8,6 @@ use super::{
     Context,
     args::List,
     connect::Us,
-    receive::top_names,
     report::{ExitCode, Failure},
 };
 use crate::{
@@ -95,7 +94,7 @@ async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>
     let transfer = OpenedTransfer::open(store, manifest, &us.reader())
         .await
         .ok()?;
-    Some(top_names(&transfer).map(str::to_owned).collect())
+    Some(transfer.listing.top_names().map(str::to_owned).collect())
 }
 
 async fn chunks(context: &Context, store: &dyn Store) -> Result<(), Failure> {

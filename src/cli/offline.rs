@@ -7,12 +7,13 @@ use serde::Serialize;
 use super::{
     Context,
     args::{OpenFolder, Receive, SealFolder},
-    connect::Us,
+    connect::{Us, jobs},
     list::all_manifests,
+    output::count,
     progress::progress,
     receive,
     report::{ExitCode, Failure},
-    send::rate,
+    sources::say_left_out,
 };
 use crate::{
     config::units::Size,
@@ -44,16 +45,17 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
         return Err(Failure::usage("nobody but us could open it")
             .hint("say who: --to PEER, or use --password; see `colis peers`"));
     }
+    let sources = args.seal.sources()?;
+    let mut options = args.seal.options(context, jobs(context, None))?;
     let us = Us::load(context)?;
     let recipients = args.to.iter().map(|name| recipient(&us, name));
-    let recipients = recipients.collect::<Result<_, _>>()?;
-    let sources = args.seal.sources(context.output)?;
+    options.recipients = recipients.collect::<Result<_, _>>()?;
     let folder = FolderStore::create(&args.out).map_err(|error| match error {
         StoreError::Format { .. } => Failure::from(error).hint("choose another folder: --out DIR"),
         error => error.into(),
     })?;
     let folder: Arc<dyn Store> = Arc::new(folder);
-    let options = args.seal.options(context, recipients, None)?;
+    say_left_out(context.output, &sources);
     let start = Instant::now();
     let sent = match finished(&us, &*folder, &sources, &options, &args.out).await? {
         Some(sent) => sent,
@@ -102,9 +104,10 @@ async fn finished(
         return Err(taken(path));
     }
     let ids: Vec<_> = payload.all_chunks().collect();
-    let missing = folder.missing_chunks(&ids).await?.len();
+    let missing = folder.missing_chunks(&ids).await?.len() as u64;
     if missing > 0 {
-        let lacks = format!("{} lacks {missing} chunks of its manifest", path.display());
+        let missing = count(missing, "chunk", "chunks");
+        let lacks = format!("{} lacks {missing} of its manifest", path.display());
         return Err(Failure::new(ExitCode::Integrity, lacks).hint(ANEW));
     }
     match has_entries(folder, manifest.clone(), us, options, sources).await {
@@ -180,8 +183,8 @@ fn report(context: &Context, sent: &Sent, folder: &Path, seconds: f64) {
     );
     if let Some(manifest) = sent.manifest {
         let folder = folder.to_string_lossy();
-        let (chunks, folder) = (sent.chunks, Escaped::new(&folder));
-        output.line(format!("{manifest}  {size} in {chunks} chunks in {folder}"));
+        let (chunks, folder) = (count(sent.chunks, "chunk", "chunks"), Escaped::new(&folder));
+        output.line(format!("{manifest}  {size} in {chunks} in {folder}"));
     }
     let resumed = match sent.already_chunks {
         0 => String::new(),
@@ -189,7 +192,7 @@ fn report(context: &Context, sent: &Sent, folder: &Path, seconds: f64) {
     };
     output.talk(format!(
         "sealed in {seconds:.2} s, {}/s{resumed} (transfer {})",
-        Size(rate(sent.size, seconds)),
+        Size::per_second(sent.size, seconds),
         sent.transfer_id.short()
     ));
 }
@@ -223,6 +226,7 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
         keep_exec: args.keep_exec,
         secret: args.secret,
         jobs: args.jobs,
+        limit: None,
     };
     match receive::from_store(context, &us, folder.clone(), None, &asked).await {
         Err(failure) if matches!(failure.code, ExitCode::Integrity | ExitCode::NotFound) => {

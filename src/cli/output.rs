@@ -1,9 +1,17 @@
 //! Results on standard output, talk on standard error.
 
-use std::{fmt::Display, io};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+/// `1 chunk`, `2 chunks`.
+pub(super) fn count(number: u64, what: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { what } else { many })
+}
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -37,15 +45,30 @@ impl Output {
     /// The result for programs: one object a line, with the version of what it has.
     pub(super) fn object(self, event: &str, value: &impl Serialize) {
         if self.json {
-            let mut object = Map::new();
-            object.insert("v".into(), 1.into());
-            object.insert("event".into(), event.into());
-            if let Ok(Value::Object(fields)) = serde_json::to_value(value) {
-                object.extend(fields);
-            }
-            write_line(&mut io::stdout().lock(), &Value::Object(object).to_string());
+            write_line(&mut io::stdout().lock(), &object(event, value));
         }
     }
+
+    /// Something that happened while we do something else: a line or an object, and if nobody reads it, nothing.
+    pub(super) fn happened(self, text: impl Display, event: &str, value: &impl Serialize) {
+        let line = if self.json {
+            object(event, value)
+        } else {
+            text.to_string()
+        };
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+fn object(event: &str, value: &impl Serialize) -> String {
+    let mut object = Map::new();
+    object.insert("v".into(), 1.into());
+    object.insert("event".into(), event.into());
+    if let Ok(Value::Object(fields)) = serde_json::to_value(value) {
+        object.extend(fields);
+    }
+    Value::Object(object).to_string()
 }
 
 /// Whoever does not read on wants no more: that is no failure.

@@ -41,9 +41,9 @@ impl Secret {
             text.strip_suffix('\r').unwrap_or(text)
         });
         if text.is_empty() || text.len() > MAX {
-            return Err(Failure::usage(format!(
-                "password-length: a password has 1 to {MAX} bytes"
-            )));
+            let failure =
+                Failure::usage(format!("password-length: a password has 1 to {MAX} bytes"));
+            return Err(failure.hint("one line is enough; the line end does not count"));
         }
         Ok(Password::new(text))
     }

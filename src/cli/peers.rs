@@ -1,5 +1,7 @@
 //! `peers`: the address book.
 
+use serde_json::json;
+
 use super::{
     Context,
     args::{Peers, PeersCommand},
@@ -27,14 +29,15 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
             show(context, &us, &reached.peer);
             let version = Escaped::new(&health.version);
             context.output.line(format!(
-                "{} answers: {:?}, colis {version}",
+                "{} answers: {}, colis {version}",
                 reached.client.address(),
-                health.status
+                format!("{:?}", health.status).to_lowercase()
             ));
             context.output.object("health", &health);
         }
         PeersCommand::Forget { name } => {
             us.book.forget(&name)?;
+            context.output.object("forgotten", &json!({"name": name}));
             context.output.talk(format!(
                 "forgot {name}; its certificate still counts, see `colis certs revoke`"
             ));

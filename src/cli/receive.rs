@@ -1,13 +1,14 @@
 //! `receive`.
 
-use std::{io::Write as _, path::Path, sync::Arc};
+use std::{io::Write as _, path::Path, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
 use super::{
     Context,
     args::{Receive, Which},
-    connect::{OwnStore, Us},
+    connect::{OwnStore, Us, jobs, pace, paced},
+    history,
     list::all_manifests,
     password::Purpose,
     progress::progress,
@@ -16,10 +17,11 @@ use super::{
 use crate::{
     config::units::Size,
     id::{ManifestId, Short as _},
-    manifest::SignedManifest,
+    manifest::{SignedManifest, Timestamp},
     name::Escaped,
+    peer::{Direction, HistoryEntry},
     received::Received,
-    store::{LocalStore, ManifestInfo, Store, TransferState},
+    store::{ManifestInfo, Store, TransferState},
     transfer::{self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles},
 };
 
@@ -33,6 +35,7 @@ struct ReceivedObject<'a> {
     already_there: bool,
     already_chunks: u64,
     skipped_links: &'a [String],
+    message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +60,7 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
         return Err(failure
             .hint("name ids or files, or take everything: --all; see what is there: colis list"));
     }
+    let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
     let own = if args.from.is_none() {
         Some(us.own_store(context)?)
@@ -68,6 +72,7 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
         (None, Some(own)) => own.as_store(),
         (None, None) => return Err(Failure::usage("no store to receive from")),
     };
+    let store = paced(store, pace.as_ref());
     from_store(context, &us, store, own.as_ref(), &args).await
 }
 
@@ -83,12 +88,8 @@ pub(super) async fn from_store(
     if args.secret.is_given() {
         reader.password = Some(args.secret.read(Purpose::Open)?);
     }
-    let jobs = args
-        .jobs
-        .or(context.config.jobs)
-        .unwrap_or(ReceiveOptions::default().jobs);
     let options = ReceiveOptions {
-        jobs,
+        jobs: jobs(context, args.jobs),
         keep_exec: args.keep_exec,
     };
     let mut job = Job {
@@ -179,7 +180,7 @@ impl Job<'_> {
         for info in infos {
             // What cannot be opened has no names for us.
             if let Ok(transfer) = self.open(info.id).await
-                && top_names(&transfer).any(|name| name == text)
+                && transfer.listing.top_names().any(|name| name == text)
             {
                 by_name.push(info.id);
             }
@@ -206,10 +207,8 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         if out.is_some_and(|out| out.as_os_str() == "-") {
             let [id] = chosen.as_slice() else {
-                return Err(Failure::usage(format!(
-                    "{} transfers cannot go to one stream",
-                    chosen.len()
-                )));
+                let what = format!("{} transfers cannot go to one stream", chosen.len());
+                return Err(Failure::usage(what).hint("name one id: colis list [PEER]"));
             };
             return self.stream(*id).await;
         }
@@ -220,30 +219,21 @@ impl Job<'_> {
         let root = Arc::new(Received::open(&root)?);
         for id in chosen {
             let transfer = Arc::new(self.open(id).await?);
+            let start = Instant::now();
             let bar = progress(self.context.output, "receiving");
             let received =
                 transfer::receive(&*self.store, &transfer, &root, self.options, &*bar).await;
             drop(bar);
             let received = received?;
-            self.settle(id).await?;
-            self.report(id, &transfer, &received);
+            let seconds = start.elapsed().as_secs_f64();
+            let message = transfer::message(&transfer, &received).await;
+            if let Some(own) = self.own {
+                own.record(self.context, id, TransferState::Opened).await?;
+            }
+            self.remember(id, &transfer, seconds);
+            self.report(id, &transfer, &received, message.as_deref());
         }
         Ok(())
-    }
-
-    /// In our own store the transfer is opened now, also if a peer of ours is serving it.
-    async fn settle(&self, id: ManifestId) -> Result<(), Failure> {
-        let store = match self.own {
-            Some(OwnStore::Direct(store)) => store.clone(),
-            Some(OwnStore::Served(_)) => {
-                Arc::new(LocalStore::open_read_only(&self.context.home.chunks())?)
-            }
-            None => return Ok(()),
-        };
-        let recorded =
-            tokio::task::spawn_blocking(move || store.record_state(id, TransferState::Opened))
-                .await;
-        Ok(recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??)
     }
 
     async fn stream(&self, id: ManifestId) -> Result<(), Failure> {
@@ -256,12 +246,38 @@ impl Job<'_> {
             .map_err(|e| Failure::io(Path::new("standard output"), &e))
     }
 
-    fn report(&self, id: ManifestId, transfer: &OpenedTransfer, received: &ReceivedFiles) {
-        let output = self.context.output;
-        let (sender, verified) = match &transfer.origin {
+    fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, seconds: f64) {
+        let payload = transfer.manifest.payload();
+        let entry = HistoryEntry {
+            at: Timestamp::now(),
+            direction: Direction::Received,
+            transfer: payload.transfer_id,
+            manifest: id,
+            peers: vec![self.sender_of(transfer).0],
+            bytes: payload.size,
+            seconds: Some(seconds),
+            names: transfer.listing.top_names().map(str::to_owned).collect(),
+        };
+        history::note(self.context, &entry);
+    }
+
+    /// The sender's name, and whether it is verified.
+    fn sender_of(&self, transfer: &OpenedTransfer) -> (String, bool) {
+        match &transfer.origin {
             Origin::Verified { name } => (name.clone(), true),
             Origin::Unverified => (self.us.name_of(transfer.manifest.payload().sender), false),
-        };
+        }
+    }
+
+    fn report(
+        &self,
+        id: ManifestId,
+        transfer: &OpenedTransfer,
+        received: &ReceivedFiles,
+        message: Option<&str>,
+    ) {
+        let output = self.context.output;
+        let (sender, verified) = self.sender_of(transfer);
         let paths = received
             .paths
             .iter()
@@ -277,6 +293,7 @@ impl Job<'_> {
                 already_there: received.already_there,
                 already_chunks: received.already_chunks,
                 skipped_links: &received.skipped_links,
+                message,
             },
         );
         for path in &received.paths {
@@ -287,6 +304,9 @@ impl Job<'_> {
                 ""
             };
             output.line(format!("{}{there}", Escaped::new(&path)));
+        }
+        if let Some(text) = message {
+            output.line(format!("message: {}", Escaped::new(text.trim_end())));
         }
         for link in &received.skipped_links {
             output.warn(format!(
@@ -306,14 +326,4 @@ impl Job<'_> {
             id.short()
         ));
     }
-}
-
-/// What a transfer has at its top; remote text.
-pub(super) fn top_names(transfer: &OpenedTransfer) -> impl Iterator<Item = &str> {
-    transfer
-        .listing
-        .entries
-        .iter()
-        .map(crate::manifest::table::Entry::path)
-        .filter(|path| !path.contains('/'))
 }

@@ -59,12 +59,14 @@ impl Failure {
     }
 
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
-        let code = if error.kind() == io::ErrorKind::NotFound {
-            ExitCode::NotFound
-        } else {
-            ExitCode::Storage
-        };
-        Self::new(code, format!("{}: {error}", path.display()))
+        let failure = |code| Self::new(code, format!("{}: {error}", path.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound => failure(ExitCode::NotFound)
+                .hint("check the path, and quote it if it has spaces or special characters"),
+            io::ErrorKind::PermissionDenied => failure(ExitCode::Storage)
+                .hint("look at the permissions of it and of the folders above it"),
+            _ => failure(ExitCode::Storage),
+        }
     }
 
     pub(super) fn hint(mut self, hint: impl Display) -> Self {
@@ -129,7 +131,8 @@ impl From<StoreError> for Failure {
             StoreError::Locked { .. } => {
                 failure(Exit::Locked).hint("wait for it to end, or use another --home")
             }
-            StoreError::Format { .. } => failure(Exit::Config),
+            StoreError::Format { .. } => failure(Exit::Config)
+                .hint("a newer colis may have written it: use that one, or another --home"),
             StoreError::Manifest(manifest) => manifest.clone().into(),
             StoreError::Refused { .. } => failure(Exit::Trust),
             StoreError::Untrusted { reason } if reason.contains("revoked") => failure(Exit::Trust)
@@ -199,6 +202,9 @@ impl From<TransferError> for Failure {
                 ref source,
             } => Self::io(path, source),
             TransferError::UnsupportedSource { .. } => failure(Exit::Storage),
+            TransferError::BadGlob { .. } => {
+                failure(Exit::Usage).hint("a glob is as in .gitignore: --exclude '*.o'")
+            }
             TransferError::DuplicateSource { .. } => {
                 failure(Exit::Usage).hint("send them one by one, or rename one")
             }
@@ -276,7 +282,17 @@ impl From<TlsError> for Failure {
             TlsError::TooOpen { path, .. } => {
                 failure(Exit::Config).hint(format!("chmod 600 {}", path.display()))
             }
-            TlsError::Malformed { .. } | TlsError::Crypto(_) => failure(Exit::Config),
+            TlsError::Malformed { .. } => failure(Exit::Config).hint(
+                "restore it, or let the circle's machine issue a new certs/: colis certs issue",
+            ),
+            TlsError::Crypto(_) => failure(Exit::Config),
+            TlsError::BadName => failure(Exit::Usage).hint("for instance: box-1"),
+            TlsError::AlreadyIssued { name } => failure(Exit::Trust).hint(format!(
+                "renew it there: colis certs renew; or revoke it for good: colis certs revoke {name}"
+            )),
+            TlsError::NeverIssued { .. } => {
+                failure(Exit::NotFound).hint("see what was issued: colis certs show")
+            }
             TlsError::Distrusted(_) | TlsError::Refused { .. } => failure(Exit::Trust),
             TlsError::NotTheCircle { .. } => {
                 failure(Exit::Config).hint("run it on the machine that made the circle")

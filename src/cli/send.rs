@@ -1,23 +1,25 @@
 //! `send` and `share`.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
 use super::{
     Context,
     args::{Seal, Send, Share},
-    connect::Us,
-    output::Output,
+    connect::{Us, jobs, pace, paced},
+    history,
+    output::count,
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
+    sources::{say_left_out, say_what},
 };
 use crate::{
     config::units::{DurationText, Size, SizeText},
     id::{ManifestId, Short as _, TransferId},
-    manifest::DEFAULT_CHUNK_SIZE,
-    name::Escaped,
+    manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
+    peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Store, TransferState},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
 };
@@ -44,7 +46,38 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         return Err(Failure::usage("nobody but us could open it")
             .hint("say who: --to PEER, or use --password"));
     }
+    // What is typed wrong is said before anybody is asked.
+    let sources = args.seal.sources()?;
+    let mut options = args.seal.options(context, jobs(context, args.jobs))?;
+    let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
+    let (recipients, mut stores) = meet(context, &us, &args).await?;
+    let to = in_words(&us, &recipients, &args.via);
+    options.recipients = recipients;
+    if args.keep && !args.dry_run {
+        stores.push(us.own_store(context)?.as_store());
+    }
+    let stores = stores.into_iter();
+    let stores = stores.map(|store| paced(store, pace.as_ref())).collect();
+    if args.dry_run {
+        say_what(context.output, &sources, &options, &to);
+        return Ok(ExitCode::Ok);
+    }
+    let way = Way {
+        options,
+        stores,
+        to,
+        wait: args.wait,
+    };
+    deliver(context, &us, sources, &way).await
+}
+
+/// Connects to whoever is needed: who can open it, and where it is stored.
+async fn meet(
+    context: &Context,
+    us: &Us,
+    args: &Send,
+) -> Result<(Vec<Recipient>, Vec<Arc<dyn Store>>), Failure> {
     let mut recipients = Vec::new();
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for text in &args.to {
@@ -62,75 +95,102 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     for text in &args.via {
         stores.push(Arc::new(us.reach(context, text).await?.client));
     }
-    if args.keep {
-        stores.push(us.own_store(context)?.as_store());
+    Ok((recipients, stores))
+}
+
+/// `ben, carl via relay`.
+fn in_words(us: &Us, recipients: &[Recipient], via: &[String]) -> String {
+    let names = recipients.iter().map(|r| us.name_of(r.peer));
+    let names = names.collect::<Vec<_>>().join(", ");
+    if via.is_empty() {
+        return names;
     }
-    let options = args.seal.options(context, recipients, args.jobs)?;
-    let to = if args.to.is_empty() {
-        args.via.join(", ")
-    } else {
-        args.to.join(", ")
-    };
-    deliver(context, &us, args.seal, &options, &stores, &to, args.wait).await
+    let via = format!("via {}", via.join(", "));
+    format!("{names} {via}").trim_start().to_owned()
 }
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
+    let sources = args.seal.sources()?;
+    let mut options = args.seal.options(context, jobs(context, None))?;
     let us = Us::load(context)?;
-    let mut recipients = Vec::new();
     if args.to.is_empty() {
         let known = us.book.peers()?;
-        recipients.extend(known.into_iter().map(|peer| Recipient {
-            peer: peer.peer_id,
-            seal_key: peer.seal_key,
-        }));
+        options
+            .recipients
+            .extend(known.into_iter().map(|peer| Recipient {
+                peer: peer.peer_id,
+                seal_key: peer.seal_key,
+            }));
     } else {
         for text in &args.to {
-            recipients.push(us.recipient(context, text).await?);
+            options.recipients.push(us.recipient(context, text).await?);
         }
     }
-    let stores = [us.own_store(context)?.as_store()];
-    let mut options = args.seal.options(context, recipients, None)?;
+    let stores = vec![us.own_store(context)?.as_store()];
     if args.seal.expires.is_none() {
         options.lifetime = None;
     }
-    deliver(
-        context,
-        &us,
-        args.seal,
-        &options,
-        &stores,
-        "the local store",
-        false,
-    )
-    .await
+    let way = Way {
+        options,
+        stores,
+        to: "the local store".to_owned(),
+        wait: false,
+    };
+    deliver(context, &us, sources, &way).await
+}
+
+/// Where a transfer goes, and how.
+struct Way {
+    options: SendOptions,
+    stores: Vec<Arc<dyn Store>>,
+    /// Whom it goes to, in words.
+    to: String,
+    wait: bool,
 }
 
 async fn deliver(
     context: &Context,
     us: &Us,
-    seal: Seal,
-    options: &SendOptions,
-    stores: &[Arc<dyn Store>],
-    to: &str,
-    wait: bool,
+    sources: Sources,
+    way: &Way,
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
-    let sources = seal.sources(output)?;
+    say_left_out(output, &sources);
+    let names = sources.top_names();
     let start = Instant::now();
     let bar = progress(output, "sending");
-    let sent = transfer::send(&us.sender(context), sources, options, stores, &*bar).await;
+    let sender = us.sender(context);
+    let sent = transfer::send(&sender, sources, &way.options, &way.stores, &*bar).await;
     drop(bar);
     let sent = sent?;
     let seconds = start.elapsed().as_secs_f64();
     let state = match sent.manifest {
-        Some(manifest) if wait => Some(wait_for_all(stores, manifest).await?),
+        Some(manifest) if way.wait => Some(wait_for_all(&way.stores, manifest).await?),
         _ => None,
     };
-    report(context, &sent, to, seconds, state);
+    remember(context, &sent, &way.to, seconds, names);
+    report(context, &sent, &way.to, seconds, state);
     Ok(match state {
         Some(TransferState::Refused | TransferState::Expired) => ExitCode::Partial,
         _ => ExitCode::Ok,
     })
+}
+
+fn remember(context: &Context, sent: &Sent, to: &str, seconds: f64, names: Vec<String>) {
+    let Some(manifest) = sent.manifest else {
+        return;
+    };
+    let entry = HistoryEntry {
+        at: Timestamp::now(),
+        direction: Direction::Sent,
+        transfer: sent.transfer_id,
+        manifest,
+        peers: vec![to.to_owned()],
+        bytes: sent.size,
+        seconds: Some(seconds),
+        names,
+    };
+    history::note(context, &entry);
 }
 
 /// The last state that all reach.
@@ -168,11 +228,11 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
     let Some(manifest) = sent.manifest else {
         return output.line(format!("{to} has received it before: nothing to send"));
     };
-    let rate = Size(rate(sent.size, seconds));
+    let rate = Size::per_second(sent.size, seconds);
     output.line(format!(
-        "{manifest}  {} in {} chunks to {to}",
+        "{manifest}  {} in {} to {to}",
         Size(sent.size),
-        sent.chunks
+        count(sent.chunks, "chunk", "chunks")
     ));
     let resumed = match sent.already_chunks {
         0 => String::new(),
@@ -187,56 +247,13 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
     ));
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "for people"
-)]
-pub(super) fn rate(bytes: u64, seconds: f64) -> u64 {
-    (bytes as f64 / seconds.max(0.001)) as u64
-}
-
 impl Seal {
     pub(super) fn wants_password(&self) -> bool {
         self.password || self.secret.is_given()
     }
 
-    /// Walks the paths and says what is left out, or takes standard input for `-`.
-    pub(super) fn sources(&self, output: Output) -> Result<Sources, Failure> {
-        let is_stdin = |path: &Path| path.as_os_str() == "-";
-        if !self.paths.iter().any(|path| is_stdin(path)) {
-            let sources = Sources::walk(&self.paths)?;
-            if let Sources::Tree(tree) = &sources {
-                for path in &tree.skipped {
-                    output.warn(format!(
-                        "skipped {}: neither file, folder nor link",
-                        Escaped::new(&path.to_string_lossy())
-                    ));
-                }
-            }
-            return Ok(sources);
-        }
-        if self.paths.len() > 1 {
-            return Err(Failure::usage(
-                "standard input cannot be sent together with files",
-            ));
-        }
-        if self.name.contains('/') || self.name.is_empty() {
-            return Err(Failure::usage("--name is a file name, without a folder"));
-        }
-        Ok(Sources::Stream {
-            name: self.name.clone(),
-            reader: Box::new(std::io::stdin()),
-        })
-    }
-
-    pub(super) fn options(
-        &self,
-        context: &Context,
-        recipients: Vec<Recipient>,
-        jobs: Option<usize>,
-    ) -> Result<SendOptions, Failure> {
+    /// How it is sealed; to whom is for the caller to say.
+    pub(super) fn options(&self, context: &Context, jobs: usize) -> Result<SendOptions, Failure> {
         let defaults = SendOptions::default();
         let asked = self
             .chunk_size
@@ -264,9 +281,8 @@ impl Seal {
             .wants_password()
             .then(|| self.secret.read(Purpose::Seal))
             .transpose()?;
-        let jobs = jobs.or(context.config.jobs).unwrap_or(defaults.jobs);
         Ok(SendOptions {
-            recipients,
+            recipients: Vec::new(),
             password,
             chunk_size,
             lifetime,

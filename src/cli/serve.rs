@@ -4,26 +4,44 @@ use std::{net::SocketAddr, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::broadcast::{Receiver, error::RecvError},
+};
+use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
     Context,
     args::{InboxArg, Serve},
-    connect::store_options,
+    arrivals,
+    connect::{jobs, store_options},
+    install,
+    logging::{self, Level},
+    output::Output,
     report::{ExitCode, Failure},
 };
 use crate::{
-    config::{InboxSetting, units::DurationText},
+    config::{
+        InboxSetting,
+        units::{DurationText, SizeText},
+    },
     manifest::Signer as _,
-    peer::{InboxMode, InboxOptions, Peer, PeerOptions},
+    peer::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions},
     transfer::ReceiveOptions,
     wire::DEFAULT_PORT,
 };
 
+/// Days of logs that are kept unless told otherwise.
+const LOG_DAYS: usize = 14;
+
 pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
+    if args.install {
+        return install::run(context);
+    }
+    let _log = start_logging(context)?;
     raise_descriptor_limit();
     let options = options(context, args)?;
-    let mode = options.inbox.mode;
+    let mode = options.inbox.policy.default.mode;
     let peer = Peer::open(options)?;
     let (name, id, address) = (
         peer.identity().name().to_owned(),
@@ -38,21 +56,47 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     context.output.talk(format!(
         "{name} serves on {address}, inbox {inbox}; peer {id}"
     ));
+    let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let stop =
         stop_signal().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
-    peer.run(stop).await?;
+    let served = peer.run(stop).await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    showing.abort();
+    served?;
     context
         .output
         .talk("stopped; everything acknowledged is on disk");
     Ok(ExitCode::Ok)
 }
 
+/// A log in the home folder too, unless that is switched off.
+fn start_logging(context: &Context) -> Result<Option<WorkerGuard>, Failure> {
+    let days = context.config.log_days.unwrap_or(LOG_DAYS);
+    if days == 0 {
+        logging::start(&context.global, Level::Serving);
+        return Ok(None);
+    }
+    logging::start_with_file(&context.global, &context.home.logs(), days).map(Some)
+}
+
+async fn show_arrivals(output: Output, mut arrivals: Receiver<Arrival>) {
+    loop {
+        match arrivals.recv().await {
+            Ok(arrival) => arrivals::tell(output, &arrival),
+            Err(RecvError::Lagged(missed)) => {
+                output.warn(format!(
+                    "{missed} arrivals were too fast to show: colis history"
+                ));
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
 fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
     let (home, config) = (&context.home, &context.config);
-    let mode = match (args.inbox, config.inbox) {
-        (Some(InboxArg::Off), _) | (None, Some(InboxSetting::Off)) => InboxMode::Off,
-        _ => InboxMode::Auto,
-    };
     let asked = args
         .keep_opened
         .as_deref()
@@ -61,9 +105,8 @@ fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
     let keep_opened = asked
         .or(config.keep_opened)
         .map_or(Duration::from_secs(24 * 3600), DurationText::duration);
-    let jobs = config.jobs.unwrap_or(ReceiveOptions::default().jobs);
     let receive = ReceiveOptions {
-        jobs,
+        jobs: jobs(context, None),
         keep_exec: args.keep_exec,
     };
     Ok(PeerOptions {
@@ -75,11 +118,48 @@ fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
             .or(config.listen)
             .unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))),
         inbox: InboxOptions {
-            mode,
+            policy: policy(context, args)?,
             keep_opened,
             receive,
         },
         store: store_options(context),
+    })
+}
+
+/// Flags change the rule for everybody; what the file says of a single sender stays.
+fn policy(context: &Context, args: &Serve) -> Result<InboxPolicy, Failure> {
+    let config = &context.config;
+    let asked = args
+        .auto_up_to
+        .as_deref()
+        .map(str::parse::<SizeText>)
+        .transpose()?;
+    let mode = |setting| match setting {
+        InboxSetting::Auto => InboxMode::Auto,
+        InboxSetting::Ask => InboxMode::Ask,
+        InboxSetting::Off => InboxMode::Off,
+    };
+    let default = InboxRule {
+        mode: args
+            .inbox
+            .map(InboxArg::setting)
+            .or(config.inbox)
+            .map(mode)
+            .unwrap_or_default(),
+        auto_up_to: asked.or(config.auto_up_to).map(SizeText::bytes),
+    };
+    let senders = config.peers.iter().map(|(name, settings)| {
+        let rule = InboxRule {
+            mode: settings.inbox.map_or(default.mode, mode),
+            auto_up_to: settings
+                .auto_up_to
+                .map_or(default.auto_up_to, |size| Some(size.bytes())),
+        };
+        (name.clone(), rule)
+    });
+    Ok(InboxPolicy {
+        default,
+        senders: senders.collect(),
     })
 }
 

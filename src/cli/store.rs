@@ -17,6 +17,12 @@ use crate::{
 };
 
 pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, Failure> {
+    if !context.home.chunks().join("FORMAT").exists() {
+        let none = json!({"chunks": 0, "bytes": 0, "manifests": 0, "problems": []});
+        context.output.object("check", &none);
+        context.output.line("nothing is stored here yet");
+        return Ok(ExitCode::Ok);
+    }
     let store = open_or_look(context)?;
     let read_data = args.read_data;
     let report = blocking(move || store.check(read_data)).await?;
@@ -51,7 +57,7 @@ pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
             text.duration()
         });
     let (opened, report) = blocking(move || {
-        let opened = store.let_go_opened(keep, Timestamp::now())?;
+        let opened = store.let_go_settled(keep, Timestamp::now())?;
         Ok((opened, store.gc(Timestamp::now())?))
     })
     .await?;
@@ -116,9 +122,6 @@ pub(super) async fn status(context: &Context) -> Result<ExitCode, Failure> {
 /// The store, or if a peer of ours is serving it, a look at it.
 fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
     let path = context.home.chunks();
-    if !path.join("FORMAT").exists() {
-        return Ok(LocalStore::open_read_only(&path)?);
-    }
     match LocalStore::open(&path, store_options(context)) {
         Err(StoreError::Locked { holder }) => {
             context.output.talk(format!(

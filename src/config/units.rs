@@ -108,6 +108,19 @@ impl<'de> Deserialize<'de> for DurationText {
 #[derive(Debug, Clone, Copy)]
 pub struct Size(pub u64);
 
+impl Size {
+    /// What passed in one of `seconds`.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "for people"
+    )]
+    pub fn per_second(bytes: u64, seconds: f64) -> Self {
+        Self((bytes as f64 / seconds.max(0.001)) as u64)
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, factor) = SIZES

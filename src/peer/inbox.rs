@@ -1,6 +1,10 @@
-//! The inbox: opens what arrives for us. The server beside it stays blind.
+//! The inbox: opens what arrives for us, or lets it wait for a yes. The server beside it stays blind.
+
+mod arrival;
+mod policy;
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -8,6 +12,10 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::broadcast::{self, error::RecvError};
 
+pub use arrival::{Arrival, Outcome};
+pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
+
+use super::history::{Direction, History, HistoryEntry};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{SignedManifest, SignedOffer, Signer as _, Timestamp},
@@ -25,22 +33,14 @@ use crate::{
 
 /// How often what could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(600);
-
-/// What to do with what arrives for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum InboxMode {
-    /// Open it on arrival.
-    #[default]
-    Auto,
-    /// Leave it sealed, for an explicit receive.
-    Off,
-}
+/// Arrivals that whoever shows them may lag behind.
+const ARRIVALS: usize = 64;
 
 /// How the inbox behaves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct InboxOptions {
-    /// What to do with what arrives for us.
-    pub mode: InboxMode,
+    /// What is opened unasked.
+    pub policy: InboxPolicy,
     /// For how long sealed chunks stay after a transfer was opened; zero lets them go at once.
     pub keep_opened: Duration,
     /// How files are written.
@@ -51,7 +51,7 @@ impl Default for InboxOptions {
     fn default() -> Self {
         let keep_opened = Duration::from_secs(24 * 3600);
         Self {
-            mode: InboxMode::default(),
+            policy: InboxPolicy::default(),
             keep_opened,
             receive: ReceiveOptions::default(),
         }
@@ -64,7 +64,27 @@ pub(super) struct Inbox {
     received: Arc<Received>,
     reader: Reader,
     events: broadcast::Sender<Event>,
+    arrivals: broadcast::Sender<Arrival>,
     options: InboxOptions,
+    history: History,
+}
+
+/// What became of a transfer that was looked at.
+enum Looked {
+    /// It is not for us, or was settled before.
+    Nothing,
+    /// It is opened now.
+    Opened(Opened),
+    /// It waits for the person.
+    Waits(Waiting),
+}
+
+/// A transfer that was opened now.
+struct Opened {
+    paths: Vec<PathBuf>,
+    names: Vec<String>,
+    message: Option<String>,
+    seconds: f64,
 }
 
 impl Inbox {
@@ -75,6 +95,7 @@ impl Inbox {
         circle: CircleHandle,
         events: broadcast::Sender<Event>,
         options: InboxOptions,
+        history: History,
     ) -> Self {
         let reader = Reader {
             me: identity.peer_id(),
@@ -87,8 +108,14 @@ impl Inbox {
             received,
             reader,
             events,
+            arrivals: broadcast::channel(ARRIVALS).0,
             options,
+            history,
         }
+    }
+
+    pub(super) fn arrivals(&self) -> broadcast::Receiver<Arrival> {
+        self.arrivals.subscribe()
     }
 
     /// Opens what came while nobody was here, then what arrives. Never ends.
@@ -146,66 +173,143 @@ impl Inbox {
         }
     }
 
-    /// Opens a transfer if it is for us and not yet settled, and remembers what became of it.
+    /// Opens a transfer if it is for us, wanted and not yet settled, and remembers what became of it.
     ///
     /// Boxed, because the compiler cannot see that the loop around it is `Send`.
     fn open(&self, id: ManifestId) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            match self.try_open(id).await {
-                Ok(Some(state)) => self.settle(id, state).await,
-                Ok(None) => {}
+            let (manifest, before) = match self.unsettled(id).await {
+                Ok(Some(found)) => found,
+                Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(transfer = id.short(), error = %Escaped::new(&error.to_string()), "not opened");
-                    let state = if is_final(&error) {
-                        TransferState::Refused
-                    } else {
-                        TransferState::Waiting
-                    };
-                    self.settle(id, state).await;
+                    let error = Escaped::new(&error.to_string()).to_string();
+                    return tracing::error!(transfer = id.short(), error, "cannot be looked at");
                 }
+            };
+            let sender_name = manifest
+                .verify(&*self.reader.verifier, Timestamp::now())
+                .ok();
+            let (state, outcome) = match self.look(&manifest, sender_name.as_deref()).await {
+                Ok(Looked::Nothing) => return,
+                Ok(Looked::Opened(opened)) => {
+                    self.remember(&manifest, sender_name.clone(), &opened);
+                    let Opened { paths, message, .. } = opened;
+                    (TransferState::Opened, Outcome::Opened { paths, message })
+                }
+                Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
+                Err(error) => failed(id, &error),
+            };
+            // What waits is told once, not at every try.
+            if state == before {
+                return;
             }
+            self.settle(id, state).await;
+            let payload = manifest.payload();
+            let arrival = Arrival {
+                id,
+                sender: payload.sender,
+                sender_name,
+                size: payload.size,
+                outcome,
+            };
+            // Nobody listening is no error.
+            let _ = self.arrivals.send(arrival);
         })
     }
 
-    async fn try_open(&self, id: ManifestId) -> Result<Option<TransferState>, TransferError> {
+    /// A transfer that the person or the inbox has still to decide about, with its state.
+    async fn unsettled(
+        &self,
+        id: ManifestId,
+    ) -> Result<Option<(SignedManifest, TransferState)>, TransferError> {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
-        let payload = manifest.payload();
-        let for_us = payload.sender != self.reader.me
-            && payload.recipients().any(|peer| peer == self.reader.me);
         let before = self.store.manifest_state(id).await?.state;
         let settled = !matches!(before, TransferState::Stored | TransferState::Waiting);
-        if settled || self.was_opened(payload.sender, &manifest) {
-            return Ok(None);
+        let was_opened = self.was_opened(manifest.payload().sender, &manifest);
+        Ok((!settled && !was_opened).then_some((manifest, before)))
+    }
+
+    async fn look(
+        &self,
+        manifest: &SignedManifest,
+        sender: Option<&str>,
+    ) -> Result<Looked, TransferError> {
+        let payload = manifest.payload();
+        if payload.sender == self.reader.me {
+            return Ok(Looked::Nothing);
         }
-        if !for_us || self.options.mode == InboxMode::Off {
-            let waits = for_us && before == TransferState::Stored;
-            return Ok(waits.then_some(TransferState::Waiting));
+        if !payload.recipients().any(|peer| peer == self.reader.me) {
+            // Carried for somebody else, unless only a password says for whom.
+            let locked =
+                payload.has_password() && payload.recipients().all(|peer| peer == payload.sender);
+            let waits = || Looked::Waits(Waiting::Locked);
+            return Ok(if locked { waits() } else { Looked::Nothing });
         }
-        let start = std::time::Instant::now();
+        let waits = self
+            .options
+            .policy
+            .waits(sender.unwrap_or_default(), Some(payload.size));
+        if let Some(why) = waits {
+            tracing::info!(
+                transfer = manifest.id().short(),
+                bytes = payload.size,
+                "waits for a yes"
+            );
+            return Ok(Looked::Waits(why));
+        }
+        self.receive(manifest.clone()).await
+    }
+
+    async fn receive(&self, manifest: SignedManifest) -> Result<Looked, TransferError> {
+        let (start, id) = (std::time::Instant::now(), manifest.id());
         let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
-        let written = transfer::receive(
-            &*self.store,
-            &transfer,
-            &self.received,
-            self.options.receive,
-            &Silent,
-        )
-        .await?;
+        let options = self.options.receive;
+        let written =
+            transfer::receive(&*self.store, &transfer, &self.received, options, &Silent).await?;
         let seconds = start.elapsed().as_secs_f64();
-        tracing::info!(
-            transfer = id.short(),
-            bytes = written.size,
-            seconds,
-            "opened"
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let rate = format!(
+            "{:.1} MiB/s",
+            written.size as f64 / (1 << 20) as f64 / seconds
         );
+        let (transfer_id, bytes) = (id.short(), written.size);
+        tracing::info!(transfer = transfer_id, bytes, seconds, rate, "opened");
         if !written.skipped_links.is_empty() {
+            let links = written.skipped_links.len();
             tracing::warn!(
-                transfer = id.short(),
-                links = written.skipped_links.len(),
+                transfer = transfer_id,
+                links,
                 "links that lead out were skipped"
             );
         }
-        Ok(Some(TransferState::Opened))
+        let message = transfer::message(&transfer, &written).await;
+        let names = transfer.listing.top_names().map(str::to_owned).collect();
+        let paths = written.paths;
+        let opened = Opened {
+            paths,
+            names,
+            message,
+            seconds,
+        };
+        Ok(Looked::Opened(opened))
+    }
+
+    /// Not being able to write the history is no reason not to deliver.
+    fn remember(&self, manifest: &SignedManifest, sender: Option<String>, opened: &Opened) {
+        let payload = manifest.payload();
+        let entry = HistoryEntry {
+            at: Timestamp::now(),
+            direction: Direction::Received,
+            transfer: payload.transfer_id,
+            manifest: manifest.id(),
+            peers: vec![sender.unwrap_or_else(|| payload.sender.short())],
+            bytes: payload.size,
+            seconds: Some(opened.seconds),
+            names: opened.names.clone(),
+        };
+        if let Err(error) = self.history.append(&entry) {
+            tracing::warn!(%error, "the history is not written");
+        }
     }
 
     /// A copy of a transfer id under another manifest must not deliver twice.
@@ -237,6 +341,19 @@ impl Inbox {
     }
 }
 
+/// What follows from not being able to open a transfer.
+fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
+    let reason = error.to_string();
+    let shown = Escaped::new(&reason).to_string();
+    tracing::error!(transfer = id.short(), error = shown, "not opened");
+    if is_final(error) {
+        (TransferState::Refused, Outcome::Refused { reason })
+    } else {
+        let waiting = Waiting::Failed { reason };
+        (TransferState::Waiting, Outcome::Waiting(waiting))
+    }
+}
+
 /// Whether trying again cannot help: the transfer itself is wrong.
 fn is_final(error: &TransferError) -> bool {
     matches!(
@@ -262,7 +379,9 @@ impl OfferDesk for Inbox {
             if answer != OfferAnswer::Accepted || !for_us || payload.sender == self.reader.me {
                 return Ok(answer);
             }
-            if self.options.mode == InboxMode::Off {
+            let verified = offer.verify(&*self.reader.verifier, Timestamp::now());
+            let sender = verified.unwrap_or_default();
+            if self.options.policy.waits(&sender, payload.size).is_some() {
                 return Ok(OfferAnswer::Waiting);
             }
             let (needed, free) = (

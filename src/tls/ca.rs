@@ -23,7 +23,7 @@ use super::{
 use crate::{
     crypto::SealKey,
     id::PeerId,
-    trust::{AddressBook, NAME_RULE, is_peer_name, write_durably},
+    trust::{AddressBook, is_peer_name, write_durably},
 };
 
 const CA_LIFE: Duration = Duration::days(3650);
@@ -111,8 +111,8 @@ pub fn issue(
         .into_iter()
         .find(|i| i.name == name && !circle.is_revoked(&i.serial));
     if live.is_some() {
-        let reason = format!("a certificate for {name} was issued and is not revoked");
-        return Err(TlsError::Refused { reason });
+        let name = name.to_owned();
+        return Err(TlsError::AlreadyIssued { name });
     }
     for path in [
         out.server_key(),
@@ -159,9 +159,8 @@ pub fn revoke(dir: &CertsDir, name: &str) -> Result<usize, TlsError> {
     let issued = issued::read(dir)?;
     let of_name: Vec<_> = issued.iter().filter(|i| i.name == name).collect();
     if of_name.is_empty() {
-        return Err(TlsError::Refused {
-            reason: format!("no certificate was issued to {name}"),
-        });
+        let name = name.to_owned();
+        return Err(TlsError::NeverIssued { name });
     }
     let fresh = of_name
         .iter()
@@ -390,9 +389,7 @@ fn check_name(name: &str) -> Result<(), TlsError> {
     if is_peer_name(name) {
         Ok(())
     } else {
-        Err(TlsError::Refused {
-            reason: format!("bad name: {NAME_RULE}"),
-        })
+        Err(TlsError::BadName)
     }
 }
 

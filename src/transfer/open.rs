@@ -150,6 +150,12 @@ impl Listing {
         Ok(listing)
     }
 
+    /// What is at the top; foreign text.
+    pub fn top_names(&self) -> impl Iterator<Item = &str> {
+        let paths = self.entries.iter().map(Entry::path);
+        paths.filter(|path| !path.contains('/'))
+    }
+
     /// Table, sums and content must tell the same.
     fn check(&self, size: u64) -> Result<(), TransferError> {
         let table = |reason: String| Err(integrity("the table".into(), reason));

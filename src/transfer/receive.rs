@@ -26,6 +26,11 @@ use crate::{
     store::Store,
 };
 
+/// What a message is called as a file.
+pub const MESSAGE_NAME: &str = "message.txt";
+/// The longest message that is shown, in bytes.
+pub const MAX_MESSAGE: u64 = 8 << 10;
+
 /// How to receive.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceiveOptions {
@@ -113,6 +118,18 @@ pub async fn receive(
         size,
         already_chunks,
     })
+}
+
+/// The text of a transfer that is a message: one file called [`MESSAGE_NAME`] of at most [`MAX_MESSAGE`] bytes. Foreign
+/// text: escape it before showing it.
+pub async fn message(transfer: &OpenedTransfer, received: &Received) -> Option<String> {
+    let is_message = match transfer.listing.entries.as_slice() {
+        [entry] => entry.path() == MESSAGE_NAME && transfer.file_size(entry) <= MAX_MESSAGE,
+        _ => false,
+    };
+    let path = received.paths.first().filter(|_| is_message)?.clone();
+    let text = blocking(move || std::fs::read(path)).await.ok()?;
+    String::from_utf8(text).ok()
 }
 
 /// Writes the one file of `transfer` to `out`, chunk by verified chunk.

@@ -12,7 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use super::TransferError;
+use super::{
+    TransferError,
+    filter::{Filter, Kept},
+};
 use crate::{
     manifest::table::{self, Entry},
     name,
@@ -44,6 +47,8 @@ pub struct Tree {
     pub size: u64,
     /// What was left out, because it is neither file, folder nor link.
     pub skipped: Vec<PathBuf>,
+    /// How many files and whole folders the filter left out.
+    pub filtered: usize,
 }
 
 /// A regular file as it was when it was walked.
@@ -72,6 +77,14 @@ impl Sources {
     /// [`TransferError::Source`], [`TransferError::UnsupportedSource`], [`TransferError::DuplicateSource`],
     /// [`TransferError::NamelessSource`], [`TransferError::TooManyEntries`].
     pub fn walk(paths: &[PathBuf]) -> Result<Self, TransferError> {
+        Self::walk_filtered(paths, &Filter::default())
+    }
+
+    /// Walks `paths` and leaves out what `filter` says.
+    ///
+    /// # Errors
+    /// Those of [`Sources::walk`], and [`TransferError::BadGlob`].
+    pub fn walk_filtered(paths: &[PathBuf], filter: &Filter) -> Result<Self, TransferError> {
         let mut tree = Tree::default();
         let mut names = HashSet::new();
         for path in paths {
@@ -88,7 +101,8 @@ impl Sources {
             }
             tree.origins
                 .push(std::path::absolute(path).map_err(|e| source(path, e))?);
-            tree.add(path.clone(), name, &metadata)?;
+            let kept = filter.apply(path)?;
+            tree.add(path.clone(), name, &metadata, &kept)?;
         }
         Ok(Self::Tree(Arc::new(tree)))
     }
@@ -98,6 +112,20 @@ impl Sources {
         match self {
             Self::Tree(tree) => Some(Self::Tree(tree.clone())),
             Self::Stream { .. } => None,
+        }
+    }
+
+    /// What they have at the top.
+    pub fn top_names(&self) -> Vec<String> {
+        match self {
+            Self::Tree(tree) => {
+                let paths = tree.entries.iter().map(Entry::path);
+                paths
+                    .filter(|path| !path.contains('/'))
+                    .map(str::to_owned)
+                    .collect()
+            }
+            Self::Stream { name, .. } => vec![name.clone()],
         }
     }
 
@@ -148,6 +176,7 @@ impl Tree {
         path: PathBuf,
         name: String,
         metadata: &Metadata,
+        kept: &Kept,
     ) -> Result<(), TransferError> {
         let mut todo = vec![(path, name, metadata.clone())];
         while let Some((path, table_path, metadata)) = todo.pop() {
@@ -161,7 +190,10 @@ impl Tree {
             }
             if metadata.is_dir() {
                 let (mtime, mtime_ns) = mtime(&metadata);
-                let children = children(&path, &table_path)?;
+                let mut children = children(&path, &table_path)?;
+                let all = children.len();
+                children.retain(|(path, _, _)| kept.has(path));
+                self.filtered += all - children.len();
                 self.entries.push(Entry::Directory {
                     path: table_path,
                     mtime,

@@ -252,7 +252,7 @@ fn what_is_damaged_or_missing_is_named_and_nothing_is_released() {
             } else {
                 let again = [&["seal", "f", "--out", "out"], SMALL].concat();
                 let said = homes.fails("a", &again, 5);
-                assert!(said.contains("out lacks 1 chunks"), "{said}");
+                assert!(said.contains("out lacks 1 chunk of"), "{said}");
             }
             // What an earlier try has verified is kept, so each gets a place of its own.
             tries += 1;

@@ -131,12 +131,12 @@ async fn an_opened_transfer_stays_for_its_time_and_then_only_its_receipt() {
     kept.store.put_manifest(&manifest).await.unwrap();
     kept.store.record_state(id, TransferState::Opened).unwrap();
     let day = Duration::from_secs(24 * HOUR);
-    assert_eq!(kept.store.let_go_opened(day, now()).unwrap(), 0);
+    assert_eq!(kept.store.let_go_settled(day, now()).unwrap(), 0);
     assert!(kept.store.get_manifest(id).await.is_ok());
     let kept = kept.reopened();
     let tomorrow = now().plus_seconds(25 * HOUR);
-    assert_eq!(kept.store.let_go_opened(day, tomorrow).unwrap(), 1);
-    assert_eq!(kept.store.let_go_opened(day, tomorrow).unwrap(), 0);
+    assert_eq!(kept.store.let_go_settled(day, tomorrow).unwrap(), 1);
+    assert_eq!(kept.store.let_go_settled(day, tomorrow).unwrap(), 0);
     assert_eq!(kept.store.usage().unwrap().chunks, 0);
     let state = kept.store.manifest_state(id).await.unwrap().state;
     assert_eq!(state, TransferState::Opened);
@@ -181,7 +181,7 @@ async fn what_a_crash_left_among_the_receipts_hides_none() {
     fs::write(torn, b"").unwrap();
     assert_eq!(
         kept.store
-            .let_go_opened(Duration::ZERO, now().plus_seconds(1))
+            .let_go_settled(Duration::ZERO, now().plus_seconds(1))
             .unwrap(),
         1
     );

@@ -11,7 +11,8 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -91,9 +92,8 @@ impl Homes {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let said: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
         let address = said["address"]
@@ -101,7 +101,18 @@ impl Homes {
             .unwrap_or_else(|| panic!("{line}"))
             .parse()
             .unwrap();
-        Serving { child, address }
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let shared = lines.clone();
+        thread::spawn(move || {
+            out.lines()
+                .map_while(Result::ok)
+                .for_each(|line| shared.lock().unwrap().push(line));
+        });
+        Serving {
+            child,
+            address,
+            lines,
+        }
     }
 }
 
@@ -127,11 +138,24 @@ impl From<Output> for Ran {
 pub(crate) struct Serving {
     child: Child,
     pub(crate) address: SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serving {
     pub(crate) fn to(&self) -> String {
         self.address.to_string()
+    }
+
+    /// The objects that it printed since it serves.
+    pub(crate) fn said(&self) -> Vec<serde_json::Value> {
+        let lines = self.lines.lock().unwrap();
+        let objects = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+        objects.collect()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`, and waits for the end.

@@ -4,17 +4,25 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::config::InboxSetting;
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
     /// Address to listen on [default: 0.0.0.0:8443]
-    #[arg(long, value_name = "ADDRESS", env = "COLIS_LISTEN")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(in crate::cli) listen: Option<SocketAddr>,
     /// What to do with what arrives for this peer [default: auto]
-    #[arg(long, value_enum, env = "COLIS_INBOX")]
+    #[arg(long, value_enum)]
     pub(in crate::cli) inbox: Option<InboxArg>,
-    /// For how long sealed chunks stay after a transfer was opened, as 1d, 12h or 0 [default: 1d]
+    /// With the inbox `auto`: what is larger waits for a yes
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) auto_up_to: Option<String>,
+    /// For how long sealed chunks stay after a transfer was opened or refused, as 1d, 12h or 0 [default: 1d]
     #[arg(long, value_name = "DURATION")]
     pub(in crate::cli) keep_opened: Option<String>,
+    /// Write a systemd unit that serves this home for this user, and say how to start it
+    #[arg(long)]
+    pub(in crate::cli) install: bool,
     /// Let opened programs keep their executable bit
     #[arg(long)]
     pub(in crate::cli) keep_exec: bool,
@@ -24,8 +32,21 @@ pub(in crate::cli) struct Serve {
 pub(in crate::cli) enum InboxArg {
     /// Open it into received/ on arrival
     Auto,
+    /// Wait for `colis inbox accept`
+    Ask,
     /// Leave it sealed until `colis receive`
     Off,
+}
+
+impl InboxArg {
+    /// The setting of the same name.
+    pub(in crate::cli) fn setting(self) -> InboxSetting {
+        match self {
+            Self::Auto => InboxSetting::Auto,
+            Self::Ask => InboxSetting::Ask,
+            Self::Off => InboxSetting::Off,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

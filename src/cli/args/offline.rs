@@ -31,7 +31,7 @@ pub(in crate::cli) struct OpenFolder {
     pub(in crate::cli) keep_exec: bool,
     #[command(flatten)]
     pub(in crate::cli) secret: Secret,
-    /// Chunks opened at once [default: 4]
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) jobs: Option<usize>,
+    /// Chunks opened at once, 1 to 64 [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(in crate::cli) jobs: Option<u8>,
 }

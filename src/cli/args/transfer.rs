@@ -8,8 +8,17 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seal {
     /// Files and folders; `-` for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "text", value_name = "PATH")]
     pub(in crate::cli) paths: Vec<PathBuf>,
+    /// A message instead of files, shown on arrival; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", conflicts_with = "paths")]
+    pub(in crate::cli) text: Option<String>,
+    /// Leave out what matches, as in .gitignore; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(in crate::cli) exclude: Vec<String>,
+    /// Leave out what git ignores, and .git itself
+    #[arg(long)]
+    pub(in crate::cli) git: bool,
     /// Name of the file that standard input becomes
     #[arg(long, value_name = "NAME", default_value = "stdin")]
     pub(in crate::cli) name: String,
@@ -50,12 +59,18 @@ pub(in crate::cli) struct Send {
     /// Keep the sealed transfer in the local store too
     #[arg(long)]
     pub(in crate::cli) keep: bool,
+    /// Say what would be sent, and to whom; send nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
     /// Wait until the recipient has opened it
     #[arg(long)]
     pub(in crate::cli) wait: bool,
-    /// Chunks in flight [default: 4]
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) jobs: Option<usize>,
+    /// Chunks in flight, 1 to 64 [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(in crate::cli) jobs: Option<u8>,
+    /// Bytes a second at most, as 10MiB
+    #[arg(long, value_name = "RATE")]
+    pub(in crate::cli) limit: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -86,9 +101,12 @@ pub(in crate::cli) struct Receive {
     pub(in crate::cli) keep_exec: bool,
     #[command(flatten)]
     pub(in crate::cli) secret: Secret,
-    /// Chunks in flight [default: 4]
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) jobs: Option<usize>,
+    /// Chunks in flight, 1 to 64 [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(in crate::cli) jobs: Option<u8>,
+    /// Bytes a second at most, as 10MiB
+    #[arg(long, value_name = "RATE")]
+    pub(in crate::cli) limit: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -54,16 +54,20 @@ impl LocalStore {
         self.inner.let_go(id, state)
     }
 
-    /// Lets go of transfers that were opened at least `age` ago. Gives how many. Blocks.
+    /// Lets go of transfers that were opened or refused at least `age` ago. Gives how many. Blocks.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn let_go_opened(&self, age: Duration, now: Timestamp) -> Result<usize, StoreError> {
+    pub fn let_go_settled(&self, age: Duration, now: Timestamp) -> Result<usize, StoreError> {
         let mut gone = 0;
         for receipt in self.inner.receipts.all()? {
             let is_over = receipt.since.plus_seconds(age.as_secs()) <= now;
             let stored = || self.inner.manifests.has(&receipt.manifest.to_string());
-            if receipt.state == TransferState::Opened && is_over && stored() {
+            let settled = matches!(
+                receipt.state,
+                TransferState::Opened | TransferState::Refused
+            );
+            if settled && is_over && stored() {
                 gone += usize::from(self.inner.remove_transfer_if_there(receipt.manifest)?);
             }
         }

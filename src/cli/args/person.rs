@@ -1,0 +1,85 @@
+//! What a person looks at and decides: `inbox`, `history`, `config`, and what a shell needs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+
+use super::Secret;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Inbox {
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<InboxCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum InboxCommand {
+    /// List what waits, with what is in it
+    List {
+        /// Manifest ids, or their beginnings: these with every entry
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Open into received/
+    Accept {
+        /// Manifest ids, or their beginnings
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        ids: Vec<String>,
+        /// Everything that waits and needs no password
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Folder to write into [default: received/ in the home folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        secret: Secret,
+    },
+    /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
+    Refuse {
+        /// Manifest ids, or their beginnings
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct History {
+    /// The last so many
+    #[arg(short, long, value_name = "N", default_value_t = 50)]
+    pub(in crate::cli) number: usize,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Config {
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<ConfigCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ConfigCommand {
+    /// Every setting with its value and where that comes from
+    Show,
+    /// Write colis.toml with every setting as a comment
+    Init,
+    /// Change one setting in colis.toml and keep the rest
+    Set {
+        /// Its name, as in `config show`
+        key: String,
+        /// Its value
+        value: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Completions {
+    /// For which shell
+    pub(in crate::cli) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Man {
+    /// Write a page for each command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) out: Option<PathBuf>,
+}

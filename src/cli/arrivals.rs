@@ -1,0 +1,82 @@
+//! What arrives, as it is shown to the person who serves.
+
+use serde_json::json;
+
+use super::output::Output;
+use crate::{
+    config::units::Size,
+    id::Short as _,
+    name::Escaped,
+    peer::{Arrival, Outcome, Waiting},
+};
+
+/// One line for the person, with everything foreign escaped.
+pub(super) fn describe(arrival: &Arrival) -> String {
+    let from = sender(arrival);
+    let from = Escaped::new(&from);
+    let (size, id) = (Size(arrival.size), arrival.id.short());
+    match &arrival.outcome {
+        Outcome::Opened {
+            message: Some(text),
+            ..
+        } => format!("message from {from}: {}", Escaped::new(text.trim_end())),
+        Outcome::Opened { paths, .. } => {
+            let paths = paths.iter().map(|path| {
+                let path = path.to_string_lossy();
+                Escaped::new(&path).to_string()
+            });
+            let paths = paths.collect::<Vec<_>>().join(", ");
+            format!("received {size} from {from}: {paths}")
+        }
+        Outcome::Waiting(why) => {
+            let why = match why {
+                Waiting::Asks => "waits for a yes".to_owned(),
+                Waiting::Larger { than } => {
+                    format!("is larger than {}, waits for a yes", Size(*than))
+                }
+                Waiting::Locked => "is locked by a password".to_owned(),
+                Waiting::Off => "stays sealed, the inbox is off".to_owned(),
+                Waiting::Failed { reason } => {
+                    format!("could not be opened yet ({})", Escaped::new(reason))
+                }
+            };
+            format!("{size} from {from} {why}: colis inbox list {id}")
+        }
+        Outcome::Refused { reason } => {
+            let reason = Escaped::new(reason);
+            format!("{size} from {from} cannot be opened: {reason}")
+        }
+    }
+}
+
+/// Tells the person and programs.
+pub(super) fn tell(output: Output, arrival: &Arrival) {
+    let (state, paths, message, reason) = match &arrival.outcome {
+        Outcome::Opened { paths, message } => ("opened", Some(paths), message.clone(), None),
+        Outcome::Waiting(why) => ("waiting", None, None, Some(name_of(why))),
+        Outcome::Refused { reason } => ("refused", None, None, Some(reason.as_str())),
+    };
+    output.happened(
+        describe(arrival),
+        "arrival",
+        &json!({
+            "manifest": arrival.id, "sender": arrival.sender, "sender_name": arrival.sender_name,
+            "bytes": arrival.size, "state": state, "paths": paths, "message": message, "reason": reason,
+        }),
+    );
+}
+
+fn sender(arrival: &Arrival) -> String {
+    let name = arrival.sender_name.clone();
+    name.unwrap_or_else(|| format!("{} (not verified)", arrival.sender.short()))
+}
+
+fn name_of(why: &Waiting) -> &str {
+    match why {
+        Waiting::Asks => "asks",
+        Waiting::Larger { .. } => "larger",
+        Waiting::Locked => "locked",
+        Waiting::Off => "off",
+        Waiting::Failed { reason } => reason,
+    }
+}

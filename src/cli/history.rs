@@ -1,0 +1,78 @@
+//! `history`: what was sent and received.
+
+use std::path::Path;
+
+use super::{
+    Context, args,
+    report::{ExitCode, Failure},
+};
+use crate::{
+    config::units::Size,
+    manifest::Timestamp,
+    name::Escaped,
+    peer::{Direction, History, HistoryEntry},
+    store::ManifestInfo,
+};
+
+pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
+    let history = History::new(&context.home.chunks());
+    let entries = history
+        .entries()
+        .map_err(|e| Failure::io(history.path(), &e))?;
+    if entries.is_empty() {
+        context.output.talk("nothing was sent or received yet");
+    }
+    let skip = entries.len().saturating_sub(args.number);
+    for entry in &entries[skip..] {
+        context.output.object("history", entry);
+        context.output.line(line(entry));
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn line(entry: &HistoryEntry) -> String {
+    let escape = |texts: &[String]| {
+        let escaped = texts.iter().map(|text| Escaped::new(text).to_string());
+        escaped.collect::<Vec<_>>().join(", ")
+    };
+    let (direction, peers) = match entry.direction {
+        Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
+        Direction::Received => ("received", format!("from {}", escape(&entry.peers))),
+        Direction::Refused => ("refused", format!("from {}", escape(&entry.peers))),
+    };
+    let size = Size(entry.bytes).to_string();
+    format!(
+        "{}  {direction:<8}  {size:>10}  {peers}  {}",
+        entry.at,
+        escape(&entry.names)
+    )
+}
+
+/// Adds to the history. Not being able to is said, and is no reason to fail.
+pub(super) fn note(context: &Context, entry: &HistoryEntry) {
+    let history = History::new(&context.home.chunks());
+    if let Err(error) = history.append(entry) {
+        let path: &Path = history.path();
+        context.output.warn(format!(
+            "the history is not written: {}: {error}",
+            path.display()
+        ));
+    }
+}
+
+/// Adds that the person said no.
+pub(super) fn note_refused(context: &Context, info: &ManifestInfo, sender: &str) {
+    note(
+        context,
+        &HistoryEntry {
+            at: Timestamp::now(),
+            direction: Direction::Refused,
+            transfer: info.transfer_id,
+            manifest: info.id,
+            peers: vec![sender.to_owned()],
+            bytes: info.size,
+            seconds: None,
+            names: Vec::new(),
+        },
+    );
+}

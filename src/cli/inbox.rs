@@ -1,0 +1,244 @@
+//! `inbox`: what waits for a yes, shown before a byte of it is written, and the yes or no.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{
+    Context,
+    args::{Inbox, InboxCommand, Receive, Which},
+    connect::{OwnStore, Us},
+    history,
+    list::all_manifests,
+    receive,
+    report::{ExitCode, Failure},
+    sources,
+};
+use crate::{
+    config::units::Size,
+    id::Short as _,
+    manifest::{SignedManifest, Timestamp, table::Entry},
+    name::Escaped,
+    store::{ManifestInfo, Store, StoreError, TransferState},
+    transfer::{OpenedTransfer, TransferError},
+};
+
+/// Entries that are shown of a transfer that was not named.
+const FEW: usize = 20;
+
+#[derive(Serialize)]
+struct WaitingObject<'a> {
+    #[serde(flatten)]
+    info: &'a ManifestInfo,
+    sender_name: &'a str,
+    verified: bool,
+    locked: bool,
+    /// Why it cannot be listed, if so.
+    reason: Option<String>,
+    entries: Vec<&'a Entry>,
+}
+
+/// A transfer that waits, as far as it can be opened.
+struct Waiting {
+    info: ManifestInfo,
+    sender_name: String,
+    verified: bool,
+    opened: Result<OpenedTransfer, TransferError>,
+}
+
+pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Failure> {
+    let us = Us::load(context)?;
+    let own = us.own_store(context)?;
+    let store = own.as_store();
+    let list = InboxCommand::List { ids: Vec::new() };
+    match args.command.unwrap_or(list) {
+        InboxCommand::List { ids } => list_waiting(context, &us, &store, &ids).await,
+        InboxCommand::Accept {
+            ids,
+            all,
+            out,
+            secret,
+        } => {
+            let mut which = Vec::new();
+            for info in chosen(&us, &*store, &ids, all).await? {
+                if !all || info.recipients.contains(&us.reader().me) {
+                    which.push(info.id.to_string());
+                }
+            }
+            // The store is taken again by the receive.
+            drop((store, own));
+            let accept = Receive {
+                which,
+                from: None,
+                all: false,
+                out,
+                keep_exec: false,
+                secret,
+                jobs: None,
+                limit: None,
+            };
+            if accept.which.is_empty() {
+                context.output.talk("nothing waits");
+                return Ok(ExitCode::Ok);
+            }
+            receive::run(context, accept).await
+        }
+        InboxCommand::Refuse { ids } => refuse(context, &us, &own, &ids).await,
+    }
+}
+
+async fn list_waiting(
+    context: &Context,
+    us: &Us,
+    store: &Arc<dyn Store>,
+    ids: &[String],
+) -> Result<ExitCode, Failure> {
+    let infos = chosen(us, &**store, ids, ids.is_empty()).await?;
+    if infos.is_empty() {
+        context.output.talk("nothing waits");
+    }
+    for info in infos {
+        let waiting = Waiting::look(us, &**store, info).await?;
+        waiting.show(context, if ids.is_empty() { FEW } else { usize::MAX });
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Remembers the no; whoever waits for the transfer's state is told.
+async fn refuse(
+    context: &Context,
+    us: &Us,
+    own: &OwnStore,
+    ids: &[String],
+) -> Result<ExitCode, Failure> {
+    for info in chosen(us, &*own.as_store(), ids, false).await? {
+        own.record(context, info.id, TransferState::Refused).await?;
+        let sender_name = us.name_of(info.sender);
+        history::note_refused(context, &info, &sender_name);
+        context.output.object("refused", &info);
+        let from = Escaped::new(&sender_name);
+        context
+            .output
+            .line(format!("{}  refused, from {from}", info.id));
+    }
+    context.output.talk(
+        "the sealed bytes stay for the time of keep_opened; until then it can still be accepted",
+    );
+    Ok(ExitCode::Ok)
+}
+
+/// What waits: all of it, or what was named. What was refused can be named too.
+async fn chosen(
+    us: &Us,
+    store: &dyn Store,
+    ids: &[String],
+    all: bool,
+) -> Result<Vec<ManifestInfo>, Failure> {
+    let me = us.reader().me;
+    let mut waiting = Vec::new();
+    for info in all_manifests(store, Some(me)).await? {
+        let state = match store.manifest_state(info.id).await {
+            Ok(state) => state.state,
+            Err(StoreError::NotFound { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
+        if info.sender != me && (undecided || (!all && state == TransferState::Refused)) {
+            waiting.push(info);
+        }
+    }
+    if all {
+        return Ok(waiting);
+    }
+    let mut chosen = Vec::new();
+    for text in ids {
+        let which = Which::new(text);
+        let mut matching = waiting.iter().filter(|info| which.matches(info.id));
+        match (matching.next(), matching.next()) {
+            (Some(info), None) => chosen.push(info.clone()),
+            (Some(_), Some(_)) => {
+                let failure = Failure::usage(format!("several ids begin with {text}"));
+                return Err(failure.hint("give more digits"));
+            }
+            (None, _) => {
+                let what = format!("nothing that waits has an id that begins with {text}");
+                let failure = Failure::new(ExitCode::NotFound, what);
+                return Err(failure.hint("see what waits, give 4 digits or more: colis inbox"));
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+impl Waiting {
+    async fn look(us: &Us, store: &dyn Store, info: ManifestInfo) -> Result<Self, Failure> {
+        let manifest = SignedManifest::parse(store.get_manifest(info.id).await?)?;
+        let verified = manifest.verify(&us.circle, Timestamp::now());
+        let sender_name = match &verified {
+            Ok(name) => name.clone(),
+            Err(_) => info.sender.short(),
+        };
+        let opened = OpenedTransfer::open(store, manifest, &us.reader()).await;
+        Ok(Self {
+            info,
+            sender_name,
+            verified: verified.is_ok(),
+            opened,
+        })
+    }
+
+    fn show(&self, context: &Context, most: usize) {
+        let (output, info) = (context.output, &self.info);
+        let locked = matches!(self.opened, Err(TransferError::PasswordNeeded));
+        let entries = match &self.opened {
+            Ok(opened) => opened.listing.entries.as_slice(),
+            Err(_) => &[],
+        };
+        let reason = self
+            .opened
+            .as_ref()
+            .err()
+            .filter(|_| !locked)
+            .map(ToString::to_string);
+        let object = WaitingObject {
+            info,
+            sender_name: &self.sender_name,
+            verified: self.verified,
+            locked,
+            reason: reason.clone(),
+            entries: entries.iter().collect(),
+        };
+        output.object("waiting", &object);
+        let from = Escaped::new(&self.sender_name);
+        let verified = if self.verified {
+            "verified"
+        } else {
+            "not verified"
+        };
+        let size = Size(info.size).to_string();
+        let created = info.created;
+        let note = match &reason {
+            Some(reason) => format!("  cannot be opened: {}", Escaped::new(reason)),
+            None if locked => "  locked by a password".to_owned(),
+            None => String::new(),
+        };
+        output.line(format!(
+            "{}  {created}  {size:>10}  from {from} ({verified}){note}",
+            info.id
+        ));
+        if !output.json {
+            entries
+                .iter()
+                .take(most)
+                .for_each(|entry| sources::show(output, entry));
+        }
+        if entries.len() > most {
+            let (rest, id) = (entries.len() - most, info.id.short());
+            output.line(format!("  … and {rest} more: colis inbox list {id}"));
+        }
+        let id = info.id.short();
+        output.talk(format!(
+            "  colis inbox accept {id}  |  colis inbox refuse {id}"
+        ));
+    }
+}

@@ -1,0 +1,77 @@
+//! Where the log goes: lines for people on standard error, and while serving JSON lines in the home folder.
+
+use std::{fs, io, os::unix::fs::DirBuilderExt as _, path::Path};
+
+use tracing_appender::{
+    non_blocking::WorkerGuard,
+    rolling::{RollingFileAppender, Rotation},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+use super::{
+    args::Global,
+    report::{ExitCode, Failure},
+};
+
+/// What is logged, unless `COLIS_LOG` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// For a command: warnings.
+    Command,
+    /// For a peer that serves: what happens to transfers.
+    Serving,
+}
+
+/// Logs to standard error.
+pub(super) fn start(global: &Global, level: Level) {
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = lines.with_ansi(false).with_filter(filter(global, level));
+    // A program that embeds us may have its own.
+    let _ = Registry::default().with(lines).try_init();
+}
+
+/// Logs to standard error, and to a file a day in `folder`, of which the last `days` are kept. Writing ends when the
+/// guard is dropped. A disk that is full costs lines of the log, never a transfer.
+pub(super) fn start_with_file(
+    global: &Global,
+    folder: &Path,
+    days: usize,
+) -> Result<WorkerGuard, Failure> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.map_err(|e| Failure::io(folder, &e))?;
+    let file = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("colis")
+        .filename_suffix("jsonl")
+        .max_log_files(days)
+        .build(folder);
+    let file = file.map_err(|e| {
+        let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
+        failure.hint("or serve without a log: colis config set log_days 0")
+    })?;
+    let (file, guard) = tracing_appender::non_blocking(file);
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = lines
+        .with_ansi(false)
+        .with_filter(filter(global, Level::Serving));
+    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
+    let objects = objects.with_filter(filter(global, Level::Serving));
+    let _ = Registry::default().with(lines).with(objects).try_init();
+    Ok(guard)
+}
+
+fn filter(global: &Global, level: Level) -> EnvFilter {
+    let default = match (global.quiet, global.verbose, level) {
+        (true, _, _) => "error",
+        (_, 0, Level::Serving) => "warn,colis=info",
+        (_, 0, Level::Command) => "warn",
+        (_, 1, _) => "info,colis=debug",
+        _ => "debug,colis=trace",
+    };
+    EnvFilter::try_from_env("COLIS_LOG").unwrap_or_else(|_| EnvFilter::new(default))
+}

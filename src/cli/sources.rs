@@ -1,0 +1,127 @@
+//! What `send` and `share` take: paths, standard input or a message; and what a dry run says of them.
+
+use std::{
+    io::{self, Cursor, Read as _},
+    path::Path,
+};
+
+use serde_json::json;
+
+use super::{
+    args::Seal,
+    output::{Output, count},
+    report::Failure,
+};
+use crate::{
+    config::units::Size,
+    manifest::table::Entry,
+    name::Escaped,
+    transfer::{Filter, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources},
+};
+
+impl Seal {
+    /// Walks the paths, or takes standard input for `-`, or the message.
+    pub(super) fn sources(&self) -> Result<Sources, Failure> {
+        if let Some(text) = &self.text {
+            return message(text);
+        }
+        let is_stdin = |path: &Path| path.as_os_str() == "-";
+        if !self.paths.iter().any(|path| is_stdin(path)) {
+            let filter = Filter {
+                exclude: self.exclude.clone(),
+                git: self.git,
+            };
+            return Ok(Sources::walk_filtered(&self.paths, &filter)?);
+        }
+        if self.paths.len() > 1 {
+            return Err(
+                Failure::usage("standard input cannot be sent together with files")
+                    .hint("send them one after the other"),
+            );
+        }
+        if self.name.contains('/') || self.name.is_empty() {
+            let failure = Failure::usage("--name is a file name, without a folder");
+            return Err(failure.hint("for instance --name dump.sql"));
+        }
+        Ok(Sources::Stream {
+            name: self.name.clone(),
+            reader: Box::new(io::stdin()),
+        })
+    }
+}
+
+/// Lists what would be sent.
+pub(super) fn say_what(output: Output, sources: &Sources, options: &SendOptions, to: &str) {
+    say_left_out(output, sources);
+    let Sources::Tree(tree) = sources else {
+        let object = json!({"to": to, "bytes": null, "entries": 1, "chunks": null});
+        output.object("would-send", &object);
+        return output.line(format!("would send a stream of unknown length to {to}"));
+    };
+    for entry in &tree.entries {
+        show(output, entry);
+    }
+    let (bytes, entries) = (tree.size, tree.entries.len());
+    let chunks = bytes.div_ceil(u64::from(options.chunk_size));
+    output.object(
+        "would-send",
+        &json!({"to": to, "bytes": bytes, "entries": entries, "chunks": chunks}),
+    );
+    let size = Size(bytes);
+    output.line(format!(
+        "would send {}, {size} in {}, to {to}",
+        count(entries as u64, "entry", "entries"),
+        count(chunks, "chunk", "chunks")
+    ));
+}
+
+/// Says what is not sent of what was named.
+pub(super) fn say_left_out(output: Output, sources: &Sources) {
+    let Sources::Tree(tree) = sources else {
+        return;
+    };
+    for path in &tree.skipped {
+        let path = path.to_string_lossy();
+        let path = Escaped::new(&path);
+        output.warn(format!("skipped {path}: neither file, folder nor link"));
+    }
+    if tree.filtered > 0 {
+        let count = tree.filtered;
+        output.talk(format!("left out {count} by --exclude or --git"));
+    }
+}
+
+/// An entry of a table, for people or programs. Its names may be foreign.
+pub(super) fn show(output: Output, entry: &Entry) {
+    output.object("entry", entry);
+    let path = Escaped::new(entry.path());
+    output.line(match entry {
+        Entry::File { size, .. } => {
+            let size = size.map_or("?".to_owned(), |size| Size(size).to_string());
+            format!("  {size:>10}  {path}")
+        }
+        Entry::Directory { .. } => format!("  {:>10}  {path}/", ""),
+        Entry::Symlink { target, .. } => {
+            format!("  {:>10}  {path} -> {}", "", Escaped::new(target))
+        }
+    });
+}
+
+fn message(text: &str) -> Result<Sources, Failure> {
+    let text = if text == "-" {
+        let mut read = String::new();
+        let most = io::stdin().take(MAX_MESSAGE + 1).read_to_string(&mut read);
+        most.map_err(|e| Failure::usage(format!("the message cannot be read: {e}")))?;
+        read
+    } else {
+        text.to_owned()
+    };
+    if text.is_empty() || text.len() as u64 > MAX_MESSAGE {
+        let failure = Failure::usage(format!("a message has 1 to {MAX_MESSAGE} bytes"));
+        return Err(failure.hint("send longer text as a file: colis send - --name notes.txt"));
+    }
+    Ok(Sources::Stream {
+        name: MESSAGE_NAME.to_owned(),
+        reader: Box::new(Cursor::new(text)),
+    })
+}

@@ -1,0 +1,134 @@
+//! Writing the file: the template, and one setting without touching the rest.
+
+use std::{fmt::Write as _, path::Path};
+
+use super::{Config, ConfigError, SETTINGS, Setting, read, settings};
+use crate::trust::write_durably;
+
+/// A file with every setting, its default and what it is for. All are comments: it changes nothing.
+pub fn template() -> String {
+    let mut text = String::from(
+        "# colis.toml: the settings of this peer. Flags win over COLIS_* variables, which win over this file.\n\
+         # A line that begins with # is a comment; remove the # to set something.\n",
+    );
+    for setting in &SETTINGS {
+        text.push('\n');
+        for line in setting.about.lines() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# {line}");
+        }
+        let _ = writeln!(text, "# {} = {}", setting.key, setting.shown());
+    }
+    text.push_str(
+        "\n# What is different for one sender, by its name.\n\
+         # [peers.ben]\n\
+         # inbox = \"ask\"\n\
+         # auto_up_to = \"100MiB\"\n",
+    );
+    text
+}
+
+/// Sets `key` to `text` in the file at `path`, and keeps every other line. A file that is wrong is not touched.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn set(path: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
+    let setting = settings::find(key)?;
+    let failed = |reason| ConfigError::Value {
+        name: key.to_owned(),
+        reason,
+    };
+    let value = setting.value(text).map_err(failed)?;
+    let old = read(path)?;
+    Config::parse(&old, path)?;
+    let mut table: toml::Table = toml::from_str(&old).unwrap_or_default();
+    table.insert(key.to_owned(), value.clone());
+    settings::check(&table).map_err(failed)?;
+    let base = if old.is_empty() { template() } else { old };
+    let new = replace_line(&base, setting, &value.to_string());
+    Config::parse(&new, path)?;
+    write_durably(path, new.as_bytes(), 0o644).map_err(|source| ConfigError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The line that sets it, or the comment in its place, or a new line before the first table.
+fn replace_line(text: &str, setting: &Setting, value: &str) -> String {
+    let line = format!("{} = {value}", setting.key);
+    let mut lines: Vec<&str> = text.lines().collect();
+    let top = lines
+        .iter()
+        .position(|line| line.trim_start().starts_with('['))
+        .unwrap_or(lines.len());
+    let sets = |line: &str| {
+        let rest = line.trim_start().strip_prefix(setting.key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let is_comment = |line: &&str| line.strip_prefix('#').is_some_and(sets);
+    let place = lines[..top]
+        .iter()
+        .position(|line| sets(line))
+        .or_else(|| lines[..top].iter().position(is_comment));
+    match place {
+        Some(place) => lines[place] = &line,
+        None => lines.insert(top, &line),
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_template_changes_nothing_and_each_of_its_lines_can_be_used() {
+        let none = Config::parse(&template(), Path::new("colis.toml")).unwrap();
+        assert_eq!(none, Config::default());
+        let sets = |line: &&str| {
+            let key = line.split(" = ").next().unwrap_or_default();
+            line.starts_with('[') || SETTINGS.iter().any(|setting| setting.key == key)
+        };
+        let text = template();
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(sets);
+        let settings = lines.collect::<Vec<_>>().join("\n");
+        let all = Config::parse(&settings, Path::new("colis.toml")).unwrap();
+        assert_eq!(all.peers.len(), 1);
+        assert!(all.limit.is_some() && all.listen.is_some());
+    }
+
+    #[test]
+    fn a_setting_is_set_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("colis.toml");
+        set(&path, "inbox", "ask").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\ninbox = \"ask\"\n") && text.contains("# jobs = 4"));
+        fs::write(
+            &path,
+            "# mine\njobs = 2 # few\n\n[peers.ben]\ninbox = \"off\"\n",
+        )
+        .unwrap();
+        set(&path, "jobs", "3").unwrap();
+        set(&path, "inbox", "auto").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "# mine\njobs = 3\n\ninbox = \"auto\"\n[peers.ben]\ninbox = \"off\"\n"
+        );
+        for (key, value) in [
+            ("jobs", "x"),
+            ("jobs", "0"),
+            ("inbox", "never"),
+            ("qouta", "1"),
+        ] {
+            assert!(set(&path, key, value).is_err(), "{key} = {value}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing changed");
+    }
+}

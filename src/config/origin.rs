@@ -1,0 +1,93 @@
+//! Where each value comes from.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{Config, ConfigError, SETTINGS, read, settings, variable};
+
+/// Who set a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "from", content = "where")]
+pub enum Origin {
+    /// Nobody.
+    Default,
+    /// The file.
+    File(PathBuf),
+    /// A variable of the environment.
+    Environment(String),
+}
+
+/// A setting with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// Its name; with a dot for what is different for one peer.
+    pub key: String,
+    /// Its value as the file would have it, if it has one.
+    pub value: Option<String>,
+    /// What holds without a value, in words.
+    #[serde(skip)]
+    pub unset: &'static str,
+    /// Who set it.
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+impl Shown {
+    /// Every setting of the file at `path` and the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn all(
+        path: &Path,
+        environment: impl Fn(&str) -> Option<OsString> + Copy,
+    ) -> Result<Vec<Self>, ConfigError> {
+        Config::load(path, environment)?;
+        let file: toml::Table = toml::from_str(&read(path)?).unwrap_or_default();
+        let environment = settings::from_environment(environment)?;
+        let mut all = Vec::new();
+        for setting in &SETTINGS {
+            let set = environment.iter().find(|(known, _)| *known == setting);
+            let (value, origin) = match (set, file.get(setting.key)) {
+                (Some((_, value)), _) => {
+                    let origin = Origin::Environment(variable(setting.key));
+                    (Some(value.to_string()), origin)
+                }
+                (None, Some(value)) => (Some(value.to_string()), Origin::File(path.to_owned())),
+                (None, None) => {
+                    let default = (!setting.default.is_empty()).then(|| setting.default.to_owned());
+                    (default, Origin::Default)
+                }
+            };
+            let key = setting.key.to_owned();
+            let unset = setting.unset;
+            all.push(Self {
+                key,
+                value,
+                unset,
+                origin,
+            });
+        }
+        all.extend(of_peers(&file, path));
+        Ok(all)
+    }
+}
+
+fn of_peers(file: &toml::Table, path: &Path) -> Vec<Shown> {
+    let peers = file.get("peers").and_then(toml::Value::as_table);
+    let peers = peers.into_iter().flatten();
+    let settings = peers.filter_map(|(name, value)| Some((name, value.as_table()?)));
+    settings
+        .flat_map(|(name, settings)| {
+            settings.iter().map(move |(key, value)| Shown {
+                key: format!("peers.{name}.{key}"),
+                value: Some(value.to_string()),
+                unset: "",
+                origin: Origin::File(path.to_owned()),
+            })
+        })
+        .collect()
+}

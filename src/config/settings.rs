@@ -1,0 +1,189 @@
+//! The settings that there are: one table for the file, the environment and the documents.
+
+use std::ffi::OsString;
+
+use super::{Config, ConfigError};
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name in the file.
+    pub key: &'static str,
+    /// What it is for, in lines.
+    pub about: &'static str,
+    /// Its default as written in the file; empty if without it something is off.
+    pub default: &'static str,
+    /// A value to show where there is no default.
+    pub example: &'static str,
+    /// What holds without a value, in words.
+    pub unset: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    default: &'static str,
+    (example, unset): (&'static str, &'static str),
+    about: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        about,
+        default,
+        example,
+        unset,
+    }
+}
+
+/// Every setting at the top of the file.
+pub const SETTINGS: [Setting; 10] = [
+    setting(
+        "listen",
+        "\"0.0.0.0:8443\"",
+        ("", ""),
+        "Where `colis serve` listens.",
+    ),
+    setting(
+        "inbox",
+        "\"auto\"",
+        ("", ""),
+        "What to do with what arrives for this peer: \"auto\" opens it into received/, \"ask\" waits for\n\
+         `colis inbox accept`, \"off\" leaves it sealed until `colis receive`.",
+    ),
+    setting(
+        "auto_up_to",
+        "",
+        ("\"1GiB\"", "whatever its size"),
+        "With inbox = \"auto\": what is larger waits for a yes.",
+    ),
+    setting(
+        "keep_opened",
+        "\"1d\"",
+        ("", ""),
+        "For how long sealed chunks stay after a transfer was opened or refused: 30m, 12h, 1d, or 0.",
+    ),
+    setting(
+        "quota",
+        "",
+        ("\"100GiB\"", "what the disk has"),
+        "The most that the store takes.",
+    ),
+    setting(
+        "reserve",
+        "",
+        ("\"1GiB\"", "1GiB or 2 % of the disk"),
+        "What stays free on the disk. Without it: 1GiB or 2 % of the disk, whichever is less.",
+    ),
+    setting(
+        "chunk_size",
+        "\"1MiB\"",
+        ("", ""),
+        "Plain bytes of a chunk of what is sent from here: 64KiB to 64MiB, a power of two.",
+    ),
+    setting("jobs", "4", ("", ""), "Chunks in flight."),
+    setting(
+        "limit",
+        "",
+        ("\"10MiB\"", "no limit"),
+        "Bytes a second that `send` and `receive` move at most.",
+    ),
+    setting(
+        "log_days",
+        "14",
+        ("", ""),
+        "Days of JSON logs kept in logs/ while serving; 0 writes none.",
+    ),
+];
+
+/// The variable of the environment for a setting.
+pub fn variable(key: &str) -> String {
+    format!("COLIS_{}", key.to_uppercase())
+}
+
+/// The setting called `key`.
+pub(super) fn find(key: &str) -> Result<&'static Setting, ConfigError> {
+    let unknown = || ConfigError::Unknown {
+        name: key.to_owned(),
+        nearest: nearest(key),
+    };
+    SETTINGS
+        .iter()
+        .find(|setting| setting.key == key)
+        .ok_or_else(unknown)
+}
+
+pub(super) fn nearest(key: &str) -> &'static str {
+    let keys = SETTINGS.iter().map(|setting| setting.key);
+    keys.chain(["peers"])
+        .min_by_key(|known| strsim::levenshtein(known, key))
+        .unwrap_or_default()
+}
+
+/// What the environment sets.
+pub(super) fn from_environment(
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Vec<(&'static Setting, toml::Value)>, ConfigError> {
+    let mut set = Vec::new();
+    for setting in &SETTINGS {
+        let name = variable(setting.key);
+        let Some(text) = environment(&name).filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        let failed = |reason| ConfigError::Value {
+            name: name.clone(),
+            reason,
+        };
+        let text = text
+            .into_string()
+            .map_err(|_| failed("not valid UTF-8".to_owned()))?;
+        set.push((setting, setting.value(&text).map_err(failed)?));
+    }
+    Ok(set)
+}
+
+/// The whole as it would be read, or what is wrong with it.
+pub(super) fn check(table: &toml::Table) -> Result<Config, String> {
+    let config: Config = table
+        .clone()
+        .try_into()
+        .map_err(|e: toml::de::Error| e.message().to_owned())?;
+    config.check_values().map_err(|(_, reason)| reason)?;
+    Ok(config)
+}
+
+impl Setting {
+    /// A value to show.
+    pub(super) fn shown(&self) -> &'static str {
+        if self.default.is_empty() {
+            self.example
+        } else {
+            self.default
+        }
+    }
+
+    /// What stands for `text` in the file: numbers as they are, everything else as a string.
+    pub(super) fn value(&self, text: &str) -> Result<toml::Value, String> {
+        if self.shown().starts_with('"') {
+            return Ok(toml::Value::String(text.to_owned()));
+        }
+        text.parse()
+            .map(toml::Value::Integer)
+            .map_err(|_| format!("not a number: {text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_the_table_is_one_of_the_file() {
+        for setting in SETTINGS {
+            let text = format!("{} = {}\n", setting.key, setting.shown());
+            let read: Result<Config, _> = toml::from_str(&text);
+            assert_ne!(read.unwrap(), Config::default(), "{text}");
+        }
+        let unknown = toml::from_str::<Config>("nothing = 1\n").unwrap_err();
+        let fields = unknown.message().matches('`').count() / 2 - 1;
+        assert_eq!(fields, SETTINGS.len() + 1, "settings and peers: {unknown}");
+    }
+}

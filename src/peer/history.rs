@@ -1,0 +1,146 @@
+//! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ManifestId, TransferId},
+    manifest::Timestamp,
+};
+
+/// Names that are remembered of one transfer.
+const MAX_NAMES: usize = 16;
+
+/// Which way a transfer went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// From here.
+    Sent,
+    /// To here.
+    Received,
+    /// Refused here.
+    Refused,
+}
+
+/// A transfer that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Which way.
+    pub direction: Direction,
+    /// The transfer.
+    pub transfer: TransferId,
+    /// Its manifest.
+    pub manifest: ManifestId,
+    /// Whom it went to, or who sent it, as far as they have names. Foreign text.
+    pub peers: Vec<String>,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: Option<f64>,
+    /// What it has at its top, the first few. Foreign text if it was received.
+    pub names: Vec<String>,
+}
+
+/// The file with what was.
+#[derive(Debug, Clone)]
+pub struct History {
+    path: PathBuf,
+}
+
+impl History {
+    /// The history of the store in the folder `chunks`.
+    pub fn new(chunks: &Path) -> Self {
+        Self {
+            path: chunks.join("state/history.jsonl"),
+        }
+    }
+
+    /// Adds `entry`. Several processes may.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn append(&self, entry: &HistoryEntry) -> io::Result<()> {
+        let mut entry = entry.clone();
+        entry.names.truncate(MAX_NAMES);
+        let mut line = serde_json::to_vec(&entry)?;
+        line.push(b'\n');
+        if let Some(folder) = self.path.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        // In one piece: whoever else appends does so before or after.
+        file.write_all(&line)
+    }
+
+    /// Every entry, the oldest first. A line that cannot be read is left out.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn entries(&self) -> io::Result<Vec<HistoryEntry>> {
+        let file = match fs::File::open(&self.path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let mut entries = Vec::new();
+        for line in BufReader::new(file).split(b'\n') {
+            entries.extend(serde_json::from_slice::<HistoryEntry>(&line?).ok());
+        }
+        Ok(entries)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_is_kept_in_order_and_a_torn_line_costs_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path());
+        assert!(history.entries().unwrap().is_empty());
+        let entry = |n: u8| HistoryEntry {
+            at: Timestamp::from_unix_seconds(u64::from(n)),
+            direction: Direction::Sent,
+            transfer: TransferId::from_bytes([n; 16]),
+            manifest: ManifestId::of(&[n]),
+            peers: vec!["ben".into()],
+            bytes: 1,
+            seconds: None,
+            names: vec!["a".into(); 40],
+        };
+        history.append(&entry(1)).unwrap();
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(history.path())
+            .unwrap();
+        file.write_all(b"{\"at\":\n").unwrap();
+        history.append(&entry(2)).unwrap();
+        let read = history.entries().unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[1].transfer, TransferId::from_bytes([2; 16]));
+        assert_eq!(read[0].names.len(), MAX_NAMES);
+    }
+}

@@ -1,0 +1,149 @@
+//! A store behind a limit: so many bytes a second go into it or come out of it.
+
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::{
+    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
+    Store, StoreFuture,
+};
+use crate::{
+    id::{ChunkId, ManifestId, PeerId},
+    manifest::{SignedManifest, SignedOffer},
+};
+
+/// Bytes that are let through at once: chunks wait in pieces of this, so that the rate is smooth.
+const PIECE: u32 = 64 << 10;
+
+/// How many bytes a second may pass. Clones share it.
+#[derive(Clone)]
+pub struct Pace {
+    limiter: Arc<DefaultDirectRateLimiter>,
+    piece: u32,
+}
+
+impl Pace {
+    /// `limit` bytes a second; above 4 GiB there is no telling the difference.
+    pub fn new(limit: NonZeroU64) -> Self {
+        let limit = NonZeroU32::try_from(limit).unwrap_or(NonZeroU32::MAX);
+        let piece = limit.min(NonZeroU32::new(PIECE).unwrap_or(NonZeroU32::MIN));
+        let limiter = RateLimiter::direct(Quota::per_second(limit).allow_burst(piece));
+        Self {
+            limiter: Arc::new(limiter),
+            piece: piece.get(),
+        }
+    }
+
+    /// Ready when `bytes` may pass.
+    async fn wait(&self, bytes: usize) {
+        let mut left = u32::try_from(bytes).unwrap_or(u32::MAX);
+        while let Some(piece) = NonZeroU32::new(left.min(self.piece)) {
+            // A piece is never larger than the burst.
+            let _ = self.limiter.until_n_ready(piece).await;
+            left -= piece.get();
+        }
+    }
+}
+
+/// A store whose chunks pass at a [`Pace`].
+pub struct PacedStore {
+    store: Arc<dyn Store>,
+    pace: Pace,
+}
+
+impl PacedStore {
+    /// `store`, at `pace`.
+    pub fn new(store: Arc<dyn Store>, pace: Pace) -> Self {
+        Self { store, pace }
+    }
+}
+
+impl Store for PacedStore {
+    fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
+        self.store.put_offer(offer)
+    }
+
+    fn put_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+    ) -> StoreFuture<'_, Put> {
+        Box::pin(async move {
+            self.pace.wait(sealed.len()).await;
+            self.store.put_chunk(id, sealed, part_of).await
+        })
+    }
+
+    fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
+        Box::pin(async move {
+            let sealed = self.store.get_chunk(id).await?;
+            // Its length is known only now: the next one waits for this one.
+            self.pace.wait(sealed.len()).await;
+            Ok(sealed)
+        })
+    }
+
+    fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
+        self.store.head_chunk(id)
+    }
+
+    fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>> {
+        self.store.missing_chunks(ids)
+    }
+
+    fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>> {
+        self.store.list_chunks(page)
+    }
+
+    fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
+        self.store.put_manifest(manifest)
+    }
+
+    fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
+        self.store.get_manifest(id)
+    }
+
+    fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt> {
+        self.store.manifest_state(id)
+    }
+
+    fn list_manifests(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> StoreFuture<'_, Page<ManifestInfo>> {
+        self.store.list_manifests(page, reader)
+    }
+
+    fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
+        self.store.delete_manifest(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_seconds_of_bytes_take_about_two_seconds() {
+        let pace = Pace::new(NonZeroU64::new(1 << 20).unwrap());
+        let start = Instant::now();
+        pace.wait(2 << 20).await;
+        let took = start.elapsed();
+        assert!(took > Duration::from_millis(1700), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_limit_below_a_piece_and_one_above_all_counts_let_through() {
+        Pace::new(NonZeroU64::new(100).unwrap()).wait(120).await;
+        Pace::new(NonZeroU64::MAX).wait(1 << 20).await;
+    }
+}

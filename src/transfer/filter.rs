@@ -1,0 +1,71 @@
+//! What of a folder is left out: by globs, and by what git ignores.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use ignore::{WalkBuilder, overrides::OverrideBuilder};
+
+use super::TransferError;
+
+/// What to leave out below the paths that were named. The paths themselves are always sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Globs as in `.gitignore`, relative to the folder that is sent: `*.o`, `target/`, `/notes.txt`.
+    pub exclude: Vec<String>,
+    /// Leave out what git ignores, and `.git` itself.
+    pub git: bool,
+}
+
+/// The paths below a folder that are kept; everything if there is no filter.
+pub(super) struct Kept(Option<HashSet<PathBuf>>);
+
+impl Filter {
+    /// Walks `folder` once to learn what is kept.
+    pub(super) fn apply(&self, folder: &Path) -> Result<Kept, TransferError> {
+        if *self == Self::default() {
+            return Ok(Kept(None));
+        }
+        let mut overrides = OverrideBuilder::new(folder);
+        for glob in &self.exclude {
+            // In an override a plain glob means "only this"; with `!` it means "not this".
+            overrides
+                .add(&format!("!{glob}"))
+                .map_err(|e| bad(glob, &e))?;
+        }
+        let mut walk = WalkBuilder::new(folder);
+        walk.standard_filters(false)
+            .overrides(overrides.build().map_err(|e| bad("", &e))?)
+            .follow_links(false);
+        if self.git {
+            walk.parents(true)
+                .git_ignore(true)
+                .git_global(true)
+                .git_exclude(true)
+                .require_git(false)
+                .filter_entry(|entry| entry.file_name() != ".git");
+        }
+        // What cannot be read is for the walk itself to report.
+        let kept = walk.build().flatten().map(ignore::DirEntry::into_path);
+        Ok(Kept(Some(kept.collect())))
+    }
+}
+
+fn bad(glob: &str, error: &ignore::Error) -> TransferError {
+    let reason = match error {
+        ignore::Error::Glob { err, .. } => err.clone(),
+        other => other.to_string(),
+    };
+    TransferError::BadGlob {
+        glob: glob.to_owned(),
+        reason,
+    }
+}
+
+impl Kept {
+    /// Whether `path` is sent.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.0.as_ref().is_none_or(|kept| kept.contains(path))
+    }
+}
