@@ -2,12 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "an example says what it did")]
 
-use std::{error::Error, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, fs, net::SocketAddr, path::Path, sync::Arc};
 
 use colis::{
     client::PeerClient,
     manifest::Signer as _,
-    peer::{InboxMode, InboxOptions, Peer, PeerError, PeerOptions},
+    peer::{Peer, PeerError, PeerOptions},
     store::Store,
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Seen, ca},
     transfer::{self, Recipient, SendOptions, Sender, Silent, Sources},
@@ -16,17 +16,12 @@ use tokio::task::JoinHandle;
 
 /// Runs the peer of `home` on a port of its own; it opens what arrives for it.
 fn run(home: &Path) -> Result<(SocketAddr, JoinHandle<Result<(), PeerError>>), PeerError> {
-    let inbox = InboxOptions {
-        mode: InboxMode::Auto,
-        keep_opened: Duration::from_secs(3600),
-        receive: Default::default(),
-    };
     let peer = Peer::open(PeerOptions {
         certs: home.join("certs"),
         chunks: home.join("chunks"),
         received: home.join("received"),
         listen: ([127, 0, 0, 1], 0).into(),
-        inbox,
+        inbox: Default::default(),
         store: Default::default(),
     })?;
     Ok((
