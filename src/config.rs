@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 pub use edit::{set, template};
 pub use origin::{Origin, Shown};
-pub use settings::{SETTINGS, Setting, variable};
+pub use settings::{SETTINGS, Setting, Unset, variable};
 
 use crate::trust;
 

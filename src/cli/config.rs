@@ -33,13 +33,16 @@ pub(super) fn run(home: &Home, output: Output, args: args::Config) -> Result<Exi
 fn show(home: &Home, output: Output) -> Result<ExitCode, Failure> {
     for shown in Shown::all(&home.config(), |name| env::var_os(name))? {
         output.object("setting", &shown);
-        let value = shown.value.as_deref().unwrap_or("(off)");
+        let value = match &shown.value {
+            Some(value) => value.clone(),
+            None => format!("({})", shown.holds),
+        };
         let from = match &shown.origin {
             Origin::Default => "default".to_owned(),
             Origin::File(path) => path.display().to_string(),
             Origin::Environment(name) => name.clone(),
         };
-        output.line(format!("{:<12} = {value:<18} {from}", shown.key));
+        output.line(format!("{:<12} = {value:<26} {from}", shown.key));
     }
     Ok(ExitCode::Ok)
 }

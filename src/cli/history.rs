@@ -36,6 +36,7 @@ fn line(entry: &HistoryEntry) -> String {
         escaped.collect::<Vec<_>>().join(", ")
     };
     let (direction, peers) = match entry.direction {
+        Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
         Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
         Direction::Received => ("received", format!("from {}", escape(&entry.peers))),
         Direction::Refused => ("refused", format!("from {}", escape(&entry.peers))),

@@ -139,8 +139,9 @@ impl From<StoreError> for Failure {
                 .hint("ask the owner of the circle for a new certificate: colis certs issue"),
             StoreError::Untrusted { .. } => failure(Exit::Trust)
                 .hint("compare certificates and clocks on both machines: colis certs show"),
-            StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network)
-                .hint("is `colis serve` running there? Running the same command again continues"),
+            StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network).hint(
+                "find out which step fails: colis doctor PEER; the same command continues later",
+            ),
             StoreError::Protocol { .. } => {
                 failure(Exit::Network).hint("is it a colis peer, of a like version?")
             }

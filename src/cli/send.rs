@@ -52,7 +52,8 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
     let (recipients, mut stores) = meet(context, &us, &args).await?;
-    let to = in_words(&us, &recipients, &args.via);
+    let names: Vec<_> = recipients.iter().map(|r| us.name_of(r.peer)).collect();
+    let to = in_words(&names, &args.via);
     options.recipients = recipients;
     if args.keep && !args.dry_run {
         stores.push(us.own_store(context)?.as_store());
@@ -67,6 +68,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         options,
         stores,
         to,
+        peers: if names.is_empty() { args.via } else { names },
         wait: args.wait,
     };
     deliver(context, &us, sources, &way).await
@@ -98,15 +100,16 @@ async fn meet(
     Ok((recipients, stores))
 }
 
-/// `ben, carl via relay`.
-fn in_words(us: &Us, recipients: &[Recipient], via: &[String]) -> String {
-    let names = recipients.iter().map(|r| us.name_of(r.peer));
-    let names = names.collect::<Vec<_>>().join(", ");
-    if via.is_empty() {
-        return names;
+/// `to ben, carl via relay`.
+fn in_words(names: &[String], via: &[String]) -> String {
+    let mut words = Vec::new();
+    if !names.is_empty() {
+        words.push(format!("to {}", names.join(", ")));
     }
-    let via = format!("via {}", via.join(", "));
-    format!("{names} {via}").trim_start().to_owned()
+    if !via.is_empty() {
+        words.push(format!("via {}", via.join(", ")));
+    }
+    words.join(" ")
 }
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
@@ -133,7 +136,8 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
     let way = Way {
         options,
         stores,
-        to: "the local store".to_owned(),
+        to: "to the local store".to_owned(),
+        peers: Vec::new(),
         wait: false,
     };
     deliver(context, &us, sources, &way).await
@@ -145,6 +149,8 @@ struct Way {
     stores: Vec<Arc<dyn Store>>,
     /// Whom it goes to, in words.
     to: String,
+    /// And by their names.
+    peers: Vec<String>,
     wait: bool,
 }
 
@@ -168,7 +174,7 @@ async fn deliver(
         Some(manifest) if way.wait => Some(wait_for_all(&way.stores, manifest).await?),
         _ => None,
     };
-    remember(context, &sent, &way.to, seconds, names);
+    remember(context, &sent, &way.peers, seconds, names);
     report(context, &sent, &way.to, seconds, state);
     Ok(match state {
         Some(TransferState::Refused | TransferState::Expired) => ExitCode::Partial,
@@ -176,7 +182,7 @@ async fn deliver(
     })
 }
 
-fn remember(context: &Context, sent: &Sent, to: &str, seconds: f64, names: Vec<String>) {
+fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, names: Vec<String>) {
     let Some(manifest) = sent.manifest else {
         return;
     };
@@ -185,7 +191,7 @@ fn remember(context: &Context, sent: &Sent, to: &str, seconds: f64, names: Vec<S
         direction: Direction::Sent,
         transfer: sent.transfer_id,
         manifest,
-        peers: vec![to.to_owned()],
+        peers: peers.to_vec(),
         bytes: sent.size,
         seconds: Some(seconds),
         names,
@@ -226,11 +232,11 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
         },
     );
     let Some(manifest) = sent.manifest else {
-        return output.line(format!("{to} has received it before: nothing to send"));
+        return output.line(format!("received before, nothing sent {to}"));
     };
     let rate = Size::per_second(sent.size, seconds);
     output.line(format!(
-        "{manifest}  {} in {} to {to}",
+        "{manifest}  {} in {} {to}",
         Size(sent.size),
         count(sent.chunks, "chunk", "chunks")
     ));
@@ -275,7 +281,8 @@ impl Seal {
             Some(text) => Some(text.parse::<DurationText>()?.duration()),
         };
         if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
-            return Err(Failure::usage("--expires 0 would be gone at once"));
+            let failure = Failure::usage("--expires 0 would be gone at once");
+            return Err(failure.hint("leave it out for 30 days, or give a time: --expires 7d"));
         }
         let password = self
             .wants_password()

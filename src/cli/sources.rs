@@ -56,7 +56,7 @@ pub(super) fn say_what(output: Output, sources: &Sources, options: &SendOptions,
     let Sources::Tree(tree) = sources else {
         let object = json!({"to": to, "bytes": null, "entries": 1, "chunks": null});
         output.object("would-send", &object);
-        return output.line(format!("would send a stream of unknown length to {to}"));
+        return output.line(format!("would send a stream of unknown length {to}"));
     };
     for entry in &tree.entries {
         show(output, entry);
@@ -69,7 +69,7 @@ pub(super) fn say_what(output: Output, sources: &Sources, options: &SendOptions,
     );
     let size = Size(bytes);
     output.line(format!(
-        "would send {}, {size} in {}, to {to}",
+        "would send {}, {size} in {} {to}",
         count(entries as u64, "entry", "entries"),
         count(chunks, "chunk", "chunks")
     ));

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Config, ConfigError, SETTINGS, read, settings, variable};
+use super::{Config, ConfigError, SETTINGS, Unset, read, settings, variable};
 
 /// Who set a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ pub struct Shown {
     pub value: Option<String>,
     /// What holds without a value, in words.
     #[serde(skip)]
-    pub unset: &'static str,
+    pub holds: &'static str,
     /// Who set it.
     #[serde(flatten)]
     pub origin: Origin,
@@ -57,17 +57,20 @@ impl Shown {
                     (Some(value.to_string()), origin)
                 }
                 (None, Some(value)) => (Some(value.to_string()), Origin::File(path.to_owned())),
-                (None, None) => {
-                    let default = (!setting.default.is_empty()).then(|| setting.default.to_owned());
-                    (default, Origin::Default)
-                }
+                (None, None) => match setting.default {
+                    Unset::Value(value) => (Some(value.to_owned()), Origin::Default),
+                    Unset::Words { .. } => (None, Origin::Default),
+                },
+            };
+            let holds = match setting.default {
+                Unset::Words { holds, .. } => holds,
+                Unset::Value(_) => "",
             };
             let key = setting.key.to_owned();
-            let unset = setting.unset;
             all.push(Self {
                 key,
                 value,
-                unset,
+                holds,
                 origin,
             });
         }
@@ -85,7 +88,7 @@ fn of_peers(file: &toml::Table, path: &Path) -> Vec<Shown> {
             settings.iter().map(move |(key, value)| Shown {
                 key: format!("peers.{name}.{key}"),
                 value: Some(value.to_string()),
-                unset: "",
+                holds: "",
                 origin: Origin::File(path.to_owned()),
             })
         })

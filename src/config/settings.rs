@@ -9,87 +9,85 @@ use super::{Config, ConfigError};
 pub struct Setting {
     /// Its name in the file.
     pub key: &'static str,
+    /// What holds if nobody sets it.
+    pub default: Unset,
     /// What it is for, in lines.
     pub about: &'static str,
-    /// Its default as written in the file; empty if without it something is off.
-    pub default: &'static str,
-    /// A value to show where there is no default.
-    pub example: &'static str,
-    /// What holds without a value, in words.
-    pub unset: &'static str,
 }
 
-const fn setting(
-    key: &'static str,
-    default: &'static str,
-    (example, unset): (&'static str, &'static str),
-    about: &'static str,
-) -> Setting {
+/// What holds if nobody sets something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unset {
+    /// A value, as the file would have it.
+    Value(&'static str),
+    /// No value of the file says it.
+    Words {
+        /// What holds, in words.
+        holds: &'static str,
+        /// A value that would change it.
+        example: &'static str,
+    },
+}
+
+const fn setting(key: &'static str, default: Unset, about: &'static str) -> Setting {
     Setting {
         key,
-        about,
         default,
-        example,
-        unset,
+        about,
     }
+}
+
+const fn words(holds: &'static str, example: &'static str) -> Unset {
+    Unset::Words { holds, example }
 }
 
 /// Every setting at the top of the file.
 pub const SETTINGS: [Setting; 10] = [
     setting(
         "listen",
-        "\"0.0.0.0:8443\"",
-        ("", ""),
+        Unset::Value("\"0.0.0.0:8443\""),
         "Where `colis serve` listens.",
     ),
     setting(
         "inbox",
-        "\"auto\"",
-        ("", ""),
+        Unset::Value("\"auto\""),
         "What to do with what arrives for this peer: \"auto\" opens it into received/, \"ask\" waits for\n\
          `colis inbox accept`, \"off\" leaves it sealed until `colis receive`.",
     ),
     setting(
         "auto_up_to",
-        "",
-        ("\"1GiB\"", "whatever its size"),
+        words("whatever its size", "\"1GiB\""),
         "With inbox = \"auto\": what is larger waits for a yes.",
     ),
     setting(
         "keep_opened",
-        "\"1d\"",
-        ("", ""),
+        Unset::Value("\"1d\""),
         "For how long sealed chunks stay after a transfer was opened or refused: 30m, 12h, 1d, or 0.",
     ),
     setting(
         "quota",
-        "",
-        ("\"100GiB\"", "what the disk has"),
+        words("what the disk has", "\"100GiB\""),
         "The most that the store takes.",
     ),
     setting(
         "reserve",
-        "",
-        ("\"1GiB\"", "1GiB or 2 % of the disk"),
+        words("1GiB or 2 % of the disk", "\"1GiB\""),
         "What stays free on the disk. Without it: 1GiB or 2 % of the disk, whichever is less.",
     ),
     setting(
         "chunk_size",
-        "\"1MiB\"",
-        ("", ""),
+        Unset::Value("\"1MiB\""),
         "Plain bytes of a chunk of what is sent from here: 64KiB to 64MiB, a power of two.",
     ),
-    setting("jobs", "4", ("", ""), "Chunks in flight."),
+    setting("jobs", Unset::Value("4"), "Chunks in flight."),
     setting(
         "limit",
-        "",
-        ("\"10MiB\"", "no limit"),
+        words("no limit", "\"10MiB\""),
         "Bytes a second that `send` and `receive` move at most.",
     ),
     setting(
         "log_days",
-        "14",
-        ("", ""),
+        Unset::Value("14"),
         "Days of JSON logs kept in logs/ while serving; 0 writes none.",
     ),
 ];
@@ -153,10 +151,8 @@ pub(super) fn check(table: &toml::Table) -> Result<Config, String> {
 impl Setting {
     /// A value to show.
     pub(super) fn shown(&self) -> &'static str {
-        if self.default.is_empty() {
-            self.example
-        } else {
-            self.default
+        match self.default {
+            Unset::Value(value) | Unset::Words { example: value, .. } => value,
         }
     }
 

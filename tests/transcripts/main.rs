@@ -125,8 +125,8 @@ fn plain(line: &str) -> String {
     };
     let is_time = |word: &str| word.len() == 20 && word.starts_with("20") && word.ends_with('Z');
     let mut plain = String::new();
-    for piece in line.split_inclusive([' ', ',', ')', '|']) {
-        let word = piece.trim_end_matches([' ', ',', ')', '|']);
+    for piece in line.split_inclusive([' ', ',', ')', '|', ';']) {
+        let word = piece.trim_end_matches([' ', ',', ')', '|', ';']);
         let rest = &piece[word.len()..];
         let is_process = plain.ends_with("process ") && word.parse::<u32>().is_ok();
         plain += match word.len() {
