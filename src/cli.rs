@@ -13,6 +13,7 @@ mod install;
 mod list;
 mod logging;
 mod menu;
+mod offline;
 mod output;
 mod password;
 mod peers;
@@ -133,6 +134,8 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Share(args) => interruptible(send::share(context, args)).await,
         Command::Receive(args) => interruptible(receive::run(context, args)).await,
         Command::Inbox(args) => interruptible(inbox::run(context, args)).await,
+        Command::Seal(args) => interruptible(offline::seal(context, args)).await,
+        Command::Open(args) => interruptible(offline::open(context, args)).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Peers(args) => peers::run(context, args).await,
         Command::Certs(args) => certs::run(context, args).await,

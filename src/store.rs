@@ -16,6 +16,7 @@
 //!
 //! Trust is not decided here: whoever calls `put_offer` or `put_manifest` on a local store has verified the signature.
 
+mod folder;
 mod local;
 mod memory;
 mod paced;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use folder::FolderStore;
 pub use local::{CheckReport, GcReport, LocalStore, LocalStoreOptions, Problem, Receipt, Usage};
 pub use memory::MemoryStore;
 pub use paced::{Pace, PacedStore};

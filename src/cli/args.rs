@@ -2,6 +2,7 @@
 
 mod examples;
 mod manage;
+mod offline;
 mod person;
 mod transfer;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use manage::*;
+pub(super) use offline::*;
 pub(super) use person::*;
 pub(super) use transfer::*;
 
@@ -62,6 +64,12 @@ pub(super) enum Command {
     /// Fetch transfers, open them, and write their files
     #[command(after_help = examples::RECEIVE)]
     Receive(Receive),
+    /// Seal into a plain folder, for curl or a USB stick to carry
+    #[command(after_help = examples::SEAL)]
+    Seal(SealFolder),
+    /// Verify and open such a folder
+    #[command(after_help = examples::OPEN)]
+    Open(OpenFolder),
     /// List transfers or chunks, here or at a peer
     #[command(after_help = examples::LIST)]
     List(List),

@@ -73,6 +73,17 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
         (None, None) => return Err(Failure::usage("no store to receive from")),
     };
     let store = paced(store, pace.as_ref());
+    from_store(context, &us, store, own.as_ref(), &args).await
+}
+
+/// Receives from `store` what `args` name; `own` is that store, if it is ours.
+pub(super) async fn from_store(
+    context: &Context,
+    us: &Us,
+    store: Arc<dyn Store>,
+    own: Option<&OwnStore>,
+    args: &Receive,
+) -> Result<ExitCode, Failure> {
     let mut reader = us.reader();
     if args.secret.is_given() {
         reader.password = Some(args.secret.read(Purpose::Open).await?);
@@ -83,13 +94,13 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
     };
     let mut job = Job {
         context,
-        us: &us,
+        us,
         store,
-        own: own.as_ref(),
+        own,
         reader,
         options,
     };
-    let (chosen, locked) = job.choose(&args).await?;
+    let (chosen, locked) = job.choose(args).await?;
     for info in &locked {
         context.output.object(
             "locked",

@@ -254,12 +254,16 @@ fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<
 }
 
 impl Seal {
-    fn wants_password(&self) -> bool {
+    pub(super) fn wants_password(&self) -> bool {
         self.password || self.secret.is_given()
     }
 
     /// How it is sealed; to whom is for the caller to say.
-    async fn options(&self, context: &Context, jobs: usize) -> Result<SendOptions, Failure> {
+    pub(super) async fn options(
+        &self,
+        context: &Context,
+        jobs: usize,
+    ) -> Result<SendOptions, Failure> {
         let defaults = SendOptions::default();
         let asked = self
             .chunk_size

@@ -5,7 +5,7 @@
 
 mod check;
 mod chunks;
-mod disk;
+pub(super) mod disk;
 mod gc;
 mod group_sync;
 mod layout;

@@ -22,6 +22,14 @@ pub(super) const RECEIVE: &str = "Examples:
   colis receive --from ben report.pdf --out ~/Downloads
   colis receive 3f2a --out - | tar x             one file, chunk by verified chunk";
 
+pub(super) const SEAL: &str = "Examples:
+  colis seal photos/ --to ben --out sealed      nobody is asked; running it again continues
+  examples/upload.sh https://ben:8443 certs sealed";
+
+pub(super) const OPEN: &str = "Examples:
+  colis open /media/stick/sealed
+  colis open sealed --out - | tar x             one file, chunk by verified chunk";
+
 pub(super) const LIST: &str = "Examples:
   colis list                                    what is here
   colis list ben --json | jq -r 'select(.event==\"transfer\").names[]?'";

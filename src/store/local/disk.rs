@@ -23,7 +23,7 @@ use super::group_sync::{GroupSync, Naming};
 
 /// What became of a file that was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Created {
+pub(in crate::store) enum Created {
     New,
     /// A file of that name and length was there; it is durable too.
     WasThere,
@@ -33,7 +33,7 @@ pub(super) enum Created {
 
 /// Why a file is not durable.
 #[derive(Debug)]
-pub(super) enum DiskError {
+pub(in crate::store) enum DiskError {
     /// No space. The disk is well.
     Full,
     /// The disk or a sync failed: what is on disk is not known any more.
@@ -52,10 +52,10 @@ pub(super) enum Moved {
 }
 
 /// What the names of files begin with that are not yet in their place.
-pub(super) const STAGED: &str = ".staged-";
+pub(in crate::store) const STAGED: &str = ".staged-";
 
 /// One folder, open.
-pub(super) struct Folder {
+pub(in crate::store) struct Folder {
     fd: OwnedFd,
     path: PathBuf,
     sync: GroupSync,
@@ -63,7 +63,7 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Opens the folder at `path`, which is a real one.
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+    pub(in crate::store) fn open(path: PathBuf) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = openat(CWD, &path, flags, Mode::empty())?;
         Ok(Self {
@@ -73,19 +73,19 @@ impl Folder {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Creates the file `name` with `bytes`, durably.
-    pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
+    pub(in crate::store) fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
         let created = self.write_new(name, bytes)?;
         self.sync.sync(&self.fd)?;
         Ok(created)
     }
 
     /// Waits until the names that can be seen in this folder are durable.
-    pub(super) fn settle(&self) -> Result<(), DiskError> {
+    pub(in crate::store) fn settle(&self) -> Result<(), DiskError> {
         self.sync.settle(&self.fd)
     }
 
@@ -103,7 +103,7 @@ impl Folder {
     }
 
     /// The regular file `name`, open for reading; anything else in its place is as if it were not there.
-    pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
+    pub(in crate::store) fn file(&self, name: &str) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
@@ -114,7 +114,7 @@ impl Folder {
     }
 
     /// The bytes of the file `name`, if it has at most `max`.
-    pub(super) fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::store) fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = self.file(name)? else {
             return Ok(None);
         };
@@ -125,7 +125,7 @@ impl Folder {
     }
 
     /// The length of the regular file `name`.
-    pub(super) fn length(&self, name: &str) -> io::Result<Option<u64>> {
+    pub(in crate::store) fn length(&self, name: &str) -> io::Result<Option<u64>> {
         let stat = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(None),
@@ -179,7 +179,7 @@ impl Folder {
     }
 
     /// Removes the file `name`; it need not be there. It may come back after a crash.
-    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+    pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e.into()),
@@ -187,7 +187,7 @@ impl Folder {
     }
 
     /// Removes the file `name`, which does not come back.
-    pub(super) fn remove_durably(&self, name: &str) -> Result<(), DiskError> {
+    pub(in crate::store) fn remove_durably(&self, name: &str) -> Result<(), DiskError> {
         self.remove(name)?;
         self.sync.sync(&self.fd)
     }
@@ -229,7 +229,7 @@ impl Folder {
     }
 
     /// The names in this folder, in order.
-    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+    pub(in crate::store) fn names(&self) -> io::Result<Vec<String>> {
         let named = fs::read_dir(&self.path)?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         let mut names = named.collect::<io::Result<Vec<_>>>()?;
@@ -237,7 +237,7 @@ impl Folder {
         Ok(names)
     }
 
-    pub(super) fn free_bytes(&self) -> io::Result<(u64, u64)> {
+    pub(in crate::store) fn free_bytes(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::fstatvfs(&self.fd)?;
         Ok((
             stat.f_bavail.saturating_mul(stat.f_frsize),
