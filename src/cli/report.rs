@@ -210,6 +210,7 @@ impl From<TransferError> for Failure {
             TransferError::DuplicateSource { .. } => {
                 failure(Exit::Usage).hint("send them one by one, or rename one")
             }
+            TransferError::UnsendableName { .. } => failure(Exit::Usage).hint("rename it"),
             TransferError::NamelessSource { .. } => failure(Exit::Usage).hint("send what is in it"),
             TransferError::SourceChanged { .. } => {
                 Self::new(Exit::Integrity, format!("source-changed: {error}"))

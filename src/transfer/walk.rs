@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     manifest::table::{self, Entry},
-    name,
+    name::{self, NameError, RelPath},
 };
 
 /// What is to be sent.
@@ -75,7 +75,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`TransferError::Source`], [`TransferError::UnsupportedSource`], [`TransferError::DuplicateSource`],
-    /// [`TransferError::NamelessSource`], [`TransferError::TooManyEntries`].
+    /// [`TransferError::NamelessSource`], [`TransferError::UnsendableName`], [`TransferError::TooManyEntries`].
     pub fn walk(paths: &[PathBuf]) -> Result<Self, TransferError> {
         Self::walk_filtered(paths, &Filter::default())
     }
@@ -140,7 +140,7 @@ impl Sources {
     /// The plain bytes of the table.
     ///
     /// # Errors
-    /// [`TransferError::TooManyEntries`].
+    /// [`TransferError::TooManyEntries`], [`TransferError::UnsendableName`].
     pub fn table(&self) -> Result<Vec<u8>, TransferError> {
         let mut out = Vec::new();
         match self {
@@ -149,6 +149,7 @@ impl Sources {
                 .iter()
                 .for_each(|entry| table::write_line(entry, &mut out)),
             Self::Stream { name, .. } => {
+                check_name(Path::new(name), name)?;
                 let path = name.clone();
                 let entry = Entry::File {
                     path,
@@ -184,6 +185,7 @@ impl Tree {
                 self.skipped.push(path);
                 continue;
             }
+            check_name(&path, &table_path)?;
             if self.entries.len() == table::MAX_ENTRIES {
                 let reason = format!("more than {} files and folders", table::MAX_ENTRIES);
                 return Err(TransferError::TooManyEntries { reason });
@@ -318,7 +320,26 @@ fn children(
         children.push((path, table_path, metadata));
     }
     children.sort_by(|a, b| a.1.cmp(&b.1));
+    // Names that are no text may become the same text.
+    if let Some([first, _]) = children.array_windows().find(|[a, b]| a.1 == b.1) {
+        return Err(TransferError::DuplicateSource {
+            name: first.1.clone(),
+        });
+    }
     Ok(children)
+}
+
+/// What a recipient would refuse is refused here, before anything is sent.
+fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
+    match RelPath::parse(table_path) {
+        Ok(_) => Ok(()),
+        Err(NameError::BadPath { reason, .. } | NameError::BadTarget { reason, .. }) => {
+            Err(TransferError::UnsendableName {
+                path: path.to_owned(),
+                reason,
+            })
+        }
+    }
 }
 
 fn unsupported(metadata: &Metadata) -> Option<&'static str> {
