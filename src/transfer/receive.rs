@@ -187,6 +187,8 @@ impl Prepared {
     /// Names, then free space, before the first content byte.
     fn new(transfer: &OpenedTransfer, root: &received::Received) -> Result<Self, TransferError> {
         let manifest = transfer.manifest.payload();
+        // Before anything is made on the disk: a table may be hostile.
+        let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
         let staging = root.stage(&format!(
             "{}-{}",
             manifest.transfer_id,
@@ -195,7 +197,6 @@ impl Prepared {
         if let Some(paths) = staging.finish_publishing()? {
             return Ok(Self::Finished(paths));
         }
-        let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
         if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
             staging.discard()?;
             return Ok(Self::AlreadyThere(paths));
