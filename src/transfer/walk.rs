@@ -93,7 +93,7 @@ impl Sources {
                 return Err(TransferError::DuplicateSource { name });
             }
             let metadata = fs::symlink_metadata(path).map_err(|e| source(path, e))?;
-            if let Some(kind) = unsupported(&metadata) {
+            if let Some(kind) = unsupported(path, &metadata) {
                 return Err(TransferError::UnsupportedSource {
                     path: path.clone(),
                     kind,
@@ -181,7 +181,7 @@ impl Tree {
     ) -> Result<(), TransferError> {
         let mut todo = vec![(path, name, metadata.clone())];
         while let Some((path, table_path, metadata)) = todo.pop() {
-            if unsupported(&metadata).is_some() {
+            if unsupported(&path, &metadata).is_some() {
                 self.skipped.push(path);
                 continue;
             }
@@ -342,16 +342,29 @@ fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
     }
 }
 
-fn unsupported(metadata: &Metadata) -> Option<&'static str> {
+fn unsupported(path: &Path, metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
+    let pretends = kind.is_file() && metadata.len() == 0 && has_bytes(path);
     [
         (kind.is_fifo(), "FIFO"),
         (kind.is_socket(), "socket"),
         (kind.is_char_device(), "character device"),
         (kind.is_block_device(), "block device"),
+        (pretends, "file that says it is empty and is not"),
     ]
     .into_iter()
     .find_map(|(is, name)| is.then_some(name))
+}
+
+/// Whether a file that has no size has bytes nevertheless, as those of `/proc` do.
+fn has_bytes(path: &Path) -> bool {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path);
+    opened.is_ok_and(|mut file| file.read(&mut [0]).is_ok_and(|length| length > 0))
 }
 
 fn mtime(metadata: &Metadata) -> (i64, u32) {
