@@ -324,10 +324,7 @@ pub fn from_json<T: Serialize + DeserializeOwned>(
     struct Version {
         v: u64,
     }
-    let syntax = |e: serde_json::Error| ManifestError::Syntax {
-        what,
-        reason: e.to_string(),
-    };
+    let syntax = |e| ManifestError::syntax(what, &e);
     let Version { v } = serde_json::from_slice(bytes).map_err(syntax)?;
     if v != 1 {
         return Err(ManifestError::UnsupportedVersion { v });

@@ -173,6 +173,23 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// `json`, a JSON text without raw controls, in the spelling in which a terminal may see it: what [`Escaped`] would not show
+/// as it is becomes `\uXXXX`, which every parser reads as the same text.
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_invisible(c) {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            units
+                .iter()
+                .for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
 /// A local file name as text for a table. Bytes that are no UTF-8 become `%XX`.
 pub fn from_os_component(name: &OsStr) -> String {
     let mut text = String::new();
@@ -402,6 +419,13 @@ mod tests {
         fn nothing_invisible_is_ever_printed(text in any::<String>()) {
             let shown = Escaped::new(&text).to_string();
             prop_assert!(!shown.chars().any(is_invisible));
+        }
+
+        #[test]
+        fn escaped_json_is_the_same_json(text in any::<String>()) {
+            let json = escape_json(&serde_json::to_string(&text).unwrap());
+            prop_assert!(!json.chars().any(is_invisible));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
     }
 }

@@ -117,6 +117,14 @@ pub enum TransferError {
         /// Which.
         path: PathBuf,
     },
+    /// A source has a name that no recipient would take.
+    #[error("a name that cannot be sent, {reason}: {path}")]
+    UnsendableName {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// A source changed while it was sent. Nothing was published.
     #[error("{path} changed while it was being sent")]
     SourceChanged {

@@ -131,7 +131,21 @@ impl Us {
         if let Some(known) = self.book.by_name(text)? {
             return self.reach_known(context, &known).await;
         }
-        self.reach_at(context, &text.parse()?, None).await
+        let reached = self.reach_at(context, &text.parse()?, None).await;
+        let is_network = |failure: &Failure| failure.code == ExitCode::Network;
+        match reached {
+            Err(failure) if is_network(&failure) && !text.contains(['.', ':']) => {
+                Err(self.suggest(text, failure)?)
+            }
+            reached => reached,
+        }
+    }
+
+    /// What is no name of the address book was taken for a host: it may have been meant as a name.
+    fn suggest(&self, text: &str, failure: Failure) -> Result<Failure, Failure> {
+        let names: Vec<_> = self.book.peers()?.into_iter().map(|p| p.name).collect();
+        let known = names.join(", ");
+        Ok(failure.hint(format!("no peer is called {text}; known are: {known}")))
     }
 
     async fn reach_known(&self, context: &Context, known: &KnownPeer) -> Result<Reached, Failure> {
@@ -169,8 +183,16 @@ impl Us {
         };
         let body = self.client(address, expected, &seen, first)?.peer().await?;
         let bundle = SignedBundle::parse(body.bundle)?;
-        bundle.verify(&self.circle, Timestamp::now())?;
+        let certified = bundle.verify(&self.circle, Timestamp::now())?;
         let bundle = bundle.payload();
+        // The circle gives names: a member must not take another's in our address book.
+        if certified != bundle.name {
+            let what = format!(
+                "{address} calls itself {}, its certificate says {certified}",
+                bundle.name
+            );
+            return Err(Failure::new(ExitCode::Trust, what));
+        }
         if seen
             .caller()
             .is_none_or(|caller| caller.key_id != bundle.peer_id)

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::args::Global;
+use crate::name::escape_json;
 
 /// `1 chunk`, `2 chunks`.
 pub(super) fn count(number: u64, what: &str, many: &str) -> String {
@@ -77,7 +78,7 @@ fn object(event: &str, value: &impl Serialize) -> String {
     if let Ok(Value::Object(fields)) = serde_json::to_value(value) {
         object.extend(fields);
     }
-    Value::Object(object).to_string()
+    escape_json(&Value::Object(object).to_string())
 }
 
 /// Whoever does not read on wants no more: that is no failure.

@@ -17,6 +17,8 @@ use crate::crypto::password::Password;
 
 /// The longest password, in bytes.
 const MAX: usize = 1024;
+/// The shortest that may be chosen, in characters: whoever stores a transfer can try passwords as long as they like.
+const MIN_NEW: usize = 12;
 
 /// Why a password is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,12 @@ impl Secret {
             let failure =
                 Failure::usage(format!("password-length: a password has 1 to {MAX} bytes"));
             return Err(failure.hint("one line is enough; the line end does not count"));
+        }
+        if purpose == Purpose::Seal && text.chars().count() < MIN_NEW {
+            return Err(Failure::usage(format!(
+                "password-length: a new password has at least {MIN_NEW} characters"
+            ))
+            .hint("several words are easy to say and hard to guess"));
         }
         Ok(Password::new(text))
     }

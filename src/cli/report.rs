@@ -16,7 +16,7 @@ use crate::{
     },
     crypto::CryptoError,
     manifest::{ManifestError, VerifyError},
-    name::Escaped,
+    name::{Escaped, escape_json},
     peer::PeerError,
     received::ReceivedError,
     store::StoreError,
@@ -83,10 +83,9 @@ impl Failure {
     pub(super) fn print(&self, as_json: bool) {
         if as_json {
             let (exit, message, hint) = (self.code as u8, &self.what, &self.hint);
-            println!(
-                "{}",
-                json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint})
-            );
+            let object =
+                json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint});
+            println!("{}", escape_json(&object.to_string()));
             return;
         }
         let mut text = format!("colis: {}\n", Escaped::new(&self.what));
@@ -211,6 +210,7 @@ impl From<TransferError> for Failure {
             TransferError::DuplicateSource { .. } => {
                 failure(Exit::Usage).hint("send them one by one, or rename one")
             }
+            TransferError::UnsendableName { .. } => failure(Exit::Usage).hint("rename it"),
             TransferError::NamelessSource { .. } => failure(Exit::Usage).hint("send what is in it"),
             TransferError::SourceChanged { .. } => {
                 Self::new(Exit::Integrity, format!("source-changed: {error}"))

@@ -16,7 +16,7 @@ use crate::{
     config::units::Size,
     manifest::table::Entry,
     name::Escaped,
-    transfer::{Filter, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources},
+    transfer::{Filter, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources, TransferError},
 };
 
 impl Seal {
@@ -31,7 +31,8 @@ impl Seal {
                 exclude: self.exclude.clone(),
                 git: self.git,
             };
-            return Ok(Sources::walk_filtered(&self.paths, &filter)?);
+            let walked = Sources::walk_filtered(&self.paths, &filter);
+            return walked.map_err(|error| self.explain(error));
         }
         if self.paths.len() > 1 {
             return Err(
@@ -47,6 +48,16 @@ impl Seal {
             name: self.name.clone(),
             reader: Box::new(io::stdin()),
         })
+    }
+
+    /// In `--password SECRET` the secret is taken for a path.
+    fn explain(&self, error: TransferError) -> Failure {
+        let missing = matches!(&error, TransferError::Source { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let failure = Failure::from(error);
+        if missing && self.password {
+            return failure.hint("a password is never on the command line: --password-file FILE");
+        }
+        failure
     }
 }
 

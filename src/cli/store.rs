@@ -11,6 +11,7 @@ use super::{
 use crate::{
     config::units::Size,
     manifest::{Signer as _, Timestamp},
+    name::Escaped,
     store::{LocalStore, StoreError},
     tls::{CertsDir, Identity},
     trust::AddressBook,
@@ -29,7 +30,7 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
     for problem in &report.problems {
         context
             .output
-            .line(format!("{}: {}", problem.path, problem.what));
+            .line(format!("{}: {}", Escaped::new(&problem.path), problem.what));
     }
     context.output.object("check", &report);
     let how = if read_data {

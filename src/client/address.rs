@@ -65,7 +65,7 @@ impl FromStr for PeerAddress {
             .find(':')
             .map_or((text, ""), |colon| text.split_at(colon));
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if host.is_empty() || host.len() > 253 || !host.bytes().all(allowed) {
+        if host.len() > 253 || !host.bytes().all(allowed) || !has_good_labels(host) {
             return bad("not a host name");
         }
         // URLs read `1.2` and `0x7f.1` as addresses, in their own way.
@@ -77,6 +77,14 @@ impl FromStr for PeerAddress {
             port: port(rest)?,
         })
     }
+}
+
+/// Each part of a host name has 1 to 63 characters and a hyphen at neither end (RFC 1123, section 2.1).
+fn has_good_labels(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.split('.').all(|label| {
+        (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    })
 }
 
 /// As in the URL standard, "ends in a number checker".
@@ -152,6 +160,10 @@ mod tests {
             "1.2.3.4.",
             "0x7f.1",
             "1.2.3.4.5",
+            "-",
+            "a-.b",
+            "a..b",
+            ".",
         ] {
             assert!(text.parse::<PeerAddress>().is_err(), "{text}");
         }

@@ -64,10 +64,7 @@ pub fn write(payload_type: &str, payload: &[u8], keyid: PeerId, signature: &[u8;
 /// # Errors
 /// [`ManifestError::Syntax`], [`ManifestError::UnsupportedType`].
 pub fn read(bytes: &[u8], payload_type: &'static str) -> Result<Opened, ManifestError> {
-    let syntax = |e: serde_json::Error| ManifestError::Syntax {
-        what: "envelope",
-        reason: e.to_string(),
-    };
+    let syntax = |e| ManifestError::syntax("envelope", &e);
     let envelope: Envelope = serde_json::from_slice(bytes).map_err(syntax)?;
     check_spelling(&envelope, bytes, "envelope")?;
     if envelope.payload_type != payload_type {

@@ -49,10 +49,12 @@ pub enum ManifestError {
     #[error(transparent)]
     KdfParameters(crate::crypto::CryptoError),
     /// Its time is over.
-    #[error("expired on {expires}")]
+    #[error("expired on {expires}; the clock here says {now}")]
     Expired {
         /// When it expired.
         expires: Timestamp,
+        /// Now, here.
+        now: Timestamp,
     },
     /// Made in the future: one of the two clocks is wrong.
     #[error("made on {created}, but the clock here says {now}")]
@@ -65,4 +67,17 @@ pub enum ManifestError {
     /// The signature or its signer is not trusted.
     #[error(transparent)]
     Untrusted(#[from] VerifyError),
+}
+
+impl ManifestError {
+    /// The place comes first: the rest may quote the sender at length, and be cut.
+    pub(super) fn syntax(what: &'static str, error: &serde_json::Error) -> Self {
+        let place = format!("line {} column {}", error.line(), error.column());
+        let text = error.to_string();
+        let reason = text.strip_suffix(&format!(" at {place}"));
+        Self::Syntax {
+            what,
+            reason: format!("{place}: {}", reason.unwrap_or(&text)),
+        }
+    }
 }

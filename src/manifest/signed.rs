@@ -179,7 +179,7 @@ impl<T: Payload> Signed<T> {
             return Err(ManifestError::FromTheFuture { created, now });
         }
         match self.payload.expires() {
-            Some(expires) if expires <= now => Err(ManifestError::Expired { expires }),
+            Some(expires) if expires <= now => Err(ManifestError::Expired { expires, now }),
             _ => Ok(()),
         }
     }

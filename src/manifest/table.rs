@@ -96,11 +96,7 @@ fn parse_line<T: Serialize + for<'de> Deserialize<'de>>(
     line: &[u8],
     what: &'static str,
 ) -> Result<T, ManifestError> {
-    let syntax = |e: serde_json::Error| ManifestError::Syntax {
-        what,
-        reason: e.to_string(),
-    };
-    let value = serde_json::from_slice(line).map_err(syntax)?;
+    let value = serde_json::from_slice(line).map_err(|e| ManifestError::syntax(what, &e))?;
     check_spelling(&value, line, what)?;
     Ok(value)
 }

@@ -228,7 +228,7 @@ impl Staging {
     ///
     /// # Errors
     /// [`ReceivedError`].
-    pub fn discard(self) -> Result<(), ReceivedError> {
+    pub fn discard(&self) -> Result<(), ReceivedError> {
         self.remove()
     }
 

@@ -67,7 +67,8 @@ pub struct Received {
 /// Receives `transfer` from `store` into `root`. When it gives `Ok`, the files are durable under their final names.
 ///
 /// # Errors
-/// Every [`TransferError`] of fetching, checking and writing. What was written stays staged; the same call continues it.
+/// Every [`TransferError`] of fetching, checking and writing. What was written stays staged, and the same call continues
+/// it; unless it is not what the sender signed: then nothing of it stays.
 pub async fn receive(
     store: &dyn Store,
     transfer: &Arc<OpenedTransfer>,
@@ -100,15 +101,19 @@ pub async fn receive(
     };
     let skipped_links = plan.skipped_links.clone();
     let resumed = staging.journal_path().exists();
-    let already_chunks = match fill(store, transfer, &staging, &plan, options, progress).await {
+    let mut filled = fill(store, transfer, &staging, &plan, options, progress).await;
+    if resumed && matches!(filled, Err(TransferError::Integrity { .. })) {
         // What an earlier run left there does not have its digest: it counts for nothing.
-        Err(TransferError::Integrity { .. }) if resumed => {
-            let clear = staging.clone();
-            blocking(move || clear.clear()).await?;
-            fill(store, transfer, &staging, &plan, options, progress).await?
-        }
-        filled => filled?,
-    };
+        let clear = staging.clone();
+        blocking(move || clear.clear()).await?;
+        filled = fill(store, transfer, &staging, &plan, options, progress).await;
+    }
+    if let Err(TransferError::Integrity { .. } | TransferError::Crypto(_)) = filled {
+        // No later run can do better, and what is never released must not take the disk.
+        let discard = staging.clone();
+        blocking(move || discard.discard()).await?;
+    }
+    let already_chunks = filled?;
     let paths = blocking(move || staging.publish(&tops(&plan))).await?;
     progress.event(Event::Finished);
     Ok(Received {
@@ -182,6 +187,8 @@ impl Prepared {
     /// Names, then free space, before the first content byte.
     fn new(transfer: &OpenedTransfer, root: &received::Received) -> Result<Self, TransferError> {
         let manifest = transfer.manifest.payload();
+        // Before anything is made on the disk: a table may be hostile.
+        let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
         let staging = root.stage(&format!(
             "{}-{}",
             manifest.transfer_id,
@@ -190,7 +197,6 @@ impl Prepared {
         if let Some(paths) = staging.finish_publishing()? {
             return Ok(Self::Finished(paths));
         }
-        let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
         if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
             staging.discard()?;
             return Ok(Self::AlreadyThere(paths));

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     manifest::table::{self, Entry},
-    name,
+    name::{self, NameError, RelPath},
 };
 
 /// What is to be sent.
@@ -75,7 +75,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`TransferError::Source`], [`TransferError::UnsupportedSource`], [`TransferError::DuplicateSource`],
-    /// [`TransferError::NamelessSource`], [`TransferError::TooManyEntries`].
+    /// [`TransferError::NamelessSource`], [`TransferError::UnsendableName`], [`TransferError::TooManyEntries`].
     pub fn walk(paths: &[PathBuf]) -> Result<Self, TransferError> {
         Self::walk_filtered(paths, &Filter::default())
     }
@@ -93,7 +93,7 @@ impl Sources {
                 return Err(TransferError::DuplicateSource { name });
             }
             let metadata = fs::symlink_metadata(path).map_err(|e| source(path, e))?;
-            if let Some(kind) = unsupported(&metadata) {
+            if let Some(kind) = unsupported(path, &metadata) {
                 return Err(TransferError::UnsupportedSource {
                     path: path.clone(),
                     kind,
@@ -140,7 +140,7 @@ impl Sources {
     /// The plain bytes of the table.
     ///
     /// # Errors
-    /// [`TransferError::TooManyEntries`].
+    /// [`TransferError::TooManyEntries`], [`TransferError::UnsendableName`].
     pub fn table(&self) -> Result<Vec<u8>, TransferError> {
         let mut out = Vec::new();
         match self {
@@ -149,6 +149,7 @@ impl Sources {
                 .iter()
                 .for_each(|entry| table::write_line(entry, &mut out)),
             Self::Stream { name, .. } => {
+                check_name(Path::new(name), name)?;
                 let path = name.clone();
                 let entry = Entry::File {
                     path,
@@ -180,10 +181,11 @@ impl Tree {
     ) -> Result<(), TransferError> {
         let mut todo = vec![(path, name, metadata.clone())];
         while let Some((path, table_path, metadata)) = todo.pop() {
-            if unsupported(&metadata).is_some() {
+            if unsupported(&path, &metadata).is_some() {
                 self.skipped.push(path);
                 continue;
             }
+            check_name(&path, &table_path)?;
             if self.entries.len() == table::MAX_ENTRIES {
                 let reason = format!("more than {} files and folders", table::MAX_ENTRIES);
                 return Err(TransferError::TooManyEntries { reason });
@@ -318,19 +320,51 @@ fn children(
         children.push((path, table_path, metadata));
     }
     children.sort_by(|a, b| a.1.cmp(&b.1));
+    // Names that are no text may become the same text.
+    if let Some([first, _]) = children.array_windows().find(|[a, b]| a.1 == b.1) {
+        return Err(TransferError::DuplicateSource {
+            name: first.1.clone(),
+        });
+    }
     Ok(children)
 }
 
-fn unsupported(metadata: &Metadata) -> Option<&'static str> {
+/// What a recipient would refuse is refused here, before anything is sent.
+fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
+    match RelPath::parse(table_path) {
+        Ok(_) => Ok(()),
+        Err(NameError::BadPath { reason, .. } | NameError::BadTarget { reason, .. }) => {
+            Err(TransferError::UnsendableName {
+                path: path.to_owned(),
+                reason,
+            })
+        }
+    }
+}
+
+fn unsupported(path: &Path, metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
+    let pretends = kind.is_file() && metadata.len() == 0 && has_bytes(path);
     [
         (kind.is_fifo(), "FIFO"),
         (kind.is_socket(), "socket"),
         (kind.is_char_device(), "character device"),
         (kind.is_block_device(), "block device"),
+        (pretends, "file that says it is empty and is not"),
     ]
     .into_iter()
     .find_map(|(is, name)| is.then_some(name))
+}
+
+/// Whether a file that has no size has bytes nevertheless, as those of `/proc` do.
+fn has_bytes(path: &Path) -> bool {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path);
+    opened.is_ok_and(|mut file| file.read(&mut [0]).is_ok_and(|length| length > 0))
 }
 
 fn mtime(metadata: &Metadata) -> (i64, u32) {

@@ -88,7 +88,7 @@ impl Homes {
         let mut child = command
             .args(args)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(self.path(&format!("{home}.log"))).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -113,6 +113,12 @@ impl Homes {
             address,
             lines,
         }
+    }
+
+    /// What the last peer that served `home` has logged so far.
+    pub(crate) fn log(&self, home: &str) -> String {
+        let log = fs::read(self.path(&format!("{home}.log"))).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     }
 }
 

@@ -6,13 +6,14 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Mutex,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use crate::store::StoreError;
 
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(10);
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Held for the life of the process. The system lets it go when the process ends, however it ends.
 pub(super) struct Lock {
@@ -43,6 +44,7 @@ impl Lock {
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
+        warn_of_an_early_clock(&file);
         let lock = Self {
             file: Mutex::new(file),
         };
@@ -64,6 +66,16 @@ impl Lock {
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(text.as_bytes())
+    }
+}
+
+/// Every holder writes the file, so it was changed when the store was opened last. A clock that was set back keeps things
+/// longer than they were meant to be, which loses nothing; but certificates and new transfers will be misjudged.
+fn warn_of_an_early_clock(file: &File) {
+    let opened_last = file.metadata().and_then(|metadata| metadata.modified());
+    let early = opened_last.is_ok_and(|then| then > SystemTime::now() + CLOCK_TOLERANCE);
+    if early {
+        tracing::warn!("the clock is more than a day earlier than when the store was opened last");
     }
 }
 
