@@ -13,6 +13,7 @@ use super::{
     accept::Connection,
     admit, body, chunks,
     extract::{ListQuery, PathId, none_match, single},
+    openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
     shares::Share,
 };
@@ -20,10 +21,27 @@ use crate::{
     id::{ManifestId, PeerId},
     manifest::{Payload, Signed, SignedManifest, Timestamp},
     store::{PutManifest, StoreError},
-    wire::{self, Code, Event, ManifestList, PutBody, PutResult, StateBody, media},
+    wire::{
+        self, Code, Envelope, Event, ManifestList, PutBody, PutResult, StateBody, media, route,
+    },
 };
 
-/// Publishes one.
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks]);
+
+/// Publishes a transfer: every chunk that it names must be here.
+#[utoipa::path(
+    put,
+    path = route::MANIFEST,
+    operation_id = "put_manifest",
+    tag = "Manifests",
+    params(("id" = ManifestId, Path, description = "The manifest: the SHA-256 of the body.")),
+    request_body(content((Envelope = media::ENVELOPE), (Envelope = media::JSON))),
+    responses(
+        (status = 200, description = "It was there, or was received before.", body = PutBody, headers(("Location" = String))),
+        (status = 201, description = "It is new, and durable; an event tells it.", body = PutBody, headers(("Location" = String))),
+        PutProblems
+    )
+)]
 pub(super) async fn put(
     State(state): State<ServerState>,
     connection: Connection,
@@ -51,7 +69,27 @@ pub(super) async fn put(
     Ok((status, location, Json(PutBody { result })).into_response())
 }
 
-/// Gives one, byte by byte as it was signed.
+problems!(GetProblems: &[Code::BadId, Code::NoSuchManifest]);
+
+/// Gives a manifest's envelope, byte by byte as it was signed.
+#[utoipa::path(
+    get,
+    path = route::MANIFEST,
+    operation_id = "get_manifest",
+    tag = "Manifests",
+    params(
+        ("id" = ManifestId, Path, description = "The manifest."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what one has.")
+    ),
+    responses(
+        (
+            status = 200, description = "The envelope.", body = Envelope, content_type = media::ENVELOPE,
+            headers(("ETag" = String, description = "The id, in quotes."))
+        ),
+        (status = 304, description = "`If-None-Match` names it.", headers(("ETag" = String))),
+        GetProblems
+    )
+)]
 pub(super) async fn get(
     State(state): State<ServerState>,
     connection: Connection,
@@ -71,7 +109,19 @@ pub(super) async fn get(
     ))
 }
 
-/// Removes one, for its sender or for the owner of the store.
+problems!(DeleteProblems: &[Code::BadId, Code::NotYours, Code::NoSuchManifest, Code::StorageFailed]);
+
+/// Removes a transfer, for its sender and for the owner of the store only.
+///
+/// Its chunks go later, if no other manifest names them.
+#[utoipa::path(
+    delete,
+    path = route::MANIFEST,
+    operation_id = "delete_manifest",
+    tag = "Manifests",
+    params(("id" = ManifestId, Path, description = "The manifest.")),
+    responses((status = 204, description = "Gone."), DeleteProblems)
+)]
 pub(super) async fn delete(
     State(state): State<ServerState>,
     connection: Connection,
@@ -92,7 +142,17 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Says how far one has come.
+problems!(StateProblems: &[Code::BadId, Code::NoSuchManifest]);
+
+/// Says how far a transfer has come at this peer.
+#[utoipa::path(
+    get,
+    path = route::STATE,
+    operation_id = "manifest_state",
+    tag = "Manifests",
+    params(("id" = ManifestId, Path, description = "The manifest.")),
+    responses((status = 200, description = "The state.", body = StateBody), StateProblems)
+)]
 pub(super) async fn state(
     State(state): State<ServerState>,
     PathId(id): PathId<ManifestId>,
@@ -101,7 +161,27 @@ pub(super) async fn state(
     state.map(Json).map_err(no_such_manifest)
 }
 
-/// The catalogue.
+problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
+
+/// Lists the transfers, by pages: what a blind store can tell of each.
+#[utoipa::path(
+    get,
+    path = route::MANIFESTS,
+    operation_id = "list_manifests",
+    tag = "Manifests",
+    params(
+        ("after" = Option<ManifestId>, Query, description = "Only what comes after this one."),
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 10_000, description = "At most so many; 1,000 if absent."),
+        ("for" = Option<PeerId>, Query, description = "Only what this peer can open by its seal key, or a password opens.")
+    ),
+    responses(
+        (
+            status = 200, description = "One page.", content((ManifestList), (String = "text/plain")),
+            headers(("Link" = String, description = "The next page, with `rel=\"next\"`, if there is one."))
+        ),
+        ListProblems
+    )
+)]
 pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
     let ListQuery { page, reader } =
         ListQuery::<ManifestId>::parse(&uri, &["after", "limit", "for"])?;

@@ -4,10 +4,21 @@ use std::sync::atomic::Ordering;
 
 use axum::{Json, extract::State};
 
-use super::ServerState;
-use crate::wire::{self, Health, HealthStatus, Limits, PeerBody};
+use super::{ServerState, openapi::problems};
+use crate::wire::{self, Health, HealthStatus, Limits, PeerBody, route};
 
-/// Who we are and what we take.
+problems!(PeerProblems);
+
+/// Says who this is, and what it takes.
+///
+/// Programs take the peer's id from `bundle`, after checking the signature.
+#[utoipa::path(
+    get,
+    path = route::PEER,
+    operation_id = "peer",
+    tag = "Peer",
+    responses((status = 200, description = "This peer.", content((PeerBody), (String = "text/plain"))), PeerProblems)
+)]
 pub(super) async fn describe(State(state): State<ServerState>) -> Json<PeerBody> {
     let services = state.services();
     Json(PeerBody {
@@ -22,7 +33,16 @@ pub(super) async fn describe(State(state): State<ServerState>) -> Json<PeerBody>
     })
 }
 
-/// Whether we are well.
+problems!(HealthProblems);
+
+/// Says whether this peer is well.
+#[utoipa::path(
+    get,
+    path = route::HEALTH,
+    operation_id = "health",
+    tag = "Peer",
+    responses((status = 200, description = "How it is.", content((Health), (String = "text/plain"))), HealthProblems)
+)]
 pub(super) async fn health(State(state): State<ServerState>) -> Json<Health> {
     let status = if state.0.read_only.load(Ordering::Relaxed) {
         HealthStatus::ReadOnly

@@ -9,4 +9,5 @@ mod common;
 mod chunks;
 mod limits;
 mod manifests;
+mod openapi;
 mod routes;
