@@ -27,6 +27,7 @@ mod problem;
 mod range;
 mod registry;
 mod shares;
+mod text;
 
 use std::{
     future::Future,

@@ -188,6 +188,7 @@ pub struct ChunkList {
     /// One page.
     pub chunks: Vec<ChunkInfo>,
     /// The `after` of the next page, if there is one.
+    #[schema(required)]
     pub next: Option<ChunkId>,
 }
 
@@ -197,6 +198,7 @@ pub struct ManifestList {
     /// One page.
     pub manifests: Vec<ManifestInfo>,
     /// The `after` of the next page, if there is one.
+    #[schema(required)]
     pub next: Option<ManifestId>,
 }
 

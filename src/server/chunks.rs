@@ -19,6 +19,7 @@ use super::{
     openapi::{BODY, STORING, problems},
     problem::{Answer, Failure, quote},
     range::{Wanted, wanted},
+    text::{self, Form},
 };
 use crate::{
     id::{ChunkId, Digest},
@@ -42,7 +43,7 @@ problems!(PutProblems: BODY, STORING, &[Code::BadId, Code::HashMismatch, Code::C
     params(
         ("id" = ChunkId, Path, description = "The chunk: the SHA-256 of the body."),
         (
-            "Colis-Offer" = Option<String>, Header, pattern = "^[0-9a-f]{32}(;index=(0|[1-9][0-9]*))?$",
+            "Colis-Offer" = Option<String>, Header, nullable = false, pattern = "^[0-9a-f]{32}(;index=(0|[1-9][0-9]*))?$",
             description = "For which announced transfer it comes, and the place of a content chunk in it."
         )
     ),
@@ -83,9 +84,9 @@ problems!(GetProblems: &[Code::BadId, Code::NoSuchChunk, Code::RangeNotSatisfiab
     tag = "Chunks",
     params(
         ("id" = ChunkId, Path, description = "The chunk."),
-        ("Range" = Option<String>, Header, description = "One range of bytes."),
-        ("If-Range" = Option<String>, Header, description = "The `ETag` for which `Range` counts."),
-        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what one has.")
+        ("Range" = Option<String>, Header, nullable = false, description = "One range of bytes."),
+        ("If-Range" = Option<String>, Header, nullable = false, description = "The `ETag` for which `Range` counts."),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The `ETag` of what one has.")
     ),
     responses(
         (
@@ -166,14 +167,15 @@ problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
         ListProblems
     )
 )]
-pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
+pub(super) async fn list(State(state): State<ServerState>, form: Form, uri: Uri) -> Answer {
     let query = ListQuery::<ChunkId>::parse(&uri, &["after", "limit"])?;
     let limit = query.page.limit;
     let page = state.store().list_chunks(query.page).await?;
     let next = page.items.last().filter(|_| page.more).map(|c| c.id);
     let link = next.map(|after| next_link(&format!("/v1/chunks?after={after}&limit={limit}")));
     let chunks = page.items;
-    Ok((link.transpose()?, Json(ChunkList { chunks, next })).into_response())
+    let list = form.answer(ChunkList { chunks, next }, text::chunks);
+    Ok((link.transpose()?, list).into_response())
 }
 
 problems!(MissingProblems: BODY, &[Code::BadJson]);
@@ -290,7 +292,10 @@ fn describe(digest: &str) -> Answer<[(HeaderName, HeaderValue); 3]> {
     Ok([
         (header::CONTENT_TYPE, HeaderValue::from_static(media::CHUNK)),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (HeaderName::from_static("content-digest"), text(digest)?),
+        (
+            HeaderName::from_static("content-digest"),
+            header_value(digest)?,
+        ),
     ])
 }
 
@@ -298,12 +303,12 @@ fn describe(digest: &str) -> Answer<[(HeaderName, HeaderValue); 3]> {
 pub(super) fn cache(etag: &str) -> Answer<[(HeaderName, HeaderValue); 2]> {
     let forever = "private, max-age=31536000, immutable";
     Ok([
-        (header::ETAG, text(etag)?),
+        (header::ETAG, header_value(etag)?),
         (header::CACHE_CONTROL, HeaderValue::from_static(forever)),
     ])
 }
 
-fn text(value: &str) -> Answer<HeaderValue> {
+fn header_value(value: &str) -> Answer<HeaderValue> {
     HeaderValue::from_str(value).map_err(|e| Failure::internal(&e))
 }
 

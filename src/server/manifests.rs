@@ -16,6 +16,7 @@ use super::{
     openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
     shares::Share,
+    text::{self, Form},
 };
 use crate::{
     id::{ManifestId, PeerId},
@@ -79,7 +80,7 @@ problems!(GetProblems: &[Code::BadId, Code::NoSuchManifest]);
     tag = "Manifests",
     params(
         ("id" = ManifestId, Path, description = "The manifest."),
-        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what one has.")
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The `ETag` of what one has.")
     ),
     responses(
         (
@@ -182,7 +183,7 @@ problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
         ListProblems
     )
 )]
-pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
+pub(super) async fn list(State(state): State<ServerState>, form: Form, uri: Uri) -> Answer {
     let ListQuery { page, reader } =
         ListQuery::<ManifestId>::parse(&uri, &["after", "limit", "for"])?;
     let limit = page.limit;
@@ -190,7 +191,8 @@ pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
     let next = page.items.last().filter(|_| page.more).map(|m| m.id);
     let link = next.map(|after| next_link(&next_target(after, limit, reader)));
     let manifests = page.items;
-    Ok((link.transpose()?, Json(ManifestList { manifests, next })).into_response())
+    let list = form.answer(ManifestList { manifests, next }, text::manifests);
+    Ok((link.transpose()?, list).into_response())
 }
 
 /// An envelope with the grant of its memory: the longest there can be is granted before we know how long this one is.

@@ -2,9 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 
-use super::{ServerState, openapi::problems};
+use super::{
+    ServerState,
+    openapi::problems,
+    text::{self, Form},
+};
 use crate::wire::{self, Health, HealthStatus, Limits, PeerBody, route};
 
 problems!(PeerProblems);
@@ -19,9 +23,9 @@ problems!(PeerProblems);
     tag = "Peer",
     responses((status = 200, description = "This peer.", content((PeerBody), (String = "text/plain"))), PeerProblems)
 )]
-pub(super) async fn describe(State(state): State<ServerState>) -> Json<PeerBody> {
+pub(super) async fn describe(State(state): State<ServerState>, form: Form) -> Response {
     let services = state.services();
-    Json(PeerBody {
+    let body = PeerBody {
         bundle: (services.bundle)(),
         peer_id: services.peer_id,
         limits: Limits {
@@ -30,7 +34,8 @@ pub(super) async fn describe(State(state): State<ServerState>) -> Json<PeerBody>
             missing_ids: wire::MAX_MISSING_IDS,
             requests: services.limits.requests_per_peer,
         },
-    })
+    };
+    form.answer(body, text::peer)
 }
 
 problems!(HealthProblems);
@@ -43,12 +48,12 @@ problems!(HealthProblems);
     tag = "Peer",
     responses((status = 200, description = "How it is.", content((Health), (String = "text/plain"))), HealthProblems)
 )]
-pub(super) async fn health(State(state): State<ServerState>) -> Json<Health> {
+pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Response {
     let status = if state.0.read_only.load(Ordering::Relaxed) {
         HealthStatus::ReadOnly
     } else {
         HealthStatus::Ok
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Json(Health { status, version })
+    form.answer(Health { status, version }, text::health)
 }

@@ -185,7 +185,11 @@ impl PartialSchema for Sealed {
     }
 }
 
-impl ToSchema for Sealed {}
+impl ToSchema for Sealed {
+    fn name() -> Cow<'static, str> {
+        "SealedChunk".into()
+    }
+}
 
 /// A DSSE 1.0 envelope, at most 8 MiB. Its exact bytes count: there is one spelling, without white space and in this order.
 #[derive(ToSchema)]

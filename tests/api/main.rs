@@ -5,9 +5,13 @@
 #[allow(dead_code, reason = "tests/mtls.rs uses the rest")]
 #[path = "../common/server.rs"]
 mod common;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod chunks;
+mod events;
 mod limits;
 mod manifests;
 mod openapi;
 mod routes;
+mod text;

@@ -52,6 +52,8 @@ pub(crate) struct TestPeer {
     pub(crate) store: Arc<Depot>,
     pub(crate) state: ServerState,
     pub(crate) desk: Arc<Office>,
+    /// What it says of itself.
+    pub(crate) bundle: Arc<Mutex<String>>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Requests that came through to the application, and what was answered.
     pub(crate) seen: Arc<Seen>,
@@ -96,13 +98,17 @@ impl TestPeer {
         });
         let store = Arc::new(Depot::default());
         let desk = Arc::new(Office::default());
+        let bundle = Arc::new(Mutex::new("the bundle".to_owned()));
         let events = broadcast::Sender::new(4);
         let state = ServerState::new(Services {
             peer_id: own.id,
             store: store.clone(),
             verifier: gate.clone(),
             gate,
-            bundle: Arc::new(|| "the bundle".to_owned()),
+            bundle: {
+                let bundle = bundle.clone();
+                Arc::new(move || bundle.lock().unwrap().clone())
+            },
             circle: desk.clone(),
             offers: Arc::new(StoreDesk(store.clone())),
             events: events.clone(),
@@ -124,6 +130,7 @@ impl TestPeer {
             store,
             state,
             desk,
+            bundle,
             events,
             seen,
             stop: Some(stop),
