@@ -10,6 +10,7 @@
 
 mod accept;
 mod admit;
+mod arrivals;
 mod body;
 mod chunks;
 mod circle;
@@ -58,6 +59,7 @@ use crate::{
     store::{Store, StoreError},
     wire::{self, Event},
 };
+use arrivals::Arrivals;
 use registry::Registry;
 use shares::Shares;
 
@@ -91,6 +93,7 @@ pub struct ServerState(Arc<Shared>);
 struct Shared {
     services: Services,
     registry: Registry,
+    arrivals: Arrivals,
     handshakes: Shares<IpAddr>,
     connections: Shares<PeerId>,
     requests: Shares<PeerId>,
@@ -105,6 +108,7 @@ impl ServerState {
         let l = &services.limits;
         Self(Arc::new(Shared {
             registry: Registry::default(),
+            arrivals: Arrivals::default(),
             handshakes: Shares::new(l.handshakes, l.handshakes_per_address),
             connections: Shares::new(l.connections, l.connections_per_peer),
             requests: Shares::new(l.requests, l.requests_per_peer),

@@ -63,8 +63,15 @@ pub(super) async fn put(
     let part_of = single(request.headers(), &HeaderName::from_static(OFFER_HEADER))?;
     let part_of = part_of.map(parse_part_of).transpose()?;
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
+    let length = sealed.bytes.len() as u64;
     let put = state.store().put_chunk(id, sealed.bytes, part_of).await;
-    let (status, result) = match put.inspect_err(|e| state.note(e))? {
+    let put = put.inspect_err(|e| state.note(e))?;
+    if let Some(part) = part_of {
+        let new = (put == Put::Stored).then_some(length);
+        let by = connection.caller.peer_id;
+        state.0.arrivals.came(by, part.transfer_id, new);
+    }
+    let (status, result) = match put {
         Put::Stored => (StatusCode::CREATED, PutResult::Stored),
         Put::AlreadyThere => (StatusCode::OK, PutResult::AlreadyThere),
     };

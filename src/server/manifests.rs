@@ -11,7 +11,9 @@ use bytes::Bytes;
 use super::{
     ServerState,
     accept::Connection,
-    admit, body, chunks,
+    admit,
+    arrivals::Arrival,
+    body, chunks,
     extract::{ListQuery, PathId, none_match, single},
     openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
@@ -19,9 +21,11 @@ use super::{
     text::{self, Form},
 };
 use crate::{
-    id::{ManifestId, PeerId},
+    id::{ManifestId, PeerId, Short as _},
     manifest::{Payload, Signed, SignedManifest, Timestamp},
+    name::Escaped,
     store::{PutManifest, StoreError},
+    tls::Caller,
     wire::{
         self, Code, Envelope, Event, ManifestList, PutBody, PutResult, StateBody, media, route,
     },
@@ -51,14 +55,18 @@ pub(super) async fn put(
 ) -> Answer {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
-    let manifest: SignedManifest = believe(&state, body.bytes, Some(id)).await?;
+    let (manifest, signer): (SignedManifest, _) = believe(&state, body.bytes, Some(id)).await?;
     let put = state.store().put_manifest(&manifest).await;
-    let (status, result) = match put.inspect_err(|e| state.note(e))? {
+    let put = put.inspect_err(|e| state.note(e))?;
+    let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
+    let arrival = state.0.arrivals.complete(by.peer_id, transfer);
+    let (status, result) = match put {
         PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
         PutManifest::AlreadyThere => (StatusCode::OK, PutResult::AlreadyThere),
         PutManifest::AlreadyReceived => (StatusCode::OK, PutResult::AlreadyReceived),
     };
     if result == PutResult::Stored {
+        log_stored(&state, &manifest, &signer, by, arrival);
         let (sender, size) = (manifest.payload().sender, manifest.payload().size);
         // Nobody listens: then there is nobody to tell.
         let _ = state
@@ -68,6 +76,31 @@ pub(super) async fn put(
     }
     let location = [(header::LOCATION, format!("/v1/manifests/{id}"))];
     Ok((status, location, Json(PutBody { result })).into_response())
+}
+
+/// One line for a transfer that is complete and durable.
+fn log_stored(
+    state: &ServerState,
+    manifest: &SignedManifest,
+    signer: &str,
+    by: &Caller,
+    arrival: Option<Arrival>,
+) {
+    let payload = manifest.payload();
+    let chunks = payload.all_chunks().count() as u64;
+    let carrier = (by.peer_id != payload.sender).then(|| Escaped::new(&by.name).to_string());
+    tracing::info!(
+        transfer = manifest.id().short(),
+        sender = %Escaped::new(signer),
+        carrier = carrier.as_ref().map(tracing::field::display),
+        bytes = payload.size,
+        chunks,
+        already_there = arrival.map(|a| chunks.saturating_sub(a.chunks)),
+        seconds = arrival.map(|a| a.seconds()),
+        rate = arrival.and_then(|a| a.rate()),
+        connections = state.open_connections(),
+        "stored"
+    );
 }
 
 problems!(GetProblems: &[Code::BadId, Code::NoSuchManifest]);
@@ -208,20 +241,20 @@ async fn fetch(
     Ok((envelope, memory))
 }
 
-/// Parses an envelope and decides whether to believe it. Off the event loop: eight megabytes of JSON take a while.
+/// Parses an envelope and decides whether to believe it; gives the signer's name too. Off the event loop: eight megabytes of JSON take a while.
 pub(super) async fn believe<T: Payload + Send + 'static>(
     state: &ServerState,
     envelope: Bytes,
     id: Option<ManifestId>,
-) -> Answer<Signed<T>> {
+) -> Answer<(Signed<T>, String)> {
     let verifier = state.services().verifier.clone();
     in_background(move || {
         if let Some(expected) = id {
             check_id(&envelope, expected)?;
         }
         let signed = Signed::<T>::parse(envelope)?;
-        signed.verify(&*verifier, Timestamp::now())?;
-        Ok(signed)
+        let signer = signed.verify(&*verifier, Timestamp::now())?;
+        Ok((signed, signer))
     })
     .await?
 }

@@ -43,7 +43,7 @@ pub(super) async fn put(
 ) -> Answer<Json<OfferBody>> {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
-    let offer: SignedOffer = believe(&state, body.bytes, None).await?;
+    let (offer, _): (SignedOffer, _) = believe(&state, body.bytes, None).await?;
     if offer.payload().transfer_id != id {
         let detail = format!(
             "this offer announces {}, not the transfer in the path",
@@ -57,5 +57,6 @@ pub(super) async fn put(
         .decide(&offer, &connection.caller)
         .await;
     let answer = answer.inspect_err(|e| state.note(e))?;
+    state.0.arrivals.offered(connection.caller.peer_id, id);
     Ok(Json(OfferBody { answer }))
 }

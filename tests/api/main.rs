@@ -11,6 +11,7 @@ mod support;
 mod chunks;
 mod events;
 mod limits;
+mod log;
 mod manifests;
 mod openapi;
 mod routes;
