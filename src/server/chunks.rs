@@ -43,7 +43,8 @@ problems!(PutProblems: BODY, STORING, &[Code::BadId, Code::HashMismatch, Code::C
     params(
         ("id" = ChunkId, Path, description = "The chunk: the SHA-256 of the body."),
         (
-            "Colis-Offer" = Option<String>, Header, nullable = false, pattern = "^[0-9a-f]{32}(;index=(0|[1-9][0-9]*))?$",
+            "Colis-Offer" = Option<String>, Header, nullable = false,
+            pattern = "^[0-9a-f]{32}(;index=(0|[1-9][0-9]*))?$",
             description = "For which announced transfer it comes, and the place of a content chunk in it."
         )
     ),
@@ -164,7 +165,10 @@ problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
     tag = "Chunks",
     params(
         ("after" = Option<ChunkId>, Query, description = "Only what comes after this one."),
-        ("limit" = Option<usize>, Query, minimum = 1, maximum = 10_000, description = "At most so many; 1,000 if absent.")
+        (
+            "limit" = Option<usize>, Query, minimum = 1, maximum = 10_000,
+            description = "At most so many; 1,000 if absent."
+        )
     ),
     responses(
         (

@@ -43,7 +43,10 @@ problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);
     operation_id = "renew_certificate",
     tag = "Circle",
     request_body(content = String, content_type = media::PEM),
-    responses((status = 200, description = "The certificate, as PEM.", body = String, content_type = media::PEM), RenewProblems)
+    responses(
+        (status = 200, description = "The certificate, as PEM.", body = String, content_type = media::PEM),
+        RenewProblems
+    )
 )]
 pub(super) async fn renew(
     State(state): State<ServerState>,

@@ -42,8 +42,14 @@ problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChun
     params(("id" = ManifestId, Path, description = "The manifest: the SHA-256 of the body.")),
     request_body(content((Envelope = media::ENVELOPE), (Envelope = media::JSON))),
     responses(
-        (status = 200, description = "It was there, or was received before.", body = PutBody, headers(("Location" = String))),
-        (status = 201, description = "It is new, and durable; an event tells it.", body = PutBody, headers(("Location" = String))),
+        (
+            status = 200, description = "It was there, or was received before.", body = PutBody,
+            headers(("Location" = String))
+        ),
+        (
+            status = 201, description = "It is new, and durable; an event tells it.", body = PutBody,
+            headers(("Location" = String))
+        ),
         PutProblems
     )
 )]
@@ -205,8 +211,14 @@ problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
     tag = "Manifests",
     params(
         ("after" = Option<ManifestId>, Query, description = "Only what comes after this one."),
-        ("limit" = Option<usize>, Query, minimum = 1, maximum = 10_000, description = "At most so many; 1,000 if absent."),
-        ("for" = Option<PeerId>, Query, description = "Only what this peer can open by its seal key, or a password opens.")
+        (
+            "limit" = Option<usize>, Query, minimum = 1, maximum = 10_000,
+            description = "At most so many; 1,000 if absent."
+        ),
+        (
+            "for" = Option<PeerId>, Query,
+            description = "Only what this peer can open by its seal key, or a password opens."
+        )
     ),
     responses(
         (
@@ -241,7 +253,8 @@ async fn fetch(
     Ok((envelope, memory))
 }
 
-/// Parses an envelope and decides whether to believe it; gives the signer's name too. Off the event loop: eight megabytes of JSON take a while.
+/// Parses an envelope and decides whether to believe it; gives the signer's name too. Off the event loop: eight megabytes
+/// of JSON take a while.
 pub(super) async fn believe<T: Payload + Send + 'static>(
     state: &ServerState,
     envelope: Bytes,

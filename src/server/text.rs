@@ -13,7 +13,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    store::ManifestInfo,
+    store::{ChunkInfo, ManifestInfo},
     trust::SignedBundle,
     wire::{ChunkList, Health, HealthStatus, ManifestList, PeerBody},
 };
@@ -78,56 +78,52 @@ fn quality(headers: &HeaderMap, [kind, subkind]: [&str; 2]) -> f32 {
 
 /// Chunks, a line each.
 pub(super) fn chunks(list: &ChunkList) -> String {
-    let rows = list.chunks.iter().map(|chunk| {
+    let columns = [
+        ("# chunk", Side::Left),
+        ("bytes", Side::Right),
+        ("size", Side::Right),
+    ];
+    let line = |chunk: &ChunkInfo| {
+        let length = chunk.length;
         [
             chunk.id.to_string(),
-            chunk.length.to_string(),
-            Size(chunk.length).to_string(),
+            length.to_string(),
+            Size(length).to_string(),
         ]
-    });
-    let head = ["# chunk", "bytes", "size"].map(str::to_owned);
-    let lines: Vec<_> = [head].into_iter().chain(rows).collect();
-    aligned([Side::Left, Side::Right, Side::Right], &lines)
-        + &more(list.chunks.len(), list.next.is_some())
+    };
+    page(columns, list.chunks.iter().map(line), list.next.is_some())
 }
 
 /// Transfers, a line each.
 pub(super) fn manifests(list: &ManifestList) -> String {
-    let head = [
-        "# manifest",
-        "created",
-        "expires",
-        "bytes",
-        "size",
-        "chunks",
-        "opened by",
-        "sender",
+    let columns = [
+        ("# manifest", Side::Left),
+        ("created", Side::Left),
+        ("expires", Side::Left),
+        ("bytes", Side::Right),
+        ("size", Side::Right),
+        ("chunks", Side::Right),
+        ("opened by", Side::Left),
+        ("sender", Side::Left),
     ];
-    let rows = list.manifests.iter().map(|info| {
+    let line = |info: &ManifestInfo| {
+        let expires = info.expires.map(|at| at.to_string());
         [
             info.id.to_string(),
             info.created.to_string(),
-            info.expires
-                .map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            expires.unwrap_or_else(|| "never".to_owned()),
             info.size.to_string(),
             Size(info.size).to_string(),
             info.chunks.to_string(),
             readers(info),
             info.sender.to_string(),
         ]
-    });
-    let lines: Vec<_> = [head.map(str::to_owned)].into_iter().chain(rows).collect();
-    let sides = [
-        Side::Left,
-        Side::Left,
-        Side::Left,
-        Side::Right,
-        Side::Right,
-        Side::Right,
-        Side::Left,
-        Side::Left,
-    ];
-    aligned(sides, &lines) + &more(list.manifests.len(), list.next.is_some())
+    };
+    page(
+        columns,
+        list.manifests.iter().map(line),
+        list.next.is_some(),
+    )
 }
 
 fn readers(info: &ManifestInfo) -> String {
@@ -144,13 +140,22 @@ fn readers(info: &ManifestInfo) -> String {
         .join(", ")
 }
 
-/// What stands below a list; its address is in `Link`.
-fn more(shown: usize, more: bool) -> String {
-    match (shown, more) {
-        (0, false) => "# none\n".to_owned(),
-        (_, false) => String::new(),
-        (_, true) => "# more: add `after=` and the last id\n".to_owned(),
+/// A page of a list below its heading. The address of the next page is in `Link`.
+fn page<const N: usize>(
+    columns: [(&str, Side); N],
+    lines: impl Iterator<Item = [String; N]>,
+    more: bool,
+) -> String {
+    let heading = columns.map(|(name, _)| name.to_owned());
+    let lines: Vec<_> = std::iter::once(heading).chain(lines).collect();
+    if lines.len() == 1 {
+        return "# none\n".to_owned();
     }
+    let mut text = aligned(columns.map(|(_, side)| side), &lines);
+    if more {
+        text += "# more: add `after=` and the last id\n";
+    }
+    text
 }
 
 /// Who this is.
