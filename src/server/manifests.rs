@@ -96,7 +96,8 @@ fn log_stored(
     let chunks = payload.all_chunks().count() as u64;
     let carrier = (by.peer_id != payload.sender).then(|| Escaped::new(&by.name).to_string());
     tracing::info!(
-        transfer = manifest.id().short(),
+        transfer = payload.transfer_id.short(),
+        manifest = manifest.id().short(),
         sender = %Escaped::new(signer),
         carrier = carrier.as_ref().map(tracing::field::display),
         bytes = payload.size,

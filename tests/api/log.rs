@@ -150,9 +150,13 @@ async fn a_transfer_that_is_stored_is_one_line_that_says_how_it_went() {
     a.publish(200).await;
     let lines = log.lines("stored");
     assert_eq!(lines.len(), 1, "{lines:?}");
+    let ids = (
+        a.manifest.payload().transfer_id.short(),
+        a.manifest.id().short(),
+    );
     let begins = format!(
-        "INFO stored transfer=\"{}\" sender=anna bytes=1 chunks=3 already_there=0 seconds=",
-        a.manifest.id().short()
+        "INFO stored transfer=\"{}\" manifest=\"{}\" sender=anna bytes=1 chunks=3 already_there=0 seconds=",
+        ids.0, ids.1
     );
     assert!(lines[0].starts_with(&begins), "{lines:?}");
     assert!(lines[0].contains("iB/s\" connections=1"), "{lines:?}");
