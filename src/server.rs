@@ -10,6 +10,7 @@
 
 mod accept;
 mod admit;
+mod arrivals;
 mod body;
 mod chunks;
 mod circle;
@@ -21,11 +22,13 @@ mod link;
 mod listen;
 mod manifests;
 mod offers;
+mod openapi;
 mod peer;
 mod problem;
 mod range;
 mod registry;
 mod shares;
+mod text;
 
 use std::{
     future::Future,
@@ -37,16 +40,14 @@ use std::{
     },
 };
 
-use axum::{
-    Router,
-    middleware::from_fn_with_state,
-    routing::{get, post, put},
-};
+use axum::{Extension, Router, middleware::from_fn_with_state};
 use axum_server::Handle;
+use bytes::Bytes;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use desk::{CircleDesk, Gate, NoCircle, OfferDesk, RenewError, StoreDesk};
 pub use limits::Limits;
@@ -56,8 +57,9 @@ use crate::{
     id::PeerId,
     manifest::Verifier,
     store::{Store, StoreError},
-    wire::{self, Event, route},
+    wire::{self, Event},
 };
+use arrivals::Arrivals;
 use registry::Registry;
 use shares::Shares;
 
@@ -91,6 +93,7 @@ pub struct ServerState(Arc<Shared>);
 struct Shared {
     services: Services,
     registry: Registry,
+    arrivals: Arrivals,
     handshakes: Shares<IpAddr>,
     connections: Shares<PeerId>,
     requests: Shares<PeerId>,
@@ -105,6 +108,7 @@ impl ServerState {
         let l = &services.limits;
         Self(Arc::new(Shared {
             registry: Registry::default(),
+            arrivals: Arrivals::default(),
             handshakes: Shares::new(l.handshakes, l.handshakes_per_address),
             connections: Shares::new(l.connections, l.connections_per_peer),
             requests: Shares::new(l.requests, l.requests_per_peer),
@@ -149,29 +153,37 @@ impl ServerState {
 
 /// Every route, every limit on requests, and the checks before them. The connection's part of the limits is in [`serve`].
 pub fn app(state: ServerState) -> Router {
-    Router::new()
-        .route(route::OFFER, put(offers::put))
-        .route(route::CHUNK, put(chunks::put).get(chunks::get))
-        .route(route::CHUNKS, get(chunks::list))
-        .route(route::MISSING, post(chunks::missing))
-        .route(
-            route::MANIFEST,
-            put(manifests::put)
-                .get(manifests::get)
-                .delete(manifests::delete),
-        )
-        .route(route::STATE, get(manifests::state))
-        .route(route::MANIFESTS, get(manifests::list))
-        .route(route::CRL, get(circle::crl))
-        .route(route::RENEW, post(circle::renew))
-        .route(route::PEER, get(peer::describe))
-        .route(route::HEALTH, get(peer::health))
-        .route(route::EVENTS, get(events::stream))
+    let (router, document) = routes().split_for_parts();
+    router
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(Extension(openapi::finish(document)))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn_with_state(state.clone(), admit::admit))
         .with_state(state)
+}
+
+/// The contract as an OpenAPI 3.1 document, in JSON, as `GET /v1/openapi.json` gives it.
+pub fn openapi() -> Bytes {
+    openapi::finish(routes().into_openapi()).0
+}
+
+/// The routes with their description: a handler gets its address from what it says of itself.
+fn routes() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(offers::put))
+        .routes(routes!(chunks::put, chunks::get))
+        .routes(routes!(chunks::list))
+        .routes(routes!(chunks::missing))
+        .routes(routes!(manifests::put, manifests::get, manifests::delete))
+        .routes(routes!(manifests::state))
+        .routes(routes!(manifests::list))
+        .routes(routes!(circle::crl))
+        .routes(routes!(circle::renew))
+        .routes(routes!(peer::describe))
+        .routes(routes!(peer::health))
+        .routes(routes!(events::stream))
+        .routes(routes!(openapi::get))
 }
 
 /// Serves `listener` until `shutdown` is ready; then accepts no more, ends event streams, lets requests in work finish

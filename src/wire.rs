@@ -4,9 +4,16 @@
 //! are RFC 9457 problem documents with a stable `code`. `docs/protocol.md` describes each route; the constants here are
 //! what both ends really use.
 
+mod problem;
+mod schema;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use problem::{Code, Problem};
+pub(crate) use schema::{Envelope, Sealed};
 
 use crate::{
     crypto::chunk::OVERHEAD,
@@ -43,6 +50,14 @@ pub mod route {
     pub const HEALTH: &str = "/v1/health";
     /// Arrivals, as server-sent events.
     pub const EVENTS: &str = "/v1/events";
+    /// The contract, as an OpenAPI document.
+    pub const OPENAPI: &str = "/v1/openapi.json";
+
+    /// All of them, for the tests.
+    pub const ALL: &[&str] = &[
+        OFFER, CHUNK, CHUNKS, MISSING, MANIFEST, STATE, MANIFESTS, CRL, RENEW, PEER, HEALTH,
+        EVENTS, OPENAPI,
+    ];
 }
 
 /// Tells which announced transfer a chunk belongs to: `TRANSFER_ID` or `TRANSFER_ID;index=N`.
@@ -60,6 +75,10 @@ pub mod media {
     pub const PROBLEM: &str = "application/problem+json";
     /// Certificates, signing requests, revocation lists.
     pub const PEM: &str = "application/x-pem-file";
+    /// The same as JSON, aligned for a terminal.
+    pub const TEXT: &str = "text/plain";
+    /// A stream of events.
+    pub const EVENTS: &str = "text/event-stream";
 }
 
 /// A TLS handshake ends within this, counted from accept.
@@ -121,206 +140,22 @@ pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Revocation closes open connections within this.
 pub const REVOCATION_DEADLINE: Duration = Duration::from_secs(1);
 
-/// An RFC 9457 problem document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// `urn:colis:problem:CODE`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The stable code, for programs.
-    pub code: String,
-    /// The status's standard phrase.
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// One line about this case and what to do.
-    pub detail: String,
-    /// For `missing-chunks`: the first 1,000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Vec<ChunkId>>,
-    /// For `missing-chunks`: how many in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing_count: Option<usize>,
-    /// For `no-space` and `quota-exceeded`: bytes needed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needed: Option<u64>,
-    /// For `no-space` and `quota-exceeded`: bytes free.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub free: Option<u64>,
-    /// For `quota-exceeded`: the quota.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quota: Option<u64>,
-    /// For `hash-mismatch`: the id of the bytes that came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actual: Option<ChunkId>,
-}
-
-/// Every problem code with its status: stable, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "each is described in docs/protocol.md under its spelling"
-)]
-pub enum Code {
-    BadId,
-    BadLimit,
-    BadCursor,
-    BadQuery,
-    BadHeader,
-    BadJson,
-    ManifestSyntax,
-    UnsupportedVersion,
-    UnsupportedType,
-    ManifestInvariant,
-    BadWrap,
-    KdfParams,
-    Expired,
-    FromTheFuture,
-    BadSignature,
-    UntrustedSigner,
-    SenderMismatch,
-    IdMismatch,
-    HashMismatch,
-    ChunkTooShort,
-    MissingChunks,
-    NotYours,
-    NoSuchRoute,
-    NoSuchChunk,
-    NoSuchManifest,
-    NotTheCircle,
-    NotAllowed,
-    MethodNotAllowed,
-    LengthRequired,
-    TooLarge,
-    UriTooLong,
-    UnsupportedMediaType,
-    RangeNotSatisfiable,
-    ExpectationFailed,
-    SlowBody,
-    ShortBody,
-    TooManyRequests,
-    Busy,
-    NoSpace,
-    QuotaExceeded,
-    StorageFailed,
-    ChunkCorrupt,
-    Internal,
-}
-
-impl Code {
-    /// All of them, for the document and the tests.
-    pub const ALL: &'static [Self] = &[
-        Self::BadId,
-        Self::BadLimit,
-        Self::BadCursor,
-        Self::BadQuery,
-        Self::BadHeader,
-        Self::BadJson,
-        Self::ManifestSyntax,
-        Self::UnsupportedVersion,
-        Self::UnsupportedType,
-        Self::ManifestInvariant,
-        Self::BadWrap,
-        Self::KdfParams,
-        Self::Expired,
-        Self::FromTheFuture,
-        Self::BadSignature,
-        Self::UntrustedSigner,
-        Self::SenderMismatch,
-        Self::IdMismatch,
-        Self::HashMismatch,
-        Self::ChunkTooShort,
-        Self::MissingChunks,
-        Self::NotYours,
-        Self::NoSuchRoute,
-        Self::NoSuchChunk,
-        Self::NoSuchManifest,
-        Self::NotTheCircle,
-        Self::NotAllowed,
-        Self::MethodNotAllowed,
-        Self::LengthRequired,
-        Self::TooLarge,
-        Self::UriTooLong,
-        Self::UnsupportedMediaType,
-        Self::RangeNotSatisfiable,
-        Self::ExpectationFailed,
-        Self::SlowBody,
-        Self::ShortBody,
-        Self::TooManyRequests,
-        Self::Busy,
-        Self::NoSpace,
-        Self::QuotaExceeded,
-        Self::StorageFailed,
-        Self::ChunkCorrupt,
-        Self::Internal,
-    ];
-
-    /// Its spelling and its HTTP status.
-    pub const fn parts(self) -> (&'static str, u16) {
-        match self {
-            Self::BadId => ("bad-id", 400),
-            Self::BadLimit => ("bad-limit", 400),
-            Self::BadCursor => ("bad-cursor", 400),
-            Self::BadQuery => ("bad-query", 400),
-            Self::BadHeader => ("bad-header", 400),
-            Self::BadJson => ("bad-json", 400),
-            Self::ManifestSyntax => ("manifest-syntax", 400),
-            Self::UnsupportedVersion => ("unsupported-version", 422),
-            Self::UnsupportedType => ("unsupported-type", 422),
-            Self::ManifestInvariant => ("manifest-invariant", 422),
-            Self::BadWrap => ("bad-wrap", 422),
-            Self::KdfParams => ("kdf-params", 422),
-            Self::Expired => ("expired", 422),
-            Self::FromTheFuture => ("from-the-future", 422),
-            Self::BadSignature => ("bad-signature", 422),
-            Self::UntrustedSigner => ("untrusted-signer", 403),
-            Self::SenderMismatch => ("sender-mismatch", 403),
-            Self::IdMismatch => ("id-mismatch", 422),
-            Self::HashMismatch => ("hash-mismatch", 422),
-            Self::ChunkTooShort => ("chunk-too-short", 422),
-            Self::MissingChunks => ("missing-chunks", 409),
-            Self::NotYours => ("not-yours", 403),
-            Self::NoSuchRoute => ("no-such-route", 404),
-            Self::NoSuchChunk => ("no-such-chunk", 404),
-            Self::NoSuchManifest => ("no-such-manifest", 404),
-            Self::NotTheCircle => ("not-the-circle", 404),
-            Self::NotAllowed => ("not-allowed", 403),
-            Self::MethodNotAllowed => ("method-not-allowed", 405),
-            Self::LengthRequired => ("length-required", 411),
-            Self::TooLarge => ("too-large", 413),
-            Self::UriTooLong => ("uri-too-long", 414),
-            Self::UnsupportedMediaType => ("unsupported-media-type", 415),
-            Self::RangeNotSatisfiable => ("range-not-satisfiable", 416),
-            Self::ExpectationFailed => ("expectation-failed", 417),
-            Self::SlowBody => ("slow-body", 408),
-            Self::ShortBody => ("short-body", 400),
-            Self::TooManyRequests => ("too-many-requests", 429),
-            Self::Busy => ("busy", 503),
-            Self::NoSpace => ("no-space", 507),
-            Self::QuotaExceeded => ("quota-exceeded", 507),
-            Self::StorageFailed => ("storage-failed", 503),
-            Self::ChunkCorrupt => ("chunk-corrupt", 500),
-            Self::Internal => ("internal", 500),
-        }
-    }
-}
-
 /// Answer to `PUT /v1/offers/{transfer_id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct OfferBody {
     /// What to do now.
     pub answer: OfferAnswer,
 }
 
 /// Answer to `PUT /v1/chunks/{id}` and `PUT /v1/manifests/{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PutBody {
     /// `stored`, `already-there` or `already-received`.
     pub result: PutResult,
 }
 
 /// What became of what was put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PutResult {
     /// New, and durable.
@@ -332,35 +167,38 @@ pub enum PutResult {
 }
 
 /// Question of `POST /v1/chunks/missing`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MissingQuestion {
-    /// At most [`MAX_MISSING_IDS`].
+    /// At most 10,000.
+    #[schema(max_items = 10_000)]
     pub ids: Vec<ChunkId>,
 }
 
 /// Answer of `POST /v1/chunks/missing`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct MissingAnswer {
     /// Those that are not there, in the order asked.
     pub missing: Vec<ChunkId>,
 }
 
 /// Answer of `GET /v1/chunks`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChunkList {
     /// One page.
     pub chunks: Vec<ChunkInfo>,
     /// The `after` of the next page, if there is one.
+    #[schema(required)]
     pub next: Option<ChunkId>,
 }
 
 /// Answer of `GET /v1/manifests`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ManifestList {
     /// One page.
     pub manifests: Vec<ManifestInfo>,
     /// The `after` of the next page, if there is one.
+    #[schema(required)]
     pub next: Option<ManifestId>,
 }
 
@@ -368,7 +206,7 @@ pub struct ManifestList {
 pub type StateBody = StateAt;
 
 /// Answer of `GET /v1/health`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok` or `read-only`.
     pub status: HealthStatus,
@@ -377,7 +215,7 @@ pub struct Health {
 }
 
 /// Whether a peer is well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthStatus {
     /// It is.
@@ -387,7 +225,7 @@ pub enum HealthStatus {
 }
 
 /// Answer of `GET /v1/peer`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PeerBody {
     /// The peer's bundle: a DSSE envelope of its own type, as JSON text.
     pub bundle: String,
@@ -398,7 +236,7 @@ pub struct PeerBody {
 }
 
 /// What a peer takes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// Bytes of a sealed chunk.
     pub chunk_bytes: usize,
@@ -411,7 +249,7 @@ pub struct Limits {
 }
 
 /// One event of `GET /v1/events`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// A transfer was published here.

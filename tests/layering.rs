@@ -57,7 +57,7 @@ const MAY: [(&str, &[&str]); 17] = [
 ];
 
 /// Each heavy dependency has its rooms.
-const HEAVY: [(&str, &[&str]); 11] = [
+const HEAVY: [(&str, &[&str]); 13] = [
     ("axum", &["server"]),
     ("axum_server", &["server"]),
     ("reqwest", &["client"]),
@@ -69,6 +69,8 @@ const HEAVY: [(&str, &[&str]); 11] = [
     ("dialoguer", &["cli"]),
     ("indicatif", &["cli"]),
     ("clap", &["cli"]),
+    ("utoipa", &["wire", "server"]),
+    ("utoipa_axum", &["server"]),
 ];
 
 /// Lines of a file before its tests.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::{ServerState, link::Link, shares::Share};
-use crate::{tls::Caller, wire};
+use crate::{name::Escaped, tls::Caller, wire};
 
 /// At most so many failed handshakes are logged in [`LOG_WINDOW`].
 const LOG_BURST: u32 = 10;
@@ -67,7 +67,7 @@ impl Door {
         let link = Link::new(tcp, cut.clone(), limits.response_stall, limits.linger);
         let handshake = timeout(limits.handshake_timeout, acceptor.accept(link));
         let result = match handshake.await {
-            Ok(Ok(stream)) => self.register(stream, cut),
+            Ok(Ok(stream)) => self.register(stream, address, cut),
             Ok(Err(e)) => Err(e),
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -81,6 +81,7 @@ impl Door {
     fn register(
         &self,
         mut stream: TlsStream<Link>,
+        address: IpAddr,
         cut: CancellationToken,
     ) -> io::Result<(TlsStream<Link>, Connection)> {
         let refused = |why| io::Error::new(io::ErrorKind::PermissionDenied, why);
@@ -96,7 +97,8 @@ impl Door {
         let caller = Arc::new(caller);
         let share = self.state.0.connections.take(caller.peer_id, 1);
         link.hold(share.map_err(|_| refused("too many connections"))?);
-        link.hold(self.state.0.registry.enter(caller.clone(), cut.clone()));
+        let registry = &self.state.0.registry;
+        link.hold(registry.enter(caller.clone(), address, cut.clone()));
         let draining = self.draining.clone();
         let connection = Connection {
             caller,
@@ -159,7 +161,8 @@ impl FailureLog {
     fn record(&self, address: IpAddr, error: &io::Error) {
         if let Some(silenced) = self.turn(Instant::now()) {
             // The text may quote names from a stranger's certificate.
-            let cause = error.to_string().escape_debug().to_string();
+            let cause = error.to_string();
+            let cause = Escaped::new(&cause);
             tracing::info!(%address, %cause, silenced, "connection refused");
         }
     }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     id::PeerId,
+    name::Escaped,
     wire::{self, Code},
 };
 
@@ -59,14 +60,14 @@ pub(super) async fn admit(
     request.extensions_mut().insert(read.clone());
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
-    let line = format!("{} {}", parts.method, parts.uri.path().escape_debug());
+    let line = format!("{} {}", parts.method, parts.uri.path());
     let mut response = match turn(&state, &connection, &parts, has_body) {
         Ok(share) => hold(next.run(Request::from_parts(parts, body)).await, share),
         Err(failure) => failure.into_response(),
     };
     let unread = has_body && !read.0.load(Ordering::Relaxed);
     finish(response.headers_mut(), unread);
-    let peer = connection.caller.name.escape_debug();
+    let (peer, line) = (Escaped::new(&connection.caller.name), Escaped::new(&line));
     tracing::debug!(%peer, %line, status = response.status().as_u16(), "answered");
     response
 }

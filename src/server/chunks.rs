@@ -16,19 +16,45 @@ use super::{
     admit, body,
     extract::{ListQuery, PathId, none_match, single},
     manifests::next_link,
+    openapi::{BODY, STORING, problems},
     problem::{Answer, Failure, quote},
     range::{Wanted, wanted},
+    text::{self, Form},
 };
 use crate::{
     id::{ChunkId, Digest},
     store::{PartOf, Put, StoreError},
     wire::{
         self, ChunkList, Code, MissingAnswer, MissingQuestion, OFFER_HEADER, PutBody, PutResult,
-        media,
+        Sealed, media, route,
     },
 };
 
-/// Stores one.
+problems!(PutProblems: BODY, STORING, &[Code::BadId, Code::HashMismatch, Code::ChunkTooShort]);
+
+/// Stores a chunk.
+///
+/// The body is its bytes; what is stored survives a loss of power.
+#[utoipa::path(
+    put,
+    path = route::CHUNK,
+    operation_id = "put_chunk",
+    tag = "Chunks",
+    params(
+        ("id" = ChunkId, Path, description = "The chunk: the SHA-256 of the body."),
+        (
+            "Colis-Offer" = Option<String>, Header, nullable = false,
+            pattern = "^[0-9a-f]{32}(;index=(0|[1-9][0-9]*))?$",
+            description = "For which announced transfer it comes, and the place of a content chunk in it."
+        )
+    ),
+    request_body(content = Sealed, content_type = media::CHUNK),
+    responses(
+        (status = 200, description = "It was there, just as safe.", body = PutBody, headers(("Location" = String))),
+        (status = 201, description = "It is new, and durable.", body = PutBody, headers(("Location" = String))),
+        PutProblems
+    )
+)]
 pub(super) async fn put(
     State(state): State<ServerState>,
     connection: Connection,
@@ -38,8 +64,15 @@ pub(super) async fn put(
     let part_of = single(request.headers(), &HeaderName::from_static(OFFER_HEADER))?;
     let part_of = part_of.map(parse_part_of).transpose()?;
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
+    let length = sealed.bytes.len() as u64;
     let put = state.store().put_chunk(id, sealed.bytes, part_of).await;
-    let (status, result) = match put.inspect_err(|e| state.note(e))? {
+    let put = put.inspect_err(|e| state.note(e))?;
+    if let Some(part) = part_of {
+        let new = (put == Put::Stored).then_some(length);
+        let by = connection.caller.peer_id;
+        state.0.arrivals.came(by, part.transfer_id, new);
+    }
+    let (status, result) = match put {
         Put::Stored => (StatusCode::CREATED, PutResult::Stored),
         Put::AlreadyThere => (StatusCode::OK, PutResult::AlreadyThere),
     };
@@ -47,7 +80,42 @@ pub(super) async fn put(
     Ok((status, location, Json(PutBody { result })).into_response())
 }
 
-/// Gives one, or a part of it.
+problems!(GetProblems: &[Code::BadId, Code::NoSuchChunk, Code::RangeNotSatisfiable, Code::ChunkCorrupt]);
+
+/// Gives a chunk, or one range of it.
+///
+/// Several ranges, other units and malformed ranges are ignored, as HTTP allows.
+#[utoipa::path(
+    get,
+    path = route::CHUNK,
+    operation_id = "get_chunk",
+    tag = "Chunks",
+    params(
+        ("id" = ChunkId, Path, description = "The chunk."),
+        ("Range" = Option<String>, Header, nullable = false, description = "One range of bytes."),
+        ("If-Range" = Option<String>, Header, nullable = false, description = "The `ETag` for which `Range` counts."),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The `ETag` of what one has.")
+    ),
+    responses(
+        (
+            status = 200, description = "All of it.", body = Sealed, content_type = media::CHUNK,
+            headers(
+                ("ETag" = String, description = "The id, in quotes."),
+                ("Content-Digest" = String, description = "The SHA-256 of what is sent (RFC 9530).")
+            )
+        ),
+        (
+            status = 206, description = "The range.", body = Sealed, content_type = media::CHUNK,
+            headers(
+                ("ETag" = String, description = "The id, in quotes."),
+                ("Content-Range" = String),
+                ("Content-Digest" = String, description = "The SHA-256 of what is sent (RFC 9530).")
+            )
+        ),
+        (status = 304, description = "`If-None-Match` names it.", headers(("ETag" = String))),
+        GetProblems
+    )
+)]
 pub(super) async fn get(
     State(state): State<ServerState>,
     connection: Connection,
@@ -87,18 +155,57 @@ pub(super) async fn get(
     ))
 }
 
-/// Lists them.
-pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
+problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
+
+/// Lists all chunks, by pages in order of their ids.
+#[utoipa::path(
+    get,
+    path = route::CHUNKS,
+    operation_id = "list_chunks",
+    tag = "Chunks",
+    params(
+        ("after" = Option<ChunkId>, Query, description = "Only what comes after this one."),
+        (
+            "limit" = Option<usize>, Query, minimum = 1, maximum = 10_000,
+            description = "At most so many; 1,000 if absent."
+        )
+    ),
+    responses(
+        (
+            status = 200, description = "One page.", content((ChunkList), (String = "text/plain")),
+            headers(("Link" = String, description = "The next page, with `rel=\"next\"`, if there is one."))
+        ),
+        ListProblems
+    )
+)]
+pub(super) async fn list(State(state): State<ServerState>, form: Form, uri: Uri) -> Answer {
     let query = ListQuery::<ChunkId>::parse(&uri, &["after", "limit"])?;
     let limit = query.page.limit;
     let page = state.store().list_chunks(query.page).await?;
     let next = page.items.last().filter(|_| page.more).map(|c| c.id);
     let link = next.map(|after| next_link(&format!("/v1/chunks?after={after}&limit={limit}")));
     let chunks = page.items;
-    Ok((link.transpose()?, Json(ChunkList { chunks, next })).into_response())
+    let list = form.answer(ChunkList { chunks, next }, text::chunks);
+    Ok((link.transpose()?, list).into_response())
 }
 
-/// Says which are not here.
+problems!(MissingProblems: BODY, &[Code::BadJson]);
+
+/// Says which of these chunks are not here.
+///
+/// For those that are, the time for which unused chunks are kept begins anew. This is how every transfer begins, and all
+/// that there is to resuming one.
+#[utoipa::path(
+    post,
+    path = route::MISSING,
+    operation_id = "missing_chunks",
+    tag = "Chunks",
+    request_body = MissingQuestion,
+    responses(
+        (status = 200, description = "Those that are missing, in the order asked.", body = MissingAnswer),
+        MissingProblems
+    )
+)]
 pub(super) async fn missing(
     State(state): State<ServerState>,
     connection: Connection,
@@ -196,7 +303,10 @@ fn describe(digest: &str) -> Answer<[(HeaderName, HeaderValue); 3]> {
     Ok([
         (header::CONTENT_TYPE, HeaderValue::from_static(media::CHUNK)),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (HeaderName::from_static("content-digest"), text(digest)?),
+        (
+            HeaderName::from_static("content-digest"),
+            header_value(digest)?,
+        ),
     ])
 }
 
@@ -204,12 +314,12 @@ fn describe(digest: &str) -> Answer<[(HeaderName, HeaderValue); 3]> {
 pub(super) fn cache(etag: &str) -> Answer<[(HeaderName, HeaderValue); 2]> {
     let forever = "private, max-age=31536000, immutable";
     Ok([
-        (header::ETAG, text(etag)?),
+        (header::ETAG, header_value(etag)?),
         (header::CACHE_CONTROL, HeaderValue::from_static(forever)),
     ])
 }
 
-fn text(value: &str) -> Answer<HeaderValue> {
+fn header_value(value: &str) -> Answer<HeaderValue> {
     HeaderValue::from_str(value).map_err(|e| Failure::internal(&e))
 }
 

@@ -11,18 +11,43 @@ use super::{
     accept::Connection,
     body,
     manifests::require_media,
+    openapi::{BODY, problems},
     problem::{Answer, Failure, quote},
 };
-use crate::wire::{self, Code, media};
+use crate::wire::{self, Code, media, route};
 
-/// The newest revocation list.
+problems!(CrlProblems: &[Code::NotTheCircle]);
+
+/// Gives the newest revocation list that this peer has.
+#[utoipa::path(
+    get,
+    path = route::CRL,
+    operation_id = "revocation_list",
+    tag = "Circle",
+    responses((status = 200, description = "The list, as PEM.", body = String, content_type = media::PEM), CrlProblems)
+)]
 pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
     let pem = state.services().circle.revocation_list();
     let pem = pem.ok_or_else(|| Failure::new(Code::NotTheCircle, "no revocation list is here"))?;
     Ok(([(header::CONTENT_TYPE, media::PEM)], pem).into_response())
 }
 
-/// A new certificate for the caller's key.
+problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);
+
+/// Gives a new certificate for the key that the caller has.
+///
+/// The body is a signing request in PEM, at most 16 KiB. Only the machine with the circle's key can do this.
+#[utoipa::path(
+    post,
+    path = route::RENEW,
+    operation_id = "renew_certificate",
+    tag = "Circle",
+    request_body(content = String, content_type = media::PEM),
+    responses(
+        (status = 200, description = "The certificate, as PEM.", body = String, content_type = media::PEM),
+        RenewProblems
+    )
+)]
 pub(super) async fn renew(
     State(state): State<ServerState>,
     connection: Connection,

@@ -16,15 +16,29 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ServerState,
     accept::Connection,
+    openapi::problems,
     problem::{Answer, Failure},
     shares::Share,
 };
 use crate::{
     id::PeerId,
-    wire::{Code, Event},
+    wire::{Code, Event, media, route},
 };
 
-/// Streams events until either side ends it.
+problems!(Problems);
+
+/// Streams what happens here, as server-sent events, until either side ends it.
+///
+/// Events are `published` and `state`, whose data is an `Event`; after `resync` the listener has missed some, and asks the
+/// catalogue again. A quiet stream carries a comment every 15 seconds. Nothing is repeated after a reconnection. A peer
+/// has at most two streams.
+#[utoipa::path(
+    get,
+    path = route::EVENTS,
+    operation_id = "events",
+    tag = "Peer",
+    responses((status = 200, description = "Events.", body = String, content_type = media::EVENTS), Problems)
+)]
 pub(super) async fn stream(
     State(state): State<ServerState>,
     connection: Connection,

@@ -11,19 +11,48 @@ use bytes::Bytes;
 use super::{
     ServerState,
     accept::Connection,
-    admit, body, chunks,
+    admit,
+    arrivals::Arrival,
+    body, chunks,
     extract::{ListQuery, PathId, none_match, single},
+    openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
     shares::Share,
+    text::{self, Form},
 };
 use crate::{
-    id::{ManifestId, PeerId},
+    id::{ManifestId, PeerId, Short as _},
     manifest::{Payload, Signed, SignedManifest, Timestamp},
+    name::Escaped,
     store::{PutManifest, StoreError},
-    wire::{self, Code, Event, ManifestList, PutBody, PutResult, StateBody, media},
+    tls::Caller,
+    wire::{
+        self, Code, Envelope, Event, ManifestList, PutBody, PutResult, StateBody, media, route,
+    },
 };
 
-/// Publishes one.
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks]);
+
+/// Publishes a transfer: every chunk that it names must be here.
+#[utoipa::path(
+    put,
+    path = route::MANIFEST,
+    operation_id = "put_manifest",
+    tag = "Manifests",
+    params(("id" = ManifestId, Path, description = "The manifest: the SHA-256 of the body.")),
+    request_body(content((Envelope = media::ENVELOPE), (Envelope = media::JSON))),
+    responses(
+        (
+            status = 200, description = "It was there, or was received before.", body = PutBody,
+            headers(("Location" = String))
+        ),
+        (
+            status = 201, description = "It is new, and durable; an event tells it.", body = PutBody,
+            headers(("Location" = String))
+        ),
+        PutProblems
+    )
+)]
 pub(super) async fn put(
     State(state): State<ServerState>,
     connection: Connection,
@@ -32,14 +61,18 @@ pub(super) async fn put(
 ) -> Answer {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
-    let manifest: SignedManifest = believe(&state, body.bytes, Some(id)).await?;
+    let (manifest, signer): (SignedManifest, _) = believe(&state, body.bytes, Some(id)).await?;
     let put = state.store().put_manifest(&manifest).await;
-    let (status, result) = match put.inspect_err(|e| state.note(e))? {
+    let put = put.inspect_err(|e| state.note(e))?;
+    let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
+    let arrival = state.0.arrivals.complete(by.peer_id, transfer);
+    let (status, result) = match put {
         PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
         PutManifest::AlreadyThere => (StatusCode::OK, PutResult::AlreadyThere),
         PutManifest::AlreadyReceived => (StatusCode::OK, PutResult::AlreadyReceived),
     };
     if result == PutResult::Stored {
+        log_stored(&state, &manifest, &signer, by, arrival);
         let (sender, size) = (manifest.payload().sender, manifest.payload().size);
         // Nobody listens: then there is nobody to tell.
         let _ = state
@@ -51,7 +84,53 @@ pub(super) async fn put(
     Ok((status, location, Json(PutBody { result })).into_response())
 }
 
-/// Gives one, byte by byte as it was signed.
+/// One line for a transfer that is complete and durable.
+fn log_stored(
+    state: &ServerState,
+    manifest: &SignedManifest,
+    signer: &str,
+    by: &Caller,
+    arrival: Option<Arrival>,
+) {
+    let payload = manifest.payload();
+    let chunks = payload.all_chunks().count() as u64;
+    let carrier = (by.peer_id != payload.sender).then(|| Escaped::new(&by.name).to_string());
+    tracing::info!(
+        transfer = payload.transfer_id.short(),
+        manifest = manifest.id().short(),
+        sender = %Escaped::new(signer),
+        carrier = carrier.as_ref().map(tracing::field::display),
+        bytes = payload.size,
+        chunks,
+        already_there = arrival.map(|a| chunks.saturating_sub(a.chunks)),
+        seconds = arrival.map(|a| a.seconds()),
+        rate = arrival.and_then(|a| a.rate()),
+        connections = state.open_connections(),
+        "stored"
+    );
+}
+
+problems!(GetProblems: &[Code::BadId, Code::NoSuchManifest]);
+
+/// Gives a manifest's envelope, byte by byte as it was signed.
+#[utoipa::path(
+    get,
+    path = route::MANIFEST,
+    operation_id = "get_manifest",
+    tag = "Manifests",
+    params(
+        ("id" = ManifestId, Path, description = "The manifest."),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The `ETag` of what one has.")
+    ),
+    responses(
+        (
+            status = 200, description = "The envelope.", body = Envelope, content_type = media::ENVELOPE,
+            headers(("ETag" = String, description = "The id, in quotes."))
+        ),
+        (status = 304, description = "`If-None-Match` names it.", headers(("ETag" = String))),
+        GetProblems
+    )
+)]
 pub(super) async fn get(
     State(state): State<ServerState>,
     connection: Connection,
@@ -71,7 +150,19 @@ pub(super) async fn get(
     ))
 }
 
-/// Removes one, for its sender or for the owner of the store.
+problems!(DeleteProblems: &[Code::BadId, Code::NotYours, Code::NoSuchManifest, Code::StorageFailed]);
+
+/// Removes a transfer, for its sender and for the owner of the store only.
+///
+/// Its chunks go later, if no other manifest names them.
+#[utoipa::path(
+    delete,
+    path = route::MANIFEST,
+    operation_id = "delete_manifest",
+    tag = "Manifests",
+    params(("id" = ManifestId, Path, description = "The manifest.")),
+    responses((status = 204, description = "Gone."), DeleteProblems)
+)]
 pub(super) async fn delete(
     State(state): State<ServerState>,
     connection: Connection,
@@ -92,7 +183,17 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Says how far one has come.
+problems!(StateProblems: &[Code::BadId, Code::NoSuchManifest]);
+
+/// Says how far a transfer has come at this peer.
+#[utoipa::path(
+    get,
+    path = route::STATE,
+    operation_id = "manifest_state",
+    tag = "Manifests",
+    params(("id" = ManifestId, Path, description = "The manifest.")),
+    responses((status = 200, description = "The state.", body = StateBody), StateProblems)
+)]
 pub(super) async fn state(
     State(state): State<ServerState>,
     PathId(id): PathId<ManifestId>,
@@ -101,8 +202,34 @@ pub(super) async fn state(
     state.map(Json).map_err(no_such_manifest)
 }
 
-/// The catalogue.
-pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
+problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
+
+/// Lists the transfers, by pages: what a blind store can tell of each.
+#[utoipa::path(
+    get,
+    path = route::MANIFESTS,
+    operation_id = "list_manifests",
+    tag = "Manifests",
+    params(
+        ("after" = Option<ManifestId>, Query, description = "Only what comes after this one."),
+        (
+            "limit" = Option<usize>, Query, minimum = 1, maximum = 10_000,
+            description = "At most so many; 1,000 if absent."
+        ),
+        (
+            "for" = Option<PeerId>, Query,
+            description = "Only what this peer can open by its seal key, or a password opens."
+        )
+    ),
+    responses(
+        (
+            status = 200, description = "One page.", content((ManifestList), (String = "text/plain")),
+            headers(("Link" = String, description = "The next page, with `rel=\"next\"`, if there is one."))
+        ),
+        ListProblems
+    )
+)]
+pub(super) async fn list(State(state): State<ServerState>, form: Form, uri: Uri) -> Answer {
     let ListQuery { page, reader } =
         ListQuery::<ManifestId>::parse(&uri, &["after", "limit", "for"])?;
     let limit = page.limit;
@@ -110,7 +237,8 @@ pub(super) async fn list(State(state): State<ServerState>, uri: Uri) -> Answer {
     let next = page.items.last().filter(|_| page.more).map(|m| m.id);
     let link = next.map(|after| next_link(&next_target(after, limit, reader)));
     let manifests = page.items;
-    Ok((link.transpose()?, Json(ManifestList { manifests, next })).into_response())
+    let list = form.answer(ManifestList { manifests, next }, text::manifests);
+    Ok((link.transpose()?, list).into_response())
 }
 
 /// An envelope with the grant of its memory: the longest there can be is granted before we know how long this one is.
@@ -126,20 +254,21 @@ async fn fetch(
     Ok((envelope, memory))
 }
 
-/// Parses an envelope and decides whether to believe it. Off the event loop: eight megabytes of JSON take a while.
+/// Parses an envelope and decides whether to believe it; gives the signer's name too. Off the event loop: eight megabytes
+/// of JSON take a while.
 pub(super) async fn believe<T: Payload + Send + 'static>(
     state: &ServerState,
     envelope: Bytes,
     id: Option<ManifestId>,
-) -> Answer<Signed<T>> {
+) -> Answer<(Signed<T>, String)> {
     let verifier = state.services().verifier.clone();
     in_background(move || {
         if let Some(expected) = id {
             check_id(&envelope, expected)?;
         }
         let signed = Signed::<T>::parse(envelope)?;
-        signed.verify(&*verifier, Timestamp::now())?;
-        Ok(signed)
+        let signer = signed.verify(&*verifier, Timestamp::now())?;
+        Ok((signed, signer))
     })
     .await?
 }

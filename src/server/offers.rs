@@ -11,15 +11,30 @@ use super::{
     body,
     extract::PathId,
     manifests::{believe, require_media},
+    openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
 };
 use crate::{
     id::TransferId,
     manifest::SignedOffer,
-    wire::{self, Code, OfferBody, media},
+    wire::{self, Code, Envelope, OfferBody, media, route},
 };
 
-/// Takes an offer, and says what to do.
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId]);
+
+/// Takes the offer of a transfer, and says what to do.
+///
+/// The envelope is checked like a manifest, space is reserved, and the inbox is asked. Nobody must announce: a script may
+/// go straight to chunks and manifest.
+#[utoipa::path(
+    put,
+    path = route::OFFER,
+    operation_id = "put_offer",
+    tag = "Offers",
+    params(("transfer_id" = TransferId, Path, description = "The transfer that it announces.")),
+    request_body(content((Envelope = media::ENVELOPE), (Envelope = media::JSON))),
+    responses((status = 200, description = "What to do now.", body = OfferBody), PutProblems)
+)]
 pub(super) async fn put(
     State(state): State<ServerState>,
     connection: Connection,
@@ -28,7 +43,7 @@ pub(super) async fn put(
 ) -> Answer<Json<OfferBody>> {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
-    let offer: SignedOffer = believe(&state, body.bytes, None).await?;
+    let (offer, _): (SignedOffer, _) = believe(&state, body.bytes, None).await?;
     if offer.payload().transfer_id != id {
         let detail = format!(
             "this offer announces {}, not the transfer in the path",
@@ -42,5 +57,6 @@ pub(super) async fn put(
         .decide(&offer, &connection.caller)
         .await;
     let answer = answer.inspect_err(|e| state.note(e))?;
+    state.0.arrivals.offered(connection.caller.peer_id, id);
     Ok(Json(OfferBody { answer }))
 }

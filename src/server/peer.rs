@@ -2,15 +2,30 @@
 
 use std::sync::atomic::Ordering;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 
-use super::ServerState;
-use crate::wire::{self, Health, HealthStatus, Limits, PeerBody};
+use super::{
+    ServerState,
+    openapi::problems,
+    text::{self, Form},
+};
+use crate::wire::{self, Health, HealthStatus, Limits, PeerBody, route};
 
-/// Who we are and what we take.
-pub(super) async fn describe(State(state): State<ServerState>) -> Json<PeerBody> {
+problems!(PeerProblems);
+
+/// Says who this is, and what it takes.
+///
+/// Programs take the peer's id from `bundle`, after checking the signature.
+#[utoipa::path(
+    get,
+    path = route::PEER,
+    operation_id = "peer",
+    tag = "Peer",
+    responses((status = 200, description = "This peer.", content((PeerBody), (String = "text/plain"))), PeerProblems)
+)]
+pub(super) async fn describe(State(state): State<ServerState>, form: Form) -> Response {
     let services = state.services();
-    Json(PeerBody {
+    let body = PeerBody {
         bundle: (services.bundle)(),
         peer_id: services.peer_id,
         limits: Limits {
@@ -19,16 +34,26 @@ pub(super) async fn describe(State(state): State<ServerState>) -> Json<PeerBody>
             missing_ids: wire::MAX_MISSING_IDS,
             requests: services.limits.requests_per_peer,
         },
-    })
+    };
+    form.answer(body, text::peer)
 }
 
-/// Whether we are well.
-pub(super) async fn health(State(state): State<ServerState>) -> Json<Health> {
+problems!(HealthProblems);
+
+/// Says whether this peer is well.
+#[utoipa::path(
+    get,
+    path = route::HEALTH,
+    operation_id = "health",
+    tag = "Peer",
+    responses((status = 200, description = "How it is.", content((Health), (String = "text/plain"))), HealthProblems)
+)]
+pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Response {
     let status = if state.0.read_only.load(Ordering::Relaxed) {
         HealthStatus::ReadOnly
     } else {
         HealthStatus::Ok
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Json(Health { status, version })
+    form.answer(Health { status, version }, text::health)
 }

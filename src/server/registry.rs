@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use crate::tls::Caller;
+use crate::{name::Escaped, tls::Caller};
 
 /// All connections that have passed the handshake.
 #[derive(Clone, Default)]
@@ -23,18 +24,29 @@ struct Open {
 pub(super) struct Registered {
     registry: Registry,
     number: u64,
+    caller: Arc<Caller>,
 }
 
 impl Registry {
-    /// Enters a connection that `cut` closes.
-    pub(super) fn enter(&self, caller: Arc<Caller>, cut: CancellationToken) -> Registered {
+    /// Enters a connection from `address` that `cut` closes.
+    pub(super) fn enter(
+        &self,
+        caller: Arc<Caller>,
+        address: IpAddr,
+        cut: CancellationToken,
+    ) -> Registered {
         let mut open = self.lock();
         open.last += 1;
         let number = open.last;
-        open.by_number.insert(number, (caller, cut));
+        open.by_number.insert(number, (caller.clone(), cut));
+        let connections = open.by_number.len();
+        drop(open);
+        let peer = Escaped::new(&caller.name);
+        tracing::debug!(%peer, %address, connections, "connection opened");
         Registered {
             registry: self.clone(),
             number,
+            caller,
         }
     }
 
@@ -59,6 +71,11 @@ impl Registry {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.registry.lock().by_number.remove(&self.number);
+        let mut open = self.registry.lock();
+        open.by_number.remove(&self.number);
+        let connections = open.by_number.len();
+        drop(open);
+        let peer = Escaped::new(&self.caller.name);
+        tracing::debug!(%peer, connections, "connection closed");
     }
 }

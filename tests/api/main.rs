@@ -5,8 +5,14 @@
 #[allow(dead_code, reason = "tests/mtls.rs uses the rest")]
 #[path = "../common/server.rs"]
 mod common;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod chunks;
+mod events;
 mod limits;
+mod log;
 mod manifests;
+mod openapi;
 mod routes;
+mod text;

@@ -10,20 +10,26 @@ pub(crate) mod transfer;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
-use axum::{extract::Request, middleware::Next};
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+};
 use colis::{
     server::{self, CircleDesk, Limits, RenewError, ServerState, Services, StoreDesk},
     tls::Caller,
     wire::{Code, Event, Problem},
 };
 use futures::future::BoxFuture;
+use reqwest::Method;
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -46,9 +52,11 @@ pub(crate) struct TestPeer {
     pub(crate) store: Arc<Depot>,
     pub(crate) state: ServerState,
     pub(crate) desk: Arc<Office>,
+    /// What it says of itself.
+    pub(crate) bundle: Arc<Mutex<String>>,
     pub(crate) events: broadcast::Sender<Event>,
-    /// Requests that came through to the application.
-    pub(crate) seen: Arc<AtomicUsize>,
+    /// Requests that came through to the application, and what was answered.
+    pub(crate) seen: Arc<Seen>,
     stop: Option<oneshot::Sender<()>>,
     pub(crate) task: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -90,13 +98,17 @@ impl TestPeer {
         });
         let store = Arc::new(Depot::default());
         let desk = Arc::new(Office::default());
+        let bundle = Arc::new(Mutex::new("the bundle".to_owned()));
         let events = broadcast::Sender::new(4);
         let state = ServerState::new(Services {
             peer_id: own.id,
             store: store.clone(),
             verifier: gate.clone(),
             gate,
-            bundle: Arc::new(|| "the bundle".to_owned()),
+            bundle: {
+                let bundle = bundle.clone();
+                Arc::new(move || bundle.lock().unwrap().clone())
+            },
             circle: desk.clone(),
             offers: Arc::new(StoreDesk(store.clone())),
             events: events.clone(),
@@ -105,8 +117,8 @@ impl TestPeer {
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let seen = Arc::new(AtomicUsize::new(0));
-        let router = server::app(state.clone()).layer(count(seen.clone()));
+        let seen = Arc::new(Seen::default());
+        let router = server::app(state.clone()).layer(watch(seen.clone()));
         let serving = server::serve_router(listener, router, state.clone(), async {
             let _ = stopped.await;
         });
@@ -118,6 +130,7 @@ impl TestPeer {
             store,
             state,
             desk,
+            bundle,
             events,
             seen,
             stop: Some(stop),
@@ -174,7 +187,7 @@ impl TestPeer {
     }
 
     pub(crate) fn requests_seen(&self) -> usize {
-        self.seen.load(Ordering::SeqCst)
+        self.seen.requests.load(Ordering::SeqCst)
     }
 
     /// Begins a graceful shutdown.
@@ -187,6 +200,9 @@ impl Drop for TestPeer {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
+        }
+        if !thread::panicking() {
+            self.seen.check();
         }
     }
 }
@@ -220,9 +236,59 @@ pub(crate) async fn problem(response: reqwest::Response, code: Code) -> Problem 
     problem
 }
 
-/// A layer that counts the requests that reach the application.
-fn count(
-    seen: Arc<AtomicUsize>,
+/// What reached a peer, and what it answered.
+#[derive(Default)]
+pub(crate) struct Seen {
+    requests: AtomicUsize,
+    answers: Mutex<Vec<Answered>>,
+}
+
+/// Method, route, status and media type.
+type Answered = (Method, String, u16, Option<String>);
+
+impl Seen {
+    /// Everything that was answered stands in the contract: called when a peer goes, so for every test here.
+    fn check(&self) {
+        static CONTRACT: LazyLock<Value> =
+            LazyLock::new(|| serde_json::from_slice(&server::openapi()).unwrap());
+        for (method, route, status, media) in self.answers.lock().unwrap().drain(..) {
+            let operation = &CONTRACT["paths"][&route][method.as_str().to_lowercase()];
+            if operation.is_null() {
+                assert!(
+                    (400..500).contains(&status),
+                    "{method} {route} is in no document, and gives {status}"
+                );
+                continue;
+            }
+            let response = &operation["responses"][status.to_string()];
+            assert!(
+                response.is_object(),
+                "{method} {route} gives {status}, which is in no document"
+            );
+            let media = media.filter(|_| method != Method::HEAD);
+            let documented = match (&media, response["content"].as_object()) {
+                (Some(media), Some(content)) => {
+                    content.contains_key(media.split(';').next().unwrap())
+                }
+                (None, content) => content.is_none(),
+                (Some(_), None) => false,
+            };
+            assert!(
+                documented,
+                "{method} {route} gives {status} as {media:?}, which is in no document"
+            );
+        }
+    }
+
+    /// Forgets the answers: a store did here what no store does.
+    pub(crate) fn forgive(&self) {
+        self.answers.lock().unwrap().clear();
+    }
+}
+
+/// A layer that notes what reaches the application and what it answers.
+fn watch(
+    seen: Arc<Seen>,
 ) -> impl tower::Layer<
     axum::routing::Route,
     Service: tower::Service<
@@ -239,7 +305,28 @@ fn count(
 + Sync
 + 'static {
     axum::middleware::from_fn(move |request: Request, next: Next| {
-        seen.fetch_add(1, Ordering::SeqCst);
-        next.run(request)
+        let seen = seen.clone();
+        async move {
+            seen.requests.fetch_add(1, Ordering::SeqCst);
+            let route = request
+                .extensions()
+                .get::<MatchedPath>()
+                .map(|m| m.as_str().to_owned());
+            let method = request.method().clone();
+            let response = next.run(request).await;
+            let media = response
+                .headers()
+                .get("content-type")
+                .map(|v| v.to_str().unwrap().to_owned());
+            if let Some(route) = route {
+                seen.answers.lock().unwrap().push((
+                    method,
+                    route,
+                    response.status().as_u16(),
+                    media,
+                ));
+            }
+            response
+        }
     })
 }

@@ -1,0 +1,150 @@
+//! What is on its way here, for the log only: since when, and how much came. Nothing is decided by it.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::text::Size;
+use crate::id::{PeerId, TransferId};
+
+/// Transfers that are remembered; whichever moved least recently is forgotten for a new one.
+const MAX_ARRIVALS: usize = 1_024;
+
+/// The transfers that members are bringing. Each is known by who brings it: nobody else can count for it.
+#[derive(Default)]
+pub(super) struct Arrivals(Mutex<HashMap<Key, Arrival>>);
+
+type Key = (PeerId, TransferId);
+
+/// What came of a transfer since it was offered, or since its first chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    began: Instant,
+    moved: Instant,
+    offered: bool,
+    /// Chunks that were new.
+    pub(super) chunks: u64,
+    /// Their bytes.
+    bytes: u64,
+}
+
+impl Arrivals {
+    /// It was announced. A second time means that it is being resumed, and counts from now on.
+    pub(super) fn offered(&self, by: PeerId, transfer: TransferId) {
+        self.touch((by, transfer), |arrival, now| {
+            if arrival.offered {
+                *arrival = Arrival::new(now);
+            }
+            arrival.offered = true;
+        });
+    }
+
+    /// A chunk of it came, with so many bytes that were not here.
+    pub(super) fn came(&self, by: PeerId, transfer: TransferId, new: Option<u64>) {
+        self.touch((by, transfer), |arrival, _| {
+            arrival.chunks += u64::from(new.is_some());
+            arrival.bytes = arrival.bytes.saturating_add(new.unwrap_or(0));
+        });
+    }
+
+    /// It is complete: what came, if that was counted.
+    pub(super) fn complete(&self, by: PeerId, transfer: TransferId) -> Option<Arrival> {
+        self.lock().remove(&(by, transfer))
+    }
+
+    fn touch(&self, key: Key, note: impl FnOnce(&mut Arrival, Instant)) {
+        let now = Instant::now();
+        let mut arrivals = self.lock();
+        if arrivals.len() >= MAX_ARRIVALS && !arrivals.contains_key(&key) {
+            let oldest = arrivals.iter().min_by_key(|(_, arrival)| arrival.moved);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                arrivals.remove(&oldest);
+            }
+        }
+        let arrival = match arrivals.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Arrival::new(now)),
+        };
+        arrival.moved = now;
+        note(arrival, now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arrival>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arrival {
+    fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            moved: now,
+            offered: false,
+            chunks: 0,
+            bytes: 0,
+        }
+    }
+
+    /// How long it took until now, to the millisecond.
+    pub(super) fn seconds(&self) -> f64 {
+        self.elapsed().as_millis() as f64 / 1e3
+    }
+
+    /// How fast its new bytes came; `None` if none had to.
+    pub(super) fn rate(&self) -> Option<String> {
+        let millis = self.elapsed().as_millis().max(1);
+        let rate = u128::from(self.bytes) * 1000 / millis;
+        let rate = Size(u64::try_from(rate).unwrap_or(u64::MAX));
+        (self.bytes > 0).then(|| format!("{rate}/s"))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transfer(number: usize) -> TransferId {
+        TransferId::from_bytes((number as u128).to_be_bytes())
+    }
+
+    #[test]
+    fn a_resumed_transfer_counts_what_came_since_it_was_resumed() {
+        let (arrivals, by, id) = (Arrivals::default(), PeerId::of(b"a"), transfer(1));
+        arrivals.came(by, id, Some(100)); // its table, before the offer
+        arrivals.offered(by, id);
+        arrivals.came(by, id, Some(100));
+        arrivals.came(by, id, None);
+        assert_eq!(arrivals.lock()[&(by, id)].chunks, 2);
+        arrivals.offered(by, id);
+        arrivals.came(by, id, Some(50));
+        assert!(
+            arrivals.complete(PeerId::of(b"b"), id).is_none(),
+            "brought by another"
+        );
+        let arrival = arrivals.complete(by, id).unwrap();
+        assert_eq!((arrival.chunks, arrival.bytes), (1, 50));
+        assert!(arrival.rate().unwrap().ends_with("B/s"));
+        assert!(arrivals.complete(by, id).is_none());
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_moves_stays() {
+        let (arrivals, by) = (Arrivals::default(), PeerId::of(b"a"));
+        for number in 0..3 * MAX_ARRIVALS {
+            arrivals.offered(by, transfer(number));
+            arrivals.came(by, transfer(0), Some(1));
+        }
+        assert_eq!(arrivals.lock().len(), MAX_ARRIVALS);
+        assert_eq!(
+            arrivals.complete(by, transfer(0)).unwrap().chunks,
+            3 * MAX_ARRIVALS as u64
+        );
+        assert!(arrivals.complete(by, transfer(1)).is_none());
+    }
+}

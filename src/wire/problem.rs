@@ -1,0 +1,246 @@
+//! Errors on the wire: RFC 9457 problem documents, and every code that one may have.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::ChunkId;
+
+/// An RFC 9457 problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:colis:problem:CODE`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The stable code, for programs.
+    pub code: String,
+    /// The status's standard phrase.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// One line about this case and what to do.
+    pub detail: String,
+    /// For `missing-chunks`: the first 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<ChunkId>>,
+    /// For `missing-chunks`: how many in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_count: Option<usize>,
+    /// For `no-space` and `quota-exceeded`: bytes needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
+    /// For `no-space` and `quota-exceeded`: bytes free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
+    /// For `quota-exceeded`: the quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u64>,
+    /// For `hash-mismatch`: the id of the bytes that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<ChunkId>,
+}
+
+/// Every problem code with its status: stable, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "`meaning` says it")]
+pub enum Code {
+    BadId,
+    BadLimit,
+    BadCursor,
+    BadQuery,
+    BadHeader,
+    BadJson,
+    ManifestSyntax,
+    UnsupportedVersion,
+    UnsupportedType,
+    ManifestInvariant,
+    BadWrap,
+    KdfParams,
+    Expired,
+    FromTheFuture,
+    BadSignature,
+    UntrustedSigner,
+    SenderMismatch,
+    IdMismatch,
+    HashMismatch,
+    ChunkTooShort,
+    MissingChunks,
+    NotYours,
+    NoSuchRoute,
+    NoSuchChunk,
+    NoSuchManifest,
+    NotTheCircle,
+    NotAllowed,
+    MethodNotAllowed,
+    LengthRequired,
+    TooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    RangeNotSatisfiable,
+    ExpectationFailed,
+    SlowBody,
+    ShortBody,
+    TooManyRequests,
+    Busy,
+    NoSpace,
+    QuotaExceeded,
+    StorageFailed,
+    ChunkCorrupt,
+    Internal,
+}
+
+impl Code {
+    /// All of them, for the document and the tests.
+    pub const ALL: &'static [Self] = &[
+        Self::BadId,
+        Self::BadLimit,
+        Self::BadCursor,
+        Self::BadQuery,
+        Self::BadHeader,
+        Self::BadJson,
+        Self::ManifestSyntax,
+        Self::UnsupportedVersion,
+        Self::UnsupportedType,
+        Self::ManifestInvariant,
+        Self::BadWrap,
+        Self::KdfParams,
+        Self::Expired,
+        Self::FromTheFuture,
+        Self::BadSignature,
+        Self::UntrustedSigner,
+        Self::SenderMismatch,
+        Self::IdMismatch,
+        Self::HashMismatch,
+        Self::ChunkTooShort,
+        Self::MissingChunks,
+        Self::NotYours,
+        Self::NoSuchRoute,
+        Self::NoSuchChunk,
+        Self::NoSuchManifest,
+        Self::NotTheCircle,
+        Self::NotAllowed,
+        Self::MethodNotAllowed,
+        Self::LengthRequired,
+        Self::TooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
+        Self::ExpectationFailed,
+        Self::SlowBody,
+        Self::ShortBody,
+        Self::TooManyRequests,
+        Self::Busy,
+        Self::NoSpace,
+        Self::QuotaExceeded,
+        Self::StorageFailed,
+        Self::ChunkCorrupt,
+        Self::Internal,
+    ];
+
+    /// Its spelling and its HTTP status.
+    pub const fn parts(self) -> (&'static str, u16) {
+        match self {
+            Self::BadId => ("bad-id", 400),
+            Self::BadLimit => ("bad-limit", 400),
+            Self::BadCursor => ("bad-cursor", 400),
+            Self::BadQuery => ("bad-query", 400),
+            Self::BadHeader => ("bad-header", 400),
+            Self::BadJson => ("bad-json", 400),
+            Self::ManifestSyntax => ("manifest-syntax", 400),
+            Self::UnsupportedVersion => ("unsupported-version", 422),
+            Self::UnsupportedType => ("unsupported-type", 422),
+            Self::ManifestInvariant => ("manifest-invariant", 422),
+            Self::BadWrap => ("bad-wrap", 422),
+            Self::KdfParams => ("kdf-params", 422),
+            Self::Expired => ("expired", 422),
+            Self::FromTheFuture => ("from-the-future", 422),
+            Self::BadSignature => ("bad-signature", 422),
+            Self::UntrustedSigner => ("untrusted-signer", 403),
+            Self::SenderMismatch => ("sender-mismatch", 403),
+            Self::IdMismatch => ("id-mismatch", 422),
+            Self::HashMismatch => ("hash-mismatch", 422),
+            Self::ChunkTooShort => ("chunk-too-short", 422),
+            Self::MissingChunks => ("missing-chunks", 409),
+            Self::NotYours => ("not-yours", 403),
+            Self::NoSuchRoute => ("no-such-route", 404),
+            Self::NoSuchChunk => ("no-such-chunk", 404),
+            Self::NoSuchManifest => ("no-such-manifest", 404),
+            Self::NotTheCircle => ("not-the-circle", 404),
+            Self::NotAllowed => ("not-allowed", 403),
+            Self::MethodNotAllowed => ("method-not-allowed", 405),
+            Self::LengthRequired => ("length-required", 411),
+            Self::TooLarge => ("too-large", 413),
+            Self::UriTooLong => ("uri-too-long", 414),
+            Self::UnsupportedMediaType => ("unsupported-media-type", 415),
+            Self::RangeNotSatisfiable => ("range-not-satisfiable", 416),
+            Self::ExpectationFailed => ("expectation-failed", 417),
+            Self::SlowBody => ("slow-body", 408),
+            Self::ShortBody => ("short-body", 400),
+            Self::TooManyRequests => ("too-many-requests", 429),
+            Self::Busy => ("busy", 503),
+            Self::NoSpace => ("no-space", 507),
+            Self::QuotaExceeded => ("quota-exceeded", 507),
+            Self::StorageFailed => ("storage-failed", 503),
+            Self::ChunkCorrupt => ("chunk-corrupt", 500),
+            Self::Internal => ("internal", 500),
+        }
+    }
+
+    /// What it means, in a line.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::BadId => "not an id: lower-case hex digits of exact number",
+            Self::BadLimit => "`limit` is no number in its bounds",
+            Self::BadCursor => "`after` is no id of this list",
+            Self::BadQuery => "a key that the list does not take, one twice, or a wrong value",
+            Self::BadHeader => "a header that is malformed, missing or twice",
+            Self::BadJson => "not the JSON that is asked for",
+            Self::ManifestSyntax => {
+                "not an envelope with an offer or manifest, in its one spelling"
+            }
+            Self::UnsupportedVersion => "a later version of the format",
+            Self::UnsupportedType => "an envelope with something else in it",
+            Self::ManifestInvariant => "a field contradicts the format; `detail` names it",
+            Self::BadWrap => "a wrapped key contradicts the format",
+            Self::KdfParams => "a password's parameters are not accepted",
+            Self::Expired => "its time is over",
+            Self::FromTheFuture => "it is dated more than 24 hours ahead",
+            Self::BadSignature => "the signature is not of these bytes",
+            Self::UntrustedSigner => "the certificate in it is not of this circle, or revoked",
+            Self::SenderMismatch => "the certificate in it is not the sender's",
+            Self::IdMismatch => "the id in the path is not that of the body",
+            Self::HashMismatch => {
+                "the bytes have another id, which is in `actual`; nothing is stored"
+            }
+            Self::ChunkTooShort => "no room for nonce and tag",
+            Self::MissingChunks => "`missing` names the first 1,000, `missing_count` counts all",
+            Self::NotYours => "only its sender and the owner of the store may do this",
+            Self::NoSuchRoute => "nothing is at this address",
+            Self::NoSuchChunk => "the chunk is not here",
+            Self::NoSuchManifest => "the manifest is not here",
+            Self::NotTheCircle => "the circle's list or key is not on this machine",
+            Self::NotAllowed => "refused; `detail` says why",
+            Self::MethodNotAllowed => {
+                "the route does not take this method; `Allow` names those it does"
+            }
+            Self::LengthRequired => "a body needs a `Content-Length`, and no `Transfer-Encoding`",
+            Self::TooLarge => "the body is too long, or none is taken",
+            Self::UriTooLong => "more than 256 bytes of path or 2 KiB of query",
+            Self::UnsupportedMediaType => "another `Content-Type`, or a `Content-Encoding`",
+            Self::RangeNotSatisfiable => {
+                "the range begins after the end; `Content-Range` has the length"
+            }
+            Self::ExpectationFailed => "the only expectation met is `100-continue`",
+            Self::SlowBody => "the body stopped or crawls",
+            Self::ShortBody => "the body ended early; nothing is stored",
+            Self::TooManyRequests => "too much of this peer at once; `Retry-After` says when",
+            Self::Busy => "too much at once; `Retry-After` says when",
+            Self::NoSpace => "the disk is full; with `needed` and `free`",
+            Self::QuotaExceeded => "the quota is used up; with `needed`, `free` and `quota`",
+            Self::StorageFailed => "the store cannot write any more; reading goes on",
+            Self::ChunkCorrupt => {
+                "the stored bytes are damaged and were not sent; putting the chunk again heals it"
+            }
+            Self::Internal => "something failed here; the log there says what",
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! How what travels looks to an OpenAPI reader, where a derive at the type itself cannot say it: ids and times are text,
+//! and the rooms below know nothing of documents.
+
+#![allow(
+    dead_code,
+    reason = "shapes are for the document, nobody reads their fields"
+)]
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type},
+    },
+};
+
+use super::media;
+use crate::{
+    id::{ChunkId, ManifestId, PeerId, TransferId},
+    manifest::Timestamp,
+    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState},
+};
+
+/// Hex digits, in the one spelling that is taken.
+macro_rules! hex {
+    ($type:ident, $digits:literal, $what:literal) => {
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                let text = ObjectBuilder::new().schema_type(Type::String);
+                let pattern = concat!("^[0-9a-f]{", $digits, "}$");
+                text.pattern(Some(pattern)).description(Some($what)).into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+        }
+    };
+}
+
+hex!(ChunkId, 64, "The SHA-256 of a sealed chunk's bytes.");
+hex!(ManifestId, 64, "The SHA-256 of a manifest's envelope.");
+hex!(
+    PeerId,
+    64,
+    "The SHA-256 of a peer's public key (SubjectPublicKeyInfo)."
+);
+hex!(
+    TransferId,
+    32,
+    "Names a transfer, together with its sender."
+);
+
+/// A type of another room looks like this shape.
+macro_rules! looks_like {
+    ($type:ident, $shape:ident) => {
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                $shape::schema()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                $shape::schemas(schemas);
+            }
+        }
+    };
+}
+
+looks_like!(ChunkInfo, ChunkShape);
+looks_like!(ManifestInfo, ManifestShape);
+looks_like!(StateAt, StateShape);
+
+/// A chunk in a list.
+#[derive(ToSchema)]
+struct ChunkShape {
+    /// Its id.
+    id: ChunkId,
+    /// Bytes as stored.
+    length: u64,
+}
+
+/// A manifest in a list: what a blind store can tell.
+#[derive(ToSchema)]
+struct ManifestShape {
+    /// Its id.
+    id: ManifestId,
+    /// Names the transfer, together with its sender.
+    transfer_id: TransferId,
+    /// Who signed it.
+    sender: PeerId,
+    /// When it was made.
+    created: Timestamp,
+    /// When it ends, if it does.
+    #[schema(required)]
+    expires: Option<Timestamp>,
+    /// Bytes of content.
+    size: u64,
+    /// Sealed chunks in all.
+    chunks: u64,
+    /// Who can open it by a seal key.
+    recipients: Vec<PeerId>,
+    /// Whether a password opens it.
+    password: bool,
+}
+
+/// How far a transfer has come, and since when.
+#[derive(ToSchema)]
+struct StateShape {
+    /// The state.
+    state: TransferState,
+    /// Since when.
+    since: Timestamp,
+}
+
+/// An enumeration, spelled as serde spells it.
+macro_rules! one_of {
+    ($type:ident, $what:literal, [$($variant:ident),*]) => {
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                let spellings = [$(spelling(&Self::$variant)),*];
+                let text = ObjectBuilder::new().schema_type(Type::String);
+                text.enum_values(Some(spellings)).description(Some($what)).into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+        }
+    };
+}
+
+one_of!(
+    OfferAnswer,
+    "`accepted`: send it. `waiting`: send it, it waits for the recipient's person. `refused`: do not send it. \
+     `already-received`: nothing is left to do.",
+    [Accepted, Waiting, Refused, AlreadyReceived]
+);
+one_of!(
+    TransferState,
+    "`stored`: nobody here opens it on arrival. `waiting`: for the recipient's person. `opened`. `refused`: or it could \
+     not be opened. `expired`.",
+    [Stored, Waiting, Opened, Refused, Expired]
+);
+
+fn spelling(variant: &impl Serialize) -> Value {
+    serde_json::to_value(variant).unwrap_or_default()
+}
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("RFC 3339 in UTC, whole seconds, with a `Z`."))
+            .into()
+    }
+}
+
+impl ToSchema for Timestamp {}
+
+/// The bytes of a sealed chunk.
+pub(crate) struct Sealed;
+
+impl PartialSchema for Sealed {
+    fn schema() -> RefOr<Schema> {
+        let what = "12 bytes of nonce, ciphertext, 16 bytes of tag; at most 64 MiB + 28 bytes. Raw bytes, not text.";
+        let bytes = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        bytes
+            .content_media_type(media::CHUNK)
+            .description(Some(what))
+            .into()
+    }
+}
+
+impl ToSchema for Sealed {
+    fn name() -> Cow<'static, str> {
+        "SealedChunk".into()
+    }
+}
+
+/// A DSSE 1.0 envelope, at most 8 MiB. Its exact bytes count: there is one spelling, without white space and in this order.
+#[derive(ToSchema)]
+pub(crate) struct Envelope {
+    /// The signed bytes, in base64: an offer, a manifest or a peer bundle as JSON.
+    payload: String,
+    /// What `payload` is.
+    #[schema(rename = "payloadType")]
+    payload_type: PayloadType,
+    /// Exactly one.
+    #[schema(min_items = 1, max_items = 1)]
+    signatures: Vec<Signature>,
+}
+
+/// What an envelope contains.
+#[derive(ToSchema)]
+enum PayloadType {
+    #[schema(rename = "application/vnd.colis.offer.v1+json")]
+    Offer,
+    #[schema(rename = "application/vnd.colis.manifest.v1+json")]
+    Manifest,
+    #[schema(rename = "application/vnd.colis.peer.v1+json")]
+    Peer,
+}
+
+/// The sender's signature.
+#[derive(ToSchema)]
+#[schema(as = EnvelopeSignature)]
+struct Signature {
+    /// The sender.
+    keyid: PeerId,
+    /// ECDSA P-256 over the pre-authentication encoding, r || s with low s, in base64.
+    sig: String,
+}
