@@ -30,5 +30,11 @@ pub(super) async fn health(State(state): State<ServerState>) -> Json<Health> {
         HealthStatus::Ok
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Json(Health { status, version })
+    // A disk that cannot be asked has nothing to tell; that it fails shows when something is written.
+    let free = state.store().free_space().await.unwrap_or_default();
+    Json(Health {
+        status,
+        version,
+        free,
+    })
 }
