@@ -14,6 +14,7 @@ mod receive;
 mod report;
 mod send;
 mod serve;
+mod status;
 mod store;
 
 use std::{future::Future, process};
@@ -102,7 +103,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Certs(args) => certs::run(&context, args).await,
         Command::Check(args) => store::check(&context, &args).await,
         Command::Gc => store::gc(&context).await,
-        Command::Status => store::status(&context).await,
+        Command::Status => status::run(&context).await,
         Command::Demo(args) => demo::run(&args, output).await,
     }
 }
