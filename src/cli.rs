@@ -4,6 +4,7 @@ mod args;
 mod certs;
 mod connect;
 mod demo;
+mod doctor;
 mod home;
 mod list;
 mod output;
@@ -87,7 +88,11 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         return demo::run(args, output).await;
     }
     let home = Home::resolve(global.home.as_deref())?;
-    let config = Config::load(&home.config())?;
+    let config = match Config::load(&home.config()) {
+        // That is one of the things that it looks at.
+        Err(_) if matches!(command, Command::Doctor(_)) => Config::default(),
+        loaded => loaded?,
+    };
     let context = Context {
         home,
         config,
@@ -104,6 +109,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check(args) => store::check(&context, &args).await,
         Command::Gc => store::gc(&context).await,
         Command::Status => status::run(&context).await,
+        Command::Doctor(args) => doctor::run(&context, &args).await,
         Command::Demo(args) => demo::run(&args, output).await,
     }
 }

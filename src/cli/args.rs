@@ -73,6 +73,8 @@ pub(super) enum Command {
     Gc,
     /// What this peer is, has and knows
     Status,
+    /// Say which step fails, here or on the way to a peer, and what to do
+    Doctor(Doctor),
     /// The main job with two throwaway peers on this machine
     Demo(Demo),
 }

@@ -100,7 +100,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 /// Many connections need many descriptors; the system lets us have up to its hard limit.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if let (Some(now), Some(most)) = (limit.current, limit.maximum)
         && now < most
