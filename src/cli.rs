@@ -6,6 +6,7 @@ mod certs;
 mod config;
 mod connect;
 mod demo;
+mod doctor;
 mod history;
 mod home;
 mod inbox;
@@ -24,6 +25,7 @@ mod send;
 mod serve;
 mod shell;
 mod sources;
+mod status;
 mod store;
 mod terminal;
 
@@ -89,12 +91,17 @@ struct Context {
 
 impl Context {
     fn resolve(global: &Global) -> Result<Self, Failure> {
-        let home = Home::resolve(global.home.as_deref())?;
-        let config = Config::load(&home.config(), |name| std::env::var_os(name))?;
+        let mut context = Self::without_config(global)?;
+        context.config = Config::load(&context.home.config(), |name| std::env::var_os(name))?;
+        Ok(context)
+    }
+
+    /// With every setting at its default.
+    fn without_config(global: &Global) -> Result<Self, Failure> {
         Ok(Self {
             global: global.clone(),
-            home,
-            config,
+            home: Home::resolve(global.home.as_deref())?,
+            config: Config::default(),
             output: Output::new(global),
         })
     }
@@ -123,7 +130,14 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         }
         other => other,
     };
-    execute(&Context::resolve(global)?, command).await
+    let context = match Context::resolve(global) {
+        // A configuration that is wrong is one of the things that it looks at.
+        Err(failure) if matches!(command, Command::Doctor(_)) => {
+            Context::without_config(global).map_err(|_| failure)?
+        }
+        resolved => resolved?,
+    };
+    execute(&context, command).await
 }
 
 /// Does what needs a home.
@@ -142,7 +156,8 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::History(args) => history::run(context, &args),
         Command::Check(args) => store::check(context, &args).await,
         Command::Gc => store::gc(context).await,
-        Command::Status => store::status(context).await,
+        Command::Status => status::run(context).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Config(args) => config::run(&context.home, context.output, args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -7,6 +7,7 @@
 
 mod address;
 mod error;
+mod handshake;
 mod reply;
 mod store;
 
@@ -18,8 +19,10 @@ use reqwest::{Client, Method, RequestBuilder, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use address::{AddressError, PeerAddress};
+pub use handshake::{Handshake, HandshakeError};
 
 use crate::{
+    manifest::Timestamp,
     store::StoreError,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, Health, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
@@ -124,6 +127,17 @@ impl PeerClient {
     /// [`StoreError`].
     pub async fn health(&self) -> Result<Health, StoreError> {
         self.get_json(route::HEALTH.to_owned()).await
+    }
+
+    /// Whether the peer is well, and what its clock says. Asks once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn health_and_time(&self) -> Result<(Health, Option<Timestamp>), StoreError> {
+        let request = self.request(Method::GET, route::HEALTH);
+        let reply = self.send(request, self.patience(0)).await?;
+        let time = reply.date();
+        Ok((reply.json(MAX_JSON).await?, time))
     }
 
     /// The newest revocation list that the peer has, as PEM.

@@ -26,7 +26,9 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use folder::FolderStore;
-pub use local::{CheckReport, GcReport, LocalStore, LocalStoreOptions, Problem, Receipt, Usage};
+pub use local::{
+    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Room, Usage,
+};
 pub use memory::MemoryStore;
 pub use paced::{Pace, PacedStore};
 
@@ -86,6 +88,11 @@ pub trait Store: Send + Sync {
     /// Removes a manifest; its chunks go when no other manifest names them and their lease is over.
     /// [`StoreError::NotFound`] if it is not there.
     fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()>;
+
+    /// Bytes that may still be stored here; `None` if that is not known.
+    fn free_space(&self) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// Which announced transfer a chunk is put for.

@@ -13,6 +13,7 @@ mod circle;
 mod config;
 mod identity;
 mod import;
+mod inspect;
 
 use std::{
     io,
@@ -23,8 +24,9 @@ use std::{
 pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Distrust};
 pub use config::{Expect, Seen, client_config, server_config};
-pub use identity::{Identity, install_renewed, renewal_request};
+pub use identity::{Identity, check_private, install_renewed, renewal_request};
 pub use import::import;
+pub use inspect::Inspected;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
@@ -165,6 +167,14 @@ impl CertsDir {
     /// This peer's private seal key.
     pub fn seal_key(&self) -> PathBuf {
         self.0.join("seal-key.pem")
+    }
+
+    /// Every private key that is there.
+    pub fn private_keys(&self) -> Vec<PathBuf> {
+        let mut keys = vec![self.server_key(), self.client_key(), self.ca_key()];
+        keys.extend(identity::seal_key_paths(self).unwrap_or_default());
+        keys.retain(|path| path.symlink_metadata().is_ok());
+        keys
     }
 
     /// What is revoked.

@@ -212,6 +212,9 @@ pub struct Health {
     pub status: HealthStatus,
     /// Version of colis.
     pub version: String,
+    /// Bytes that may still be stored, if the peer knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
 }
 
 /// Whether a peer is well.

@@ -95,6 +95,9 @@ pub(super) enum Command {
     Gc,
     /// What this peer is, has and knows
     Status,
+    /// Say which step fails, here or on the way to a peer, and what to do
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(Doctor),
     /// Print the completions of a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),

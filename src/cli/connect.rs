@@ -229,7 +229,8 @@ impl Us {
         }
     }
 
-    fn client(
+    /// A client of the peer at `address`, which must be the expected one.
+    pub(super) fn client(
         &self,
         address: &PeerAddress,
         expected: Option<PeerId>,

@@ -78,6 +78,11 @@ impl Failure {
         self
     }
 
+    /// Its exit code, its sentence, its hint.
+    pub(super) fn into_parts(self) -> (ExitCode, String, Option<String>) {
+        (self.code, self.what, self.hint)
+    }
+
     /// Says it on standard error, or as an object on standard output. What came from elsewhere is escaped.
     #[allow(clippy::print_stdout, reason = "the one place that reports failures")]
     pub(super) fn print(&self, as_json: bool) {

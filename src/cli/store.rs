@@ -1,4 +1,4 @@
-//! `check`, `gc` and `status`: the local store and this peer.
+//! `check` and `gc`: the local store.
 
 use serde_json::json;
 
@@ -10,11 +10,9 @@ use super::{
 };
 use crate::{
     config::units::Size,
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     name::Escaped,
     store::{LocalStore, StoreError},
-    tls::{CertsDir, Identity},
-    trust::AddressBook,
 };
 
 pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, Failure> {
@@ -73,53 +71,6 @@ pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Ok)
 }
 
-pub(super) async fn status(context: &Context) -> Result<ExitCode, Failure> {
-    let output = context.output;
-    let home = &context.home;
-    output.line(format!("home: {} ({})", home.root().display(), home.why));
-    let dir = CertsDir::new(home.certs());
-    let identity = Identity::load(&dir)?;
-    let (name, id) = (identity.name(), identity.peer_id());
-    let role = if dir.ca_key().exists() {
-        ", holds the circle's key"
-    } else {
-        ""
-    };
-    output.line(format!("peer: {name}  {id}{role}"));
-    let serving = LocalStore::serving_address(&home.chunks());
-    output.line(
-        serving
-            .as_ref()
-            .map_or("serving: no".to_owned(), |address| {
-                format!("serving: {address}")
-            }),
-    );
-    let peers = AddressBook::new(dir.peers()).peers()?.len();
-    output.line(format!("peers known: {peers}"));
-    let usage = match LocalStore::open_read_only(&home.chunks()) {
-        Ok(store) => Some(blocking(move || store.usage()).await?),
-        Err(StoreError::NotFound { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    match usage {
-        Some(usage) => output.line(format!(
-            "store: {} transfers, {} chunks, {}",
-            usage.manifests,
-            usage.chunks,
-            Size(usage.bytes)
-        )),
-        None => output.line("store: none yet"),
-    }
-    output.object(
-        "status",
-        &json!({
-            "home": home.root().to_string_lossy(), "why": home.why, "name": name, "peer_id": id,
-            "serving": serving, "peers": peers, "store": usage,
-        }),
-    );
-    Ok(ExitCode::Ok)
-}
-
 /// The store, or if a peer of ours is serving it, a look at it.
 fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
     let path = context.home.chunks();
@@ -134,7 +85,8 @@ fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Runs `work` on the store where blocking is allowed.
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Failure> {
     Ok(tokio::task::spawn_blocking(work)

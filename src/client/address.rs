@@ -1,10 +1,12 @@
 //! Where a peer is: `host`, `host:port` or `[v6]:port`.
 
 use std::{
-    fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
+
+use tokio::net::lookup_host;
 
 use crate::wire::DEFAULT_PORT;
 
@@ -30,8 +32,32 @@ pub struct AddressError {
 }
 
 impl PeerAddress {
+    /// The addresses that it stands for, as the system resolves them.
+    ///
+    /// # Errors
+    /// The name is not known, or nobody could be asked.
+    pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        match &self.host {
+            Host::Name(name) => Ok(lookup_host((name.as_str(), self.port)).await?.collect()),
+            Host::V6(address) => Ok(vec![SocketAddr::from((*address, self.port))]),
+        }
+    }
+
     pub(super) fn base_url(&self) -> String {
         format!("https://{self}")
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(v4) => Host::Name(v4.to_string()),
+            IpAddr::V6(v6) => Host::V6(v6),
+        };
+        Self {
+            host,
+            port: address.port(),
+        }
     }
 }
 

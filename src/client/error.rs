@@ -63,7 +63,9 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The error and everything under it. An I/O error hides what it wraps from `source`.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| next_cause(*error))
 }
 
@@ -77,7 +79,7 @@ fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
     }
 }
 
-fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
+pub(super) fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     cause.downcast_ref()
 }
 
@@ -109,7 +111,7 @@ fn tls_failed(address: &PeerAddress, error: &TlsError) -> StoreError {
     StoreError::Untrusted { reason }
 }
 
-fn alert_reason(alert: AlertDescription) -> &'static str {
+pub(super) fn alert_reason(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRevoked => "it is revoked",
         AlertDescription::CertificateExpired => "it has expired, or a clock is wrong",

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{PeerAddress, error, time_for};
 use crate::{
+    manifest::Timestamp,
     store::StoreError,
     wire::{Code, Problem, media},
 };
@@ -45,6 +46,15 @@ impl Reply {
 
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// What the peer's clock says.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let text = self.response.headers().get(header::DATE)?.to_str().ok()?;
+        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Some(Timestamp::from_unix_seconds(
+            u64::try_from(date.as_second()).ok()?,
+        ))
     }
 
     /// What Content-Length says.

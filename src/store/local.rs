@@ -24,7 +24,9 @@ use tokio::sync::Semaphore;
 
 pub use check::{CheckReport, Problem, Usage};
 pub use gc::GcReport;
+pub use lock::Holder;
 pub use receipts::Receipt;
+pub use space::Room;
 
 use super::{
     ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
@@ -33,7 +35,7 @@ use super::{
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
-    manifest::{SignedManifest, SignedOffer},
+    manifest::{SignedManifest, SignedOffer, Timestamp},
 };
 use disk::{DiskError, Folder};
 use layout::{make_layout, make_root, refuse_other_format};
@@ -131,7 +133,26 @@ impl LocalStore {
 
     /// Where the process listens that holds the store at `root`.
     pub fn serving_address(root: &Path) -> Option<String> {
-        lock::serving_address(root)
+        lock::holder(root)?.serving
+    }
+
+    /// Which process has the store at `root`, if one has.
+    pub fn holder(root: &Path) -> Option<Holder> {
+        lock::holder(root)
+    }
+
+    /// When the store at `root` was last opened for writing, or began to be served.
+    pub fn last_opened(root: &Path) -> Option<Timestamp> {
+        lock::last_taken(root)
+    }
+
+    /// What the disk of `folder` has for a store with these options. The folder must be there, a store need not.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn room(folder: &Path, options: LocalStoreOptions) -> Result<Room, StoreError> {
+        let disk = Disk::of(folder).map_err(|e| io(folder, e))?;
+        Ok(space::room(disk, options.reserve))
     }
 
     /// Where other rooms keep what they must remember.
@@ -221,6 +242,10 @@ impl Store for LocalStore {
 
     fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
         self.run(move |inner| inner.delete_manifest(id))
+    }
+
+    fn free_space(&self) -> StoreFuture<'_, Option<u64>> {
+        self.run(|inner| Ok(Some(inner.space.free(inner.disk()?))))
     }
 }
 

@@ -104,6 +104,18 @@ impl Circle {
     /// # Errors
     /// [`TlsError::Missing`], [`TlsError::Malformed`].
     pub fn load(dir: &CertsDir) -> Result<Self, TlsError> {
+        let mut circle = Self::without_revocations(dir)?;
+        if dir.crl().exists() {
+            let path = dir.crl();
+            let pem = fs::read_to_string(&path).map_err(|e| io_error(&path, e))?;
+            let crl = circle.read_crl(dir, pem);
+            circle.crl = Some(crl.map_err(|reason| TlsError::Malformed { path, reason })?);
+        }
+        Ok(circle)
+    }
+
+    /// The circle of `dir` without its revocation list: for saying what is wrong, never for letting anybody in.
+    pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
         let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
         let malformed = |reason: String| TlsError::Malformed {
@@ -115,14 +127,7 @@ impl Circle {
         let anchor = anchor_from_trusted_cert(&certificate)
             .map_err(|e| malformed(e.to_string()))?
             .to_owned();
-        let mut circle = Self { anchor, crl: None };
-        if dir.crl().exists() {
-            let path = dir.crl();
-            let pem = fs::read_to_string(&path).map_err(|e| io_error(&path, e))?;
-            let crl = circle.read_crl(dir, pem);
-            circle.crl = Some(crl.map_err(|reason| TlsError::Malformed { path, reason })?);
-        }
-        Ok(circle)
+        Ok(Self { anchor, crl: None })
     }
 
     /// Parses a revocation list and checks that our circle signed it, by judging our own certificate under it.
@@ -187,6 +192,15 @@ impl Circle {
     /// The revocation list as it was read.
     pub fn crl_pem(&self) -> Option<&str> {
         self.crl.as_ref().map(|crl| crl.pem.as_str())
+    }
+
+    /// The number of a revocation list that another member has, if it is the circle's.
+    ///
+    /// # Errors
+    /// [`TlsError::Malformed`].
+    pub fn number_of(&self, dir: &CertsDir, pem: &str) -> Result<u64, TlsError> {
+        let crl = self.read_crl(dir, pem.to_owned());
+        crl.map(|crl| crl.number).map_err(not_ours)
     }
 
     /// When the revocation list should have been renewed.
@@ -273,10 +287,7 @@ impl CircleHandle {
     pub fn install_crl(&self, dir: &CertsDir, pem: &str) -> Result<bool, TlsError> {
         let now = self.now();
         let crl = now.read_crl(dir, pem.to_owned());
-        let crl = crl.map_err(|reason| TlsError::Malformed {
-            path: "the offered revocation list".into(),
-            reason,
-        })?;
+        let crl = crl.map_err(not_ours)?;
         let is_newer = now
             .crl
             .as_ref()
@@ -323,6 +334,13 @@ impl Verifier for CircleHandle {
 pub(super) fn public_key(certificate: &[u8]) -> Option<VerifyingKey> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     VerifyingKey::from_sec1_bytes(&certificate.public_key().subject_public_key.data).ok()
+}
+
+fn not_ours(reason: String) -> TlsError {
+    TlsError::Malformed {
+        path: "the offered revocation list".into(),
+        reason,
+    }
 }
 
 fn middle_of_validity(certificate: &EndEntityCert<'_>) -> u64 {

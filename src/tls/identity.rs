@@ -1,6 +1,11 @@
 //! This peer: its certificate, its identity key, its seal keys.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use p256::{
     ecdsa::{Signature, SigningKey, signature::Signer as _},
@@ -42,16 +47,7 @@ impl Identity {
     fn load_pair(dir: &CertsDir, cert_path: &Path, key_path: &Path) -> Result<Self, TlsError> {
         let certificate = read_certificate(cert_path)?;
         let caller = Caller::from_certificate(&certificate)?;
-        let malformed = |reason: &str| TlsError::Malformed {
-            path: key_path.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let key_der = read_key(key_path)?;
-        let signing = SigningKey::from_pkcs8_der(&key_der)
-            .map_err(|_| malformed("not an ECDSA P-256 key"))?;
-        if public_key(&certificate).as_ref() != Some(signing.verifying_key()) {
-            return Err(malformed("it is not the key of the certificate beside it"));
-        }
+        let (key_der, signing) = read_key_of(key_path, &certificate)?;
         if caller.script {
             return Err(TlsError::Malformed {
                 path: cert_path.to_owned(),
@@ -178,6 +174,24 @@ pub(super) fn key_pair(path: &Path) -> Result<KeyPair, TlsError> {
     Ok(KeyPair::try_from(&key)?)
 }
 
+/// The private key in a PEM file, which must be that of `certificate`.
+pub(super) fn read_key_of(
+    path: &Path,
+    certificate: &CertificateDer<'_>,
+) -> Result<(Zeroizing<Vec<u8>>, SigningKey), TlsError> {
+    let malformed = |reason: &str| TlsError::Malformed {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let der = read_key(path)?;
+    let signing =
+        SigningKey::from_pkcs8_der(&der).map_err(|_| malformed("not an ECDSA P-256 key"))?;
+    if public_key(certificate).as_ref() != Some(signing.verifying_key()) {
+        return Err(malformed("it is not the key of the certificate beside it"));
+    }
+    Ok((der, signing))
+}
+
 /// The one private key of a PEM file that only we can read.
 fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let pem = read_private(path)?;
@@ -197,6 +211,17 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    check_private(path)?;
+    Ok(Zeroizing::new(
+        fs::read(path).map_err(|e| io_error(path, e))?,
+    ))
+}
+
+/// Refuses a private file that is not a regular one of ours, which only we can read.
+///
+/// # Errors
+/// [`TlsError::Missing`], [`TlsError::TooOpen`], [`TlsError::Malformed`].
+pub fn check_private(path: &Path) -> Result<(), TlsError> {
     let metadata = fs::symlink_metadata(path).map_err(|e| io_error(path, e))?;
     let malformed = |reason: &str| TlsError::Malformed {
         path: path.to_owned(),
@@ -214,13 +239,11 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(malformed("it belongs to another user"));
     }
-    Ok(Zeroizing::new(
-        fs::read(path).map_err(|e| io_error(path, e))?,
-    ))
+    Ok(())
 }
 
 /// `seal-key.pem`, then older ones: `seal-key-*.pem`, kept until their transfers have expired.
-fn read_seal_keys(dir: &CertsDir) -> Result<Vec<SealKey>, TlsError> {
+pub(super) fn seal_key_paths(dir: &CertsDir) -> Result<Vec<PathBuf>, TlsError> {
     let mut paths = vec![dir.seal_key()];
     let listed = fs::read_dir(dir.path()).map_err(|e| io_error(dir.path(), e))?;
     let is_older = |name: &str| {
@@ -234,7 +257,14 @@ fn read_seal_keys(dir: &CertsDir) -> Result<Vec<SealKey>, TlsError> {
     });
     older.sort();
     paths.extend(older.into_iter().rev());
-    paths.iter().map(|path| read_seal_key(path)).collect()
+    Ok(paths)
+}
+
+fn read_seal_keys(dir: &CertsDir) -> Result<Vec<SealKey>, TlsError> {
+    seal_key_paths(dir)?
+        .iter()
+        .map(|path| read_seal_key(path))
+        .collect()
 }
 
 fn read_seal_key(path: &Path) -> Result<SealKey, TlsError> {

@@ -71,3 +71,7 @@ pub(super) const MAN: &str = "Examples:
 
 pub(super) const DEMO: &str = "Examples:
   colis demo --size 256MiB --keep";
+
+pub(super) const DOCTOR: &str = "Examples:
+  colis doctor                                  this machine
+  colis doctor ben                              and every step of the way to ben";

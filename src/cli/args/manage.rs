@@ -1,4 +1,4 @@
-//! What looks after a peer: `serve`, `peers`, `certs`, `check`, `demo`.
+//! What looks after a peer: `serve`, `peers`, `certs`, `check`, `doctor`, `demo`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -136,6 +136,15 @@ pub(in crate::cli) struct Check {
     /// Read and hash every chunk
     #[arg(long)]
     pub(in crate::cli) read_data: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Doctor {
+    /// Name or address of a peer; without it, only this machine is looked at
+    pub(in crate::cli) peer: Option<String>,
+    /// Address that `serve` is to listen on [default: that of colis.toml, or 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(in crate::cli) listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

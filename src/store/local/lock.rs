@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::store::StoreError;
+use crate::{manifest::Timestamp, store::StoreError};
 
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -79,7 +79,7 @@ fn warn_of_an_early_clock(file: &File) {
     }
 }
 
-/// Tries again for a moment: [`serving_address`] holds the lock for an instant to see whether it is held.
+/// Tries again for a moment: [`holder`] holds the lock for an instant to see whether it is held.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     for _ in 1..ATTEMPTS {
         match file.try_lock() {
@@ -90,13 +90,35 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Where the process that holds the lock of the store at `root` listens, if it does.
-pub(super) fn serving_address(root: &Path) -> Option<String> {
+/// The process that has a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id, as it wrote it.
+    pub process: Option<u32>,
+    /// Where it listens, if it serves.
+    pub serving: Option<String>,
+    /// Since when it has the store, or serves it.
+    pub since: Option<Timestamp>,
+}
+
+/// Who holds the lock of the store at `root`, if somebody does.
+pub(super) fn holder(root: &Path) -> Option<Holder> {
     let file = File::open(path(root)).ok()?;
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => line(root, "serving"),
+        Err(TryLockError::WouldBlock) => Some(Holder {
+            process: line(root, "pid").and_then(|pid| pid.parse().ok()),
+            serving: line(root, "serving"),
+            since: last_taken(root),
+        }),
         _ => None,
     }
+}
+
+/// When the lock of the store at `root` was written last.
+pub(super) fn last_taken(root: &Path) -> Option<Timestamp> {
+    let modified = fs::metadata(path(root)).ok()?.modified().ok()?;
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix_seconds(since.as_secs()))
 }
 
 fn path(root: &Path) -> PathBuf {

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    io,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -57,6 +59,40 @@ impl Promise {
 pub(super) struct Disk {
     pub(super) free: u64,
     pub(super) size: u64,
+}
+
+impl Disk {
+    /// The disk that `folder` is on.
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(folder)?;
+        Ok(Self {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            size: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
+/// What a disk has for a store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Free on the disk, for us.
+    pub free: u64,
+    /// What stays free.
+    pub reserve: u64,
+}
+
+impl Room {
+    /// What may still be written.
+    pub fn usable(self) -> u64 {
+        self.free.saturating_sub(self.reserve)
+    }
+}
+
+pub(super) fn room(disk: Disk, reserve: Option<u64>) -> Room {
+    Room {
+        free: disk.free,
+        reserve: reserve.unwrap_or_else(|| RESERVE.min(disk.size / 50)),
+    }
 }
 
 /// What the announced transfer takes when it is sealed, less its sums, which are small; 0 if nobody knows.
@@ -181,13 +217,19 @@ impl Space {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What may still be promised or taken.
+    pub(super) fn free(&self, disk: Disk) -> u64 {
+        let state = self.lock();
+        let of_disk = room(disk, self.reserve).usable();
+        let of_quota = self
+            .quota
+            .map_or(u64::MAX, |quota| quota.saturating_sub(state.used));
+        of_disk.min(of_quota).saturating_sub(state.promised())
+    }
+
     fn check(&self, state: &State, disk: Disk, needed: u64) -> Result<(), StoreError> {
-        let promised = state
-            .promises
-            .values()
-            .fold(0_u64, |sum, promise| sum.saturating_add(promise.left()));
-        let reserve = self.reserve.unwrap_or_else(|| RESERVE.min(disk.size / 50));
-        let free = disk.free.saturating_sub(reserve).saturating_sub(promised);
+        let promised = state.promised();
+        let free = room(disk, self.reserve).usable().saturating_sub(promised);
         if needed > free {
             return Err(StoreError::NoSpace {
                 needed,
@@ -215,6 +257,12 @@ impl Space {
 }
 
 impl State {
+    fn promised(&self) -> u64 {
+        self.promises
+            .values()
+            .fold(0, |sum, promise| sum.saturating_add(promise.left()))
+    }
+
     /// A chunk names its transfer but not the sender: whoever was promised something by that id.
     fn promise_to(&mut self, transfer: TransferId) -> Option<&mut Promise> {
         let first = (transfer, PeerId::from_bytes([0; 32]));
@@ -253,7 +301,9 @@ mod tests {
     #[test]
     fn what_is_promised_to_one_cannot_be_taken_by_another() {
         let space = Space::new(Some(100), None, 0);
+        assert_eq!(space.free(DISK), 900);
         space.promise(DISK, transfer(1), 600, 0).unwrap();
+        assert_eq!(space.free(DISK), 300);
         assert!(space.promise(DISK, transfer(2), 400, 0).is_err());
         assert!(space.take(DISK, Some(transfer(2).0), 400).is_err());
         space.take(DISK, Some(transfer(1).0), 600).unwrap();
@@ -307,7 +357,9 @@ mod tests {
                 quota: Some(500)
             }
         ));
+        assert_eq!(space.free(DISK), 200);
         space.take(DISK, None, 200).unwrap();
+        assert_eq!(space.free(DISK), 0);
         space.release(100);
         space.take(DISK, None, 100).unwrap();
         assert!(space.take_for_manifest(1).is_err());

@@ -1,0 +1,210 @@
+//! What a peer answers: whether it accepts us, how it is, its clock, its revocations, how fast it is.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use tokio::time::timeout;
+
+use super::{Finding, Report, certs, peer::Met};
+use crate::{
+    cli::{connect::Us, report::ExitCode},
+    client::{ClientOptions, Handshake, HandshakeError, PeerClient},
+    config::units::Size,
+    manifest::Timestamp,
+    tls::{Caller, Seen},
+    wire::{Health, HealthStatus},
+};
+
+const ANSWER_TIME: Duration = Duration::from_secs(3);
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+const LIST_TIME: Duration = Duration::from_secs(1);
+const ROUND_TRIP_TIME: Duration = Duration::from_millis(1500);
+const ROUND_TRIPS: usize = 3;
+/// Slow, for a network of one's own.
+const SLOW: Duration = Duration::from_millis(300);
+
+/// Asks the peer that we have met.
+pub(super) async fn examine(us: &Us, met: Met, report: &mut Report) {
+    let options = ClientOptions {
+        connect_timeout: ANSWER_TIME,
+        idle_timeout: ANSWER_TIME,
+        retries: 0,
+        ..ClientOptions::default()
+    };
+    let expected = Some(met.caller.key_id);
+    let client = us.client(&met.address.into(), expected, &Seen::default(), options);
+    let client = match client {
+        Ok(client) => client,
+        Err(failure) => {
+            report.add(Finding::failure("answer", failure));
+            return;
+        }
+    };
+    let answered = timeout(ANSWER_TIME, client.health_and_time()).await;
+    let now = Timestamp::now();
+    let error = match answered {
+        Ok(Ok((health, date))) => {
+            report.add(Finding::ok("our-certificate", "accepted"));
+            report.add(health_of(&health));
+            report.add(clock(us, &met.caller, date, now));
+            report.add(revocation(us, &client).await);
+            report.add(round_trip(&client).await);
+            return;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", ANSWER_TIME.as_secs()),
+    };
+    no_answer(met.handshake, &error, report).await;
+}
+
+/// A peer judges our certificate after its part of the handshake: whoever does not answer may have refused it.
+async fn no_answer(handshake: Handshake, error: &str, report: &mut Report) {
+    const STEP: &str = "our-certificate";
+    match handshake.refusal(REFUSAL_TIME).await {
+        Some(refusal @ HandshakeError::Refused { .. }) => {
+            report.add(Finding::fail(STEP, ExitCode::Trust, &refusal).hint(remedy(&refusal)));
+        }
+        Some(other) => {
+            let hint =
+                "it may not accept our certificate, or have too many connections: look at its log";
+            report.add(Finding::fail(STEP, ExitCode::Network, other).hint(hint));
+        }
+        None => {
+            report.add(Finding::ok(STEP, "not refused"));
+            report.add(
+                Finding::fail("answer", ExitCode::Network, error)
+                    .hint("it may hang or be overloaded: look at its log, restart it there"),
+            );
+        }
+    }
+}
+
+/// What to do about a peer that refuses our certificate.
+fn remedy(refusal: &HandshakeError) -> &'static str {
+    match refusal {
+        HandshakeError::Refused { alert } => match alert.as_str() {
+            Some("CertificateRevoked") => certs::ASK_FOR_NEW,
+            Some("CertificateExpired") => {
+                "compare the clocks of both machines: timedatectl; if they are right: colis certs renew --from PEER"
+            }
+            Some("UnknownCA") => {
+                "that peer belongs to another circle: both need certificates of one circle, see colis certs issue"
+            }
+            _ => "compare the certificates of both machines: colis certs show",
+        },
+        _ => "look at its log",
+    }
+}
+
+fn health_of(health: &Health) -> Finding {
+    const STEP: &str = "answer";
+    let ours = env!("CARGO_PKG_VERSION");
+    let version = if health.version == ours {
+        format!("colis {ours}")
+    } else {
+        format!("colis {}, ours is {ours}", health.version)
+    };
+    match (health.status, health.free) {
+        (HealthStatus::Ok, Some(0)) => {
+            Finding::warn(STEP, format!("{version}; nothing more can be stored there"))
+                .hint("free some space on that machine (colis gc), or raise its quota")
+        }
+        (HealthStatus::Ok, Some(free)) => Finding::ok(
+            STEP,
+            format!("{version}, well, {} can be stored there", Size(free)),
+        ),
+        (HealthStatus::Ok, None) => Finding::ok(STEP, format!("{version}, well")),
+        (HealthStatus::ReadOnly, _) => {
+            let what = format!("{version}; its store cannot write any more");
+            Finding::fail(STEP, ExitCode::Storage, what)
+                .hint("look at the disk of that machine, then restart `colis serve` there")
+        }
+    }
+}
+
+fn clock(us: &Us, theirs: &Caller, date: Option<Timestamp>, now: Timestamp) -> Finding {
+    const STEP: &str = "their-clock";
+    let Some(date) = date else {
+        return Finding::skip(STEP, "its answer has no Date");
+    };
+    let (here, there) = (now.unix_seconds(), date.unix_seconds());
+    let by = here.abs_diff(there);
+    if by < certs::CLOCK_SECONDS {
+        return Finding::ok(STEP, "within a minute of ours");
+    }
+    let way = if there > here { "ahead of" } else { "behind" };
+    let by = SignedDuration::from_secs(i64::try_from(by).unwrap_or(i64::MAX));
+    let what = format!("it says {date}, {by:#} {way} ours");
+    let hint = "set the clock that is wrong: timedatectl set-ntp true";
+    let valid = |caller: &Caller| (caller.not_before..=caller.not_after).contains(&date);
+    for (whose, caller) in [("our", us.identity.caller()), ("its", theirs)] {
+        if !valid(caller) {
+            let what = format!("{what}: by it {whose} certificate does not count");
+            return Finding::fail(STEP, ExitCode::Trust, what).hint(hint);
+        }
+    }
+    Finding::warn(STEP, what).hint(hint)
+}
+
+async fn revocation(us: &Us, client: &PeerClient) -> Finding {
+    const STEP: &str = "their-revocation";
+    let circle = us.circle.now();
+    let ours = circle.crl_number();
+    let theirs = match timeout(LIST_TIME, client.crl()).await {
+        Ok(Ok(Some(pem))) => match circle.number_of(&us.dir, &pem) {
+            Ok(number) => number,
+            Err(error) => {
+                return Finding::fail(STEP, ExitCode::Trust, error).hint(
+                    "its crl.pem is damaged or forged: remove it there, then reach another member",
+                );
+            }
+        },
+        Ok(Ok(None)) => 0,
+        Ok(Err(error)) => return Finding::warn(STEP, error).hint("try again; look at its log"),
+        Err(_) => {
+            return Finding::warn(STEP, "no answer in time").hint("try again; look at its log");
+        }
+    };
+    match theirs.cmp(&ours) {
+        std::cmp::Ordering::Equal => Finding::ok(STEP, format!("list {theirs}, as ours")),
+        std::cmp::Ordering::Greater => Finding::warn(
+            STEP,
+            format!("its list {theirs} is newer than ours ({ours})"),
+        )
+        .hint("take it over: colis peers check PEER"),
+        std::cmp::Ordering::Less if theirs == 0 => {
+            Finding::warn(STEP, "it has no list: a revoked peer would be let in there")
+                .hint("on that machine reach a member that has one: colis peers check PEER")
+        }
+        std::cmp::Ordering::Less => Finding::warn(
+            STEP,
+            format!("its list {theirs} is older than ours ({ours})"),
+        )
+        .hint("on that machine reach a member that has the new one: colis peers check PEER"),
+    }
+}
+
+/// The shortest of a few, on a connection that is open.
+async fn round_trip(client: &PeerClient) -> Finding {
+    const STEP: &str = "round-trip";
+    let measuring = async {
+        let mut shortest = Duration::MAX;
+        for _ in 0..ROUND_TRIPS {
+            let start = Instant::now();
+            client.health_and_time().await.map_err(|e| e.to_string())?;
+            shortest = shortest.min(start.elapsed());
+        }
+        Ok::<_, String>(shortest)
+    };
+    let slow =
+        "the network is slow or busy, or that machine is: nothing is wrong with the settings";
+    match timeout(ROUND_TRIP_TIME, measuring).await {
+        Ok(Ok(time)) if time < SLOW => Finding::ok(STEP, format!("{time:.1?}")),
+        Ok(Ok(time)) => Finding::warn(STEP, format!("{time:.1?}")).hint(slow),
+        Ok(Err(error)) => Finding::warn(STEP, error).hint(slow),
+        Err(_) => {
+            let what = format!("{ROUND_TRIPS} take longer than {ROUND_TRIP_TIME:?}");
+            Finding::warn(STEP, what).hint(slow)
+        }
+    }
+}

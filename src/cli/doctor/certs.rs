@@ -1,0 +1,266 @@
+//! The files of `certs/`: keys, our certificate, revocations, the rest; and the clock that they are held against.
+
+use std::{env, time::SystemTime};
+
+use super::{Finding, Report, Verdict};
+use crate::{
+    cli::{Context, report::ExitCode},
+    id::Short as _,
+    manifest::Timestamp,
+    store::LocalStore,
+    tls::{self, CertsDir, Circle, Distrust, Identity, Inspected, TlsError, ca},
+    trust::AddressBook,
+};
+
+/// A certificate that ends so soon is worth a word.
+pub(in crate::cli) const SOON_DAYS: u64 = 30;
+/// Clocks of one minute's difference are told apart.
+pub(super) const CLOCK_SECONDS: u64 = 60;
+/// What to do about a certificate of ours that does not count any more.
+pub(super) const ASK_FOR_NEW: &str =
+    "ask the owner of the circle for a new certificate: colis certs issue";
+const DAY: u64 = 24 * 3600;
+
+/// Looks at all of them.
+pub(super) fn examine(context: &Context, report: &mut Report) {
+    let dir = CertsDir::new(context.home.certs());
+    let now = Timestamp::now();
+    if !dir.path().is_dir() {
+        for step in ["keys", "certificate", "revocation", "files"] {
+            report.add(Finding::skip(step, "there is no certs/"));
+        }
+        report.add(clock(context, None, now));
+        return;
+    }
+    let keys = report.add(keys(&dir));
+    let own = Inspected::peer(&dir);
+    let caller = own.as_ref().ok().map(|own| own.caller.clone());
+    // Dates do not matter for whose it is.
+    let is_of_circle = own.as_ref().is_ok_and(|own| {
+        let judged = own.judge(&dir, own.caller.not_before);
+        !matches!(
+            judged,
+            Err(TlsError::Distrusted(Distrust::Foreign { .. })
+                | TlsError::Missing { .. }
+                | TlsError::Malformed { .. })
+        )
+    });
+    report.add(match own {
+        Ok(own) => certificate(&dir, &own, keys, now),
+        Err(error) => distrusted("certificate", error),
+    });
+    report.add(match &caller {
+        Some(caller) if is_of_circle => revocation(&dir, &caller.serial, now),
+        _ => Finding::skip(
+            "revocation",
+            "our certificate is not known to come from the circle",
+        ),
+    });
+    report.add(files(&dir, now));
+    report.add(clock(context, caller.as_ref(), now));
+}
+
+/// Days until `end`; none if it is over.
+pub(in crate::cli) fn days_left(end: Timestamp, now: Timestamp) -> u64 {
+    end.unix_seconds().saturating_sub(now.unix_seconds()) / DAY
+}
+
+/// What to do about our own certificate if it does not count.
+pub(super) fn remedy(distrust: &Distrust) -> &'static str {
+    match distrust {
+        Distrust::Expired { .. } => {
+            "renew it: colis certs renew, with --from PEER where the circle's key is not; or set the clock, if it is wrong"
+        }
+        Distrust::NotYetValid { .. } => "set the clock: timedatectl set-ntp true",
+        Distrust::Revoked { .. } => ASK_FOR_NEW,
+        Distrust::Foreign { .. } => {
+            "ca-cert.pem and server-cert.pem must be of one circle: restore them from the folder that was issued"
+        }
+        Distrust::Malformed { .. } | Distrust::WrongUsage { .. } | Distrust::OtherPeer { .. } => {
+            "restore server-cert.pem from the folder that was issued"
+        }
+    }
+}
+
+fn keys(dir: &CertsDir) -> Finding {
+    const STEP: &str = "keys";
+    let keys = dir.private_keys();
+    let wrong: Vec<TlsError> = keys
+        .iter()
+        .filter_map(|path| tls::check_private(path).err())
+        .collect();
+    if wrong.is_empty() {
+        return Finding::ok(STEP, format!("{} private keys, ours alone", keys.len()));
+    }
+    let open = wrong.iter().filter_map(|error| match error {
+        TlsError::TooOpen { path, .. } => Some(path.display().to_string()),
+        _ => None,
+    });
+    let open: Vec<_> = open.collect();
+    let hint = if open.is_empty() {
+        "a key must be a regular file of the user who runs colis: restore it, and chown it".into()
+    } else {
+        format!("chmod 600 {}", open.join(" "))
+    };
+    Finding::fail(STEP, ExitCode::Config, listed(&wrong)).hint(hint)
+}
+
+fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -> Finding {
+    const STEP: &str = "certificate";
+    let caller = &own.caller;
+    if let Err(error) = own.judge(dir, now) {
+        return distrusted(STEP, error);
+    }
+    match Identity::load(dir) {
+        // It was said of the key already.
+        Err(_) if keys == Verdict::Fail => {}
+        Err(error) => {
+            let hint = "restore certificate and key from one folder, or ask for a new one: colis certs issue";
+            return Finding::failure(STEP, error).hint(hint);
+        }
+        Ok(_) => {}
+    }
+    let days = days_left(caller.not_after, now);
+    let detail = format!(
+        "{}, peer {}, of this circle, {days} days left (until {}), for {}",
+        caller.name,
+        caller.key_id.short(),
+        caller.not_after,
+        own.names.join(" ")
+    );
+    if days < SOON_DAYS {
+        return Finding::warn(STEP, detail).hint(renewal(dir));
+    }
+    Finding::ok(STEP, detail)
+}
+
+/// How this peer's certificate is renewed.
+pub(in crate::cli) fn renewal(dir: &CertsDir) -> &'static str {
+    if dir.ca_key().exists() {
+        "renew it: colis certs renew"
+    } else {
+        "renew it: colis certs renew --from PEER, the machine that made the circle"
+    }
+}
+
+fn distrusted(step: &'static str, error: TlsError) -> Finding {
+    match &error {
+        TlsError::Distrusted(distrust) => {
+            Finding::fail(step, ExitCode::Trust, &error).hint(remedy(distrust))
+        }
+        _ => Finding::failure(step, error)
+            .hint("restore it from the folder that the owner of the circle issued"),
+    }
+}
+
+fn revocation(dir: &CertsDir, serial: &[u8], now: Timestamp) -> Finding {
+    const STEP: &str = "revocation";
+    if !dir.crl().exists() {
+        return Finding::warn(STEP, "no list: a revoked peer would be let in")
+            .hint("fetch it from a member: colis peers check PEER");
+    }
+    let circle = match Circle::load(dir) {
+        Ok(circle) => circle,
+        Err(error) => {
+            return Finding::fail(STEP, ExitCode::Config, error)
+                .hint("remove that file, then fetch it from a member: colis peers check PEER");
+        }
+    };
+    let number = circle.crl_number();
+    if circle.is_revoked(serial) {
+        let what = format!("list {number} of the circle revokes our own certificate");
+        return Finding::fail(STEP, ExitCode::Trust, what).hint(ASK_FOR_NEW);
+    }
+    match circle.crl_next_update() {
+        Some(next) if next < now => Finding::warn(
+            STEP,
+            format!("list {number} is past its date ({next}); it still applies"),
+        )
+        .hint("start the circle's machine, and reach it once: colis peers check PEER"),
+        Some(next) => Finding::ok(STEP, format!("list {number}, good until {next}")),
+        None => Finding::ok(STEP, format!("list {number}")),
+    }
+}
+
+fn files(dir: &CertsDir, now: Timestamp) -> Finding {
+    const STEP: &str = "files";
+    let peers = match AddressBook::new(dir.peers()).peers() {
+        Ok(peers) => peers.len(),
+        Err(error) => return Finding::failure(STEP, error),
+    };
+    let issued = if dir.ca_key().exists() && dir.issued().exists() {
+        match ca::list(dir) {
+            Ok(issued) => format!(", {} certificates issued", issued.len()),
+            // What is wrong with the circle itself is said elsewhere.
+            Err(TlsError::Malformed { path, reason }) if path == dir.issued() => {
+                let what = format!("{}: {reason}", path.display());
+                return Finding::fail(STEP, ExitCode::Config, what).hint(
+                    "restore it from a backup: without it nothing can be revoked or renewed",
+                );
+            }
+            Err(_) => String::new(),
+        }
+    } else {
+        String::new()
+    };
+    if !dir.client_cert().exists() {
+        let what = format!("{peers} peers known{issued}; no certificate for scripts");
+        return Finding::ok(STEP, what);
+    }
+    let script = Inspected::script(dir).and_then(|script| {
+        script.judge(dir, now)?;
+        Ok(days_left(script.caller.not_after, now))
+    });
+    match script {
+        Ok(days) if days < SOON_DAYS => {
+            let what = format!("the certificate for scripts ends in {days} days");
+            Finding::warn(STEP, what)
+                .hint("only curl and scripts use it: ask for a new one in time")
+        }
+        Ok(days) => Finding::ok(
+            STEP,
+            format!("{peers} peers known{issued}, {days} days left for scripts"),
+        ),
+        Err(error) => {
+            let hint = match &error {
+                TlsError::Distrusted(_) => ASK_FOR_NEW,
+                _ => "restore client-cert.pem and client-key.pem from the folder that was issued",
+            };
+            Finding::warn(STEP, format!("curl and scripts cannot call: {error}")).hint(hint)
+        }
+    }
+}
+
+fn clock(context: &Context, caller: Option<&tls::Caller>, now: Timestamp) -> Finding {
+    const STEP: &str = "clock";
+    let set = "set the clock: timedatectl set-ntp true";
+    if let Some(caller) = caller.filter(|caller| now < caller.not_before) {
+        let what = format!(
+            "it says {now}, before our certificate begins ({})",
+            caller.not_before
+        );
+        return Finding::fail(STEP, ExitCode::Trust, what).hint(set);
+    }
+    let earlier = |than: Timestamp| now.plus_seconds(CLOCK_SECONDS) < than;
+    if let Some(made) = made().filter(|made| earlier(*made)) {
+        let what = format!("it says {now}, before this program was made ({made})");
+        return Finding::warn(STEP, what).hint(set);
+    }
+    if let Some(opened) = LocalStore::last_opened(&context.home.chunks()).filter(|o| earlier(*o)) {
+        let what = format!("it says {now}, before the store was last opened ({opened})");
+        return Finding::warn(STEP, what).hint(set);
+    }
+    Finding::ok(STEP, now)
+}
+
+/// The date of the program's own file: no clock that is right is before it.
+fn made() -> Option<Timestamp> {
+    let modified = env::current_exe().ok()?.metadata().ok()?.modified().ok()?;
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix_seconds(since.as_secs()))
+}
+
+fn listed(errors: &[TlsError]) -> String {
+    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}

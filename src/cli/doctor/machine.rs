@@ -1,0 +1,176 @@
+//! This machine: its home, its configuration, its store, its disk, its inbox.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Finding, Report, Verdict};
+use crate::{
+    cli::{Context, connect::store_options, report::ExitCode},
+    config::{Config, units::Size},
+    received::Received,
+    store::{LocalStore, StoreError},
+};
+
+/// Less than this to write is worth a word.
+const LITTLE: u64 = 1 << 30;
+
+/// Looks at the store, the disk and the inbox.
+pub(super) fn examine(context: &Context, descriptors: Verdict, report: &mut Report) {
+    if descriptors == Verdict::Fail {
+        report.add(Finding::skip(
+            "store",
+            "cannot be opened with so few descriptors",
+        ));
+    } else {
+        report.add(store(context));
+    }
+    report.add(disk(context));
+    report.add(received(context));
+}
+
+pub(super) fn home(context: &Context) -> Finding {
+    const STEP: &str = "home";
+    let (root, why) = (context.home.root(), context.home.why);
+    let detail = format!("{} ({why})", root.display());
+    if context.home.certs().is_dir() {
+        return Finding::ok(STEP, detail);
+    }
+    let what = if root.is_dir() {
+        "has no certs/"
+    } else {
+        "is not there"
+    };
+    Finding::fail(STEP, ExitCode::Config, format!("{detail} {what}"))
+        .hint("make a circle: colis certs init --name NAME; or name another home: --home DIR")
+}
+
+pub(super) fn config(context: &Context) -> Finding {
+    const STEP: &str = "config";
+    let path = context.home.config();
+    match Config::load(&path, |name| std::env::var_os(name)) {
+        Ok(_) if path.exists() => Finding::ok(STEP, path.display()),
+        Ok(_) => Finding::ok(STEP, "no colis.toml; everything has its default"),
+        Err(error) => Finding::failure(STEP, error)
+            .hint("correct that line; every setting and what it may be: colis config init"),
+    }
+}
+
+fn store(context: &Context) -> Finding {
+    const STEP: &str = "store";
+    let path = context.home.chunks();
+    if !path.exists() {
+        return match parent_writable(&path) {
+            Ok(()) => Finding::ok(STEP, "none yet; it is made when it is first needed"),
+            Err(error) => not_writable(STEP, context.home.root(), &error),
+        };
+    }
+    match LocalStore::open_read_only(&path) {
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error @ StoreError::Format { .. }) => {
+            return Finding::failure(STEP, error)
+                .hint("use the colis that wrote it, or another home: --home DIR");
+        }
+        Err(error) => {
+            let what = format!("{} cannot be opened: {error}", path.display());
+            return Finding::fail(STEP, ExitCode::Storage, what)
+                .hint("restore that folder from a backup, or move it away to begin anew");
+        }
+    }
+    if let Err(error) = writable(&path) {
+        return not_writable(STEP, &path, &error);
+    }
+    match LocalStore::holder(&path) {
+        None => Finding::ok(STEP, format!("{}, free to be used", path.display())),
+        Some(holder) => {
+            let who = match holder.process {
+                Some(process) => format!("process {process}"),
+                None => "another process".to_owned(),
+            };
+            let does = match holder.serving {
+                Some(address) => format!("serves it on {address}"),
+                None => "is using it".to_owned(),
+            };
+            Finding::ok(STEP, format!("{}; {who} {does}", path.display()))
+        }
+    }
+}
+
+fn disk(context: &Context) -> Finding {
+    const STEP: &str = "disk";
+    let folder = existing(&context.home.chunks());
+    let room = match LocalStore::room(&folder, store_options(context)) {
+        Ok(room) => room,
+        Err(error) => return Finding::failure(STEP, error).hint("look at that disk"),
+    };
+    let detail = format!(
+        "{} free, {} of it in reserve",
+        Size(room.free),
+        Size(room.reserve)
+    );
+    let hint = "free some space (colis gc, colis list), or lower `reserve` in colis.toml";
+    match room.usable() {
+        0 => Finding::fail(
+            STEP,
+            ExitCode::Storage,
+            format!("{detail}: nothing can be stored"),
+        )
+        .hint(hint),
+        little if little < LITTLE => {
+            let what = format!("{detail}: {} can be stored", Size(little));
+            Finding::warn(STEP, what).hint(hint)
+        }
+        usable => Finding::ok(STEP, format!("{detail}: {} can be stored", Size(usable))),
+    }
+}
+
+fn received(context: &Context) -> Finding {
+    const STEP: &str = "received";
+    let path = context.home.received();
+    let there = path.symlink_metadata().is_ok();
+    let writable = if there {
+        // Only opens what is there: a symbolic link or a file is refused.
+        if let Err(error) = Received::open(&path) {
+            return Finding::failure(STEP, error)
+                .hint("move it away: what arrives is written into a real folder only");
+        }
+        writable(&path)
+    } else {
+        parent_writable(&path)
+    };
+    match writable {
+        Ok(()) if there => Finding::ok(STEP, path.display()),
+        Ok(()) => Finding::ok(STEP, "none yet; it is made when something arrives"),
+        Err(error) => not_writable(STEP, &path, &error),
+    }
+}
+
+fn not_writable(step: &'static str, path: &Path, error: &io::Error) -> Finding {
+    let what = format!("{} cannot be written: {error}", path.display());
+    let hint = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "that disk is mounted read-only: look at it (dmesg)",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space there",
+        _ => "it must be a folder that belongs to the user who runs colis",
+    };
+    Finding::fail(step, ExitCode::Storage, what).hint(hint)
+}
+
+/// Writes a file that has no name and is gone at once.
+fn writable(folder: &Path) -> io::Result<()> {
+    use io::Write as _;
+    let mut file: File = tempfile::tempfile_in(folder)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_all()
+}
+
+fn parent_writable(path: &Path) -> io::Result<()> {
+    writable(&existing(path))
+}
+
+/// The folder at `path`, or the nearest above that is there.
+pub(in crate::cli) fn existing(path: &Path) -> PathBuf {
+    let found = path.ancestors().find(|path| path.is_dir());
+    found.unwrap_or(Path::new("/")).to_owned()
+}
