@@ -147,7 +147,7 @@ impl Report {
             let hint = Escaped::new(hint);
             self.output.line(format!("{:<24} hint: {hint}", ""));
         }
-        self.output.object("check", finding);
+        self.output.object("finding", finding);
     }
 
     /// The summary, and how the program ends: as the first failure says, for it is the nearest to the cause.

@@ -183,7 +183,7 @@ impl Inbox {
                 Ok(None) => return,
                 Err(error) => {
                     let error = Escaped::new(&error.to_string()).to_string();
-                    return tracing::error!(transfer = id.short(), error, "cannot be looked at");
+                    return tracing::error!(manifest = id.short(), error, "cannot be looked at");
                 }
             };
             let sender_name = manifest
@@ -251,7 +251,7 @@ impl Inbox {
             .waits(sender.unwrap_or_default(), Some(payload.size));
         if let Some(why) = waits {
             tracing::info!(
-                transfer = manifest.id().short(),
+                manifest = manifest.id().short(),
                 bytes = payload.size,
                 "waits for a yes"
             );
@@ -272,15 +272,11 @@ impl Inbox {
             "{:.1} MiB/s",
             written.size as f64 / (1 << 20) as f64 / seconds
         );
-        let (transfer_id, bytes) = (id.short(), written.size);
-        tracing::info!(transfer = transfer_id, bytes, seconds, rate, "opened");
+        let (short, bytes) = (id.short(), written.size);
+        tracing::info!(manifest = short, bytes, seconds, rate, "opened");
         if !written.skipped_links.is_empty() {
             let links = written.skipped_links.len();
-            tracing::warn!(
-                transfer = transfer_id,
-                links,
-                "links that lead out were skipped"
-            );
+            tracing::warn!(manifest = short, links, "links that lead out were skipped");
         }
         let message = transfer::message(&transfer, &written).await;
         let names = transfer.listing.top_names().map(str::to_owned).collect();
@@ -330,7 +326,7 @@ impl Inbox {
             }
         });
         if let Ok(Err(error)) = settled.await {
-            return tracing::error!(transfer = id.short(), %error, "the state of a transfer is not recorded");
+            return tracing::error!(manifest = id.short(), %error, "the state of a transfer is not recorded");
         }
         let state = StateAt {
             state,
@@ -345,7 +341,7 @@ impl Inbox {
 fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
     let reason = error.to_string();
     let shown = Escaped::new(&reason).to_string();
-    tracing::error!(transfer = id.short(), error = shown, "not opened");
+    tracing::error!(manifest = id.short(), error = shown, "not opened");
     if is_final(error) {
         (TransferState::Refused, Outcome::Refused { reason })
     } else {

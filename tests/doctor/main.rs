@@ -57,7 +57,7 @@ impl Said {
         let found = of_step.next();
         let found = found.unwrap_or_else(|| panic!("nothing of {step}:\n{}", self.text));
         assert!(of_step.next().is_none(), "{step} twice:\n{}", self.text);
-        assert_eq!(found["event"], "check");
+        assert_eq!(found["event"], "finding");
         found
     }
 
