@@ -7,6 +7,8 @@
 //! A person may call a peer otherwise. Such an alias stays on this machine, beside the name of the certificate, and means
 //! one peer only: it is no other's name or alias, and nobody can come later and be called so.
 
+mod error;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File},
@@ -14,6 +16,8 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
+
+pub use error::TrustError;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,73 +96,6 @@ pub fn is_peer_name(name: &str) -> bool {
         .first()
         .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     begins && name.len() <= 63 && name.bytes().all(allowed)
-}
-
-/// Why the address book refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// A name that is known shows another key.
-    #[error("the name {name} belongs to peer {known}, but peer {shown} shows it")]
-    NameTaken {
-        /// The name.
-        name: String,
-        /// Whose it is.
-        known: PeerId,
-        /// Who shows it.
-        shown: PeerId,
-    },
-    /// A bundle older than the one that is known.
-    #[error("an old bundle of {name}: sequence {shown}, known is {known}")]
-    OldBundle {
-        /// The peer.
-        name: String,
-        /// The sequence that is known.
-        known: u64,
-        /// The sequence that was shown.
-        shown: u64,
-    },
-    /// A name that this person gave to one peer is that of another.
-    #[error("{alias} is our own name for {name}, so no other peer can be called so")]
-    AliasTaken {
-        /// The name in question.
-        alias: String,
-        /// The peer that has it here.
-        name: String,
-    },
-    /// A new name that is in use.
-    #[error("{name} is the name of a known peer already")]
-    InUse {
-        /// The name.
-        name: String,
-    },
-    /// Not a name.
-    #[error("bad name {name:?}: {NAME_RULE}")]
-    BadName {
-        /// What was given.
-        name: String,
-    },
-    /// No peer has this name.
-    #[error("no peer is called {name}")]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// The file is damaged. It is never overwritten.
-    #[error("{path} is damaged: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// How.
-        reason: String,
-    },
-    /// The file system failed.
-    #[error("{path}: {source}")]
-    Io {
-        /// On what.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 /// A peer that is known.
