@@ -48,7 +48,7 @@ fn a_sealed_folder_is_what_a_shell_can_carry_and_opens_again() {
 fn sealing_again_sends_nothing_and_changes_nothing() {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f"), bytes(2, 200_000)).unwrap();
-    fs::write(homes.path("g"), "another").unwrap();
+    fs::write(homes.path("g"), "another file, or a password").unwrap();
     seal(&homes, "f", "out", SMALL);
     let before = tree(&homes.path("out"));
     let args = [&["--json", "seal", "f", "--out", "out"], SMALL].concat();
@@ -175,14 +175,12 @@ fn a_password_opens_the_folder_for_whoever_knows_it() {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f"), "for those who know").unwrap();
     fs::write(homes.path("pw"), "correct horse\n").unwrap();
-    fs::write(homes.path("wrong"), "wrong horse\n").unwrap();
+    fs::write(homes.path("wrong"), "another horse\n").unwrap();
     seal(&homes, "f", "out", &["--password-file", "pw"]);
     seal(&homes, "f", "out", &["--password-file", "pw"]);
-    homes.fails(
-        "a",
-        &["seal", "f", "--out", "out", "--password-file", "wrong"],
-        2,
-    );
+    let other = ["seal", "f", "--out", "out", "--password-file", "wrong"];
+    let said = homes.fails("a", &other, 2);
+    assert!(said.contains("another sealed transfer"), "{said}");
     let asked = homes.fails("b", &["open", "out"], 2);
     assert!(asked.contains("--password-file"), "{asked}");
     let wrong = homes.fails("b", &["open", "out", "--password-file", "wrong"], 4);
