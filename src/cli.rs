@@ -58,7 +58,7 @@ pub fn run() -> process::ExitCode {
             });
         }
     };
-    let json = cli.global.json;
+    let output = Output::new(&cli.global, cli.command.as_ref());
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -75,7 +75,7 @@ pub fn run() -> process::ExitCode {
         )),
     };
     let code = code.unwrap_or_else(|failure| {
-        failure.print(json);
+        failure.print(output);
         failure.code
     });
     process::ExitCode::from(code as u8)
@@ -90,19 +90,19 @@ struct Context {
 }
 
 impl Context {
-    fn resolve(global: &Global) -> Result<Self, Failure> {
-        let mut context = Self::without_config(global)?;
+    fn resolve(global: &Global, output: Output) -> Result<Self, Failure> {
+        let mut context = Self::without_config(global, output)?;
         context.config = Config::load(&context.home.config(), |name| std::env::var_os(name))?;
         Ok(context)
     }
 
     /// With every setting at its default.
-    fn without_config(global: &Global) -> Result<Self, Failure> {
+    fn without_config(global: &Global, output: Output) -> Result<Self, Failure> {
         Ok(Self {
             global: global.clone(),
             home: Home::resolve(global.home.as_deref())?,
             config: Config::default(),
-            output: Output::new(global),
+            output,
         })
     }
 }
@@ -116,7 +116,7 @@ async fn start(cli: Cli) -> Result<ExitCode, Failure> {
 
 /// Does one thing. The menu comes here too.
 async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure> {
-    let output = Output::new(global);
+    let output = Output::new(global, Some(&command));
     if !matches!(command, Command::Serve(_)) {
         logging::start(global, Level::Command);
     }
@@ -130,10 +130,10 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         }
         other => other,
     };
-    let context = match Context::resolve(global) {
+    let context = match Context::resolve(global, output) {
         // A configuration that is wrong is one of the things that it looks at.
         Err(failure) if matches!(command, Command::Doctor(_)) => {
-            Context::without_config(global).map_err(|_| failure)?
+            Context::without_config(global, output).map_err(|_| failure)?
         }
         resolved => resolved?,
     };

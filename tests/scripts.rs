@@ -22,40 +22,50 @@ fn objects(out: &str) -> Vec<serde_json::Value> {
     out.lines().map(object).collect()
 }
 
+/// Every command that ends by itself, in an order in which each has something to say; ADDRESS is where b serves.
+const COMMANDS: &[&[&str]] = &[
+    &["peers", "add", "ADDRESS"],
+    &["peers", "check", "b"],
+    &["peers"],
+    &["send", "f", "--to", "b", "--wait"],
+    &["send", "f", "--to", "b", "--dry-run"],
+    &["share", "f"],
+    &["list"],
+    &["list", "--chunks"],
+    &["list", "b"],
+    &["receive", "--from", "b", "--all"],
+    &["inbox"],
+    &["history"],
+    &["config", "init"],
+    &["config"],
+    &["config", "set", "jobs", "3"],
+    &["certs", "show"],
+    &["certs", "issue", "c", "--out", "c-certs"],
+    &["certs", "renew"],
+    &["certs", "revoke", "c"],
+    &["check", "--read-data"],
+    &["gc"],
+    &["status"],
+    &["peers", "rename", "b", "ben"],
+    &["seal", "f", "--to", "b", "--out", "sealed"],
+    &["open", "sealed", "--out", "opened"],
+    &["doctor"],
+    &["peers", "forget", "b"],
+];
+
 #[test]
 fn every_command_speaks_json_one_object_a_line_with_a_version() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
     fs::write(homes.path("f"), bytes(1, 300_000)).unwrap();
     let to = b.to();
-    let commands: &[&[&str]] = &[
-        &["peers", "add", &to],
-        &["peers", "check", "b"],
-        &["peers"],
-        &["send", "f", "--to", "b", "--wait"],
-        &["send", "f", "--to", "b", "--dry-run"],
-        &["share", "f"],
-        &["list"],
-        &["list", "--chunks"],
-        &["list", "b"],
-        &["receive", "--from", "b", "--all"],
-        &["inbox"],
-        &["history"],
-        &["config", "init"],
-        &["config"],
-        &["config", "set", "jobs", "3"],
-        &["certs", "show"],
-        &["certs", "issue", "c", "--out", "c-certs"],
-        &["certs", "renew"],
-        &["certs", "revoke", "c"],
-        &["check", "--read-data"],
-        &["gc"],
-        &["status"],
-        &["peers", "forget", "b"],
-    ];
     let mut events = BTreeSet::new();
-    for args in commands {
-        let ran = homes.run("a", &[&["--json"], *args].concat());
+    for args in COMMANDS {
+        let typed = [&["--json"], *args].concat();
+        let typed = typed
+            .iter()
+            .map(|word| if *word == "ADDRESS" { &to } else { *word });
+        let ran = homes.run("a", &typed.collect::<Vec<_>>());
         assert_eq!(ran.code, 0, "{args:?}: {ran:?}");
         assert_eq!(ran.err, "", "{args:?} talks beside its objects");
         let said = objects(&ran.out);
@@ -82,6 +92,29 @@ fn every_command_speaks_json_one_object_a_line_with_a_version() {
             "{event} is not documented"
         );
     }
+}
+
+#[test]
+fn content_on_standard_output_is_alone_there_and_nobody_reading_is_no_panic() {
+    let homes = Homes::new(&[]);
+    fs::write(homes.path("f"), "content").unwrap();
+    homes.ok("a", &["share", "f"]);
+    let ran = homes.run("a", &["--json", "receive", "f", "--out", "-"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "content"));
+    assert!(objects(&ran.err).iter().all(|object| object["v"] == 1));
+    let ran = homes.run("a", &["--json", "receive", "none", "--out", "-"]);
+    assert_eq!((ran.code, ran.out.as_str()), (6, ""));
+    assert_eq!(objects(&ran.err)[0]["event"], "error");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut unread = homes.command("a", &["--json", "send", "nowhere", "--to", "b"]);
+    let unread = unread
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(unread.status.code(), Some(6));
+    assert_eq!(String::from_utf8_lossy(&unread.stderr), "");
 }
 
 #[test]
@@ -121,18 +154,9 @@ fn globs_and_gits_own_rules_leave_out_what_they_say() {
         fs::write(project.join(file), file).unwrap();
     }
     fs::write(project.join(".gitignore"), "/target\n*.o\n!keep.o\n").unwrap();
-    let args = [
-        "send",
-        "p",
-        "--to",
-        &b.to(),
-        "--wait",
-        "--git",
-        "--exclude",
-        "*.tmp",
-        "--exclude",
-        "/s",
-    ];
+    let to = b.to();
+    let args = format!("send p --to {to} --wait --git --exclude *.tmp --exclude /s");
+    let args: Vec<_> = args.split(' ').collect();
     let ran = homes.run("a", &args);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
@@ -148,18 +172,8 @@ fn globs_and_gits_own_rules_leave_out_what_they_say() {
     assert_eq!(names, [".gitignore", "keep.o", "src/a.rs"]);
     let said = homes.fails("a", &["send", "p", "--to", "b", "--exclude", "[z-"], 2);
     assert!(said.contains("hint: a glob is as in .gitignore"), "{said}");
-    homes.ok(
-        "a",
-        &[
-            "send",
-            "p/src/a.o",
-            "--to",
-            "b",
-            "--exclude",
-            "*.o",
-            "--wait",
-        ],
-    );
+    let args = "send p/src/a.o --to b --exclude *.o --wait".split(' ');
+    homes.ok("a", &args.collect::<Vec<_>>());
     assert!(
         homes.home("b").join("received/a.o").exists(),
         "what is named is sent"

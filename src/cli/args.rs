@@ -109,6 +109,21 @@ pub(super) enum Command {
     Demo(Demo),
 }
 
+impl Command {
+    /// Whether it writes the content of a file to standard output.
+    pub(super) fn gives_content(&self) -> bool {
+        let out = match self {
+            Self::Receive(args) => args.out.as_deref(),
+            Self::Open(args) => args.out.as_deref(),
+            Self::Inbox(Inbox {
+                command: Some(InboxCommand::Accept { out, .. }),
+            }) => out.as_deref(),
+            _ => None,
+        };
+        out.is_some_and(|out| out.as_os_str() == "-")
+    }
+}
+
 /// A manifest as people name it: an id, the beginning of one, or a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Which {

@@ -1,13 +1,24 @@
 //! Where the log goes: lines for people on standard error, and while serving JSON lines in the home folder.
 
-use std::{fs, io, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use tracing_appender::{
-    non_blocking::WorkerGuard,
+    non_blocking::{NonBlocking, WorkerGuard},
     rolling::{RollingFileAppender, Rotation},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, Registry,
+    fmt::{
+        self,
+        writer::{MakeWriter, OptionalWriter},
+    },
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use super::{
@@ -33,12 +44,14 @@ pub(super) fn start(global: &Global, level: Level) {
     let _ = Registry::default().with(lines).try_init();
 }
 
-/// Logs to where no prompt is broken by a line.
-pub(super) fn start_beside_prompts(global: &Global) {
+/// Logs to where no prompt is broken by a line, and to `file` once that is opened.
+pub(super) fn start_beside_prompts(global: &Global, file: LateFile) {
     let lines = fmt::layer().with_writer(terminal::LogWriter::default);
     let lines = lines.with_target(false).with_ansi(false);
     let lines = lines.with_filter(filter(global, Level::Command));
-    let _ = Registry::default().with(lines).try_init();
+    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
+    let objects = objects.with_filter(filter(global, Level::Serving));
+    let _ = Registry::default().with(lines).with(objects).try_init();
 }
 
 /// Logs to standard error, and to a file a day in `folder`, of which the last `days` are kept. Writing ends when the
@@ -48,10 +61,43 @@ pub(super) fn start_with_file(
     folder: &Path,
     days: usize,
 ) -> Result<WorkerGuard, Failure> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
+    let (file, guard) = open(folder, days)?;
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = lines
+        .with_ansi(false)
+        .with_filter(filter(global, Level::Serving));
+    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
+    let objects = objects.with_filter(filter(global, Level::Serving));
+    let _ = Registry::default().with(lines).with(objects).try_init();
+    Ok(guard)
+}
+
+/// The file of a log that begins before its folder is there. What is logged before it is opened is not kept.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LateFile(Arc<OnceLock<NonBlocking>>);
+
+impl LateFile {
+    /// From now on what is logged goes into `folder`, as with [`start_with_file`].
+    pub(super) fn open(&self, folder: &Path, days: usize) -> Result<WorkerGuard, Failure> {
+        let (file, guard) = open(folder, days)?;
+        // A second one would not be written, and costs nothing.
+        let _ = self.0.set(file);
+        Ok(guard)
+    }
+}
+
+impl<'a> MakeWriter<'a> for LateFile {
+    type Writer = OptionalWriter<NonBlocking>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        let file = self.0.get().cloned();
+        file.map_or_else(OptionalWriter::none, OptionalWriter::some)
+    }
+}
+
+fn open(folder: &Path, days: usize) -> Result<(NonBlocking, WorkerGuard), Failure> {
+    let mut private = fs::DirBuilder::new();
+    let made = private.recursive(true).mode(0o700).create(folder);
     made.map_err(|e| Failure::io(folder, &e))?;
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
@@ -63,15 +109,7 @@ pub(super) fn start_with_file(
         let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
         failure.hint("or serve without a log: colis config set log_days 0")
     })?;
-    let (file, guard) = tracing_appender::non_blocking(file);
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
-    let lines = lines
-        .with_ansi(false)
-        .with_filter(filter(global, Level::Serving));
-    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
-    let objects = objects.with_filter(filter(global, Level::Serving));
-    let _ = Registry::default().with(lines).with(objects).try_init();
-    Ok(guard)
+    Ok(tracing_appender::non_blocking(file))
 }
 
 fn filter(global: &Global, level: Level) -> EnvFilter {

@@ -27,7 +27,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     Context,
     args::Global,
-    dispatch, interruptible, logging,
+    dispatch, interruptible,
+    logging::{self, LateFile},
+    output::Output,
     report::{ExitCode, Failure},
     terminal,
 };
@@ -64,6 +66,7 @@ enum Entry {
 /// The menu of one home folder.
 struct Menu {
     global: Global,
+    log: LateFile,
 }
 
 /// Opens the menu, until the person or the system ends it.
@@ -75,12 +78,14 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
              colis status; all commands: colis --help",
         ));
     }
-    logging::start_beside_prompts(global);
+    let log = LateFile::default();
+    logging::start_beside_prompts(global, log.clone());
     let signals =
         Signals::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     let (menu, mut serving) = (
         Menu {
             global: global.clone(),
+            log,
         },
         Serving::No,
     );
@@ -154,7 +159,7 @@ impl Menu {
             match self.enter(chosen).await {
                 Ok(()) | Err(Stop::Back) => {}
                 Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
-                Err(Stop::Failed(failure)) => failure.print(false),
+                Err(Stop::Failed(failure)) => failure.print(self.output()),
                 Err(Stop::Closed) => return Err(Stop::Closed),
             }
         }
@@ -174,8 +179,12 @@ impl Menu {
         }
     }
 
+    fn output(&self) -> Output {
+        Output::new(&self.global, None)
+    }
+
     fn context(&self) -> Result<Context, Failure> {
-        Context::resolve(&self.global)
+        Context::resolve(&self.global, self.output())
     }
 
     /// Runs a command as the command line would.

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::args::Global;
+use super::args::{Command, Global};
 use crate::name::escape_json;
 
 /// `1 chunk`, `2 chunks`.
@@ -21,13 +21,16 @@ pub(super) fn count(number: u64, what: &str, many: &str) -> String {
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
+    /// Standard output has the content of a file: objects go to standard error.
+    pub(super) beside_content: bool,
 }
 
 impl Output {
-    pub(super) fn new(global: &Global) -> Self {
+    pub(super) fn new(global: &Global, command: Option<&Command>) -> Self {
         Self {
             json: global.json,
             quiet: global.quiet,
+            beside_content: command.is_some_and(Command::gives_content),
         }
     }
 
@@ -41,21 +44,23 @@ impl Output {
     /// A line for the person, which is no result.
     pub(super) fn talk(self, text: impl Display) {
         if !self.json && !self.quiet {
-            write_line(&mut io::stderr().lock(), &text.to_string());
+            say(&text.to_string());
         }
     }
 
     /// A line for the person that must be seen.
     pub(super) fn warn(self, text: impl Display) {
         if !self.json {
-            write_line(&mut io::stderr().lock(), &text.to_string());
+            say(&text.to_string());
         }
     }
 
     /// The result for programs: one object a line, with the version of what it has.
     pub(super) fn object(self, event: &str, value: &impl Serialize) {
-        if self.json {
-            write_line(&mut io::stdout().lock(), &object(event, value));
+        match (self.json, self.beside_content) {
+            (false, _) => {}
+            (true, false) => write_line(&mut io::stdout().lock(), &object(event, value)),
+            (true, true) => say(&object(event, value)),
         }
     }
 
@@ -69,6 +74,15 @@ impl Output {
         let mut out = io::stdout().lock();
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     }
+
+    /// The last object, of a failure: nobody reading it changes nothing.
+    pub(super) fn last_object(self, value: &Value) {
+        let text = escape_json(&value.to_string());
+        if self.beside_content {
+            return say(&text);
+        }
+        let _ = writeln!(io::stdout().lock(), "{text}");
+    }
 }
 
 fn object(event: &str, value: &impl Serialize) -> String {
@@ -79,6 +93,11 @@ fn object(event: &str, value: &impl Serialize) -> String {
         object.extend(fields);
     }
     escape_json(&Value::Object(object).to_string())
+}
+
+/// Talk that nobody hears changes nothing.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Whoever does not read on wants no more: that is no failure.

@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::json;
 
+use super::output::Output;
 use crate::{
     client::AddressError,
     config::{
@@ -16,7 +17,7 @@ use crate::{
     },
     crypto::CryptoError,
     manifest::{ManifestError, VerifyError},
-    name::{Escaped, escape_json},
+    name::Escaped,
     peer::PeerError,
     received::ReceivedError,
     store::StoreError,
@@ -83,15 +84,13 @@ impl Failure {
         (self.code, self.what, self.hint)
     }
 
-    /// Says it on standard error, or as an object on standard output. What came from elsewhere is escaped.
-    #[allow(clippy::print_stdout, reason = "the one place that reports failures")]
-    pub(super) fn print(&self, as_json: bool) {
-        if as_json {
+    /// Says it on standard error, or as an object. What came from elsewhere is escaped.
+    pub(super) fn print(&self, output: Output) {
+        if output.json {
             let (exit, message, hint) = (self.code as u8, &self.what, &self.hint);
-            let object =
-                json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint});
-            println!("{}", escape_json(&object.to_string()));
-            return;
+            return output.last_object(
+                &json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint}),
+            );
         }
         let mut text = format!("colis: {}\n", Escaped::new(&self.what));
         if let Some(hint) = &self.hint {

@@ -71,9 +71,14 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     Ok(ExitCode::Ok)
 }
 
+/// Days of logs to keep; 0 writes none.
+pub(super) fn log_days(context: &Context) -> usize {
+    context.config.log_days.unwrap_or(LOG_DAYS)
+}
+
 /// A log in the home folder too, unless that is switched off.
 fn start_logging(context: &Context) -> Result<Option<WorkerGuard>, Failure> {
-    let days = context.config.log_days.unwrap_or(LOG_DAYS);
+    let days = log_days(context);
     if days == 0 {
         logging::start(&context.global, Level::Serving);
         return Ok(None);

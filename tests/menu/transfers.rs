@@ -188,6 +188,14 @@ fn an_arrival_is_shown_above_the_menu_and_waits_for_the_end_of_other_prompts() {
     person.sees("second.txt");
     person.sees_menu();
     person.quits();
+    let logs = fs::read_dir(homes.home("a").join("logs")).unwrap();
+    let log = logs.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let log = log.collect::<String>();
+    assert_eq!(log.matches("\"message\":\"opened\"").count(), 2, "{log}");
+    assert!(
+        !log.contains("gift") && !log.contains("second.txt"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
     Menu, announce,
@@ -32,17 +33,21 @@ pub(super) enum Serving {
         stop: CancellationToken,
         /// Its task.
         task: JoinHandle<()>,
+        /// Writes its log until it has stopped.
+        log: Option<WorkerGuard>,
     },
 }
 
 impl Serving {
     /// Stops what was started here, and gives whether there was something.
     pub(super) async fn stop(self) -> bool {
-        let Self::Here { stop, task } = self else {
+        let Self::Here { stop, task, log } = self else {
             return false;
         };
         stop.cancel();
-        tokio::time::timeout(DRAIN, task).await.is_ok()
+        let stopped = tokio::time::timeout(DRAIN, task).await.is_ok();
+        drop(log);
+        stopped
     }
 }
 
@@ -57,7 +62,7 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
         let options = serve::options(&context, &args)?;
         let wanted = options.listen;
         match Peer::open(options) {
-            Ok(peer) => return Ok(run(&context, peer)),
+            Ok(peer) => return Ok(run(menu, &context, peer)),
             Err(PeerError::Store(error @ StoreError::Locked { .. })) => {
                 return elsewhere(&context, error);
             }
@@ -77,7 +82,8 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
     }
 }
 
-fn run(context: &Context, peer: Peer) -> Serving {
+fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
+    let log = open_log(menu, context);
     let (name, address) = (peer.identity().name(), peer.address());
     terminal::say(&format!(
         "{name} serves on {address}; what arrives goes to {}",
@@ -91,7 +97,17 @@ fn run(context: &Context, peer: Peer) -> Serving {
             terminal::announce(&format!("this peer serves no more: {error}"));
         }
     });
-    Serving::Here { stop, task }
+    Serving::Here { stop, task, log }
+}
+
+/// A peer without a log is better than none.
+fn open_log(menu: &Menu, context: &Context) -> Option<WorkerGuard> {
+    let days = serve::log_days(context);
+    if days == 0 {
+        return None;
+    }
+    let opened = menu.log.open(&context.home.logs(), days);
+    opened.map_err(|failure| failure.print(context.output)).ok()
 }
 
 fn elsewhere(context: &Context, error: StoreError) -> Result<Serving, Stop> {

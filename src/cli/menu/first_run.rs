@@ -77,7 +77,7 @@ async fn certificates(menu: &Menu) -> Result<bool, Stop> {
         };
         match done {
             Err(Stop::Back) => {}
-            Err(Stop::Failed(failure)) => failure.print(false),
+            Err(Stop::Failed(failure)) => failure.print(menu.output()),
             done => return done,
         }
     }
