@@ -9,6 +9,7 @@ use super::{
     connect::store_options,
     doctor,
     list::all_manifests,
+    output::count,
     report::{ExitCode, Failure},
     store::blocking,
 };
@@ -122,10 +123,8 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
         (Some(address), None) => format!("serving: {address}"),
         (None, _) => "serving: no".to_owned(),
     });
-    let (waiting, inbox) = (status.waiting, status.inbox);
-    output.line(format!(
-        "inbox: {inbox}, {waiting} transfers wait to be opened"
-    ));
+    let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
+    output.line(format!("inbox: {}, {waiting} to be opened", status.inbox));
     output.line(format!("sending: {} unfinished", status.unfinished));
     output.line(format!("peers known: {}", status.peers));
     output.line(match &status.store {

@@ -253,7 +253,7 @@ impl Inbox {
             tracing::info!(
                 manifest = manifest.id().short(),
                 bytes = payload.size,
-                "waits for a yes"
+                "not opened unasked"
             );
             return Ok(Looked::Waits(why));
         }
