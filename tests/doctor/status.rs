@@ -42,7 +42,7 @@ fn status_tells_what_waits_and_what_is_unfinished() {
     let text = homes.ok("b", &["status"]);
     for line in [
         &format!("serving: {} since 2", b.to()),
-        "inbox: off, 1 transfers wait to be opened",
+        "inbox: off, 1 transfer waits to be opened",
         " days left, until 2",
         "sending: 0 unfinished",
         "disk: ",
