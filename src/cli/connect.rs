@@ -48,9 +48,7 @@ impl OwnStore {
             Self::Served(client) => Arc::new(client.clone()),
         }
     }
-}
 
-impl OwnStore {
     /// Remembers what became of a transfer, also if a peer of ours is serving the store.
     pub(super) async fn record(
         &self,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Context,
     args::{Inbox, InboxCommand, Receive, Which},
-    connect::{OwnStore, Us},
+    connect::{OwnStore, Us, pace, paced},
     history,
     list::{self, Row, all_manifests},
     receive,
@@ -19,7 +19,7 @@ use crate::{
     id::Short as _,
     manifest::{SignedManifest, Timestamp, table::Entry},
     name::Escaped,
-    store::{ManifestInfo, Store, StoreError, TransferState},
+    store::{ManifestInfo, Store, TransferState},
     transfer::{OpenedTransfer, TransferError},
 };
 
@@ -65,8 +65,6 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
                     which.push(info.id.to_string());
                 }
             }
-            // The store is taken again by the receive.
-            drop((store, own));
             let accept = Receive {
                 which,
                 from: None,
@@ -81,7 +79,8 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
                 context.output.talk("nothing waits");
                 return Ok(ExitCode::Ok);
             }
-            receive::run(context, accept).await
+            let store = paced(store, pace(context, None)?.as_ref());
+            receive::from_store(context, &us, store, Some(&own), &accept).await
         }
         InboxCommand::Refuse { ids } => refuse(context, &us, &own, &ids).await,
     }
@@ -148,10 +147,8 @@ async fn chosen(
     let me = us.reader().me;
     let mut waiting = Vec::new();
     for info in all_manifests(store, Some(me)).await? {
-        let state = match store.manifest_state(info.id).await {
-            Ok(state) => state.state,
-            Err(StoreError::NotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
+        let Some(state) = list::state_of(store, info.id).await? else {
+            continue;
         };
         let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
         if info.sender != me && (undecided || (!all && state == TransferState::Refused)) {

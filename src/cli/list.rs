@@ -97,11 +97,8 @@ pub(super) async fn row(
     store: &dyn Store,
     info: ManifestInfo,
 ) -> Result<Option<Row>, Failure> {
-    let state = match store.manifest_state(info.id).await {
-        Ok(state) => state.state,
-        // Let go since it was listed.
-        Err(StoreError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
+    let Some(state) = state_of(store, info.id).await? else {
+        return Ok(None);
     };
     let sender_name = us.name_of(info.sender);
     let names = names(us, store, info.id).await;
@@ -111,6 +108,18 @@ pub(super) async fn row(
         state,
         names,
     }))
+}
+
+/// How far a transfer has come, unless it was let go since it was listed.
+pub(super) async fn state_of(
+    store: &dyn Store,
+    id: ManifestId,
+) -> Result<Option<TransferState>, StoreError> {
+    match store.manifest_state(id).await {
+        Ok(state) => Ok(Some(state.state)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The names at the top of a transfer, if it is for us.

@@ -6,17 +6,15 @@ use rexpect::process::Signal;
 
 use crate::{
     person::{Person, set},
-    support::{Homes, bytes, tree},
+    support::{Homes, Serving, bytes, tree},
 };
 
-#[test]
-fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
-    let homes = Homes::new(&["b"]);
-    let mut b = homes.serve("b", &[]);
+/// A person who sends 12 MiB to `b` slowly, of which some have passed.
+fn amid_a_send(homes: &Homes, b: &Serving) -> Person {
     homes.ok("a", &["peers", "add", &b.to()]);
     fs::write(homes.path("big.bin"), bytes(7, 12 << 20)).unwrap();
-    set(&homes, "a", "limit", "2MiB");
-    let mut person = Person::at_menu(&homes, "a");
+    set(homes, "a", "limit", "2MiB");
+    let mut person = Person::at_menu(homes, "a");
     person.presses("1");
     person.sees("Files or folders");
     person.types("~/big.bin");
@@ -27,6 +25,14 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     person.sees("Send big.bin");
     person.presses("y");
     person.sees_like(r" [1-9]\.00 MiB/12\.00 MiB");
+    person
+}
+
+#[test]
+fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
+    let homes = Homes::new(&["b"]);
+    let mut b = homes.serve("b", &[]);
+    let mut person = amid_a_send(&homes, &b);
     b.kill();
     person.sees("hint: find out which step fails");
     person.sees_menu();
@@ -78,20 +84,7 @@ fn the_end_by_a_signal_leaves_everything_in_order() {
 fn a_terminal_that_closes_in_a_transfer_loses_nothing() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
-    homes.ok("a", &["peers", "add", &b.to()]);
-    fs::write(homes.path("big.bin"), bytes(9, 12 << 20)).unwrap();
-    set(&homes, "a", "limit", "2MiB");
-    let mut person = Person::at_menu(&homes, "a");
-    person.presses("1");
-    person.sees("Files or folders");
-    person.types("~/big.bin");
-    person.sees("another address...");
-    person.presses("1");
-    person.sees("whoever has a password");
-    person.presses("1");
-    person.sees("Send big.bin");
-    person.presses("y");
-    person.sees_like(r" [1-9]\.00 MiB/12\.00 MiB");
+    let mut person = amid_a_send(&homes, &b);
     person.signal(Signal::SIGHUP);
     assert_eq!(person.ends(), 0);
     set(&homes, "a", "limit", "1GiB");
