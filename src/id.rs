@@ -5,9 +5,9 @@
 
 use std::{fmt, str::FromStr};
 
+use aws_lc_rs::digest::{self, Context, SHA256};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256};
 
 /// The text is not the id that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +26,19 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        of_context(&digest::digest(&SHA256, bytes))
     }
 }
 
 /// Computes a [`Digest`] over bytes that come in pieces.
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     /// Adds `bytes` to what is hashed.
@@ -42,8 +48,12 @@ impl Hasher {
 
     /// The digest of everything added.
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        of_context(&self.0.finish())
     }
+}
+
+fn of_context(digest: &digest::Digest) -> Digest {
+    Digest(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
 macro_rules! hex_text {
@@ -266,6 +276,8 @@ impl TryFrom<Vec<u8>> for SealPublicKey {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     #[test]
@@ -291,9 +303,15 @@ mod tests {
     fn the_digest_is_sha_256() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), abc);
-        let mut pieces = Hasher::default();
-        pieces.update(b"a");
-        pieces.update(b"bc");
-        assert_eq!(pieces.finish(), Digest::of(b"abc"));
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(5000).collect();
+        for length in (0..200).chain([4095, 4096, 5000]) {
+            let expected = sha2::Sha256::digest(&bytes[..length]);
+            assert_eq!(Digest::of(&bytes[..length]).0, *expected, "{length}");
+            let (mut pieces, (head, tail)) =
+                (Hasher::default(), bytes[..length].split_at(length / 3));
+            pieces.update(head);
+            pieces.update(tail);
+            assert_eq!(pieces.finish().0, *expected, "{length}");
+        }
     }
 }

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{TransferError, blocking};
 use crate::{
     crypto::{
-        ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, password::Password,
+        ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, chunk::NONCE_LENGTH,
+        password::Password,
     },
     id::{ChunkId, Digest, PeerId},
     manifest::{
@@ -89,14 +92,14 @@ impl OpenedTransfer {
     ///
     /// # Errors
     /// [`TransferError::Crypto`], [`TransferError::Integrity`].
-    pub fn open_chunk(&self, index: u64, sealed: &[u8]) -> Result<Vec<u8>, TransferError> {
+    pub fn open_chunk(&self, index: u64, sealed: Bytes) -> Result<Bytes, TransferError> {
         let manifest = self.manifest.payload();
         let position = ChunkPosition {
             index,
             last: index + 1 == manifest.chunks.len() as u64,
         };
         let opener = ChunkOpener::new(&self.key, Stream::Content, manifest.chunk_size);
-        let plain = opener.open(position, sealed)?;
+        let plain = open_bytes(&opener, position, sealed)?;
         let expected = (manifest.size - index * u64::from(manifest.chunk_size))
             .min(u64::from(manifest.chunk_size));
         if plain.len() as u64 == expected {
@@ -216,7 +219,7 @@ impl<'a> StreamOpener<'a> {
         }
     }
 
-    async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<u8>>, TransferError> {
+    async fn next(&mut self, store: &dyn Store) -> Result<Option<Bytes>, TransferError> {
         let Some(id) = self.ids.get(self.next) else {
             return Ok(None);
         };
@@ -225,13 +228,26 @@ impl<'a> StreamOpener<'a> {
             last: self.next + 1 == self.ids.len(),
         };
         self.next += 1;
-        let plain = self.opener.open(position, &store.get_chunk(*id).await?)?;
+        let plain = open_bytes(&self.opener, position, store.get_chunk(*id).await?)?;
         if plain.is_empty() || (!position.last && plain.len() != self.chunk_size as usize) {
             let what = format!("{:?} chunk {}", self.stream, position.index);
             return Err(integrity(what, format!("{} bytes", plain.len())));
         }
         Ok(Some(plain))
     }
+}
+
+/// Opens a chunk where it is, unless somebody else has it too.
+fn open_bytes(
+    opener: &ChunkOpener,
+    position: ChunkPosition,
+    sealed: Bytes,
+) -> Result<Bytes, CryptoError> {
+    let mut buffer = sealed
+        .try_into_mut()
+        .unwrap_or_else(|shared| shared[..].into());
+    let length = opener.open(position, &mut buffer)?.len();
+    Ok(buffer.freeze().slice(NONCE_LENGTH..NONCE_LENGTH + length))
 }
 
 /// Dates and signature. A password transfer may come from somebody whom we do not know, but is then shown as such.

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::sync::mpsc;
 
@@ -297,7 +298,7 @@ async fn fill(
                 already: false,
             });
         }
-        let _ = sender.send(Vec::new()).await;
+        let _ = sender.send(Bytes::new()).await;
         Ok(())
     };
     // The writer always ends: it checkpoints what it has also when the fetching failed. Its error says more.
@@ -309,7 +310,7 @@ async fn fill(
 }
 
 /// Writes what comes. An empty chunk says that all came; without it, what came is made durable and kept.
-fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Vec<u8>>) -> Result<(), TransferError> {
+fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), TransferError> {
     while let Some(plain) = chunks.blocking_recv() {
         if plain.is_empty() {
             return sink.finish();
@@ -325,18 +326,18 @@ fn opened_chunks<'a>(
     transfer: &'a Arc<OpenedTransfer>,
     first: u64,
     jobs: usize,
-) -> impl stream::Stream<Item = Result<Vec<u8>, TransferError>> + Unpin + 'a {
+) -> impl stream::Stream<Item = Result<Bytes, TransferError>> + Unpin + 'a {
     let ids = &transfer.manifest.payload().chunks;
     let rest = (0..)
         .zip(ids)
         .skip(usize::try_from(first).unwrap_or(usize::MAX));
     // Boxed, because the compiler cannot see that a buffered stream of borrowing futures is `Send`.
     let fetched = rest.map(
-        move |(index, id)| -> BoxFuture<'a, Result<Vec<u8>, TransferError>> {
+        move |(index, id)| -> BoxFuture<'a, Result<Bytes, TransferError>> {
             Box::pin(async move {
                 let sealed = store.get_chunk(*id).await?;
                 let transfer = transfer.clone();
-                blocking(move || transfer.open_chunk(index, &sealed)).await
+                blocking(move || transfer.open_chunk(index, sealed)).await
             })
         },
     );
