@@ -131,16 +131,11 @@ impl Listing {
         manifest: &Manifest,
         key: &FileKey,
     ) -> Result<Self, TransferError> {
-        let mut listing = Self::default();
-        let mut lines = Lines::new("table");
-        let mut stream =
-            StreamOpener::new(key, Stream::Table, manifest.chunk_size, &manifest.table);
-        while let Some(plain) = stream.next(store).await? {
-            lines.push(&plain, |line| {
-                Entry::parse(line).map(|entry| listing.entries.push(entry))
-            })?;
-        }
-        lines.finish()?;
+        let (entries, sums) = (
+            fetch_table(store, key, manifest.chunk_size, &manifest.table).await?,
+            Vec::new(),
+        );
+        let mut listing = Self { entries, sums };
         let mut lines = Lines::new("sums");
         let mut stream = StreamOpener::new(key, Stream::Sums, manifest.chunk_size, &manifest.sums);
         while let Some(plain) = stream.next(store).await? {
@@ -199,6 +194,24 @@ impl Listing {
     }
 }
 
+/// The entries of a table.
+pub(super) async fn fetch_table(
+    store: &dyn Store,
+    key: &FileKey,
+    chunk_size: u32,
+    table: &[ChunkId],
+) -> Result<Vec<Entry>, TransferError> {
+    let (mut entries, mut lines) = (Vec::new(), Lines::new("table"));
+    let mut stream = StreamOpener::new(key, Stream::Table, chunk_size, table);
+    while let Some(plain) = stream.next(store).await? {
+        lines.push(&plain, |line| {
+            Entry::parse(line).map(|entry| entries.push(entry))
+        })?;
+    }
+    lines.finish()?;
+    Ok(entries)
+}
+
 /// Opens a stream that is no content, chunk after chunk.
 struct StreamOpener<'a> {
     opener: ChunkOpener,
@@ -238,7 +251,7 @@ impl<'a> StreamOpener<'a> {
 }
 
 /// Opens a chunk where it is, unless somebody else has it too.
-fn open_bytes(
+pub(super) fn open_bytes(
     opener: &ChunkOpener,
     position: ChunkPosition,
     sealed: Bytes,
@@ -272,7 +285,7 @@ async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, Transfe
         transfer_id: manifest.transfer_id,
         sender: manifest.sender,
     };
-    if let Some(opened) = unwrap_by_key(manifest, reader, scope) {
+    if let Some(opened) = unwrap_by_key(&manifest.wraps, reader, scope) {
         return Ok(opened?);
     }
     let locked = manifest
@@ -292,16 +305,15 @@ async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, Transfe
     }
 }
 
-fn unwrap_by_key(
-    manifest: &Manifest,
+pub(super) fn unwrap_by_key(
+    wraps: &[Wrap],
     reader: &Reader,
     scope: WrapScope,
 ) -> Option<Result<FileKey, CryptoError>> {
     let ours = |key| {
-        manifest
-            .wraps
+        wraps
             .iter()
-            .find_map(|wrap: &Wrap| wrap.open_with_key(scope, reader.me, key))
+            .find_map(|wrap| wrap.open_with_key(scope, reader.me, key))
     };
     reader.seal_keys.iter().find_map(ours)
 }
