@@ -3,13 +3,13 @@
 //! An id is a digest used as a name. Text becomes an id here or nowhere: lower-case hex of exact length, every other
 //! spelling is refused, so that two texts never name one thing and no path or route is ever built from foreign text.
 
+mod lanes;
+
 use std::{fmt, str::FromStr};
 
 use aws_lc_rs::digest::{self, Context, SHA256};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-mod lanes;
 
 use lanes::Lanes;
 
@@ -43,6 +43,11 @@ impl Digest {
             Some(lanes) => lanes.digests(messages),
             None => messages.iter().map(|bytes| Self::of(bytes)).collect(),
         }
+    }
+
+    /// How many large messages to collect for [`Digest::of_each`]: 1 where collecting gains nothing.
+    pub fn side_by_side() -> usize {
+        Lanes::fastest().map_or(1, |_| 8)
     }
 }
 
