@@ -99,20 +99,14 @@ pub async fn receive_rest(
     };
     let (begun, staging, plan) = match prepared {
         Prepared::AlreadyThere(paths) => {
+            let already_there = true;
+            let received = Received::of(paths, size);
             return Ok(Received {
-                paths,
-                already_there: true,
-                size,
-                ..Received::default()
+                already_there,
+                ..received
             });
         }
-        Prepared::Finished(paths) => {
-            return Ok(Received {
-                paths,
-                size,
-                ..Received::default()
-            });
-        }
+        Prepared::Finished(paths) => return Ok(Received::of(paths, size)),
         Prepared::Begun(sink) => {
             let (staging, plan) = (sink.staging().clone(), sink.plan().clone());
             (Some(sink), staging, plan)
@@ -147,12 +141,20 @@ pub async fn receive_rest(
     let paths = blocking(move || staging.publish(&tops(&plan))).await?;
     progress.event(Event::Finished);
     Ok(Received {
-        paths,
-        already_there: false,
         skipped_links,
-        size,
         already_chunks,
+        ..Received::of(paths, size)
     })
+}
+
+impl Received {
+    fn of(paths: Vec<PathBuf>, size: u64) -> Self {
+        Self {
+            paths,
+            size,
+            ..Self::default()
+        }
+    }
 }
 
 /// The text of a transfer that is a message: one file called [`MESSAGE_NAME`] of at most [`MAX_MESSAGE`] bytes. Foreign
