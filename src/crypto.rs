@@ -6,12 +6,13 @@
 //! random nonces: a counter would repeat a nonce when an edited file is sealed again on a retry. K travels in wraps:
 //! HPKE to a recipient's seal key, or AES-GCM under a key from a password.
 
+mod aead;
 pub mod chunk;
 pub mod key;
 pub mod password;
 pub mod recipient;
 
-pub use chunk::{ChunkOpener, ChunkPosition, ChunkSealer, Nonce, Stream};
+pub use chunk::{ChunkOpener, ChunkPosition, ChunkSealer, Nonce, PlainBuffer, Stream};
 pub use key::{FileKey, KeyCommitment};
 pub use recipient::SealKey;
 

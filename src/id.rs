@@ -5,9 +5,13 @@
 
 use std::{fmt, str::FromStr};
 
+use aws_lc_rs::digest::{self, Context, SHA256};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256};
+
+mod lanes;
+
+use lanes::Lanes;
 
 /// The text is not the id that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +30,31 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        of_context(&digest::digest(&SHA256, bytes))
+    }
+
+    /// The digests of `messages`, in their order.
+    ///
+    /// A processor without SHA instructions spends most of a transfer on SHA-256. If it has AVX2 or AVX-512, it hashes
+    /// several messages side by side, and several times as fast as one after the other; from eight of similar length
+    /// on it is well used. Anywhere else this is [`Digest::of`] for each.
+    pub fn of_each(messages: &[&[u8]]) -> Vec<Self> {
+        match Lanes::fastest() {
+            Some(lanes) => lanes.digests(messages),
+            None => messages.iter().map(|bytes| Self::of(bytes)).collect(),
+        }
     }
 }
 
 /// Computes a [`Digest`] over bytes that come in pieces.
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     /// Adds `bytes` to what is hashed.
@@ -42,8 +64,12 @@ impl Hasher {
 
     /// The digest of everything added.
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        of_context(&self.0.finish())
     }
+}
+
+fn of_context(digest: &digest::Digest) -> Digest {
+    Digest(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
 macro_rules! hex_text {
@@ -116,6 +142,12 @@ macro_rules! digest_id {
             /// The id of what has these bytes.
             pub fn of(bytes: &[u8]) -> Self {
                 Self(Digest::of(bytes).0)
+            }
+
+            /// The ids of what has these bytes, in their order; see [`Digest::of_each`].
+            pub fn of_each(messages: &[&[u8]]) -> Vec<Self> {
+                let digests = Digest::of_each(messages);
+                digests.into_iter().map(Self::from).collect()
             }
         }
 
@@ -266,6 +298,8 @@ impl TryFrom<Vec<u8>> for SealPublicKey {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     #[test]
@@ -288,12 +322,28 @@ mod tests {
     }
 
     #[test]
+    fn digests_of_several_are_those_of_each() {
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(5000).collect();
+        for count in 0..40 {
+            let messages: Vec<_> = (0..count).map(|n| &bytes[n..100 * (n + 1)]).collect();
+            let each: Vec<_> = messages.iter().map(|bytes| ChunkId::of(bytes)).collect();
+            assert_eq!(ChunkId::of_each(&messages), each, "{count}");
+        }
+    }
+
+    #[test]
     fn the_digest_is_sha_256() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), abc);
-        let mut pieces = Hasher::default();
-        pieces.update(b"a");
-        pieces.update(b"bc");
-        assert_eq!(pieces.finish(), Digest::of(b"abc"));
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(5000).collect();
+        for length in (0..200).chain([4095, 4096, 5000]) {
+            let expected = sha2::Sha256::digest(&bytes[..length]);
+            assert_eq!(Digest::of(&bytes[..length]).0, *expected, "{length}");
+            let (mut pieces, (head, tail)) =
+                (Hasher::default(), bytes[..length].split_at(length / 3));
+            pieces.update(head);
+            pieces.update(tail);
+            assert_eq!(pieces.finish().0, *expected, "{length}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! This room knows stores, never HTTP, and reports through a [`Progress`].
 
+mod arriving;
 mod content;
 mod draft;
 mod filter;
@@ -21,11 +22,12 @@ mod walk;
 
 use std::path::PathBuf;
 
+pub use arriving::Arriving;
 pub use filter::Filter;
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
 pub use receive::{
     MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
-    stream_content,
+    receive_rest, stream_content,
 };
 pub use send::{Recipient, SendOptions, Sender, Sent, send, wait_until_settled};
 pub use walk::{Sources, Tree};

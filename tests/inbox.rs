@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt as _};
 
 use support::{Homes, Serving, bytes, wait_for};
 
@@ -203,4 +203,76 @@ fn ids_that_do_not_fit_are_said() {
     assert_eq!(homes.run("b", &["inbox", "accept"]).code, 2);
     assert_eq!(homes.run("b", &["inbox", "refuse"]).code, 2);
     homes.ok("b", &["inbox", "accept", "--all"]);
+}
+
+/// The bytes that are staged at `home`, before they have a final name.
+fn staged(homes: &Homes, home: &str, name: &str) -> u64 {
+    let stagings = homes.home(home).join("received/.colis");
+    let Ok(entries) = fs::read_dir(stagings) else {
+        return 0;
+    };
+    let files =
+        entries.filter_map(|entry| fs::metadata(entry.ok()?.path().join("tree").join(name)).ok());
+    files.map(|file| file.blocks() * 512).sum()
+}
+
+#[test]
+fn a_transfer_is_opened_while_it_arrives_and_counts_only_when_it_is_whole() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &["--inbox", "auto"]);
+    let content = bytes(3, (6 << 20) + 5);
+    fs::write(homes.path("large"), &content).unwrap();
+    let send = [
+        "send",
+        "large",
+        "--to",
+        &b.to(),
+        "--limit",
+        "1MiB",
+        "--jobs",
+        "1",
+    ];
+    let mut sender = homes.command("a", &send).spawn().unwrap();
+    wait_for("something is staged", || staged(&homes, "b", "large") > 0);
+    assert_eq!(received(&homes, "b"), [""; 0], "it is not whole yet");
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+    // The second run sends the rest; a head start of the first is no obstacle.
+    homes.ok("a", &["send", "large", "--to", "b", "--wait"]);
+    assert_eq!(received(&homes, "b"), ["large"]);
+    assert!(fs::read(homes.home("b").join("received/large")).unwrap() == content);
+    assert_eq!(staged(&homes, "b", "large"), 0, "nothing is left behind");
+}
+
+#[test]
+fn what_was_opened_early_of_a_file_that_changed_since_is_not_believed() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &["--inbox", "auto"]);
+    let path = homes.path("large");
+    fs::write(&path, bytes(4, 4 << 20)).unwrap();
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let send = [
+        "send",
+        "large",
+        "--to",
+        &b.to(),
+        "--limit",
+        "1MiB",
+        "--jobs",
+        "1",
+    ];
+    let mut sender = homes.command("a", &send).spawn().unwrap();
+    wait_for("something is staged", || staged(&homes, "b", "large") > 0);
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+    // Same size and time, so that the sender goes on with the same transfer: the first chunk is another now.
+    let content = bytes(5, 4 << 20);
+    fs::write(&path, &content).unwrap();
+    fs::File::open(&path)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    homes.ok("a", &["send", "large", "--to", "b", "--wait"]);
+    assert_eq!(received(&homes, "b"), ["large"]);
+    assert!(fs::read(homes.home("b").join("received/large")).unwrap() == content);
 }

@@ -4,13 +4,9 @@
 //! the stream, the key, the position, whether it is the last, and both lengths: a chunk that was moved, repeated,
 //! dropped from the end or taken from another transfer does not open.
 
-use aes_gcm::{
-    Aes256Gcm, KeyInit as _, Tag,
-    aead::{AeadInOut as _, inout::InOutBuf},
-};
-
 use super::{
     CryptoError,
+    aead::{self, Cipher},
     key::{FileKey, KeyCommitment},
 };
 
@@ -18,10 +14,10 @@ use super::{
 pub type Nonce = [u8; NONCE_LENGTH];
 
 /// Bytes of a nonce.
-pub const NONCE_LENGTH: usize = 12;
+pub const NONCE_LENGTH: usize = aead::NONCE;
 
 /// How much longer a sealed chunk is than its plain bytes: nonce and tag.
-pub const OVERHEAD: usize = NONCE_LENGTH + 16;
+pub const OVERHEAD: usize = NONCE_LENGTH + aead::TAG;
 
 /// The three byte streams of a transfer, each under its own key and label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +72,7 @@ pub struct ChunkSealer(ChunkCipher);
 pub struct ChunkOpener(ChunkCipher);
 
 struct ChunkCipher {
-    cipher: Aes256Gcm,
+    cipher: Cipher,
     stream: Stream,
     key_id: KeyCommitment,
     chunk_size: u32,
@@ -93,6 +89,20 @@ impl ChunkSealer {
     /// # Errors
     /// [`CryptoError::NoRandom`].
     pub fn seal(&self, position: ChunkPosition, plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let mut chunk = PlainBuffer::with_capacity(plain.len());
+        chunk.extend_by(|buffer| buffer.extend_from_slice(plain));
+        self.seal_buffer(position, chunk)
+    }
+
+    /// The same, where the bytes are.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoRandom`].
+    pub fn seal_buffer(
+        &self,
+        position: ChunkPosition,
+        plain: PlainBuffer,
+    ) -> Result<Vec<u8>, CryptoError> {
         let mut nonce = [0; NONCE_LENGTH];
         getrandom::fill(&mut nonce)?;
         Ok(self.seal_again_with(nonce, position, plain))
@@ -100,19 +110,33 @@ impl ChunkSealer {
 
     /// Seals `plain` under a nonce that was used before. Only to find out whether the plain bytes are still the ones
     /// that were sealed with it: if the id differs, the result must be thrown away, never sent.
-    pub fn seal_again_with(&self, nonce: Nonce, position: ChunkPosition, plain: &[u8]) -> Vec<u8> {
-        let mut sealed = vec![0; plain.len() + OVERHEAD];
-        let aad = self.0.aad(position, plain.len());
-        let (head, rest) = sealed.split_at_mut(NONCE_LENGTH);
-        let (body, tail) = rest.split_at_mut(plain.len());
+    pub fn seal_again_with(
+        &self,
+        nonce: Nonce,
+        position: ChunkPosition,
+        plain: PlainBuffer,
+    ) -> Vec<u8> {
+        let aad = self.0.aad(position, plain.bytes().len());
+        let mut sealed = plain.0;
+        let (head, text) = sealed.split_at_mut(NONCE_LENGTH);
         head.copy_from_slice(&nonce);
-        let buffers = InOutBuf::new(plain, body).expect("both are as long as the plain bytes");
-        let tag = self
-            .0
-            .cipher
-            .encrypt_inout_detached(&nonce.into(), &aad, buffers);
-        tail.copy_from_slice(&tag.expect("64 MiB is far below AES-GCM's 64 GiB limit"));
+        let tag = self.0.cipher.seal(nonce, &aad, text);
+        sealed.extend_from_slice(&tag);
         sealed
+    }
+
+    /// Seals again, under a fresh nonce, what this sealer has sealed.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoRandom`]; [`CryptoError::Forged`] if it was not sealed here.
+    pub fn seal_anew(
+        &self,
+        position: ChunkPosition,
+        mut sealed: Vec<u8>,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let length = self.0.open(position, &mut sealed)?.len();
+        sealed.truncate(NONCE_LENGTH + length);
+        self.seal_buffer(position, PlainBuffer(sealed))
     }
 }
 
@@ -122,44 +146,74 @@ impl ChunkOpener {
         Self(ChunkCipher::new(key, stream, chunk_size))
     }
 
-    /// Opens a sealed chunk. Nothing of a chunk that fails is returned.
+    /// Opens a sealed chunk where it is. Nothing of a chunk that fails is returned.
     ///
     /// # Errors
     /// [`CryptoError::Malformed`] if it is too short or too long, [`CryptoError::Forged`] if it does not authenticate.
-    pub fn open(&self, position: ChunkPosition, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let what = self.0.stream.chunk_name();
-        let plain_length = sealed
-            .len()
-            .checked_sub(OVERHEAD)
-            .filter(|n| *n <= self.0.chunk_size as usize);
-        let plain_length = plain_length.ok_or(CryptoError::Malformed { what })?;
-        let (nonce, rest) = sealed.split_at(NONCE_LENGTH);
-        let (body, tag) = rest.split_at(plain_length);
-        let nonce: Nonce = nonce.try_into().expect("split at its length");
-        let tag: &Tag = tag.try_into().expect("what is left is the tag");
-        let mut plain = vec![0; plain_length];
-        let aad = self.0.aad(position, plain_length);
-        let buffers = InOutBuf::new(body, &mut plain).expect("both are as long as the plain bytes");
-        let opened = self
-            .0
-            .cipher
-            .decrypt_inout_detached(&nonce.into(), &aad, buffers, tag);
-        opened
-            .map(|()| plain)
-            .map_err(|_| CryptoError::Forged { what })
+    pub fn open<'a>(
+        &self,
+        position: ChunkPosition,
+        sealed: &'a mut [u8],
+    ) -> Result<&'a mut [u8], CryptoError> {
+        self.0.open(position, sealed)
+    }
+}
+
+/// Plain bytes with room before and after them, so that they are sealed where they are.
+#[derive(Debug)]
+pub struct PlainBuffer(Vec<u8>);
+
+impl PlainBuffer {
+    /// Room for `length` plain bytes.
+    pub fn with_capacity(length: usize) -> Self {
+        let mut buffer = Vec::with_capacity(length + OVERHEAD);
+        buffer.resize(NONCE_LENGTH, 0);
+        Self(buffer)
+    }
+
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0[NONCE_LENGTH..]
+    }
+
+    /// Lets `append` add bytes at the end.
+    pub fn extend_by<T>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        append(&mut self.0)
     }
 }
 
 impl ChunkCipher {
     fn new(key: &FileKey, stream: Stream, chunk_size: u32) -> Self {
         let stream_key = key.stream_key(stream);
-        let cipher = Aes256Gcm::new((&*stream_key).into());
+        let cipher = match stream {
+            Stream::Content => Cipher::bulk(&stream_key),
+            Stream::Table | Stream::Sums => Cipher::small(&stream_key),
+        };
         Self {
             cipher,
             stream,
             key_id: key.commitment(),
             chunk_size,
         }
+    }
+
+    fn open<'a>(
+        &self,
+        position: ChunkPosition,
+        sealed: &'a mut [u8],
+    ) -> Result<&'a mut [u8], CryptoError> {
+        let what = self.stream.chunk_name();
+        let malformed = CryptoError::Malformed { what };
+        let plain_length = sealed.len().checked_sub(OVERHEAD);
+        let plain_length = plain_length.filter(|n| *n <= self.chunk_size as usize);
+        let (Some(plain_length), Some((nonce, text))) =
+            (plain_length, sealed.split_first_chunk_mut())
+        else {
+            return Err(malformed);
+        };
+        let aad = self.aad(position, plain_length);
+        let opened = self.cipher.open(*nonce, &aad, text);
+        opened.map_err(|aead::Forged| CryptoError::Forged { what })
     }
 
     fn aad(&self, position: ChunkPosition, plain_length: usize) -> [u8; 72] {
@@ -196,7 +250,11 @@ mod tests {
         let (key, other) = (FileKey::generate().unwrap(), FileKey::generate().unwrap());
         let sealed = sealed_by(&key);
         let open = |key, stream, size, position| {
-            ChunkOpener::new(key, stream, size).open(position, &sealed)
+            let mut sealed = sealed.clone();
+            let opener = ChunkOpener::new(key, stream, size);
+            opener
+                .open(position, &mut sealed)
+                .map(|plain| plain.to_vec())
         };
         assert_eq!(
             open(&key, Stream::Content, SIZE, at(3, false)).unwrap(),
@@ -241,7 +299,10 @@ mod tests {
         for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(opener.open(at(3, false), &flipped).is_err(), "bit {bit}");
+            assert!(
+                opener.open(at(3, false), &mut flipped).is_err(),
+                "bit {bit}"
+            );
         }
     }
 
@@ -252,16 +313,32 @@ mod tests {
             let malformed = Err(CryptoError::Malformed {
                 what: "content chunk",
             });
-            assert_eq!(opener.open(at(0, true), &vec![0; length]), malformed);
+            assert_eq!(opener.open(at(0, true), &mut vec![0; length]), malformed);
         }
     }
 
     #[test]
     fn sealing_again_with_its_nonce_gives_the_same_bytes() {
-        let sealer = ChunkSealer::new(&FileKey::generate().unwrap(), Stream::Content, SIZE);
+        let key = FileKey::generate().unwrap();
+        let sealer = ChunkSealer::new(&key, Stream::Content, SIZE);
+        let opener = ChunkOpener::new(&key, Stream::Content, SIZE);
         let sealed = sealer.seal(at(0, true), b"plain").unwrap();
-        let nonce = sealed[..NONCE_LENGTH].try_into().unwrap();
-        assert_eq!(sealer.seal_again_with(nonce, at(0, true), b"plain"), sealed);
-        assert_ne!(sealer.seal_again_with(nonce, at(0, true), b"plane"), sealed);
+        let nonce: Nonce = sealed[..NONCE_LENGTH].try_into().unwrap();
+        let again = |plain: &[u8]| {
+            let mut buffer = PlainBuffer::with_capacity(plain.len());
+            buffer.extend_by(|bytes| bytes.extend_from_slice(plain));
+            sealer.seal_again_with(nonce, at(0, true), buffer)
+        };
+        assert_eq!(again(b"plain"), sealed);
+        assert_ne!(again(b"plane"), sealed);
+        let anew = sealer.seal_anew(at(0, true), again(b"plane")).unwrap();
+        assert_ne!(
+            anew[..NONCE_LENGTH],
+            nonce,
+            "two texts never go out under one nonce"
+        );
+        let mut anew = anew;
+        let opened = opener.open(at(0, true), &mut anew).unwrap();
+        assert_eq!(opened, b"plane");
     }
 }

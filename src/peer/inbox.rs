@@ -1,6 +1,7 @@
 //! The inbox: opens what arrives for us, or lets it wait for a yes. The server beside it stays blind.
 
 mod arrival;
+mod early;
 mod policy;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -17,7 +19,7 @@ pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 
 use super::history::{Direction, History, HistoryEntry};
 use crate::{
-    id::{ManifestId, PeerId, Short as _},
+    id::{ChunkId, ManifestId, PeerId, Short as _, TransferId},
     manifest::{SignedManifest, SignedOffer, Signer as _, Timestamp},
     name::Escaped,
     received::Received,
@@ -30,6 +32,7 @@ use crate::{
     transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Silent, TransferError},
     wire::{DEFAULT_PAGE, Event},
 };
+use early::{Early, Opening};
 
 /// How often what could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(600);
@@ -67,6 +70,7 @@ pub(super) struct Inbox {
     arrivals: broadcast::Sender<Arrival>,
     options: InboxOptions,
     history: History,
+    early: Early,
 }
 
 /// What became of a transfer that was looked at.
@@ -111,6 +115,7 @@ impl Inbox {
             arrivals: broadcast::channel(ARRIVALS).0,
             options,
             history,
+            early: Early::default(),
         }
     }
 
@@ -262,10 +267,12 @@ impl Inbox {
 
     async fn receive(&self, manifest: SignedManifest) -> Result<Looked, TransferError> {
         let (start, id) = (std::time::Instant::now(), manifest.id());
+        let payload = manifest.payload();
+        let begun = self.early.take(payload.sender, payload.transfer_id).await;
         let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
-        let options = self.options.receive;
+        let (root, options) = (&self.received, self.options.receive);
         let written =
-            transfer::receive(&*self.store, &transfer, &self.received, options, &Silent).await?;
+            transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
         let seconds = start.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let rate = format!(
@@ -364,7 +371,11 @@ fn is_final(error: &TransferError) -> bool {
 
 impl OfferDesk for Inbox {
     /// Besides the sealed chunks, the plain files must fit too: that is said before the first content byte.
-    fn decide<'a>(&'a self, offer: &'a SignedOffer, _: &'a Caller) -> StoreFuture<'a, OfferAnswer> {
+    fn decide<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        caller: &'a Caller,
+    ) -> StoreFuture<'a, OfferAnswer> {
         Box::pin(async move {
             let answer = self.store.put_offer(offer).await?;
             let payload = offer.payload();
@@ -385,15 +396,26 @@ impl OfferDesk for Inbox {
                 self.free_space().await?,
             );
             if needed > free {
-                Err(StoreError::NoSpace {
+                return Err(StoreError::NoSpace {
                     needed,
                     free,
                     quota: None,
-                })
-            } else {
-                Ok(answer)
+                });
             }
+            let opening = Opening {
+                offer: offer.clone(),
+                store: self.store.clone(),
+                received: self.received.clone(),
+                reader: self.reader.clone(),
+                options: self.options.receive,
+            };
+            self.early.begin(caller.peer_id, opening);
+            Ok(answer)
         })
+    }
+
+    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: (ChunkId, Bytes)) {
+        self.early.stored(caller.peer_id, transfer, index, chunk);
     }
 }
 

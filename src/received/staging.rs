@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io::ErrorKind::AlreadyExists,
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
@@ -12,7 +13,7 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate,
+        AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, fsync,
         futimens, symlinkat, syncfs, utimensat,
     },
     io::Errno,
@@ -45,6 +46,7 @@ pub struct Staging {
 pub struct StagedFile {
     file: File,
     path: PathBuf,
+    is_new: bool,
 }
 
 /// Whether `name` can be the key of a staging.
@@ -99,6 +101,17 @@ impl Staging {
         in_folder(&self.folder).join(JOURNAL)
     }
 
+    /// Whether no earlier run has left anything in it.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn is_new(&self) -> Result<bool, ReceivedError> {
+        let listed = fs::read_dir(in_folder(&self.folder)).map_err(|e| io_error(&self.path, e))?;
+        let known = |entry: fs::DirEntry| entry.file_name() == LOCK || entry.file_name() == TREE;
+        let only_known = listed.filter_map(Result::ok).all(known);
+        Ok(only_known && self.staged_bytes()? == 0)
+    }
+
     /// Makes a folder; it may be there.
     ///
     /// # Errors
@@ -115,14 +128,22 @@ impl Staging {
     pub fn create_file(&self, path: &StagedPath) -> Result<StagedFile, ReceivedError> {
         let (parent, shown) = (self.parent(path)?, self.path_of(path));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
-        let file = open_beneath(
-            &parent,
-            path.name(),
-            flags,
-            Mode::from_raw_mode(0o644),
-            &shown,
-        )?;
-        let file = File::from(file);
+        let open = |flags| {
+            let mode = Mode::from_raw_mode(0o644);
+            open_beneath(&parent, path.name(), flags, mode, &shown)
+        };
+        match open(flags | OFlags::EXCL) {
+            Ok(file) => {
+                return Ok(StagedFile {
+                    file: file.into(),
+                    path: shown,
+                    is_new: true,
+                });
+            }
+            Err(ReceivedError::Io { source, .. }) if source.kind() == AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        let file = File::from(open(flags)?);
         let metadata = file.metadata().map_err(|e| io_error(&shown, e))?;
         if !metadata.is_file() || metadata.nlink() != 1 {
             return Err(ReceivedError::Unsafe {
@@ -130,7 +151,11 @@ impl Staging {
                 reason: "it is not a plain file of ours".into(),
             });
         }
-        Ok(StagedFile { file, path: shown })
+        Ok(StagedFile {
+            file,
+            path: shown,
+            is_new: false,
+        })
     }
 
     /// Makes a symbolic link, which the caller has checked. Nothing here ever follows it.
@@ -157,6 +182,23 @@ impl Staging {
         let (parent, times) = (self.parent(path)?, modified(seconds, nanoseconds));
         let set = utimensat(&*parent, path.name(), &times, AtFlags::SYMLINK_NOFOLLOW);
         set.map_err(|e| error_at(&self.path_of(path), e))
+    }
+
+    /// Makes the names in `folders` durable, and those at the top.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn sync_folders<'a>(
+        &self,
+        folders: impl Iterator<Item = &'a StagedPath>,
+    ) -> Result<(), ReceivedError> {
+        for path in folders {
+            let (parent, shown) = (self.parent(path)?, self.path_of(path));
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let folder = open_beneath(&parent, path.name(), flags, Mode::empty(), &shown)?;
+            fsync(&folder).map_err(|e| error_at(&shown, e))?;
+        }
+        fsync(&self.tree).map_err(|e| error_at(&self.path, e))
     }
 
     /// Makes everything that was written durable.
@@ -305,11 +347,14 @@ impl StagedFile {
             .map_err(|e| io_error(&self.path, e))
     }
 
-    /// Cuts it to `length` bytes.
+    /// Cuts off what an earlier run may have left after the first `length` bytes.
     ///
     /// # Errors
     /// [`ReceivedError`].
-    pub fn set_len(&self, length: u64) -> Result<(), ReceivedError> {
+    pub fn cut_to(&self, length: u64) -> Result<(), ReceivedError> {
+        if self.is_new {
+            return Ok(());
+        }
         self.file
             .set_len(length)
             .map_err(|e| io_error(&self.path, e))

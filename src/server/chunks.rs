@@ -65,12 +65,16 @@ pub(super) async fn put(
     let part_of = part_of.map(parse_part_of).transpose()?;
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
     let length = sealed.bytes.len() as u64;
-    let put = state.store().put_chunk(id, sealed.bytes, part_of).await;
+    let bytes = sealed.bytes;
+    let put = state.store().put_chunk(id, bytes.clone(), part_of).await;
     let put = put.inspect_err(|e| state.note(e))?;
-    if let Some(part) = part_of {
-        let new = (put == Put::Stored).then_some(length);
-        let by = connection.caller.peer_id;
-        state.0.arrivals.came(by, part.transfer_id, new);
+    if let Some(PartOf { transfer_id, index }) = part_of {
+        let (caller, new) = (&connection.caller, (put == Put::Stored).then_some(length));
+        state.0.arrivals.came(caller.peer_id, transfer_id, new);
+        if let Some(index) = index {
+            let offers = &state.services().offers;
+            offers.stored(caller, transfer_id, index, (id, bytes));
+        }
     }
     let (status, result) = match put {
         Put::Stored => (StatusCode::CREATED, PutResult::Stored),

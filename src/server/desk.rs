@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::{
+    id::{ChunkId, TransferId},
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreFuture},
     tls::Caller,
@@ -29,6 +31,9 @@ pub trait OfferDesk: Send + Sync {
         offer: &'a SignedOffer,
         caller: &'a Caller,
     ) -> StoreFuture<'a, OfferAnswer>;
+
+    /// A content chunk that `caller` brought for an announced transfer is stored. Must not wait for anything.
+    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: (ChunkId, Bytes));
 }
 
 /// Answers what the store says: space or not.
@@ -38,6 +43,8 @@ impl OfferDesk for StoreDesk {
     fn decide<'a>(&'a self, offer: &'a SignedOffer, _: &'a Caller) -> StoreFuture<'a, OfferAnswer> {
         self.0.put_offer(offer)
     }
+
+    fn stored(&self, _: &Caller, _: TransferId, _: u64, _: (ChunkId, Bytes)) {}
 }
 
 /// The circle as seen from this machine.

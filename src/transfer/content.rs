@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::{TransferError, walk::SourceFile};
 use crate::{
-    crypto::ChunkPosition,
+    crypto::{ChunkPosition, PlainBuffer},
     id::{Digest, Hasher},
 };
 
@@ -14,7 +14,7 @@ pub(super) struct PlainChunk {
     /// Where it stands.
     pub position: ChunkPosition,
     /// Its bytes: a full chunk, or the end of the content.
-    pub bytes: Vec<u8>,
+    pub plain: PlainBuffer,
 }
 
 /// What was read in all.
@@ -104,7 +104,7 @@ fn read_file(
 /// Packs bytes into full chunks. A full chunk is handed on only when more bytes follow: then it was not the last.
 struct Chunker<F> {
     chunk_size: usize,
-    buffer: Vec<u8>,
+    buffer: PlainBuffer,
     next_index: u64,
     each: F,
 }
@@ -129,7 +129,7 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
         let chunk_size = chunk_size as usize;
         Self {
             chunk_size,
-            buffer: Vec::new(),
+            buffer: PlainBuffer::with_capacity(chunk_size),
             next_index: 0,
             each,
         }
@@ -137,25 +137,17 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
 
     /// Takes up to `limit` bytes, at most to the end of the chunk. 0 only at the end of `reader`.
     fn fill_from(&mut self, reader: &mut impl Read, limit: u64) -> Result<usize, FillError> {
-        if self.buffer.len() == self.chunk_size {
+        let room = self.chunk_size - self.buffer.bytes().len();
+        if room == 0 {
             return self.start_next(reader, limit);
         }
-        self.buffer
-            .reserve_exact(self.chunk_size - self.buffer.len());
-        let room = (self.chunk_size - self.buffer.len()) as u64;
-        reader
-            .take(limit.min(room))
-            .read_to_end(&mut self.buffer)
-            .map_err(FillError::Read)
+        read(reader, limit.min(room as u64), &mut self.buffer)
     }
 
     /// The chunk is full: it goes as soon as a first byte shows that it is not the last.
     fn start_next(&mut self, reader: &mut impl Read, limit: u64) -> Result<usize, FillError> {
-        let mut next = Vec::with_capacity(self.chunk_size);
-        let taken = reader
-            .take(limit.min(self.chunk_size as u64))
-            .read_to_end(&mut next)
-            .map_err(FillError::Read)?;
+        let mut next = PlainBuffer::with_capacity(self.chunk_size);
+        let taken = read(reader, limit.min(self.chunk_size as u64), &mut next)?;
         if taken > 0 {
             let full = std::mem::replace(&mut self.buffer, next);
             self.hand_on(full, false).map_err(FillError::Stopped)?;
@@ -165,27 +157,34 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
 
     /// The last `count` bytes that were taken.
     fn newest(&self, count: usize) -> &[u8] {
-        &self.buffer[self.buffer.len() - count..]
+        let bytes = self.buffer.bytes();
+        &bytes[bytes.len() - count..]
     }
 
-    fn hand_on(&mut self, bytes: Vec<u8>, last: bool) -> Result<(), TransferError> {
+    fn hand_on(&mut self, plain: PlainBuffer, last: bool) -> Result<(), TransferError> {
         let position = ChunkPosition {
             index: self.next_index,
             last,
         };
         self.next_index += 1;
-        (self.each)(PlainChunk { position, bytes })
+        (self.each)(PlainChunk { position, plain })
     }
 
     /// Hands on the last chunk. Gives the size of all.
     fn finish(mut self) -> Result<u64, TransferError> {
-        let size = self.next_index * self.chunk_size as u64 + self.buffer.len() as u64;
-        if !self.buffer.is_empty() {
-            let last = std::mem::take(&mut self.buffer);
+        let length = self.buffer.bytes().len();
+        let size = self.next_index * self.chunk_size as u64 + length as u64;
+        if length > 0 {
+            let last = std::mem::replace(&mut self.buffer, PlainBuffer::with_capacity(0));
             self.hand_on(last, true)?;
         }
         Ok(size)
     }
+}
+
+fn read(reader: &mut impl Read, limit: u64, buffer: &mut PlainBuffer) -> Result<usize, FillError> {
+    let taken = buffer.extend_by(|bytes| reader.take(limit).read_to_end(bytes));
+    taken.map_err(FillError::Read)
 }
 
 #[cfg(test)]
@@ -212,7 +211,7 @@ mod tests {
             assert_eq!(
                 chunks
                     .iter()
-                    .flat_map(|c| c.bytes.clone())
+                    .flat_map(|c| c.plain.bytes().to_vec())
                     .collect::<Vec<_>>(),
                 bytes
             );
@@ -225,7 +224,7 @@ mod tests {
                         last
                     }
                 );
-                assert!(last || chunk.bytes.len() == CHUNK);
+                assert!(last || chunk.plain.bytes().len() == CHUNK);
             }
             assert_eq!(
                 (total.size, total.sums),

@@ -10,7 +10,7 @@ use super::{
     walk::Sources,
 };
 use crate::{
-    crypto::{ChunkPosition, ChunkSealer, FileKey, Stream, chunk::NONCE_LENGTH},
+    crypto::{ChunkPosition, ChunkSealer, FileKey, PlainBuffer, Stream, chunk::NONCE_LENGTH},
     id::{ChunkId, Digest, TransferId},
     manifest::{Offer, SignedOffer, Timestamp, Wrap, WrapScope},
 };
@@ -118,16 +118,19 @@ impl Sealing {
         &self,
         stream: Stream,
         position: ChunkPosition,
-        plain: &[u8],
+        plain: PlainBuffer,
     ) -> Result<SealedChunk, TransferError> {
         let sealer = ChunkSealer::new(&self.key, stream, self.chunk_size);
-        if let Some(earlier) = self.records.get(&(stream, position.index)) {
-            let sealed = sealer.seal_again_with(earlier.nonce, position, plain);
-            if ChunkId::of(&sealed) == earlier.id {
-                return Ok((earlier.id, sealed.into()));
+        let sealed = match self.records.get(&(stream, position.index)) {
+            Some(earlier) => {
+                let sealed = sealer.seal_again_with(earlier.nonce, position, plain);
+                if ChunkId::of(&sealed) == earlier.id {
+                    return Ok((earlier.id, sealed.into()));
+                }
+                sealer.seal_anew(position, sealed)?
             }
-        }
-        let sealed = sealer.seal(position, plain)?;
+            None => sealer.seal_buffer(position, plain)?,
+        };
         let id = ChunkId::of(&sealed);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.record(
@@ -148,7 +151,11 @@ impl Sealing {
         plain: &[u8],
     ) -> Result<Vec<SealedChunk>, TransferError> {
         positions(plain, self.chunk_size)
-            .map(|(position, plain)| self.seal(stream, position, plain))
+            .map(|(position, plain)| {
+                let mut buffer = PlainBuffer::with_capacity(plain.len());
+                buffer.extend_by(|bytes| bytes.extend_from_slice(plain));
+                self.seal(stream, position, buffer)
+            })
             .collect()
     }
 

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{TransferError, blocking};
 use crate::{
     crypto::{
-        ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, password::Password,
+        ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, chunk::NONCE_LENGTH,
+        password::Password,
     },
     id::{ChunkId, Digest, PeerId},
     manifest::{
@@ -89,14 +92,14 @@ impl OpenedTransfer {
     ///
     /// # Errors
     /// [`TransferError::Crypto`], [`TransferError::Integrity`].
-    pub fn open_chunk(&self, index: u64, sealed: &[u8]) -> Result<Vec<u8>, TransferError> {
+    pub fn open_chunk(&self, index: u64, sealed: Bytes) -> Result<Bytes, TransferError> {
         let manifest = self.manifest.payload();
         let position = ChunkPosition {
             index,
             last: index + 1 == manifest.chunks.len() as u64,
         };
         let opener = ChunkOpener::new(&self.key, Stream::Content, manifest.chunk_size);
-        let plain = opener.open(position, sealed)?;
+        let plain = open_bytes(&opener, position, sealed)?;
         let expected = (manifest.size - index * u64::from(manifest.chunk_size))
             .min(u64::from(manifest.chunk_size));
         if plain.len() as u64 == expected {
@@ -128,16 +131,11 @@ impl Listing {
         manifest: &Manifest,
         key: &FileKey,
     ) -> Result<Self, TransferError> {
-        let mut listing = Self::default();
-        let mut lines = Lines::new("table");
-        let mut stream =
-            StreamOpener::new(key, Stream::Table, manifest.chunk_size, &manifest.table);
-        while let Some(plain) = stream.next(store).await? {
-            lines.push(&plain, |line| {
-                Entry::parse(line).map(|entry| listing.entries.push(entry))
-            })?;
-        }
-        lines.finish()?;
+        let (entries, sums) = (
+            fetch_table(store, key, manifest.chunk_size, &manifest.table).await?,
+            Vec::new(),
+        );
+        let mut listing = Self { entries, sums };
         let mut lines = Lines::new("sums");
         let mut stream = StreamOpener::new(key, Stream::Sums, manifest.chunk_size, &manifest.sums);
         while let Some(plain) = stream.next(store).await? {
@@ -196,6 +194,24 @@ impl Listing {
     }
 }
 
+/// The entries of a table.
+pub(super) async fn fetch_table(
+    store: &dyn Store,
+    key: &FileKey,
+    chunk_size: u32,
+    table: &[ChunkId],
+) -> Result<Vec<Entry>, TransferError> {
+    let (mut entries, mut lines) = (Vec::new(), Lines::new("table"));
+    let mut stream = StreamOpener::new(key, Stream::Table, chunk_size, table);
+    while let Some(plain) = stream.next(store).await? {
+        lines.push(&plain, |line| {
+            Entry::parse(line).map(|entry| entries.push(entry))
+        })?;
+    }
+    lines.finish()?;
+    Ok(entries)
+}
+
 /// Opens a stream that is no content, chunk after chunk.
 struct StreamOpener<'a> {
     opener: ChunkOpener,
@@ -216,7 +232,7 @@ impl<'a> StreamOpener<'a> {
         }
     }
 
-    async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<u8>>, TransferError> {
+    async fn next(&mut self, store: &dyn Store) -> Result<Option<Bytes>, TransferError> {
         let Some(id) = self.ids.get(self.next) else {
             return Ok(None);
         };
@@ -225,13 +241,26 @@ impl<'a> StreamOpener<'a> {
             last: self.next + 1 == self.ids.len(),
         };
         self.next += 1;
-        let plain = self.opener.open(position, &store.get_chunk(*id).await?)?;
+        let plain = open_bytes(&self.opener, position, store.get_chunk(*id).await?)?;
         if plain.is_empty() || (!position.last && plain.len() != self.chunk_size as usize) {
             let what = format!("{:?} chunk {}", self.stream, position.index);
             return Err(integrity(what, format!("{} bytes", plain.len())));
         }
         Ok(Some(plain))
     }
+}
+
+/// Opens a chunk where it is, unless somebody else has it too.
+pub(super) fn open_bytes(
+    opener: &ChunkOpener,
+    position: ChunkPosition,
+    sealed: Bytes,
+) -> Result<Bytes, CryptoError> {
+    let mut buffer = sealed
+        .try_into_mut()
+        .unwrap_or_else(|shared| shared[..].into());
+    let length = opener.open(position, &mut buffer)?.len();
+    Ok(buffer.freeze().slice(NONCE_LENGTH..NONCE_LENGTH + length))
 }
 
 /// Dates and signature. A password transfer may come from somebody whom we do not know, but is then shown as such.
@@ -256,7 +285,7 @@ async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, Transfe
         transfer_id: manifest.transfer_id,
         sender: manifest.sender,
     };
-    if let Some(opened) = unwrap_by_key(manifest, reader, scope) {
+    if let Some(opened) = unwrap_by_key(&manifest.wraps, reader, scope) {
         return Ok(opened?);
     }
     let locked = manifest
@@ -276,16 +305,15 @@ async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, Transfe
     }
 }
 
-fn unwrap_by_key(
-    manifest: &Manifest,
+pub(super) fn unwrap_by_key(
+    wraps: &[Wrap],
     reader: &Reader,
     scope: WrapScope,
 ) -> Option<Result<FileKey, CryptoError>> {
     let ours = |key| {
-        manifest
-            .wraps
+        wraps
             .iter()
-            .find_map(|wrap: &Wrap| wrap.open_with_key(scope, reader.me, key))
+            .find_map(|wrap| wrap.open_with_key(scope, reader.me, key))
     };
     reader.seal_keys.iter().find_map(ours)
 }

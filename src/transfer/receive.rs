@@ -10,17 +10,18 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::sync::mpsc;
 
 use super::{
-    Event, OpenedTransfer, Progress, TransferError, blocking,
+    Arriving, Event, OpenedTransfer, Progress, TransferError, blocking,
     open::integrity,
     plan::{Plan, StepKind},
     sink::Sink,
 };
 use crate::{
-    id::{Digest, Hasher, Short as _},
+    id::{Digest, Hasher, PeerId, Short as _, TransferId},
     name::SafeName,
     received::{self, Staging},
     store::Store,
@@ -76,12 +77,27 @@ pub async fn receive(
     options: ReceiveOptions,
     progress: &dyn Progress,
 ) -> Result<Received, TransferError> {
+    receive_rest(store, transfer, root, None, options, progress).await
+}
+
+/// The same for a transfer of which something may have been opened while it arrived.
+///
+/// # Errors
+/// Those of [`receive`].
+pub async fn receive_rest(
+    store: &dyn Store,
+    transfer: &Arc<OpenedTransfer>,
+    root: &Arc<received::Received>,
+    arriving: Option<Arriving>,
+    options: ReceiveOptions,
+    progress: &dyn Progress,
+) -> Result<Received, TransferError> {
     let size = transfer.manifest.payload().size;
     let prepared = {
         let (transfer, root) = (transfer.clone(), root.clone());
-        blocking(move || Prepared::new(&transfer, &root)).await?
+        blocking(move || Prepared::new(&transfer, &root, arriving)).await?
     };
-    let (staging, plan) = match prepared {
+    let (begun, staging, plan) = match prepared {
         Prepared::AlreadyThere(paths) => {
             return Ok(Received {
                 paths,
@@ -97,16 +113,30 @@ pub async fn receive(
                 ..Received::default()
             });
         }
-        Prepared::Staged(staging, plan) => (staging, plan),
+        Prepared::Begun(sink) => {
+            let (staging, plan) = (sink.staging().clone(), sink.plan().clone());
+            (Some(sink), staging, plan)
+        }
+        Prepared::Staged(staging, plan) => (None, staging, plan),
     };
     let skipped_links = plan.skipped_links.clone();
-    let resumed = staging.journal_path().exists();
-    let mut filled = fill(store, transfer, &staging, &plan, options, progress).await;
+    let resumed = begun.is_some() || staging.journal_path().exists();
+    let sink = {
+        let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
+        move || match begun {
+            Some(mut begun) => begun.prove(&transfer).map(|()| *begun),
+            None => Sink::open(staging, plan, &transfer, options),
+        }
+    };
+    let mut filled = fill(store, transfer, sink, options.jobs, progress).await;
     if resumed && matches!(filled, Err(TransferError::Integrity { .. })) {
         // What an earlier run left there does not have its digest: it counts for nothing.
-        let clear = staging.clone();
-        blocking(move || clear.clear()).await?;
-        filled = fill(store, transfer, &staging, &plan, options, progress).await;
+        let (staging, plan, opened) = (staging.clone(), plan.clone(), transfer.clone());
+        let anew = move || {
+            staging.clear()?;
+            Sink::open(staging, plan, &opened, options)
+        };
+        filled = fill(store, transfer, anew, options.jobs, progress).await;
     }
     if let Err(TransferError::Integrity { .. } | TransferError::Crypto(_)) = filled {
         // No later run can do better, and what is never released must not take the disk.
@@ -180,26 +210,43 @@ enum Prepared {
     AlreadyThere(Vec<PathBuf>),
     /// An earlier run came as far as the final names.
     Finished(Vec<PathBuf>),
+    /// It was begun while it arrived.
+    Begun(Box<Sink>),
     Staged(Arc<Staging>, Arc<Plan>),
 }
 
 impl Prepared {
     /// Names, then free space, before the first content byte.
-    fn new(transfer: &OpenedTransfer, root: &received::Received) -> Result<Self, TransferError> {
+    fn new(
+        transfer: &OpenedTransfer,
+        root: &received::Received,
+        arriving: Option<Arriving>,
+    ) -> Result<Self, TransferError> {
+        let begun = arriving
+            .map(|arriving| arriving.into_sink(transfer))
+            .transpose()?;
+        if let Some(sink) = begun.flatten() {
+            let same = identical(sink.plan(), &transfer.listing.sums, root)?;
+            let Some(paths) = same else {
+                return Ok(Self::Begun(Box::new(sink)));
+            };
+            sink.staging().discard()?;
+            return Ok(Self::AlreadyThere(paths));
+        }
         let manifest = transfer.manifest.payload();
         // Before anything is made on the disk: a table may be hostile.
         let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
-        let staging = root.stage(&format!(
-            "{}-{}",
-            manifest.transfer_id,
-            manifest.sender.short()
-        ))?;
+        let staging = root.stage(&staging_key(manifest.transfer_id, manifest.sender))?;
         if let Some(paths) = staging.finish_publishing()? {
             return Ok(Self::Finished(paths));
         }
         if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
             staging.discard()?;
             return Ok(Self::AlreadyThere(paths));
+        }
+        if !staging.journal_path().exists() {
+            // Without a journal nothing counts of what may be there.
+            staging.clear()?;
         }
         let (needed, free) = (
             manifest.size.saturating_sub(staging.staged_bytes()?),
@@ -210,6 +257,11 @@ impl Prepared {
         }
         Ok(Self::Staged(Arc::new(staging), Arc::new(plan)))
     }
+}
+
+/// What the staging of a transfer is called.
+pub(super) fn staging_key(transfer: TransferId, sender: PeerId) -> String {
+    format!("{transfer}-{}", sender.short())
 }
 
 /// The paths of what is there already, if the transfer is only files at the top and every one of them is.
@@ -259,15 +311,11 @@ fn is_same(mut file: File, size: u64, sum: Digest) -> io::Result<bool> {
 async fn fill(
     store: &dyn Store,
     transfer: &Arc<OpenedTransfer>,
-    staging: &Arc<Staging>,
-    plan: &Arc<Plan>,
-    options: ReceiveOptions,
+    sink: impl FnOnce() -> Result<Sink, TransferError> + Send + 'static,
+    jobs: usize,
     progress: &dyn Progress,
 ) -> Result<u64, TransferError> {
-    let sink = {
-        let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
-        blocking(move || Sink::open(staging, plan, &transfer, options)).await?
-    };
+    let sink = blocking(sink).await?;
     let already = sink.chunks_done();
     let begun = started(transfer, already);
     progress.event(begun);
@@ -286,7 +334,7 @@ async fn fill(
     let fetching = async {
         // Dropped at the end, so that the writer knows that it is one.
         let sender = sender;
-        let mut chunks = opened_chunks(store, transfer, already, options.jobs);
+        let mut chunks = opened_chunks(store, transfer, already, jobs);
         while let Some(plain) = chunks.try_next().await? {
             let bytes = plain.len() as u64;
             if sender.send(plain).await.is_err() {
@@ -297,7 +345,7 @@ async fn fill(
                 already: false,
             });
         }
-        let _ = sender.send(Vec::new()).await;
+        let _ = sender.send(Bytes::new()).await;
         Ok(())
     };
     // The writer always ends: it checkpoints what it has also when the fetching failed. Its error says more.
@@ -309,7 +357,7 @@ async fn fill(
 }
 
 /// Writes what comes. An empty chunk says that all came; without it, what came is made durable and kept.
-fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Vec<u8>>) -> Result<(), TransferError> {
+fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), TransferError> {
     while let Some(plain) = chunks.blocking_recv() {
         if plain.is_empty() {
             return sink.finish();
@@ -325,18 +373,18 @@ fn opened_chunks<'a>(
     transfer: &'a Arc<OpenedTransfer>,
     first: u64,
     jobs: usize,
-) -> impl stream::Stream<Item = Result<Vec<u8>, TransferError>> + Unpin + 'a {
+) -> impl stream::Stream<Item = Result<Bytes, TransferError>> + Unpin + 'a {
     let ids = &transfer.manifest.payload().chunks;
     let rest = (0..)
         .zip(ids)
         .skip(usize::try_from(first).unwrap_or(usize::MAX));
     // Boxed, because the compiler cannot see that a buffered stream of borrowing futures is `Send`.
     let fetched = rest.map(
-        move |(index, id)| -> BoxFuture<'a, Result<Vec<u8>, TransferError>> {
+        move |(index, id)| -> BoxFuture<'a, Result<Bytes, TransferError>> {
             Box::pin(async move {
                 let sealed = store.get_chunk(*id).await?;
                 let transfer = transfer.clone();
-                blocking(move || transfer.open_chunk(index, &sealed)).await
+                blocking(move || transfer.open_chunk(index, sealed)).await
             })
         },
     );

@@ -23,7 +23,7 @@ use crate::{
 
 /// Plain bytes between two checkpoints.
 const CHECKPOINT: u64 = 64 << 20;
-/// Up to so many files are synced one by one; more, by one sync of the file system.
+/// Up to so many files and folders are synced one by one; more, by one sync of the file system.
 const SYNC_EACH: usize = 64;
 const RECORD: usize = 8 + 1 + 4;
 
@@ -31,14 +31,22 @@ const RECORD: usize = 8 + 1 + 4;
 pub(super) struct Sink {
     staging: Arc<Staging>,
     plan: Arc<Plan>,
-    sums: Vec<Digest>,
     options: ReceiveOptions,
     next_step: usize,
-    next_file: usize,
     current: Option<Current>,
     chunks: u64,
     since_checkpoint: u64,
-    journal: Journal,
+    /// The next file to be verified, by its number.
+    next_file: usize,
+    proof: Proof,
+}
+
+/// What says that a file is the one that was sent.
+enum Proof {
+    /// The manifest is here: the digests that its sender signed, and a journal of what has them.
+    Known { sums: Vec<Digest>, journal: Journal },
+    /// It is not here yet: the digests of what was written, with the step of each.
+    Later(Vec<(usize, Digest)>),
 }
 
 struct Current {
@@ -61,20 +69,54 @@ impl Sink {
         let journal = Journal::open(staging.journal_path(), manifest.key_id.as_bytes())?;
         let chunks = journal.done.min(manifest.chunks.len() as u64);
         let sums = transfer.listing.sums.clone();
-        let mut sink = Self {
-            staging,
-            plan,
-            sums,
-            options,
-            next_step: 0,
-            next_file: 0,
-            current: None,
-            chunks,
-            since_checkpoint: 0,
-            journal,
-        };
+        let mut sink = Self::begin(staging, plan, options);
+        sink.chunks = chunks;
+        sink.proof = Proof::Known { sums, journal };
         sink.skip((chunks * chunk_size).min(manifest.size))?;
         Ok(sink)
+    }
+
+    /// Begins before the manifest is there. Nothing of it counts until [`prove`](Self::prove) has said so.
+    pub(super) fn begin(staging: Arc<Staging>, plan: Arc<Plan>, options: ReceiveOptions) -> Self {
+        Self {
+            staging,
+            plan,
+            options,
+            next_step: 0,
+            current: None,
+            chunks: 0,
+            since_checkpoint: 0,
+            next_file: 0,
+            proof: Proof::Later(Vec::new()),
+        }
+    }
+
+    /// The manifest is here: what was written so far must be what its sender signed. Goes on as if opened with it.
+    pub(super) fn prove(&mut self, transfer: &OpenedTransfer) -> Result<(), TransferError> {
+        let Proof::Later(found) = std::mem::replace(&mut self.proof, Proof::Later(Vec::new()))
+        else {
+            return Err(TransferError::Stopped);
+        };
+        let key_id = transfer.manifest.payload().key_id;
+        let mut journal = Journal::open(self.staging.journal_path(), key_id.as_bytes())?;
+        let sums = transfer.listing.sums.clone();
+        for (number, (step, digest)) in found.into_iter().enumerate() {
+            self.compare(step, sums[number], digest)?;
+            self.next_file = number + 1;
+        }
+        journal.record(self.chunks, false)?;
+        self.proof = Proof::Known { sums, journal };
+        Ok(())
+    }
+
+    /// Where it is built.
+    pub(super) fn staging(&self) -> &Arc<Staging> {
+        &self.staging
+    }
+
+    /// What is to be built.
+    pub(super) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// How many chunks are done.
@@ -86,7 +128,7 @@ impl Sink {
     pub(super) fn write_chunk(&mut self, plain: &[u8]) -> Result<(), TransferError> {
         let mut rest = plain;
         while !rest.is_empty() {
-            let left = self.open_next()?;
+            let left = self.open_next(rest.len() as u64)?;
             let (now, later) = rest
                 .split_at(usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len())));
             let current = self.current.as_mut().ok_or(TransferError::Stopped)?;
@@ -101,18 +143,25 @@ impl Sink {
         if self.since_checkpoint >= CHECKPOINT {
             return self.checkpoint();
         }
-        self.journal.record(self.chunks, false)
+        self.record(false)
     }
 
     /// Makes what was written durable, so that even a reboot continues from here.
     pub(super) fn checkpoint(&mut self) -> Result<(), TransferError> {
-        if self.plan.files > SYNC_EACH {
+        if !self.syncs_each() {
             self.staging.sync_all()?;
         } else if let Some(current) = &self.current {
             current.file.sync()?;
         }
         self.since_checkpoint = 0;
-        self.journal.record(self.chunks, true)
+        self.record(true)
+    }
+
+    fn record(&mut self, durable: bool) -> Result<(), TransferError> {
+        match &mut self.proof {
+            Proof::Known { journal, .. } => journal.record(self.chunks, durable),
+            Proof::Later(_) => Ok(()),
+        }
     }
 
     /// Everything was written: makes what has no content, then links and the times of folders, and syncs.
@@ -129,12 +178,23 @@ impl Sink {
                 self.staging.create_symlink(&step.path, target)?;
             }
         }
+        let mut folders = Vec::new();
         for step in self.plan.steps.iter().rev() {
             if let StepKind::Directory { mtime } = step.kind {
                 self.staging.set_dir_times(&step.path, mtime.0, mtime.1)?;
+                folders.push(&step.path);
             }
         }
-        Ok(self.staging.sync_all()?)
+        if self.syncs_each() && folders.len() <= SYNC_EACH {
+            Ok(self.staging.sync_folders(folders.into_iter())?)
+        } else {
+            Ok(self.staging.sync_all()?)
+        }
+    }
+
+    /// Whether each file is synced when it is complete.
+    fn syncs_each(&self) -> bool {
+        self.plan.files <= SYNC_EACH
     }
 
     /// Passes over the first `offset` bytes of content, which an earlier run wrote, and hashes the part of a file.
@@ -147,7 +207,7 @@ impl Sink {
                     self.next_file += 1;
                 }
                 Some(StepKind::File { .. }) => {
-                    self.open_next()?;
+                    self.open_next(0)?;
                     return self.rehash(offset);
                 }
                 Some(_) => self.next_step += 1,
@@ -170,8 +230,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Makes sure that a file with room is open. Gives how many bytes it still takes.
-    fn open_next(&mut self) -> Result<u64, TransferError> {
+    /// Makes sure that a file with room is open. Gives how many bytes it still takes; `at_hand` are there to be written.
+    fn open_next(&mut self, at_hand: u64) -> Result<u64, TransferError> {
         self.make_until_content()?;
         if self.current.is_none() {
             let step = self.next_step;
@@ -184,7 +244,9 @@ impl Sink {
                 ));
             };
             let file = self.staging.create_file(&self.plan.steps[step].path)?;
-            file.preallocate(*size)?;
+            if *size > at_hand {
+                file.preallocate(*size)?;
+            }
             self.current = Some(Current {
                 file,
                 step,
@@ -236,19 +298,19 @@ impl Sink {
         }
     }
 
-    /// A file has all its bytes: they must be those that the sender hashed.
+    /// A file has all its bytes: they must be those that the sender hashed, as soon as that is known.
     fn close(&mut self, current: Current) -> Result<(), TransferError> {
-        let step = &self.plan.steps[current.step];
-        let expected = self.sums[self.next_file];
-        self.next_file += 1;
         let found = current.hasher.finish();
-        if found != expected {
-            return Err(integrity(
-                step.path.to_string(),
-                format!("SHA-256 is {found} instead of {expected}"),
-            ));
+        match &mut self.proof {
+            Proof::Known { sums, .. } => {
+                let expected = sums[self.next_file];
+                self.next_file += 1;
+                self.compare(current.step, expected, found)?;
+            }
+            Proof::Later(before) => before.push((current.step, found)),
         }
-        current.file.set_len(current.written)?;
+        let step = &self.plan.steps[current.step];
+        current.file.cut_to(current.written)?;
         if let StepKind::File {
             mtime, executable, ..
         } = step.kind
@@ -258,10 +320,20 @@ impl Sink {
             }
             current.file.set_times(mtime.0, mtime.1)?;
         }
-        if self.plan.files <= SYNC_EACH {
+        if self.syncs_each() {
             current.file.sync()?;
         }
         Ok(())
+    }
+
+    fn compare(&self, step: usize, expected: Digest, found: Digest) -> Result<(), TransferError> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(integrity(
+            self.plan.steps[step].path.to_string(),
+            format!("SHA-256 is {found} instead of {expected}"),
+        ))
     }
 
     fn size_of(&self, step: usize) -> u64 {

@@ -200,12 +200,12 @@ impl Upload {
         progress: &dyn Progress,
     ) -> Result<(), TransferError> {
         loop {
-            let Some(PlainChunk { position, bytes }) = chunks.lock().await.recv().await else {
+            let Some(PlainChunk { position, plain }) = chunks.lock().await.recv().await else {
                 return Ok(());
             };
             let sealing = self.sealing.clone();
             let (id, sealed) =
-                blocking(move || sealing.seal(Stream::Content, position, &bytes)).await?;
+                blocking(move || sealing.seal(Stream::Content, position, plain)).await?;
             let already = self.put(id, &sealed, Some(position.index)).await?;
             lock(&self.content).insert(position.index, id);
             if already {

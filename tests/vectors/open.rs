@@ -154,8 +154,10 @@ impl Opened<'_> {
         let numbered = ids.iter().enumerate();
         let chunks = numbered.map(|(index, id)| {
             let (index, last) = (index as u64, index + 1 == ids.len());
-            let sealed = self.world.chunk(self.vector, *id)?;
-            Ok(opener.open(ChunkPosition { index, last }, &sealed)?)
+            let mut sealed = self.world.chunk(self.vector, *id)?.to_vec();
+            Ok(opener
+                .open(ChunkPosition { index, last }, &mut sealed)?
+                .to_vec())
         });
         chunks.collect()
     }

@@ -1,0 +1,164 @@
+//! Opening a transfer while it arrives, from its offer on.
+//!
+//! The offer has the wraps and names the table, so names, sizes and the key are known before the first content byte.
+//! Content is opened and staged in its order as it comes. What each file must be is said only by the manifest, which
+//! comes last: until then nothing counts, and whatever goes wrong is no loss, because the sealed chunks are stored
+//! besides, and [`receive`](super::receive) begins anew with them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    OpenedTransfer, Reader, ReceiveOptions, TransferError, blocking,
+    open::{fetch_table, open_bytes, unwrap_by_key},
+    plan::Plan,
+    receive::staging_key,
+    sink::Sink,
+};
+use crate::{
+    crypto::{ChunkOpener, ChunkPosition, Stream},
+    id::ChunkId,
+    manifest::{SignedOffer, WrapScope, table::Entry},
+    received,
+    store::Store,
+};
+
+/// A transfer that is being opened before its manifest is there.
+pub struct Arriving {
+    offer: SignedOffer,
+    opener: Arc<ChunkOpener>,
+    /// The content chunks that were written.
+    ids: Vec<ChunkId>,
+    count: u64,
+    sink: Sink,
+}
+
+impl Arriving {
+    /// Begins with the table of `offer`, which `store` must have, and whose signature the caller has verified. `None` if
+    /// it must be received when it is complete: it has no known size, is not for `reader`'s key, or was begun before.
+    ///
+    /// # Errors
+    /// Every [`TransferError`] of opening the table and of beginning to write.
+    pub async fn begin(
+        offer: SignedOffer,
+        store: &dyn Store,
+        reader: &Reader,
+        root: &Arc<received::Received>,
+        options: ReceiveOptions,
+    ) -> Result<Option<Self>, TransferError> {
+        let payload = offer.payload();
+        let scope = WrapScope {
+            key_id: payload.key_id,
+            transfer_id: payload.transfer_id,
+            sender: payload.sender,
+        };
+        let Some(key) = unwrap_by_key(&payload.wraps, reader, scope).transpose()? else {
+            return Ok(None);
+        };
+        let entries = fetch_table(store, &key, payload.chunk_size, &payload.table).await?;
+        let opener = ChunkOpener::new(&key, Stream::Content, payload.chunk_size);
+        let Some(size) = payload
+            .size
+            .filter(|size| content_size(&entries) == Some(*size))
+        else {
+            return Ok(None);
+        };
+        let count = size.div_ceil(u64::from(payload.chunk_size));
+        let (root, staging) = (
+            root.clone(),
+            staging_key(payload.transfer_id, payload.sender),
+        );
+        let sink = blocking(move || {
+            let plan = Plan::new(&entries, |entry| size_of(entry).unwrap_or(0))?;
+            let staging = root.stage(&staging)?;
+            if !staging.is_new()? {
+                return Ok(None);
+            }
+            let sink = Sink::begin(Arc::new(staging), Arc::new(plan), options);
+            Ok::<_, TransferError>(Some(sink))
+        });
+        Ok(sink.await?.map(|sink| Self {
+            offer,
+            opener: Arc::new(opener),
+            ids: Vec::new(),
+            count,
+            sink,
+        }))
+    }
+
+    /// The index of the content chunk that it wants next; `None` if it has all.
+    pub fn wants(&self) -> Option<u64> {
+        let next = self.ids.len() as u64;
+        (next < self.count).then_some(next)
+    }
+
+    /// Opens and writes the next content chunk.
+    ///
+    /// # Errors
+    /// [`TransferError::Crypto`], [`TransferError::Received`]: nothing of it is left, and nothing lost.
+    pub async fn write(mut self, id: ChunkId, sealed: Bytes) -> Result<Self, TransferError> {
+        blocking(move || {
+            let index = self.ids.len() as u64;
+            let position = ChunkPosition {
+                index,
+                last: index + 1 == self.count,
+            };
+            let written = open_bytes(&self.opener, position, sealed)
+                .map_err(TransferError::from)
+                .and_then(|plain| self.sink.write_chunk(&plain));
+            match written {
+                Ok(()) => {
+                    self.ids.push(id);
+                    Ok(self)
+                }
+                Err(error) => {
+                    self.sink.staging().discard()?;
+                    Err(error)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Gives it up: nothing of it is left.
+    ///
+    /// # Errors
+    /// [`TransferError::Received`].
+    pub async fn discard(self) -> Result<(), TransferError> {
+        blocking(move || Ok(self.sink.staging().discard()?)).await
+    }
+
+    /// What was written so far, if it is the beginning of `transfer`.
+    pub(super) fn into_sink(
+        self,
+        transfer: &OpenedTransfer,
+    ) -> Result<Option<Sink>, TransferError> {
+        let (offer, manifest) = (self.offer.payload(), transfer.manifest.payload());
+        let same = offer.transfer_id == manifest.transfer_id
+            && offer.sender == manifest.sender
+            && offer.key_id == manifest.key_id
+            && offer.chunk_size == manifest.chunk_size
+            && offer.size == Some(manifest.size)
+            && offer.table == manifest.table
+            && manifest.chunks.starts_with(&self.ids);
+        if same {
+            return Ok(Some(self.sink));
+        }
+        self.sink.staging().discard()?;
+        Ok(None)
+    }
+}
+
+/// Bytes of content of all `entries`; `None` if one is a stream.
+fn content_size(entries: &[Entry]) -> Option<u64> {
+    let mut sizes = entries.iter().map(size_of);
+    sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?))
+}
+
+fn size_of(entry: &Entry) -> Option<u64> {
+    match entry {
+        Entry::File { size, .. } => *size,
+        Entry::Directory { .. } | Entry::Symlink { .. } => Some(0),
+    }
+}
