@@ -6,12 +6,12 @@ use std::{hint::black_box, time::Duration};
 
 use colis::{
     crypto::{
-        ChunkOpener, ChunkPosition, ChunkSealer, FileKey, SealKey, Stream, key::WrapContext,
-        recipient,
+        ChunkOpener, ChunkPosition, ChunkSealer, FileKey, SealKey, Stream, chunk::PlainBuffer,
+        key::WrapContext, recipient,
     },
     id::{Digest, PeerId, TransferId},
 };
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const CHUNK: usize = 1 << 20;
 
@@ -26,16 +26,49 @@ fn chunks(c: &mut Criterion) {
     let sealer = ChunkSealer::new(&key, Stream::Content, CHUNK as u32);
     let opener = ChunkOpener::new(&key, Stream::Content, CHUNK as u32);
     let sealed = sealer.seal(FIRST, &plain).unwrap();
+    let buffer = || {
+        let mut buffer = PlainBuffer::with_capacity(CHUNK);
+        buffer.extend_by(|bytes| bytes.extend_from_slice(&plain));
+        buffer
+    };
 
     let mut group = c.benchmark_group("1 MiB");
     group.throughput(Throughput::Bytes(CHUNK as u64));
     group.bench_function("seal", |b| {
-        b.iter(|| sealer.seal(FIRST, black_box(&plain)).unwrap());
+        b.iter_batched(
+            buffer,
+            |plain| sealer.seal_buffer(FIRST, plain).unwrap(),
+            BatchSize::PerIteration,
+        );
     });
     group.bench_function("open", |b| {
-        b.iter(|| opener.open(FIRST, black_box(&sealed)).unwrap());
+        b.iter_batched_ref(
+            || sealed.clone(),
+            |sealed| opener.open(FIRST, sealed).unwrap().len(),
+            BatchSize::PerIteration,
+        );
     });
-    group.bench_function("SHA-256", |b| b.iter(|| Digest::of(black_box(&plain))));
+    group.finish();
+}
+
+/// One after the other, and as many side by side as processors without SHA instructions like.
+fn digests(c: &mut Criterion) {
+    let messages = vec![vec![7; CHUNK]; 16];
+    let mut group = c.benchmark_group("SHA-256");
+    for count in [1, 4, 8, 16] {
+        let messages: Vec<&[u8]> = messages[..count].iter().map(Vec::as_slice).collect();
+        group.throughput(Throughput::Bytes((count * CHUNK) as u64));
+        group.bench_function(format!("{count} of 1 MiB"), |b| {
+            b.iter(|| Digest::of_each(black_box(&messages)));
+        });
+    }
+    group.bench_function("16 of 1 MiB, one after the other", |b| {
+        b.iter(|| {
+            for message in &messages {
+                black_box(Digest::of(message));
+            }
+        });
+    });
     group.finish();
 }
 
@@ -69,5 +102,5 @@ fn brief() -> Criterion {
         .sample_size(30)
 }
 
-criterion_group!(name = benches; config = brief(); targets = chunks, wraps);
+criterion_group!(name = benches; config = brief(); targets = chunks, digests, wraps);
 criterion_main!(benches);
