@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     SendOptions, Sender, TransferError,
+    content::PlainChunk,
     journal::{Journal, Records, Sealed},
     walk::Sources,
 };
@@ -113,34 +114,47 @@ pub(super) struct Sealing {
 }
 
 impl Sealing {
-    /// Seals `plain`: with the nonce of an earlier run if that gives the same id, else with a fresh one.
+    /// Seals `chunks`, each with the nonce of an earlier run if that gives the same id, else with a fresh one.
     pub(super) fn seal(
         &self,
         stream: Stream,
-        position: ChunkPosition,
-        plain: PlainBuffer,
-    ) -> Result<SealedChunk, TransferError> {
+        chunks: Vec<PlainChunk>,
+    ) -> Result<Vec<SealedChunk>, TransferError> {
         let sealer = ChunkSealer::new(&self.key, stream, self.chunk_size);
-        let sealed = match self.records.get(&(stream, position.index)) {
-            Some(earlier) => {
-                let sealed = sealer.seal_again_with(earlier.nonce, position, plain);
-                if ChunkId::of(&sealed) == earlier.id {
-                    return Ok((earlier.id, sealed.into()));
-                }
-                sealer.seal_anew(position, sealed)?
+        let positions: Vec<_> = chunks.iter().map(|chunk| chunk.position).collect();
+        let earlier = |position: &ChunkPosition| self.records.get(&(stream, position.index));
+        let sealed =
+            chunks
+                .into_iter()
+                .map(|PlainChunk { position, plain }| match earlier(&position) {
+                    Some(earlier) => Ok(sealer.seal_again_with(earlier.nonce, position, plain)),
+                    None => sealer.seal_buffer(position, plain),
+                });
+        let sealed: Vec<_> = sealed.collect::<Result<_, _>>()?;
+        let slices: Vec<_> = sealed.iter().map(Vec::as_slice).collect();
+        let ids = ChunkId::of_each(&slices);
+        let named = positions.iter().zip(ids).zip(sealed);
+        let named = named.map(|((position, id), sealed)| match earlier(position) {
+            Some(earlier) if earlier.id == id => Ok((id, sealed.into())),
+            Some(_) => {
+                let sealed = sealer.seal_anew(*position, sealed)?;
+                self.note(stream, *position, ChunkId::of(&sealed), sealed)
             }
-            None => sealer.seal_buffer(position, plain)?,
-        };
-        let id = ChunkId::of(&sealed);
+            None => self.note(stream, *position, id, sealed),
+        });
+        named.collect()
+    }
+
+    fn note(
+        &self,
+        stream: Stream,
+        position: ChunkPosition,
+        id: ChunkId,
+        sealed: Vec<u8>,
+    ) -> Result<SealedChunk, TransferError> {
+        let nonce = nonce_of(&sealed);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.record(
-            stream,
-            position.index,
-            &Sealed {
-                nonce: nonce_of(&sealed),
-                id,
-            },
-        )?;
+        journal.record(stream, position.index, &Sealed { nonce, id })?;
         Ok((id, sealed.into()))
     }
 
@@ -150,13 +164,12 @@ impl Sealing {
         stream: Stream,
         plain: &[u8],
     ) -> Result<Vec<SealedChunk>, TransferError> {
-        positions(plain, self.chunk_size)
-            .map(|(position, plain)| {
-                let mut buffer = PlainBuffer::with_capacity(plain.len());
-                buffer.extend_by(|bytes| bytes.extend_from_slice(plain));
-                self.seal(stream, position, buffer)
-            })
-            .collect()
+        let chunks = positions(plain, self.chunk_size).map(|(position, bytes)| {
+            let mut plain = PlainBuffer::with_capacity(bytes.len());
+            plain.extend_by(|buffer| buffer.extend_from_slice(bytes));
+            PlainChunk { position, plain }
+        });
+        self.seal(stream, chunks.collect())
     }
 
     /// The ids that earlier runs sealed.

@@ -10,8 +10,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::{join_all, try_join, try_join_all};
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, join_all, try_join, try_join_all},
+    stream,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
 
 use super::{
     Event, Progress, Sender, TransferError, blocking,
@@ -21,7 +28,7 @@ use super::{
 };
 use crate::{
     crypto::{Stream, chunk::OVERHEAD},
-    id::ChunkId,
+    id::{ChunkId, Digest},
     manifest::{MAX_CHUNKS, SignedManifest, SignedOffer, table},
     store::{OfferAnswer, PartOf, Store, StoreError},
 };
@@ -184,38 +191,59 @@ impl Upload {
         progress: &dyn Progress,
     ) -> Result<Total, TransferError> {
         let (sender, receiver) = mpsc::channel(1);
-        let receiver = AsyncMutex::new(receiver);
+        let batch = Digest::side_by_side();
+        let room = Arc::new(Semaphore::new(batch + self.jobs));
         let chunk_size = self.chunk_size;
-        let reading = blocking(move || read(sources, chunk_size, &sender));
-        let putting = try_join_all((0..self.jobs).map(|_| self.put_from(&receiver, progress)));
+        let reading =
+            blocking(move || read(sources, chunk_size, Batches::new(sender, batch, room)));
+        // Collected chunks are hashed side by side, in one thread; single ones in several.
+        let sealers = self.jobs.div_ceil(batch);
+        let sealed = received(receiver)
+            .map(|batch| self.seal(batch))
+            .buffered(sealers);
+        let each = sealed
+            .map_ok(|chunks| stream::iter(chunks.into_iter().map(Ok)))
+            .try_flatten();
+        let putting =
+            each.try_for_each_concurrent(self.jobs, |chunk| self.put_sealed(chunk, progress));
         tokio::select! {
-            done = try_join(reading, putting) => done.map(|(total, _)| total),
+            done = try_join(reading, putting) => done.map(|(total, ())| total),
             failed = self.renew_leases() => Err(failed),
         }
     }
 
-    async fn put_from(
+    fn seal(&self, batch: Vec<Counted>) -> BoxFuture<'_, Result<Vec<Sealed>, TransferError>> {
+        let sealing = self.sealing.clone();
+        Box::pin(blocking(move || {
+            let (chunks, permits): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let indices: Vec<_> = chunks.iter().map(|chunk| chunk.position.index).collect();
+            let sealed = sealing.seal(Stream::Content, chunks)?;
+            let numbered = indices.into_iter().zip(sealed).zip(permits);
+            let sealed = numbered.map(|((index, chunk), permit)| Sealed {
+                index,
+                chunk,
+                _permit: permit,
+            });
+            Ok(sealed.collect())
+        }))
+    }
+
+    async fn put_sealed(
         &self,
-        chunks: &AsyncMutex<mpsc::Receiver<PlainChunk>>,
+        sealed: Sealed,
         progress: &dyn Progress,
     ) -> Result<(), TransferError> {
-        loop {
-            let Some(PlainChunk { position, plain }) = chunks.lock().await.recv().await else {
-                return Ok(());
-            };
-            let sealing = self.sealing.clone();
-            let (id, sealed) =
-                blocking(move || sealing.seal(Stream::Content, position, plain)).await?;
-            let already = self.put(id, &sealed, Some(position.index)).await?;
-            lock(&self.content).insert(position.index, id);
-            if already {
-                self.already.fetch_add(1, Ordering::Relaxed);
-            }
-            progress.event(Event::Advanced {
-                bytes: (sealed.len() - OVERHEAD) as u64,
-                already,
-            });
+        let (index, (id, bytes)) = (sealed.index, &sealed.chunk);
+        let already = self.put(*id, bytes, Some(index)).await?;
+        lock(&self.content).insert(index, *id);
+        if already {
+            self.already.fetch_add(1, Ordering::Relaxed);
         }
+        progress.event(Event::Advanced {
+            bytes: (bytes.len() - OVERHEAD) as u64,
+            already,
+        });
+        Ok(())
     }
 
     /// Puts a chunk to every store that lacks it. Gives whether none did.
@@ -302,11 +330,60 @@ impl Upload {
     }
 }
 
-fn read(
-    sources: Sources,
-    chunk_size: u32,
-    chunks: &mpsc::Sender<PlainChunk>,
-) -> Result<Total, TransferError> {
+/// A sealed content chunk on its way.
+struct Sealed {
+    index: u64,
+    chunk: SealedChunk,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A plain chunk with the permit to be in memory.
+type Counted = (PlainChunk, OwnedSemaphorePermit);
+
+/// Collects chunks that are sealed together.
+struct Batches {
+    sender: mpsc::Sender<Vec<Counted>>,
+    size: usize,
+    room: Arc<Semaphore>,
+    runtime: Handle,
+    batch: Vec<Counted>,
+}
+
+impl Batches {
+    fn new(sender: mpsc::Sender<Vec<Counted>>, size: usize, room: Arc<Semaphore>) -> Self {
+        Self {
+            sender,
+            size,
+            room,
+            runtime: Handle::current(),
+            batch: Vec::new(),
+        }
+    }
+
+    /// Adds a chunk, as soon as memory allows.
+    fn add(&mut self, chunk: PlainChunk) -> Result<(), TransferError> {
+        let permit = self.runtime.block_on(self.room.clone().acquire_owned());
+        let permit = permit.map_err(|_| TransferError::Stopped)?;
+        let last = chunk.position.last;
+        self.batch.push((chunk, permit));
+        if !last && self.batch.len() < self.size {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        self.sender
+            .blocking_send(batch)
+            .map_err(|_| TransferError::Stopped)
+    }
+}
+
+fn received<T>(receiver: mpsc::Receiver<T>) -> impl stream::Stream<Item = T> {
+    stream::unfold(receiver, async |mut receiver| {
+        let next = receiver.recv().await?;
+        Some((next, receiver))
+    })
+}
+
+fn read(sources: Sources, chunk_size: u32, mut batches: Batches) -> Result<Total, TransferError> {
     let each = |chunk: PlainChunk| {
         if chunk.position.index >= MAX_CHUNKS as u64 {
             return Err(TransferError::TooManyChunks {
@@ -314,9 +391,7 @@ fn read(
                 chunk_size,
             });
         }
-        chunks
-            .blocking_send(chunk)
-            .map_err(|_| TransferError::Stopped)
+        batches.add(chunk)
     };
     match sources {
         Sources::Tree(tree) => content::read_files(&tree.files, chunk_size, each),

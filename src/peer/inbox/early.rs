@@ -16,7 +16,7 @@ use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     received::Received,
-    store::{LocalStore, Store as _},
+    store::LocalStore,
     transfer::{Arriving, Reader, ReceiveOptions, TransferError},
 };
 
@@ -135,7 +135,7 @@ async fn try_open(opening: Opening, queue: &Queue) -> Result<Option<Arriving>, T
         let (id, held) = queue.pop(index).ok_or(TransferError::Stopped)?;
         let sealed = match held {
             Some(sealed) => sealed,
-            None => store.get_chunk(id).await?,
+            None => store.peek_chunk(id).await?,
         };
         arriving = arriving.write(id, sealed).await?;
     }

@@ -115,12 +115,15 @@ impl Folder {
 
     /// The bytes of the file `name`, if it has at most `max`.
     pub(in crate::store) fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
-        let Some(file) = self.file(name)? else {
+        let Some(mut file) = self.file(name)? else {
             return Ok(None);
         };
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(length.min(max));
-        file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        if file.metadata()?.len() > max as u64 {
+            return Ok(None);
+        }
+        // The file itself knows how much to read at once; behind a `take` it would be read in many pieces.
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
         Ok((bytes.len() <= max).then_some(bytes))
     }
 
