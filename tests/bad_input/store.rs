@@ -18,7 +18,7 @@ use rustix::{
 use crate::{
     parcel::{Parcel, Plain},
     site::{Site, assert_clean, certificate, certs, key, shows},
-    support::{Homes, Ran, bytes, tree, wait_for},
+    support::{Homes, Ran, around, bytes, tree, wait_for},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -28,16 +28,7 @@ fn failing(command: &Command, calls: &str, error: &str) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
     strace.arg(format!("inject={calls}:error={error}"));
-    strace.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
-        };
-    }
-    strace.current_dir(command.get_current_dir().unwrap());
-    strace.stdin(Stdio::null());
-    strace
+    around(strace, command)
 }
 
 pub(crate) fn row_35_a_disk_that_fails() {

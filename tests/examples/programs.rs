@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Ran, Running, circle, ok, seal};
+use crate::{Ran, Running, circle, ok, seal, support::bytes};
 
 fn example(name: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_colis"))
@@ -89,6 +89,31 @@ fn an_embedded_server_has_its_own_route_behind_the_same_door() {
     let said = ok(&homes, "upload.sh", &[peer, "certs of a", "sealed"]);
     assert_eq!(said, format!("sent 3 of 3 chunks\n{id}  stored\n"));
     assert!(ok(&homes, "list.sh", &[peer, "certs of b"]).starts_with(&id));
+
+    let pid = Pid::from_raw(i32::try_from(server.0.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert!(server.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_peer_that_discards_takes_a_transfer_and_has_nothing_of_it() {
+    let homes = circle(&["b"]);
+    let mut command = example("discarding_peer");
+    let command = command.arg(homes.path("certs of b")).stdout(Stdio::piped());
+    let mut server = Running(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let said = line.strip_prefix("discards on ");
+    let peer = said.and_then(|rest| rest.split(';').next()).unwrap();
+
+    fs::write(homes.path("f"), bytes(7, (3 << 20) + 7)).unwrap();
+    let said = homes.ok("a", &["--json", "send", "f", "--to", peer]);
+    let sent: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(sent["chunks"], 4, "{said}");
+    let listed = homes.ok("a", &["list", peer, "--chunks"]);
+    assert_eq!(listed, "", "it keeps chunks");
 
     let pid = Pid::from_raw(i32::try_from(server.0.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();

@@ -85,8 +85,13 @@ impl Homes {
 
     pub(crate) fn serve_on(&self, home: &str, listen: &str, args: &[&str]) -> Serving {
         let mut command = self.command(home, &["--json", "serve", "--listen", listen]);
+        command.args(args);
+        self.serve_by(home, command)
+    }
+
+    /// Starts a `command` that serves `home` and says so as a JSON object.
+    pub(crate) fn serve_by(&self, home: &str, mut command: Command) -> Serving {
         let mut child = command
-            .args(args)
             .stdout(Stdio::piped())
             .stderr(fs::File::create(self.path(&format!("{home}.log"))).unwrap())
             .spawn()
@@ -175,6 +180,22 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// `outer`, whose last arguments are the program and the arguments of `inner`: in the same folder and environment.
+pub(crate) fn around(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(folder) = inner.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer.stdin(Stdio::null());
+    outer
 }
 
 /// Waits until `condition` holds, for at most half a minute.
