@@ -1,6 +1,6 @@
 //! The content of a transfer as one stream of plain chunks, read ahead by one so that the last is known as such.
 
-use std::io::Read;
+use std::{io::Read, ops::Range};
 
 use super::{TransferError, walk::SourceFile};
 use crate::{
@@ -37,14 +37,10 @@ pub(super) fn read_files(
     each: impl FnMut(PlainChunk) -> Result<(), TransferError>,
 ) -> Result<Total, TransferError> {
     let mut chunks = Chunker::new(chunk_size, each);
-    let mut sums = Vec::with_capacity(files.len());
     for file in files {
-        sums.push(read_file(file, &mut chunks)?);
+        read_file(file, &mut chunks)?;
     }
-    Ok(Total {
-        size: chunks.finish()?,
-        sums,
-    })
+    chunks.finish()
 }
 
 /// Reads a stream to its end, as the content of one file. `path` names it in errors.
@@ -70,16 +66,14 @@ pub(super) fn read_stream(
     } {
         hasher.update(chunks.newest(taken));
     }
-    Ok(Total {
-        size: chunks.finish()?,
-        sums: vec![hasher.finish()],
-    })
+    chunks.sums.push(hasher.finish());
+    chunks.finish()
 }
 
 fn read_file(
     source: &SourceFile,
     chunks: &mut Chunker<impl FnMut(PlainChunk) -> Result<(), TransferError>>,
-) -> Result<Digest, TransferError> {
+) -> Result<(), TransferError> {
     let mut file = source.open()?;
     let mut hasher = Hasher::default();
     let mut left = source.size;
@@ -94,11 +88,15 @@ fn read_file(
         if taken == 0 {
             return Err(source.changed());
         }
-        hasher.update(chunks.newest(taken));
         left -= taken as u64;
+        if taken as u64 == source.size {
+            chunks.sum_with_others(taken);
+            return source.check_unchanged(&file);
+        }
+        hasher.update(chunks.newest(taken));
     }
-    source.check_unchanged(&file)?;
-    Ok(hasher.finish())
+    chunks.sums.push(hasher.finish());
+    source.check_unchanged(&file)
 }
 
 /// Packs bytes into full chunks. A full chunk is handed on only when more bytes follow: then it was not the last.
@@ -107,6 +105,10 @@ struct Chunker<F> {
     buffer: PlainBuffer,
     next_index: u64,
     each: F,
+    /// The digest of each file so far.
+    sums: Vec<Digest>,
+    /// The files that are in the buffer from beginning to end: their place in `sums`, and where they are.
+    whole: Vec<(usize, Range<usize>)>,
 }
 
 /// Reading failed, or whoever takes the chunks stopped it.
@@ -132,6 +134,8 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
             buffer: PlainBuffer::with_capacity(chunk_size),
             next_index: 0,
             each,
+            sums: Vec::new(),
+            whole: Vec::new(),
         }
     }
 
@@ -149,6 +153,7 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
         let mut next = PlainBuffer::with_capacity(self.chunk_size);
         let taken = read(reader, limit.min(self.chunk_size as u64), &mut next)?;
         if taken > 0 {
+            self.sum_whole();
             let full = std::mem::replace(&mut self.buffer, next);
             self.hand_on(full, false).map_err(FillError::Stopped)?;
         }
@@ -161,6 +166,22 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
         &bytes[bytes.len() - count..]
     }
 
+    /// A file ends whose bytes are the last `count`. Small files are hashed together, which may be faster.
+    fn sum_with_others(&mut self, count: usize) {
+        let end = self.buffer.bytes().len();
+        self.whole.push((self.sums.len(), end - count..end));
+        self.sums.push(Digest::from_bytes([0; 32]));
+    }
+
+    fn sum_whole(&mut self) {
+        let bytes = self.buffer.bytes();
+        let files = self.whole.iter().map(|(_, range)| &bytes[range.clone()]);
+        let digests = Digest::of_each(&files.collect::<Vec<_>>());
+        for ((place, _), digest) in self.whole.drain(..).zip(digests) {
+            self.sums[place] = digest;
+        }
+    }
+
     fn hand_on(&mut self, plain: PlainBuffer, last: bool) -> Result<(), TransferError> {
         let position = ChunkPosition {
             index: self.next_index,
@@ -170,15 +191,17 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
         (self.each)(PlainChunk { position, plain })
     }
 
-    /// Hands on the last chunk. Gives the size of all.
-    fn finish(mut self) -> Result<u64, TransferError> {
+    /// Hands on the last chunk.
+    fn finish(mut self) -> Result<Total, TransferError> {
+        self.sum_whole();
         let length = self.buffer.bytes().len();
         let size = self.next_index * self.chunk_size as u64 + length as u64;
         if length > 0 {
             let last = std::mem::replace(&mut self.buffer, PlainBuffer::with_capacity(0));
             self.hand_on(last, true)?;
         }
-        Ok(size)
+        let sums = self.sums;
+        Ok(Total { size, sums })
     }
 }
 
