@@ -3,7 +3,7 @@
 //! The offer has the wraps and names the table, so names, sizes and the key are known before the first content byte.
 //! Content is opened and staged in its order as it comes. What each file must be is said only by the manifest, which
 //! comes last: until then nothing counts, and whatever goes wrong is no loss, because the sealed chunks are stored
-//! besides, and [`receive`](super::receive) begins anew with them.
+//! besides, and [`receive`](fn@super::receive) begins anew with them.
 
 use std::sync::Arc;
 
