@@ -2,8 +2,8 @@
 //!
 //! Each round of SHA-256 needs the one before, so a single message leaves wide registers idle. Messages are independent
 //! of each other: here every word of the algorithm is an array with one element for each message. It is plain
-//! arithmetic. The compiler makes vector instructions of it, because `pulp` runs it inside a function that may use
-//! them; `#[inline(always)]` stands wherever code must become part of that function.
+//! arithmetic. The compiler makes vector instructions of it, because `fearless_simd` runs it inside a function that may
+//! use them; `#[inline(always)]` stands wherever code must become part of that function.
 
 use std::{
     array,
@@ -11,9 +11,14 @@ use std::{
     sync::LazyLock,
 };
 
-use pulp::{Arch, NullaryFnOnce};
+use fearless_simd::{Level, dispatch};
 
 use super::Digest;
+
+/// Messages that are hashed side by side: a register of AVX2 has eight words.
+pub(super) const LANES: usize = 8;
+/// From so many on they are faster side by side than one after the other.
+const FEWEST: usize = 4;
 
 /// What one step of the algorithm takes of a message.
 type Block = [u8; 64];
@@ -23,12 +28,7 @@ static FASTEST: LazyLock<Option<Lanes>> = LazyLock::new(Lanes::detect);
 /// How a machine hashes several messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lanes {
-    arch: Arch,
-    /// The smallest number of lanes: 4, 8 or 16.
-    narrowest: usize,
-    /// The largest number of lanes: 4, 8 or 16.
-    widest: usize,
-    /// From this number of messages on they are faster side by side than one after the other.
+    level: Level,
     fewest: usize,
 }
 
@@ -38,15 +38,21 @@ impl Lanes {
         *FASTEST
     }
 
+    /// A processor with SHA instructions is faster with them.
+    #[cfg(target_arch = "x86_64")]
     fn detect() -> Option<Self> {
-        let arch = Arch::new();
-        let (narrowest, widest, fewest) = measured(arch)?;
-        Some(Self {
-            arch,
-            narrowest,
-            widest,
-            fewest,
+        let level = Level::new();
+        let useful = !std::is_x86_feature_detected!("sha") && level.as_avx2().is_some();
+        useful.then_some(Self {
+            level,
+            fewest: FEWEST,
         })
+    }
+
+    /// Elsewhere nothing was measured, and most processors have SHA instructions.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn detect() -> Option<Self> {
+        None
     }
 
     /// The digests of `messages`, in their order.
@@ -55,7 +61,7 @@ impl Lanes {
         let mut waiting = messages.iter().enumerate();
         let mut running = Vec::new();
         loop {
-            let free = self.widest - running.len();
+            let free = LANES - running.len();
             running.extend(waiting.by_ref().take(free).map(Running::new));
             if running.len() < self.fewest {
                 // Alone is faster now, for what is not half done even from its beginning.
@@ -66,34 +72,12 @@ impl Lanes {
             if running.is_empty() {
                 return digests;
             }
-            match running.len().next_power_of_two().max(self.narrowest) {
-                4 => step::<4>(self.arch, &mut running),
-                8 => step::<8>(self.arch, &mut running),
-                _ => step::<16>(self.arch, &mut running),
-            }
+            step(self.level, &mut running);
             for done in running.extract_if(.., |message| message.is_done()) {
                 digests[done.index] = done.digest();
             }
         }
     }
-}
-
-/// The smallest and the largest number of lanes, and the fewest messages, that were found to be faster. AVX2 rotates a
-/// word in three instructions where AVX-512 has one: four lanes gain nothing there.
-#[cfg(target_arch = "x86_64")]
-fn measured(arch: Arch) -> Option<(usize, usize, usize)> {
-    match arch {
-        _ if std::is_x86_feature_detected!("sha") => None,
-        Arch::V4(_) => Some((4, 16, 3)),
-        Arch::V3(_) => Some((8, 8, 4)),
-        _ => None,
-    }
-}
-
-/// Elsewhere nothing was measured, and most processors have SHA instructions.
-#[cfg(not(target_arch = "x86_64"))]
-fn measured(_: Arch) -> Option<(usize, usize, usize)> {
-    None
 }
 
 /// A message that is being hashed.
@@ -164,18 +148,15 @@ impl<'a> Running<'a> {
     }
 }
 
-/// Hashes as many blocks of each message as the one with the fewest has next. There are 1 to `N` messages; the lanes that
+/// Hashes as many blocks of each message as the one with the fewest has next. There are 1 to 8 messages; the lanes that
 /// are left over repeat the last one, and what they give is dropped.
-fn step<const N: usize>(arch: Arch, messages: &mut [Running]) {
+fn step(level: Level, messages: &mut [Running]) {
     let lengths = messages.iter().map(|message| message.blocks().len());
     let count = lengths.min().expect("a step is for at least one message");
     let of_lane = |lane: usize| &messages[lane.min(messages.len() - 1)];
     let mut state = array::from_fn(|word| Words(array::from_fn(|lane| of_lane(lane).state[word])));
     let blocks = array::from_fn(|lane| &of_lane(lane).blocks()[..count]);
-    arch.dispatch(Compress::<N> {
-        state: &mut state,
-        blocks,
-    });
+    dispatch!(level, _ => compress_all(&mut state, blocks));
     for (lane, message) in messages.iter_mut().enumerate() {
         message.state = state.map(|word| word.0[lane]);
         message.skip(count);
@@ -183,26 +164,17 @@ fn step<const N: usize>(arch: Arch, messages: &mut [Running]) {
 }
 
 /// The compression function over equally many blocks of each lane.
-struct Compress<'a, const N: usize> {
-    state: &'a mut [Words<N>; 8],
-    blocks: [&'a [Block]; N],
-}
-
-impl<const N: usize> NullaryFnOnce for Compress<'_, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        for at in 0..self.blocks[0].len() {
-            compress(self.state, self.blocks.map(|blocks| &blocks[at]));
-        }
+#[inline(always)]
+fn compress_all(state: &mut [Words; 8], blocks: [&[Block]; LANES]) {
+    for at in 0..blocks[0].len() {
+        compress(state, blocks.map(|blocks| &blocks[at]));
     }
 }
 
 /// One block of each lane (FIPS 180-4 section 6.2.2).
 #[inline(always)]
-fn compress<const N: usize>(state: &mut [Words<N>; 8], blocks: [&Block; N]) {
-    let mut schedule = [Words([0; N]); 16];
+fn compress(state: &mut [Words; 8], blocks: [&Block; LANES]) {
+    let mut schedule = [Words([0; LANES]); 16];
     for (lane, block) in blocks.iter().enumerate() {
         for (word, bytes) in schedule.iter_mut().zip(block.as_chunks().0) {
             word.0[lane] = u32::from_be_bytes(*bytes);
@@ -215,7 +187,7 @@ fn compress<const N: usize>(state: &mut [Words<N>; 8], blocks: [&Block; N]) {
         if t >= 16 {
             schedule[t % 16] = small_sigma1(w(2)) + w(7) + small_sigma0(w(15)) + w(16);
         }
-        let t1 = h + big_sigma1(e) + ch(e, f, g) + Words([k; N]) + schedule[t % 16];
+        let t1 = h + big_sigma1(e) + ch(e, f, g) + Words([k; LANES]) + schedule[t % 16];
         let t2 = big_sigma0(a) + maj(a, b, c);
         (h, g, f, e, d, c, b, a) = (g, f, e, d + t1, c, b, a, t1 + t2);
     }
@@ -225,43 +197,43 @@ fn compress<const N: usize>(state: &mut [Words<N>; 8], blocks: [&Block; N]) {
 }
 
 #[inline(always)]
-fn ch<const N: usize>(x: Words<N>, y: Words<N>, z: Words<N>) -> Words<N> {
+fn ch(x: Words, y: Words, z: Words) -> Words {
     (x & y) ^ (!x & z)
 }
 
 #[inline(always)]
-fn maj<const N: usize>(x: Words<N>, y: Words<N>, z: Words<N>) -> Words<N> {
+fn maj(x: Words, y: Words, z: Words) -> Words {
     (x & y) ^ (x & z) ^ (y & z)
 }
 
 #[inline(always)]
-fn big_sigma0<const N: usize>(x: Words<N>) -> Words<N> {
+fn big_sigma0(x: Words) -> Words {
     x.rotate_right(2) ^ x.rotate_right(13) ^ x.rotate_right(22)
 }
 
 #[inline(always)]
-fn big_sigma1<const N: usize>(x: Words<N>) -> Words<N> {
+fn big_sigma1(x: Words) -> Words {
     x.rotate_right(6) ^ x.rotate_right(11) ^ x.rotate_right(25)
 }
 
 #[inline(always)]
-fn small_sigma0<const N: usize>(x: Words<N>) -> Words<N> {
+fn small_sigma0(x: Words) -> Words {
     x.rotate_right(7) ^ x.rotate_right(18) ^ x.shift_right(3)
 }
 
 #[inline(always)]
-fn small_sigma1<const N: usize>(x: Words<N>) -> Words<N> {
+fn small_sigma1(x: Words) -> Words {
     x.rotate_right(17) ^ x.rotate_right(19) ^ x.shift_right(10)
 }
 
 /// The same word of the algorithm in each lane.
 #[derive(Clone, Copy)]
-struct Words<const N: usize>([u32; N]);
+struct Words([u32; LANES]);
 
-impl<const N: usize> Words<N> {
+impl Words {
     #[inline(always)]
     fn map(mut self, f: impl Fn(u32) -> u32) -> Self {
-        for lane in 0..N {
+        for lane in 0..LANES {
             self.0[lane] = f(self.0[lane]);
         }
         self
@@ -269,7 +241,7 @@ impl<const N: usize> Words<N> {
 
     #[inline(always)]
     fn zip(mut self, other: Self, f: impl Fn(u32, u32) -> u32) -> Self {
-        for lane in 0..N {
+        for lane in 0..LANES {
             self.0[lane] = f(self.0[lane], other.0[lane]);
         }
         self
@@ -286,7 +258,7 @@ impl<const N: usize> Words<N> {
     }
 }
 
-impl<const N: usize> Add for Words<N> {
+impl Add for Words {
     type Output = Self;
 
     /// Modulo 2^32, as every addition of the algorithm.
@@ -296,7 +268,7 @@ impl<const N: usize> Add for Words<N> {
     }
 }
 
-impl<const N: usize> BitAnd for Words<N> {
+impl BitAnd for Words {
     type Output = Self;
 
     #[inline(always)]
@@ -305,7 +277,7 @@ impl<const N: usize> BitAnd for Words<N> {
     }
 }
 
-impl<const N: usize> BitXor for Words<N> {
+impl BitXor for Words {
     type Output = Self;
 
     #[inline(always)]
@@ -314,7 +286,7 @@ impl<const N: usize> BitXor for Words<N> {
     }
 }
 
-impl<const N: usize> Not for Words<N> {
+impl Not for Words {
     type Output = Self;
 
     #[inline(always)]
@@ -347,21 +319,11 @@ mod tests {
 
     use super::*;
 
-    /// Every instruction set that this machine can run, and every choice of lanes, also those that are not the fastest.
-    fn all() -> Vec<Lanes> {
-        let mut archs = vec![Arch::Scalar, Arch::new()];
-        #[cfg(target_arch = "x86_64")]
-        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
-        let choices = [(4, 4, 0), (8, 8, 0), (16, 16, 0), (4, 16, 3), (8, 8, 4)];
-        let each = |arch| {
-            choices.map(|(narrowest, widest, fewest)| Lanes {
-                arch,
-                narrowest,
-                widest,
-                fewest,
-            })
-        };
-        archs.into_iter().flat_map(each).collect()
+    /// The narrowest and the widest instructions of this machine, whatever is the fastest; without and with the way out
+    /// for few messages.
+    fn all() -> impl Iterator<Item = Lanes> {
+        let levels = [Level::baseline(), Level::new()].into_iter();
+        levels.flat_map(|level| [0, FEWEST].map(|fewest| Lanes { level, fewest }))
     }
 
     /// Bytes without a pattern that would hide a block in the wrong place.
