@@ -35,6 +35,8 @@ use crate::{
 
 /// Leases last a day; a sender that is at it for longer renews them in time.
 const RENEWAL: Duration = Duration::from_secs(3600);
+/// Plain bytes that are collected to be hashed side by side; larger chunks are hashed alone.
+const MAX_BATCH: usize = 8 << 20;
 /// How often a transfer whose chunks vanished before its manifest came is tried again.
 const MAX_ROUNDS: usize = 3;
 
@@ -191,7 +193,8 @@ impl Upload {
         progress: &dyn Progress,
     ) -> Result<Total, TransferError> {
         let (sender, receiver) = mpsc::channel(1);
-        let batch = Digest::side_by_side();
+        let batch = MAX_BATCH / self.chunk_size.max(1) as usize;
+        let batch = batch.clamp(1, Digest::side_by_side());
         let room = Arc::new(Semaphore::new(batch + self.jobs));
         let chunk_size = self.chunk_size;
         let reading =
