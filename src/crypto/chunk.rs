@@ -13,11 +13,27 @@ use super::{
 /// The random nonce of one sealed chunk.
 pub type Nonce = [u8; NONCE_LENGTH];
 
+/// What authenticates one sealed chunk.
+pub type Tag = [u8; TAG_LENGTH];
+
 /// Bytes of a nonce.
 pub const NONCE_LENGTH: usize = aead::NONCE;
 
+/// Bytes of a tag.
+pub const TAG_LENGTH: usize = aead::TAG;
+
 /// How much longer a sealed chunk is than its plain bytes: nonce and tag.
-pub const OVERHEAD: usize = NONCE_LENGTH + aead::TAG;
+pub const OVERHEAD: usize = NONCE_LENGTH + TAG_LENGTH;
+
+/// The nonce and the tag of a sealed chunk.
+///
+/// # Panics
+/// If `sealed` is shorter than [`OVERHEAD`], which no sealed chunk is.
+pub fn nonce_and_tag(sealed: &[u8]) -> (Nonce, Tag) {
+    let nonce = sealed.first_chunk().copied();
+    let tag = sealed.last_chunk().copied();
+    nonce.zip(tag).expect("a sealed chunk has both")
+}
 
 /// The three byte streams of a transfer, each under its own key and label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +125,7 @@ impl ChunkSealer {
     }
 
     /// Seals `plain` under a nonce that was used before. Only to find out whether the plain bytes are still the ones
-    /// that were sealed with it: if the id differs, the result must be thrown away, never sent.
+    /// that were sealed with it: if the tag differs, the result must be thrown away, never sent.
     pub fn seal_again_with(
         &self,
         nonce: Nonce,

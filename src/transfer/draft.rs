@@ -11,7 +11,7 @@ use super::{
     walk::Sources,
 };
 use crate::{
-    crypto::{ChunkPosition, ChunkSealer, FileKey, PlainBuffer, Stream, chunk::NONCE_LENGTH},
+    crypto::{ChunkPosition, ChunkSealer, FileKey, PlainBuffer, Stream},
     id::{ChunkId, Digest, TransferId},
     manifest::{Offer, SignedOffer, Timestamp, Wrap, WrapScope},
 };
@@ -82,14 +82,7 @@ impl Draft {
         let offer = sign_offer(sender, options, &key, chunk_size, sources.size(), ids)?;
         journal.begin(&offer)?;
         for (index, (id, sealed)) in (0..).zip(&chunks) {
-            journal.record(
-                Stream::Table,
-                index,
-                &Sealed {
-                    nonce: nonce_of(sealed),
-                    id: *id,
-                },
-            )?;
+            journal.record(Stream::Table, index, &Sealed::of(*id, sealed))?;
         }
         let sealing = Sealing {
             key,
@@ -114,35 +107,49 @@ pub(super) struct Sealing {
 }
 
 impl Sealing {
-    /// Seals `chunks`, each with the nonce of an earlier run if that gives the same id, else with a fresh one.
+    /// Seals `chunks`, each as an earlier run did if it is unchanged, else under a fresh nonce.
     pub(super) fn seal(
         &self,
         stream: Stream,
         chunks: Vec<PlainChunk>,
     ) -> Result<Vec<SealedChunk>, TransferError> {
         let sealer = ChunkSealer::new(&self.key, stream, self.chunk_size);
-        let positions: Vec<_> = chunks.iter().map(|chunk| chunk.position).collect();
-        let earlier = |position: &ChunkPosition| self.records.get(&(stream, position.index));
-        let sealed =
-            chunks
-                .into_iter()
-                .map(|PlainChunk { position, plain }| match earlier(&position) {
-                    Some(earlier) => Ok(sealer.seal_again_with(earlier.nonce, position, plain)),
-                    None => sealer.seal_buffer(position, plain),
-                });
+        let sealed = chunks.into_iter().map(|PlainChunk { position, plain }| {
+            let (sealed, known) = self.seal_one(&sealer, stream, position, plain)?;
+            Ok::<_, TransferError>((position, sealed, known))
+        });
         let sealed: Vec<_> = sealed.collect::<Result<_, _>>()?;
-        let slices: Vec<_> = sealed.iter().map(Vec::as_slice).collect();
-        let ids = ChunkId::of_each(&slices);
-        let named = positions.iter().zip(ids).zip(sealed);
-        let named = named.map(|((position, id), sealed)| match earlier(position) {
-            Some(earlier) if earlier.id == id => Ok((id, sealed.into())),
-            Some(_) => {
-                let sealed = sealer.seal_anew(*position, sealed)?;
-                self.note(stream, *position, ChunkId::of(&sealed), sealed)
+        let new = sealed.iter().filter(|(_, _, known)| known.is_none());
+        let new: Vec<_> = new.map(|(_, sealed, _)| sealed.as_slice()).collect();
+        let mut ids = ChunkId::of_each(&new).into_iter();
+        let named = sealed.into_iter().map(|(position, sealed, known)| {
+            let id = known
+                .or_else(|| ids.next())
+                .expect("each new one was named");
+            match known {
+                Some(_) => Ok((id, sealed.into())),
+                None => self.note(stream, position, id, sealed),
             }
-            None => self.note(stream, *position, id, sealed),
         });
         named.collect()
+    }
+
+    /// With its id, if an earlier run sealed the same: the tag tells, and nothing needs to be hashed.
+    fn seal_one(
+        &self,
+        sealer: &ChunkSealer,
+        stream: Stream,
+        position: ChunkPosition,
+        plain: PlainBuffer,
+    ) -> Result<(Vec<u8>, Option<ChunkId>), TransferError> {
+        let Some(earlier) = self.records.get(&(stream, position.index)) else {
+            return Ok((sealer.seal_buffer(position, plain)?, None));
+        };
+        let sealed = sealer.seal_again_with(earlier.nonce, position, plain);
+        if Sealed::of(earlier.id, &sealed) == *earlier {
+            return Ok((sealed, Some(earlier.id)));
+        }
+        Ok((sealer.seal_anew(position, sealed)?, None))
     }
 
     fn note(
@@ -152,9 +159,8 @@ impl Sealing {
         id: ChunkId,
         sealed: Vec<u8>,
     ) -> Result<SealedChunk, TransferError> {
-        let nonce = nonce_of(&sealed);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.record(stream, position.index, &Sealed { nonce, id })?;
+        journal.record(stream, position.index, &Sealed::of(id, &sealed))?;
         Ok((id, sealed.into()))
     }
 
@@ -219,12 +225,6 @@ fn positions(plain: &[u8], chunk_size: u32) -> impl Iterator<Item = (ChunkPositi
             chunk,
         )
     })
-}
-
-fn nonce_of(sealed: &[u8]) -> [u8; NONCE_LENGTH] {
-    *sealed
-        .first_chunk()
-        .expect("a sealed chunk begins with its nonce")
 }
 
 /// Names the journal of these sources and options: doing the same again finds it.

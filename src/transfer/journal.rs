@@ -1,6 +1,6 @@
 //! What a sender remembers of an unfinished transfer, so that it can be continued after a crash.
 //!
-//! An append-only file: the signed offer, then a record (stream, index, nonce, id) for every chunk that was sealed. It
+//! An append-only file: the signed offer, then a record (stream, index, nonce, tag, id) for every chunk that was sealed. It
 //! holds no key: the offer's wraps do, and the sender unwraps its own. Losing records costs only sending again, never
 //! safety, so nothing here is synced, and a damaged record ends the part that is believed.
 
@@ -16,24 +16,37 @@ use bytes::Bytes;
 
 use super::TransferError;
 use crate::{
-    crypto::{Nonce, Stream, chunk::NONCE_LENGTH},
+    crypto::{
+        Nonce, Stream,
+        chunk::{NONCE_LENGTH, TAG_LENGTH, Tag, nonce_and_tag},
+    },
     id::{ChunkId, Digest},
     manifest::SignedOffer,
 };
 
-const MAGIC: &[u8; 16] = b"colis sending 1\n";
+const MAGIC: &[u8; 16] = b"colis sending 2\n";
 /// How often, and how long apart, a journal in use is tried.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
-const RECORD: usize = 1 + 8 + NONCE_LENGTH + 32 + 4;
+const RECORD: usize = 1 + 8 + NONCE_LENGTH + TAG_LENGTH + 32 + 4;
 
 /// A chunk that was sealed in an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sealed {
     /// The nonce that it was sealed with.
     pub nonce: Nonce,
-    /// What became of it.
+    /// What authenticates it: the same again under this nonce if its plain bytes are the same, and only then.
+    pub tag: Tag,
+    /// Its id.
     pub id: ChunkId,
+}
+
+impl Sealed {
+    /// Of the chunk `id`, whose bytes are `sealed`.
+    pub(super) fn of(id: ChunkId, sealed: &[u8]) -> Self {
+        let (nonce, tag) = nonce_and_tag(sealed);
+        Self { nonce, tag, id }
+    }
 }
 
 /// Chunks by stream and index.
@@ -104,6 +117,7 @@ impl Journal {
         record.push(stream_code(stream));
         record.extend_from_slice(&index.to_be_bytes());
         record.extend_from_slice(&sealed.nonce);
+        record.extend_from_slice(&sealed.tag);
         record.extend_from_slice(sealed.id.as_bytes());
         record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
         self.file.write_all(&record).map_err(|e| self.error(e))
@@ -171,15 +185,17 @@ fn parse_record(record: &[u8]) -> Option<((Stream, u64), Sealed)> {
     }
     let (stream, fields) = fields.split_first()?;
     let (index, fields) = fields.split_first_chunk::<8>()?;
-    let (nonce, id) = fields.split_first_chunk::<NONCE_LENGTH>()?;
-    let id = ChunkId::from_bytes(id.try_into().ok()?);
+    let (nonce, fields) = fields.split_first_chunk::<NONCE_LENGTH>()?;
+    let (tag, id) = fields.split_first_chunk::<TAG_LENGTH>()?;
+    let sealed = Sealed {
+        nonce: *nonce,
+        tag: *tag,
+        id: ChunkId::from_bytes(id.try_into().ok()?),
+    };
     let stream = [Stream::Content, Stream::Table, Stream::Sums]
         .into_iter()
         .find(|s| stream_code(*s) == *stream)?;
-    Some((
-        (stream, u64::from_be_bytes(*index)),
-        Sealed { nonce: *nonce, id },
-    ))
+    Some(((stream, u64::from_be_bytes(*index)), sealed))
 }
 
 fn stream_code(stream: Stream) -> u8 {

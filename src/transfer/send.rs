@@ -1,7 +1,7 @@
 //! Sending: table, offer, content, sums, manifest, in this order; the manifest is published last.
 //!
 //! The content is read and hashed by one thread, sealed and put by a few workers. A chunk that an earlier run sealed is
-//! sealed again with its nonce: if the id is equal its plain bytes are unchanged, and if the store has it nothing is
+//! sealed again with its nonce: if the tag is equal its plain bytes are unchanged, and if the store has it nothing is
 //! sent. Never are two different texts *sent* under one nonce.
 
 use std::{
