@@ -10,6 +10,7 @@
 mod layout;
 mod publish;
 mod staging;
+mod syncer;
 
 use std::{
     fs::{self, File},
@@ -29,6 +30,7 @@ use rustix::{
 
 pub use layout::{EntryKind, Layout, StagedPath};
 pub use staging::{StagedFile, Staging};
+pub use syncer::{Syncer, Unsynced};
 
 use crate::name::{Escaped, SafeName};
 

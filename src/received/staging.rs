@@ -45,7 +45,7 @@ pub struct Staging {
 #[derive(Debug)]
 pub struct StagedFile {
     file: File,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     is_new: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Writing the content of a transfer into its staging, in order, each file verified as it ends.
 //!
 //! Because content comes in order, what is done is one number: how many chunks. It is journaled after every chunk, and
-//! marked as durable at every checkpoint. After a crash of the program the page cache still has everything, so the last
+//! as durable when a checkpoint, which goes on beside the writing, is over. After a crash of the program the page cache still has everything, so the last
 //! number counts; after a reboot only the last durable one does.
 
 use std::{
@@ -19,11 +19,11 @@ use super::{
 };
 use crate::{
     id::{Digest, Hasher},
-    received::{StagedFile, Staging},
+    received::{ReceivedError, StagedFile, Staging, Syncer, Unsynced},
 };
 
 /// Plain bytes between two checkpoints.
-const CHECKPOINT: u64 = 64 << 20;
+const CHECKPOINT: u64 = 32 << 20;
 /// Up to so many files and folders are synced one by one; more, by one sync of the file system.
 const SYNC_EACH: usize = 64;
 const RECORD: usize = 8 + 1 + 4;
@@ -39,6 +39,7 @@ pub(super) struct Sink {
     whole: VecDeque<Digest>,
     chunks: u64,
     since_checkpoint: u64,
+    syncer: Syncer,
     /// The next file to be verified, by its number.
     next_file: usize,
     proof: Proof,
@@ -53,7 +54,7 @@ enum Proof {
 }
 
 struct Current {
-    file: StagedFile,
+    file: Arc<StagedFile>,
     step: usize,
     hasher: Hasher,
     written: u64,
@@ -92,6 +93,7 @@ impl Sink {
             whole: VecDeque::new(),
             chunks: 0,
             since_checkpoint: 0,
+            syncer: Syncer::default(),
             next_file: 0,
             proof: Proof::Later(Vec::new()),
         }
@@ -150,9 +152,16 @@ impl Sink {
         self.chunks += 1;
         self.since_checkpoint += plain.len() as u64;
         if self.since_checkpoint >= CHECKPOINT {
-            return self.checkpoint();
+            self.begin_checkpoint()?;
         }
-        self.record(false)
+        let durable = self.syncer.done();
+        let Proof::Known { journal, .. } = &mut self.proof else {
+            return Ok(());
+        };
+        if let Some(chunks) = durable {
+            journal.record(chunks, true)?;
+        }
+        journal.record(self.chunks, false)
     }
 
     /// Hashes the files that `plain` has from beginning to end: together, which may be faster.
@@ -181,25 +190,48 @@ impl Sink {
 
     /// Makes what was written durable, so that even a reboot continues from here.
     pub(super) fn checkpoint(&mut self) -> Result<(), TransferError> {
-        if !self.syncs_each() {
-            self.staging.sync_all()?;
-        } else if let Some(current) = &self.current {
-            current.file.sync()?;
-        }
-        self.since_checkpoint = 0;
-        self.record(true)
-    }
-
-    fn record(&mut self, durable: bool) -> Result<(), TransferError> {
+        self.begin_checkpoint()?;
+        self.finish_syncs()?;
         match &mut self.proof {
-            Proof::Known { journal, .. } => journal.record(self.chunks, durable),
+            Proof::Known { journal, .. } => journal.record(self.chunks, true),
             Proof::Later(_) => Ok(()),
         }
+    }
+
+    fn begin_checkpoint(&mut self) -> Result<(), TransferError> {
+        self.since_checkpoint = 0;
+        if !self.syncs_each() {
+            return self.begin_sync(Unsynced::Everything(self.staging.clone()));
+        }
+        match &self.current {
+            Some(current) => self.begin_sync(Unsynced::File(current.file.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn begin_sync(&mut self, what: Unsynced) -> Result<(), TransferError> {
+        let begun = self.syncer.sync(what, self.chunks);
+        begun.map_err(|error| self.distrust(error))
+    }
+
+    fn finish_syncs(&mut self) -> Result<(), TransferError> {
+        let finished = self.syncer.finish();
+        finished.map_err(|error| self.distrust(error))
+    }
+
+    /// A sync failed. What is on the disk is not known any more, though reading may seem to show it: nothing of it counts
+    /// for a later run.
+    fn distrust(&mut self, error: ReceivedError) -> TransferError {
+        if let Proof::Known { journal, .. } = &self.proof {
+            journal.remove();
+        }
+        error.into()
     }
 
     /// Everything was written: makes what has no content, then links and the times of folders, and syncs.
     pub(super) fn finish(mut self) -> Result<(), TransferError> {
         self.make_until_content()?;
+        self.finish_syncs()?;
         if self.current.is_some() || self.next_step != self.plan.steps.len() {
             return Err(integrity(
                 "the content".into(),
@@ -218,11 +250,12 @@ impl Sink {
                 folders.push(&step.path);
             }
         }
-        if self.syncs_each() && folders.len() <= SYNC_EACH {
-            Ok(self.staging.sync_folders(folders.into_iter())?)
+        let synced = if self.syncs_each() && folders.len() <= SYNC_EACH {
+            self.staging.sync_folders(folders.into_iter())
         } else {
-            Ok(self.staging.sync_all()?)
-        }
+            self.staging.sync_all()
+        };
+        synced.map_err(|error| self.distrust(error))
     }
 
     /// Whether each file is synced when it is complete.
@@ -276,7 +309,7 @@ impl Sink {
                     "it goes on after its last file".into(),
                 ));
             };
-            let file = self.staging.create_file(&self.plan.steps[step].path)?;
+            let file = Arc::new(self.staging.create_file(&self.plan.steps[step].path)?);
             if *size > at_hand {
                 file.preallocate(*size)?;
             }
@@ -302,7 +335,7 @@ impl Sink {
             };
             match step.kind {
                 StepKind::File { size: 0, .. } => {
-                    let file = self.staging.create_file(&step.path)?;
+                    let file = Arc::new(self.staging.create_file(&step.path)?);
                     let step = self.next_step;
                     self.next_step += 1;
                     self.close(Current {
@@ -357,7 +390,7 @@ impl Sink {
             current.file.set_times(mtime.0, mtime.1)?;
         }
         if self.syncs_each() {
-            current.file.sync()?;
+            return self.begin_sync(Unsynced::File(current.file));
         }
         Ok(())
     }
@@ -380,7 +413,8 @@ impl Sink {
     }
 }
 
-/// How many chunks are done: a header that names key and boot, then records, of which the last whole one counts.
+/// How many chunks are done: a header that names key and boot, then records, of which the last whole one counts. It is not
+/// synced: losing records costs only fetching again.
 struct Journal {
     path: PathBuf,
     file: File,
@@ -409,12 +443,18 @@ impl Journal {
         let mut record = chunks.to_be_bytes().to_vec();
         record.push(u8::from(durable));
         record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
-        let sync = |file: &File| if durable { file.sync_data() } else { Ok(()) };
-        let written = self.file.write_all(&record).and_then(|()| sync(&self.file));
+        let written = self.file.write_all(&record);
         written.map_err(|source| TransferError::Journal {
             path: self.path.clone(),
             source,
         })
+    }
+
+    /// A staging without a journal is begun anew.
+    fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::error!(path = %self.path.display(), %error, "cannot forget what may not be on the disk");
+        }
     }
 }
 
