@@ -40,6 +40,9 @@ use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
 
+/// What the table of descriptors is made for: the usual limit of a process.
+const DESCRIPTORS: i32 = 1024;
+
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn run() -> process::ExitCode {
     let cli = match Cli::try_parse() {
@@ -59,6 +62,7 @@ pub fn run() -> process::ExitCode {
         }
     };
     let output = Output::new(&cli.global, cli.command.as_ref());
+    make_room_for_descriptors();
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -79,6 +83,12 @@ pub fn run() -> process::ExitCode {
         failure.code
     });
     process::ExitCode::from(code as u8)
+}
+
+/// A store and its connections have hundreds of descriptors. Once there are threads, the system stops us for milliseconds
+/// whenever their table grows, so it grows now.
+fn make_room_for_descriptors() {
+    let _ = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), DESCRIPTORS - 1);
 }
 
 /// What every command has.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tracing_appender::{
-    non_blocking::{NonBlocking, WorkerGuard},
+    non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard},
     rolling::{RollingFileAppender, Rotation},
 };
 use tracing_subscriber::{
@@ -26,6 +26,9 @@ use super::{
     report::{ExitCode, Failure},
     terminal,
 };
+
+/// Lines that may wait to be written; more are dropped.
+const WAITING_LINES: usize = 8192;
 
 /// What is logged, unless `COLIS_LOG` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +112,8 @@ fn open(folder: &Path, days: usize) -> Result<(NonBlocking, WorkerGuard), Failur
         let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
         failure.hint("or serve without a log: colis config set log_days 0")
     })?;
-    Ok(tracing_appender::non_blocking(file))
+    let log = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
+    Ok(log.finish(file))
 }
 
 fn filter(global: &Global, level: Level) -> EnvFilter {

@@ -1,6 +1,8 @@
 //! The folders of a store, and the version that they were written by.
 
 use std::{
+    collections::HashSet,
+    ffi::{OsStr, OsString},
     fs::{self, DirBuilder, File},
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -74,18 +76,31 @@ fn is_whole(root: &Path) -> bool {
 /// Makes those of `names` that are not in `parent`, under one sync.
 fn make_all(
     parent: &Path,
-    names: impl IntoIterator<Item = impl AsRef<Path>>,
+    names: impl IntoIterator<Item = impl AsRef<str>>,
     whole: bool,
 ) -> io::Result<()> {
+    // One list is much less work than asking for each of them.
+    let there = folders_in(parent)?;
     let mut made = false;
     for name in names {
-        made |= make(&parent.join(name))?;
+        made |= !there.contains(OsStr::new(name.as_ref())) && make(&parent.join(name.as_ref()))?;
     }
     // What a crash interrupted may be there and not yet durable.
     if made || !whole {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+fn folders_in(parent: &Path) -> io::Result<HashSet<OsString>> {
+    let mut folders = HashSet::new();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.insert(entry.file_name());
+        }
+    }
+    Ok(folders)
 }
 
 /// Makes `path` and what it stands in, each with its name durable.
