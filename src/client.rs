@@ -108,6 +108,12 @@ impl PeerClient {
         })
     }
 
+    /// The same client, which tries again so many times.
+    pub fn with_retries(mut self, retries: usize) -> Self {
+        self.options.retries = retries;
+        self
+    }
+
     /// Where the peer is.
     pub fn address(&self) -> &PeerAddress {
         &self.address

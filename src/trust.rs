@@ -28,6 +28,8 @@ use crate::{
 
 /// Addresses that are remembered of one peer, the latest first.
 const MAX_ADDRESSES: usize = 8;
+/// Seconds for which a peer that was seen is not noted again.
+const JUST_SEEN: u64 = 60;
 
 /// What a peer says of itself, signed by its identity key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +142,7 @@ pub struct AddressBook {
     path: PathBuf,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Book {
     v: u64,
@@ -251,8 +253,12 @@ impl AddressBook {
     ) -> Result<T, TrustError> {
         let lock = private_file(&self.path.with_extension("lock")).map_err(|e| self.io(e))?;
         lock.lock().map_err(|e| self.io(e))?;
-        let mut book = self.read()?;
+        let before = self.read()?;
+        let mut book = before.clone();
         let result = change(&mut book)?;
+        if book == before {
+            return Ok(result);
+        }
         book.v = 1;
         let mut bytes = serde_json::to_vec_pretty(&book).map_err(|e| self.io(e.into()))?;
         bytes.push(b'\n');
@@ -337,6 +343,10 @@ impl Book {
             }
         }
         let alias = known.and_then(|known| known.alias.clone());
+        let now = Timestamp::now();
+        let seen = known
+            .map(|known| known.seen)
+            .filter(|seen| (*seen..seen.plus_seconds(JUST_SEEN)).contains(&now));
         let mut addresses = known
             .map(|known| known.addresses.clone())
             .unwrap_or_default();
@@ -356,7 +366,7 @@ impl Book {
             seal_key: bundle.seal_key.clone(),
             sequence: bundle.sequence,
             addresses,
-            seen: Timestamp::now(),
+            seen: seen.unwrap_or(now),
         };
         self.peers.insert(name, peer.clone());
         Ok(peer)

@@ -188,6 +188,19 @@ async fn the_program_trusts_only_the_peer_that_it_expects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_answers_first_is_the_only_one_who_will_do() {
+    let homes = Homes::new(&["b", "c"]);
+    let mut first = homes.serve("b", &[]);
+    let client = client(&homes, "a", &first, Expect::default());
+    client.health().await.unwrap();
+    let address = first.to();
+    first.kill();
+    let _other = homes.serve_on("c", &address, &[]);
+    let said = untrusted(&client).await;
+    assert!(said.contains("answered instead of peer"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_program_refuses_a_server_with_a_bad_certificate() {
     let homes = Homes::new(&["b"]);
     // The script's certificate is for calling: it must not serve.

@@ -179,7 +179,8 @@ impl Us {
             retries: 1,
             ..ClientOptions::default()
         };
-        let body = self.client(address, expected, &seen, first)?.peer().await?;
+        let client = self.client(address, expected, &seen, first)?;
+        let body = client.peer().await?;
         let bundle = SignedBundle::parse(body.bundle)?;
         let certified = bundle.verify(&self.circle, Timestamp::now())?;
         let bundle = bundle.payload();
@@ -201,9 +202,8 @@ impl Us {
             );
             return Err(Failure::new(ExitCode::Trust, what));
         }
-        // From here on only this peer will do, whoever is at the address.
-        let patient = ClientOptions::default();
-        let client = self.client(address, Some(bundle.peer_id), &Seen::default(), patient)?;
+        // From here on only this peer will do: the client takes no other than the first that it saw.
+        let client = client.with_retries(ClientOptions::default().retries);
         let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
         let peer = self.book.remember(bundle, Some(&address.to_string()))?;
         if is_new {

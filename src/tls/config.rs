@@ -64,7 +64,7 @@ pub fn server_config(
 /// Whom we expect to answer.
 #[derive(Debug, Clone, Default)]
 pub struct Expect {
-    /// This peer and no other.
+    /// This peer and no other; if not told, whoever answers first and then no other.
     pub peer: Option<PeerId>,
     /// Names that must show their known ids.
     pub known: HashMap<String, PeerId>,
@@ -178,7 +178,8 @@ struct PeerVerifier {
 impl PeerVerifier {
     fn expected(&self, caller: &Caller) -> Result<(), Distrust> {
         let known = self.expect.known.get(&caller.name);
-        match self.expect.peer.or(known.copied()) {
+        let first = self.seen.caller().map(|caller| caller.key_id);
+        match self.expect.peer.or(first).or(known.copied()) {
             Some(expected) if expected != caller.key_id => Err(Distrust::OtherPeer {
                 name: caller.name.clone(),
                 expected,
