@@ -35,6 +35,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -77,6 +78,7 @@ def small_files(folder, count):
 
 
 def setup(work):
+    shutil.rmtree(f"{work}/old", ignore_errors=True)
     sh(f"apt-get install -y -q {PACKAGES} >/dev/null")
     for folder in ("data/ten", "ssh", "nginx", "certs"):
         os.makedirs(f"{work}/{folder}", exist_ok=True)
@@ -273,16 +275,24 @@ def peak_mib(root):
 
 def warm(work):
     """Touches memory that the run will need, so that no run pays for it."""
-    folder, block = f"{work}/warm", os.urandom(MIB)
-    os.makedirs(folder, exist_ok=True)
-    for index in range(1300):
-        with open(f"{folder}/{index}", "wb", buffering=0) as file:
+    block = os.urandom(MIB)
+    with open(f"{work}/warm", "wb", buffering=0) as file:
+        for _ in range(1300):
             file.write(block)
-    shutil.rmtree(folder)
+    os.unlink(f"{work}/warm")
 
 
 def clean(work):
-    shutil.rmtree(f"{work}/dst", ignore_errors=True)
+    """An empty `dst`. What was there is emptied and kept until the next setup: for minutes after files were removed,
+    ext4 goes through their inodes whenever it looks for a free one, and the next run would pay for the last."""
+    if os.path.exists(f"{work}/dst"):
+        for folder, _, names in os.walk(f"{work}/dst"):
+            for name in names:
+                path = f"{folder}/{name}"
+                if os.path.isfile(path) and not os.path.islink(path):
+                    os.truncate(path, 0)
+        os.makedirs(f"{work}/old", exist_ok=True)
+        os.rename(f"{work}/dst", tempfile.mkdtemp(dir=f"{work}/old"))
     os.makedirs(f"{work}/dst/.nginx")
 
 
@@ -338,7 +348,7 @@ def timed(tool, server):
     client = start(tool.command)
 
     def poll():
-        while not ended.wait(0.02):
+        while not ended.wait(0.1):
             peak[:] = map(max, peak, (peak_mib(client.pid), peak_mib(server)))
 
     watcher = threading.Thread(target=poll)
