@@ -1,16 +1,14 @@
 //! Writing the content of a transfer into its staging, in order, each file verified as it ends.
 //!
 //! Because content comes in order, what is done is one number: how many chunks. It is journaled after every chunk, and
-//! as durable when a checkpoint, which goes on beside the writing, is over. After a crash of the program the page cache still has everything, so the last
-//! number counts; after a reboot only the last durable one does.
+//! as durable when a checkpoint, which goes on beside the writing, is over. After a crash of the program the page cache
+//! still has everything, so the last number counts; after a reboot only the last durable one does.
 
-use std::{
-    collections::VecDeque,
-    fs::{self, File},
-    io::Write as _,
-    path::PathBuf,
-    sync::Arc,
-};
+mod journal;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use journal::Journal;
 
 use super::{
     OpenedTransfer, ReceiveOptions, TransferError,
@@ -26,7 +24,6 @@ use crate::{
 const CHECKPOINT: u64 = 32 << 20;
 /// Up to so many files and folders are synced one by one; more, by one sync of the file system.
 const SYNC_EACH: usize = 64;
-const RECORD: usize = 8 + 1 + 4;
 
 /// Takes plain content in order and writes it into the staged files.
 pub(super) struct Sink {
@@ -411,77 +408,4 @@ impl Sink {
             _ => 0,
         }
     }
-}
-
-/// How many chunks are done: a header that names key and boot, then records, of which the last whole one counts. It is not
-/// synced: losing records costs only fetching again.
-struct Journal {
-    path: PathBuf,
-    file: File,
-    done: u64,
-}
-
-impl Journal {
-    fn open(path: PathBuf, key_id: &[u8; 32]) -> Result<Self, TransferError> {
-        let failed = |path: &PathBuf, source| TransferError::Journal {
-            path: path.clone(),
-            source,
-        };
-        let boot = boot_id();
-        let done = fs::read(&path)
-            .map(|bytes| parse(&bytes, key_id, &boot))
-            .unwrap_or(0);
-        let mut file = File::create(&path).map_err(|e| failed(&path, e))?;
-        let header = [&key_id[..], boot.as_bytes()].concat();
-        file.write_all(&header).map_err(|e| failed(&path, e))?;
-        let mut journal = Self { path, file, done };
-        journal.record(done, false)?;
-        Ok(journal)
-    }
-
-    fn record(&mut self, chunks: u64, durable: bool) -> Result<(), TransferError> {
-        let mut record = chunks.to_be_bytes().to_vec();
-        record.push(u8::from(durable));
-        record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
-        let written = self.file.write_all(&record);
-        written.map_err(|source| TransferError::Journal {
-            path: self.path.clone(),
-            source,
-        })
-    }
-
-    /// A staging without a journal is begun anew.
-    fn remove(&self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::error!(path = %self.path.display(), %error, "cannot forget what may not be on the disk");
-        }
-    }
-}
-
-/// The number of chunks that count: all if the machine has not been started again since, else the durable ones.
-fn parse(bytes: &[u8], key_id: &[u8; 32], boot: &str) -> u64 {
-    let Some(rest) = bytes.strip_prefix(key_id) else {
-        return 0;
-    };
-    let Some((then, records)) = rest.split_at_checked(boot.len()) else {
-        return 0;
-    };
-    let same_boot = then == boot.as_bytes();
-    let whole = records.chunks_exact(RECORD).map_while(|record| {
-        let (fields, crc) = record.split_last_chunk::<4>()?;
-        let (chunks, durable) = fields.split_first_chunk::<8>()?;
-        (u32::from_be_bytes(*crc) == crc32fast::hash(fields))
-            .then(|| (u64::from_be_bytes(*chunks), durable == [1]))
-    });
-    whole
-        .filter(|(_, durable)| same_boot || *durable)
-        .map(|(chunks, _)| chunks)
-        .last()
-        .unwrap_or(0)
-}
-
-/// Names this run of the machine; the same length always.
-fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("{:<36.36}", id.trim())
 }

@@ -209,6 +209,8 @@ impl Upload {
             .try_flatten();
         let putting =
             each.try_for_each_concurrent(self.jobs, |chunk| self.put_sealed(chunk, progress));
+        // Boxed, because the compiler cannot see outside of here that a stream of borrowing futures is `Send`.
+        let putting: BoxFuture<'_, Result<(), TransferError>> = Box::pin(putting);
         tokio::select! {
             done = try_join(reading, putting) => done.map(|(total, ())| total),
             failed = self.renew_leases() => Err(failed),

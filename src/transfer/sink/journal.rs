@@ -1,0 +1,87 @@
+//! What a receiver remembers of an unfinished transfer: how far it has come.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::PathBuf,
+};
+
+use crate::transfer::TransferError;
+
+const RECORD: usize = 8 + 1 + 4;
+
+/// How many chunks are done: a header that names key and boot, then records, of which the last whole one counts. It is not
+/// synced: losing records costs only fetching again.
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    /// How many chunks counted when it was opened.
+    pub(super) done: u64,
+}
+
+impl Journal {
+    /// Opens or makes the journal at `path` of the transfer whose key is `key_id`.
+    pub(super) fn open(path: PathBuf, key_id: &[u8; 32]) -> Result<Self, TransferError> {
+        let failed = |path: &PathBuf, source| TransferError::Journal {
+            path: path.clone(),
+            source,
+        };
+        let boot = boot_id();
+        let done = fs::read(&path)
+            .map(|bytes| parse(&bytes, key_id, &boot))
+            .unwrap_or(0);
+        let mut file = File::create(&path).map_err(|e| failed(&path, e))?;
+        let header = [&key_id[..], boot.as_bytes()].concat();
+        file.write_all(&header).map_err(|e| failed(&path, e))?;
+        let mut journal = Self { path, file, done };
+        journal.record(done, false)?;
+        Ok(journal)
+    }
+
+    /// So many chunks are written, or durable.
+    pub(super) fn record(&mut self, chunks: u64, durable: bool) -> Result<(), TransferError> {
+        let mut record = chunks.to_be_bytes().to_vec();
+        record.push(u8::from(durable));
+        record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
+        let written = self.file.write_all(&record);
+        written.map_err(|source| TransferError::Journal {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// A staging without a journal is begun anew.
+    pub(super) fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::error!(path = %self.path.display(), %error, "cannot forget what may not be on the disk");
+        }
+    }
+}
+
+/// The number of chunks that count: all if the machine has not been started again since, else the durable ones.
+fn parse(bytes: &[u8], key_id: &[u8; 32], boot: &str) -> u64 {
+    let Some(rest) = bytes.strip_prefix(key_id) else {
+        return 0;
+    };
+    let Some((then, records)) = rest.split_at_checked(boot.len()) else {
+        return 0;
+    };
+    let same_boot = then == boot.as_bytes();
+    let whole = records.chunks_exact(RECORD).map_while(|record| {
+        let (fields, crc) = record.split_last_chunk::<4>()?;
+        let (chunks, durable) = fields.split_first_chunk::<8>()?;
+        (u32::from_be_bytes(*crc) == crc32fast::hash(fields))
+            .then(|| (u64::from_be_bytes(*chunks), durable == [1]))
+    });
+    whole
+        .filter(|(_, durable)| same_boot || *durable)
+        .map(|(chunks, _)| chunks)
+        .last()
+        .unwrap_or(0)
+}
+
+/// Names this run of the machine; the same length always.
+fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("{:<36.36}", id.trim())
+}
