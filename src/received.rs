@@ -23,7 +23,7 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstatvfs, mkdirat, openat, openat2,
-        statat,
+        readlinkat, statat,
     },
     io::Errno,
 };
@@ -32,7 +32,7 @@ pub use layout::{EntryKind, Layout, StagedPath};
 pub use staging::{StagedFile, Staging};
 pub use syncer::{Syncer, Unsynced};
 
-use crate::name::{Escaped, SafeName};
+use crate::name::Escaped;
 
 /// The folder of stagings in every root.
 const STAGINGS: &str = ".colis";
@@ -78,6 +78,17 @@ pub enum ReceivedError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// What is where a received file would be.
+#[derive(Debug)]
+pub enum Existing {
+    /// A regular file, open for reading.
+    File(File),
+    /// A folder.
+    Folder,
+    /// A symbolic link, and its text.
+    Link(String),
 }
 
 /// A folder that received files may appear in.
@@ -129,20 +140,49 @@ impl Received {
         free_space(&self.root, &self.path)
     }
 
-    /// The regular file that is called `name` here, if there is one.
+    /// What is at `path` here, looked at without following a link; `None` also if it is something of another kind.
     ///
     /// # Errors
     /// [`ReceivedError::Io`].
-    pub fn existing_regular_file(&self, name: &SafeName) -> Result<Option<File>, ReceivedError> {
-        let path = self.path.join(name.as_str());
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match openat(&self.root, name.as_str(), flags, Mode::empty()) {
+    pub fn existing(&self, path: &StagedPath) -> Result<Option<Existing>, ReceivedError> {
+        let shown = self.path.join(path.to_string());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let open = |path: &str| openat2(&self.root, path, flags, Mode::empty(), beneath);
+        let file = match open(&path.to_string()) {
             Ok(file) => File::from(file),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
-            Err(e) => return Err(io_error(&path, e.into())),
+            Err(Errno::LOOP) => return Ok(self.link_at(path)),
+            Err(
+                Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::NXIO
+                | Errno::ACCESS
+                | Errno::XDEV
+                | Errno::AGAIN,
+            ) => return Ok(None),
+            Err(e) => return Err(error_at(&shown, e)),
         };
-        let metadata = file.metadata().map_err(|e| io_error(&path, e))?;
-        Ok(metadata.is_file().then_some(file))
+        let kind = file
+            .metadata()
+            .map_err(|e| io_error(&shown, e))?
+            .file_type();
+        Ok(match kind {
+            kind if kind.is_file() => Some(Existing::File(file)),
+            kind if kind.is_dir() => Some(Existing::Folder),
+            _ => None,
+        })
+    }
+
+    /// The link at `path`, whose folders are real.
+    fn link_at(&self, path: &StagedPath) -> Option<Existing> {
+        let here = match path.parent() {
+            "" => ".",
+            parent => parent,
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let parent = open_beneath(&self.root, here, flags, Mode::empty(), &self.path).ok()?;
+        let target = readlinkat(&parent, path.name(), Vec::new()).ok()?;
+        target.into_string().ok().map(Existing::Link)
     }
 
     /// Finishes what a crash interrupted between two renames. Gives the final names.

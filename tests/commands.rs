@@ -472,3 +472,32 @@ fn json_is_one_object_a_line_with_a_version() {
         (Some("error"), Some(6))
     );
 }
+
+#[test]
+fn a_folder_that_is_there_is_not_written_twice() {
+    let homes = Homes::new(&["b"]);
+    let a = homes.serve("a", &[]);
+    let folder = homes.path("folder");
+    fs::create_dir_all(folder.join("empty")).unwrap();
+    fs::write(folder.join("f.txt"), "first").unwrap();
+    symlink("f.txt", folder.join("link")).unwrap();
+    homes.ok("a", &["share", "folder"]);
+    let args = ["receive", "--from", &a.to(), "--all", "--out", "in"];
+    homes.ok("b", &args);
+    let received = tree(&homes.path("in"));
+    homes.ok("b", &args);
+    assert_eq!(tree(&homes.path("in")), received);
+    // One that differs in anything is another one.
+    fs::write(homes.path("in/folder/f.txt"), "other").unwrap();
+    homes.ok("b", &args);
+    fs::remove_file(homes.path("in/folder (2)/link")).unwrap();
+    symlink("empty", homes.path("in/folder (2)/link")).unwrap();
+    homes.ok("b", &args);
+    for name in ["folder", "folder (2)", "folder (3)"] {
+        let text = fs::read_to_string(homes.path("in").join(name).join("f.txt"));
+        assert_eq!(
+            text.unwrap(),
+            if name == "folder" { "other" } else { "first" }
+        );
+    }
+}

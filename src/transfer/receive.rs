@@ -23,7 +23,7 @@ use super::{
 use crate::{
     id::{Digest, Hasher, PeerId, Short as _, TransferId},
     name::SafeName,
-    received::{self, Staging},
+    received::{self, Existing, Staging},
     store::Store,
 };
 
@@ -55,7 +55,7 @@ impl Default for ReceiveOptions {
 pub struct Received {
     /// The final names of what the transfer has at its top.
     pub paths: Vec<PathBuf>,
-    /// Whether identical files were there already, so that nothing was written.
+    /// Whether all of it was there already, identical, so that nothing was written.
     pub already_there: bool,
     /// Links that were not made, because they are absolute or escape. Remote text.
     pub skipped_links: Vec<String>,
@@ -266,7 +266,7 @@ pub(super) fn staging_key(transfer: TransferId, sender: PeerId) -> String {
     format!("{transfer}-{}", sender.short())
 }
 
-/// The paths of what is there already, if the transfer is only files at the top and every one of them is.
+/// The paths of what is there already, if all of the transfer is: the same files, folders and links.
 fn identical(
     plan: &Plan,
     sums: &[Digest],
@@ -275,23 +275,26 @@ fn identical(
     let mut paths = Vec::new();
     let mut sums = sums.iter();
     for step in &plan.steps {
-        let (StepKind::File { size, .. }, Some(sum)) = (&step.kind, sums.next()) else {
-            return Ok(None);
+        let path = root.path().join(step.path.to_string());
+        let is_there = match (&step.kind, root.existing(&step.path)?) {
+            (StepKind::Skipped, _) => continue,
+            (StepKind::Directory { .. }, Some(Existing::Folder)) => true,
+            (StepKind::Symlink { target }, Some(Existing::Link(found))) => *target == found,
+            (StepKind::File { size, .. }, Some(Existing::File(file))) => {
+                let sum = sums.next().ok_or(TransferError::Stopped)?;
+                is_same(file, *size, *sum).map_err(|source| TransferError::Source {
+                    path: path.clone(),
+                    source,
+                })?
+            }
+            _ => false,
         };
-        let Some(top) = step.path.top_level() else {
-            return Ok(None);
-        };
-        let Some(file) = root.existing_regular_file(top)? else {
-            return Ok(None);
-        };
-        let path = root.path().join(top.as_str());
-        if !is_same(file, *size, *sum).map_err(|source| TransferError::Source {
-            path: path.clone(),
-            source,
-        })? {
+        if !is_there {
             return Ok(None);
         }
-        paths.push(path);
+        if step.path.top_level().is_some() {
+            paths.push(path);
+        }
     }
     Ok(Some(paths))
 }
