@@ -29,6 +29,7 @@ pub mod manifest;
 pub mod name;
 pub mod peer;
 pub mod received;
+mod sabotage;
 pub mod server;
 pub mod store;
 pub mod tls;

@@ -11,16 +11,17 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 17] = [
+const MAY: [(&str, &[&str]); 18] = [
+    ("sabotage", &[]),
     ("id", &[]),
     ("name", &[]),
     ("crypto", &["id", "name"]),
     ("manifest", &["id", "name", "crypto"]),
     ("trust", &["id", "name", "manifest"]),
     ("tls", &["id", "name", "manifest", "trust", "crypto"]),
-    ("store", &["id", "name", "manifest"]),
+    ("store", &["id", "name", "manifest", "sabotage"]),
     ("wire", &["id", "name", "crypto", "manifest", "store"]),
-    ("received", &["id", "name"]),
+    ("received", &["id", "name", "sabotage"]),
     (
         "server",
         &["id", "name", "manifest", "wire", "trust", "tls", "store"],

@@ -199,7 +199,7 @@ pub(crate) fn around(mut outer: Command, inner: &Command) -> Command {
 }
 
 /// Waits until `condition` holds, for at most half a minute.
-pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     // A channel that nobody sends on: a pause that is no sleep of a fixed length to be right about.
     let (_keep, never) = mpsc::channel::<()>();

@@ -1,0 +1,72 @@
+//! A file system in an image, whose power can be cut.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Asks ext4 or XFS to go down at once and to forget what is not in its log: `_IOR('X', 125, u32)` with `NOLOGFLUSH`.
+const CUT: &str = "import fcntl, os, struct, sys; \
+    fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+
+const MIB: u64 = 1 << 20;
+
+/// Whether this process may mount images.
+pub(crate) fn can_mount() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A mounted image.
+pub(crate) struct Disk {
+    device: String,
+    folder: PathBuf,
+}
+
+impl Disk {
+    /// A new file system in the file `image`, mounted at `folder`.
+    pub(crate) fn new(image: &Path, folder: &Path) -> Self {
+        let kind = std::env::var("COLIS_FS").unwrap_or_else(|_| "ext4".into());
+        std::fs::create_dir_all(folder).unwrap();
+        let file = std::fs::File::create(image).unwrap();
+        file.set_len(640 * MIB).unwrap();
+        let mut format = Command::new(format!("mkfs.{kind}"));
+        run(format.arg("-q").arg(image));
+        let attached = Command::new("losetup")
+            .args(["-f", "--show"])
+            .arg(image)
+            .output();
+        let device = String::from_utf8(attached.unwrap().stdout).unwrap();
+        let device = device.trim().to_owned();
+        assert!(!device.is_empty(), "no loop device");
+        let folder = folder.to_owned();
+        run(Command::new("mount").arg(&device).arg(&folder));
+        Self { device, folder }
+    }
+
+    /// Cuts the power: from now on nothing reaches the disk.
+    pub(crate) fn cut_power(&self) {
+        run(Command::new("python3").args(["-c", CUT]).arg(&self.folder));
+    }
+
+    /// Mounts it again, as after the power came back. Nobody may use it any more.
+    pub(crate) fn mount_again(&self) {
+        run(Command::new("umount").arg(&self.folder));
+        run(Command::new("mount").arg(&self.device).arg(&self.folder));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.folder).status();
+        let detached = Command::new("losetup").args(["-d", &self.device]).status();
+        if !std::thread::panicking() {
+            assert!(unmounted.unwrap().success() && detached.unwrap().success());
+        }
+    }
+}
+
+fn run(command: &mut Command) {
+    let ran = command.output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{command:?}: {said}");
+}
