@@ -92,6 +92,10 @@ impl Campaign {
         let disk = (self.fault == Fault::PowerLoss).then(|| on_disk(&homes));
         let ledger = Arc::new(Ledger::default());
         let mut serving = self.serve(&homes, outcome);
+        if self.without.is_some() {
+            // What is left out must be missed in what is acknowledged from now on, not in the making of the store.
+            rustix::fs::syncfs(std::fs::File::open(&home).unwrap()).unwrap();
+        }
         for _ in 0..rounds {
             let under_load = Duration::from_millis(rand(LONGEST));
             let broken = runtime.block_on(async {
@@ -115,10 +119,10 @@ impl Campaign {
             }
             outcome.rounds += 1;
             outcome.violations.extend(ledger.verify(&home));
-            serving = self.serve(&homes, outcome);
             if !outcome.violations.is_empty() {
                 break;
             }
+            serving = self.serve(&homes, outcome);
         }
         let (chunks, transfers) = ledger.acknowledged();
         outcome.chunks += chunks;
