@@ -23,6 +23,7 @@ pub use handshake::{Handshake, HandshakeError};
 
 use crate::{
     manifest::Timestamp,
+    sabotage,
     store::StoreError,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, Health, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
@@ -282,7 +283,8 @@ impl PeerClient {
             .with_min_delay(shortest)
             .with_max_delay(longest)
             .with_max_times(self.options.retries)
-            .build();
+            .build()
+            .take_while(|_| !sabotage::without("retries"));
         for pause in pauses {
             let pause = full_jitter(pause);
             match attempt().await {

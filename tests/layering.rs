@@ -29,13 +29,13 @@ const MAY: [(&str, &[&str]); 18] = [
     (
         "client",
         &[
-            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "sabotage",
         ],
     ),
     (
         "transfer",
         &[
-            "id", "name", "crypto", "manifest", "trust", "tls", "store", "received",
+            "id", "name", "crypto", "manifest", "trust", "tls", "store", "received", "sabotage",
         ],
     ),
     (

@@ -12,7 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, interval_at},
+};
 
 pub use arrival::{Arrival, Outcome};
 pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
@@ -128,14 +131,21 @@ impl Inbox {
         let mut arrivals = self.events.subscribe();
         self.finish_interrupted().await;
         self.open_all().await;
+        let mut retry = interval_at(Instant::now() + RETRY, RETRY);
         loop {
-            let next = tokio::time::timeout(RETRY, arrivals.recv()).await;
+            let next = tokio::select! {
+                next = arrivals.recv() => next,
+                _ = retry.tick() => {
+                    self.open_all().await;
+                    continue;
+                }
+            };
             match next {
-                Ok(Ok(Event::Published { id, .. })) => self.open(id).await,
-                Ok(Ok(Event::State { .. })) => {}
-                // Too many at once to be told one by one, or time to try again.
-                Ok(Err(RecvError::Lagged(_))) | Err(_) => self.open_all().await,
-                Ok(Err(RecvError::Closed)) => return std::future::pending().await,
+                Ok(Event::Published { id, .. }) => self.open(id).await,
+                Ok(Event::State { .. }) => {}
+                // Too many at once to be told one by one.
+                Err(RecvError::Lagged(_)) => self.open_all().await,
+                Err(RecvError::Closed) => return std::future::pending().await,
             }
         }
     }

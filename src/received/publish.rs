@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fs, io, path::PathBuf};
 
 use rustix::{
-    fs::{FileType, RenameFlags, fsync, renameat_with},
+    fs::{FileType, RenameFlags, fstat, fsync, renameat_with},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,9 @@ impl Staging {
                 self.write_moves(&moves)?;
             }
         }
-        fsync(&self.root).map_err(|e| error_at(&self.root_path, e))?;
+        let synced = fsync(&self.root).and_then(|()| fstat(&self.root));
+        // The second is what tells the truth on XFS that has shut itself down.
+        synced.map_err(|e| error_at(&self.root_path, e))?;
         self.remove()?;
         Ok(moves
             .into_iter()

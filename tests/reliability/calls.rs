@@ -1,16 +1,21 @@
-//! `kill -9` at one system call after the other: strace ends the program as it enters the call.
+//! A command or a peer in which one system call after the other goes wrong: the same command, or the next peer, ends what was
+//! begun, and nothing is there twice or in part.
 
 use std::{
-    fmt, fs,
+    fs,
     os::unix::process::ExitStatusExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
-use crate::support::{Homes, around, bytes, tree, wait_for};
+use crate::{
+    disk::Disk,
+    inject::{Call, Wrong, each, has_happened, wrong_at},
+    support::{Homes, bytes, tree, wait_for},
+};
 
 /// What changes something on a disk, or tells another process that it was changed.
-const CALLS: [&str; 20] = [
+const CHANGING: [&str; 20] = [
     "openat",
     "openat2",
     "mkdir",
@@ -32,76 +37,97 @@ const CALLS: [&str; 20] = [
     "unlinkat",
     "utimensat",
 ];
+/// What a disk may refuse. Not `write`: strace cannot tell a file from what wakes a thread.
+const REFUSABLE: [&str; 19] = [
+    "openat",
+    "openat2",
+    "read",
+    "pread64",
+    "newfstatat",
+    "statx",
+    "getdents64",
+    "mkdir",
+    "mkdirat",
+    "pwrite64",
+    "fallocate",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "rename",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "utimensat",
+];
 /// Three chunks, and one that is not full.
 const SIZE: usize = 3 * (64 << 10) + 777;
-const KILLED: Option<i32> = Some(9);
+const KILLED: i32 = 9;
+/// What the loader of programs ends with when it cannot read a library.
+const NOT_LOADED: i32 = 127;
 
-/// A call of a program: its name, and the number of it that one of its threads makes.
-#[derive(Clone, Copy)]
-pub(crate) struct Call {
-    name: &'static str,
-    number: usize,
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.name, self.number)
+fn names(wrong: Wrong) -> &'static [&'static str] {
+    match wrong {
+        Wrong::Killed => &CHANGING,
+        Wrong::Fails(_) => &REFUSABLE,
     }
 }
 
-/// `command`, which is killed as it enters `call`.
-fn killed_at(call: Call, command: &Command) -> Command {
-    let mut strace = Command::new("strace");
-    // The process that is started is the program itself: strace stands beside it.
-    strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e"]);
-    let Call { name, number } = call;
-    strace.arg(format!("inject={name}:signal=KILL:when={number}"));
-    around(strace, command)
+/// How a command ended in which a call may have gone wrong.
+struct Ended {
+    happened: bool,
+    succeeded: bool,
 }
 
-/// Runs `round` with every `step`th call of each kind, until it says that nothing was killed. Gives how many were.
-pub(crate) fn each(step: usize, mut round: impl FnMut(Call) -> bool) -> usize {
-    let mut of_kind = |name| {
-        let calls = (1..).step_by(step).map(|number| Call { name, number });
-        calls.take_while(|call| round(*call)).count()
+fn ended(homes: &Homes, call: Call, wrong: Wrong, command: &Command) -> Ended {
+    let log = homes.path("strace.log");
+    let mut running = Running::start(wrong_at(call, wrong, command, &log));
+    wait_for("the end of the command", || running.has_ended());
+    let status = running.0.wait().unwrap();
+    let (happened, in_order) = match wrong {
+        Wrong::Killed => (status.signal() == Some(KILLED), status.success()),
+        Wrong::Fails(_) => (has_happened(&log), is_documented(status)),
     };
-    CALLS.into_iter().map(&mut of_kind).sum()
+    assert!(
+        in_order || wrong == Wrong::Killed && happened,
+        "{call}: {status:?}"
+    );
+    Ended {
+        happened,
+        succeeded: status.success(),
+    }
 }
 
-fn is_killed(command: &mut Command) -> bool {
-    let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let ended = ended.unwrap();
-    assert!(ended.success() || ended.signal() == KILLED, "{ended:?}");
-    ended.signal() == KILLED
+fn is_documented(status: ExitStatus) -> bool {
+    matches!(status.code(), Some(0..=10 | NOT_LOADED))
 }
 
-/// A sender that is killed at each call: the same command ends it, and it arrives once and whole.
-pub(crate) fn of_a_send(step: usize) -> usize {
+/// A sender in which each call goes wrong: the same command ends it, and it arrives once and whole.
+pub(crate) fn of_a_send(step: usize, wrong: Wrong) -> usize {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
-    let to = b.to();
-    each(step, |call| {
+    let received = homes.home("b").join("received");
+    each(names(wrong), step, |call| {
         let name = format!("{call}.bin");
         let content = bytes(call.number as u64, SIZE);
         fs::write(homes.path(&name), &content).unwrap();
-        let args = [
-            "send",
-            &name,
-            "--to",
-            &to,
-            "--chunk-size",
-            "64KiB",
-            "--wait",
-        ];
-        let killed = is_killed(&mut killed_at(call, &homes.command("a", &args)));
-        let before = arrived(&homes.home("b").join("received"), call);
-        assert!(before.iter().all(|found| *found == content), "call {call}");
+        let args = sending(&name, b.to());
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let first = ended(&homes, call, wrong, &homes.command("a", &args));
+        let before = arrived(&received, call);
+        assert!(before.iter().all(|found| *found == content), "{call}");
+        assert!(!first.succeeded || before.len() == 1, "{call}");
         homes.ok("a", &args);
-        let after = arrived(&homes.home("b").join("received"), call);
-        assert_eq!(after.len(), 1, "call {call}");
-        assert!(after[0] == content, "call {call}");
-        killed
+        let after = arrived(&received, call);
+        assert_eq!(after.len(), 1, "{call}");
+        assert!(after[0] == content, "{call}");
+        first.happened
     })
+}
+
+fn sending(name: &str, to: String) -> Vec<String> {
+    let end = ["--chunk-size", "64KiB", "--wait"].map(String::from);
+    let begin = ["send".into(), name.into(), "--to".into(), to];
+    begin.into_iter().chain(end).collect()
 }
 
 /// The contents of what arrived of `CALL.bin`, also under a second name.
@@ -115,76 +141,78 @@ fn arrived(received: &Path, call: Call) -> Vec<Vec<u8>> {
     ours.map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// A receiver that is killed at each call: nothing but the whole has its final name, and the same command ends it.
-pub(crate) fn of_a_receive(step: usize) -> usize {
+/// A receiver in which each call goes wrong: nothing but the whole has its final name, and the same command ends it. When calls
+/// fail, the power goes after the command, so that what it said to be durable must be.
+pub(crate) fn of_a_receive(step: usize, wrong: Wrong) -> usize {
     let homes = Homes::new(&["b"]);
     let a = homes.serve("a", &[]);
+    let sent = folder_of_four(&homes);
+    homes.ok("a", &["share", "folder", "--chunk-size", "64KiB"]);
+    let disk =
+        (wrong != Wrong::Killed).then(|| Disk::new(&homes.path("image"), &homes.path("out")));
+    each(names(wrong), step, |call| {
+        let out = format!("out/{call}");
+        let args = ["receive", "--from", &a.to(), "--all", "--out", &out];
+        let first = ended(&homes, call, wrong, &homes.command("b", &args));
+        if let Some(disk) = &disk {
+            disk.cut_power();
+            disk.mount_again();
+        }
+        let there = homes.path(&out).join("folder");
+        let is_whole = there.exists() && tree(&there) == sent;
+        let is_absent = !there.exists() && !first.succeeded;
+        assert!(is_whole || is_absent, "{call}: not whole");
+        let ran = homes.run("b", &args);
+        assert_eq!(ran.code, 0, "{call}: {}", ran.err);
+        assert_eq!(tree(&there), sent, "{call}");
+        let entries = fs::read_dir(homes.path(&out)).unwrap();
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["folder"], "{call}: {}", ran.err);
+        fs::remove_dir_all(homes.path(&out)).unwrap();
+        first.happened
+    })
+}
+
+fn folder_of_four(homes: &Homes) -> Vec<String> {
     let folder = homes.path("folder");
     fs::create_dir_all(folder.join("empty")).unwrap();
     for (number, size) in [0, 1, 700, SIZE].into_iter().enumerate() {
-        fs::write(
-            folder.join(format!("{number}.bin")),
-            bytes(number as u64, size),
-        )
-        .unwrap();
+        let path = folder.join(format!("{number}.bin"));
+        fs::write(path, bytes(number as u64, size)).unwrap();
     }
-    let sent = tree(&folder);
-    homes.ok("a", &["share", "folder", "--chunk-size", "64KiB"]);
-    each(step, |call| {
-        let out = format!("in{call}");
-        let args = ["receive", "--from", &a.to(), "--all", "--out", &out];
-        let killed = is_killed(&mut killed_at(call, &homes.command("b", &args)));
-        let there = homes.path(&out).join("folder");
-        assert!(!there.exists() || tree(&there) == sent, "call {call}");
-        let ran = homes.run("b", &args);
-        assert_eq!(ran.code, 0, "call {call}: {}", ran.err);
-        assert_eq!(tree(&there), sent, "call {call}");
-        let entries = fs::read_dir(homes.path(&out)).unwrap();
-        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["folder"], "call {call}: {}", ran.err);
-        fs::remove_dir_all(homes.path(&out)).unwrap();
-        killed
-    })
+    tree(&folder)
 }
 
 /// A serving peer that is killed at each call: the sender goes on with the one that comes after it.
 pub(crate) fn of_a_serving_peer(step: usize) -> usize {
     let homes = Homes::new(&["b"]);
     let listen = homes.serve("b", &[]).to();
-    each(step, |call| {
+    let received = homes.home("b").join("received");
+    each(&CHANGING, step, |call| {
         let name = format!("{call}.bin");
         let content = bytes(call.number as u64, SIZE);
         fs::write(homes.path(&name), &content).unwrap();
-        let mut first = killed_at(call, &homes.command("b", &["serve", "--listen", &listen]));
-        let first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut first = Running(first.unwrap());
-        let args = [
-            "send",
-            &name,
-            "--to",
-            &listen,
-            "--chunk-size",
-            "64KiB",
-            "--wait",
-        ];
+        let serve = homes.command("b", &["serve", "--listen", &listen]);
+        let log = homes.path("strace.log");
+        let mut first = Running::start(wrong_at(call, Wrong::Killed, &serve, &log));
         wait_for("the peer, or its end", || {
             first.has_ended() || std::net::TcpStream::connect(&listen).is_ok()
         });
-        let mut sending = homes.command("a", &args);
-        let sending = sending.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut sending = Running(sending.unwrap());
+        let args = sending(&name, listen.clone());
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let mut sending = Running::start(homes.command("a", &args));
         wait_for("an end", || first.has_ended() || sending.has_ended());
         let killed = first.has_ended();
         drop(first);
-        let before = arrived(&homes.home("b").join("received"), call);
-        assert!(before.iter().all(|found| *found == content), "call {call}");
+        let before = arrived(&received, call);
+        assert!(before.iter().all(|found| *found == content), "{call}");
         let _b = homes.serve_on("b", &listen, &[]);
         // It goes on by itself, unless the peer was gone before it knew whom it talks to.
         wait_for("the end of the sender", || sending.has_ended());
         homes.ok("a", &args);
-        let after = arrived(&homes.home("b").join("received"), call);
-        assert_eq!(after.len(), 1, "call {call}");
-        assert!(after[0] == content, "call {call}");
+        let after = arrived(&received, call);
+        assert_eq!(after.len(), 1, "{call}");
+        assert!(after[0] == content, "{call}");
         killed
     })
 }
@@ -193,6 +221,11 @@ pub(crate) fn of_a_serving_peer(step: usize) -> usize {
 struct Running(Child);
 
 impl Running {
+    fn start(mut command: Command) -> Self {
+        let silent = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(silent.spawn().unwrap())
+    }
+
     fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     disk::Disk,
+    inject::{Call, Injection, Wrong},
     ledger::Ledger,
     load::Load,
     rand,
@@ -24,23 +25,24 @@ use crate::{
 const EPOCH: usize = 20;
 /// How long the peer is under load before the fault, at most.
 const LONGEST: u64 = 500;
+/// How long a peer is under load in which a call fails.
+const WITH_ERRORS: Duration = Duration::from_millis(300);
 
 /// What happens to the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Kill,
     PowerLoss,
-}
-
-pub(crate) struct Campaign {
-    fault: Fault,
-    without: Option<&'static str>,
+    /// From some moment on the disk refuses everything.
+    DeadDisk,
+    /// A call fails; some time later the power goes, so that what was only said to be durable is not there.
+    Error(Call, &'static str),
 }
 
 /// What came of it.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    rounds: usize,
+    pub(crate) rounds: usize,
     chunks: usize,
     transfers: usize,
     slowest_start: Duration,
@@ -60,102 +62,162 @@ impl Outcome {
     }
 }
 
-impl Campaign {
-    pub(crate) fn new(fault: Fault) -> Self {
-        Self {
-            fault,
-            without: None,
-        }
+/// The same fault `rounds` times, or until something is broken.
+pub(crate) fn campaign(fault: Fault, rounds: usize) -> Outcome {
+    let mut bench = Bench::new(fault != Fault::Kill, Outcome::default());
+    while bench.outcome.rounds < rounds && bench.outcome.violations.is_empty() {
+        bench.renew_if_old();
+        bench.round(fault);
     }
+    bench.finish()
+}
 
-    /// The peer leaves this out.
-    #[cfg(feature = "sabotage")]
-    pub(crate) fn without(mut self, what: &'static str) -> Self {
-        self.without = Some(what);
-        self
-    }
+/// One peer, and those who load it.
+pub(crate) struct Bench {
+    runtime: Runtime,
+    homes: Homes,
+    load: Arc<Load>,
+    disk: Option<Disk>,
+    ledger: Arc<Ledger>,
+    /// It is not served any more if something was broken.
+    serving: Option<Serving>,
+    rounds: usize,
+    pub(crate) outcome: Outcome,
+}
 
-    /// Until something is broken, at most `rounds` times.
-    pub(crate) fn run(&self, rounds: usize) -> Outcome {
-        let mut outcome = Outcome::default();
-        while outcome.rounds < rounds && outcome.violations.is_empty() {
-            self.epoch(EPOCH.min(rounds - outcome.rounds), &mut outcome);
-        }
-        outcome
-    }
-
-    fn epoch(&self, rounds: usize, outcome: &mut Outcome) {
-        let runtime = Runtime::new().unwrap();
+impl Bench {
+    pub(crate) fn new(has_disk: bool, outcome: Outcome) -> Self {
         let homes = Homes::new(&["b"]);
-        let load = Load::new(&homes);
-        let home = homes.home("b");
-        let disk = (self.fault == Fault::PowerLoss).then(|| on_disk(&homes));
-        let ledger = Arc::new(Ledger::default());
-        let mut serving = self.serve(&homes, outcome);
-        if self.without.is_some() {
-            // What is left out must be missed in what is acknowledged from now on, not in the making of the store.
-            rustix::fs::syncfs(std::fs::File::open(&home).unwrap()).unwrap();
-        }
-        for _ in 0..rounds {
-            let under_load = Duration::from_millis(rand(LONGEST));
-            let broken = runtime.block_on(async {
-                let fault = Arc::new(AtomicBool::new(false));
-                let mut load = load.start(&serving.to(), &ledger, &fault);
-                tokio::time::sleep(under_load).await;
-                fault.store(true, Ordering::SeqCst);
-                if let Some(disk) = &disk {
-                    disk.cut_power();
-                }
-                serving.kill();
-                let mut broken = Vec::new();
-                while let Some(ended) = load.join_next().await {
-                    broken.extend(ended.unwrap());
-                }
-                broken
-            });
-            outcome.violations.extend(broken);
-            if let Some(disk) = &disk {
-                disk.mount_again();
-            }
-            outcome.rounds += 1;
-            outcome.violations.extend(ledger.verify(&home));
-            if !outcome.violations.is_empty() {
-                break;
-            }
-            serving = self.serve(&homes, outcome);
-        }
-        let (chunks, transfers) = ledger.acknowledged();
-        outcome.chunks += chunks;
-        outcome.transfers += transfers;
-        if outcome.violations.is_empty() {
-            outcome.violations = all_opened(&ledger, &home);
-            serving.kill();
-            ledger.doubt();
-            outcome.violations.extend(ledger.verify(&home));
-            let checked = homes.run("b", &["check", "--read-data"]);
-            if checked.code != 0 {
-                outcome
-                    .violations
-                    .push(format!("check: {} {}", checked.out, checked.err));
-            }
+        let mut bench = Self {
+            runtime: Runtime::new().unwrap(),
+            load: Arc::new(Load::new(&homes)),
+            disk: has_disk.then(|| on_disk(&homes)),
+            homes,
+            ledger: Arc::default(),
+            serving: None,
+            rounds: 0,
+            outcome,
+        };
+        bench.serve();
+        // What a sabotaged peer leaves out must be missed in what it acknowledges from now on, not in the making of its store.
+        rustix::fs::syncfs(std::fs::File::open(bench.home()).unwrap()).unwrap();
+        bench
+    }
+
+    /// Another store once this one has had its rounds.
+    pub(crate) fn renew_if_old(&mut self) {
+        if self.rounds >= EPOCH && self.outcome.violations.is_empty() {
+            let has_disk = self.disk.is_some();
+            self.look_back();
+            *self = Self::new(has_disk, std::mem::take(&mut self.outcome));
         }
     }
 
-    fn serve(&self, homes: &Homes, outcome: &mut Outcome) -> Serving {
-        let mut command = homes.command("b", &["--json", "serve", "--listen", "127.0.0.1:0"]);
-        if let Some(what) = self.without {
-            command.env("COLIS_SABOTAGE", what);
+    fn home(&self) -> PathBuf {
+        self.homes.home("b")
+    }
+
+    /// Load, a fault, and a look at what is left. Gives whether the fault came to be.
+    pub(crate) fn round(&mut self, fault: Fault) -> bool {
+        let mut serving = self.serving.take().unwrap();
+        let log = self.homes.path("strace.log");
+        let (happened, mut broken) = self.runtime.block_on(async {
+            let mut broken = Vec::new();
+            let may_fail = matches!(fault, Fault::Error(..));
+            let gone = Arc::new(AtomicBool::new(may_fail));
+            let injection = match fault {
+                Fault::Error(call, error) => Some(Injection::into(
+                    serving.id(),
+                    call,
+                    Wrong::Fails(error),
+                    log,
+                )),
+                _ => None,
+            };
+            let mut load = self.load.start(&serving.to(), &self.ledger, &gone);
+            tokio::time::sleep(under_load(fault)).await;
+            let happened = injection.is_none_or(Injection::end);
+            if let Fault::Error(call, error) = fault
+                && happened
+            {
+                let healed = self.load.goes_on(&serving.to(), &self.ledger, error).await;
+                broken.extend(
+                    healed
+                        .err()
+                        .map(|e| format!("after {error} in {call}: {e}")),
+                );
+            }
+            gone.store(true, Ordering::SeqCst);
+            if let Some(disk) = &self.disk {
+                disk.cut_power();
+            }
+            if fault == Fault::DeadDisk {
+                let refused = self.load.is_refused(&serving.to()).await;
+                broken.extend(refused.err().map(|e| format!("without a disk: {e}")));
+            }
+            serving.kill();
+            while let Some(ended) = load.join_next().await {
+                broken.extend(ended.unwrap());
+            }
+            (happened, broken)
+        });
+        if let Some(disk) = &self.disk {
+            disk.mount_again();
         }
+        self.outcome.rounds += 1;
+        self.rounds += 1;
+        broken.extend(self.ledger.verify(&self.home()));
+        broken.extend(panics(&self.homes));
+        self.outcome.violations.extend(broken);
+        if self.outcome.violations.is_empty() {
+            self.serve();
+        }
+        happened
+    }
+
+    pub(crate) fn finish(mut self) -> Outcome {
+        self.look_back();
+        self.outcome
+    }
+
+    /// What was acknowledged is opened and whole in the end.
+    fn look_back(&mut self) {
+        let (chunks, transfers) = self.ledger.acknowledged();
+        self.outcome.chunks += chunks;
+        self.outcome.transfers += transfers;
+        let Some(mut serving) = self.serving.take() else {
+            return;
+        };
+        self.outcome.violations = all_opened(&self.ledger, &self.home());
+        serving.kill();
+        self.ledger.doubt();
+        let broken = self.ledger.verify(&self.home());
+        self.outcome.violations.extend(broken);
+        let checked = self.homes.run("b", &["check", "--read-data"]);
+        if checked.code != 0 {
+            let said = format!("check: {} {}", checked.out, checked.err);
+            self.outcome.violations.push(said);
+        }
+    }
+
+    fn serve(&mut self) {
+        let args = ["--json", "serve", "--listen", "127.0.0.1:0"];
         let begin = Instant::now();
-        let serving = homes.serve_by("b", command);
+        let command = self.homes.command("b", &args);
+        self.serving = Some(self.homes.serve_by("b", command));
         let took = begin.elapsed();
-        outcome.slowest_start = outcome.slowest_start.max(took);
+        self.outcome.slowest_start = self.outcome.slowest_start.max(took);
         if took > Duration::from_secs(1) {
-            outcome
-                .violations
-                .push(format!("ready only after {took:?}"));
+            let late = format!("ready only after {took:?}");
+            self.outcome.violations.push(late);
         }
-        serving
+    }
+}
+
+fn under_load(fault: Fault) -> Duration {
+    match fault {
+        Fault::Error(..) => WITH_ERRORS,
+        _ => Duration::from_millis(rand(LONGEST)),
     }
 }
 
@@ -172,6 +234,12 @@ fn on_disk(homes: &Homes) -> Disk {
     assert!(copied.unwrap().success());
     rustix::fs::syncfs(std::fs::File::open(&home).unwrap()).unwrap();
     disk
+}
+
+fn panics(homes: &Homes) -> Option<String> {
+    let log = homes.log("b");
+    let said = log.lines().find(|line| line.contains("panicked"))?;
+    Some(format!("a panic: {said}"))
 }
 
 /// Waits until the peer has opened every transfer that it acknowledged. Gives those that it has not after a minute.

@@ -9,11 +9,16 @@ use std::{
 const CUT: &str = "import fcntl, os, struct, sys; \
     fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
-/// Whether this process may mount images.
+/// Whether this process may mount images, which it says if not.
 pub(crate) fn can_mount() -> bool {
-    rustix::process::geteuid().is_root()
+    let is_root = rustix::process::geteuid().is_root();
+    let can = is_root && Path::new("/dev/loop-control").exists();
+    if !can {
+        eprintln!("not tried: disk images can be mounted only by root, with loop devices");
+    }
+    can
 }
 
 /// A mounted image.
@@ -25,12 +30,17 @@ pub(crate) struct Disk {
 impl Disk {
     /// A new file system in the file `image`, mounted at `folder`.
     pub(crate) fn new(image: &Path, folder: &Path) -> Self {
+        Self::of_size(640 * MIB, &[], image, folder)
+    }
+
+    /// The same of `size` bytes, made with `options`.
+    pub(crate) fn of_size(size: u64, options: &[&str], image: &Path, folder: &Path) -> Self {
         let kind = std::env::var("COLIS_FS").unwrap_or_else(|_| "ext4".into());
         std::fs::create_dir_all(folder).unwrap();
         let file = std::fs::File::create(image).unwrap();
-        file.set_len(640 * MIB).unwrap();
+        file.set_len(size).unwrap();
         let mut format = Command::new(format!("mkfs.{kind}"));
-        run(format.arg("-q").arg(image));
+        run(format.arg("-q").args(options).arg(image));
         let attached = Command::new("losetup")
             .args(["-f", "--show"])
             .arg(image)

@@ -6,16 +6,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use colis::{
     client::{ClientOptions, PeerClient},
-    id::ChunkId,
+    id::{ChunkId, ManifestId},
     manifest::Signer as _,
-    store::Store,
+    store::{Store, StoreError},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
-    transfer::{self, Recipient, SendOptions, Sender, Silent, Sources},
+    transfer::{self, Recipient, SendOptions, Sender, Silent, Sources, TransferError},
+    wire::HealthStatus,
 };
 use tokio::task::JoinSet;
 
@@ -36,7 +38,7 @@ pub(crate) struct Load {
     pub(crate) sender: Sender,
     pub(crate) options: SendOptions,
     folder: PathBuf,
-    next: Arc<AtomicU64>,
+    next: AtomicU64,
 }
 
 impl Load {
@@ -65,14 +67,19 @@ impl Load {
             identity,
             options,
             folder,
-            next: Arc::default(),
+            next: AtomicU64::default(),
         }
+    }
+
+    /// A number that nobody has yet.
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Starts it against the peer at `address`. Each part ends by itself when the peer is gone, with what the peer had
     /// promised and did not keep.
     pub(crate) fn start(
-        &self,
+        self: &Arc<Self>,
         address: &str,
         ledger: &Arc<Ledger>,
         fault: &Arc<AtomicBool>,
@@ -81,12 +88,11 @@ impl Load {
         let worker = || Worker {
             client: self.client(address),
             ledger: ledger.clone(),
-            next: self.next.clone(),
+            load: self.clone(),
             fault: fault.clone(),
         };
         for _ in 0..SENDERS {
-            let (sender, options) = (self.sender.clone(), self.options.clone());
-            load.spawn(worker().send(sender, options, self.folder.clone()));
+            load.spawn(worker().send());
         }
         for _ in 0..PUTTERS {
             load.spawn(worker().put());
@@ -95,6 +101,60 @@ impl Load {
             load.spawn(worker().read(number));
         }
         load
+    }
+
+    /// Sends a file `name` with `content`. When it gives `Ok`, the peer has it.
+    pub(crate) async fn send(
+        &self,
+        client: &PeerClient,
+        name: &str,
+        content: &[u8],
+    ) -> Result<ManifestId, TransferError> {
+        let stores: [Arc<dyn Store>; 1] = [Arc::new(client.clone())];
+        let path = self.folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        let sources = Sources::walk(std::slice::from_ref(&path)).unwrap();
+        let sent = transfer::send(&self.sender, sources, &self.options, &stores, &Silent).await;
+        std::fs::remove_file(path).unwrap();
+        Ok(sent?.manifest.unwrap())
+    }
+
+    /// After a call has failed with `error`: what passes leaves a peer that takes more, and a disk that failed one that
+    /// says so.
+    pub(crate) async fn goes_on(
+        &self,
+        address: &str,
+        ledger: &Arc<Ledger>,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        let client = self.patient_client(address, ClientOptions::default());
+        let sealed = Bytes::from(content(self.number()));
+        let id = ChunkId::of(&sealed);
+        match client.put_chunk(id, sealed.clone(), None).await {
+            Err(StoreError::ReadOnly { .. }) if error == "EIO" => return Ok(()),
+            put => put?,
+        };
+        ledger.has_chunk(id);
+        let got = client.get_chunk(id).await?;
+        assert!(got == sealed, "chunk {id}");
+        Ok(())
+    }
+
+    /// A peer whose disk refuses everything says so, at once and to everybody.
+    pub(crate) async fn is_refused(&self, address: &str) -> Result<(), String> {
+        let client = self.client(address);
+        let begin = Instant::now();
+        loop {
+            let sealed = Bytes::from(content(self.number()));
+            match client.put_chunk(ChunkId::of(&sealed), sealed, None).await {
+                Err(StoreError::ReadOnly { .. }) => break,
+                Err(_) if begin.elapsed() < Duration::from_secs(1) => {}
+                put => return Err(format!("a put was answered {put:?}")),
+            }
+        }
+        let health = client.health().await.map_err(|e| e.to_string())?;
+        let is_red = health.status == HealthStatus::ReadOnly;
+        is_red.then_some(()).ok_or_else(|| format!("{health:?}"))
     }
 
     /// A client that never tries again.
@@ -117,37 +177,27 @@ impl Load {
 struct Worker {
     client: PeerClient,
     ledger: Arc<Ledger>,
-    next: Arc<AtomicU64>,
+    load: Arc<Load>,
     /// Whether the fault is here: reading may fail from now on.
     fault: Arc<AtomicBool>,
 }
 
 impl Worker {
-    fn number(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
     /// Sends one file after the other.
-    async fn send(self, sender: Sender, options: SendOptions, folder: PathBuf) -> Option<String> {
-        let stores: [Arc<dyn Store>; 1] = [Arc::new(self.client.clone())];
+    async fn send(self) -> Option<String> {
         loop {
-            let number = self.number();
+            let number = self.load.number();
             let (name, content) = (format!("{number}.bin"), content(number));
             self.ledger.sends(&name, &content);
-            let path = folder.join(&name);
-            std::fs::write(&path, content).unwrap();
-            let sources = Sources::walk(std::slice::from_ref(&path)).unwrap();
-            let sent = transfer::send(&sender, sources, &options, &stores, &Silent).await;
-            std::fs::remove_file(path).unwrap();
-            let id = sent.ok()?.manifest.unwrap();
-            self.ledger.has_transfer(id, &name);
+            let sent = self.load.send(&self.client, &name, &content).await;
+            self.ledger.has_transfer(sent.ok()?, &name);
         }
     }
 
     /// Puts one chunk after the other, as a script would.
     async fn put(self) -> Option<String> {
         loop {
-            let sealed = Bytes::from(content(self.number()));
+            let sealed = Bytes::from(content(self.load.number()));
             let id = ChunkId::of(&sealed);
             self.client.put_chunk(id, sealed, None).await.ok()?;
             self.ledger.has_chunk(id);

@@ -1,8 +1,8 @@
-//! What was acknowledged is never lost, and what has its final name is whole: peers are killed, and their disks lose
-//! power, under load, while a ledger outside keeps what they acknowledged.
+//! What was acknowledged is never lost, and what has its final name is whole: peers are killed, their disks lose power, fail or
+//! are full, connections end, bytes rot, while a ledger outside keeps what was acknowledged.
 //!
-//! `cargo test --test reliability -- --ignored --nocapture --test-threads 1`. `COLIS_ROUNDS` says how often; without it each
-//! test does a few rounds. `COLIS_FS=xfs` takes XFS instead of ext4.
+//! `COLIS_ROUNDS` says how often; without it each test does a few rounds. `COLIS_FS=xfs` takes XFS instead of ext4.
+//! With `--features sabotage` the harnesses themselves are tried.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -13,37 +13,27 @@ mod calls;
 mod campaign;
 mod cuts;
 mod disk;
+mod errors;
+mod foreign;
+mod full;
+mod inject;
 mod ledger;
 mod load;
 mod rot;
+#[cfg(feature = "sabotage")]
+mod sabotaged;
 #[path = "../support/mod.rs"]
 mod support;
 
-use campaign::{Campaign, Fault};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use campaign::{Fault, Outcome, campaign};
+use full::Full;
+use inject::Wrong;
 
 /// Rounds of a test, unless the environment says otherwise.
 fn rounds(few: usize) -> usize {
     std::env::var("COLIS_ROUNDS").map_or(few, |rounds| rounds.parse().unwrap())
-}
-
-#[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
-fn a_peer_that_is_killed_loses_nothing_acknowledged() {
-    let outcome = Campaign::new(Fault::Kill).run(rounds(12));
-    outcome.show("kill -9");
-    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
-}
-
-#[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
-fn a_disk_that_loses_power_loses_nothing_acknowledged() {
-    if !disk::can_mount() {
-        eprintln!("not tried: only root can mount a disk image");
-        return;
-    }
-    let outcome = Campaign::new(Fault::PowerLoss).run(rounds(12));
-    outcome.show("power loss");
-    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
 }
 
 /// Every call with `COLIS_ROUNDS`, whatever it says; else one in so many.
@@ -51,56 +41,133 @@ fn step(few: usize) -> usize {
     std::env::var_os("COLIS_ROUNDS").map_or(few, |_| 1)
 }
 
+/// One at a time: they load the machine, and a peer must be ready within a second.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kept(outcome: &Outcome, what: &str) {
+    outcome.show(what);
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+}
+
 #[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
+fn a_peer_that_is_killed_loses_nothing_acknowledged() {
+    let _alone = alone();
+    kept(&campaign(Fault::Kill, rounds(8)), "kill -9");
+}
+
+#[test]
+fn a_disk_that_loses_power_loses_nothing_acknowledged() {
+    let _alone = alone();
+    if disk::can_mount() {
+        kept(&campaign(Fault::PowerLoss, rounds(8)), "power loss");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_under_load_is_said_so_and_loses_nothing_acknowledged() {
+    let _alone = alone();
+    if disk::can_mount() {
+        kept(&campaign(Fault::DeadDisk, rounds(4)), "dead disk");
+    }
+}
+
+#[test]
+fn a_serving_peer_in_which_a_call_fails_acknowledges_nothing_wrong() {
+    let _alone = alone();
+    if disk::can_mount() {
+        let outcome = errors::of_a_serving_peer(step(100));
+        kept(&outcome, "failing calls of a serving peer");
+    }
+}
+
+#[test]
 fn a_send_survives_a_kill_at_each_system_call() {
-    let killed = calls::of_a_send(step(5));
+    let _alone = alone();
+    let killed = calls::of_a_send(step(9), Wrong::Killed);
     eprintln!("kill -9 at {killed} system calls of a send");
     assert!(killed > 3, "it was killed {killed} times");
 }
 
 #[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
 fn a_receive_survives_a_kill_at_each_system_call() {
-    let killed = calls::of_a_receive(step(9));
+    let _alone = alone();
+    let killed = calls::of_a_receive(step(19), Wrong::Killed);
     eprintln!("kill -9 at {killed} system calls of a receive");
     assert!(killed > 3, "it was killed {killed} times");
 }
 
 #[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
 fn a_serving_peer_survives_a_kill_at_each_system_call() {
-    let killed = calls::of_a_serving_peer(step(40));
+    let _alone = alone();
+    let killed = calls::of_a_serving_peer(step(60));
     eprintln!("kill -9 at {killed} system calls of a serving peer");
     assert!(killed > 3, "it was killed {killed} times");
 }
 
 #[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
+fn a_send_survives_a_failure_of_each_system_call() {
+    let _alone = alone();
+    for error in ["EIO", "ENOSPC"] {
+        let failed = calls::of_a_send(step(40), Wrong::Fails(error));
+        eprintln!("{error} at {failed} system calls of a send");
+        assert!(failed > 3, "{error} {failed} times");
+    }
+}
+
+#[test]
+fn a_receive_survives_a_failure_of_each_system_call() {
+    let _alone = alone();
+    if !disk::can_mount() {
+        return;
+    }
+    for error in ["EIO", "ENOSPC"] {
+        let failed = calls::of_a_receive(step(40), Wrong::Fails(error));
+        eprintln!("{error} at {failed} system calls of a receive");
+        assert!(failed > 3, "{error} {failed} times");
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_so_and_heals() {
+    let _alone = alone();
+    if disk::can_mount() {
+        for full in [Full::Reserve, Full::Blocks, Full::Inodes] {
+            full::campaign(full);
+        }
+    }
+}
+
+#[test]
+fn a_peer_without_descriptors_is_there_again_when_it_has_some() {
+    let _alone = alone();
+    full::of_descriptors();
+}
+
+#[test]
+fn what_is_not_ours_in_a_store_is_reported_and_never_followed() {
+    let _alone = alone();
+    if disk::can_mount() {
+        let things = foreign::campaign();
+        eprintln!("{things} foreign things reported");
+    }
+}
+
+#[test]
 fn what_rots_on_the_disk_is_never_given_out() {
+    let _alone = alone();
     let damages = rounds(50);
     rot::campaign(damages);
     eprintln!("{damages} damaged chunks noticed by the peer, as many by check");
 }
 
 #[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
 fn a_transfer_survives_connections_that_end_anywhere() {
+    let _alone = alone();
     let cuts = cuts::campaign(rounds(40));
     eprintln!("{cuts} connections cut");
-}
-
-/// A harness that cannot fail proves nothing: each of these leaves out one sync.
-#[cfg(feature = "sabotage")]
-#[test]
-#[ignore = "a campaign: minutes, and root for the disk images"]
-fn a_sync_that_is_left_out_is_seen_within_twenty_rounds() {
-    assert!(disk::can_mount(), "only root can mount a disk image");
-    for what in ["file-sync", "folder-sync", "received-sync"] {
-        let outcome = Campaign::new(Fault::PowerLoss).without(what).run(20);
-        outcome.show(what);
-        assert!(!outcome.violations.is_empty(), "nobody noticed: {what}");
-    }
 }
 
 /// Some number below `limit`.
