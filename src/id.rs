@@ -351,4 +351,40 @@ mod tests {
             assert_eq!(pieces.finish().0, *expected, "{length}");
         }
     }
+
+    #[test]
+    fn ids_show_themselves_whole_or_short_and_are_never_the_same_by_chance() {
+        let id = PeerId::of(b"abc");
+        assert_eq!(id, PeerId::from(Digest::of(b"abc")));
+        assert_eq!(id.short(), "ba7816bf");
+        assert_eq!(format!("{id:?}"), format!("PeerId({id})"));
+        assert_eq!(format!("{id:>70}"), format!("      {id}"));
+        let transfer = TransferId::generate().unwrap();
+        assert_ne!(transfer, TransferId::generate().unwrap());
+        assert_eq!(TransferId::from_bytes(*transfer.as_bytes()), transfer);
+        let text = serde_json::to_string(&transfer).unwrap();
+        assert_eq!(text, format!("\"{transfer}\""));
+        assert_eq!(serde_json::from_str::<TransferId>(&text).unwrap(), transfer);
+        let refused = "0".parse::<TransferId>().unwrap_err();
+        let said = "not a transfer id: expected 32 lower-case hex digits";
+        assert_eq!(refused.to_string(), said);
+    }
+
+    #[test]
+    fn a_public_seal_key_has_one_length_and_one_spelling() {
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(SealPublicKey::LENGTH).collect();
+        let key = SealPublicKey::from_bytes(&bytes).unwrap();
+        assert_eq!(
+            (key.as_bytes(), key.id()),
+            (&bytes[..], SealKeyId::of(&bytes))
+        );
+        assert_eq!(format!("{key:?}"), format!("SealPublicKey({})", key.id()));
+        assert_eq!(SealPublicKey::from_bytes(&bytes[1..]), None);
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<SealPublicKey>(&text).unwrap(), key);
+        let padding = text.replace('=', "");
+        for wrong in [&text.replace('/', "_"), &padding, "\"AAAA\"", "1"] {
+            assert!(serde_json::from_str::<SealPublicKey>(wrong).is_err());
+        }
+    }
 }

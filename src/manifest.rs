@@ -350,3 +350,6 @@ pub(crate) fn check_spelling<T: Serialize>(
         reason: format!("not in its one spelling at byte {at}"),
     })
 }
+
+#[cfg(test)]
+mod tests;

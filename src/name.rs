@@ -397,6 +397,136 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_bounded_in_bytes_depth_and_components() {
+        let deep = |depth: usize| vec!["a"; depth].join("/");
+        let wide = |bytes: usize| "x".repeat(bytes);
+        let longest = format!("{}/{}", vec![wide(255); 15].join("/"), wide(255));
+        assert_eq!(longest.len(), MAX_PATH - 1);
+        for (path, good) in [
+            (wide(255), true),
+            (wide(256), false),
+            (deep(128), true),
+            (deep(129), false),
+            (format!("a/{}", &longest[1..]), true),
+            (format!("a/{longest}"), false),
+        ] {
+            assert_eq!(RelPath::parse(&path).is_ok(), good, "{}", path.len());
+        }
+    }
+
+    #[test]
+    fn a_path_knows_its_parts() {
+        let deep = RelPath::parse("a/b/c.txt").unwrap();
+        assert_eq!((deep.as_str(), deep.depth()), ("a/b/c.txt", 3));
+        assert_eq!((deep.parent(), deep.file_name()), (Some("a/b"), "c.txt"));
+        let top = RelPath::parse("c.txt").unwrap();
+        assert_eq!((top.parent(), top.file_name()), (None, "c.txt"));
+        assert_eq!(top.depth(), 1);
+        assert_eq!(SafeName("safe".into()).to_string(), "safe");
+    }
+
+    #[test]
+    fn only_devices_are_taken_for_devices() {
+        for name in [
+            "prn",
+            "Aux.tar.gz",
+            "conin$",
+            "CONOUT$",
+            "con ",
+            "com1",
+            "LPT9.x",
+            "lpt\u{b2}",
+        ] {
+            assert!(is_device(name), "{name:?}");
+        }
+        for name in [
+            "con1",
+            "com",
+            "lpt",
+            "com10",
+            "comx",
+            "COM\u{b4}",
+            "xcom1",
+            "nul_",
+            "console",
+            "",
+        ] {
+            assert!(!is_device(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_extension_is_short_and_not_the_whole_name() {
+        let long = format!("a.{}", "x".repeat(31));
+        let longer = format!("{long}x");
+        for (name, parts) in [
+            ("a.txt", ("a", ".txt")),
+            ("a.tar.gz", ("a.tar", ".gz")),
+            ("a", ("a", "")),
+            (".git", (".git", "")),
+            ("a.", ("a", ".")),
+            (&long, ("a", &long[1..])),
+            (&longer, (&longer[..], "")),
+        ] {
+            assert_eq!(split_extension(name), parts, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_at_a_character_to_255_bytes() {
+        let whole = "x".repeat(255);
+        assert_eq!(top(&whole), whole);
+        assert_eq!(top(&format!("{whole}y")), whole);
+        // Two bytes each: 127 of them fit.
+        assert_eq!(top(&"\u{e9}".repeat(128)), "\u{e9}".repeat(127));
+        let (stem, long_ending) = ("x".repeat(300), ".txt");
+        let cut = top(&format!("{stem}{long_ending}"));
+        assert_eq!(cut, format!("{}.txt", "x".repeat(251)));
+        let numbered = SafeName(whole).numbered(12);
+        assert_eq!(numbered.as_str(), format!("{} (12)", "x".repeat(250)));
+        let without = SafeName("a.b".into());
+        assert_eq!(shorten(without.0, ""), "a.b");
+    }
+
+    #[test]
+    fn shown_text_is_bounded_and_says_that_it_was_cut() {
+        let shown = |count: usize| Escaped::new(&"\u{e9}".repeat(count)).to_string();
+        assert_eq!(shown(Escaped::MAX), "\u{e9}".repeat(Escaped::MAX));
+        let cut = format!("{}...", "\u{e9}".repeat(Escaped::MAX));
+        assert_eq!(shown(Escaped::MAX + 1), cut);
+        assert_eq!(
+            Escaped::new("a\u{1b}\u{202e}").to_string(),
+            "a\\u{1b}\\u{202e}"
+        );
+        assert_eq!(
+            escape_json("\"a\u{200b}\u{e0041}\""),
+            r#""a\u200b\udb40\udc41""#
+        );
+    }
+
+    #[test]
+    fn a_link_target_is_bounded_and_names_no_other_place() {
+        let deep = RelPath::parse("a/b/c/l").unwrap();
+        let longest = "x".repeat(MAX_PATH);
+        for (target, good) in [
+            ("../..", true),
+            ("../../..", false),
+            ("./../../x", true),
+            ("x\0", false),
+            (&longest, true),
+            (&format!("{longest}x"), false),
+        ] {
+            assert_eq!(check_link(&deep, target).is_ok(), good, "{target}");
+        }
+        let beside = RelPath::parse("d/l").unwrap();
+        assert!(
+            check_link(&beside, "..").is_err(),
+            "what is beside its folder"
+        );
+        assert!(check_link(&RelPath::parse("d/e/l").unwrap(), "..").is_ok());
+    }
+
+    #[test]
     fn a_name_that_is_no_text_becomes_text() {
         assert_eq!(
             from_os_component(OsStr::from_bytes(b"a\xff\xc3\xa9")),

@@ -8,6 +8,8 @@ mod collecting;
 mod damage;
 #[path = "store_local/opening.rs"]
 mod opening;
+#[path = "store_local/racing.rs"]
+mod racing;
 #[allow(dead_code, reason = "tests/conformance.rs uses the rest")]
 #[path = "common/sealed.rs"]
 mod sealed;
@@ -94,6 +96,12 @@ fn age(path: &Path) {
     // It may have been moved meanwhile: then it is as old as it is.
     if let Ok(file) = File::open(path) {
         file.set_modified(old).unwrap();
+    }
+}
+
+fn age_all(kept: &Kept, folder: &str) {
+    for entry in fs::read_dir(kept.root.path().join(folder)).unwrap() {
+        age(&entry.unwrap().path());
     }
 }
 

@@ -247,6 +247,9 @@ impl ChunkCipher {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+    use zeroize::Zeroizing;
+
     use super::*;
 
     const SIZE: u32 = 64 << 10;
@@ -356,5 +359,53 @@ mod tests {
         let mut anew = anew;
         let opened = opener.open(at(0, true), &mut anew).unwrap();
         assert_eq!(opened, b"plane");
+    }
+
+    /// Computed apart from the program, in Python.
+    #[test]
+    fn each_stream_is_sealed_as_the_format_says() {
+        let key: [u8; 32] = std::array::from_fn(|n| n as u8);
+        let key = FileKey::from_bytes(Zeroizing::new(key));
+        let nonce = [7; NONCE_LENGTH];
+        for (stream, text, what) in [
+            (
+                Stream::Content,
+                "ca0be17c45c62301a982e4790ac01715eb4592751c",
+                "content chunk",
+            ),
+            (
+                Stream::Table,
+                "649ec3156a52c5c639255276584cd33cb723a1e2cb",
+                "table chunk",
+            ),
+            (
+                Stream::Sums,
+                "c30d0ffff1bc67ac3dd650f0e345ad7d053ad1a52b",
+                "sums chunk",
+            ),
+        ] {
+            let mut plain = PlainBuffer::with_capacity(5);
+            plain.extend_by(|bytes| bytes.extend_from_slice(b"plain"));
+            assert_eq!(plain.bytes(), b"plain");
+            let sealer = ChunkSealer::new(&key, stream, SIZE);
+            let mut sealed = sealer.seal_again_with(nonce, at(3, true), plain);
+            let (first, tag) = nonce_and_tag(&sealed);
+            assert_eq!((first, &tag[..]), (nonce, &sealed[17..]));
+            assert_eq!(sealed[..NONCE_LENGTH], nonce);
+            assert_eq!(HEXLOWER.encode(&sealed[NONCE_LENGTH..]), text);
+            let opener = ChunkOpener::new(&key, stream, SIZE);
+            let forged = opener.open(at(3, false), &mut sealed.clone()).err();
+            assert_eq!(forged, Some(CryptoError::Forged { what }));
+            assert_eq!(opener.open(at(3, true), &mut sealed).unwrap(), b"plain");
+        }
+    }
+
+    #[test]
+    fn lengths_within_the_limits_are_judged_by_the_tag() {
+        let opener = ChunkOpener::new(&FileKey::generate().unwrap(), Stream::Sums, SIZE);
+        for length in [OVERHEAD, OVERHEAD + 1, SIZE as usize + OVERHEAD] {
+            let forged = Err(CryptoError::Forged { what: "sums chunk" });
+            assert_eq!(opener.open(at(0, true), &mut vec![0; length]), forged);
+        }
     }
 }

@@ -103,3 +103,46 @@ impl WrapContext {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commitment_is_that_of_the_format_and_tells_keys_apart() {
+        let key: [u8; 32] = std::array::from_fn(|n| n as u8);
+        let key = FileKey::from_bytes(Zeroizing::new(key));
+        let computed_apart = "925bc07468a223e2aa2783c1483210c1f92098ef67a4b57b40e5deb7b63ba585";
+        assert_eq!(key.commitment().0.to_string(), computed_apart);
+        assert_eq!(key.check(&key.commitment()), Ok(()));
+        let other = FileKey::generate().unwrap();
+        assert_ne!(other.expose(), FileKey::generate().unwrap().expose());
+        let mismatch = Err(CryptoError::CommitmentMismatch);
+        assert_eq!(other.check(&key.commitment()), mismatch);
+        assert_eq!(format!("{key:?}"), "FileKey(..)");
+    }
+
+    #[test]
+    fn a_context_has_every_field_in_its_place() {
+        let key_id = FileKey::generate().unwrap().commitment();
+        let (peer, kid) = (PeerId::of(b"recipient"), SealKeyId::of(b"key"));
+        let mut context = WrapContext {
+            key_id,
+            transfer_id: TransferId::from_bytes([1; 16]),
+            sender: PeerId::of(b"sender"),
+            recipient: Some((peer, kid)),
+        };
+        let bytes = context.to_bytes();
+        let head = [
+            &b"colis/v1/wrap\0"[..],
+            key_id.as_bytes(),
+            &[1; 16],
+            PeerId::of(b"sender").as_bytes(),
+        ]
+        .concat();
+        let tail = [&peer.as_bytes()[..], kid.as_bytes()].concat();
+        assert_eq!(bytes, [&head[..], &tail].concat());
+        context.recipient = None;
+        assert_eq!(context.to_bytes(), [&head[..], &[0; 64]].concat());
+    }
+}

@@ -182,6 +182,43 @@ mod tests {
         assert_eq!(forged.unwrap_err(), CryptoError::Forged { what: "wrap" });
     }
 
+    /// Computed apart from the program, in Python.
+    #[test]
+    fn a_wrap_is_that_of_the_format() {
+        let key = FileKey::from_bytes(Zeroizing::new(std::array::from_fn(|n| n as u8)));
+        let context = WrapContext {
+            sender: PeerId::from_bytes([2; 32]),
+            ..context(&key)
+        };
+        let bytes = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+        let check = bytes("55a7a26b55ad37eaaaefe932436e85855af3dfbab68c9f1864e7f94a11c30fef");
+        let ct = bytes(concat!(
+            "255d5ba3f012844c6d697420566ea758a51e99cba631ff6bc4f4130d370f5d64",
+            "20af0d578d8a563d607e5c8f5e338284"
+        ));
+        let wrapped = Wrapped {
+            salt: [3; SALT_LENGTH],
+            iterations: MIN_ITERATIONS,
+            check: check.try_into().unwrap(),
+            ct: ct.try_into().unwrap(),
+        };
+        let opened = unwrap(&wrapped, &Password::new("correct ho\u{308}rse"), &context).unwrap();
+        assert_eq!(opened.expose(), key.expose());
+    }
+
+    #[test]
+    fn a_wrap_has_a_salt_of_its_own_and_the_fewest_iterations() {
+        let (key, password) = (FileKey::generate().unwrap(), Password::new("horse"));
+        let ctx = context(&key);
+        let mut wrapped = wrap(&key, &password, &ctx).unwrap();
+        assert_ne!(wrapped.salt, [0; SALT_LENGTH]);
+        assert_eq!(wrapped.iterations, MIN_ITERATIONS);
+        wrapped.iterations -= 1;
+        let refused = unwrap(&wrapped, &password, &ctx).unwrap_err();
+        assert!(matches!(refused, CryptoError::KdfParameters { .. }));
+        assert_eq!(format!("{password:?}"), "Password(..)");
+    }
+
     #[test]
     fn a_password_is_the_same_composed_or_decomposed() {
         assert_eq!(*Password::new("e\u{301}").0, *Password::new("\u{e9}").0);

@@ -184,4 +184,52 @@ mod tests {
         );
         assert_eq!(format!("{key:?}"), "FileKey(..)");
     }
+
+    #[test]
+    fn a_seal_key_is_kept_by_its_seed_and_never_printed() {
+        let key = SealKey::generate().unwrap();
+        let again = SealKey::from_bytes(Zeroizing::new(*key.expose())).unwrap();
+        assert_eq!(again.public(), key.public());
+        let other = SealKey::generate().unwrap();
+        assert_ne!(other.expose(), key.expose());
+        assert_ne!(other.public(), key.public());
+        let shown = format!("SealKey(.., {:?})", key.public());
+        assert_eq!(format!("{key:?}"), shown);
+    }
+
+    #[test]
+    fn a_wrap_of_the_wrong_lengths_does_not_open() {
+        let (key, bob) = (FileKey::generate().unwrap(), SealKey::generate().unwrap());
+        let ctx = context(&key, &bob);
+        let good = wrap(&key, bob.public(), &ctx).unwrap();
+        let (mut short, mut long, mut cut) = (good.clone(), good.clone(), good);
+        short.enc.pop();
+        long.enc.push(0);
+        cut.ct.pop();
+        let malformed = CryptoError::Malformed { what: "wrap" };
+        assert_eq!(bob.unwrap(&short, &ctx).unwrap_err(), malformed);
+        assert_eq!(bob.unwrap(&long, &ctx).unwrap_err(), malformed);
+        let forged = CryptoError::Forged { what: "wrap" };
+        assert_eq!(bob.unwrap(&cut, &ctx).unwrap_err(), forged);
+    }
+
+    #[test]
+    fn a_wrapped_key_of_the_wrong_length_is_malformed() {
+        let bob = SealKey::generate().unwrap();
+        let ctx = context(&FileKey::generate().unwrap(), &bob);
+        let public = <XWing as hpke::Kem>::PublicKey::from_bytes(bob.public().as_bytes());
+        for length in [0, 31, 33] {
+            let (enc, ct) = hpke::single_shot_seal::<AesGcm256, HkdfSha256, XWing>(
+                &OpModeS::Base,
+                public.as_ref().unwrap(),
+                &ctx.to_bytes(),
+                &vec![1; length],
+                b"",
+            )
+            .unwrap();
+            let enc = enc.to_bytes().to_vec();
+            let opened = bob.unwrap(&Wrapped { enc, ct }, &ctx).unwrap_err();
+            assert_eq!(opened, CryptoError::Malformed { what: "wrap" });
+        }
+    }
 }

@@ -185,10 +185,11 @@ impl Lines {
         if self.count > MAX_ENTRIES {
             return Err(self.syntax(format!("more than {MAX_ENTRIES} lines")));
         }
+        self.check_line(line)?;
         if self.partial.is_empty() {
             return each(line);
         }
-        self.extend_partial(line)?;
+        self.partial.extend_from_slice(line);
         each(&std::mem::take(&mut self.partial))
     }
 
@@ -196,10 +197,16 @@ impl Lines {
         if self.in_padding && !bytes.is_empty() {
             return Err(self.syntax("a line after the padding".into()));
         }
-        if self.partial.len() + bytes.len() > MAX_LINE {
+        self.check_line(bytes)?;
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// A line is judged alike whether it comes whole or in pieces.
+    fn check_line(&self, more: &[u8]) -> Result<(), ManifestError> {
+        if self.partial.len() + more.len() > MAX_LINE {
             return Err(self.syntax(format!("a line of more than {MAX_LINE} bytes")));
         }
-        self.partial.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -257,6 +264,91 @@ mod tests {
                 "pieces of {piece}"
             );
         }
+    }
+
+    #[test]
+    fn a_line_is_bounded_however_it_is_cut() {
+        for (length, good) in [(MAX_LINE, true), (MAX_LINE + 1, false)] {
+            let mut bytes = vec![b'x'; length];
+            bytes.push(b'\n');
+            for piece in [1000, MAX_LINE, MAX_LINE + 1, bytes.len()] {
+                let (mut lines, mut taken) = (Lines::new("table"), 0);
+                let pushed = bytes.chunks(piece).try_for_each(|piece| {
+                    lines.push(piece, |line| {
+                        taken += line.len();
+                        Ok(())
+                    })
+                });
+                assert_eq!(pushed.is_ok(), good, "{length} bytes by {piece}");
+                assert_eq!(taken, if good { length } else { 0 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_of_lines_is_bounded_in_bytes_and_in_lines() {
+        let full = |length, count| Lines {
+            what: "table",
+            partial: Vec::new(),
+            length,
+            count,
+            in_padding: false,
+        };
+        let push = |lines: &mut Lines, bytes: &[u8]| lines.push(bytes, |_| Ok(()));
+        let mut last = full(MAX_LENGTH - 2, 0);
+        push(&mut last, b"x\n").unwrap();
+        assert_eq!(last.length, MAX_LENGTH);
+        assert!(push(&mut last, b"\n").is_err(), "a byte too many");
+        let mut last = full(0, MAX_ENTRIES - 1);
+        push(&mut last, b"x\n").unwrap();
+        assert!(push(&mut last, b"y\n").is_err(), "a line too many");
+    }
+
+    #[test]
+    fn padding_ends_a_stream_of_lines() {
+        let ends = |bytes: &[u8], piece| {
+            let (mut lines, mut count) = (Lines::new("table"), 0);
+            for piece in bytes.chunks(piece) {
+                lines.push(piece, |_| {
+                    count += 1;
+                    Ok(())
+                })?;
+            }
+            assert_eq!(lines.finish()?, count);
+            Ok::<_, ManifestError>(count)
+        };
+        let mut padded = b"x\ny\n".to_vec();
+        pad(&mut padded);
+        let late = [&padded[..], b"z"].concat();
+        let cut = [&vec![b'x'; 256][..]].concat();
+        for piece in [1, 3, 256, 1000] {
+            assert_eq!(ends(&padded, piece), Ok(2));
+            assert!(ends(&late, piece).is_err(), "a line begins in the padding");
+            assert!(ends(&cut, piece).is_err(), "the last line has no end");
+            assert!(ends(&padded[..255], piece).is_err(), "a byte is missing");
+        }
+        assert_eq!(ends(b"", 1), Ok(0));
+        pad(&mut padded);
+        assert_eq!(padded.len(), PADDING, "what is padded stays");
+    }
+
+    #[test]
+    fn an_entry_gives_its_path_and_has_less_than_a_second_of_nanoseconds() {
+        let entries = [(999_999_999, true), (1_000_000_000, false)];
+        for (mtime_ns, good) in entries {
+            let (path, mtime) = (String::from("p"), 0);
+            let directory = Entry::Directory {
+                path,
+                mtime,
+                mtime_ns,
+            };
+            let parsed = Entry::parse(&to_json(&directory));
+            assert_eq!(parsed.is_ok(), good, "{mtime_ns}");
+            assert_eq!(directory.path(), "p");
+        }
+        let (path, target) = (String::from("l"), String::from("t"));
+        assert_eq!(Entry::Symlink { path, target }.path(), "l");
+        assert_eq!(file("f").path(), "f");
     }
 
     #[test]

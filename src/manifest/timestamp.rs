@@ -101,4 +101,26 @@ mod tests {
         let last = Timestamp::from_unix_seconds(u64::MAX);
         assert_eq!(last.to_string().parse(), Ok(last));
     }
+
+    #[test]
+    fn now_is_what_the_clock_says() {
+        let clock = || {
+            let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+            since.as_secs()
+        };
+        let before = clock();
+        let now = Timestamp::now().unix_seconds();
+        assert!((before..=clock()).contains(&now), "{now}");
+    }
+
+    #[test]
+    fn times_add_up_and_show_themselves() {
+        let time = Timestamp::from_unix_seconds(1_795_234_787);
+        assert_eq!(time.plus_seconds(13).unix_seconds(), 1_795_234_800);
+        assert_eq!(time.plus_seconds(u64::MAX).unix_seconds(), Timestamp::LAST);
+        assert_eq!(format!("{time:?}"), "2026-11-21T04:19:47Z");
+        let text = serde_json::to_string(&time).unwrap();
+        assert_eq!(text, "\"2026-11-21T04:19:47Z\"");
+        assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), time);
+    }
 }

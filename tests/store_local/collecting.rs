@@ -1,30 +1,17 @@
 //! Letting go: leases, the trash, expired and opened transfers.
 
-use std::{
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use colis::{
     id::ChunkId,
-    store::{LocalStore, Put, PutManifest, Store as _, StoreError, TransferState},
+    store::{Put, PutManifest, Store as _, StoreError, TransferState},
 };
 
 use crate::{
-    HOUR, Kept, age, now, path_of,
+    HOUR, Kept, age, age_all, now,
     sealed::{Draft, TestSigner, chunk},
     signer,
 };
-
-fn age_all(kept: &Kept, folder: &str) {
-    for entry in fs::read_dir(kept.root.path().join(folder)).unwrap() {
-        age(&entry.unwrap().path());
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_that_nobody_names_goes_when_its_lease_is_over() {
@@ -198,81 +185,4 @@ async fn journals_that_nobody_continues_are_removed_after_a_week() {
     assert_eq!(kept.store.gc(now()).unwrap().abandoned, 0);
     let later = now().plus_seconds(8 * 24 * HOUR);
     assert_eq!(kept.store.gc(later).unwrap().abandoned, 1);
-}
-
-/// What a writer of the race below published.
-async fn publish_under_fire(
-    kept: &Kept,
-    signer: &TestSigner,
-    seeds: std::ops::Range<u64>,
-) -> Vec<ChunkId> {
-    let chunks: Vec<_> = seeds.map(|seed| chunk(seed, 1000)).collect();
-    let ids: Vec<_> = chunks.iter().map(|(id, _)| *id).collect();
-    let manifest = Draft::new(signer, &ids).sign(signer);
-    loop {
-        for (id, bytes) in &chunks {
-            kept.store
-                .put_chunk(*id, bytes.clone(), None)
-                .await
-                .unwrap();
-            age(&path_of(kept.root.path(), *id));
-        }
-        match kept.store.put_manifest(&manifest).await {
-            Ok(_) => return ids,
-            Err(StoreError::MissingChunks { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_published_chunk_is_never_collected() {
-    let kept = Arc::new(Kept::new());
-    let stop = Arc::new(AtomicBool::new(false));
-    let collector = {
-        let (kept, stop) = (kept.clone(), stop.clone());
-        tokio::task::spawn_blocking(move || {
-            let mut collected = 0;
-            while !stop.load(Ordering::Relaxed) {
-                collected += kept.store.gc(now()).unwrap().chunks;
-                age_all(&kept, "trash");
-            }
-            collected
-        })
-    };
-    let writers = (0..8).map(|writer: u64| {
-        let kept = kept.clone();
-        tokio::spawn(async move {
-            let signer = signer();
-            let mut published = Vec::new();
-            for round in 0..25 {
-                let first = 1_000 * writer + 4 * round;
-                published.extend(publish_under_fire(&kept, &signer, first..first + 4).await);
-            }
-            published
-        })
-    });
-    let mut published = Vec::new();
-    for writer in writers.collect::<Vec<_>>() {
-        published.extend(writer.await.unwrap());
-    }
-    stop.store(true, Ordering::Relaxed);
-    let collected = collector.await.unwrap();
-    assert!(collected > 0, "nothing was collected, so nothing was tried");
-    for _ in 0..2 {
-        age_all(&kept, "trash");
-        kept.store.gc(now()).unwrap();
-    }
-    assert_eq!(published.len(), 800);
-    assert_eq!(
-        kept.store.missing_chunks(&published).await.unwrap(),
-        [],
-        "acknowledged, then collected"
-    );
-    assert_all_there(&kept.store).await;
-}
-
-async fn assert_all_there(store: &LocalStore) {
-    let report = store.check(true).unwrap();
-    assert_eq!((report.manifests, report.problems), (200, vec![]));
 }

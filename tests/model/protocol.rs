@@ -1,0 +1,419 @@
+//! The protocol of collecting, with every order of its steps explored: no chunk of a published manifest is ever gone.
+//!
+//! One chunk, named by the manifests of two senders. The first puts it and publishes; the second asks what is missing
+//! and relies on the answer. A collector marks, takes the lock, looks again and throws away; leases run out, somebody
+//! deletes or lets go. Each step names the function of the code that it stands for. What holds the code together is left
+//! out once each, and then the loss must be found: otherwise the model would prove nothing.
+//!
+//! Assumed, and true of days against seconds: no lease runs out while a lock is held or between marking and throwing away.
+
+use stateright::{Checker as _, Model, Property};
+
+const SENDERS: usize = 2;
+/// How often leases run out, and how often each sender begins.
+const DAYS: u8 = 3;
+const BEGINNINGS: u8 = 2;
+
+/// What the protocol consists of.
+#[derive(Clone)]
+struct Protocol {
+    /// `Inner::collect` looks at the age again when it has the lock.
+    looks_again: bool,
+    /// It takes `presence` for writing at all.
+    takes_the_lock: bool,
+    /// `Inner::missing_of`, which publishing asks, renews leases.
+    publishing_renews: bool,
+    /// `Inner::remove_transfer` asks whether others name the chunk.
+    asks_the_others: bool,
+}
+
+const WHOLE: Protocol = Protocol {
+    looks_again: true,
+    takes_the_lock: true,
+    publishing_renews: true,
+    asks_the_others: true,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Lease {
+    Runs,
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Sender {
+    /// Between transfers.
+    Idle,
+    /// `try_put_chunk` has the lock; then it is done.
+    Putting,
+    Put,
+    /// `missing_chunks` has the lock.
+    Asking,
+    /// It was told that the chunk is there.
+    Told,
+    /// `try_put_manifest` has the lock; then it has found every chunk.
+    Publishing,
+    Found,
+    /// The manifest is visible; the lock is still held.
+    Visible,
+    Published,
+    /// `remove_transfer` or `delete_manifest` has the lock; the former has removed the manifest.
+    LettingGo,
+    Removed,
+    Deleting,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Collector {
+    Idle,
+    /// `empty_trash` has the lock.
+    Emptying,
+    Emptied,
+    /// `named_chunks` has listed the names of manifests, and read some of them.
+    Marking {
+        listed: [bool; SENDERS],
+        read: usize,
+        named: bool,
+    },
+    Marked {
+        named: bool,
+    },
+    /// `collect` has the lock; it has found the lease over.
+    Looking,
+    Throwing,
+}
+
+/// Who holds `presence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Actor {
+    Sender(usize),
+    Collector,
+    Clock,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct World {
+    /// The lease of the chunk in its shard.
+    shard: Option<Lease>,
+    /// The same in the trash, since when it is there.
+    trash: Option<Lease>,
+    visible: [bool; SENDERS],
+    senders: [Sender; SENDERS],
+    beginnings: [u8; SENDERS],
+    collector: Collector,
+    readers: [bool; SENDERS],
+    writer: Option<Actor>,
+    days: u8,
+}
+
+/// One step of somebody; `choice` where there are several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    actor: Actor,
+    choice: u8,
+}
+
+impl World {
+    fn is_locked(&self) -> bool {
+        self.writer.is_some() || self.readers.contains(&true)
+    }
+
+    /// `rely_on_presence`.
+    fn read(&mut self, sender: usize) -> Option<()> {
+        self.writer.is_none().then(|| self.readers[sender] = true)
+    }
+
+    /// `take_presence_away`.
+    fn write(&mut self, actor: Actor) -> Option<()> {
+        (!self.is_locked()).then(|| self.writer = Some(actor))
+    }
+
+    fn release(&mut self, actor: Actor) {
+        match actor {
+            Actor::Sender(n) if self.readers[n] => self.readers[n] = false,
+            _ if self.writer == Some(actor) => self.writer = None,
+            _ => {}
+        }
+    }
+
+    /// `length_of_present`: brings it back from the trash, with a new lease.
+    fn find(&mut self) -> bool {
+        if self.shard.is_none() && self.trash.take().is_some() {
+            self.shard = Some(Lease::Runs);
+        }
+        self.shard.is_some()
+    }
+
+    /// `missing_of`.
+    fn find_and_renew(&mut self, renews: bool) -> bool {
+        let there = self.find();
+        if there && renews {
+            self.shard = Some(Lease::Runs);
+        }
+        there
+    }
+}
+
+impl Protocol {
+    fn send(&self, world: &mut World, n: usize, choice: u8) -> Option<()> {
+        let me = Actor::Sender(n);
+        world.senders[n] = match world.senders[n] {
+            Sender::Idle => {
+                world.beginnings[n] = world.beginnings[n].checked_sub(1)?;
+                world.read(n)?;
+                // The second asks first; whoever puts without asking is the first.
+                if n == 0 {
+                    Sender::Putting
+                } else {
+                    Sender::Asking
+                }
+            }
+            Sender::Putting => {
+                // `try_put_chunk`: there, it is touched; else it is written.
+                world.find();
+                world.shard = Some(Lease::Runs);
+                world.release(me);
+                Sender::Put
+            }
+            Sender::Asking => {
+                let there = world.find_and_renew(true);
+                world.release(me);
+                if there { Sender::Told } else { Sender::Put }
+            }
+            // Told that it is missing, it is put; whoever gives up here abandons what it put.
+            Sender::Put if choice == 1 => Sender::Idle,
+            Sender::Put if world.shard.is_none() && world.trash.is_none() && n == 1 => {
+                world.read(n)?;
+                Sender::Putting
+            }
+            Sender::Put | Sender::Told => {
+                world.read(n)?;
+                Sender::Publishing
+            }
+            Sender::Publishing => {
+                if world.find_and_renew(self.publishing_renews) {
+                    Sender::Found
+                } else {
+                    // `MissingChunks`: it is put again.
+                    world.release(me);
+                    world.read(n)?;
+                    Sender::Putting
+                }
+            }
+            Sender::Found => {
+                world.visible[n] = true;
+                Sender::Visible
+            }
+            Sender::Visible => {
+                world.release(me);
+                Sender::Published
+            }
+            Sender::Published => {
+                world.write(me)?;
+                if choice == 0 {
+                    Sender::LettingGo
+                } else {
+                    Sender::Deleting
+                }
+            }
+            Sender::LettingGo => {
+                world.visible[n] = false;
+                Sender::Removed
+            }
+            Sender::Removed => {
+                let named = self.asks_the_others && world.visible.contains(&true);
+                if !named {
+                    world.shard = None;
+                }
+                world.release(me);
+                Sender::Idle
+            }
+            Sender::Deleting => {
+                world.visible[n] = false;
+                world.release(me);
+                Sender::Idle
+            }
+        };
+        Some(())
+    }
+
+    fn collect(&self, world: &mut World) -> Option<()> {
+        let me = Actor::Collector;
+        world.collector = match world.collector {
+            Collector::Idle => {
+                world.write(me)?;
+                Collector::Emptying
+            }
+            Collector::Emptying => {
+                if world.trash == Some(Lease::Over) {
+                    world.trash = None;
+                }
+                world.release(me);
+                Collector::Emptied
+            }
+            Collector::Emptied => Collector::Marking {
+                listed: world.visible,
+                read: 0,
+                named: false,
+            },
+            Collector::Marking { named, read, .. } if read == SENDERS => {
+                Collector::Marked { named }
+            }
+            Collector::Marking {
+                listed,
+                read,
+                named,
+            } => Collector::Marking {
+                listed,
+                read: read + 1,
+                // Listed, it may have been let go before it is read.
+                named: named || (listed[read] && world.visible[read]),
+            },
+            Collector::Marked { named: true } => Collector::Idle,
+            Collector::Marked { named: false } => {
+                if self.takes_the_lock {
+                    world.write(me)?;
+                }
+                Collector::Looking
+            }
+            Collector::Looking if self.looks_again && world.shard != Some(Lease::Over) => {
+                world.release(me);
+                Collector::Idle
+            }
+            Collector::Looking => Collector::Throwing,
+            Collector::Throwing => {
+                // `throw_away`: touched, moved.
+                if world.shard.take().is_some() {
+                    world.trash = Some(Lease::Runs);
+                }
+                world.release(me);
+                Collector::Idle
+            }
+        };
+        Some(())
+    }
+
+    fn day_passes(world: &mut World) -> Option<()> {
+        let may = world.collector == Collector::Idle && !world.is_locked();
+        world.days = world.days.checked_sub(1).filter(|_| may)?;
+        world.shard = world.shard.map(|_| Lease::Over);
+        world.trash = world.trash.map(|_| Lease::Over);
+        Some(())
+    }
+}
+
+const NEVER_GONE: &str = "a published chunk is there";
+
+impl Model for Protocol {
+    type State = World;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World {
+            shard: None,
+            trash: None,
+            visible: [false; SENDERS],
+            senders: [Sender::Idle; SENDERS],
+            beginnings: [BEGINNINGS; SENDERS],
+            collector: Collector::Idle,
+            readers: [false; SENDERS],
+            writer: None,
+            days: DAYS,
+        }]
+    }
+
+    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        for n in 0..SENDERS {
+            let choices = match world.senders[n] {
+                Sender::Put | Sender::Published => 2,
+                _ => 1,
+            };
+            let actor = Actor::Sender(n);
+            steps.extend((0..choices).map(|choice| Step { actor, choice }));
+        }
+        let others = [Actor::Collector, Actor::Clock];
+        steps.extend(others.map(|actor| Step { actor, choice: 0 }));
+    }
+
+    fn next_state(&self, before: &World, step: Step) -> Option<World> {
+        let mut world = before.clone();
+        match step.actor {
+            Actor::Sender(n) => self.send(&mut world, n, step.choice)?,
+            Actor::Collector => self.collect(&mut world)?,
+            Actor::Clock => Self::day_passes(&mut world)?,
+        }
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(NEVER_GONE, |_, world: &World| {
+                !world.visible.contains(&true) || world.shard.is_some()
+            }),
+            Property::sometimes("a chunk is thrown away", |_, world: &World| {
+                world.trash.is_some()
+            }),
+            Property::sometimes("both are published", |_, world: &World| {
+                world.visible == [true; SENDERS]
+            }),
+        ]
+    }
+}
+
+fn finds_a_loss(protocol: Protocol) -> bool {
+    let checked = protocol.checker().spawn_bfs().join();
+    if let Some(path) = checked.discovery(NEVER_GONE) {
+        eprintln!("lost after {} steps", path.into_actions().len());
+        return true;
+    }
+    false
+}
+
+#[test]
+fn no_order_of_steps_loses_a_published_chunk() {
+    let checked = WHOLE.checker().spawn_bfs().join();
+    eprintln!(
+        "{} states, {} of them different, up to {} steps deep",
+        checked.state_count(),
+        checked.unique_state_count(),
+        checked.max_depth()
+    );
+    checked.assert_properties();
+    assert!(checked.max_depth() >= 12 && checked.unique_state_count() > 10_000);
+}
+
+#[test]
+fn collecting_without_looking_again_loses_one() {
+    let looks_again = false;
+    assert!(finds_a_loss(Protocol {
+        looks_again,
+        ..WHOLE
+    }));
+}
+
+#[test]
+fn collecting_without_the_lock_loses_one() {
+    let takes_the_lock = false;
+    assert!(finds_a_loss(Protocol {
+        takes_the_lock,
+        ..WHOLE
+    }));
+}
+
+#[test]
+fn publishing_without_renewing_leases_loses_one() {
+    let publishing_renews = false;
+    assert!(finds_a_loss(Protocol {
+        publishing_renews,
+        ..WHOLE
+    }));
+}
+
+#[test]
+fn letting_go_without_asking_the_others_loses_one() {
+    let asks_the_others = false;
+    assert!(finds_a_loss(Protocol {
+        asks_the_others,
+        ..WHOLE
+    }));
+}
