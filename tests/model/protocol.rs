@@ -7,7 +7,7 @@
 //!
 //! Assumed, and true of days against seconds: no lease runs out while a lock is held or between marking and throwing away.
 
-use stateright::{Checker as _, Model, Property};
+use std::collections::HashSet;
 
 const SENDERS: usize = 2;
 /// How often leases run out, and how often each sender begins.
@@ -15,7 +15,6 @@ const DAYS: u8 = 3;
 const BEGINNINGS: u8 = 2;
 
 /// What the protocol consists of.
-#[derive(Clone)]
 struct Protocol {
     /// `Inner::collect` looks at the age again when it has the lock.
     looks_again: bool,
@@ -114,6 +113,20 @@ struct Step {
 }
 
 impl World {
+    fn new() -> Self {
+        Self {
+            shard: None,
+            trash: None,
+            visible: [false; SENDERS],
+            senders: [Sender::Idle; SENDERS],
+            beginnings: [BEGINNINGS; SENDERS],
+            collector: Collector::Idle,
+            readers: [false; SENDERS],
+            writer: None,
+            days: DAYS,
+        }
+    }
+
     fn is_locked(&self) -> bool {
         self.writer.is_some() || self.readers.contains(&true)
     }
@@ -302,40 +315,35 @@ impl Protocol {
     }
 }
 
-const NEVER_GONE: &str = "a published chunk is there";
-
-impl Model for Protocol {
-    type State = World;
-    type Action = Step;
-
-    fn init_states(&self) -> Vec<World> {
-        vec![World {
-            shard: None,
-            trash: None,
-            visible: [false; SENDERS],
-            senders: [Sender::Idle; SENDERS],
-            beginnings: [BEGINNINGS; SENDERS],
-            collector: Collector::Idle,
-            readers: [false; SENDERS],
-            writer: None,
-            days: DAYS,
-        }]
+/// The steps that somebody can try in `world`.
+fn steps(world: &World) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for n in 0..SENDERS {
+        let choices = match world.senders[n] {
+            Sender::Put | Sender::Published => 2,
+            _ => 1,
+        };
+        let actor = Actor::Sender(n);
+        steps.extend((0..choices).map(|choice| Step { actor, choice }));
     }
+    let others = [Actor::Collector, Actor::Clock];
+    steps.extend(others.map(|actor| Step { actor, choice: 0 }));
+    steps
+}
 
-    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
-        for n in 0..SENDERS {
-            let choices = match world.senders[n] {
-                Sender::Put | Sender::Published => 2,
-                _ => 1,
-            };
-            let actor = Actor::Sender(n);
-            steps.extend((0..choices).map(|choice| Step { actor, choice }));
-        }
-        let others = [Actor::Collector, Actor::Clock];
-        steps.extend(others.map(|actor| Step { actor, choice: 0 }));
-    }
+/// What was found by trying every step in every world that can be reached, nearest first.
+#[derive(Default)]
+struct Explored {
+    worlds: usize,
+    depth: usize,
+    thrown_away: bool,
+    both_published: bool,
+    /// How deep a published chunk is gone.
+    lost_at: Option<usize>,
+}
 
-    fn next_state(&self, before: &World, step: Step) -> Option<World> {
+impl Protocol {
+    fn next(&self, before: &World, step: Step) -> Option<World> {
         let mut world = before.clone();
         match step.actor {
             Actor::Sender(n) => self.send(&mut world, n, step.choice)?,
@@ -345,47 +353,49 @@ impl Model for Protocol {
         Some(world)
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        vec![
-            Property::always(NEVER_GONE, |_, world: &World| {
-                !world.visible.contains(&true) || world.shard.is_some()
-            }),
-            Property::sometimes("a chunk is thrown away", |_, world: &World| {
-                world.trash.is_some()
-            }),
-            Property::sometimes("both are published", |_, world: &World| {
-                world.visible == [true; SENDERS]
-            }),
-        ]
+    fn explore(&self) -> Explored {
+        let (mut found, mut layer) = (Explored::default(), vec![World::new()]);
+        let mut seen: HashSet<World> = layer.iter().cloned().collect();
+        while !layer.is_empty() {
+            for world in &layer {
+                found.thrown_away |= world.trash.is_some();
+                found.both_published |= world.visible == [true; SENDERS];
+                if world.visible.contains(&true) && world.shard.is_none() {
+                    found.lost_at = Some(found.depth);
+                    return found;
+                }
+            }
+            let reached = layer.iter().flat_map(|world| {
+                let next = move |step| self.next(world, step);
+                steps(world).into_iter().filter_map(next)
+            });
+            layer = reached.filter(|next| seen.insert(next.clone())).collect();
+            found.depth += usize::from(!layer.is_empty());
+        }
+        found.worlds = seen.len();
+        found
     }
-}
-
-fn finds_a_loss(protocol: Protocol) -> bool {
-    let checked = protocol.checker().spawn_bfs().join();
-    if let Some(path) = checked.discovery(NEVER_GONE) {
-        eprintln!("lost after {} steps", path.into_actions().len());
-        return true;
-    }
-    false
 }
 
 #[test]
 fn no_order_of_steps_loses_a_published_chunk() {
-    let checked = WHOLE.checker().spawn_bfs().join();
-    eprintln!(
-        "{} states, {} of them different, up to {} steps deep",
-        checked.state_count(),
-        checked.unique_state_count(),
-        checked.max_depth()
-    );
-    checked.assert_properties();
-    assert!(checked.max_depth() >= 12 && checked.unique_state_count() > 10_000);
+    let found = WHOLE.explore();
+    eprintln!("{} worlds, up to {} steps deep", found.worlds, found.depth);
+    assert_eq!(found.lost_at, None);
+    assert!(found.thrown_away && found.both_published);
+    assert!(found.depth >= 12 && found.worlds > 1000);
+}
+
+fn finds_a_loss(protocol: &Protocol) -> bool {
+    let found = protocol.explore();
+    eprintln!("lost after {:?} steps", found.lost_at);
+    found.lost_at.is_some()
 }
 
 #[test]
 fn collecting_without_looking_again_loses_one() {
     let looks_again = false;
-    assert!(finds_a_loss(Protocol {
+    assert!(finds_a_loss(&Protocol {
         looks_again,
         ..WHOLE
     }));
@@ -394,7 +404,7 @@ fn collecting_without_looking_again_loses_one() {
 #[test]
 fn collecting_without_the_lock_loses_one() {
     let takes_the_lock = false;
-    assert!(finds_a_loss(Protocol {
+    assert!(finds_a_loss(&Protocol {
         takes_the_lock,
         ..WHOLE
     }));
@@ -403,7 +413,7 @@ fn collecting_without_the_lock_loses_one() {
 #[test]
 fn publishing_without_renewing_leases_loses_one() {
     let publishing_renews = false;
-    assert!(finds_a_loss(Protocol {
+    assert!(finds_a_loss(&Protocol {
         publishing_renews,
         ..WHOLE
     }));
@@ -412,7 +422,7 @@ fn publishing_without_renewing_leases_loses_one() {
 #[test]
 fn letting_go_without_asking_the_others_loses_one() {
     let asks_the_others = false;
-    assert!(finds_a_loss(Protocol {
+    assert!(finds_a_loss(&Protocol {
         asks_the_others,
         ..WHOLE
     }));
