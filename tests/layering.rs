@@ -226,3 +226,44 @@ fn every_file_says_what_it_is_and_is_short() {
         assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
     }
 }
+
+/// Rooms that see what strangers send.
+const EXPOSED: [&str; 7] = [
+    "server", "client", "wire", "manifest", "crypto", "id", "name",
+];
+
+/// Where text of peers is handled nothing may give up, and elsewhere only with the reason why it cannot happen. That
+/// nothing unwraps is for clippy.
+#[test]
+fn rooms_that_strangers_reach_give_up_on_nothing() {
+    let ways = [
+        "panic!(",
+        "unreachable!(",
+        "todo!(",
+        "unimplemented!(",
+        "assert!(",
+    ];
+    let mut reasons = 0;
+    for (path, text) in sources() {
+        let room = room(&path);
+        if !EXPOSED.contains(&room.as_str()) || path.ends_with("tests.rs") {
+            continue;
+        }
+        let lines = program(&text).lines().map(str::trim_start);
+        for line in lines.filter(|line| !line.starts_with("//")) {
+            let gives_up = ways.iter().any(|way| line.contains(way));
+            assert!(!gives_up, "{}: {line}", path.display());
+            let Some((_, reason)) = line.split_once(".expect(") else {
+                continue;
+            };
+            let may = ["manifest", "crypto", "id"].contains(&room.as_str());
+            let is_reason = reason.starts_with("TOO_LONG") || reason.split(' ').count() >= 4;
+            assert!(may && is_reason, "{}: {line}", path.display());
+            reasons += 1;
+        }
+    }
+    assert!(
+        reasons > 5,
+        "only {reasons} reasons were found: does the test still see them?"
+    );
+}

@@ -135,8 +135,8 @@ mod tests {
                 continue;
             }
             for case in &group.tests {
-                let nonce = (*case.nonce).try_into().unwrap();
-                let key = (*case.key).try_into().unwrap();
+                let nonce = case.nonce[..].try_into().unwrap();
+                let key: &[u8; 32] = case.key[..].try_into().unwrap();
                 let sealed = [&case.ct[..], &case.tag].concat();
                 let is_valid = !case.result.must_fail();
                 for cipher in [Cipher::bulk(key), Cipher::small(key)] {

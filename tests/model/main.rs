@@ -3,7 +3,9 @@
 //! `COLIS_ROUNDS=N` says how many sequences or cases; without it each test does a few.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod flips;
 mod machine;
+mod nonces;
 mod protocol;
 #[allow(dead_code, reason = "tests/conformance.rs uses the rest")]
 #[path = "../common/sealed.rs"]

@@ -193,6 +193,6 @@ async fn a_published_chunk_is_never_collected() {
     let report = race.kept.store.check(true).unwrap();
     assert_eq!(
         (report.manifests, report.problems),
-        (standing.len(), vec![])
+        (standing.len() as u64, vec![])
     );
 }

@@ -1,0 +1,4 @@
+//! Looks for bytes that break `colis_fuzz::payload`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::payload(data));

@@ -1,0 +1,4 @@
+//! Looks for bytes that break `colis_fuzz::timestamp`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::timestamp(data));
