@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use rustix::io::Errno;
 use serde_json::json;
 
 use super::output::Output;
@@ -70,6 +71,8 @@ impl Failure {
                 .hint("check the path, and quote it if it has spaces or special characters"),
             io::ErrorKind::PermissionDenied => failure(ExitCode::Storage)
                 .hint("look at the permissions of it and of the folders above it"),
+            _ if Errno::from_io_error(error) == Some(Errno::MFILE) => failure(ExitCode::Storage)
+                .hint("this process may open too few files: raise the limit, `ulimit -n 4096`"),
             _ => failure(ExitCode::Storage),
         }
     }

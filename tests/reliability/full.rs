@@ -104,9 +104,23 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
+/// With too few descriptors for its folders a peer does not start, and says what to do.
+fn is_told_to_raise_the_limit(homes: &Homes) {
+    let serve = homes.command("b", &["serve", "--listen", "127.0.0.1:0"]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=64");
+    let said = around(limited, &serve).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.contains("hint") && said.contains("ulimit -n"),
+        "{said}"
+    );
+}
+
 /// A peer that may open 400 files, and more connections than that: who came first is served, and when they are gone, all are.
 pub(crate) fn of_descriptors() {
     let homes = Homes::new(&["b"]);
+    is_told_to_raise_the_limit(&homes);
     let load = Load::new(&homes);
     let serve = homes.command("b", &["--json", "serve", "--listen", "127.0.0.1:0"]);
     let mut limited = Command::new("prlimit");
