@@ -6,6 +6,8 @@
 
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
+use crate::sabotage;
+
 /// Bytes of a path in a table.
 pub const MAX_PATH: usize = 4096;
 /// Components of a path in a table.
@@ -159,7 +161,7 @@ impl<'a> Escaped<'a> {
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars().take(Self::MAX) {
-            if is_invisible(c) {
+            if is_invisible(c) && !sabotage::without("escape") {
                 write!(f, "\\u{{{:x}}}", u32::from(c))?
             } else {
                 fmt::Write::write_char(f, c)?

@@ -32,7 +32,7 @@ pub use layout::{EntryKind, Layout, StagedPath};
 pub use staging::{StagedFile, Staging};
 pub use syncer::{Syncer, Unsynced};
 
-use crate::name::Escaped;
+use crate::{name::Escaped, sabotage};
 
 /// The folder of stagings in every root.
 const STAGINGS: &str = ".colis";
@@ -267,6 +267,9 @@ fn open_beneath(
     path: &Path,
 ) -> Result<OwnedFd, ReceivedError> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    if sabotage::without("beneath") {
+        return openat(parent, name, flags, mode).map_err(|e| error_at(path, e));
+    }
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     loop {
         match openat2(parent, name, flags, mode, resolve) {

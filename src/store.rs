@@ -38,6 +38,7 @@ use crate::{
         MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, ManifestError, SignedManifest, SignedOffer,
         Timestamp,
     },
+    sabotage,
 };
 
 /// What the methods of a [`Store`] give.
@@ -369,7 +370,7 @@ fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
         });
     }
     let actual = ChunkId::of(sealed);
-    if actual == id {
+    if actual == id || sabotage::without("hash-check") {
         Ok(())
     } else {
         Err(StoreError::HashMismatch {

@@ -14,7 +14,7 @@ use std::{
 const MAY: [(&str, &[&str]); 18] = [
     ("sabotage", &[]),
     ("id", &[]),
-    ("name", &[]),
+    ("name", &["sabotage"]),
     ("crypto", &["id", "name"]),
     ("manifest", &["id", "name", "crypto"]),
     ("trust", &["id", "name", "manifest"]),
@@ -50,7 +50,7 @@ const MAY: [(&str, &[&str]); 18] = [
         "cli",
         &[
             "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
-            "server", "client", "transfer", "peer", "config",
+            "server", "client", "transfer", "peer", "config", "sabotage",
         ],
     ),
     ("lib", &[]),

@@ -9,7 +9,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use super::{ReceivedError, Staging, error_at, io_error, kind_at, staging::in_folder};
-use crate::name::SafeName;
+use crate::{name::SafeName, sabotage};
 
 const JOURNAL: &str = "publishing";
 const JOURNAL_NEW: &str = "publishing.new";
@@ -89,7 +89,12 @@ impl Staging {
 
     /// Gives whether the name was free. One that is not in the staging any more was moved before.
     fn make_move(&self, Move { from, to }: &Move) -> Result<bool, ReceivedError> {
-        match renameat_with(&self.tree, from, &self.root, to, RenameFlags::NOREPLACE) {
+        let flags = if sabotage::without("no-replace") {
+            RenameFlags::empty()
+        } else {
+            RenameFlags::NOREPLACE
+        };
+        match renameat_with(&self.tree, from, &self.root, to, flags) {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::EXIST) => Ok(kind_at(&self.tree, from).is_none()),
             Err(e) => Err(error_at(&self.root_path.join(to), e)),
