@@ -32,8 +32,11 @@ mod terminal;
 use std::{future::Future, process};
 
 use clap::{Parser as _, error::ErrorKind};
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::config::Config;
+use crate::{config::Config, sabotage};
 use args::{Cli, Command, Global};
 use home::Home;
 use logging::Level;
@@ -45,6 +48,7 @@ const DESCRIPTORS: i32 = 1024;
 
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn run() -> process::ExitCode {
+    keep_memory_private();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -83,6 +87,21 @@ pub fn run() -> process::ExitCode {
         failure.code
     });
     process::ExitCode::from(code as u8)
+}
+
+/// Keys and passwords are in our memory: a crash writes none of it to a disk, and no other process of this user reads it.
+/// Where the system refuses, we still work.
+fn keep_memory_private() {
+    if sabotage::without("private-memory") {
+        return;
+    }
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// A store and its connections have hundreds of descriptors. Once there are threads, the system stops us for milliseconds
