@@ -113,8 +113,8 @@ impl Staging {
     fn write_moves(&self, moves: &[Move]) -> Result<(), ReceivedError> {
         let bytes = serde_json::to_vec(moves).map_err(|e| io_error(&self.path, e.into()))?;
         let folder = in_folder(&self.folder);
-        let written = fs::File::create(folder.join(JOURNAL_NEW)).and_then(|mut file| {
-            io::Write::write_all(&mut file, &bytes)?;
+        let mut file = self.new_file(JOURNAL_NEW)?;
+        let written = io::Write::write_all(&mut file, &bytes).and_then(|()| {
             file.sync_all()?;
             fs::rename(folder.join(JOURNAL_NEW), folder.join(JOURNAL))
         });

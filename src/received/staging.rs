@@ -13,10 +13,11 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, fsync,
-        futimens, symlinkat, syncfs, utimensat,
+        AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, fstat,
+        fsync, futimens, symlinkat, syncfs, unlinkat, utimensat,
     },
     io::Errno,
+    process::geteuid,
 };
 
 use super::{
@@ -66,6 +67,7 @@ impl Staging {
             });
         }
         let all = make_folder(&received.root, STAGINGS, 0o700, &stagings)?;
+        check_ours(&all, &stagings)?;
         let folder = make_folder(&all, key, 0o700, &path)?;
         let flags = OFlags::RDWR | OFlags::CREATE;
         let lock = File::from(open_beneath(
@@ -100,6 +102,25 @@ impl Staging {
     /// Where a receive keeps how far it has come.
     pub fn journal_path(&self) -> PathBuf {
         in_folder(&self.folder).join(JOURNAL)
+    }
+
+    /// An empty journal, in the place of any other.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn new_journal(&self) -> Result<File, ReceivedError> {
+        self.new_file(JOURNAL)
+    }
+
+    /// A file that was not there before, whatever had its name: writing to it changes nothing else.
+    pub(super) fn new_file(&self, name: &str) -> Result<File, ReceivedError> {
+        match unlinkat(&self.folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => return Err(error_at(&self.path, e)),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let mode = Mode::from_raw_mode(0o600);
+        open_beneath(&self.folder, name, flags, mode, &self.path).map(File::from)
     }
 
     /// Whether no earlier run has left anything in it.
@@ -276,11 +297,12 @@ impl Staging {
     }
 
     pub(super) fn remove(&self) -> Result<(), ReceivedError> {
-        let stagings = in_folder(&self.root).join(STAGINGS);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let all = open_beneath(&self.root, STAGINGS, flags, Mode::empty(), &self.path)?;
         let key = self.path.file_name().unwrap_or_default();
-        fs::remove_dir_all(stagings.join(key)).map_err(|e| io_error(&self.path, e))?;
+        fs::remove_dir_all(in_folder(&all).join(key)).map_err(|e| io_error(&self.path, e))?;
         // The folder of stagings goes with its last one; another process may be making one.
-        let _ = fs::remove_dir(stagings);
+        let _ = unlinkat(&self.root, STAGINGS, AtFlags::REMOVEDIR);
         Ok(())
     }
 
@@ -395,6 +417,18 @@ impl StagedFile {
             synced => synced.map_err(|e| io_error(&self.path, e)),
         }
     }
+}
+
+/// Where many can write, somebody may have made the folder of stagings before us, to lead what we write elsewhere.
+fn check_ours(folder: &OwnedFd, path: &Path) -> Result<(), ReceivedError> {
+    let stat = fstat(folder).map_err(|e| error_at(path, e))?;
+    if stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(ReceivedError::Unsafe {
+        path: path.to_owned(),
+        reason: "somebody else has made it or can write to it".into(),
+    })
 }
 
 /// A path by which this process reaches an open folder, whatever its name has become.

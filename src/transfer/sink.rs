@@ -69,7 +69,7 @@ impl Sink {
     ) -> Result<Self, TransferError> {
         let manifest = transfer.manifest.payload();
         let chunk_size = u64::from(manifest.chunk_size);
-        let journal = Journal::open(staging.journal_path(), manifest.key_id.as_bytes())?;
+        let journal = Journal::open(&staging, manifest.key_id.as_bytes())?;
         let chunks = journal.done.min(manifest.chunks.len() as u64);
         let sums = transfer.listing.sums.clone();
         let mut sink = Self::begin(staging, plan, options);
@@ -103,7 +103,7 @@ impl Sink {
             return Err(TransferError::Stopped);
         };
         let key_id = transfer.manifest.payload().key_id;
-        let mut journal = Journal::open(self.staging.journal_path(), key_id.as_bytes())?;
+        let mut journal = Journal::open(&self.staging, key_id.as_bytes())?;
         let sums = transfer.listing.sums.clone();
         for (number, (step, digest)) in found.into_iter().enumerate() {
             self.compare(step, sums[number], digest)?;

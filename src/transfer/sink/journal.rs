@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::transfer::TransferError;
+use crate::{received::Staging, transfer::TransferError};
 
 const RECORD: usize = 8 + 1 + 4;
 
@@ -20,8 +20,9 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the journal at `path` of the transfer whose key is `key_id`.
-    pub(super) fn open(path: PathBuf, key_id: &[u8; 32]) -> Result<Self, TransferError> {
+    /// Opens or makes the journal in `staging` of the transfer whose key is `key_id`.
+    pub(super) fn open(staging: &Staging, key_id: &[u8; 32]) -> Result<Self, TransferError> {
+        let path = staging.journal_path();
         let failed = |path: &PathBuf, source| TransferError::Journal {
             path: path.clone(),
             source,
@@ -30,7 +31,7 @@ impl Journal {
         let done = fs::read(&path)
             .map(|bytes| parse(&bytes, key_id, &boot))
             .unwrap_or(0);
-        let mut file = File::create(&path).map_err(|e| failed(&path, e))?;
+        let mut file = staging.new_journal()?;
         let header = [&key_id[..], boot.as_bytes()].concat();
         file.write_all(&header).map_err(|e| failed(&path, e))?;
         let mut journal = Self { path, file, done };
