@@ -1,0 +1,237 @@
+//! Connections that say nothing, stop, crawl or never read, from many addresses, and open again when they are closed.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use colis::{id::ChunkId, wire};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    runtime::Runtime,
+    time::{sleep, timeout},
+};
+use tokio_rustls::client::TlsStream;
+
+use crate::{
+    site::{Member, Site, background, connect_from, source},
+    support::bytes,
+};
+
+/// Connections of one bad member: fewer than a peer may have.
+const PER_MEMBER: usize = 60;
+/// How long the crowd takes to come.
+const RAMP: Duration = Duration::from_secs(4);
+/// When somebody who was turned away comes again, at least.
+const AGAIN: Duration = Duration::from_secs(4);
+/// What a reader that does not read asks for: more than the buffers of both kernels hold.
+const ASKED: usize = 8;
+const NEVER: Duration = Duration::from_secs(3600);
+/// The chunk that the good ones have put.
+const CHUNK: usize = 1 << 20;
+
+/// What is wrong with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vice {
+    Silent,
+    HalfHello,
+    SilentMember,
+    SlowHead,
+    SlowBody,
+    NeverReads,
+}
+
+/// The bad ones. They go when it is dropped.
+pub(crate) struct Crowd {
+    runtime: Option<Runtime>,
+    deeds: Arc<Deeds>,
+}
+
+/// What they have seen.
+#[derive(Default)]
+struct Deeds {
+    opened: AtomicUsize,
+    refused: AtomicUsize,
+    /// How much later than it may be a connection was closed, or that one never was.
+    late: Mutex<Vec<(Vice, Duration)>>,
+}
+
+impl Crowd {
+    /// `strangers` come without a certificate, so many `members` with one; few of those do not read or send bodies, for all
+    /// bodies of a peer together have a bound.
+    pub(crate) fn gather(site: &Site, strangers: usize, members: usize) -> Self {
+        let runtime = background();
+        let deeds = Arc::new(Deeds::default());
+        let identities = site.members("bad", members.div_ceil(PER_MEMBER));
+        let total = u32::try_from(strangers + members).unwrap();
+        for number in 0..strangers + members {
+            let member = number.checked_sub(strangers);
+            let member = member.map(|n| (identities[n / PER_MEMBER].clone(), n / PER_MEMBER));
+            let bad = Bad {
+                vice: vice(number, member.as_ref().map(|(_, group)| *group)),
+                member: member.map(|(member, _)| member),
+                source: source(number),
+                peer: site.serving.address,
+                deeds: deeds.clone(),
+            };
+            let first = RAMP * u32::try_from(number).unwrap() / total;
+            runtime.spawn(bad.again_and_again(first));
+        }
+        Self {
+            runtime: Some(runtime),
+            deeds,
+        }
+    }
+
+    /// Connections made, those turned away at once, and how late the others were closed: all that are.
+    pub(crate) fn report(&self) -> (usize, usize, Vec<(Vice, Duration)>) {
+        let (opened, refused) = (&self.deeds.opened, &self.deeds.refused);
+        let late = std::mem::take(&mut *self.deeds.late.lock().unwrap());
+        let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
+        (count(opened), count(refused), late)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The second and third group of members send bodies and do not read, the others are of all other kinds.
+fn vice(number: usize, group: Option<usize>) -> Vice {
+    match (group, number % 2) {
+        (None, 0) => Vice::Silent,
+        (None, _) => Vice::HalfHello,
+        (Some(1), _) => Vice::SlowBody,
+        (Some(2), _) => Vice::NeverReads,
+        (Some(_), 0) => Vice::SilentMember,
+        (Some(_), _) => Vice::SlowHead,
+    }
+}
+
+/// One bad client.
+struct Bad {
+    vice: Vice,
+    member: Option<Member>,
+    source: Ipv4Addr,
+    peer: SocketAddr,
+    deeds: Arc<Deeds>,
+}
+
+impl Bad {
+    async fn again_and_again(self, first: Duration) {
+        sleep(first).await;
+        loop {
+            let begun = Instant::now();
+            // Whatever ends it is an end.
+            let end = self.once().await;
+            let late = match end {
+                Ok(closed) => closed.checked_sub(self.patience()),
+                Err(_) => None,
+            };
+            match late {
+                Some(late) => {
+                    let mut all = self.deeds.late.lock().unwrap();
+                    all.push((self.vice, late));
+                }
+                None => {
+                    self.deeds.refused.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            if begun.elapsed() < AGAIN {
+                sleep(AGAIN + Duration::from_millis(u64::from(rand()) % 2000)).await;
+            }
+        }
+    }
+
+    /// What the peer bears.
+    fn patience(&self) -> Duration {
+        match self.vice {
+            Vice::Silent | Vice::HalfHello => wire::HANDSHAKE_TIMEOUT,
+            Vice::SilentMember | Vice::SlowHead => wire::HEAD_TIMEOUT,
+            Vice::SlowBody => wire::BODY_GRACE,
+            Vice::NeverReads => wire::RESPONSE_STALL_TIMEOUT,
+        }
+    }
+
+    /// One connection until the peer closes it. Gives how long that took, once it had begun to be bad.
+    async fn once(&self) -> io::Result<Duration> {
+        let buffer = (self.vice == Vice::NeverReads).then_some(4096);
+        let tcp = connect_from(self.source, self.peer, buffer).await?;
+        self.deeds.opened.fetch_add(1, Ordering::SeqCst);
+        let Some(member) = &self.member else {
+            let hello: &[u8] = match self.vice {
+                Vice::HalfHello => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half of a hello",
+                _ => b"",
+            };
+            return drip(tcp, hello, NEVER).await;
+        };
+        let tls = member.over(tcp).await?;
+        match self.vice {
+            Vice::SlowHead => drip(tls, b"GET /v1/hea", Duration::from_secs(10)).await,
+            Vice::SlowBody => {
+                let id = ChunkId::of(b"never");
+                let head = format!(
+                    "PUT /v1/chunks/{id} HTTP/1.1\r\nhost: x\r\ncontent-length: 1048576\r\n\r\n"
+                );
+                drip(tls, head.as_bytes(), Duration::from_secs(1)).await
+            }
+            Vice::NeverReads => read_nothing(tls).await,
+            _ => drip(tls, b"", NEVER).await,
+        }
+    }
+}
+
+/// Says `beginning`, then a letter from time to time, until the other side has closed.
+async fn drip<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    beginning: &[u8],
+    every: Duration,
+) -> io::Result<Duration> {
+    stream.write_all(beginning).await?;
+    stream.flush().await?;
+    let (begun, mut answer) = (Instant::now(), [0; 1024]);
+    loop {
+        match timeout(every, stream.read(&mut answer)).await {
+            Ok(Ok(0) | Err(_)) => return Ok(begun.elapsed()),
+            Ok(Ok(_)) => {}
+            Err(_) => {
+                if stream.write_all(b"x").await.is_err() || stream.flush().await.is_err() {
+                    return Ok(begun.elapsed());
+                }
+            }
+        }
+    }
+}
+
+/// Asks for more than is in any buffer, and looks for it only when the peer must have given up.
+async fn read_nothing(mut tls: TlsStream<TcpStream>) -> io::Result<Duration> {
+    let id = ChunkId::of(&bytes(1, CHUNK));
+    let ask = format!("GET /v1/chunks/{id} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(ASKED);
+    tls.write_all(ask.as_bytes()).await?;
+    tls.flush().await?;
+    let begun = Instant::now();
+    sleep(wire::RESPONSE_STALL_TIMEOUT + Duration::from_secs(1)).await;
+    let (closed, mut all) = (begun.elapsed(), Vec::new());
+    let _ = tls.read_to_end(&mut all).await;
+    if all.len() < 100 << 10 {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    let is_cut = all.len() < ASKED * CHUNK;
+    Ok(if is_cut { closed } else { NEVER })
+}
+
+fn rand() -> u16 {
+    let mut bytes = [0; 2];
+    getrandom::fill(&mut bytes).unwrap();
+    u16::from_le_bytes(bytes)
+}
