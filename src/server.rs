@@ -28,12 +28,13 @@ mod problem;
 mod range;
 mod registry;
 mod shares;
+mod strangers;
 mod text;
 
 use std::{
     future::Future,
     io,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -62,6 +63,7 @@ use crate::{
 use arrivals::Arrivals;
 use registry::Registry;
 use shares::Shares;
+use strangers::Strangers;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -94,7 +96,7 @@ struct Shared {
     services: Services,
     registry: Registry,
     arrivals: Arrivals,
-    handshakes: Shares<IpAddr>,
+    strangers: Strangers,
     connections: Shares<PeerId>,
     requests: Shares<PeerId>,
     memory: Shares<PeerId>,
@@ -109,7 +111,7 @@ impl ServerState {
         Self(Arc::new(Shared {
             registry: Registry::default(),
             arrivals: Arrivals::default(),
-            handshakes: Shares::new(l.handshakes, l.handshakes_per_address),
+            strangers: Strangers::new(l.handshakes, l.handshakes_per_address),
             connections: Shares::new(l.connections, l.connections_per_peer),
             requests: Shares::new(l.requests, l.requests_per_peer),
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),

@@ -24,7 +24,9 @@ const MAY: [(&str, &[&str]); 18] = [
     ("received", &["id", "name", "sabotage"]),
     (
         "server",
-        &["id", "name", "manifest", "wire", "trust", "tls", "store"],
+        &[
+            "id", "name", "manifest", "wire", "trust", "tls", "store", "sabotage",
+        ],
     ),
     (
         "client",

@@ -18,8 +18,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use super::{ServerState, link::Link, shares::Share};
-use crate::{name::Escaped, tls::Caller, wire};
+use super::{ServerState, link::Link, strangers::Stranger};
+use crate::{name::Escaped, sabotage, tls::Caller, wire};
 
 /// At most so many failed handshakes are logged in [`LOG_WINDOW`].
 const LOG_BURST: u32 = 10;
@@ -58,23 +58,26 @@ impl Door {
         self,
         tcp: TcpStream,
         address: IpAddr,
-        permit: Share<IpAddr>,
+        stranger: Stranger,
     ) -> io::Result<(TlsStream<Link>, Connection)> {
         let limits = self.state.limits();
         let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
         let cut = CancellationToken::new();
         prepare(&tcp)?;
         let link = Link::new(tcp, cut.clone(), limits.response_stall, limits.linger);
-        let handshake = timeout(limits.handshake_timeout, acceptor.accept(link));
-        let result = match handshake.await {
-            Ok(Ok(stream)) => self.register(stream, address, cut),
-            Ok(Err(e)) => Err(e),
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "no handshake in time",
-            )),
+        let patience = match sabotage::without("handshake-timeout") {
+            true => Duration::MAX,
+            false => limits.handshake_timeout,
         };
-        drop(permit);
+        let handshake = timeout(patience, acceptor.accept(link));
+        let failed = |kind, why| Err(io::Error::new(kind, why));
+        let result = match stranger.leave.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.register(stream, address, cut),
+            Some(Ok(Err(e))) => Err(e),
+            Some(Err(_)) => failed(io::ErrorKind::TimedOut, "no handshake in time"),
+            None => failed(io::ErrorKind::ConnectionRefused, "it made way for others"),
+        };
+        drop(stranger);
         result.inspect_err(|e| self.log.record(address, e))
     }
 
@@ -118,13 +121,13 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
         let door = self.clone();
         Box::pin(async move {
             let address = tcp.peer_addr()?.ip().to_canonical();
-            let permit = door.state.0.handshakes.take(neighbourhood(address), 1);
-            let permit = permit.map_err(|_| {
+            let stranger = door.state.0.strangers.enter(neighbourhood(address));
+            let stranger = stranger.ok_or_else(|| {
                 let e = io::Error::new(io::ErrorKind::ConnectionRefused, "too many handshakes");
                 door.log.record(address, &e);
                 e
             })?;
-            let (stream, connection) = door.admit(tcp, address, permit).await?;
+            let (stream, connection) = door.admit(tcp, address, stranger).await?;
             Ok((stream, Extension(connection).layer(service)))
         })
     }
@@ -134,6 +137,9 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 /// what we send to it is so little that it never fills a buffer and so never stalls.
 fn prepare(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    if sabotage::without("user-timeout") {
+        return Ok(());
+    }
     #[cfg(target_os = "linux")]
     socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(wire::RESPONSE_STALL_TIMEOUT))?;
     Ok(())

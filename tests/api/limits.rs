@@ -353,6 +353,30 @@ async fn strangers_wait_their_turn_in_the_handshake_and_members_get_in() {
 }
 
 #[tokio::test]
+async fn silent_strangers_of_many_hosts_keep_no_member_out() {
+    let limits = Limits {
+        handshakes: 4,
+        handshakes_per_address: 2,
+        ..Limits::default()
+    };
+    let peer = TestPeer::with_limits(limits).await;
+    let mut silent = Vec::new();
+    for host in [2, 2, 3, 3] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+        silent.push(socket.connect(peer.address).await.unwrap());
+    }
+    // The accept loop takes connections in order, so all places are taken when the member comes.
+    let get = b"GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = peer.talk(&peer.member("a"), get).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let read = timeout(PATIENCE, silent[0].read(&mut [0]))
+        .await
+        .expect("nobody made way");
+    assert!(matches!(read, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
 async fn a_peer_has_so_many_connections() {
     let peer = TestPeer::with_limits(Limits {
         connections_per_peer: 1,
