@@ -16,6 +16,8 @@ pub mod table;
 mod timestamp;
 mod wrap;
 
+use std::io;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use error::ManifestError;
@@ -340,15 +342,37 @@ pub(crate) fn check_spelling<T: Serialize>(
     bytes: &[u8],
     what: &'static str,
 ) -> Result<(), ManifestError> {
-    let again = to_json(value);
-    if again == bytes {
+    let mut same = Same { bytes, at: 0 };
+    if serde_json::to_writer(&mut same, value).is_ok() && same.at == bytes.len() {
         return Ok(());
     }
-    let at = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
     Err(ManifestError::Syntax {
         what,
-        reason: format!("not in its one spelling at byte {at}"),
+        reason: format!("not in its one spelling at byte {}", same.at),
     })
+}
+
+/// Takes what is written as long as it is the same as `bytes`, so that megabytes are not written only to be compared.
+struct Same<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl io::Write for Same<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        let expected = &self.bytes[self.at..];
+        if expected.starts_with(written) {
+            self.at += written.len();
+            return Ok(written.len());
+        }
+        let same = expected.iter().zip(written).take_while(|(a, b)| a == b);
+        self.at += same.count();
+        Err(io::ErrorKind::InvalidData.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
