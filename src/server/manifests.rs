@@ -60,7 +60,7 @@ pub(super) async fn put(
     request: Request,
 ) -> Answer {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
-    let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
+    let body = body::read_envelope(&state, &connection, request).await?;
     let (manifest, signer): (SignedManifest, _) = believe(&state, body.bytes, Some(id)).await?;
     let put = state.store().put_manifest(&manifest).await;
     let put = put.inspect_err(|e| state.note(e))?;
@@ -169,6 +169,7 @@ pub(super) async fn delete(
     PathId(id): PathId<ManifestId>,
 ) -> Answer<StatusCode> {
     let (envelope, _memory) = fetch(&state, &connection, id).await?;
+    let _checking = body::grant(&state, &connection, envelope.len() * (body::CHECKING - 1))?;
     let sender =
         in_background(move || SignedManifest::parse(envelope).map(|m| m.payload().sender)).await?;
     let caller = connection.caller.peer_id;

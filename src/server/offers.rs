@@ -17,7 +17,7 @@ use super::{
 use crate::{
     id::TransferId,
     manifest::SignedOffer,
-    wire::{self, Code, Envelope, OfferBody, media, route},
+    wire::{Code, Envelope, OfferBody, media, route},
 };
 
 problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId]);
@@ -42,7 +42,7 @@ pub(super) async fn put(
     request: Request,
 ) -> Answer<Json<OfferBody>> {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
-    let body = body::read(&state, &connection, request, wire::MAX_MANIFEST_BODY).await?;
+    let body = body::read_envelope(&state, &connection, request).await?;
     let (offer, _): (SignedOffer, _) = believe(&state, body.bytes, None).await?;
     if offer.payload().transfer_id != id {
         let detail = format!(

@@ -485,6 +485,38 @@ async fn bodies_in_memory_are_counted_in_both_directions() {
 }
 
 #[tokio::test]
+async fn an_envelope_counts_for_what_checking_it_takes() {
+    let limits = Limits {
+        body_memory: 4000,
+        body_memory_per_peer: 4000,
+        ..Limits::default()
+    };
+    let peer = TestPeer::with_limits(limits).await;
+    let client = peer.client(&peer.member("a"));
+    let (id, bytes) = chunk(1, 900);
+    let url = peer.url(&format!("/v1/chunks/{id}"));
+    client.put(&url).body(bytes).send().await.unwrap();
+    let barrier = peer.store.close();
+    let before = *peer.store.calls.lock().unwrap();
+    let reading = tokio::spawn(client.get(&url).send());
+    calls(&peer, before + 1).await;
+    let put = |path: String, length: usize| {
+        let put = client.put(peer.url(&path)).body(vec![b'{'; length]);
+        put.header("content-type", "application/vnd.dsse+json")
+            .send()
+    };
+    for path in [
+        format!("/v1/manifests/{id}"),
+        format!("/v1/offers/{}", "0".repeat(32)),
+    ] {
+        problem(put(path.clone(), 800).await.unwrap(), Code::Busy).await;
+        assert_ne!(put(path, 700).await.unwrap().status(), 503);
+    }
+    barrier.add_permits(10);
+    assert_eq!(reading.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_requests_finish_and_ends_streams() {
     let mut peer = TestPeer::start().await;
     let client = peer.client(&peer.member("a"));
