@@ -51,6 +51,10 @@ pub(crate) struct Link {
     pub(crate) connections: AtomicUsize,
     /// Bytes that came from clients.
     pub(crate) to_peer: AtomicU64,
+    /// Bytes that were given to somebody.
+    pub(crate) arrived: AtomicU64,
+    /// Connections that were damaged and ended by one of the two.
+    pub(crate) noticed: AtomicUsize,
     /// Connections that were ended.
     pub(crate) cuts: AtomicUsize,
 }
@@ -115,17 +119,20 @@ async fn pass(client: TcpStream, peer: SocketAddr, link: Arc<Link>) {
     };
     peer.set_nodelay(true).unwrap();
     let ((from_client, to_client), (from_peer, to_peer)) = (client.into_split(), peer.into_split());
+    let damaged = AtomicBool::new(false);
     let life = match link.life {
         0 => u64::MAX,
         most => 1 + rand(most),
     };
-    let up = direction(from_client, to_peer, &link, Way::ToPeer, life);
-    let down = direction(from_peer, to_client, &link, Way::FromPeer, life);
+    let up = direction(from_client, to_peer, &link, &damaged, Way::ToPeer, life);
+    let down = direction(from_peer, to_client, &link, &damaged, Way::FromPeer, life);
     tokio::select! {
         Err(_) = up => {}
         Err(_) = down => {}
         else => {}
     }
+    let noticed = usize::from(damaged.load(Ordering::SeqCst));
+    link.noticed.fetch_add(noticed, Ordering::SeqCst);
     link.cuts
         .fetch_add(usize::from(link.life > 0), Ordering::SeqCst);
 }
@@ -136,11 +143,15 @@ async fn direction(
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     link: &Link,
+    damaged: &AtomicBool,
     way: Way,
     life: u64,
 ) -> io::Result<()> {
     let line = Line::default();
-    tokio::try_join!(line.take(from, link, way, life), line.give(to, link))?;
+    tokio::try_join!(
+        line.take(from, link, damaged, way, life),
+        line.give(to, link)
+    )?;
     Ok(())
 }
 
@@ -149,6 +160,7 @@ impl Line {
         &self,
         mut from: OwnedReadHalf,
         link: &Link,
+        damaged: &AtomicBool,
         way: Way,
         mut life: u64,
     ) -> io::Result<()> {
@@ -167,7 +179,8 @@ impl Line {
             if way == Way::ToPeer {
                 link.to_peer.fetch_add(read as u64, Ordering::SeqCst);
             }
-            let piece = link.damaged(way, passed, &buffer[..read]);
+            let (piece, is_damaged) = link.carry(way, passed, &buffer[..read]);
+            damaged.fetch_or(is_damaged, Ordering::SeqCst);
             passed += read as u64;
             life = life
                 .checked_sub(read as u64)
@@ -193,6 +206,7 @@ impl Line {
             sleep_until(arrival).await;
             link.wait_until_whole().await;
             to.write_all(&piece).await?;
+            link.arrived.fetch_add(piece.len() as u64, Ordering::SeqCst);
             self.waiting.fetch_sub(piece.len(), Ordering::SeqCst);
             self.changed.notify_waiters();
         }
@@ -216,8 +230,8 @@ impl Link {
         self.latency + Duration::from_nanos(rand(most + 1))
     }
 
-    /// `bytes`, of which the first is number `passed` of its direction, as they arrive.
-    fn damaged(&self, way: Way, passed: u64, bytes: &[u8]) -> Vec<u8> {
+    /// `bytes`, of which the first is number `passed` of its direction, as they arrive; and whether they are damaged.
+    fn carry(&self, way: Way, passed: u64, bytes: &[u8]) -> (Vec<u8>, bool) {
         let mut bytes = bytes.to_vec();
         let mut damage = self.damage.lock().unwrap();
         let here = |at: &u64| (passed..passed + bytes.len() as u64).contains(at);
@@ -230,8 +244,9 @@ impl Link {
                 Damage::Lost => drop(bytes.remove(place)),
             }
             *damage = None;
+            return (bytes, true);
         }
-        bytes
+        (bytes, false)
     }
 }
 

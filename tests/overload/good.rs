@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     /// How long connecting and asking took.
     fresh: Vec<Duration>,
     pub(crate) failures: Vec<String>,
+    /// New connections that were turned away or failed.
+    kept_out: Vec<String>,
 }
 
 impl Good {
@@ -79,6 +81,11 @@ impl Seen {
         percentile(&self.health, 99)
     }
 
+    /// New connections that were made, and those that were not.
+    pub(crate) fn new_connections(&self) -> (usize, usize) {
+        (self.fresh.len(), self.kept_out.len())
+    }
+
     /// The middle and the slowest but one in a hundred of answers, chunks and new connections.
     pub(crate) fn show(&self) -> String {
         let pair = |times: &[Duration]| {
@@ -86,8 +93,10 @@ impl Seen {
             format!("{middle:.1}/{slow:.1} ms of {}", times.len())
         };
         let (health, chunk, fresh) = (pair(&self.health), pair(&self.chunk), pair(&self.fresh));
-        let failed = self.failures.len();
-        format!("p50/p99: health {health}, chunk {chunk}, new connection {fresh}, {failed} failed")
+        let (failed, out) = (self.failures.len(), self.kept_out.len());
+        format!(
+            "p50/p99: health {health}, chunk {chunk}, {failed} failed, new {fresh}, {out} kept out"
+        )
     }
 }
 
@@ -146,7 +155,7 @@ async fn connect(member: Member, peer: std::net::SocketAddr, seen: Arc<Mutex<See
         let mut seen = seen.lock().unwrap();
         match answer {
             Ok(200) => seen.fresh.push(begun.elapsed()),
-            other => seen.failures.push(format!("new connection: {other:?}")),
+            other => seen.kept_out.push(format!("{other:?}")),
         }
     }
 }

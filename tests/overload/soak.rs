@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    process::Child,
+    process::{Child, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -112,6 +112,7 @@ pub(crate) async fn measure(time: Duration) {
         cuts,
     ];
     assert!(!all.contains(&0), "something was never done");
+    shared.take_away_killed();
     let lost = shared.ledger.verify(&shared.site.homes.home("b"));
     assert!(lost.is_empty(), "{lost:#?}");
 }
@@ -287,13 +288,24 @@ impl Shared {
         .await;
     }
 
+    /// Looks at what arrived of clients that were not killed in time, under whatever name.
+    fn take_away_killed(&self) {
+        let folder = self.site.homes.home("b").join("received");
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_name().to_string_lossy().starts_with("killed") {
+                assert!(fs::read(entry.path()).unwrap() == bytes(9, KILLED));
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
+
     /// `colis send`, killed at any time of it.
     async fn kill(self: Arc<Self>) {
         self.every(2000, || async {
             let to = self.site.serving.to();
             let send = ["-q", "send", "killed.bin", "--to", &to];
             let mut command = self.site.homes.command("a", &send);
-            let mut child: Child = command.spawn().unwrap();
+            let mut child: Child = command.stdout(Stdio::null()).spawn().unwrap();
             sleep(Duration::from_millis(rand(800))).await;
             let mut done = self.done.lock().unwrap();
             match child.try_wait().unwrap() {
