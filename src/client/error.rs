@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use rustls::{AlertDescription, Error as TlsError};
+use rustls::{AlertDescription, Error as TlsError, InvalidMessage};
 
 use super::PeerAddress;
 use crate::{store::StoreError, tls::Distrust};
@@ -12,7 +12,7 @@ pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreEr
     let network = |what: &str| network(address, what);
     for cause in causes(error) {
         if let Some(tls) = tls_error(cause) {
-            return tls_failed(address, tls);
+            return tls_failed(address, tls, error.is_connect());
         }
     }
     if error.is_connect() && error.is_timeout() {
@@ -83,8 +83,12 @@ pub(super) fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a TlsE
     cause.downcast_ref()
 }
 
-fn tls_failed(address: &PeerAddress, error: &TlsError) -> StoreError {
+/// `first` says that nothing came before it: later the other side has shown that it speaks TLS and takes our certificate.
+fn tls_failed(address: &PeerAddress, error: &TlsError, first: bool) -> StoreError {
     let reason = match error {
+        TlsError::AlertReceived(alert) if is_about_bytes(*alert) => {
+            return network(address, "what we sent was damaged on the way");
+        }
         TlsError::AlertReceived(alert) => format!(
             "{address} refused our certificate ({})",
             alert_reason(*alert)
@@ -96,8 +100,7 @@ fn tls_failed(address: &PeerAddress, error: &TlsError) -> StoreError {
             }
         }
         TlsError::InvalidCertificate(reason) => format!("{address} is not trusted: {reason:?}"),
-        // Something on the way speaks no TLS, or ends in the middle of it.
-        TlsError::InvalidMessage(_) => {
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) if first => {
             return StoreError::Protocol {
                 reason: format!("{address} does not speak TLS"),
             };
@@ -111,6 +114,17 @@ fn tls_failed(address: &PeerAddress, error: &TlsError) -> StoreError {
     StoreError::Untrusted { reason }
 }
 
+/// Whether an alert complains of what arrived and not of who we are.
+fn is_about_bytes(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadRecordMac
+            | AlertDescription::RecordOverflow
+            | AlertDescription::DecodeError
+            | AlertDescription::UnexpectedMessage
+    )
+}
+
 pub(super) fn alert_reason(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRevoked => "it is revoked",
@@ -119,5 +133,28 @@ pub(super) fn alert_reason(alert: AlertDescription) -> &'static str {
         AlertDescription::CertificateRequired => "none was shown",
         AlertDescription::ProtocolVersion => "it speaks another version of TLS",
         _ => "the handshake failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_byte_is_worth_another_try_and_a_stranger_is_not() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let alert = TlsError::AlertReceived;
+        let damaged = TlsError::InvalidMessage(InvalidMessage::InvalidContentType);
+        for (error, first, worth) in [
+            (alert(AlertDescription::BadRecordMac), false, true),
+            (alert(AlertDescription::DecodeError), true, true),
+            (alert(AlertDescription::UnknownCA), true, false),
+            (alert(AlertDescription::CertificateRevoked), false, false),
+            (damaged.clone(), false, true),
+            (damaged, true, false),
+        ] {
+            let failed = tls_failed(&address, &error, first);
+            assert_eq!(failed.is_retryable(), worth, "{error}: {failed}");
+        }
     }
 }
