@@ -1,7 +1,7 @@
 //! A network that is gone for a while: nobody is told, nothing passes, and then it is back.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -34,6 +34,7 @@ async fn goes_on(seconds: u64) {
     };
     let road = Road::new(link, ClientOptions::default()).await;
     let (proxy, content) = (&road.proxy, bytes(seconds, SIZE));
+    let done = AtomicBool::new(false);
     let passed = || proxy.link.to_peer.load(Ordering::SeqCst);
     let interrupted = async {
         while passed() < SIZE as u64 / 4 {
@@ -46,12 +47,18 @@ async fn goes_on(seconds: u64) {
         let arrived = proxy.link.arrived.load(Ordering::SeqCst);
         proxy.set_broken(false);
         let healed = Instant::now();
-        while proxy.link.arrived.load(Ordering::SeqCst) < arrived + (1 << 20) {
+        let is_over = || done.load(Ordering::SeqCst);
+        while proxy.link.arrived.load(Ordering::SeqCst) < arrived + (1 << 20) && !is_over() {
             sleep(Duration::from_millis(5)).await;
         }
         (attempts, healed.elapsed())
     };
-    let (sent, (attempts, resumed)) = tokio::join!(road.send("cut.bin", &content), interrupted);
+    let send = async {
+        let sent = road.send("cut.bin", &content).await;
+        done.store(true, Ordering::SeqCst);
+        sent
+    };
+    let (sent, (attempts, resumed)) = tokio::join!(send, interrupted);
     eprintln!("{seconds} s of silence: {attempts} connections tried, a MiB more after {resumed:?}");
     sent.unwrap();
     assert!(road.received("cut.bin") == content);

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -33,6 +34,15 @@ fn what_a_vanished_peer_held_is_free_within_a_minute() {
     let mut callers = callers(&homes, &serving);
     let there = before + callers.len();
     wait_for("all are connected", || descriptors() >= there);
+    let mut listening = Vec::new();
+    for caller in &mut callers[1..] {
+        // Its first answer: it is through the handshake.
+        let mut line = String::new();
+        let mut said = BufReader::new(caller.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 "), "{line:?}");
+        listening.push(said);
+    }
 
     let off = inside(&serving, "ip")
         .args(["link", "set", "lo", "down"])
@@ -82,13 +92,13 @@ fn callers(homes: &Homes, serving: &Serving) -> Vec<Child> {
         events.arg(format!("{url}/v1/events"));
         all.push(events);
     }
-    let spawn = |mut command: Command| command.stdout(Stdio::null()).spawn().unwrap();
+    let spawn = |mut command: Command| command.stdout(Stdio::piped()).spawn().unwrap();
     all.into_iter().map(spawn).collect()
 }
 
 fn curl(serving: &Serving, certs: &Path) -> Command {
     let mut curl = inside(serving, "curl");
-    curl.args(["-sN", "--cacert"])
+    curl.args(["-siN", "-H", "Expect: 100-continue", "--cacert"])
         .arg(certs.join("ca-cert.pem"));
     curl.arg("--cert").arg(certs.join("client-cert.pem"));
     curl.arg("--key").arg(certs.join("client-key.pem"));

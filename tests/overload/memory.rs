@@ -22,7 +22,7 @@ use reqwest::{
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
-    site::{Site, mib},
+    site::{Site, mib, source},
     support::{Homes, around, bytes},
 };
 
@@ -77,7 +77,9 @@ async fn bombard(site: &Site, rounds: usize) -> Answers {
     let certs = CertsDir::new(site.homes.home("a").join("certs"));
     let envelope = largest_manifest(&Identity::load(&certs).unwrap());
     let members = site.members("member", MEMBERS);
-    let clients: Vec<_> = members.iter().map(|member| site.http(member)).collect();
+    // From one address not so many may be in their handshake at once.
+    let client = |(number, member)| site.http(member, source(number));
+    let clients: Vec<_> = members.iter().enumerate().map(client).collect();
     let there = Bytes::from(bytes(1, 1 << 20));
     let stored = put_chunk(site, &clients[0], &there).send().await.unwrap();
     assert_eq!(stored.status(), StatusCode::CREATED);
@@ -91,8 +93,9 @@ async fn bombard(site: &Site, rounds: usize) -> Answers {
                 requests.push(put_chunk(site, client, &body));
                 requests.push(client.get(chunk_url(site, &there)));
             }
+            let client = site.http(&members[number], source(MEMBERS + number));
             for _ in 0..MANIFESTS {
-                requests.push(put_manifest(site, client, &envelope));
+                requests.push(put_manifest(site, &client, &envelope));
             }
         }
         let mut asked = JoinSet::new();

@@ -20,7 +20,7 @@ use colis::{
 
 use crate::{
     good::percentile,
-    site::{Site, is_machine_busy, mib, until},
+    site::{Site, mib, slack, until},
     support::Homes,
 };
 
@@ -53,14 +53,14 @@ pub(crate) async fn measure(count: u64) {
     let filled = fill(&homes.home("a").join("chunks/data"), count);
     eprintln!("{count} chunks made in {:?}", begun.elapsed());
 
-    let is_busy = is_machine_busy();
+    let slack = slack();
     let (site, ready) = start(homes);
     let busy = filled.walk_busy(&site).await;
     let client = site.client(&site.member("walker"));
     let worked = site.worked();
-    let quiet = quietest(&client, if is_busy { 1 } else { 3 }).await;
+    let quiet = quietest(&client, 3).await;
     filled.check(&quiet);
-    let pages = quiet.pages.len() * if is_busy { 1 } else { 3 };
+    let pages = quiet.pages.len() * 3;
     let each = (site.worked() - worked) / u32::try_from(pages).unwrap();
     let more = site.peak().saturating_sub(empty);
     eprintln!(
@@ -77,14 +77,14 @@ pub(crate) async fn measure(count: u64) {
     eprintln!("ready in {ready:?}, in {again:?} again");
     let ready = ready.min(again);
     assert!(ready <= Duration::from_secs(1), "ready after {ready:?}");
-    if is_busy {
-        eprintln!("how long it took is not judged: this machine is busy with something else");
-        return;
-    }
     let slow = percentile(&quiet.pages, 99);
-    assert!(slow <= PAGE_MS, "a page takes {slow} ms");
+    assert!(slow <= PAGE_MS * f64::from(slack), "a page takes {slow} ms");
     for walk in [busy, quiet] {
-        assert!(walk.took <= Duration::from_secs(20), "{:?}", walk.took);
+        assert!(
+            walk.took <= Duration::from_secs(20) * slack,
+            "{:?}",
+            walk.took
+        );
     }
 }
 

@@ -80,8 +80,9 @@ impl Site {
     }
 
     /// A client for what no program of ours asks.
-    pub(crate) fn http(&self, member: &Member) -> reqwest::Client {
+    pub(crate) fn http(&self, member: &Member, from: Ipv4Addr) -> reqwest::Client {
         reqwest::Client::builder()
+            .local_address(IpAddr::V4(from))
             .tls_backend_preconfigured(ClientConfig::clone(&member.0))
             .no_proxy()
             .build()
@@ -209,12 +210,17 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) -> Du
     start.elapsed()
 }
 
-/// Whether others keep the processors of this machine from their work: then a wait says nothing about the peer.
-pub(crate) fn is_machine_busy() -> bool {
+/// By how much waiting times are stretched: when others keep the processors of this machine from their work, they say little
+/// about the peer.
+pub(crate) fn slack() -> u32 {
     let pressure = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
     let share = pressure.split("avg10=").nth(1);
     let share = share.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-    share.is_some_and(|percent| percent > 25.0)
+    if share.is_some_and(|percent| percent > 25.0) {
+        eprintln!("this machine is busy with something else: waits may be ten times as long");
+        return 10;
+    }
+    1
 }
 
 fn raise_descriptor_limit() {
