@@ -1,6 +1,10 @@
 //! The store in a directory: damage, foreign things, the lock, collecting, receipts, a full disk.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it tried"
+)]
 
 #[path = "store_local/collecting.rs"]
 mod collecting;

@@ -169,58 +169,72 @@ impl World {
 
 impl Protocol {
     fn send(&self, world: &mut World, n: usize, choice: u8) -> Option<()> {
-        let me = Actor::Sender(n);
         world.senders[n] = match world.senders[n] {
+            Sender::Idle | Sender::Putting | Sender::Asking => Self::bring(world, n)?,
+            // Whoever gives up here abandons what it put.
+            Sender::Put if choice == 1 => Sender::Idle,
+            Sender::Put | Sender::Told => {
+                world.read(n)?;
+                Sender::Publishing
+            }
+            Sender::Publishing | Sender::Found | Sender::Visible => self.publish(world, n),
+            _ => self.take_away(world, n, choice)?,
+        };
+        Some(())
+    }
+
+    fn bring(world: &mut World, n: usize) -> Option<Sender> {
+        let me = Actor::Sender(n);
+        Some(match world.senders[n] {
             Sender::Idle => {
                 world.beginnings[n] = world.beginnings[n].checked_sub(1)?;
                 world.read(n)?;
-                // The second asks first; whoever puts without asking is the first.
+                // The second asks first.
                 if n == 0 {
                     Sender::Putting
                 } else {
                     Sender::Asking
                 }
             }
-            Sender::Putting => {
-                // `try_put_chunk`: there, it is touched; else it is written.
+            Sender::Asking => {
+                let there = world.find_and_renew(true);
+                world.release(me);
+                if there {
+                    Sender::Told
+                } else {
+                    world.read(n)?;
+                    Sender::Putting
+                }
+            }
+            // `try_put_chunk`: there, it is touched; else it is written.
+            _ => {
                 world.find();
                 world.shard = Some(Lease::Runs);
                 world.release(me);
                 Sender::Put
             }
-            Sender::Asking => {
-                let there = world.find_and_renew(true);
-                world.release(me);
-                if there { Sender::Told } else { Sender::Put }
-            }
-            // Told that it is missing, it is put; whoever gives up here abandons what it put.
-            Sender::Put if choice == 1 => Sender::Idle,
-            Sender::Put if world.shard.is_none() && world.trash.is_none() && n == 1 => {
-                world.read(n)?;
-                Sender::Putting
-            }
-            Sender::Put | Sender::Told => {
-                world.read(n)?;
-                Sender::Publishing
-            }
-            Sender::Publishing => {
-                if world.find_and_renew(self.publishing_renews) {
-                    Sender::Found
-                } else {
-                    // `MissingChunks`: it is put again.
-                    world.release(me);
-                    world.read(n)?;
-                    Sender::Putting
-                }
-            }
+        })
+    }
+
+    fn publish(&self, world: &mut World, n: usize) -> Sender {
+        match world.senders[n] {
+            Sender::Publishing if world.find_and_renew(self.publishing_renews) => Sender::Found,
+            // `MissingChunks`: it is put again, by whoever has the lock for reading already.
+            Sender::Publishing => Sender::Putting,
             Sender::Found => {
                 world.visible[n] = true;
                 Sender::Visible
             }
-            Sender::Visible => {
-                world.release(me);
+            _ => {
+                world.release(Actor::Sender(n));
                 Sender::Published
             }
+        }
+    }
+
+    fn take_away(&self, world: &mut World, n: usize, choice: u8) -> Option<Sender> {
+        let me = Actor::Sender(n);
+        Some(match world.senders[n] {
             Sender::Published => {
                 world.write(me)?;
                 if choice == 0 {
@@ -233,21 +247,16 @@ impl Protocol {
                 world.visible[n] = false;
                 Sender::Removed
             }
-            Sender::Removed => {
+            state => {
+                world.visible[n] = false;
                 let named = self.asks_the_others && world.visible.contains(&true);
-                if !named {
+                if state == Sender::Removed && !named {
                     world.shard = None;
                 }
                 world.release(me);
                 Sender::Idle
             }
-            Sender::Deleting => {
-                world.visible[n] = false;
-                world.release(me);
-                Sender::Idle
-            }
-        };
-        Some(())
+        })
     }
 
     fn collect(&self, world: &mut World) -> Option<()> {
