@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use super::*;
 use crate::{
     crypto::{
-        CryptoError, FileKey, SealKey,
-        password::{MAX_ITERATIONS, MIN_ITERATIONS, Password},
+        FileKey,
+        password::{MAX_ITERATIONS, MIN_ITERATIONS},
     },
     id::{Digest, ManifestId, SealKeyId},
 };
@@ -341,67 +341,6 @@ fn other_versions_and_spellings_are_told_apart_and_say_where() {
     let cut = parse("{\"v\":1");
     let reason = "line 1 column 6: EOF while parsing an object".to_owned();
     assert_eq!(cut, ManifestError::Syntax { what, reason });
-}
-
-#[test]
-fn a_wrap_opens_for_its_reader_and_key_only() {
-    let (key, bob, eve) = (
-        FileKey::generate().unwrap(),
-        SealKey::generate().unwrap(),
-        SealKey::generate().unwrap(),
-    );
-    let scope = WrapScope {
-        key_id: key.commitment(),
-        transfer_id: TransferId::from_bytes([1; 16]),
-        sender: PeerId::of(b"sender"),
-    };
-    let me = PeerId::of(b"bob");
-    let wrap = Wrap::to_recipient(&key, scope, me, bob.public()).unwrap();
-    assert_eq!(wrap.recipient(), Some(me));
-    let opened = wrap.open_with_key(scope, me, &bob).unwrap().unwrap();
-    assert_eq!(opened.commitment(), key.commitment());
-    assert!(wrap.open_with_key(scope, me, &eve).is_none(), "another key");
-    let other = PeerId::of(b"eve");
-    assert!(wrap.open_with_key(scope, other, &bob).is_none(), "not hers");
-    let password = Password::new("correct horse");
-    assert!(wrap.open_with_password(scope, &password).is_none());
-    let committed = FileKey::generate().unwrap().commitment();
-    let elsewhere = WrapScope {
-        key_id: committed,
-        ..scope
-    };
-    let forged = wrap.open_with_key(elsewhere, me, &bob).unwrap();
-    assert_eq!(
-        forged.unwrap_err(),
-        CryptoError::Forged { what: "wrap" },
-        "the context names the committed key"
-    );
-    let lying = Wrap::to_recipient(&key, elsewhere, me, bob.public()).unwrap();
-    let lying = lying.open_with_key(elsewhere, me, &bob).unwrap();
-    assert_eq!(lying.unwrap_err(), CryptoError::CommitmentMismatch);
-}
-
-#[test]
-fn a_password_wrap_opens_with_its_password_and_key_only() {
-    let (key, password) = (FileKey::generate().unwrap(), Password::new("horse"));
-    let scope = WrapScope {
-        key_id: key.commitment(),
-        transfer_id: TransferId::from_bytes([1; 16]),
-        sender: PeerId::of(b"sender"),
-    };
-    let wrap = Wrap::to_password(&key, scope, &password).unwrap();
-    assert_eq!(wrap.recipient(), None);
-    let opened = wrap.open_with_password(scope, &password).unwrap().unwrap();
-    assert_eq!(opened.commitment(), key.commitment());
-    let seal_key = SealKey::generate().unwrap();
-    assert!(wrap.open_with_key(scope, scope.sender, &seal_key).is_none());
-    let elsewhere = WrapScope {
-        key_id: FileKey::generate().unwrap().commitment(),
-        ..scope
-    };
-    let lying = Wrap::to_password(&key, elsewhere, &password).unwrap();
-    let lying = lying.open_with_password(elsewhere, &password).unwrap();
-    assert_eq!(lying.unwrap_err(), CryptoError::CommitmentMismatch);
 }
 
 #[test]
