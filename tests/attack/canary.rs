@@ -198,18 +198,16 @@ fn secrets_are_found_where_they_belong_and_nowhere_else() {
     let source = homes.path("src").join(NAME);
     fs::write(&source, CONTENT.repeat(20_000)).unwrap();
     fs::write(homes.path("src/password"), PASSWORD).unwrap();
-    let mut serve = homes.command(
-        "b",
-        &[
-            "-vv",
-            "--json",
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--inbox",
-            "ask",
-        ],
-    );
+    let serve = [
+        "-vv",
+        "--json",
+        "serve",
+        "--inbox",
+        "ask",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut serve = homes.command("b", &serve);
     serve.env("COLIS_LOG", "trace");
     let mut b = homes.serve_by("b", serve);
     let capture = Capture::start(homes.path("packets"), b.address.port());
@@ -228,6 +226,24 @@ fn secrets_are_found_where_they_belong_and_nowhere_else() {
     );
     let packets = capture.map(Capture::end);
     b.kill();
+    search(&homes, &needles);
+    if let Some(packets) = packets {
+        assert!(
+            packets.len() > CONTENT.len() * 20_000,
+            "only {} bytes captured",
+            packets.len()
+        );
+        assert_eq!(needles.found(&packets), [""; 0], "in packets");
+        eprintln!("{} bytes of packets looked at", packets.len());
+    }
+    eprintln!(
+        "{} secrets, {looked} looks at processes, nothing found",
+        needles.0.len()
+    );
+}
+
+/// Looks everywhere in the homes, and in the logs beside them.
+fn search(homes: &Homes, needles: &Needles) {
     // Where they belong: the sources, what was received, the keys, and what a person's own machine remembers for him.
     let own = [
         "src",
@@ -252,19 +268,6 @@ fn secrets_are_found_where_they_belong_and_nowhere_else() {
         "no key is ever found"
     );
     assert_eq!(needles.below(&homes.path(""), &own), [""; 0]);
-    if let Some(packets) = packets {
-        assert!(
-            packets.len() > CONTENT.len() * 20_000,
-            "only {} bytes captured",
-            packets.len()
-        );
-        assert_eq!(needles.found(&packets), [""; 0], "in packets");
-        eprintln!("{} bytes of packets looked at", packets.len());
-    }
-    eprintln!(
-        "{} secrets, {looked} looks at processes, nothing found",
-        needles.0.len()
-    );
 }
 
 /// Sends with and without a password, kills a sender in the middle, and receives.

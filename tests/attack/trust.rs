@@ -82,22 +82,7 @@ fn a_damaged_list_of_the_revoked_lets_nobody_in() {
         });
         // Ends the others too if something is wrong here.
         let _end = End(&over);
-        for round in 0..rounds {
-            for bytes in damages(&good) {
-                let looked = looks(&site);
-                write(&path, &bytes, round % 2 == 0);
-                let more = tried.load(Ordering::SeqCst) + 3;
-                wait_for("it was looked at", || {
-                    looks(&site) > looked || tried.load(Ordering::SeqCst) > more + 30
-                });
-                wait_for("others tried", || tried.load(Ordering::SeqCst) > more);
-                write(&path, &good, round % 2 == 0);
-            }
-            fs::remove_file(&path).unwrap();
-            let more = tried.load(Ordering::SeqCst) + 30;
-            wait_for("others tried", || tried.load(Ordering::SeqCst) > more);
-            write(&path, &good, true);
-        }
+        (0..rounds).for_each(|round| damage(&site, &path, &good, &tried, round % 2 == 0));
     });
     assert!(
         looks(&site) > 0,
@@ -110,6 +95,25 @@ fn a_damaged_list_of_the_revoked_lets_nobody_in() {
         "{} bad lists: {asked} requests of a member answered, {tried} of a revoked one not",
         rounds * 8
     );
+}
+
+/// Makes the list bad in every way, and good again each time. A revoked one tries to get in meanwhile.
+fn damage(site: &Site, path: &Path, good: &[u8], tried: &AtomicUsize, atomically: bool) {
+    let now = || tried.load(Ordering::SeqCst);
+    for bytes in damages(good) {
+        let looked = looks(site);
+        write(path, &bytes, atomically);
+        let more = now() + 3;
+        wait_for("it was looked at", || {
+            looks(site) > looked || now() > more + 30
+        });
+        wait_for("others tried", || now() > more);
+        write(path, good, atomically);
+    }
+    fs::remove_file(path).unwrap();
+    let more = now() + 30;
+    wait_for("others tried", || now() > more);
+    write(path, good, true);
 }
 
 struct End<'a>(&'a AtomicBool);
