@@ -20,6 +20,7 @@ use crate::{
     python::has,
     site::certs,
     support::{Homes, wait_for},
+    trust::End,
 };
 
 /// What must not be found, in every spelling: what it is, and its spellings.
@@ -214,8 +215,9 @@ fn secrets_are_found_where_they_belong_and_nowhere_else() {
     let (over, found) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let looked = thread::scope(|scope| {
         let watching = scope.spawn(|| watch(&needles, &over, &found));
+        let end = End(&over);
         exchange(&homes, &b.to(), source.to_str().unwrap());
-        over.store(true, Ordering::SeqCst);
+        drop(end);
         watching.join().unwrap()
     });
     assert!(looked > 0, "no process was seen");
@@ -313,7 +315,7 @@ fn exchange(homes: &Homes, to: &str, source: &str) {
         .collect();
     let with_password = locked
         .iter()
-        .find(|m| m.to_string().contains("password"))
+        .find(|m| m["password"] == true)
         .expect("one with a password");
     let id = with_password["id"].as_str().unwrap();
     ran(

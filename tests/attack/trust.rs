@@ -116,7 +116,8 @@ fn damage(site: &Site, path: &Path, good: &[u8], tried: &AtomicUsize, atomically
     write(path, good, true);
 }
 
-struct End<'a>(&'a AtomicBool);
+/// Says that it is over, also when a test fails: who waits for it would wait for ever.
+pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
