@@ -20,6 +20,8 @@ pub(crate) fn chunks_of(t: usize) -> impl Iterator<Item = usize> {
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Put(usize),
+    /// All chunks of a transfer; the answer names those that were new.
+    Bring(usize),
     /// Other bytes than the id names.
     PutWrong(usize),
     Get(usize),
@@ -250,6 +252,10 @@ impl<const ON_DISK: bool> Model<ON_DISK> {
     fn answer_to(&mut self, step: &Step) -> Answer {
         match *step {
             Step::Put(c) => self.put(c),
+            Step::Bring(t) => {
+                let stored = Answer::Put(Put::Stored);
+                Answer::Ids(chunks_of(t).filter(|c| self.put(*c) == stored).collect())
+            }
             Step::PutWrong(_) => Answer::Mismatch,
             Step::Get(c) => self.get(c),
             Step::Head(c) => Answer::Length(self.find(c)),
@@ -301,7 +307,8 @@ impl<const ON_DISK: bool> ReferenceStateMachine for Model<ON_DISK> {
         let c = || 0..CHUNKS;
         let t = || 0..TRANSFERS;
         let everywhere = prop_oneof![
-            12 => c().prop_map(Step::Put),
+            6 => c().prop_map(Step::Put),
+            6 => t().prop_map(Step::Bring),
             1 => c().prop_map(Step::PutWrong),
             3 => c().prop_map(Step::Get),
             2 => c().prop_map(Step::Head),
@@ -311,7 +318,7 @@ impl<const ON_DISK: bool> ReferenceStateMachine for Model<ON_DISK> {
             2 => t().prop_map(Step::GetManifest),
             1 => Just(Step::ListManifests),
             2 => t().prop_map(Step::Delete),
-            1 => t().prop_map(Step::LetGo),
+            3 => t().prop_map(Step::LetGo),
         ];
         let on_disk = prop_oneof![
             4 => Just(Step::Collect),

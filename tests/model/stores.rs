@@ -13,7 +13,8 @@ use colis::{
     id::ChunkId,
     manifest::{SignedManifest, Timestamp},
     store::{
-        LocalStore, LocalStoreOptions, MemoryStore, PageRequest, Store, StoreError, TransferState,
+        LocalStore, LocalStoreOptions, MemoryStore, PageRequest, Put, Store, StoreError,
+        TransferState,
     },
 };
 use proptest::test_runner::Config;
@@ -100,6 +101,16 @@ async fn take(store: &dyn Store, step: &Step) -> Answer {
         Step::Put(c) => {
             let (id, bytes) = world.chunks[c].clone();
             answer_of_error(store.put_chunk(id, bytes, None).await, Answer::Put)
+        }
+        Step::Bring(t) => {
+            let mut stored = Vec::new();
+            for c in chunks_of(t) {
+                let (id, bytes) = world.chunks[c].clone();
+                if store.put_chunk(id, bytes, None).await.ok() == Some(Put::Stored) {
+                    stored.push(c);
+                }
+            }
+            Answer::Ids(stored)
         }
         Step::PutWrong(c) => {
             let bytes = world.chunks[(c + 1) % CHUNKS].1.clone();

@@ -151,6 +151,15 @@ impl Race {
     }
 }
 
+/// Ends collecting also when a writer has found a loss: the test would wait for it.
+struct StopsOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopsOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_published_chunk_is_never_collected() {
     let length = Length::asked();
@@ -164,6 +173,7 @@ async fn a_published_chunk_is_never_collected() {
         again: AtomicUsize::new(0),
     });
     let stop = Arc::new(AtomicBool::new(false));
+    let _stops = StopsOnDrop(stop.clone());
     let collector = {
         let (race, stop) = (race.clone(), stop.clone());
         tokio::task::spawn_blocking(move || race.collect(&stop))
