@@ -291,7 +291,7 @@ fn split_extension(name: &str) -> (&str, &str) {
 
 /// `stem` and `ending`, with the stem cut so that both fit. Without an ending the name's extension is kept.
 fn shorten(mut name: String, ending: &str) -> String {
-    let ending = if ending.is_empty() && name.len() > MAX_COMPONENT {
+    let ending = if ending.is_empty() {
         let (stem, extension) = split_extension(&name);
         let (length, extension) = (stem.len(), extension.to_owned());
         name.truncate(length);
