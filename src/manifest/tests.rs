@@ -147,6 +147,13 @@ fn a_manifest_says_what_it_names_and_who_can_open_it() {
 }
 
 #[test]
+fn lengths_are_those_of_the_format() {
+    assert_eq!((MIN_SEALED_CHUNK, MAX_SEALED_CHUNK), (29, 67_108_892));
+    assert_eq!((MIN_CHUNK_SIZE, MAX_CHUNK_SIZE), (65_536, 67_108_864));
+    assert_eq!((DEFAULT_CHUNK_SIZE, MAX_ENVELOPE), (1_048_576, 8_388_608));
+}
+
+#[test]
 fn a_transfer_ends_after_it_begins() {
     for (expires, fault) in [
         (Some(NOW - 1), Some("expires")),
