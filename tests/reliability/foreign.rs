@@ -20,10 +20,10 @@ use crate::{
     support::Homes,
 };
 
-/// What somebody puts in a store: how it is called, and what makes it.
-type Thing = (&'static str, fn(&Path));
+/// What makes something that somebody puts in a store.
+type Make = fn(&Path);
 
-const THINGS: [Thing; 10] = [
+const THINGS: [(&str, Make); 10] = [
     ("empty", |path| fs::write(path, b"").unwrap()),
     ("text", |path| fs::write(path, b"mine").unwrap()),
     ("folder", |path| fs::create_dir(path).unwrap()),
@@ -104,14 +104,14 @@ pub(crate) fn campaign() -> usize {
 }
 
 /// Makes what is not there, or was set aside.
-fn put(paths: &[(PathBuf, fn(&Path))]) {
+fn put(paths: &[(PathBuf, Make)]) {
     let absent = paths
         .iter()
         .filter(|(path, _)| fs::symlink_metadata(path).is_err());
     absent.for_each(|(path, make)| make(path));
 }
 
-fn all_are_reported(homes: &Homes, paths: &[(PathBuf, fn(&Path))]) {
+fn all_are_reported(homes: &Homes, paths: &[(PathBuf, Make)]) {
     let checked = homes.run("b", &["--json", "check", "--read-data"]);
     assert_eq!(checked.code, 5, "{}", checked.err);
     let store = homes.home("b").join("chunks");
