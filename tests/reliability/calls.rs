@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     disk::Disk,
-    inject::{Call, Wrong, each, has_happened, wrong_at},
+    inject::{Call, Numbers, Wrong, each, has_happened, wrong_at},
     support::{Homes, bytes, tree, wait_for},
 };
 
@@ -102,11 +102,11 @@ fn is_documented(status: ExitStatus) -> bool {
 }
 
 /// A sender in which each call goes wrong: the same command ends it, and it arrives once and whole.
-pub(crate) fn of_a_send(step: usize, wrong: Wrong) -> usize {
+pub(crate) fn of_a_send(numbers: &Numbers, wrong: Wrong) -> usize {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
     let received = homes.home("b").join("received");
-    each(names(wrong), step, |call| {
+    each(names(wrong), numbers, |call| {
         let name = format!("{call}.bin");
         let content = bytes(call.number as u64, SIZE);
         fs::write(homes.path(&name), &content).unwrap();
@@ -143,14 +143,14 @@ fn arrived(received: &Path, call: Call) -> Vec<Vec<u8>> {
 
 /// A receiver in which each call goes wrong: nothing but the whole has its final name, and the same command ends it. When calls
 /// fail, the power goes after the command, so that what it said to be durable must be.
-pub(crate) fn of_a_receive(step: usize, wrong: Wrong) -> usize {
+pub(crate) fn of_a_receive(numbers: &Numbers, wrong: Wrong) -> usize {
     let homes = Homes::new(&["b"]);
     let a = homes.serve("a", &[]);
     let sent = folder_of_four(&homes);
     homes.ok("a", &["share", "folder", "--chunk-size", "64KiB"]);
     let disk =
         (wrong != Wrong::Killed).then(|| Disk::new(&homes.path("image"), &homes.path("out")));
-    each(names(wrong), step, |call| {
+    each(names(wrong), numbers, |call| {
         let out = format!("out/{call}");
         let args = ["receive", "--from", &a.to(), "--all", "--out", &out];
         let first = ended(&homes, call, wrong, &homes.command("b", &args));
@@ -184,11 +184,11 @@ fn folder_of_four(homes: &Homes) -> Vec<String> {
 }
 
 /// A serving peer that is killed at each call: the sender goes on with the one that comes after it.
-pub(crate) fn of_a_serving_peer(step: usize) -> usize {
+pub(crate) fn of_a_serving_peer(numbers: &Numbers) -> usize {
     let homes = Homes::new(&["b"]);
     let listen = homes.serve("b", &[]).to();
     let received = homes.home("b").join("received");
-    each(&CHANGING, step, |call| {
+    each(&CHANGING, numbers, |call| {
         let name = format!("{call}.bin");
         let content = bytes(call.number as u64, SIZE);
         fs::write(homes.path(&name), &content).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::{
     campaign::{Bench, Fault, Outcome},
-    inject::each,
+    inject::{Numbers, each},
 };
 
 /// Calls that a serving peer makes, and the errors that each may give. Not `write`: strace cannot tell a file from what
@@ -53,11 +53,11 @@ const OF_A_PEER: [(&str, &[&str]); 6] = [
     ("EINTR", &["openat", "read", "accept4", "epoll_wait"]),
 ];
 
-/// A serving peer in which every `step`th call fails, under load, until something is broken.
-pub(crate) fn of_a_serving_peer(step: usize) -> Outcome {
+/// A serving peer in which each of these calls fails, under load, until something is broken.
+pub(crate) fn of_a_serving_peer(numbers: &Numbers) -> Outcome {
     let mut bench = Bench::new(true, Outcome::default());
     for (error, calls) in OF_A_PEER {
-        each(calls, step, |call| {
+        each(calls, numbers, |call| {
             bench.renew_if_old();
             bench.outcome.violations.is_empty() && bench.round(Fault::Error(call, error))
         });

@@ -2,6 +2,8 @@
 
 use std::{
     fmt, fs,
+    iter::StepBy,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -40,15 +42,18 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// Runs `round` with every `step`th call of each of these names, until it says that none was made.
-/// Gives in how many something went wrong.
+/// Which calls of each name.
+pub(crate) type Numbers = StepBy<RangeInclusive<usize>>;
+
+/// Runs `round` with these calls of each of these names, until it says that one was not made. Gives in how many something went
+/// wrong.
 pub(crate) fn each(
     names: &[&'static str],
-    step: usize,
+    numbers: &Numbers,
     mut round: impl FnMut(Call) -> bool,
 ) -> usize {
     let mut of_name = |name| {
-        let calls = (1..).step_by(step).map(|number| Call { name, number });
+        let calls = numbers.clone().map(|number| Call { name, number });
         calls.take_while(|call| round(*call)).count()
     };
     names.iter().map(|name| of_name(name)).sum()

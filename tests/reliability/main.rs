@@ -29,16 +29,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use campaign::{Fault, Outcome, campaign};
 use full::Full;
-use inject::Wrong;
+use inject::{Numbers, Wrong};
 
 /// Rounds of a test, unless the environment says otherwise.
 fn rounds(few: usize) -> usize {
     std::env::var("COLIS_ROUNDS").map_or(few, |rounds| rounds.parse().unwrap())
 }
 
-/// Every call with `COLIS_ROUNDS`, whatever it says; else one in so many.
-fn step(few: usize) -> usize {
-    std::env::var_os("COLIS_ROUNDS").map_or(few, |_| 1)
+/// Every call with `COLIS_ROUNDS`, whatever it says; else every `step`th until the `last`.
+fn numbers(step: usize, last: usize) -> Numbers {
+    match std::env::var_os("COLIS_ROUNDS") {
+        Some(_) => (1..=usize::MAX).step_by(1),
+        None => (1..=last).step_by(step),
+    }
 }
 
 /// One at a time: they load the machine, and a peer must be ready within a second.
@@ -78,7 +81,7 @@ fn a_disk_that_fails_under_load_is_said_so_and_loses_nothing_acknowledged() {
 fn a_serving_peer_in_which_a_call_fails_acknowledges_nothing_wrong() {
     let _alone = alone();
     if disk::can_mount() {
-        let outcome = errors::of_a_serving_peer(step(100));
+        let outcome = errors::of_a_serving_peer(&numbers(1, 1));
         kept(&outcome, "failing calls of a serving peer");
     }
 }
@@ -86,7 +89,7 @@ fn a_serving_peer_in_which_a_call_fails_acknowledges_nothing_wrong() {
 #[test]
 fn a_send_survives_a_kill_at_each_system_call() {
     let _alone = alone();
-    let killed = calls::of_a_send(step(9), Wrong::Killed);
+    let killed = calls::of_a_send(&numbers(9, 30), Wrong::Killed);
     eprintln!("kill -9 at {killed} system calls of a send");
     assert!(killed > 3, "it was killed {killed} times");
 }
@@ -94,7 +97,7 @@ fn a_send_survives_a_kill_at_each_system_call() {
 #[test]
 fn a_receive_survives_a_kill_at_each_system_call() {
     let _alone = alone();
-    let killed = calls::of_a_receive(step(19), Wrong::Killed);
+    let killed = calls::of_a_receive(&numbers(19, 60), Wrong::Killed);
     eprintln!("kill -9 at {killed} system calls of a receive");
     assert!(killed > 3, "it was killed {killed} times");
 }
@@ -102,7 +105,7 @@ fn a_receive_survives_a_kill_at_each_system_call() {
 #[test]
 fn a_serving_peer_survives_a_kill_at_each_system_call() {
     let _alone = alone();
-    let killed = calls::of_a_serving_peer(step(60));
+    let killed = calls::of_a_serving_peer(&numbers(39, 40));
     eprintln!("kill -9 at {killed} system calls of a serving peer");
     assert!(killed > 3, "it was killed {killed} times");
 }
@@ -111,7 +114,7 @@ fn a_serving_peer_survives_a_kill_at_each_system_call() {
 fn a_send_survives_a_failure_of_each_system_call() {
     let _alone = alone();
     for error in ["EIO", "ENOSPC"] {
-        let failed = calls::of_a_send(step(40), Wrong::Fails(error));
+        let failed = calls::of_a_send(&numbers(39, 40), Wrong::Fails(error));
         eprintln!("{error} at {failed} system calls of a send");
         assert!(failed > 3, "{error} {failed} times");
     }
@@ -124,7 +127,7 @@ fn a_receive_survives_a_failure_of_each_system_call() {
         return;
     }
     for error in ["EIO", "ENOSPC"] {
-        let failed = calls::of_a_receive(step(40), Wrong::Fails(error));
+        let failed = calls::of_a_receive(&numbers(39, 40), Wrong::Fails(error));
         eprintln!("{error} at {failed} system calls of a receive");
         assert!(failed > 3, "{error} {failed} times");
     }
