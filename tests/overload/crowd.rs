@@ -106,7 +106,8 @@ impl Before {
         );
         tell_lateness(&late, self.slack);
         for vice in Vice::ALL {
-            let must = vice.is_of(count) && vice.is_over_in(windows * WINDOW);
+            let must =
+                vice.is_of(count) && vice.is_over_in(windows * WINDOW - ramp(count.0 + count.1));
             let closed = late.iter().any(|(other, _)| *other == vice);
             assert!(closed || !must, "{vice:?}: not one was closed");
         }
@@ -120,6 +121,11 @@ impl Before {
         let there = self.descriptors + count.0.min(FEW) / 2 + count.1 / 2;
         assert!(most > there, "nobody came: {most}");
     }
+}
+
+/// How long so many take to come.
+fn ramp(count: usize) -> Duration {
+    RAMP.min(Duration::from_millis(count as u64))
 }
 
 /// Says how late bad connections were closed, of each kind; it may be a second.
@@ -165,9 +171,9 @@ impl Vice {
         is_stranger == (members == 0)
     }
 
-    /// Whether some must have been closed when the crowd has been there for so long.
+    /// Whether some must have been closed when all have been there for so long.
     fn is_over_in(self, time: Duration) -> bool {
-        RAMP + self.patience() + Duration::from_secs(3) < time
+        self.patience() + Duration::from_secs(2) < time
     }
 }
 
@@ -194,7 +200,7 @@ impl Crowd {
         let deeds = Arc::new(Deeds::default());
         let identities = site.members("bad", members.div_ceil(PER_MEMBER));
         let total = u32::try_from(strangers + members).unwrap();
-        let ramp = RAMP.min(Duration::from_millis(u64::from(total)));
+        let ramp = ramp(strangers + members);
         for number in 0..strangers + members {
             let member = number.checked_sub(strangers);
             let member = member.map(|n| (identities[n / PER_MEMBER].clone(), n / PER_MEMBER));
