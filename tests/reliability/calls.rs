@@ -39,6 +39,9 @@ const CHANGING: [&str; 20] = [
 ];
 /// What a disk may refuse. Not `write`: strace cannot tell a file from what wakes a thread.
 const REFUSABLE: [&str; 19] = [
+    "fdatasync",
+    "fsync",
+    "syncfs",
     "openat",
     "openat2",
     "read",
@@ -50,9 +53,6 @@ const REFUSABLE: [&str; 19] = [
     "mkdirat",
     "pwrite64",
     "fallocate",
-    "fsync",
-    "fdatasync",
-    "syncfs",
     "rename",
     "renameat2",
     "unlink",
