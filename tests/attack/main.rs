@@ -67,7 +67,7 @@ fn what_is_left_out_is_seen() {
         ("beneath", "races::"),
         ("escape", "shown::"),
         ("hash-check", "uploads::sixty_four"),
-        ("no-replace", "names::"),
+        ("no-replace", "races::a_name_that"),
         ("private-memory", "private::"),
     ] {
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());

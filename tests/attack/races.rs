@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
@@ -17,7 +17,7 @@ use crate::{
     parcel::{Parcel, Plain},
     rounds,
     site::Site,
-    support::{bytes, tree},
+    support::{around, bytes, tree, wait_for},
 };
 
 /// What lies where links lead: the names that a receive makes, so that following one would change something.
@@ -212,4 +212,33 @@ fn a_staging_that_somebody_else_has_prepared_is_not_used() {
         );
         fs::remove_dir_all(&out).unwrap();
     }
+}
+
+/// A name that was free when it was chosen and is taken when it is given: strace holds the rename back meanwhile.
+#[test]
+fn a_name_that_is_taken_in_the_last_moment_is_not_replaced() {
+    let site = Site::new();
+    let (a, b, homes) = (site.identity("a"), site.identity("b"), &site.homes);
+    let mut one = Plain::default();
+    one.add("one", b"sent");
+    let id = Parcel::seal(&b, &a, one).send(&site, &b).to_string();
+    let out = homes.path("out");
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e"]);
+    strace.arg("inject=renameat2:delay_enter=1000000");
+    let receive = homes.command("a", &["receive", &id, "--out", "out"]);
+    let mut receiving = around(strace, &receive)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the choice of a name", || {
+        let stagings = fs::read_dir(out.join(".colis")).into_iter().flatten();
+        let mut stagings = stagings.flatten().map(|entry| entry.path());
+        stagings.any(|staging| staging.join("publishing").exists())
+    });
+    fs::write(out.join("one"), "mine").unwrap();
+    assert!(receiving.wait().unwrap().success());
+    let read = |name| fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(read("one"), "mine", "it was replaced");
+    assert_eq!(read("one (2)"), "sent");
 }
