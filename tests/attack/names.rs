@@ -238,17 +238,23 @@ fn occupy(out: &Path) {
     }
 }
 
-/// What must stay as it is: everything but `out/` and what a receive notes in the home that it belongs to.
+/// What must stay as it is: everything but `out/` and what a peer that runs notes in its home.
 fn outside(site: &Site) -> Vec<String> {
-    let own = ["out", "a/chunks", "a/logs", "a.log"];
-    let is_own = |line: &String| {
-        let name = line.split(' ').nth(1).unwrap_or_default();
-        own.iter().any(|own| Path::new(name).starts_with(own))
-    };
-    tree(&site.homes.path(""))
-        .into_iter()
-        .filter(|line| !is_own(line))
-        .collect()
+    let own = ["out", "a", "a/chunks", "a/logs", "a.log"].map(Path::new);
+    let root = site.homes.path("");
+    let mut lines = Vec::new();
+    for folder in ["", "a"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = Path::new(folder).join(entry.unwrap().file_name());
+            if own.contains(&&*path) {
+                continue;
+            }
+            let below = tree(&root.join(&path)).into_iter();
+            lines.extend(below.map(|line| format!("{} {line}", path.display())));
+        }
+    }
+    lines.sort();
+    lines
 }
 
 /// Every name there is one that [`SafeName`] would not change, and shows what it is.
