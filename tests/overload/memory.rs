@@ -72,7 +72,7 @@ pub(crate) async fn measure(rounds: usize) {
     assert!(answers.other.is_empty(), "{:#?}", answers.other);
     assert!(answers.turned_away > 0, "there was never too much");
     assert_eq!(killed.unwrap_or(0), 0, "it was killed");
-    let most = if is_long() { PEAK } else { LIMIT * 7 / 8 };
+    let most = if is_long() { PEAK } else { LIMIT };
     assert!(peak <= most, "at most {} MiB", mib(peak));
 }
 

@@ -68,7 +68,7 @@ const NOT_LOADED: i32 = 127;
 fn names(wrong: Wrong) -> &'static [&'static str] {
     match wrong {
         Wrong::Killed => &CHANGING,
-        Wrong::Fails(_) => &REFUSABLE,
+        Wrong::Fails(_) | Wrong::Waits => &REFUSABLE,
     }
 }
 
@@ -85,7 +85,7 @@ fn ended(homes: &Homes, call: Call, wrong: Wrong, command: &Command) -> Ended {
     let status = running.0.wait().unwrap();
     let (happened, in_order) = match wrong {
         Wrong::Killed => (status.signal() == Some(KILLED), status.success()),
-        Wrong::Fails(_) => (has_happened(&log), is_documented(status)),
+        Wrong::Fails(_) | Wrong::Waits => (has_happened(&log), is_documented(status)),
     };
     assert!(
         in_order || wrong == Wrong::Killed && happened,

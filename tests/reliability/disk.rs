@@ -28,6 +28,19 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    /// The kinds of file systems that can be made here.
+    pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+        let can_be_made = |kind: &&str| {
+            let version = Command::new(format!("mkfs.{kind}")).arg("-V").output();
+            let can = version.is_ok_and(|ran| ran.status.success());
+            if !can {
+                eprintln!("not tried: {kind} cannot be made here");
+            }
+            can
+        };
+        ["ext4", "xfs"].into_iter().filter(can_be_made)
+    }
+
     /// A new file system in the file `image`, mounted at `folder`.
     pub(crate) fn new(image: &Path, folder: &Path) -> Self {
         Self::of_size(640 * MIB, &[], image, folder)
@@ -36,6 +49,17 @@ impl Disk {
     /// The same of `size` bytes, made with `options`.
     pub(crate) fn of_size(size: u64, options: &[&str], image: &Path, folder: &Path) -> Self {
         let kind = std::env::var("COLIS_FS").unwrap_or_else(|_| "ext4".into());
+        Self::of_kind(&kind, size, options, image, folder)
+    }
+
+    /// The same of ext4 or XFS.
+    pub(crate) fn of_kind(
+        kind: &str,
+        size: u64,
+        options: &[&str],
+        image: &Path,
+        folder: &Path,
+    ) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let file = std::fs::File::create(image).unwrap();
         file.set_len(size).unwrap();

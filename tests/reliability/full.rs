@@ -12,16 +12,17 @@ use bytes::Bytes;
 use colis::{
     client::{ClientOptions, PeerClient},
     id::ChunkId,
-    store::{Put, Store as _},
+    store::{Put, Store as _, StoreError},
     transfer::TransferError,
 };
 use tokio::runtime::Runtime;
 
 use crate::{
     disk::{Disk, MIB},
+    inject::{Call, Injection, Wrong},
     ledger::Ledger,
     load::{Load, content},
-    support::{Homes, around, bytes},
+    support::{Homes, around, bytes, wait_for},
 };
 
 /// Chunks of a refused transfer that may still have been on their way.
@@ -102,6 +103,34 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.unwrap().path());
     let entries = shards.flat_map(|shard| fs::read_dir(shard).unwrap());
     entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// A disk that dies after a chunk has its name and before the folder is synced. XFS says then that it has synced it.
+pub(crate) fn dies_before_the_folder_is_synced(kind: &str) {
+    let homes = Homes::new(&["b"]);
+    let load = Load::new(&homes);
+    let store = homes.home("b").join("chunks");
+    let disk = Disk::of_kind(kind, 640 * MIB, &[], &homes.path("image"), &store);
+    let serving = homes.serve("b", &["--inbox", "off"]);
+    let call = Call {
+        name: "fsync",
+        number: 1,
+    };
+    let injection = Injection::into(serving.id(), call, Wrong::Waits, homes.path("strace.log"));
+    let sealed = Bytes::from(content(1));
+    let id = ChunkId::of(&sealed);
+    let client = load.client(&serving.to());
+    let put = Runtime::new().unwrap().block_on(async {
+        let put = tokio::spawn(async move { client.put_chunk(id, sealed, None).await });
+        wait_for("the chunk's name", || {
+            !files(&store.join("data")).is_empty()
+        });
+        disk.cut_power();
+        put.await.unwrap()
+    });
+    injection.end();
+    let refused = matches!(put, Err(StoreError::ReadOnly { .. }));
+    assert!(refused, "{kind}: acknowledged without a disk: {put:?}");
 }
 
 /// With too few descriptors for its folders a peer does not start, and says what to do.

@@ -31,6 +31,8 @@ pub(crate) enum Wrong {
     Killed,
     /// It is not made, and fails with this error.
     Fails(&'static str),
+    /// It waits for two seconds first.
+    Waits,
 }
 
 impl fmt::Display for Wrong {
@@ -38,6 +40,7 @@ impl fmt::Display for Wrong {
         match self {
             Self::Killed => f.write_str("signal=KILL"),
             Self::Fails(error) => write!(f, "error={error}"),
+            Self::Waits => f.write_str("delay_enter=2000000"),
         }
     }
 }

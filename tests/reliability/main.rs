@@ -28,6 +28,7 @@ mod support;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use campaign::{Fault, Outcome, campaign};
+use disk::Disk;
 use full::Full;
 use inject::{Numbers, Wrong};
 
@@ -140,6 +141,14 @@ fn a_full_disk_is_said_so_and_heals() {
         for full in [Full::Reserve, Full::Blocks, Full::Inodes] {
             full::campaign(full);
         }
+    }
+}
+
+#[test]
+fn a_chunk_whose_folder_was_never_synced_is_not_acknowledged() {
+    let _alone = alone();
+    if disk::can_mount() {
+        Disk::kinds().for_each(full::dies_before_the_folder_is_synced);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// What is left out, the test that must see it, and what that test must say.
-const SABOTAGES: [(&str, &str, &str); 9] = [
+const SABOTAGES: [(&str, &str, &str); 10] = [
     (
         "file-sync",
         "a_disk_that_loses_power_loses_nothing_acknowledged",
@@ -18,6 +18,11 @@ const SABOTAGES: [(&str, &str, &str); 9] = [
         "received-sync",
         "a_disk_that_loses_power_loses_nothing_acknowledged",
         "/received/",
+    ),
+    (
+        "shutdown-check",
+        "a_chunk_whose_folder_was_never_synced_is_not_acknowledged",
+        "xfs: acknowledged without a disk",
     ),
     (
         "sync-errors",
