@@ -110,18 +110,17 @@ impl SafeName {
     /// A leading `-` or `.` is harmful only where a person or a shell pattern meets it by surprise, at the top; inside of
     /// a folder `.gitignore` must stay what it is.
     pub fn new(component: &str, place: Place) -> Self {
-        let mut name: String = component
+        let mapped = component
             .chars()
-            .map(|c| if is_harmful(c) { '_' } else { c })
-            .collect();
-        if let Some(last) = name.pop() {
-            name.push(if matches!(last, '.' | ' ') { '_' } else { last });
-        }
+            .map(|c| if is_harmful(c) { '_' } else { c });
+        // What is cut is judged as it will be: it can end in a dot, or be a device, only then.
+        let mut name = fitting(mapped.collect());
         let hidden = place == Place::TopLevel && name.starts_with(['-', '.']);
         if name.is_empty() || hidden || is_device(&name) {
             name.insert(0, '_');
+            name = fitting(name);
         }
-        Self(shorten(name, ""))
+        Self(name)
     }
 
     /// Its text.
@@ -289,6 +288,16 @@ fn split_extension(name: &str) -> (&str, &str) {
     }
 }
 
+/// `name`, cut where it must be, and without the dot or space at its end that some systems drop.
+fn fitting(name: String) -> String {
+    let mut name = shorten(name, "");
+    if name.ends_with(['.', ' ']) {
+        name.pop();
+        name.push('_');
+    }
+    name
+}
+
 /// `stem` and `ending`, with the stem cut so that both fit. Without an ending the name's extension is kept.
 fn shorten(mut name: String, ending: &str) -> String {
     let ending = if ending.is_empty() {
@@ -328,6 +337,17 @@ mod tests {
         }
         for path in ["a", "a/b", "...", "a b/\u{e9}", "-rf", ".git/config"] {
             assert!(RelPath::parse(path).is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_cut_is_as_safe_as_a_short_one() {
+        let cut = top(&format!("{}..{}", "x".repeat(253), "y".repeat(60)));
+        assert_eq!(cut, format!("{}._", "x".repeat(253)));
+        let device = top(&format!("CON{}x.txt", " ".repeat(300)));
+        assert_eq!(device, format!("_CON{}.txt", " ".repeat(247)));
+        for safe in [cut, device] {
+            assert_eq!(top(&safe), safe);
         }
     }
 
