@@ -32,7 +32,8 @@ impl Disk {
     pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
         let can_be_made = |kind: &&str| {
             let version = Command::new(format!("mkfs.{kind}")).arg("-V").output();
-            let can = version.is_ok_and(|ran| ran.status.success());
+            let known = std::fs::read_to_string("/proc/filesystems").unwrap();
+            let can = version.is_ok_and(|ran| ran.status.success()) && known.contains(*kind);
             if !can {
                 eprintln!("not tried: {kind} cannot be made here");
             }
