@@ -48,7 +48,7 @@ const OF_A_PEER: [(&str, &[&str]); 6] = [
         ],
     ),
     ("EDQUOT", &["openat", "fallocate", "fdatasync", "linkat"]),
-    ("EMFILE", &["openat", "openat2", "accept4", "fcntl"]),
+    ("EMFILE", &["openat", "openat2", "accept4"]),
     ("ENOMEM", &["openat", "accept4", "linkat", "getdents64"]),
     ("EINTR", &["openat", "read", "accept4", "epoll_wait"]),
 ];
