@@ -188,7 +188,8 @@ impl Bench {
         let Some(mut serving) = self.serving.take() else {
             return;
         };
-        self.outcome.violations = all_opened(&self.ledger, &self.home());
+        let unopened = all_opened(&self.ledger, &self.home());
+        self.outcome.violations.extend(unopened);
         serving.kill();
         self.ledger.doubt();
         let broken = self.ledger.verify(&self.home());
