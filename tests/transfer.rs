@@ -5,6 +5,8 @@
 )]
 
 mod support;
+#[path = "common/tapped.rs"]
+mod tapped;
 
 use std::{
     fs,
@@ -18,13 +20,10 @@ use std::{
 use bytes::Bytes;
 use colis::{
     crypto::password::Password,
-    id::{ChunkId, ManifestId, PeerId},
-    manifest::{SignedManifest, SignedOffer, Signer as _},
+    id::{ChunkId, ManifestId},
+    manifest::{SignedManifest, Signer as _},
     received::Received,
-    store::{
-        ChunkInfo, ManifestInfo, MemoryStore, OfferAnswer, Page, PageRequest, PartOf, Put,
-        PutManifest, StateAt, Store, StoreError, StoreFuture,
-    },
+    store::{MemoryStore, Store, StoreError},
     tls::{CertsDir, Circle, CircleHandle, Identity, ca},
     transfer::{
         self, OpenedTransfer, Reader, ReceiveOptions, ReceivedFiles, Recipient, SendOptions,
@@ -32,6 +31,7 @@ use colis::{
     },
 };
 use support::{bytes, tree};
+use tapped::{Tap, Tapped};
 
 const CHUNK: usize = 64 << 10;
 
@@ -134,9 +134,8 @@ impl Two {
     }
 }
 
-/// A store that fails after so many chunks, and counts what passes.
+/// Lets a store fail after so many chunks, and counts what passes.
 struct Failing {
-    inner: MemoryStore,
     puts_left: AtomicU64,
     gets_left: AtomicU64,
     puts: AtomicU64,
@@ -145,15 +144,14 @@ struct Failing {
 }
 
 impl Failing {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            inner: MemoryStore::default(),
+    fn new() -> Arc<Tapped<Self>> {
+        Arc::new(Tapped::new(Self {
             puts_left: AtomicU64::new(u64::MAX),
             gets_left: AtomicU64::new(u64::MAX),
             puts: AtomicU64::new(0),
             gets: AtomicU64::new(0),
             replaced: Mutex::new(None),
-        })
+        }))
     }
 
     fn take(left: &AtomicU64) -> Result<(), StoreError> {
@@ -166,71 +164,19 @@ impl Failing {
     }
 }
 
-impl Store for Failing {
-    fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
-        self.inner.put_offer(offer)
+impl Tap for Failing {
+    fn put(&self, _: ChunkId, _: &Bytes) -> Result<(), StoreError> {
+        Self::take(&self.puts_left)?;
+        self.puts.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 
-    fn put_chunk(
-        &self,
-        id: ChunkId,
-        sealed: Bytes,
-        part_of: Option<PartOf>,
-    ) -> StoreFuture<'_, Put> {
-        Box::pin(async move {
-            Self::take(&self.puts_left)?;
-            self.puts.fetch_add(1, Ordering::SeqCst);
-            self.inner.put_chunk(id, sealed, part_of).await
-        })
-    }
-
-    fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
-        Box::pin(async move {
-            Self::take(&self.gets_left)?;
-            self.gets.fetch_add(1, Ordering::SeqCst);
-            if let Some((replaced, by)) = &*self.replaced.lock().unwrap()
-                && *replaced == id
-            {
-                return Ok(by.clone());
-            }
-            self.inner.get_chunk(id).await
-        })
-    }
-
-    fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
-        self.inner.head_chunk(id)
-    }
-
-    fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>> {
-        self.inner.missing_chunks(ids)
-    }
-
-    fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>> {
-        self.inner.list_chunks(page)
-    }
-
-    fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
-        self.inner.put_manifest(manifest)
-    }
-
-    fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
-        self.inner.get_manifest(id)
-    }
-
-    fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt> {
-        self.inner.manifest_state(id)
-    }
-
-    fn list_manifests(
-        &self,
-        page: PageRequest<ManifestId>,
-        reader: Option<PeerId>,
-    ) -> StoreFuture<'_, Page<ManifestInfo>> {
-        self.inner.list_manifests(page, reader)
-    }
-
-    fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
-        self.inner.delete_manifest(id)
+    fn get(&self, id: ChunkId) -> Result<Option<Bytes>, StoreError> {
+        Self::take(&self.gets_left)?;
+        self.gets.fetch_add(1, Ordering::SeqCst);
+        let replaced = self.replaced.lock().unwrap();
+        let instead = replaced.as_ref().filter(|(replaced, _)| *replaced == id);
+        Ok(instead.map(|(_, by)| by.clone()))
     }
 }
 
@@ -290,16 +236,20 @@ async fn a_send_cut_anywhere_continues_and_repeats_nothing() {
     for cut in 0..24 {
         let failing = Failing::new();
         let store: Arc<dyn Store> = failing.clone();
-        failing.puts_left.store(cut, Ordering::SeqCst);
+        failing.tap.puts_left.store(cut, Ordering::SeqCst);
         let first = two.send(&path, &store).await;
         assert!(first.is_err() || cut == 23, "cut after {cut}");
-        failing.puts_left.store(u64::MAX, Ordering::SeqCst);
+        failing.tap.puts_left.store(u64::MAX, Ordering::SeqCst);
         let sent = match first {
             Ok(sent) => sent,
             Err(_) => two.send(&path, &store).await.unwrap(),
         };
         // Table, 21 chunks, sums: each was put once, whenever that was.
-        assert_eq!(failing.puts.load(Ordering::SeqCst), 23, "cut after {cut}");
+        assert_eq!(
+            failing.tap.puts.load(Ordering::SeqCst),
+            23,
+            "cut after {cut}"
+        );
         let into = format!("in{cut}");
         let received = two
             .receive(&*store, sent.manifest.unwrap(), &into)
@@ -323,7 +273,7 @@ async fn a_receive_cut_anywhere_continues_where_it_was() {
         .unwrap();
     for cut in 0..23 {
         let into = format!("in{cut}");
-        failing.gets_left.store(cut, Ordering::SeqCst);
+        failing.tap.gets_left.store(cut, Ordering::SeqCst);
         assert!(
             two.receive(&*store, id, &into).await.is_err(),
             "cut after {cut}"
@@ -332,14 +282,14 @@ async fn a_receive_cut_anywhere_continues_where_it_was() {
             !two.root.path().join(&into).join("cut.bin").exists(),
             "nothing partial has its name"
         );
-        failing.gets_left.store(u64::MAX, Ordering::SeqCst);
-        failing.gets.store(0, Ordering::SeqCst);
+        failing.tap.gets_left.store(u64::MAX, Ordering::SeqCst);
+        failing.tap.gets.store(0, Ordering::SeqCst);
         let received = two.receive(&*store, id, &into).await.unwrap();
         assert_eq!(fs::read(&received.paths[0]).unwrap(), content);
         // Table and sums again, and the content that had not come.
         let again = 2 + 21 - received.already_chunks;
         assert_eq!(
-            failing.gets.load(Ordering::SeqCst),
+            failing.tap.gets.load(Ordering::SeqCst),
             again,
             "cut after {cut}"
         );
@@ -416,7 +366,7 @@ async fn what_a_store_changes_is_never_released() {
         ),
         ("other sums", manifest.sums[0], get(foreign.sums[0]).await),
     ] {
-        *failing.replaced.lock().unwrap() = Some((replaced, by));
+        *failing.tap.replaced.lock().unwrap() = Some((replaced, by));
         // Each into a folder of its own: what an attempt before had verified would not be fetched again.
         let refused = two.receive(&*store, id, what).await;
         let told = matches!(
@@ -426,7 +376,7 @@ async fn what_a_store_changes_is_never_released() {
         assert!(told, "{what}: {:?}", refused.map(|r| r.paths));
         assert!(!two.root.path().join(what).join("f.bin").exists(), "{what}");
     }
-    *failing.replaced.lock().unwrap() = None;
+    *failing.tap.replaced.lock().unwrap() = None;
     two.receive(&*store, id, "in").await.unwrap();
 }
 
@@ -521,9 +471,9 @@ async fn an_edited_file_is_not_continued_as_the_old_one() {
     let failing = Failing::new();
     let store: Arc<dyn Store> = failing.clone();
     let path = two.write("doc.txt", &bytes(12, 10 * CHUNK));
-    failing.puts_left.store(6, Ordering::SeqCst);
+    failing.tap.puts_left.store(6, Ordering::SeqCst);
     assert!(two.send(&path, &store).await.is_err());
-    failing.puts_left.store(u64::MAX, Ordering::SeqCst);
+    failing.tap.puts_left.store(u64::MAX, Ordering::SeqCst);
     let edited = bytes(13, 10 * CHUNK);
     fs::write(&path, &edited).unwrap();
     let sent = two.send(&path, &store).await.unwrap();

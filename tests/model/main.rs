@@ -15,6 +15,8 @@ mod protocol;
 #[path = "../common/sealed.rs"]
 mod sealed;
 mod stores;
+#[path = "../common/tapped.rs"]
+mod tapped;
 
 /// Cases of a test, unless the environment says otherwise.
 fn rounds(few: u32) -> u32 {

@@ -12,13 +12,10 @@ use std::{
 use bytes::Bytes;
 use colis::{
     crypto::chunk::{Nonce, nonce_and_tag},
-    id::{ChunkId, ManifestId, PeerId},
-    manifest::{SignedManifest, SignedOffer, Signer as _},
+    id::{ChunkId, ManifestId},
+    manifest::{SignedManifest, Signer as _},
     received::Received,
-    store::{
-        ChunkInfo, ManifestInfo, MemoryStore, OfferAnswer, Page, PageRequest, PartOf, Put,
-        PutManifest, StateAt, Store, StoreError, StoreFuture,
-    },
+    store::{Store, StoreError},
     tls::{CertsDir, Circle, CircleHandle, Identity, ca},
     transfer::{
         self, OpenedTransfer, Reader, ReceiveOptions, SendOptions, Sender, Silent, Sources,
@@ -26,7 +23,10 @@ use colis::{
     },
 };
 
-use crate::rounds;
+use crate::{
+    rounds,
+    tapped::{Tap, Tapped},
+};
 
 const CHUNK: usize = 64 << 10;
 
@@ -68,15 +68,23 @@ fn edit(path: &Path, content: &[u8]) {
         .unwrap();
 }
 
-/// A store that remembers every nonce that it was sent, and has an accident once.
+/// Remembers every nonce that a store was sent, and has an accident once.
 struct Watcher {
-    inner: MemoryStore,
     seen: Mutex<HashMap<Nonce, ChunkId>>,
     accident: Mutex<(u64, Accident)>,
 }
 
 impl Watcher {
-    fn watch(&self, id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
+    fn new(accident: (u64, Accident)) -> Self {
+        Self {
+            seen: Mutex::default(),
+            accident: Mutex::new(accident),
+        }
+    }
+}
+
+impl Tap for Watcher {
+    fn put(&self, id: ChunkId, sealed: &Bytes) -> Result<(), StoreError> {
         let (nonce, _) = nonce_and_tag(sealed);
         let before = self.seen.lock().unwrap().insert(nonce, id);
         assert!(
@@ -102,64 +110,6 @@ impl Watcher {
     }
 }
 
-impl Store for Watcher {
-    fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
-        self.inner.put_offer(offer)
-    }
-
-    fn put_chunk(
-        &self,
-        id: ChunkId,
-        sealed: Bytes,
-        part_of: Option<PartOf>,
-    ) -> StoreFuture<'_, Put> {
-        Box::pin(async move {
-            self.watch(id, &sealed)?;
-            self.inner.put_chunk(id, sealed, part_of).await
-        })
-    }
-
-    fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
-        self.inner.get_chunk(id)
-    }
-
-    fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
-        self.inner.head_chunk(id)
-    }
-
-    fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>> {
-        self.inner.missing_chunks(ids)
-    }
-
-    fn list_chunks(&self, page: PageRequest<ChunkId>) -> StoreFuture<'_, Page<ChunkInfo>> {
-        self.inner.list_chunks(page)
-    }
-
-    fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
-        self.inner.put_manifest(manifest)
-    }
-
-    fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
-        self.inner.get_manifest(id)
-    }
-
-    fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt> {
-        self.inner.manifest_state(id)
-    }
-
-    fn list_manifests(
-        &self,
-        page: PageRequest<ManifestId>,
-        reader: Option<PeerId>,
-    ) -> StoreFuture<'_, Page<ManifestInfo>> {
-        self.inner.list_manifests(page, reader)
-    }
-
-    fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
-        self.inner.delete_manifest(id)
-    }
-}
-
 /// Somebody who sends to himself.
 struct Anna {
     root: tempfile::TempDir,
@@ -181,7 +131,11 @@ impl Anna {
         }
     }
 
-    async fn send(&self, path: &Path, store: &Arc<Watcher>) -> Result<ManifestId, TransferError> {
+    async fn send(
+        &self,
+        path: &Path,
+        store: &Arc<Tapped<Watcher>>,
+    ) -> Result<ManifestId, TransferError> {
         let sender = Sender {
             signer: self.identity.clone(),
             seal_keys: self.identity.seal_keys().clone(),
@@ -197,7 +151,7 @@ impl Anna {
         Ok(sent.manifest.unwrap())
     }
 
-    async fn receive(&self, store: &Watcher, id: ManifestId) -> Vec<u8> {
+    async fn receive(&self, store: &Tapped<Watcher>, id: ManifestId) -> Vec<u8> {
         let manifest = SignedManifest::parse(store.get_manifest(id).await.unwrap()).unwrap();
         let reader = Reader {
             me: self.identity.peer_id(),
@@ -238,11 +192,8 @@ async fn one_round(anna: &Anna, numbers: &mut Numbers, counted: &mut Counted) {
         0 => Accident::Edit(path.clone(), after.clone()),
         _ => Accident::Cut,
     };
-    let store = Arc::new(Watcher {
-        inner: MemoryStore::default(),
-        seen: Mutex::default(),
-        accident: Mutex::new((numbers.below(8), accident)),
-    });
+    let accident = (numbers.below(8), accident);
+    let store = Arc::new(Tapped::new(Watcher::new(accident)));
     let sent = match anna.send(&path, &store).await {
         Ok(sent) => sent,
         Err(TransferError::SourceChanged { .. }) => {
@@ -291,11 +242,7 @@ async fn files_of_any_size_come_back() {
         let length = edges.get(round).copied().unwrap_or(random as usize);
         let content = numbers.bytes(length);
         edit(&path, &content);
-        let store = Arc::new(Watcher {
-            inner: MemoryStore::default(),
-            seen: Mutex::default(),
-            accident: Mutex::new((0, Accident::Nothing)),
-        });
+        let store = Arc::new(Tapped::new(Watcher::new((0, Accident::Nothing))));
         let sent = anna.send(&path, &store).await.unwrap();
         assert!(anna.receive(&store, sent).await == content, "{length}");
     }
