@@ -9,7 +9,7 @@ mod support;
 
 use std::{fs, path::Path, process::Stdio};
 
-use support::{Homes, bytes, wait_for};
+use support::{Homes, bytes, sending, wait_for};
 
 /// Chunks that a store has on disk.
 fn stored(home: &Path) -> usize {
@@ -78,17 +78,8 @@ fn a_receiving_peer_that_is_killed_loses_nothing_acknowledged() {
         let content = bytes(round as u64 + 40, SIZE);
         fs::write(homes.path(&name), &content).unwrap();
         let before = stored(&homes.home("b"));
-        let args = [
-            "send",
-            &name,
-            "--to",
-            &listen,
-            "--chunk-size",
-            "64KiB",
-            "--wait",
-        ];
-        let sending = homes
-            .command("a", &args)
+        let sender = homes
+            .command("a", &sending(&name, &listen))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -104,7 +95,7 @@ fn a_receiving_peer_that_is_killed_loses_nothing_acknowledged() {
         );
         // The sender waits for the peer to come back, and goes on by itself.
         b = homes.serve_on("b", &listen, &[]);
-        let ended = sending.wait_with_output().unwrap();
+        let ended = sender.wait_with_output().unwrap();
         assert!(
             ended.status.success(),
             "{}",

@@ -16,7 +16,6 @@ use colis::{
 use rustls::{
     AlertDescription, ServerConfig, ServerConnection, SignatureAlgorithm, SignatureScheme,
     StreamOwned,
-    client::ResolvesClientCert,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
     sign::{CertifiedKey, Signer, SigningKey},
@@ -25,7 +24,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     rounds,
-    site::{Site, certificate, certs, key, shows_nothing},
+    site::{Shown, Site, certificate, certs, key, shows_nothing},
     support::{Homes, bytes},
 };
 
@@ -115,19 +114,6 @@ impl Signer for Forger {
 
     fn scheme(&self) -> SignatureScheme {
         self.signer.scheme()
-    }
-}
-
-#[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
-
-impl ResolvesClientCert for Shown {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
-    }
-
-    fn has_certs(&self) -> bool {
-        true
     }
 }
 

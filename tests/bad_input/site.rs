@@ -258,8 +258,9 @@ pub(crate) fn shows(
     config
 }
 
+/// Shows this certificate to whoever asks.
 #[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
+pub(crate) struct Shown(pub(crate) Arc<CertifiedKey>);
 
 impl ResolvesClientCert for Shown {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {

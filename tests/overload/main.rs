@@ -22,6 +22,9 @@ mod memory;
 #[path = "../network/proxy.rs"]
 mod proxy;
 mod scale;
+#[path = "../common/sealed.rs"]
+#[allow(dead_code, reason = "tests of stores use the rest")]
+mod sealed;
 mod site;
 mod soak;
 #[path = "../support/mod.rs"]

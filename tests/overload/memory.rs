@@ -9,9 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use colis::{
-    crypto::FileKey,
-    id::{ChunkId, ManifestId, SealKeyId, TransferId},
-    manifest::{MIN_CHUNK_SIZE, Offer, Signed, Signer as _, Timestamp, Wrap},
+    id::{ChunkId, ManifestId},
     tls::{CertsDir, Identity},
     wire::media,
 };
@@ -23,6 +21,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     is_long,
+    sealed::Draft,
     site::{Site, mib, source},
     support::{Homes, around, bytes},
 };
@@ -158,29 +157,13 @@ impl Answers {
 /// The envelope of a transfer that has as many chunks as one may have.
 fn largest_manifest(signer: &Identity) -> Bytes {
     let id = |number: u64| ChunkId::of(&number.to_be_bytes());
-    let now = Timestamp::now();
     let (table, content) = IDS;
-    let offer = Offer {
-        v: 1,
-        transfer_id: TransferId::generate().unwrap(),
-        created: now,
-        expires: Some(now.plus_seconds(3600)),
-        sender: signer.peer_id(),
-        certificate: signer.certificate(),
-        key_id: FileKey::generate().unwrap().commitment(),
-        chunk_size: MIN_CHUNK_SIZE,
-        size: None,
-        table: (0..table).map(id).collect(),
-        wraps: vec![Wrap::Recipient {
-            peer: signer.peer_id(),
-            kid: SealKeyId::of(b"key"),
-            enc: vec![0; 1120],
-            ct: vec![0; 48],
-        }],
-    };
-    let chunks = (table..table + content).map(id).collect();
-    let manifest = offer.complete(content * u64::from(MIN_CHUNK_SIZE), chunks, Vec::new());
-    let signed = Signed::sign(manifest, signer).unwrap();
+    let mut draft = Draft::new(signer, &[0, 1, 2].map(id));
+    draft.offer.size = None;
+    draft.offer.table = (0..table).map(id).collect();
+    draft.chunks = (table..table + content).map(id).collect();
+    draft.sums.clear();
+    let signed = draft.sign(signer);
     eprintln!("a manifest has {} bytes", signed.envelope().len());
     signed.envelope().clone()
 }

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     disk::Disk,
     inject::{Call, Numbers, Wrong, each, has_happened, wrong_at},
-    support::{Homes, bytes, tree, wait_for},
+    support::{Homes, bytes, sending, tree, wait_for},
 };
 
 /// What changes something on a disk, or tells another process that it was changed; what is made most often comes last.
@@ -105,13 +105,12 @@ fn is_documented(status: ExitStatus) -> bool {
 pub(crate) fn of_a_send(numbers: &Numbers, wrong: Wrong) -> usize {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
-    let received = homes.home("b").join("received");
+    let (to, received) = (b.to(), homes.home("b").join("received"));
     each(names(wrong), numbers, |call| {
         let name = format!("{call}.bin");
         let content = bytes(call.number as u64, SIZE);
         fs::write(homes.path(&name), &content).unwrap();
-        let args = sending(&name, b.to());
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let args = sending(&name, &to);
         let first = ended(&homes, call, wrong, &homes.command("a", &args));
         let before = arrived(&received, call);
         assert!(before.iter().all(|found| *found == content), "{call}");
@@ -122,12 +121,6 @@ pub(crate) fn of_a_send(numbers: &Numbers, wrong: Wrong) -> usize {
         assert!(after[0] == content, "{call}");
         first.happened
     })
-}
-
-fn sending(name: &str, to: String) -> Vec<String> {
-    let end = ["--chunk-size", "64KiB", "--wait"].map(String::from);
-    let begin = ["send".into(), name.into(), "--to".into(), to];
-    begin.into_iter().chain(end).collect()
 }
 
 /// The contents of what arrived of `CALL.bin`, also under a second name.
@@ -198,17 +191,16 @@ pub(crate) fn of_a_serving_peer(numbers: &Numbers) -> usize {
         wait_for("the peer, or its end", || {
             first.has_ended() || std::net::TcpStream::connect(&listen).is_ok()
         });
-        let args = sending(&name, listen.clone());
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let mut sending = Running::start(homes.command("a", &args));
-        wait_for("an end", || first.has_ended() || sending.has_ended());
+        let args = sending(&name, &listen);
+        let mut sender = Running::start(homes.command("a", &args));
+        wait_for("an end", || first.has_ended() || sender.has_ended());
         let killed = first.has_ended();
         drop(first);
         let before = arrived(&received, call);
         assert!(before.iter().all(|found| *found == content), "{call}");
         let _b = homes.serve_on("b", &listen, &[]);
         // It goes on by itself, unless the peer was gone before it knew whom it talks to.
-        wait_for("the end of the sender", || sending.has_ended());
+        wait_for("the end of the sender", || sender.has_ended());
         homes.ok("a", &args);
         let after = arrived(&received, call);
         assert_eq!(after.len(), 1, "{call}");

@@ -73,7 +73,8 @@ pub(crate) fn campaign() -> usize {
         "{:?}",
         begin.elapsed()
     );
-    Runtime::new().unwrap().block_on(async {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
         let client = load.client(&serving.to());
         for chunk in &chunks {
             let got = client.get_chunk(ChunkId::of(chunk)).await;
@@ -98,7 +99,7 @@ pub(crate) fn campaign() -> usize {
     let client = load.client(&serving.to());
     for chunk in chunks {
         let put = client.put_chunk(ChunkId::of(&chunk), chunk, None);
-        assert_eq!(Runtime::new().unwrap().block_on(put).unwrap(), Put::Stored);
+        assert_eq!(runtime.block_on(put).unwrap(), Put::Stored);
     }
     paths.len()
 }

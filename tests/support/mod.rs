@@ -182,6 +182,11 @@ impl Drop for Serving {
     }
 }
 
+/// The arguments of a send in small chunks that waits until they are opened.
+pub(crate) fn sending<'a>(name: &'a str, to: &'a str) -> [&'a str; 7] {
+    ["send", name, "--to", to, "--chunk-size", "64KiB", "--wait"]
+}
+
 /// `outer`, whose last arguments are the program and the arguments of `inner`: in the same folder and environment.
 pub(crate) fn around(mut outer: Command, inner: &Command) -> Command {
     outer.arg(inner.get_program()).args(inner.get_args());
