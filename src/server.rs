@@ -26,6 +26,7 @@ mod openapi;
 mod peer;
 mod problem;
 mod range;
+mod rate;
 mod registry;
 mod shares;
 mod strangers;
@@ -61,6 +62,7 @@ use crate::{
     wire::{self, Event},
 };
 use arrivals::Arrivals;
+use rate::Rate;
 use registry::Registry;
 use shares::Shares;
 use strangers::Strangers;
@@ -99,6 +101,7 @@ struct Shared {
     strangers: Strangers,
     connections: Shares<PeerId>,
     requests: Shares<PeerId>,
+    rate: Rate,
     memory: Shares<PeerId>,
     event_streams: Shares<PeerId>,
     read_only: AtomicBool,
@@ -114,6 +117,7 @@ impl ServerState {
             strangers: Strangers::new(l.handshakes, l.handshakes_per_address),
             connections: Shares::new(l.connections, l.connections_per_peer),
             requests: Shares::new(l.requests, l.requests_per_peer),
+            rate: Rate::new(l.requests_per_second, l.request_burst),
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             read_only: AtomicBool::new(false),
@@ -248,6 +252,7 @@ async fn watch_revocations(state: &ServerState) {
     loop {
         ticks.tick().await;
         state.drop_revoked();
+        state.0.rate.forget_rested();
     }
 }
 

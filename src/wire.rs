@@ -119,14 +119,20 @@ pub const BODY_GRACE: Duration = Duration::from_secs(5);
 pub const MIN_BODY_RATE: u64 = 16 << 10;
 /// A response that the peer does not take for so long is given up.
 pub const RESPONSE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bodies in memory, in all and of one peer; one body always fits.
-pub const MAX_BODY_MEMORY: usize = 128 << 20;
+/// Bodies in memory, in all and of one peer; one body always fits. With what the allocator keeps of those that are gone, a
+/// peer stays under 200 MiB.
+pub const MAX_BODY_MEMORY: usize = 80 << 20;
 /// See [`MAX_BODY_MEMORY`].
 pub const MAX_BODY_MEMORY_PER_PEER: usize = MAX_BODY_MEMORY / 4;
 /// Requests in work, in all and of one peer.
 pub const MAX_REQUESTS: usize = 256;
 /// See [`MAX_REQUESTS`].
 pub const MAX_REQUESTS_PER_PEER: usize = 32;
+/// Requests a second of one peer: a gigabyte in chunks of the usual size. What comes sooner waits, so that one who asks
+/// as fast as it can leaves the processor to the others.
+pub const REQUESTS_PER_SECOND: u32 = 1_000;
+/// Requests that need not wait after a rest: many small ones are nothing unusual.
+pub const REQUEST_BURST: u32 = 2_000;
 /// Event streams of one peer.
 pub const MAX_EVENT_STREAMS_PER_PEER: usize = 2;
 /// Entries of a page when nothing is said, and at most.

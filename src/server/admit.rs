@@ -28,6 +28,7 @@ use super::{
 use crate::{
     id::PeerId,
     name::Escaped,
+    sabotage,
     wire::{self, Code},
 };
 
@@ -55,6 +56,9 @@ pub(super) async fn admit(
         // No answer: the cut wakes the connection, which drops this future.
         connection.cut.cancel();
         std::future::pending::<()>().await;
+    }
+    if !sabotage::without("request-rate") {
+        state.0.rate.turn(&connection.caller.peer_id).await;
     }
     let read = BodyRead::default();
     request.extensions_mut().insert(read.clone());

@@ -36,6 +36,10 @@ pub struct Limits {
     pub requests: usize,
     /// Requests of one peer in work.
     pub requests_per_peer: usize,
+    /// Requests a second of one peer; what comes sooner waits.
+    pub requests_per_second: u32,
+    /// Requests of one peer that need not wait after it has rested.
+    pub request_burst: u32,
     /// Event streams of one peer.
     pub event_streams_per_peer: usize,
     /// A quiet event stream shows after so long that it is alive.
@@ -65,6 +69,8 @@ impl Default for Limits {
             body_memory_per_peer: wire::MAX_BODY_MEMORY_PER_PEER,
             requests: wire::MAX_REQUESTS,
             requests_per_peer: wire::MAX_REQUESTS_PER_PEER,
+            requests_per_second: wire::REQUESTS_PER_SECOND,
+            request_burst: wire::REQUEST_BURST,
             event_streams_per_peer: wire::MAX_EVENT_STREAMS_PER_PEER,
             event_keep_alive: Duration::from_secs(15),
             revocation_check: wire::REVOCATION_DEADLINE / 2,

@@ -1,0 +1,30 @@
+//! How often a peer may ask. What comes sooner waits for its turn, which costs the others nothing: a connection that waits is
+//! not read from, and a peer has only so many.
+
+use std::num::NonZeroU32;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::id::PeerId;
+
+/// Requests a second, for each peer.
+pub(super) struct Rate(DefaultKeyedRateLimiter<PeerId>);
+
+impl Rate {
+    /// So many a second, and so many at once after a rest.
+    pub(super) fn new(each_second: u32, burst: u32) -> Self {
+        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(each_second));
+        Self(RateLimiter::keyed(quota.allow_burst(at_least_one(burst))))
+    }
+
+    /// Ready when `peer` may have another request.
+    pub(super) async fn turn(&self, peer: &PeerId) {
+        self.0.until_key_ready(peer).await;
+    }
+
+    /// Forgets the peers that have rested long enough.
+    pub(super) fn forget_rested(&self) {
+        self.0.retain_recent();
+    }
+}
