@@ -7,6 +7,7 @@ mod config;
 mod connect;
 mod demo;
 mod doctor;
+mod grant;
 mod history;
 mod home;
 mod inbox;
@@ -175,6 +176,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Serve(args) => serve::run(context, &args).await,
         Command::Send(args) => interruptible(send::send(context, args)).await,
         Command::Share(args) => interruptible(send::share(context, args)).await,
+        Command::Grant(args) => interruptible(grant::run(context, args)).await,
         Command::Receive(args) => interruptible(receive::run(context, args)).await,
         Command::Inbox(args) => interruptible(inbox::run(context, args)).await,
         Command::Seal(args) => interruptible(offline::seal(context, args)).await,

@@ -11,12 +11,14 @@ mod arriving;
 mod content;
 mod draft;
 mod filter;
+mod grant;
 mod journal;
 mod open;
 mod plan;
 mod receive;
 mod send;
 mod sink;
+mod target;
 mod upload;
 mod walk;
 
@@ -24,6 +26,7 @@ use std::path::PathBuf;
 
 pub use arriving::Arriving;
 pub use filter::Filter;
+pub use grant::{Granted, grant};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
 pub use receive::{
     MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
@@ -165,6 +168,15 @@ pub enum TransferError {
         /// Who can open it.
         recipients: Vec<PeerId>,
     },
+    /// Somebody else sent it.
+    #[error("the transfer is not ours")]
+    NotOurs {
+        /// Who sent it.
+        sender: PeerId,
+    },
+    /// A store has opened the transfer, and keeps it for nobody.
+    #[error("it was received there, and is not kept any more")]
+    LetGo,
     /// Only a password opens it, and none was given.
     #[error("the transfer is locked by a password")]
     PasswordNeeded,

@@ -61,6 +61,9 @@ pub(super) enum Command {
     /// Seal into the local store, for the members of the circle to fetch
     #[command(after_help = examples::SHARE)]
     Share(Share),
+    /// Let others open a transfer that was sent before, without sending it again
+    #[command(after_help = examples::GRANT)]
+    Grant(Grant),
     /// Fetch transfers, open them, and write their files
     #[command(after_help = examples::RECEIVE)]
     Receive(Receive),

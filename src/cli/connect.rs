@@ -108,6 +108,11 @@ impl Us {
             .map_or_else(|| id.short(), |peer| peer.shown())
     }
 
+    /// Whether `text` is a name of the address book.
+    pub(super) fn knows(&self, text: &str) -> Result<bool, Failure> {
+        Ok(self.book.by_name(text)?.is_some())
+    }
+
     /// Who `text` means, as a recipient: known names need not be online.
     pub(super) async fn recipient(
         &self,

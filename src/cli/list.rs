@@ -123,7 +123,7 @@ pub(super) async fn state_of(
 }
 
 /// The names at the top of a transfer, if it is for us.
-async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
+pub(super) async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
     let manifest = SignedManifest::parse(store.get_manifest(id).await.ok()?).ok()?;
     let transfer = OpenedTransfer::open(store, manifest, &us.reader())
         .await

@@ -126,6 +126,7 @@ async fn finished(
         chunks,
         already_chunks: chunks,
         answers: Vec::new(),
+        failures: Vec::new(),
     }))
 }
 

@@ -235,6 +235,12 @@ impl From<TransferError> for Failure {
             TransferError::NotForUs { .. } => {
                 failure(Exit::Trust).hint("ask the sender to send it to you")
             }
+            TransferError::NotOurs { .. } => {
+                failure(Exit::Trust).hint("only its sender can let others open it")
+            }
+            TransferError::LetGo => {
+                failure(Exit::NotFound).hint("send it again: colis send PATH... --to PEER")
+            }
             TransferError::PasswordNeeded => failure(Exit::Partial)
                 .hint("give the password: --password-file FILE, or on a terminal"),
             TransferError::Integrity { .. } => failure(Exit::Integrity)

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     Context,
     args::{Seal, Send, Share},
     connect::{Us, jobs, pace, paced},
     history,
-    output::count,
+    output::{Output, count},
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
@@ -19,6 +20,7 @@ use crate::{
     config::units::{DurationText, Size, SizeText},
     id::{ManifestId, Short as _, TransferId},
     manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
+    name::Escaped,
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Store, TransferState},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
@@ -51,53 +53,91 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     let mut options = args.seal.options(context, jobs(context, args.jobs)).await?;
     let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
-    let (recipients, mut stores) = meet(context, &us, &args).await?;
+    let Met {
+        recipients,
+        mut stops,
+        missed,
+    } = meet(context, &us, &args).await?;
     let names: Vec<_> = recipients.iter().map(|r| us.name_of(r.peer)).collect();
     let to = in_words(&names, &args.via);
     options.recipients = recipients;
     if args.keep && !args.dry_run {
-        stores.push(us.own_store(context)?.as_store());
+        let store = us.own_store(context)?.as_store();
+        stops.push(Stop::new("the local store", store));
     }
-    let stores = stores.into_iter();
-    let stores = stores.map(|store| paced(store, pace.as_ref())).collect();
+    for stop in &mut stops {
+        stop.store = paced(stop.store.clone(), pace.as_ref());
+    }
     if args.dry_run {
         say_what(context.output, &sources, &options, &to);
         return Ok(ExitCode::Ok);
     }
     let way = Way {
         options,
-        stores,
+        stops,
+        missed,
         to,
         peers: if names.is_empty() { args.via } else { names },
         wait: args.wait,
     };
-    deliver(context, &us, sources, &way).await
+    deliver(context, &us, sources, way).await
 }
 
-/// Connects to whoever is needed: who can open it, and where it is stored.
-async fn meet(
-    context: &Context,
-    us: &Us,
-    args: &Send,
-) -> Result<(Vec<Recipient>, Vec<Arc<dyn Store>>), Failure> {
-    let mut recipients = Vec::new();
-    let mut stores: Vec<Arc<dyn Store>> = Vec::new();
+/// Where a transfer is stored.
+struct Stop {
+    /// Who that is, in words.
+    name: String,
+    store: Arc<dyn Store>,
+}
+
+impl Stop {
+    fn new(name: &str, store: Arc<dyn Store>) -> Self {
+        let name = name.to_owned();
+        Self { name, store }
+    }
+}
+
+/// Who can open it, where it goes, and who did not answer.
+#[derive(Default)]
+struct Met {
+    recipients: Vec<Recipient>,
+    stops: Vec<Stop>,
+    missed: Vec<(String, Failure)>,
+}
+
+/// Connects to whoever is needed. Of several recipients those that are known need not answer now.
+async fn meet(context: &Context, us: &Us, args: &Send) -> Result<Met, Failure> {
+    let mut met = Met::default();
     for text in &args.to {
-        if args.via.is_empty() {
-            let reached = us.reach(context, text).await?;
-            recipients.push(Recipient {
-                peer: reached.peer.peer_id,
-                seal_key: reached.peer.seal_key,
-            });
-            stores.push(Arc::new(reached.client));
-        } else {
-            recipients.push(us.recipient(context, text).await?);
+        if !args.via.is_empty() {
+            met.recipients.push(us.recipient(context, text).await?);
+            continue;
+        }
+        match us.reach(context, text).await {
+            Ok(reached) => {
+                met.recipients.push(Recipient {
+                    peer: reached.peer.peer_id,
+                    seal_key: reached.peer.seal_key,
+                });
+                met.stops.push(Stop::new(text, Arc::new(reached.client)));
+            }
+            Err(failure) if failure.code == ExitCode::Network && us.knows(text)? => {
+                met.recipients.push(us.recipient(context, text).await?);
+                met.missed.push((text.clone(), failure));
+            }
+            Err(failure) => return Err(failure),
         }
     }
     for text in &args.via {
-        stores.push(Arc::new(us.reach(context, text).await?.client));
+        let client = us.reach(context, text).await?.client;
+        met.stops.push(Stop::new(text, Arc::new(client)));
     }
-    Ok((recipients, stores))
+    if met.stops.is_empty()
+        && let Some((_, failure)) = met.missed.pop()
+    {
+        return Err(failure);
+    }
+    Ok(met)
 }
 
 /// `to ben, carl via relay`.
@@ -129,24 +169,30 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
             options.recipients.push(us.recipient(context, text).await?);
         }
     }
-    let stores = vec![us.own_store(context)?.as_store()];
+    let stops = vec![Stop::new(
+        "the local store",
+        us.own_store(context)?.as_store(),
+    )];
     if args.seal.expires.is_none() {
         options.lifetime = None;
     }
     let way = Way {
         options,
-        stores,
+        stops,
+        missed: Vec::new(),
         to: "to the local store".to_owned(),
         peers: Vec::new(),
         wait: false,
     };
-    deliver(context, &us, sources, &way).await
+    deliver(context, &us, sources, way).await
 }
 
 /// Where a transfer goes, and how.
 struct Way {
     options: SendOptions,
-    stores: Vec<Arc<dyn Store>>,
+    stops: Vec<Stop>,
+    /// Who does not have it in the end, and why.
+    missed: Vec<(String, Failure)>,
     /// Whom it goes to, in words.
     to: String,
     /// And by their names.
@@ -158,7 +204,7 @@ async fn deliver(
     context: &Context,
     us: &Us,
     sources: Sources,
-    way: &Way,
+    mut way: Way,
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
     say_left_out(output, &sources);
@@ -166,20 +212,51 @@ async fn deliver(
     let start = Instant::now();
     let bar = progress(output, "sending");
     let sender = us.sender(context);
-    let sent = transfer::send(&sender, sources, &way.options, &way.stores, &*bar).await;
+    let stores: Vec<_> = way.stops.iter().map(|stop| stop.store.clone()).collect();
+    let sent = transfer::send(&sender, sources, &way.options, &stores, &*bar).await;
     drop(bar);
-    let sent = sent?;
+    let mut sent = sent?;
     let seconds = start.elapsed().as_secs_f64();
+    for (number, error) in std::mem::take(&mut sent.failures).into_iter().rev() {
+        let stop = way.stops.remove(number);
+        way.missed.push((stop.name, error.into()));
+    }
     let state = match sent.manifest {
-        Some(manifest) if way.wait => Some(wait_for_all(&way.stores, manifest).await?),
+        Some(manifest) if way.wait => Some(wait_for_all(&way.stops, manifest).await?),
         _ => None,
     };
+    way.peers
+        .retain(|name| !way.missed.iter().any(|(missed, _)| missed == name));
     remember(context, &sent, &way.peers, seconds, names);
     report(context, &sent, &way.to, seconds, state);
-    Ok(match state {
-        Some(TransferState::Refused | TransferState::Expired) => ExitCode::Partial,
-        _ => ExitCode::Ok,
+    let is_partial = say_missed(output, way.missed)
+        || matches!(state, Some(TransferState::Refused | TransferState::Expired));
+    Ok(if is_partial {
+        ExitCode::Partial
+    } else {
+        ExitCode::Ok
     })
+}
+
+/// Says who does not have it. Gives whether there is anybody.
+fn say_missed(output: Output, missed: Vec<(String, Failure)>) -> bool {
+    let is_any = !missed.is_empty();
+    for (name, failure) in missed {
+        let (exit, reason, _) = failure.into_parts();
+        let shown = Escaped::new(&reason);
+        output.warn(format!("colis: not sent to {name}: {shown}"));
+        let (exit, reason) = (exit as u8, shown.to_string());
+        output.object(
+            "missed",
+            &json!({"peer": name, "exit": exit, "reason": reason}),
+        );
+    }
+    if is_any {
+        output.warn(
+            "hint: the same command again reaches who is missing, or --via a peer that is there",
+        );
+    }
+    is_any
 }
 
 fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, names: Vec<String>) {
@@ -200,13 +277,10 @@ fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, name
 }
 
 /// The last state that all reach.
-async fn wait_for_all(
-    stores: &[Arc<dyn Store>],
-    manifest: ManifestId,
-) -> Result<TransferState, Failure> {
+async fn wait_for_all(stops: &[Stop], manifest: ManifestId) -> Result<TransferState, Failure> {
     let mut state = TransferState::Opened;
-    for store in stores {
-        let settled = transfer::wait_until_settled(&**store, manifest)
+    for stop in stops {
+        let settled = transfer::wait_until_settled(&*stop.store, manifest)
             .await?
             .state;
         if settled != TransferState::Opened {

@@ -264,7 +264,10 @@ pub(super) fn open_bytes(
 }
 
 /// Dates and signature. A password transfer may come from somebody whom we do not know, but is then shown as such.
-fn check_origin(manifest: &SignedManifest, reader: &Reader) -> Result<Origin, TransferError> {
+pub(super) fn check_origin(
+    manifest: &SignedManifest,
+    reader: &Reader,
+) -> Result<Origin, TransferError> {
     let now = Timestamp::now();
     match manifest.verify(&*reader.verifier, now) {
         Ok(name) => Ok(Origin::Verified { name }),
@@ -279,7 +282,7 @@ fn check_origin(manifest: &SignedManifest, reader: &Reader) -> Result<Origin, Tr
 }
 
 /// Finds our wrap and opens it; the commitment is checked with it.
-async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, TransferError> {
+pub(super) async fn unwrap(manifest: &Manifest, reader: &Reader) -> Result<FileKey, TransferError> {
     let scope = WrapScope {
         key_id: manifest.key_id,
         transfer_id: manifest.transfer_id,

@@ -71,7 +71,7 @@ impl Default for SendOptions {
 }
 
 /// A transfer that is stored durably.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Sent {
     /// Names it, together with us.
     pub transfer_id: TransferId,
@@ -85,12 +85,15 @@ pub struct Sent {
     pub already_chunks: u64,
     /// What the stores answered to the offer, in their order.
     pub answers: Vec<OfferAnswer>,
+    /// Stores that do not have it, by their number, and why. The same call continues with them.
+    pub failures: Vec<(usize, TransferError)>,
 }
 
-/// Sends `sources` to each of `stores`. When it gives `Ok`, the transfer is durable in all of them.
+/// Sends `sources` to each of `stores`. When it gives `Ok`, the transfer is durable in all of them but those in
+/// [`Sent::failures`]: one that fails does not stop the others.
 ///
 /// # Errors
-/// Every [`TransferError`] of reading and storing. What was stored stays; the same call continues it.
+/// Every [`TransferError`] of reading, and of storing if no store is left. What was stored stays; the same call continues it.
 pub async fn send(
     sender: &Sender,
     sources: Sources,
@@ -115,7 +118,8 @@ pub async fn send(
         size: size.unwrap_or(0),
         chunks: 0,
         already_chunks: 0,
-        answers: upload.targets.iter().map(|t| t.answer).collect(),
+        answers: upload.targets.answers(),
+        failures: Vec::new(),
     };
     if !upload.is_received_everywhere() {
         let manifest = upload.run(sources, sender, progress).await?;
@@ -124,7 +128,10 @@ pub async fn send(
         sent.chunks = manifest.payload().chunks.len() as u64;
         sent.already_chunks = upload.already.load(Ordering::Relaxed);
     }
-    upload.finish()?;
+    sent.failures = upload.targets.take_failures();
+    if sent.failures.is_empty() {
+        upload.finish()?;
+    }
     progress.event(Event::Finished);
     Ok(sent)
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::{
     StreamExt as _, TryStreamExt as _,
-    future::{BoxFuture, join_all, try_join, try_join_all},
+    future::{BoxFuture, try_join, try_join_all},
     stream,
 };
 use tokio::{
@@ -24,13 +24,14 @@ use super::{
     Event, Progress, Sender, TransferError, blocking,
     content::{self, PlainChunk, Total},
     draft::{Draft, SealedChunk, Sealing},
+    target::{Target, Targets},
     walk::Sources,
 };
 use crate::{
     crypto::{Stream, chunk::OVERHEAD},
     id::{ChunkId, Digest},
     manifest::{MAX_CHUNKS, SignedManifest, SignedOffer, table},
-    store::{OfferAnswer, PartOf, Store, StoreError},
+    store::{PartOf, Store, StoreError},
 };
 
 /// Leases last a day; a sender that is at it for longer renews them in time.
@@ -40,19 +41,6 @@ const MAX_BATCH: usize = 8 << 20;
 /// How often a transfer whose chunks vanished before its manifest came is tried again.
 const MAX_ROUNDS: usize = 3;
 
-/// A store that the transfer goes to.
-pub(super) struct Target {
-    store: Arc<dyn Store>,
-    pub(super) answer: OfferAnswer,
-    present: Mutex<HashSet<ChunkId>>,
-}
-
-impl Target {
-    fn has(&self, id: ChunkId) -> bool {
-        self.answer == OfferAnswer::AlreadyReceived || lock(&self.present).contains(&id)
-    }
-}
-
 /// One transfer on its way to its stores.
 pub(super) struct Upload {
     pub(super) offer: SignedOffer,
@@ -60,7 +48,7 @@ pub(super) struct Upload {
     sealing: Arc<Sealing>,
     chunk_size: u32,
     jobs: usize,
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Targets,
     content: Mutex<BTreeMap<u64, ChunkId>>,
     pub(super) already: AtomicU64,
 }
@@ -78,19 +66,7 @@ impl Upload {
             table,
             sealing,
         } = draft;
-        let answers = try_join_all(stores.iter().map(|store| store.put_offer(&offer))).await?;
-        let targets = stores
-            .iter()
-            .zip(answers)
-            .map(|(store, answer)| match answer {
-                OfferAnswer::Refused => Err(TransferError::NotAccepted { answer }),
-                _ => Ok(Target {
-                    store: store.clone(),
-                    answer,
-                    present: Mutex::default(),
-                }),
-            });
-        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        let targets = Targets::announce(stores, &offer).await?;
         let (content, already) = (Mutex::default(), AtomicU64::new(0));
         let sealing = Arc::new(sealing);
         let upload = Self {
@@ -109,31 +85,23 @@ impl Upload {
     }
 
     pub(super) fn is_received_everywhere(&self) -> bool {
-        self.targets
-            .iter()
-            .all(|t| t.answer == OfferAnswer::AlreadyReceived)
+        !self.targets.any(Target::is_open)
     }
 
     async fn ask_present(&self, ids: &[ChunkId]) -> Result<(), TransferError> {
-        let waiting = self
-            .targets
-            .iter()
-            .filter(|t| t.answer != OfferAnswer::AlreadyReceived && !ids.is_empty());
-        let asked = waiting.map(|target| async move {
-            let missing: HashSet<_> = target
-                .store
-                .missing_chunks(ids)
-                .await?
-                .into_iter()
-                .collect();
-            *lock(&target.present) = ids
-                .iter()
-                .filter(|id| !missing.contains(id))
-                .copied()
-                .collect();
-            Ok::<_, TransferError>(())
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let asking = self.targets.each(Target::is_open, |target| {
+            Box::pin(async move {
+                let missing = target.store.missing_chunks(ids).await?;
+                let missing: HashSet<_> = missing.into_iter().collect();
+                let present = ids.iter().copied().filter(|id| !missing.contains(id));
+                target.note_present(present.collect());
+                Ok(())
+            })
         });
-        try_join_all(asked).await.map(|_| ())
+        asking.await
     }
 
     /// Puts everything; again, if chunks were gone when the manifest came.
@@ -157,16 +125,13 @@ impl Upload {
             .await?;
             let total = self.put_content(now, progress).await?;
             let manifest = self.put_sums(total, sender).await?;
-            match self.publish(&manifest).await {
-                Err(TransferError::Store(StoreError::MissingChunks { .. }))
-                    if again.is_some() && round < MAX_ROUNDS =>
-                {
-                    let ids: Vec<_> = manifest.payload().all_chunks().collect();
-                    self.ask_present(&ids).await?;
-                    sources = again;
-                }
-                result => return result.map(|()| manifest),
+            let may_repeat = again.is_some() && round < MAX_ROUNDS;
+            if self.publish(&manifest, may_repeat).await? {
+                return Ok(manifest);
             }
+            let ids: Vec<_> = manifest.payload().all_chunks().collect();
+            self.ask_present(&ids).await?;
+            sources = again;
         }
         Err(TransferError::Stopped)
     }
@@ -174,7 +139,7 @@ impl Upload {
     fn started(&self, sources: &Sources) -> Event {
         let already = self.sealing.earlier_content();
         let already = already
-            .filter(|id| self.targets.iter().all(|t| t.has(*id)))
+            .filter(|id| !self.targets.any(|target| target.lacks(*id)))
             .count() as u64;
         let total_bytes = sources.size();
         let chunk_size = u64::from(self.chunk_size);
@@ -262,14 +227,18 @@ impl Upload {
             transfer_id: self.offer.payload().transfer_id,
             index,
         });
-        let lacking: Vec<_> = self.targets.iter().filter(|t| !t.has(id)).collect();
-        try_join_all(
-            lacking
-                .iter()
-                .map(|t| t.store.put_chunk(id, sealed.clone(), part_of)),
-        )
-        .await?;
-        Ok(lacking.is_empty())
+        let already = !self.targets.any(|target| target.lacks(id));
+        let putting = self.targets.each(
+            |target| target.lacks(id),
+            |target| {
+                Box::pin(async move {
+                    target.store.put_chunk(id, sealed.clone(), part_of).await?;
+                    Ok(())
+                })
+            },
+        );
+        putting.await?;
+        Ok(already)
     }
 
     /// Never ends, but by an error: renews the leases of what was put so far.
@@ -281,13 +250,17 @@ impl Upload {
                 .copied()
                 .chain(self.table.iter().map(|(id, _)| *id))
                 .collect();
-            let renewed = join_all(self.targets.iter().map(|t| t.store.missing_chunks(&ids))).await;
-            if let Some(failed) = renewed
-                .into_iter()
-                .find_map(Result::err)
-                .filter(|e| !e.is_retryable())
-            {
-                return failed.into();
+            let ids = &ids;
+            let renewed = self.targets.each(Target::is_open, |target| {
+                Box::pin(async move {
+                    match target.store.missing_chunks(ids).await {
+                        Err(error) if !error.is_retryable() => Err(error.into()),
+                        _ => Ok(()),
+                    }
+                })
+            });
+            if let Err(failed) = renewed.await {
+                return failed;
             }
         }
     }
@@ -317,16 +290,31 @@ impl Upload {
         Ok(SignedManifest::sign(manifest, &*sender.signer)?)
     }
 
-    async fn publish(&self, manifest: &SignedManifest) -> Result<(), TransferError> {
-        let lacking = self
-            .targets
-            .iter()
-            .filter(|t| t.answer != OfferAnswer::AlreadyReceived);
-        try_join_all(lacking.map(|t| t.store.put_manifest(manifest))).await?;
-        Ok(())
+    /// Gives whether it is published everywhere; not if chunks were gone where that may be mended.
+    async fn publish(
+        &self,
+        manifest: &SignedManifest,
+        may_repeat: bool,
+    ) -> Result<bool, TransferError> {
+        let published = &AtomicBool::new(true);
+        let publishing = self.targets.each(Target::is_open, |target| {
+            Box::pin(async move {
+                match target.store.put_manifest(manifest).await {
+                    Err(StoreError::MissingChunks { .. }) if may_repeat => {
+                        published.store(false, Ordering::Relaxed);
+                    }
+                    put => {
+                        put?;
+                    }
+                }
+                Ok(())
+            })
+        });
+        publishing.await?;
+        Ok(published.load(Ordering::Relaxed))
     }
 
-    /// There is nothing to continue any more.
+    /// There is nothing to continue any more: every store has it.
     pub(super) fn finish(self) -> Result<(), TransferError> {
         match Arc::into_inner(self.sealing) {
             Some(sealing) => sealing.into_journal().remove(),

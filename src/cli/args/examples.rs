@@ -17,6 +17,10 @@ pub(super) const SHARE: &str = "Examples:
   colis share album/                            for every known peer
   colis share plan.odt --to anna,ben --expires 7d";
 
+pub(super) const GRANT: &str = "Examples:
+  colis grant album --to carl                   what was shared from here
+  colis grant 3f2a --to carl --at relay         what another peer stores";
+
 pub(super) const RECEIVE: &str = "Examples:
   colis receive --from ben --all
   colis receive --from ben report.pdf --out ~/Downloads

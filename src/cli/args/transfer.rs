@@ -83,6 +83,19 @@ pub(in crate::cli) struct Share {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Grant {
+    /// The transfer: its manifest id, or the beginning of it, or a file in it
+    #[arg(value_name = "ID|NAME")]
+    pub(in crate::cli) which: String,
+    /// Who can open it from now on
+    #[arg(long, value_name = "PEER", value_delimiter = ',', required = true)]
+    pub(in crate::cli) to: Vec<String>,
+    /// Who stores it [default: the local store]
+    #[arg(long, value_name = "PEER")]
+    pub(in crate::cli) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct Receive {
     /// Manifest ids (or their beginnings), or names of files in the transfers
     #[arg(value_name = "ID|NAME")]

@@ -1,0 +1,82 @@
+//! `grant`: others may open a transfer that was sent before.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    Context,
+    args::{Grant, Which},
+    connect::Us,
+    list::{all_manifests, names},
+    output::count,
+    report::{ExitCode, Failure},
+};
+use crate::{
+    id::ManifestId,
+    manifest::Signer as _,
+    store::Store,
+    transfer::{self, TransferError},
+};
+
+pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Failure> {
+    let us = Us::load(context)?;
+    let mut recipients = Vec::new();
+    for text in &args.to {
+        recipients.push(us.recipient(context, text).await?);
+    }
+    let store: Arc<dyn Store> = match &args.at {
+        Some(peer) => Arc::new(us.reach(context, peer).await?.client),
+        None => us.own_store(context)?.as_store(),
+    };
+    let id = choose(&us, &*store, &args).await?;
+    let granted = transfer::grant(&us.reader(), &*us.identity, &*store, id, &recipients).await?;
+    let (manifest, added) = (granted.manifest, granted.added);
+    context.output.object(
+        "granted",
+        &json!({"manifest": manifest, "replaces": id, "added": added}),
+    );
+    let to = args.to.join(", ");
+    context.output.line(match added {
+        0 => format!("{manifest}  {to} can open it already"),
+        _ => format!(
+            "{manifest}  {} more can open it: {to}",
+            count(added as u64, "peer", "peers")
+        ),
+    });
+    Ok(ExitCode::Ok)
+}
+
+/// The one transfer of ours that is meant.
+async fn choose(us: &Us, store: &dyn Store, args: &Grant) -> Result<ManifestId, Failure> {
+    let me = us.identity.peer_id();
+    let infos = all_manifests(store, Some(me)).await?;
+    let which = Which::new(&args.which);
+    let mut found = Vec::new();
+    for info in infos.iter().filter(|info| info.sender == me) {
+        if which.matches(info.id) || has_name(us, store, info.id, &args.which).await {
+            found.push(info.id);
+        }
+    }
+    match found.as_slice() {
+        [id] => Ok(*id),
+        [] if infos.iter().any(|info| which.matches(info.id)) => {
+            Err(TransferError::NotOurs { sender: me }.into())
+        }
+        [] => {
+            let at = args.at.as_deref().unwrap_or("the local store");
+            let what = format!("no transfer of ours in {at} is or has {}", args.which);
+            Err(Failure::new(ExitCode::NotFound, what)
+                .hint("see what is there: colis list [PEER]; say who stores it: --at PEER"))
+        }
+        several => {
+            let what = format!("{} transfers are or have {}", several.len(), args.which);
+            Err(Failure::usage(what).hint("name one by its id, see `colis list`"))
+        }
+    }
+}
+
+async fn has_name(us: &Us, store: &dyn Store, id: ManifestId, name: &str) -> bool {
+    let names = names(us, store, id).await.unwrap_or_default();
+    names.iter().any(|top| top == name)
+}

@@ -1,0 +1,131 @@
+//! The stores that a transfer goes to. One that fails is left behind, and the others go on; the same send reaches it later.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::future::{BoxFuture, join_all};
+
+use super::TransferError;
+use crate::{
+    id::ChunkId,
+    manifest::SignedOffer,
+    store::{OfferAnswer, Store},
+};
+
+/// One store.
+pub(super) struct Target {
+    pub(super) store: Arc<dyn Store>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    answer: Option<OfferAnswer>,
+    present: HashSet<ChunkId>,
+    failed: Option<TransferError>,
+}
+
+impl Target {
+    fn new(store: Arc<dyn Store>) -> Self {
+        let state = Mutex::default();
+        Self { store, state }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is anything to do for it.
+    pub(super) fn is_open(&self) -> bool {
+        let state = self.lock();
+        state.failed.is_none() && state.answer != Some(OfferAnswer::AlreadyReceived)
+    }
+
+    pub(super) fn lacks(&self, id: ChunkId) -> bool {
+        self.is_open() && !self.lock().present.contains(&id)
+    }
+
+    pub(super) fn note_present(&self, ids: HashSet<ChunkId>) {
+        self.lock().present = ids;
+    }
+}
+
+/// All of them.
+pub(super) struct Targets(Vec<Target>);
+
+impl Targets {
+    /// Announces the transfer to every store.
+    ///
+    /// # Errors
+    /// That of the last, if none takes it.
+    pub(super) async fn announce(
+        stores: &[Arc<dyn Store>],
+        offer: &SignedOffer,
+    ) -> Result<Self, TransferError> {
+        let targets = Self(stores.iter().cloned().map(Target::new).collect());
+        let announced = targets.each(Target::is_open, |target| {
+            Box::pin(async move {
+                let answer = target.store.put_offer(offer).await?;
+                target.lock().answer = Some(answer);
+                match answer {
+                    OfferAnswer::Refused => Err(TransferError::NotAccepted { answer }),
+                    _ => Ok(()),
+                }
+            })
+        });
+        announced.await?;
+        Ok(targets)
+    }
+
+    /// Does something with each that is chosen, at once. Those that fail are left behind.
+    ///
+    /// # Errors
+    /// That of the last, if none is left.
+    pub(super) async fn each<'a>(
+        &'a self,
+        is_chosen: impl Fn(&Target) -> bool,
+        ask: impl Fn(&'a Target) -> BoxFuture<'a, Result<(), TransferError>>,
+    ) -> Result<(), TransferError> {
+        let chosen = self.0.iter().filter(|target| is_chosen(target));
+        let asked = chosen.map(async |target| (target, ask(target).await));
+        for (target, result) in join_all(asked).await {
+            if let Err(error) = result {
+                self.leave_behind(target, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_behind(&self, failed: &Target, error: TransferError) -> Result<(), TransferError> {
+        let is_left = |target: &Target| target.lock().failed.is_none();
+        let others = self
+            .0
+            .iter()
+            .filter(|target| !std::ptr::eq(*target, failed));
+        if others.clone().any(is_left) {
+            failed.lock().failed.get_or_insert(error);
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    pub(super) fn any(&self, is_so: impl Fn(&Target) -> bool) -> bool {
+        self.0.iter().any(is_so)
+    }
+
+    /// What those answered to the offer that did, in their order.
+    pub(super) fn answers(&self) -> Vec<OfferAnswer> {
+        let answers = self.0.iter().map(|target| target.lock().answer);
+        answers.flatten().collect()
+    }
+
+    /// Those that were left behind, by their number, and why.
+    pub(super) fn take_failures(&self) -> Vec<(usize, TransferError)> {
+        let failures = self.0.iter().enumerate();
+        failures
+            .filter_map(|(number, target)| Some((number, target.lock().failed.take()?)))
+            .collect()
+    }
+}
