@@ -38,6 +38,12 @@ pub struct Config {
     pub keep_opened: Option<units::DurationText>,
     /// The most bytes that the store takes, as `100GiB`.
     pub quota: Option<units::SizeText>,
+    /// The most bytes that one sender may store here for others.
+    pub relay_quota: Option<units::SizeText>,
+    /// For how long they are kept at most.
+    pub relay_keep: Option<units::DurationText>,
+    /// How often other peers are asked for what they store for us, as `1m`; `0` for never.
+    pub collect: Option<units::DurationText>,
     /// Bytes of the disk that stay free, as `1GiB`.
     pub reserve: Option<units::SizeText>,
     /// Plain bytes of a chunk, as `1MiB`.

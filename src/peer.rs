@@ -1,5 +1,6 @@
 //! One running peer: server, inbox and housekeeping, started and stopped together.
 
+mod collect;
 mod door;
 mod history;
 mod inbox;
@@ -24,9 +25,10 @@ use crate::{
     manifest::{Signer as _, Timestamp},
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
-    store::{LocalStore, LocalStoreOptions, StoreError},
+    store::{LocalStore, LocalStoreOptions, Relay, StoreError},
     tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
 };
+use collect::Collector;
 use door::Door;
 use inbox::Inbox;
 
@@ -52,6 +54,29 @@ pub struct PeerOptions {
     pub inbox: InboxOptions,
     /// How the store behaves.
     pub store: LocalStoreOptions,
+    /// What it does for others, and asks of them.
+    pub relay: RelayOptions,
+}
+
+/// How transfers go by way of others.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// The most bytes of content that one sender may store here for others.
+    pub quota: Option<u64>,
+    /// For how long they are kept, if they do not expire before.
+    pub keep: Option<Duration>,
+    /// How often known peers are asked for what they store for us; zero for never.
+    pub collect: Duration,
+}
+
+impl Default for RelayOptions {
+    fn default() -> Self {
+        Self {
+            quota: None,
+            keep: None,
+            collect: Duration::from_secs(60),
+        }
+    }
 }
 
 /// Why a peer does not run.
@@ -82,6 +107,8 @@ pub struct Peer {
     store: Arc<LocalStore>,
     inbox: Arc<Inbox>,
     door: Arc<Door>,
+    collector: Collector,
+    collect: Duration,
     identity: Arc<Identity>,
     keep_opened: Duration,
 }
@@ -95,12 +122,19 @@ impl Peer {
         let dir = CertsDir::new(options.certs);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = CircleHandle::new(Circle::load(&dir)?);
-        let store = Arc::new(LocalStore::open(&options.chunks, options.store)?);
+        let relay = Relay {
+            owner: identity.peer_id(),
+            quota: options.relay.quota,
+            keep: options.relay.keep,
+        };
+        let mut store_options = options.store;
+        store_options.relay = Some(relay);
+        let store = Arc::new(LocalStore::open(&options.chunks, store_options)?);
         let received = Arc::new(Received::open(&options.received)?);
         let listener = server::bind(options.listen)?;
         let address = listener.local_addr()?;
         store.note_serving(&reachable(address).to_string());
-        let door = Arc::new(Door::new(dir, &identity, circle.clone())?);
+        let door = Arc::new(Door::new(dir.clone(), &identity, circle.clone())?);
         let (events, _) = broadcast::channel(EVENTS);
         let keep_opened = options.inbox.keep_opened;
         let inbox = Inbox::new(
@@ -113,6 +147,12 @@ impl Peer {
             History::new(&options.chunks),
         );
         let inbox = Arc::new(inbox);
+        let collector = Collector {
+            dir,
+            circle: circle.clone(),
+            store: store.clone(),
+            events: events.clone(),
+        };
         let state = ServerState::new(Services {
             peer_id: identity.peer_id(),
             store: store.clone(),
@@ -131,6 +171,8 @@ impl Peer {
             store,
             inbox,
             door,
+            collector,
+            collect: options.relay.collect,
             identity,
             keep_opened,
         })
@@ -170,10 +212,12 @@ impl Peer {
         );
         let keeping = housekeeping(self.store.clone(), self.inbox.clone(), self.keep_opened);
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
+        let collecting = self.collector.run_every(self.collect);
+        let collecting = tokio::spawn(stopping.clone().run_until_cancelled_owned(collecting));
         let served = server::serve(self.listener, self.state, shutdown).await;
         stopping.cancel();
         // Each is at an await soon; what they had begun on disk continues at the next start.
-        for task in [inbox, watching, keeping] {
+        for task in [inbox, watching, keeping, collecting] {
             let _ = task.await;
         }
         Ok(served?)

@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 
 pub use folder::FolderStore;
 pub use local::{
-    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Room, Usage,
+    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Room,
+    Usage,
 };
 pub use memory::MemoryStore;
 pub use paced::{Pace, PacedStore};

@@ -8,6 +8,7 @@
 //! This room knows stores, never HTTP, and reports through a [`Progress`].
 
 mod arriving;
+mod carry;
 mod content;
 mod draft;
 mod filter;
@@ -25,6 +26,7 @@ mod walk;
 use std::path::PathBuf;
 
 pub use arriving::Arriving;
+pub use carry::carry;
 pub use filter::Filter;
 pub use grant::{Granted, grant};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};

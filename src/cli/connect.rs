@@ -303,5 +303,6 @@ pub(super) fn store_options(context: &Context) -> LocalStoreOptions {
     LocalStoreOptions {
         reserve: context.config.reserve.map(|size| size.bytes()),
         quota: context.config.quota.map(|size| size.bytes()),
+        relay: None,
     }
 }

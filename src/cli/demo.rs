@@ -20,7 +20,7 @@ use crate::{
     config::units::{Size, SizeText},
     id::{ManifestId, Short as _},
     manifest::{SignedManifest, Timestamp},
-    peer::{InboxOptions, Peer, PeerOptions},
+    peer::{InboxOptions, Peer, PeerOptions, RelayOptions},
     received::Received,
     store::{LocalStoreOptions, PageRequest, Store, TransferState},
     tls::{
@@ -100,6 +100,7 @@ impl Stage {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             inbox: InboxOptions::default(),
             store: LocalStoreOptions::default(),
+            relay: RelayOptions::default(),
         })?;
         let address = peer.address();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -26,7 +26,9 @@ use crate::{
         units::{DurationText, SizeText},
     },
     manifest::Signer as _,
-    peer::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions},
+    peer::{
+        Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions, RelayOptions,
+    },
     transfer::ReceiveOptions,
     wire::DEFAULT_PORT,
 };
@@ -128,7 +130,20 @@ pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Fa
             receive,
         },
         store: store_options(context),
+        relay: relay(context),
     })
+}
+
+fn relay(context: &Context) -> RelayOptions {
+    let config = &context.config;
+    let defaults = RelayOptions::default();
+    RelayOptions {
+        quota: config.relay_quota.map(SizeText::bytes),
+        keep: config.relay_keep.map(DurationText::duration),
+        collect: config
+            .collect
+            .map_or(defaults.collect, DurationText::duration),
+    }
 }
 
 /// Flags change the rule for everybody; what the file says of a single sender stays.

@@ -42,7 +42,7 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 }
 
 /// Every setting at the top of the file.
-pub const SETTINGS: [Setting; 10] = [
+pub const SETTINGS: [Setting; 13] = [
     setting(
         "listen",
         Unset::Value("\"0.0.0.0:8443\""),
@@ -68,6 +68,21 @@ pub const SETTINGS: [Setting; 10] = [
         "quota",
         words("what the disk has", "\"100GiB\""),
         "The most that the store takes.",
+    ),
+    setting(
+        "relay_quota",
+        words("what the disk has", "\"10GiB\""),
+        "The most content of one sender that is stored here for others.",
+    ),
+    setting(
+        "relay_keep",
+        words("until it expires", "\"7d\""),
+        "For how long it is kept at most.",
+    ),
+    setting(
+        "collect",
+        Unset::Value("\"1m\""),
+        "While serving: how often the known peers are asked for what others left there for this one; 0 for never.",
     ),
     setting(
         "reserve",

@@ -12,6 +12,7 @@ mod layout;
 mod lock;
 mod manifests;
 mod receipts;
+mod relay;
 mod space;
 
 use std::{
@@ -26,6 +27,7 @@ pub use check::{CheckReport, Problem, Usage};
 pub use gc::GcReport;
 pub use lock::Holder;
 pub use receipts::Receipt;
+pub use relay::Relay;
 pub use space::Room;
 
 use super::{
@@ -54,6 +56,8 @@ pub struct LocalStoreOptions {
     pub reserve: Option<u64>,
     /// The most bytes to store.
     pub quota: Option<u64>,
+    /// How much, and for how long, it stores for others than its owner.
+    pub relay: Option<Relay>,
 }
 
 /// A store in a directory, which no other process uses meanwhile.
@@ -70,6 +74,7 @@ struct Inner {
     corrupt: Folder,
     receipts: Receipts,
     space: Space,
+    relay: Option<Relay>,
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
     presence: RwLock<()>,
     index: Index,
@@ -95,6 +100,7 @@ impl LocalStore {
             0
         };
         inner.space = Space::new(options.reserve, options.quota, used);
+        inner.relay = options.relay;
         Ok(Self::new(inner))
     }
 
@@ -270,6 +276,7 @@ impl Inner {
             corrupt: folder(root.join("corrupt"))?,
             receipts: Receipts::open(&root.join("state"))?,
             space: Space::new(None, None, 0),
+            relay: None,
             presence: RwLock::new(()),
             index: Index::default(),
             failed: OnceLock::new(),

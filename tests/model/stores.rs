@@ -228,7 +228,7 @@ impl OnDisk {
         let reserve = if self.full { u64::MAX } else { 0 };
         let options = LocalStoreOptions {
             reserve: Some(reserve),
-            quota: None,
+            ..LocalStoreOptions::default()
         };
         self.store = Some(LocalStore::open(self.root.path(), options).unwrap());
     }

@@ -43,6 +43,7 @@ fn open_with(root: &Path, reserve: u64, quota: Option<u64>) -> LocalStore {
     let options = LocalStoreOptions {
         reserve: Some(reserve),
         quota,
+        relay: None,
     };
     LocalStore::open(root, options).unwrap()
 }

@@ -136,7 +136,7 @@ impl Inner {
     fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
         let expired: Vec<_> = self.with_index(|known| {
             let infos = known.values().map(|known| &known.info);
-            let over = infos.filter(|info| info.expires.is_some_and(|expires| expires <= now));
+            let over = infos.filter(|info| self.has_ended(info, now));
             over.map(|info| info.id).collect()
         })?;
         let mut gone = 0;

@@ -54,6 +54,7 @@ impl Inner {
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(OfferAnswer::AlreadyReceived);
         }
+        self.check_relay(transfer, &payload.wraps, payload.size.unwrap_or(0))?;
         let needed = super::space::sealed_size(payload);
         let promised = self.space.promise(self.disk()?, transfer, needed, 0);
         if let Err(StoreError::NoSpace { .. }) = promised {
@@ -96,6 +97,10 @@ impl Inner {
         }
         if !there && self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(Some(PutManifest::AlreadyReceived));
+        }
+        if !there {
+            let transfer = (payload.transfer_id, payload.sender);
+            self.check_relay(transfer, &payload.wraps, payload.size)?;
         }
         let missing = self.missing_of(payload.all_chunks())?;
         if !missing.is_empty() {

@@ -1,0 +1,143 @@
+//! What other peers store for us: asked for when this peer starts, and from time to time. A carrier is nobody to trust: the
+//! signer counts, and the inbox opens it as if its sender had brought it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::broadcast, time::sleep};
+
+use crate::{
+    client::{ClientOptions, PeerClient},
+    id::{PeerId, Short as _},
+    manifest::{SignedManifest, Signer as _, Timestamp},
+    name::Escaped,
+    store::{LocalStore, ManifestInfo, PageRequest, PutManifest, Store as _},
+    tls::{self, CertsDir, CircleHandle, Expect, Identity, Seen},
+    transfer::{TransferError, carry},
+    trust::{AddressBook, KnownPeer},
+    wire::{DEFAULT_PAGE, Event},
+};
+
+/// Chunks in flight.
+const JOBS: usize = 4;
+/// Pages of a catalogue that are read at one visit.
+const MAX_PAGES: usize = 64;
+
+/// Asks known peers.
+pub(super) struct Collector {
+    pub(super) dir: CertsDir,
+    pub(super) circle: CircleHandle,
+    pub(super) store: Arc<LocalStore>,
+    pub(super) events: broadcast::Sender<Event>,
+}
+
+impl Collector {
+    /// Visits every known peer, and again after `pause`; never if that is zero. Never ends.
+    pub(super) async fn run_every(self, pause: Duration) {
+        if pause.is_zero() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            let book = AddressBook::new(self.dir.peers());
+            match (book.peers(), Identity::load(&self.dir)) {
+                (Ok(peers), Ok(identity)) => {
+                    for peer in peers {
+                        self.visit(&identity, &book, &peer).await;
+                    }
+                }
+                (Err(error), _) => {
+                    tracing::warn!(%error, "nobody is asked for what is stored for us")
+                }
+                (_, Err(error)) => {
+                    tracing::warn!(%error, "nobody is asked for what is stored for us")
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn visit(&self, identity: &Identity, book: &AddressBook, peer: &KnownPeer) {
+        for address in &peer.addresses {
+            match self.ask(identity, book, peer, address).await {
+                Ok(()) => return,
+                Err(error) => {
+                    let (name, error) = (Escaped::new(&peer.name), error.to_string());
+                    tracing::debug!(peer = %name, error = %Escaped::new(&error), "not asked");
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        identity: &Identity,
+        book: &AddressBook,
+        peer: &KnownPeer,
+        address: &str,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let expect = Expect {
+            peer: Some(peer.peer_id),
+            known: book.names()?,
+        };
+        let config = tls::client_config(identity, &self.circle, expect, &Seen::default())?;
+        let options = ClientOptions {
+            retries: 1,
+            ..ClientOptions::default()
+        };
+        let client = PeerClient::new(address.parse()?, config, options)?;
+        let me = identity.peer_id();
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let page = PageRequest {
+                after,
+                limit: DEFAULT_PAGE,
+            };
+            let page = client.list_manifests(page, Some(me)).await?;
+            for info in page
+                .items
+                .iter()
+                .filter(|info| is_carried(info, me, peer.peer_id))
+            {
+                if !self.is_known(info).await
+                    && let Err(error) = self.collect(&client, info).await
+                {
+                    let error = error.to_string();
+                    let (manifest, error) = (info.id.short(), Escaped::new(&error));
+                    tracing::warn!(manifest, %error, "not collected; tried again later");
+                }
+            }
+            let last = page.items.last().map(|info| info.id);
+            if !page.more || last <= after {
+                break;
+            }
+            after = last;
+        }
+        Ok(())
+    }
+
+    async fn is_known(&self, info: &ManifestInfo) -> bool {
+        self.store
+            .receipt_of(info.sender, info.transfer_id)
+            .is_some()
+            || self.store.manifest_state(info.id).await.is_ok()
+    }
+
+    async fn collect(&self, client: &PeerClient, info: &ManifestInfo) -> Result<(), TransferError> {
+        let manifest = SignedManifest::parse(client.get_manifest(info.id).await?)?;
+        let signer = manifest.verify(&self.circle, Timestamp::now())?;
+        let put = carry(&manifest, client, &*self.store, JOBS).await?;
+        if put == PutManifest::Stored {
+            let (id, sender) = (manifest.id(), manifest.payload().sender);
+            let (carrier, sender_name) = (client.address().to_string(), Escaped::new(&signer));
+            tracing::info!(manifest = id.short(), sender = %sender_name, carrier, "collected");
+            let size = manifest.payload().size;
+            // Nobody listening is no error.
+            let _ = self.events.send(Event::Published { id, sender, size });
+        }
+        Ok(())
+    }
+}
+
+/// Whether `carrier` stores it for us, and does not only show what it shares itself.
+fn is_carried(info: &ManifestInfo, me: PeerId, carrier: PeerId) -> bool {
+    info.sender != me && info.sender != carrier && info.recipients.contains(&me)
+}
