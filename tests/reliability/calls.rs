@@ -18,9 +18,7 @@ use crate::{
 const CHANGING: [&str; 20] = [
     "mkdir",
     "mkdirat",
-    "write",
     "pwrite64",
-    "writev",
     "fallocate",
     "ftruncate",
     "fsync",
@@ -34,8 +32,10 @@ const CHANGING: [&str; 20] = [
     "unlink",
     "unlinkat",
     "utimensat",
-    "openat",
+    "writev",
     "openat2",
+    "write",
+    "openat",
 ];
 /// What a disk may refuse. Not `write`: strace cannot tell a file from what wakes a thread.
 const REFUSABLE: [&str; 19] = [
