@@ -189,6 +189,8 @@ fn what_a_relay_stores_is_collected_by_a_recipient_that_comes_back() {
     introduce(&homes, "b", &[r.to()]);
     b.kill();
     let send = ["send", "a-telling-name.txt", "--to", "b", "--via", "r"];
+    let waiting = homes.fails("a", &[&send[..], &["--wait"]].concat(), 2);
+    assert!(waiting.contains("r is not told"), "{waiting}");
     homes.ok("a", &send);
     let store = homes.home("r").join("chunks");
     let keys =

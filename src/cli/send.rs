@@ -129,8 +129,13 @@ async fn meet(context: &Context, us: &Us, args: &Send) -> Result<Met, Failure> {
         }
     }
     for text in &args.via {
-        let client = us.reach(context, text).await?.client;
-        met.stops.push(Stop::new(text, Arc::new(client)));
+        let reached = us.reach(context, text).await?;
+        let is_recipient = |recipient: &Recipient| recipient.peer == reached.peer.peer_id;
+        if args.wait && !met.recipients.iter().any(is_recipient) {
+            let failure = Failure::usage(format!("{text} is not told when it is opened"));
+            return Err(failure.hint("leave out --wait; the recipient collects it when it is on"));
+        }
+        met.stops.push(Stop::new(text, Arc::new(reached.client)));
     }
     if met.stops.is_empty()
         && let Some((_, failure)) = met.missed.pop()
