@@ -3,12 +3,14 @@
 mod door;
 mod history;
 mod inbox;
+mod neighbours;
 
 use std::{
     fs,
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -19,16 +21,19 @@ use tokio_util::sync::CancellationToken;
 
 pub use history::{Direction, History, HistoryEntry};
 pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcome, Waiting};
+pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 
 use crate::{
     manifest::{Signer as _, Timestamp},
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
     store::{LocalStore, LocalStoreOptions, StoreError},
-    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
+    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError, ca},
+    trust::Role,
 };
 use door::Door;
 use inbox::Inbox;
+use neighbours::Neighbours;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
@@ -52,6 +57,10 @@ pub struct PeerOptions {
     pub inbox: InboxOptions,
     /// How the store behaves.
     pub store: LocalStoreOptions,
+    /// What members may do here that have no role of their own.
+    pub default_role: Role,
+    /// How often known peers are asked for revocations, about: [`ASK_EVERY`].
+    pub ask_every: Duration,
 }
 
 /// Why a peer does not run.
@@ -83,6 +92,7 @@ pub struct Peer {
     inbox: Arc<Inbox>,
     door: Arc<Door>,
     identity: Arc<Identity>,
+    neighbours: Neighbours,
     keep_opened: Duration,
 }
 
@@ -100,14 +110,21 @@ impl Peer {
         let listener = server::bind(options.listen)?;
         let address = listener.local_addr()?;
         store.note_serving(&reachable(address).to_string());
-        let door = Arc::new(Door::new(dir, &identity, circle.clone())?);
+        let neighbours = Neighbours {
+            dir: dir.clone(),
+            circle: circle.clone(),
+            identity: identity.clone(),
+            every: options.ask_every,
+        };
+        let door = Door::new(dir, &identity, circle.clone(), options.default_role)?;
+        let door = Arc::new(door);
         let (events, _) = broadcast::channel(EVENTS);
         let keep_opened = options.inbox.keep_opened;
         let inbox = Inbox::new(
             store.clone(),
             received,
             &identity,
-            circle.clone(),
+            circle,
             events.clone(),
             options.inbox,
             History::new(&options.chunks),
@@ -116,7 +133,7 @@ impl Peer {
         let state = ServerState::new(Services {
             peer_id: identity.peer_id(),
             store: store.clone(),
-            verifier: Arc::new(circle),
+            verifier: door.clone(),
             gate: door.clone(),
             bundle: door.bundle(),
             circle: door.clone(),
@@ -132,6 +149,7 @@ impl Peer {
             inbox,
             door,
             identity,
+            neighbours,
             keep_opened,
         })
     }
@@ -163,32 +181,48 @@ impl Peer {
                 .clone()
                 .run_until_cancelled_owned(self.inbox.clone().run()),
         );
-        let watching = tokio::spawn(
-            stopping
-                .clone()
-                .run_until_cancelled_owned(watch(self.door.clone(), self.state.clone())),
+        let (door, state) = (self.door.clone(), self.state.clone());
+        let watching = watch(door, state, self.identity.clone());
+        let watching = tokio::spawn(stopping.clone().run_until_cancelled_owned(watching));
+        let keeping = housekeeping(
+            self.store.clone(),
+            self.inbox.clone(),
+            self.keep_opened,
+            self.neighbours.dir.clone(),
         );
-        let keeping = housekeeping(self.store.clone(), self.inbox.clone(), self.keep_opened);
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
+        let asking = self.neighbours.run();
+        let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
         let served = server::serve(self.listener, self.state, shutdown).await;
         stopping.cancel();
         // Each is at an await soon; what they had begun on disk continues at the next start.
-        for task in [inbox, watching, keeping] {
+        for task in [inbox, watching, keeping, asking] {
             let _ = task.await;
         }
         Ok(served?)
     }
 }
 
-/// Reads certificates and revocations again when their files change.
-async fn watch(door: Arc<Door>, state: ServerState) {
+/// Reads certificates, revocations and roles again when their files change.
+async fn watch(door: Arc<Door>, state: ServerState, identity: Arc<Identity>) {
     let mut ticks = tokio::time::interval(WATCH);
-    let mut seen = door.modified();
+    let (mut certificates, mut book) = (door.certificates(), door.book());
     loop {
         ticks.tick().await;
-        let now = door.modified();
-        if now != seen {
-            seen = now;
+        let now = door.book();
+        if now != book {
+            book = now;
+            match door.reload_roles(&identity) {
+                Ok(false) => {}
+                Ok(true) => tracing::info!(closed = state.drop_revoked(), "roles read again"),
+                Err(error) => {
+                    tracing::error!(%error, "roles unchanged: what is on disk cannot be used")
+                }
+            }
+        }
+        let now = door.certificates();
+        if now != certificates {
+            certificates = now;
             match door.reload() {
                 Ok(()) => tracing::info!(
                     closed = state.drop_revoked(),
@@ -202,12 +236,18 @@ async fn watch(door: Arc<Door>, state: ServerState) {
     }
 }
 
-async fn housekeeping(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Duration) {
+async fn housekeeping(
+    store: Arc<LocalStore>,
+    inbox: Arc<Inbox>,
+    keep_opened: Duration,
+    certs: CertsDir,
+) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
         ticks.tick().await;
-        let (store, inbox) = (store.clone(), inbox.clone());
+        let (store, inbox, certs) = (store.clone(), inbox.clone(), certs.clone());
         let kept = tokio::task::spawn_blocking(move || {
+            renew_list(&certs);
             inbox.remove_stale(SystemTime::now());
             store.let_go_settled(keep_opened, Timestamp::now())?;
             store.gc(Timestamp::now())
@@ -217,6 +257,15 @@ async fn housekeeping(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Du
             Ok(Err(error)) => tracing::error!(%error, "collecting failed"),
             Err(error) => tracing::error!(%error, "collecting failed"),
         }
+    }
+}
+
+/// On the circle's machine: a list near its date is signed again. Whoever watches the files reads it.
+fn renew_list(certs: &CertsDir) {
+    match ca::refresh_list(certs, Timestamp::now()) {
+        Ok(true) => tracing::info!("the revocation list was signed again, for another 30 days"),
+        Ok(false) | Err(TlsError::NotTheCircle { .. }) => {}
+        Err(error) => tracing::error!(%error, "the revocation list cannot be signed again"),
     }
 }
 
@@ -233,14 +282,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// When the files that a handshake depends on were changed last.
-fn modified_of(paths: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
-    paths
-        .iter()
-        .map(|path| {
-            fs::metadata(path)
-                .and_then(|m| Ok((m.modified()?, m.len())))
-                .ok()
-        })
-        .collect()
+/// What tells one version of a file from the next: two may have one length, and be written within one tick of the clock.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+fn stamps_of(paths: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    };
+    paths.iter().map(stamp).collect()
 }

@@ -22,6 +22,7 @@ use crate::{
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Store, TransferState},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
+    trust::KnownPeer,
 };
 
 /// What `--json` tells of a transfer that was sent.
@@ -80,24 +81,32 @@ async fn meet(
     us: &Us,
     args: &Send,
 ) -> Result<(Vec<Recipient>, Vec<Arc<dyn Store>>), Failure> {
-    let mut recipients = Vec::new();
+    let mut known = Vec::new();
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for text in &args.to {
         if args.via.is_empty() {
             let reached = us.reach(context, text).await?;
-            recipients.push(Recipient {
-                peer: reached.peer.peer_id,
-                seal_key: reached.peer.seal_key,
-            });
+            known.push(reached.peer);
             stores.push(Arc::new(reached.client));
         } else {
-            recipients.push(us.recipient(context, text).await?);
+            known.push(us.recipient(context, text).await?);
         }
     }
     for text in &args.via {
         stores.push(Arc::new(us.reach(context, text).await?.client));
     }
-    Ok((recipients, stores))
+    // Each of those that we met may have known of a revocation that we did not know of.
+    for peer in &known {
+        us.check_not_revoked(peer)?;
+    }
+    Ok((known.into_iter().map(recipient).collect(), stores))
+}
+
+fn recipient(peer: KnownPeer) -> Recipient {
+    Recipient {
+        peer: peer.peer_id,
+        seal_key: peer.seal_key,
+    }
 }
 
 /// `to ben, carl via relay`.
@@ -117,16 +126,13 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
     let mut options = args.seal.options(context, jobs(context, None)).await?;
     let us = Us::load(context)?;
     if args.to.is_empty() {
-        let known = us.book.peers()?;
-        options
-            .recipients
-            .extend(known.into_iter().map(|peer| Recipient {
-                peer: peer.peer_id,
-                seal_key: peer.seal_key,
-            }));
+        let known = us.book.peers()?.into_iter();
+        let trusted = known.filter(|peer| us.check_not_revoked(peer).is_ok());
+        options.recipients.extend(trusted.map(recipient));
     } else {
         for text in &args.to {
-            options.recipients.push(us.recipient(context, text).await?);
+            let known = us.recipient(context, text).await?;
+            options.recipients.push(recipient(known));
         }
     }
     let stores = vec![us.own_store(context)?.as_store()];
