@@ -31,7 +31,7 @@ use crate::{
     tls::{CertsDir, Circle, CircleHandle, Identity, TlsError, ca},
     trust::Role,
 };
-use door::Door;
+use door::{Door, Files};
 use inbox::Inbox;
 use neighbours::Neighbours;
 
@@ -93,6 +93,8 @@ pub struct Peer {
     door: Arc<Door>,
     identity: Arc<Identity>,
     neighbours: Neighbours,
+    /// What of `certs/` is in use.
+    read: Files,
     keep_opened: Duration,
 }
 
@@ -103,6 +105,7 @@ impl Peer {
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
         let dir = CertsDir::new(options.certs);
+        let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = CircleHandle::new(Circle::load(&dir)?);
         let store = Arc::new(LocalStore::open(&options.chunks, options.store)?);
@@ -150,6 +153,7 @@ impl Peer {
             door,
             identity,
             neighbours,
+            read,
             keep_opened,
         })
     }
@@ -182,7 +186,7 @@ impl Peer {
                 .run_until_cancelled_owned(self.inbox.clone().run()),
         );
         let (door, state) = (self.door.clone(), self.state.clone());
-        let watching = watch(door, state, self.identity.clone());
+        let watching = watch(door, self.read, state, self.identity.clone());
         let watching = tokio::spawn(stopping.clone().run_until_cancelled_owned(watching));
         let keeping = housekeeping(
             self.store.clone(),
@@ -204,25 +208,21 @@ impl Peer {
 }
 
 /// Reads certificates, revocations and roles again when their files change.
-async fn watch(door: Arc<Door>, state: ServerState, identity: Arc<Identity>) {
+async fn watch(door: Arc<Door>, mut read: Files, state: ServerState, identity: Arc<Identity>) {
     let mut ticks = tokio::time::interval(WATCH);
-    let (mut certificates, mut book) = (door.certificates(), door.book());
     loop {
         ticks.tick().await;
-        let now = door.book();
-        if now != book {
-            book = now;
+        let now = door.files();
+        if now.book != read.book {
             match door.reload_roles(&identity) {
                 Ok(false) => {}
                 Ok(true) => tracing::info!(closed = state.drop_revoked(), "roles read again"),
                 Err(error) => {
-                    tracing::error!(%error, "roles unchanged: what is on disk cannot be used")
+                    tracing::error!(%error, "roles unchanged: what is on disk cannot be used");
                 }
             }
         }
-        let now = door.certificates();
-        if now != certificates {
-            certificates = now;
+        if now.certificates != read.certificates {
             match door.reload() {
                 Ok(()) => tracing::info!(
                     closed = state.drop_revoked(),
@@ -233,6 +233,7 @@ async fn watch(door: Arc<Door>, state: ServerState, identity: Arc<Identity>) {
                 }
             }
         }
+        read = now;
     }
 }
 

@@ -24,6 +24,30 @@ pub(super) struct Door {
     default_role: Role,
 }
 
+/// The versions of the files that a door reads.
+#[derive(Clone, PartialEq)]
+pub(super) struct Files {
+    pub(super) certificates: Vec<Stamp>,
+    pub(super) book: Vec<Stamp>,
+}
+
+impl Files {
+    /// To be asked before they are read: what changes after that is read again.
+    pub(super) fn of(dir: &CertsDir) -> Self {
+        let certificates: [PathBuf; 5] = [
+            dir.ca_cert(),
+            dir.crl(),
+            dir.server_cert(),
+            dir.server_key(),
+            dir.seal_key(),
+        ];
+        Self {
+            certificates: stamps_of(&certificates),
+            book: stamps_of(&[dir.peers()]),
+        }
+    }
+}
+
 /// What an identity gives to every handshake.
 struct Current {
     config: Arc<ServerConfig>,
@@ -77,22 +101,9 @@ impl Door {
         Arc::new(move || current.load().bundle.clone())
     }
 
-    /// The certificates and revocations on disk.
-    pub(super) fn certificates(&self) -> Vec<Stamp> {
-        let dir = &self.dir;
-        let paths: [PathBuf; 5] = [
-            dir.ca_cert(),
-            dir.crl(),
-            dir.server_cert(),
-            dir.server_key(),
-            dir.seal_key(),
-        ];
-        stamps_of(&paths)
-    }
-
-    /// The roles on disk.
-    pub(super) fn book(&self) -> Vec<Stamp> {
-        stamps_of(&[self.dir.peers()])
+    /// The files that it has read, as they are now.
+    pub(super) fn files(&self) -> Files {
+        Files::of(&self.dir)
     }
 
     /// Reads certificates and revocations again. What cannot be used changes nothing, and keeps nothing else from changing.
