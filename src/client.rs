@@ -26,8 +26,8 @@ use crate::{
     sabotage,
     store::StoreError,
     wire::{
-        CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, Health, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
-        OFFER_HEADER, PeerBody, media, route,
+        CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, Health, MAX_CRL_BODY, MAX_MANIFEST_BODY,
+        MAX_MISSING_BODY, OFFER_HEADER, PeerBody, PutBody, media, route,
     },
 };
 use reply::Reply;
@@ -152,12 +152,25 @@ impl PeerClient {
     /// # Errors
     /// [`StoreError`].
     pub async fn crl(&self) -> Result<Option<String>, StoreError> {
-        let list = self.get_body(route::CRL, media::PEM, MAX_MANIFEST_BODY);
+        let list = self.get_body(route::CRL, media::PEM, MAX_CRL_BODY);
         match list.await {
             Ok(body) => self.text(body).map(Some),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Brings the peer a revocation list, which it takes over if it is newer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_crl(&self, pem: &str) -> Result<(), StoreError> {
+        let body = Bytes::copy_from_slice(pem.as_bytes());
+        let patience = self.patience(body.len());
+        let answer: Result<PutBody, _> = self
+            .put(route::CRL, media::PEM, &body, None, patience)
+            .await;
+        answer.map(drop)
     }
 
     /// Asks the circle's machine for a new certificate for our key. Gives it as PEM.

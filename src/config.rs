@@ -54,6 +54,8 @@ pub struct Config {
     pub limit: Option<units::SizeText>,
     /// How many days of logs are kept while serving; 0 writes none.
     pub log_days: Option<usize>,
+    /// What members may do here that have no role of their own.
+    pub default_role: Option<trust::Role>,
     /// What is different for one sender, by its name.
     #[serde(default)]
     pub peers: BTreeMap<String, PeerSettings>,

@@ -4,12 +4,14 @@ mod collect;
 mod door;
 mod history;
 mod inbox;
+mod neighbours;
 
 use std::{
     fs,
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -20,17 +22,20 @@ use tokio_util::sync::CancellationToken;
 
 pub use history::{Direction, History, HistoryEntry};
 pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcome, Waiting};
+pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 
 use crate::{
     manifest::{Signer as _, Timestamp},
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
     store::{LocalStore, LocalStoreOptions, Relay, StoreError},
-    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
+    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError, ca},
+    trust::Role,
 };
 use collect::Collector;
-use door::Door;
+use door::{Door, Files};
 use inbox::Inbox;
+use neighbours::Neighbours;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
@@ -56,6 +61,10 @@ pub struct PeerOptions {
     pub store: LocalStoreOptions,
     /// What it does for others, and asks of them.
     pub relay: RelayOptions,
+    /// What members may do here that have no role of their own.
+    pub default_role: Role,
+    /// How often known peers are asked for revocations, about: [`ASK_EVERY`].
+    pub ask_every: Duration,
 }
 
 /// How transfers go by way of others.
@@ -110,6 +119,9 @@ pub struct Peer {
     collector: Collector,
     collect: Duration,
     identity: Arc<Identity>,
+    neighbours: Neighbours,
+    /// What of `certs/` is in use.
+    read: Files,
     keep_opened: Duration,
 }
 
@@ -120,6 +132,7 @@ impl Peer {
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
         let dir = CertsDir::new(options.certs);
+        let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = CircleHandle::new(Circle::load(&dir)?);
         let relay = Relay {
@@ -134,29 +147,36 @@ impl Peer {
         let listener = server::bind(options.listen)?;
         let address = listener.local_addr()?;
         store.note_serving(&reachable(address).to_string());
-        let door = Arc::new(Door::new(dir.clone(), &identity, circle.clone())?);
+        let neighbours = Neighbours {
+            dir: dir.clone(),
+            circle: circle.clone(),
+            identity: identity.clone(),
+            every: options.ask_every,
+        };
+        let door = Door::new(dir.clone(), &identity, circle.clone(), options.default_role)?;
+        let door = Arc::new(door);
         let (events, _) = broadcast::channel(EVENTS);
         let keep_opened = options.inbox.keep_opened;
-        let inbox = Inbox::new(
-            store.clone(),
-            received,
-            &identity,
-            circle.clone(),
-            events.clone(),
-            options.inbox,
-            History::new(&options.chunks),
-        );
-        let inbox = Arc::new(inbox);
         let collector = Collector {
             dir,
             circle: circle.clone(),
             store: store.clone(),
             events: events.clone(),
         };
+        let inbox = Inbox::new(
+            store.clone(),
+            received,
+            &identity,
+            circle,
+            events.clone(),
+            options.inbox,
+            History::new(&options.chunks),
+        );
+        let inbox = Arc::new(inbox);
         let state = ServerState::new(Services {
             peer_id: identity.peer_id(),
             store: store.clone(),
-            verifier: Arc::new(circle),
+            verifier: door.clone(),
             gate: door.clone(),
             bundle: door.bundle(),
             circle: door.clone(),
@@ -174,6 +194,8 @@ impl Peer {
             collector,
             collect: options.relay.collect,
             identity,
+            neighbours,
+            read,
             keep_opened,
         })
     }
@@ -205,34 +227,46 @@ impl Peer {
                 .clone()
                 .run_until_cancelled_owned(self.inbox.clone().run()),
         );
-        let watching = tokio::spawn(
-            stopping
-                .clone()
-                .run_until_cancelled_owned(watch(self.door.clone(), self.state.clone())),
+        let (door, state) = (self.door.clone(), self.state.clone());
+        let watching = watch(door, self.read, state, self.identity.clone());
+        let watching = tokio::spawn(stopping.clone().run_until_cancelled_owned(watching));
+        let keeping = housekeeping(
+            self.store.clone(),
+            self.inbox.clone(),
+            self.keep_opened,
+            self.neighbours.dir.clone(),
         );
-        let keeping = housekeeping(self.store.clone(), self.inbox.clone(), self.keep_opened);
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
         let collecting = self.collector.run_every(self.collect);
         let collecting = tokio::spawn(stopping.clone().run_until_cancelled_owned(collecting));
+        let asking = self.neighbours.run();
+        let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
         let served = server::serve(self.listener, self.state, shutdown).await;
         stopping.cancel();
         // Each is at an await soon; what they had begun on disk continues at the next start.
-        for task in [inbox, watching, keeping, collecting] {
+        for task in [inbox, watching, keeping, collecting, asking] {
             let _ = task.await;
         }
         Ok(served?)
     }
 }
 
-/// Reads certificates and revocations again when their files change.
-async fn watch(door: Arc<Door>, state: ServerState) {
+/// Reads certificates, revocations and roles again when their files change.
+async fn watch(door: Arc<Door>, mut read: Files, state: ServerState, identity: Arc<Identity>) {
     let mut ticks = tokio::time::interval(WATCH);
-    let mut seen = door.modified();
     loop {
         ticks.tick().await;
-        let now = door.modified();
-        if now != seen {
-            seen = now;
+        let now = door.files();
+        if now.book != read.book {
+            match door.reload_roles(&identity) {
+                Ok(false) => {}
+                Ok(true) => tracing::info!(closed = state.drop_revoked(), "roles read again"),
+                Err(error) => {
+                    tracing::error!(%error, "roles unchanged: what is on disk cannot be used");
+                }
+            }
+        }
+        if now.certificates != read.certificates {
             match door.reload() {
                 Ok(()) => tracing::info!(
                     closed = state.drop_revoked(),
@@ -243,15 +277,22 @@ async fn watch(door: Arc<Door>, state: ServerState) {
                 }
             }
         }
+        read = now;
     }
 }
 
-async fn housekeeping(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Duration) {
+async fn housekeeping(
+    store: Arc<LocalStore>,
+    inbox: Arc<Inbox>,
+    keep_opened: Duration,
+    certs: CertsDir,
+) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
         ticks.tick().await;
-        let (store, inbox) = (store.clone(), inbox.clone());
+        let (store, inbox, certs) = (store.clone(), inbox.clone(), certs.clone());
         let kept = tokio::task::spawn_blocking(move || {
+            renew_list(&certs);
             inbox.remove_stale(SystemTime::now());
             store.let_go_settled(keep_opened, Timestamp::now())?;
             store.gc(Timestamp::now())
@@ -261,6 +302,15 @@ async fn housekeeping(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Du
             Ok(Err(error)) => tracing::error!(%error, "collecting failed"),
             Err(error) => tracing::error!(%error, "collecting failed"),
         }
+    }
+}
+
+/// On the circle's machine: a list near its date is signed again. Whoever watches the files reads it.
+fn renew_list(certs: &CertsDir) {
+    match ca::refresh_list(certs, Timestamp::now()) {
+        Ok(true) => tracing::info!("the revocation list was signed again, for another 30 days"),
+        Ok(false) | Err(TlsError::NotTheCircle { .. }) => {}
+        Err(error) => tracing::error!(%error, "the revocation list cannot be signed again"),
     }
 }
 
@@ -277,14 +327,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// When the files that a handshake depends on were changed last.
-fn modified_of(paths: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
-    paths
-        .iter()
-        .map(|path| {
-            fs::metadata(path)
-                .and_then(|m| Ok((m.modified()?, m.len())))
-                .ok()
-        })
-        .collect()
+/// What tells one version of a file from the next: two may have one length, and be written within one tick of the clock.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+fn stamps_of(paths: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    };
+    paths.iter().map(stamp).collect()
 }

@@ -5,8 +5,8 @@
 //! memory, and later with another back office, without being touched.
 //!
 //! How a request passes: `accept` lets a connection in (permits, handshake, who is it), `admit` lets a request
-//! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it, and `problem` is the only
-//! way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
+//! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it from the store as this
+//! caller's role shows it ([`ServerState::store`], `narrow`), and `problem` is the only way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
 
 mod accept;
 mod admit;
@@ -21,6 +21,7 @@ mod limits;
 mod link;
 mod listen;
 mod manifests;
+mod narrow;
 mod offers;
 mod openapi;
 mod peer;
@@ -31,6 +32,7 @@ mod registry;
 mod shares;
 mod strangers;
 mod text;
+mod view;
 
 use std::{
     future::Future,
@@ -45,13 +47,14 @@ use std::{
 use axum::{Extension, Router, middleware::from_fn_with_state};
 use axum_server::Handle;
 use bytes::Bytes;
+use governor::{DefaultKeyedRateLimiter, RateLimiter};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use desk::{CircleDesk, Gate, NoCircle, OfferDesk, RenewError, StoreDesk};
+pub use desk::{CircleDesk, Gate, ListError, NoCircle, OfferDesk, RenewError, StoreDesk};
 pub use limits::Limits;
 pub use listen::{BindError, bind};
 
@@ -59,13 +62,17 @@ use crate::{
     id::PeerId,
     manifest::Verifier,
     store::{Store, StoreError},
+    trust::Role,
     wire::{self, Event},
 };
+use accept::Connection;
 use arrivals::Arrivals;
+use narrow::{Looker, Narrow};
 use rate::Rate;
 use registry::Registry;
 use shares::Shares;
 use strangers::Strangers;
+use view::Views;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -104,6 +111,8 @@ struct Shared {
     rate: Rate,
     memory: Shares<PeerId>,
     event_streams: Shares<PeerId>,
+    lists: DefaultKeyedRateLimiter<PeerId>,
+    views: Arc<Views>,
     read_only: AtomicBool,
 }
 
@@ -120,6 +129,8 @@ impl ServerState {
             rate: Rate::new(l.requests_per_second, l.request_burst),
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
+            lists: RateLimiter::keyed(circle::LISTS),
+            views: Arc::default(),
             read_only: AtomicBool::new(false),
             services,
         }))
@@ -141,8 +152,26 @@ impl ServerState {
         &self.0.services
     }
 
-    fn store(&self) -> &dyn Store {
-        &*self.0.services.store
+    /// The store as this caller may see it, by the role that it has now: the one way to it for a request.
+    fn store(&self, connection: &Connection) -> Arc<dyn Store> {
+        let store = self.0.services.store.clone();
+        let looker = self.looker(connection);
+        match looker.role {
+            Role::Member => store,
+            Role::Sender | Role::Reader | Role::None => Arc::new(Narrow {
+                store,
+                views: self.0.views.clone(),
+                looker,
+            }),
+        }
+    }
+
+    fn looker(&self, connection: &Connection) -> Looker {
+        let caller = &connection.caller;
+        Looker {
+            peer: caller.peer_id,
+            role: self.services().gate.role(caller),
+        }
     }
 
     fn limits(&self) -> &Limits {
@@ -184,7 +213,7 @@ fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(manifests::put, manifests::get, manifests::delete))
         .routes(routes!(manifests::state))
         .routes(routes!(manifests::list))
-        .routes(routes!(circle::crl))
+        .routes(routes!(circle::crl, circle::put_crl))
         .routes(routes!(circle::renew))
         .routes(routes!(peer::describe))
         .routes(routes!(peer::health))

@@ -16,15 +16,16 @@ mod import;
 mod inspect;
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 pub use certificate::Caller;
-pub use circle::{Circle, CircleHandle, Distrust};
-pub use config::{Expect, Seen, client_config, server_config};
-pub use identity::{Identity, check_private, install_renewed, renewal_request};
+pub use circle::{Circle, CircleHandle, Distrust, Taken};
+pub use config::{Admission, Expect, Seen, client_config, server_config, server_config_for};
+pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
 
@@ -202,6 +203,14 @@ pub fn provider() -> Arc<CryptoProvider> {
         aws_lc_rs::kx_group::SECP256R1,
     ];
     Arc::new(provider)
+}
+
+/// Held by whoever changes the revocation list or what was issued. The circle's certificate stands for both: it is in every
+/// folder and never replaced.
+fn hold_list(dir: &CertsDir) -> Result<File, TlsError> {
+    let path = dir.ca_cert();
+    let held = File::open(&path).and_then(|file| file.lock().map(|()| file));
+    held.map_err(|e| io_error(&path, e))
 }
 
 fn io_error(path: &Path, source: io::Error) -> TlsError {

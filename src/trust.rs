@@ -6,8 +6,11 @@
 //!
 //! A person may call a peer otherwise. Such an alias stays on this machine, beside the name of the certificate, and means
 //! one peer only: it is no other's name or alias, and nobody can come later and be called so.
+//!
+//! Roles are kept beside the peers, by id: forgetting a peer does not let it in again.
 
 mod error;
+mod role;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +21,7 @@ use std::{
 };
 
 pub use error::TrustError;
+pub use role::{Assigned, Bearer, Role, Roles};
 
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +123,9 @@ pub struct KnownPeer {
     pub addresses: Vec<String>,
     /// When it was last heard of.
     pub seen: Timestamp,
+    /// The certificate that it showed last, DER: if that is revoked, so is the peer. Empty if none was noted.
+    #[serde(with = "crate::id::base64", default)]
+    pub certificate: Vec<u8>,
 }
 
 impl KnownPeer {
@@ -147,6 +154,8 @@ pub struct AddressBook {
 struct Book {
     v: u64,
     peers: BTreeMap<String, KnownPeer>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    roles: BTreeMap<PeerId, Assigned>,
 }
 
 impl AddressBook {
@@ -234,6 +243,30 @@ impl AddressBook {
         self.read()?.check_no_alias(name)
     }
 
+    /// What was said of single peers about their roles, by id.
+    ///
+    /// # Errors
+    /// [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn roles(&self) -> Result<BTreeMap<PeerId, Assigned>, TrustError> {
+        Ok(self.read()?.roles)
+    }
+
+    /// Gives `role` to the peer that is called `who` or has this id, or to its scripts. Gives its id.
+    ///
+    /// # Errors
+    /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn set_role(&self, who: &str, bearer: Bearer, role: Role) -> Result<PeerId, TrustError> {
+        self.change(|book| {
+            let id = book.id_of(who)?;
+            let assigned = book.roles.entry(id).or_default();
+            match bearer {
+                Bearer::Peer => assigned.role = Some(role),
+                Bearer::Script => assigned.scripts = Some(role),
+            }
+            Ok(id)
+        })
+    }
+
     fn read(&self) -> Result<Book, TrustError> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -288,6 +321,15 @@ impl Book {
         self.key_of(name).ok_or_else(|| TrustError::Unknown {
             name: name.to_owned(),
         })
+    }
+
+    /// A name wins over an id; none looks like one.
+    fn id_of(&self, who: &str) -> Result<PeerId, TrustError> {
+        let named = self.key_of(who).and_then(|key| self.peers.get(&key));
+        let unknown = |_| TrustError::Unknown {
+            name: who.to_owned(),
+        };
+        named.map_or_else(|| who.parse().map_err(unknown), |peer| Ok(peer.peer_id))
     }
 
     fn check_no_alias(&self, name: &str) -> Result<(), TrustError> {
@@ -367,6 +409,7 @@ impl Book {
             sequence: bundle.sequence,
             addresses,
             seen: seen.unwrap_or(now),
+            certificate: bundle.certificate.clone(),
         };
         self.peers.insert(name, peer.clone());
         Ok(peer)

@@ -43,6 +43,7 @@ fn peer_with_a_store_at(path: &Path, circle: &Arc<Circle>, member: &Identity) ->
     let gate = Arc::new(TestGate {
         circle: circle.clone(),
         own: own.clone(),
+        roles: Arc::default(),
     });
     let state = ServerState::new(Services {
         peer_id: own.id,

@@ -12,7 +12,7 @@ use crate::{
     manifest::{Signer as _, Timestamp},
     name::Escaped,
     tls::{
-        self, CertsDir, Identity, TlsError,
+        self, CertsDir, Identity, Renewed, TlsError,
         ca::{self, CertificateOptions},
     },
 };
@@ -70,10 +70,16 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
                 .output
                 .object("revoked", &json!({"name": name, "certificates": count}));
             context.output.talk(
-                "a peer serving this home acts on it within a second; others when they next send to it or fetch from it",
+                "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
             );
         }
-        CertsCommand::Renew { from } => renew(context, &dir, from.as_deref()).await?,
+        CertsCommand::Renew { from, script } => {
+            let which = match script {
+                true => Renewed::Script,
+                false => Renewed::Peer,
+            };
+            renew(context, &dir, from.as_deref(), which).await?;
+        }
     }
     Ok(ExitCode::Ok)
 }
@@ -133,23 +139,36 @@ fn show(context: &Context, dir: &CertsDir) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn renew(context: &Context, dir: &CertsDir, from: Option<&str>) -> Result<(), Failure> {
+async fn renew(
+    context: &Context,
+    dir: &CertsDir,
+    from: Option<&str>,
+    which: Renewed,
+) -> Result<(), Failure> {
     let caller = match from {
-        None => ca::renew_own(dir)?,
+        None => ca::renew_own(dir, which)?,
         Some(peer) => {
             let us = Us::load(context)?;
             let reached = us.reach(context, peer).await?;
-            let pem = reached.client.renew(&tls::renewal_request(dir)?).await?;
-            tls::install_renewed(dir, &pem)?
+            let request = tls::renewal_request(dir, which)?;
+            let pem = reached.client.renew(&request).await?;
+            tls::install_renewed(dir, which, &pem)?
         }
     };
-    context.output.line(format!(
-        "renewed: {} is valid until {}",
-        caller.name, caller.not_after
-    ));
+    let purpose = match which {
+        Renewed::Peer => "peer",
+        Renewed::Script => "script",
+    };
+    let (name, until) = (&caller.name, caller.not_after);
+    context.output.line(match which {
+        Renewed::Peer => format!("renewed: {name} is valid until {until}"),
+        Renewed::Script => {
+            format!("renewed: the certificate for scripts of {name} is valid until {until}")
+        }
+    });
     context.output.object(
         "renewed",
-        &json!({"name": caller.name, "not_after": caller.not_after}),
+        &json!({"name": name, "purpose": purpose, "not_after": until}),
     );
     Ok(())
 }

@@ -15,9 +15,10 @@ use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     name::Escaped,
+    peer::exchange_lists,
     store::{LocalStore, LocalStoreOptions, Pace, PacedStore, Store, StoreError, TransferState},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
-    transfer::{Reader, Recipient, SendOptions, Sender},
+    transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, SignedBundle},
 };
 
@@ -118,15 +119,13 @@ impl Us {
         &self,
         context: &Context,
         text: &str,
-    ) -> Result<Recipient, Failure> {
+    ) -> Result<KnownPeer, Failure> {
         let known = match self.book.by_name(text)? {
             Some(known) => known,
             None => self.reach(context, text).await?.peer,
         };
-        Ok(Recipient {
-            peer: known.peer_id,
-            seal_key: known.seal_key,
-        })
+        self.check_not_revoked(&known)?;
+        Ok(known)
     }
 
     /// Connects to the peer that `text` names or where it is.
@@ -218,18 +217,29 @@ impl Us {
                 peer.peer_id.short()
             ));
         }
-        self.take_revocations(&client).await;
+        self.exchange_lists(&client).await;
         Ok(Reached { client, peer })
     }
 
-    /// Members pass the revocation list on; only a newer one that the circle signed is taken.
-    async fn take_revocations(&self, client: &PeerClient) {
-        if let Ok(Some(pem)) = client.crl().await
-            && self.circle.now().crl_pem() != Some(pem.as_str())
-            && let Err(error) = self.circle.install_crl(&self.dir, &pem)
-        {
-            tracing::warn!(peer = %client.address(), %error, "its revocation list is not taken");
+    /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.
+    async fn exchange_lists(&self, client: &PeerClient) {
+        if let Err(error) = exchange_lists(client, &self.circle, &self.dir).await {
+            let error = error.to_string();
+            let cause = Escaped::new(&error);
+            tracing::warn!(peer = %client.address(), %cause, "revocation lists are not exchanged");
         }
+    }
+
+    /// Nothing is sealed for somebody whom the circle has taken back.
+    pub(super) fn check_not_revoked(&self, peer: &KnownPeer) -> Result<(), Failure> {
+        let circle = self.circle.now();
+        if !circle.has_revoked(&peer.certificate) {
+            return Ok(());
+        }
+        let (name, number) = (peer.shown(), circle.crl_number());
+        let what = format!("{name} is revoked (list {number} of the circle): nothing is sent");
+        let hint = "leave it out; or give that machine a new certificate: colis certs issue";
+        Err(Failure::new(ExitCode::Trust, what).hint(hint))
     }
 
     /// A client of the peer at `address`, which must be the expected one.

@@ -20,7 +20,7 @@ use crate::{
     config::units::{Size, SizeText},
     id::{ManifestId, Short as _},
     manifest::{SignedManifest, Timestamp},
-    peer::{InboxOptions, Peer, PeerOptions, RelayOptions},
+    peer::{ASK_EVERY, InboxOptions, Peer, PeerOptions, RelayOptions},
     received::Received,
     store::{LocalStoreOptions, PageRequest, Store, TransferState},
     tls::{
@@ -31,7 +31,7 @@ use crate::{
         self, OpenedTransfer, Progress, ReceiveOptions, Recipient, SendOptions, Sent, Silent,
         Sources, TransferError,
     },
-    trust::SignedBundle,
+    trust::{Role, SignedBundle},
 };
 use link::CutLink;
 use player::Player;
@@ -94,6 +94,8 @@ impl Stage {
         ca::issue(&dir, "ben", &out, &CertificateOptions::default())?;
         let (anna, ben) = (Player::load(anna)?, Player::load(ben)?);
         let peer = Peer::open(PeerOptions {
+            default_role: Role::default(),
+            ask_every: ASK_EVERY,
             certs: ben.home.join("certs"),
             chunks: ben.home.join("chunks"),
             received: ben.home.join("received"),

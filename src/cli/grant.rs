@@ -11,6 +11,7 @@ use super::{
     list::{all_manifests, names},
     output::count,
     report::{ExitCode, Failure},
+    send::recipient,
 };
 use crate::{
     id::ManifestId,
@@ -21,14 +22,19 @@ use crate::{
 
 pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Failure> {
     let us = Us::load(context)?;
-    let mut recipients = Vec::new();
+    let mut known = Vec::new();
     for text in &args.to {
-        recipients.push(us.recipient(context, text).await?);
+        known.push(us.recipient(context, text).await?);
     }
     let store: Arc<dyn Store> = match &args.at {
         Some(peer) => Arc::new(us.reach(context, peer).await?.client),
         None => us.own_store(context)?.as_store(),
     };
+    // Whoever stores it may have known of a revocation that we did not know of.
+    for peer in &known {
+        us.check_not_revoked(peer)?;
+    }
+    let recipients: Vec<_> = known.into_iter().map(recipient).collect();
     let id = choose(&us, &*store, &args).await?;
     let granted = transfer::grant(&us.reader(), &*us.identity, &*store, id, &recipients).await?;
     let (manifest, added) = (granted.manifest, granted.added);

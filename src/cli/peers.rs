@@ -1,5 +1,6 @@
 //! `peers`: the address book.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
@@ -8,25 +9,28 @@ use super::{
     connect::Us,
     report::{ExitCode, Failure},
 };
-use crate::{id::Short as _, name::Escaped, trust::KnownPeer};
+use crate::{
+    id::Short as _,
+    name::Escaped,
+    trust::{Bearer, KnownPeer, Role, Roles},
+};
 
 pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Failure> {
     let us = Us::load(context)?;
     match args.command.unwrap_or(PeersCommand::List) {
         PeersCommand::List => {
-            us.book
-                .peers()?
-                .iter()
-                .for_each(|peer| show(context, &us, peer));
+            let peers = us.book.peers()?;
+            peers.iter().try_for_each(|peer| show(context, &us, peer))?;
+            show_roles_of_others(context, &us, &peers)?;
         }
         PeersCommand::Add { address } => {
             let reached = us.reach(context, &address).await?;
-            show(context, &us, &reached.peer);
+            show(context, &us, &reached.peer)?;
         }
         PeersCommand::Check { peer } => {
             let reached = us.reach(context, &peer).await?;
             let health = reached.client.health().await?;
-            show(context, &us, &reached.peer);
+            show(context, &us, &reached.peer)?;
             let version = Escaped::new(&health.version);
             context.output.line(format!(
                 "{} answers: {}, colis {version}",
@@ -41,23 +45,94 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
                 return Err(failure.hint("choose another name"));
             }
             let peer = us.book.rename(&old, &new)?;
-            show(context, &us, &peer);
+            show(context, &us, &peer)?;
             context
                 .output
                 .talk("only here: its certificate says the same as before");
         }
+        PeersCommand::Role { peer, role, script } => {
+            let bearer = if script { Bearer::Script } else { Bearer::Peer };
+            assign(context, &us, &peer, bearer, role.role())?;
+        }
+        PeersCommand::Block { peer } => assign(context, &us, &peer, Bearer::Peer, Role::None)?,
         PeersCommand::Forget { name } => {
             us.book.forget(&name)?;
             context.output.object("forgotten", &json!({"name": name}));
             context.output.talk(format!(
-                "forgot {name}; its certificate still counts, see `colis certs revoke`"
+                "forgot {name}; its certificate still counts, see `colis certs revoke`, and so does its role"
             ));
         }
     }
     Ok(ExitCode::Ok)
 }
 
-fn show(context: &Context, us: &Us, peer: &KnownPeer) {
+/// What this home says of a peer, as programs read it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    peer: &'a KnownPeer,
+    role: Role,
+    /// What its scripts may do.
+    script_role: Role,
+}
+
+/// Changes what a peer may do here.
+fn assign(
+    context: &Context,
+    us: &Us,
+    who: &str,
+    bearer: Bearer,
+    role: Role,
+) -> Result<(), Failure> {
+    let ours = us.identity.caller().key_id;
+    let is_us = who == us.identity.name() || who == ours.to_string();
+    if is_us && bearer == Bearer::Peer {
+        let failure = Failure::usage("the owner of a store may do everything in it");
+        return Err(failure.hint("only its scripts can have another role: --script"));
+    }
+    let who_id = if is_us {
+        ours.to_string()
+    } else {
+        who.to_owned()
+    };
+    let id = us.book.set_role(&who_id, bearer, role)?;
+    let script = bearer == Bearer::Script;
+    let whose = if script { "scripts of " } else { "" };
+    context.output.line(format!("{whose}{who}: {role}"));
+    let object = json!({"peer_id": id, "role": role, "script": script});
+    context.output.object("role", &object);
+    context.output.talk(
+        "a peer serving this home acts on it within a second, on open connections too; others decide for themselves",
+    );
+    Ok(())
+}
+
+/// Roles outlive the peers that they were given to.
+fn show_roles_of_others(context: &Context, us: &Us, known: &[KnownPeer]) -> Result<(), Failure> {
+    for (id, assigned) in us.book.roles()? {
+        if !known.iter().any(|peer| peer.peer_id == id) {
+            let role = assigned.role.unwrap_or(default_role(context));
+            context.output.line(format!("(not known)  {id}  {role}"));
+            let object = json!({"peer_id": id, "role": role, "script": false});
+            context.output.object("role", &object);
+        }
+    }
+    Ok(())
+}
+
+fn default_role(context: &Context) -> Role {
+    context.config.default_role.unwrap_or_default()
+}
+
+fn show(context: &Context, us: &Us, peer: &KnownPeer) -> Result<(), Failure> {
+    let ours = us.identity.caller().key_id;
+    let roles = Roles::new(ours, default_role(context), us.book.roles()?);
+    let role = roles.of(peer.peer_id, Bearer::Peer);
+    let script_role = roles.of(peer.peer_id, Bearer::Script);
+    let scripts = match script_role == role {
+        true => String::new(),
+        false => format!(", its scripts {script_role}"),
+    };
     let addresses = if peer.addresses.is_empty() {
         "no address yet".to_owned()
     } else {
@@ -71,10 +146,16 @@ fn show(context: &Context, us: &Us, peer: &KnownPeer) {
     let shown = peer.shown();
     let name = Escaped::new(&shown);
     context.output.line(format!(
-        "{name}{me}  {}  {}  seen {}",
+        "{name}{me}  {}  {role}{scripts}  {}  seen {}",
         peer.peer_id.short(),
         Escaped::new(&addresses),
         peer.seen
     ));
-    context.output.object("peer", peer);
+    let shown = Shown {
+        peer,
+        role,
+        script_role,
+    };
+    context.output.object("peer", &shown);
+    Ok(())
 }

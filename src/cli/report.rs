@@ -145,6 +145,8 @@ impl From<StoreError> for Failure {
             StoreError::Refused { .. } => failure(Exit::Trust),
             StoreError::Untrusted { reason } if reason.contains("revoked") => failure(Exit::Trust)
                 .hint("ask the owner of the circle for a new certificate: colis certs issue"),
+            StoreError::Untrusted { reason } if reason.contains("blocked") => failure(Exit::Trust)
+                .hint("only its owner can change that, there: colis peers role NAME member"),
             StoreError::Untrusted { .. } => failure(Exit::Trust)
                 .hint("compare certificates and clocks on both machines: colis certs show"),
             StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network).hint(

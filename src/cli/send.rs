@@ -24,6 +24,7 @@ use crate::{
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Store, TransferState},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
+    trust::KnownPeer,
 };
 
 /// What `--json` tells of a transfer that was sent.
@@ -54,13 +55,13 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
     let Met {
-        recipients,
+        known,
         mut stops,
         missed,
     } = meet(context, &us, &args).await?;
-    let names: Vec<_> = recipients.iter().map(|r| us.name_of(r.peer)).collect();
+    let names: Vec<_> = known.iter().map(|peer| us.name_of(peer.peer_id)).collect();
     let to = in_words(&names, &args.via);
-    options.recipients = recipients;
+    options.recipients = known.into_iter().map(recipient).collect();
     if args.keep && !args.dry_run {
         let store = us.own_store(context)?.as_store();
         stops.push(Stop::new("the local store", store));
@@ -100,7 +101,7 @@ impl Stop {
 /// Who can open it, where it goes, and who did not answer.
 #[derive(Default)]
 struct Met {
-    recipients: Vec<Recipient>,
+    known: Vec<KnownPeer>,
     stops: Vec<Stop>,
     missed: Vec<(String, Failure)>,
 }
@@ -110,19 +111,16 @@ async fn meet(context: &Context, us: &Us, args: &Send) -> Result<Met, Failure> {
     let mut met = Met::default();
     for text in &args.to {
         if !args.via.is_empty() {
-            met.recipients.push(us.recipient(context, text).await?);
+            met.known.push(us.recipient(context, text).await?);
             continue;
         }
         match us.reach(context, text).await {
             Ok(reached) => {
-                met.recipients.push(Recipient {
-                    peer: reached.peer.peer_id,
-                    seal_key: reached.peer.seal_key,
-                });
+                met.known.push(reached.peer);
                 met.stops.push(Stop::new(text, Arc::new(reached.client)));
             }
             Err(failure) if failure.code == ExitCode::Network && us.knows(text)? => {
-                met.recipients.push(us.recipient(context, text).await?);
+                met.known.push(us.recipient(context, text).await?);
                 met.missed.push((text.clone(), failure));
             }
             Err(failure) => return Err(failure),
@@ -130,8 +128,8 @@ async fn meet(context: &Context, us: &Us, args: &Send) -> Result<Met, Failure> {
     }
     for text in &args.via {
         let reached = us.reach(context, text).await?;
-        let is_recipient = |recipient: &Recipient| recipient.peer == reached.peer.peer_id;
-        if args.wait && !met.recipients.iter().any(is_recipient) {
+        let is_it = |known: &KnownPeer| known.peer_id == reached.peer.peer_id;
+        if args.wait && !met.known.iter().any(is_it) {
             let failure = Failure::usage(format!("{text} is not told when it is opened"));
             return Err(failure.hint("leave out --wait; the recipient collects it when it is on"));
         }
@@ -142,7 +140,18 @@ async fn meet(context: &Context, us: &Us, args: &Send) -> Result<Met, Failure> {
     {
         return Err(failure);
     }
+    // Each of those that we met may have known of a revocation that we did not know of.
+    for peer in &met.known {
+        us.check_not_revoked(peer)?;
+    }
     Ok(met)
+}
+
+pub(super) fn recipient(peer: KnownPeer) -> Recipient {
+    Recipient {
+        peer: peer.peer_id,
+        seal_key: peer.seal_key,
+    }
 }
 
 /// `to ben, carl via relay`.
@@ -162,16 +171,13 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
     let mut options = args.seal.options(context, jobs(context, None)).await?;
     let us = Us::load(context)?;
     if args.to.is_empty() {
-        let known = us.book.peers()?;
-        options
-            .recipients
-            .extend(known.into_iter().map(|peer| Recipient {
-                peer: peer.peer_id,
-                seal_key: peer.seal_key,
-            }));
+        let known = us.book.peers()?.into_iter();
+        let trusted = known.filter(|peer| us.check_not_revoked(peer).is_ok());
+        options.recipients.extend(trusted.map(recipient));
     } else {
         for text in &args.to {
-            options.recipients.push(us.recipient(context, text).await?);
+            let known = us.recipient(context, text).await?;
+            options.recipients.push(recipient(known));
         }
     }
     let stops = vec![Stop::new(

@@ -13,7 +13,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use super::{
     Context,
     args::{InboxArg, Serve},
-    arrivals,
+    arrivals, care,
     connect::{jobs, store_options},
     install,
     logging::{self, Level},
@@ -27,7 +27,8 @@ use crate::{
     },
     manifest::Signer as _,
     peer::{
-        Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions, RelayOptions,
+        ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions,
+        RelayOptions,
     },
     transfer::ReceiveOptions,
     wire::DEFAULT_PORT,
@@ -55,6 +56,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         "serving",
         &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
     );
+    for notice in care::notices(context) {
+        context.output.warn(notice);
+    }
     context.output.talk(format!(
         "{name} serves on {address}, inbox {inbox}; peer {id}"
     ));
@@ -117,6 +121,8 @@ pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Fa
         keep_exec: args.keep_exec,
     };
     Ok(PeerOptions {
+        default_role: config.default_role.unwrap_or_default(),
+        ask_every: ASK_EVERY,
         certs: home.certs(),
         chunks: home.chunks(),
         received: home.received(),

@@ -5,7 +5,7 @@ use std::fs;
 use serde::Serialize;
 
 use super::{
-    Context,
+    Context, care,
     connect::store_options,
     doctor,
     list::all_manifests,
@@ -18,7 +18,7 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     store::{Holder, LocalStore, Room, Store as _, StoreError, TransferState, Usage},
-    tls::{CertsDir, Identity},
+    tls::{CertsDir, Circle, Identity},
     trust::AddressBook,
 };
 
@@ -31,6 +31,10 @@ struct Status {
     peer_id: PeerId,
     certificate_until: Timestamp,
     certificate_days: u64,
+    /// Number of the revocation list; 0 if there is none.
+    revocations: u64,
+    /// What should be done soon about certificates and revocations.
+    notices: Vec<String>,
     serving: Option<String>,
     /// Since when it serves.
     since: Option<Timestamp>,
@@ -65,6 +69,8 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
         peer_id: identity.peer_id(),
         certificate_until: until,
         certificate_days: doctor::days_left(until, Timestamp::now()),
+        revocations: Circle::load(&dir)?.crl_number(),
+        notices: care::notices(context),
         serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
         since: holder.as_ref().and_then(|holder| holder.since),
         inbox: match context.config.inbox {
@@ -110,9 +116,8 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
     let (days, until) = (status.certificate_days, status.certificate_until);
     output.line(format!("certificate: {days} days left, until {until}"));
-    if days < doctor::SOON_DAYS {
-        let how = doctor::renewal(dir);
-        output.warn(format!("the certificate ends soon; {how}"));
+    for notice in &status.notices {
+        output.warn(notice);
     }
     output.line(match (&status.serving, status.since) {
         (Some(address), Some(since)) => {

@@ -129,6 +129,7 @@ pub(super) fn alert_reason(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRevoked => "it is revoked",
         AlertDescription::CertificateExpired => "it has expired, or a clock is wrong",
+        AlertDescription::AccessDenied => "its owner has blocked us",
         AlertDescription::UnknownCA => "it does not come from that peer's circle",
         AlertDescription::CertificateRequired => "none was shown",
         AlertDescription::ProtocolVersion => "it speaks another version of TLS",

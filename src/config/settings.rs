@@ -42,7 +42,7 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 }
 
 /// Every setting at the top of the file.
-pub const SETTINGS: [Setting; 13] = [
+pub const SETTINGS: [Setting; 14] = [
     setting(
         "listen",
         Unset::Value("\"0.0.0.0:8443\""),
@@ -104,6 +104,12 @@ pub const SETTINGS: [Setting; 13] = [
         "log_days",
         Unset::Value("14"),
         "Days of JSON logs kept in logs/ while serving; 0 writes none.",
+    ),
+    setting(
+        "default_role",
+        Unset::Value("\"member\""),
+        "What members of the circle may do here that were given no role of their own: \"member\" everything, \"sender\" put,\n\
+         and see their own, \"reader\" see what is addressed to them, \"none\" nothing. `colis peers role` gives one.",
     ),
 ];
 

@@ -1,22 +1,51 @@
-//! What the server is told about certificates: who may connect, as of now, and what the circle's machine answers.
+//! What the server is told about certificates and roles: who may connect and what he may do, as of now, and what the
+//! circle's machine answers.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use rustls::ServerConfig;
 
-use super::modified_of;
+use super::{Stamp, stamps_of};
 use crate::{
-    server::{CircleDesk, Gate, RenewError},
-    tls::{self, Caller, CertsDir, CircleHandle, Identity, TlsError, ca},
+    manifest::{Claim, Verifier, VerifyError},
+    server::{CircleDesk, Gate, ListError, RenewError},
+    tls::{self, Admission, Caller, CertsDir, CircleHandle, Identity, Taken, TlsError, ca},
+    trust::{AddressBook, Bearer, Role, Roles, TrustError},
 };
 
-/// The certificates of a running peer, which may be replaced while it runs.
+/// The certificates and roles of a running peer, which may be replaced while it runs.
 pub(super) struct Door {
     dir: CertsDir,
     circle: CircleHandle,
     current: Arc<ArcSwap<Current>>,
+    roles: Arc<ArcSwap<Roles>>,
+    default_role: Role,
+}
+
+/// The versions of the files that a door reads.
+#[derive(Clone, PartialEq)]
+pub(super) struct Files {
+    pub(super) certificates: Vec<Stamp>,
+    pub(super) book: Vec<Stamp>,
+}
+
+impl Files {
+    /// To be asked before they are read: what changes after that is read again.
+    pub(super) fn of(dir: &CertsDir) -> Self {
+        let certificates: [PathBuf; 5] = [
+            dir.ca_cert(),
+            dir.crl(),
+            dir.server_cert(),
+            dir.server_key(),
+            dir.seal_key(),
+        ];
+        Self {
+            certificates: stamps_of(&certificates),
+            book: stamps_of(&[dir.peers()]),
+        }
+    }
 }
 
 /// What an identity gives to every handshake.
@@ -26,11 +55,25 @@ struct Current {
 }
 
 impl Current {
-    fn new(identity: &Identity, circle: &CircleHandle) -> Result<Self, TlsError> {
-        let config = tls::server_config(identity, circle)?;
+    fn new(
+        identity: &Identity,
+        circle: &CircleHandle,
+        roles: &Arc<ArcSwap<Roles>>,
+    ) -> Result<Self, TlsError> {
+        let roles = roles.clone();
+        let admitted: Admission = Arc::new(move |caller| role_of(&roles, caller) != Role::None);
+        let config = tls::server_config_for(identity, circle, admitted)?;
         let bundle = String::from_utf8_lossy(identity.bundle()?.envelope()).into_owned();
         Ok(Self { config, bundle })
     }
+}
+
+fn role_of(roles: &ArcSwap<Roles>, caller: &Caller) -> Role {
+    let bearer = match caller.script {
+        true => Bearer::Script,
+        false => Bearer::Peer,
+    };
+    roles.load().of(caller.peer_id, bearer)
 }
 
 impl Door {
@@ -38,12 +81,18 @@ impl Door {
         dir: CertsDir,
         identity: &Identity,
         circle: CircleHandle,
+        default_role: Role,
     ) -> Result<Self, TlsError> {
-        let current = Arc::new(ArcSwap::from_pointee(Current::new(identity, &circle)?));
+        let assigned = AddressBook::new(dir.peers()).roles()?;
+        let roles = Roles::new(identity.caller().key_id, default_role, assigned);
+        let roles = Arc::new(ArcSwap::from_pointee(roles));
+        let current = Current::new(identity, &circle, &roles)?;
         Ok(Self {
             dir,
             circle,
-            current,
+            current: Arc::new(ArcSwap::from_pointee(current)),
+            roles,
+            default_role,
         })
     }
 
@@ -52,26 +101,29 @@ impl Door {
         Arc::new(move || current.load().bundle.clone())
     }
 
-    /// When the files were changed last.
-    pub(super) fn modified(&self) -> Vec<Option<(SystemTime, u64)>> {
-        let dir = &self.dir;
-        let paths: [PathBuf; 5] = [
-            dir.ca_cert(),
-            dir.crl(),
-            dir.server_cert(),
-            dir.server_key(),
-            dir.seal_key(),
-        ];
-        modified_of(&paths)
+    /// The files that it has read, as they are now.
+    pub(super) fn files(&self) -> Files {
+        Files::of(&self.dir)
     }
 
-    /// Reads the files again. What cannot be used changes nothing.
+    /// Reads certificates and revocations again. What cannot be used changes nothing, and keeps nothing else from changing.
     pub(super) fn reload(&self) -> Result<(), TlsError> {
-        self.circle.reload(&self.dir)?;
+        let circle = self.circle.reload(&self.dir);
         let identity = Identity::load(&self.dir)?;
-        self.current
-            .store(Arc::new(Current::new(&identity, &self.circle)?));
-        Ok(())
+        let current = Current::new(&identity, &self.circle, &self.roles)?;
+        self.current.store(Arc::new(current));
+        circle
+    }
+
+    /// Reads the roles again. A damaged book changes nothing. Gives whether a role has changed.
+    pub(super) fn reload_roles(&self, identity: &Identity) -> Result<bool, TrustError> {
+        let assigned = AddressBook::new(self.dir.peers()).roles()?;
+        if *self.roles.load().assigned() == assigned {
+            return Ok(false);
+        }
+        let roles = Roles::new(identity.caller().key_id, self.default_role, assigned);
+        self.roles.store(Arc::new(roles));
+        Ok(true)
     }
 }
 
@@ -85,13 +137,43 @@ impl Gate for Door {
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
-        self.circle.now().is_revoked(&caller.serial)
+        self.circle.now().is_revoked(&caller.serial) || self.role(caller) == Role::None
+    }
+
+    fn role(&self, caller: &Caller) -> Role {
+        role_of(&self.roles, caller)
+    }
+}
+
+/// Whoever may do nothing here has nothing stored here by others either.
+impl Verifier for Door {
+    fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
+        let name = self.circle.verify(claim)?;
+        match self.roles.load().of(claim.sender, Bearer::Peer) {
+            Role::None => Err(VerifyError::UntrustedSigner {
+                reason: "its sender is blocked here".to_owned(),
+            }),
+            Role::Member | Role::Sender | Role::Reader => Ok(name),
+        }
     }
 }
 
 impl CircleDesk for Door {
     fn revocation_list(&self) -> Option<String> {
         self.circle.now().crl_pem().map(str::to_owned)
+    }
+
+    fn take_revocation_list<'a>(&'a self, pem: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
+        let (dir, circle, pem) = (self.dir.clone(), self.circle.clone(), pem.to_owned());
+        Box::pin(async move {
+            let taken = tokio::task::spawn_blocking(move || circle.install_crl(&dir, &pem)).await;
+            let failed = |reason: String| ListError::Failed { reason };
+            match taken.map_err(|e| failed(e.to_string()))? {
+                Ok(taken) => Ok(taken == Taken::Newer),
+                Err(TlsError::Malformed { reason, .. }) => Err(ListError::NotOurs { reason }),
+                Err(error) => Err(failed(error.to_string())),
+            }
+        })
     }
 
     fn renew<'a>(

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -29,7 +29,7 @@ use crate::{
     id::PeerId,
     name::Escaped,
     sabotage,
-    wire::{self, Code},
+    wire::{self, Code, route},
 };
 
 /// Set by whoever has read the request's body to its end.
@@ -88,6 +88,7 @@ fn turn(
         let detail = format!("{} takes no body", parts.method);
         return Err(Failure::new(Code::TooLarge, detail));
     }
+    check_role(state, connection, parts)?;
     let share = state.0.requests.take(connection.caller.peer_id, 1);
     share.map_err(|shortage| match shortage {
         Shortage::Each => Failure::busy(
@@ -96,6 +97,19 @@ fn turn(
         ),
         Shortage::Total => Failure::busy(Code::Busy, "too many requests at once; try again"),
     })
+}
+
+/// Who may put nothing is told before the body is read. What a role may see is for [`ServerState::store`].
+fn check_role(state: &ServerState, connection: &Connection, parts: &Parts) -> Answer<()> {
+    let route = parts
+        .extensions
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
+    let stores = [route::CHUNK, route::MANIFEST, route::OFFER].map(Some);
+    if parts.method == Method::PUT && stores.contains(&route) {
+        state.looker(connection).may_put()?;
+    }
+    Ok(())
 }
 
 fn check_uri(parts: &Parts) -> Answer<()> {

@@ -66,7 +66,10 @@ pub(super) async fn put(
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
     let length = sealed.bytes.len() as u64;
     let bytes = sealed.bytes;
-    let put = state.store().put_chunk(id, bytes.clone(), part_of).await;
+    let put = state
+        .store(&connection)
+        .put_chunk(id, bytes.clone(), part_of)
+        .await;
     let put = put.inspect_err(|e| state.note(e))?;
     if let Some(PartOf { transfer_id, index }) = part_of {
         let (caller, new) = (&connection.caller, (put == Put::Stored).then_some(length));
@@ -127,7 +130,8 @@ pub(super) async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Answer {
-    let length = state.store().head_chunk(id).await?;
+    let store = state.store(&connection);
+    let length = store.head_chunk(id).await?;
     let length = length.ok_or_else(|| Failure::new(Code::NoSuchChunk, "this chunk is not here"))?;
     let length = usize::try_from(length).map_err(|e| Failure::internal(&e))?;
     let etag = format!("\"{id}\"");
@@ -144,11 +148,7 @@ pub(super) async fn get(
         return Err(unsatisfiable(length));
     }
     let memory = body::grant(&state, &connection, length)?;
-    let sealed = state
-        .store()
-        .get_chunk(id)
-        .await
-        .map_err(corrupt_is_not_missing)?;
+    let sealed = store.get_chunk(id).await.map_err(corrupt_is_not_missing)?;
     let response = match wanted {
         Wanted::Part(range) if range.end <= sealed.len() => part(sealed, range).await?,
         _ => whole(id, sealed)?,
@@ -182,10 +182,15 @@ problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
         ListProblems
     )
 )]
-pub(super) async fn list(State(state): State<ServerState>, form: Form, uri: Uri) -> Answer {
+pub(super) async fn list(
+    State(state): State<ServerState>,
+    connection: Connection,
+    form: Form,
+    uri: Uri,
+) -> Answer {
     let query = ListQuery::<ChunkId>::parse(&uri, &["after", "limit"])?;
     let limit = query.page.limit;
-    let page = state.store().list_chunks(query.page).await?;
+    let page = state.store(&connection).list_chunks(query.page).await?;
     let next = page.items.last().filter(|_| page.more).map(|c| c.id);
     let link = next.map(|after| next_link(&format!("/v1/chunks?after={after}&limit={limit}")));
     let chunks = page.items;
@@ -223,7 +228,10 @@ pub(super) async fn missing(
         let detail = format!("ask for at most {} ids at once", wire::MAX_MISSING_IDS);
         return Err(Failure::new(Code::TooLarge, detail));
     }
-    let missing = state.store().missing_chunks(&question.ids).await?;
+    let missing = state
+        .store(&connection)
+        .missing_chunks(&question.ids)
+        .await?;
     Ok(Json(MissingAnswer { missing }))
 }
 

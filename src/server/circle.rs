@@ -1,20 +1,28 @@
 //! `/v1/crl` and `/v1/certs/renew`: the circle's business, if this machine has it.
 
+use std::num::NonZeroU32;
+
 use axum::{
+    Json,
     extract::{Request, State},
-    http::header,
+    http::{StatusCode, header},
     response::IntoResponse,
 };
+use governor::Quota;
 
 use super::{
-    RenewError, ServerState,
+    ListError, RenewError, ServerState,
     accept::Connection,
     body,
     manifests::require_media,
     openapi::{BODY, problems},
     problem::{Answer, Failure, quote},
 };
-use crate::wire::{self, Code, media, route};
+use crate::wire::{self, Code, PutBody, PutResult, media, route};
+
+/// Revocation lists that are looked at for one peer: each costs a signature's check.
+pub(super) const LISTS: Quota =
+    Quota::per_second(NonZeroU32::MIN).allow_burst(NonZeroU32::MIN.saturating_add(7));
 
 problems!(CrlProblems: &[Code::NotTheCircle]);
 
@@ -30,6 +38,50 @@ pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
     let pem = state.services().circle.revocation_list();
     let pem = pem.ok_or_else(|| Failure::new(Code::NotTheCircle, "no revocation list is here"))?;
     Ok(([(header::CONTENT_TYPE, media::PEM)], pem).into_response())
+}
+
+problems!(PutCrlProblems: BODY, &[Code::BadList]);
+
+/// Takes over a revocation list that is newer than the one here.
+///
+/// The body is the list in PEM, at most 1 MiB, signed by the circle. Members bring each other what they know.
+#[utoipa::path(
+    put,
+    path = route::CRL,
+    operation_id = "put_revocation_list",
+    tag = "Circle",
+    request_body(content = String, content_type = media::PEM),
+    responses(
+        (status = 200, description = "The list here is as new, or newer.", body = PutBody),
+        (status = 201, description = "It is in force now.", body = PutBody),
+        PutCrlProblems
+    )
+)]
+pub(super) async fn put_crl(
+    State(state): State<ServerState>,
+    connection: Connection,
+    request: Request,
+) -> Answer {
+    require_media(request.headers(), &[media::PEM])?;
+    let too_many = |_| {
+        let detail = "too many revocation lists of this peer; try again";
+        Failure::busy(Code::TooManyRequests, detail)
+    };
+    let turn = state.0.lists.check_key(&connection.caller.peer_id);
+    turn.map_err(too_many)?;
+    let body = body::read(&state, &connection, request, wire::MAX_CRL_BODY).await?;
+    let bad = |reason: &str| Failure::new(Code::BadList, quote(reason));
+    let pem = std::str::from_utf8(&body.bytes).map_err(|_| bad("not a list in PEM"))?;
+    let taken = state.services().circle.take_revocation_list(pem).await;
+    let is_new = taken.map_err(|e| match e {
+        ListError::NotOurs { reason } => bad(&reason),
+        ListError::Failed { .. } => Failure::internal(&e),
+    })?;
+    let (status, result) = match is_new {
+        true => (StatusCode::CREATED, PutResult::Stored),
+        false => (StatusCode::OK, PutResult::AlreadyThere),
+    };
+    Ok((status, Json(PutBody { result })).into_response())
 }
 
 problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);

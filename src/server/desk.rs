@@ -11,6 +11,7 @@ use crate::{
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreFuture},
     tls::Caller,
+    trust::Role,
 };
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
@@ -19,8 +20,11 @@ pub trait Gate: Send + Sync {
     fn server_config(&self) -> Arc<ServerConfig>;
     /// Who has shown this certificate, which the handshake has verified. `None` refuses the connection.
     fn caller(&self, certificate: &[u8]) -> Option<Caller>;
-    /// Whether this caller is not trusted any more. Asked before every request, so it must not wait for anything.
+    /// Whether this caller is not let in any more: its certificate is revoked, or its role is none. Asked before every
+    /// request, so it must not wait for anything.
     fn is_revoked(&self, caller: &Caller) -> bool;
+    /// What this caller may do, as of now. Must not wait for anything either.
+    fn role(&self, caller: &Caller) -> Role;
 }
 
 /// Decides about offers: the inbox of a running peer.
@@ -51,12 +55,31 @@ impl OfferDesk for StoreDesk {
 pub trait CircleDesk: Send + Sync {
     /// The newest revocation list, as PEM.
     fn revocation_list(&self) -> Option<String>;
+    /// Takes over a revocation list, as PEM, if it is the circle's and newer. Gives whether it was.
+    fn take_revocation_list<'a>(&'a self, pem: &'a str) -> BoxFuture<'a, Result<bool, ListError>>;
     /// A new certificate, as PEM, for the key that `caller` has now; `request` is a signing request, as PEM.
     fn renew<'a>(
         &'a self,
         caller: &'a Caller,
         request: &'a str,
     ) -> BoxFuture<'a, Result<String, RenewError>>;
+}
+
+/// Why a revocation list was not taken over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// It is none, or not of this circle.
+    #[error("{reason}")]
+    NotOurs {
+        /// What is wrong with it, for the caller.
+        reason: String,
+    },
+    /// Writing it failed here.
+    #[error("{reason}")]
+    Failed {
+        /// What failed, for our log.
+        reason: String,
+    },
 }
 
 /// Why there is no new certificate.
@@ -85,6 +108,14 @@ pub struct NoCircle;
 impl CircleDesk for NoCircle {
     fn revocation_list(&self) -> Option<String> {
         None
+    }
+
+    fn take_revocation_list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
+        Box::pin(async {
+            Err(ListError::NotOurs {
+                reason: "this peer keeps no revocation list".to_owned(),
+            })
+        })
     }
 
     fn renew<'a>(&'a self, _: &'a Caller, _: &'a str) -> BoxFuture<'a, Result<String, RenewError>> {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     id::PeerId,
+    trust::Role,
     wire::{Code, Event, media, route},
 };
 
@@ -52,7 +53,9 @@ pub(super) async fn stream(
     };
     let subscription = Subscription {
         events: state.services().events.subscribe(),
-        draining: connection.draining,
+        draining: connection.draining.clone(),
+        state: state.clone(),
+        connection,
         _share: share.map_err(too_many)?,
     };
     let events = stream::unfold(subscription, |mut subscription| async {
@@ -66,22 +69,37 @@ pub(super) async fn stream(
 struct Subscription {
     events: Receiver<Event>,
     draining: CancellationToken,
+    state: ServerState,
+    connection: Connection,
     _share: Share<PeerId>,
 }
 
 impl Subscription {
     async fn next(&mut self) -> Option<SseEvent> {
-        let received = tokio::select! {
-            biased;
-            () = self.draining.cancelled() => return None,
-            received = self.events.recv() => received,
-        };
-        match received {
-            Ok(event) => Some(write(&event)),
-            // The listener was too slow and has missed some: it must ask for the lists again.
-            Err(RecvError::Lagged(_)) => Some(SseEvent::default().event("resync").data("{}")),
-            Err(RecvError::Closed) => None,
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = self.draining.cancelled() => return None,
+                received = self.events.recv() => received,
+            };
+            match received {
+                Ok(event) if self.shows(&event).await => return Some(write(&event)),
+                Ok(_) => {}
+                // The listener was too slow and has missed some: it must ask for the lists again.
+                Err(RecvError::Lagged(_)) => {
+                    return Some(SseEvent::default().event("resync").data("{}"));
+                }
+                Err(RecvError::Closed) => return None,
+            }
         }
+    }
+
+    /// A stream stays open while roles change: each event is judged by the role of its moment.
+    async fn shows(&self, event: &Event) -> bool {
+        let (Event::Published { id, .. } | Event::State { id, .. }) = event;
+        let role = self.state.looker(&self.connection).role;
+        let store = self.state.store(&self.connection);
+        role == Role::Member || store.manifest_state(*id).await.is_ok()
     }
 }
 

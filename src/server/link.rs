@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -64,11 +65,13 @@ impl Link {
     }
 
     /// Also registers the task to be woken when the connection is cut; every poll of hyper comes by here.
+    /// What the kernel has not sent by then is thrown away: to a slow reader it would go on sending for long.
     fn check_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.cut.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut")),
-            Poll::Pending => Ok(()),
+        if self.cut.as_mut().poll(cx).is_pending() {
+            return Ok(());
         }
+        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut"))
     }
 }
 

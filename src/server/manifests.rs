@@ -61,8 +61,9 @@ pub(super) async fn put(
 ) -> Answer {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read_envelope(&state, &connection, request).await?;
-    let (manifest, signer): (SignedManifest, _) = believe(&state, body.bytes, Some(id)).await?;
-    let put = state.store().put_manifest(&manifest).await;
+    let (manifest, signer): (SignedManifest, _) =
+        believe(&state, &connection, body.bytes, Some(id)).await?;
+    let put = state.store(&connection).put_manifest(&manifest).await;
     let put = put.inspect_err(|e| state.note(e))?;
     let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
     let arrival = state.0.arrivals.complete(by.peer_id, transfer);
@@ -72,6 +73,7 @@ pub(super) async fn put(
         PutManifest::AlreadyReceived => (StatusCode::OK, PutResult::AlreadyReceived),
     };
     if result == PutResult::Stored {
+        state.0.views.changed();
         log_stored(&state, &manifest, &signer, by, arrival);
         let (sender, size) = (manifest.payload().sender, manifest.payload().size);
         // Nobody listens: then there is nobody to tell.
@@ -177,7 +179,8 @@ pub(super) async fn delete(
         let detail = "only the sender of a transfer and the owner of this store remove it";
         return Err(Failure::new(Code::NotYours, detail));
     }
-    let deleted = state.store().delete_manifest(id).await;
+    let deleted = state.store(&connection).delete_manifest(id).await;
+    state.0.views.changed();
     deleted
         .inspect_err(|e| state.note(e))
         .map_err(no_such_manifest)?;
@@ -197,9 +200,10 @@ problems!(StateProblems: &[Code::BadId, Code::NoSuchManifest]);
 )]
 pub(super) async fn state(
     State(state): State<ServerState>,
+    connection: Connection,
     PathId(id): PathId<ManifestId>,
 ) -> Answer<Json<StateBody>> {
-    let state = state.store().manifest_state(id).await;
+    let state = state.store(&connection).manifest_state(id).await;
     state.map(Json).map_err(no_such_manifest)
 }
 
@@ -230,11 +234,19 @@ problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
         ListProblems
     )
 )]
-pub(super) async fn list(State(state): State<ServerState>, form: Form, uri: Uri) -> Answer {
+pub(super) async fn list(
+    State(state): State<ServerState>,
+    connection: Connection,
+    form: Form,
+    uri: Uri,
+) -> Answer {
     let ListQuery { page, reader } =
         ListQuery::<ManifestId>::parse(&uri, &["after", "limit", "for"])?;
     let limit = page.limit;
-    let page = state.store().list_manifests(page, reader).await?;
+    let page = state
+        .store(&connection)
+        .list_manifests(page, reader)
+        .await?;
     let next = page.items.last().filter(|_| page.more).map(|m| m.id);
     let link = next.map(|after| next_link(&next_target(after, limit, reader)));
     let manifests = page.items;
@@ -249,25 +261,27 @@ async fn fetch(
     id: ManifestId,
 ) -> Answer<(Bytes, Share<PeerId>)> {
     let mut memory = body::grant(state, connection, wire::MAX_MANIFEST_BODY)?;
-    let envelope = state.store().get_manifest(id).await;
+    let envelope = state.store(connection).get_manifest(id).await;
     let envelope = envelope.map_err(no_such_manifest)?;
     memory.shrink_to(envelope.len());
     Ok((envelope, memory))
 }
 
-/// Parses an envelope and decides whether to believe it; gives the signer's name too. Off the event loop: eight megabytes
+/// Parses an envelope and decides whether to believe it and to take it from this caller; gives the signer's name too. Off the event loop: eight megabytes
 /// of JSON take a while.
 pub(super) async fn believe<T: Payload + Send + 'static>(
     state: &ServerState,
+    connection: &Connection,
     envelope: Bytes,
     id: Option<ManifestId>,
 ) -> Answer<(Signed<T>, String)> {
-    let verifier = state.services().verifier.clone();
+    let (verifier, looker) = (state.services().verifier.clone(), state.looker(connection));
     in_background(move || {
         if let Some(expected) = id {
             check_id(&envelope, expected)?;
         }
         let signed = Signed::<T>::parse(envelope)?;
+        looker.may_bring(signed.payload().sender())?;
         let signer = signed.verify(&*verifier, Timestamp::now())?;
         Ok((signed, signer))
     })

@@ -43,7 +43,7 @@ pub(super) async fn put(
 ) -> Answer<Json<OfferBody>> {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read_envelope(&state, &connection, request).await?;
-    let (offer, _): (SignedOffer, _) = believe(&state, body.bytes, None).await?;
+    let (offer, _): (SignedOffer, _) = believe(&state, &connection, body.bytes, None).await?;
     if offer.payload().transfer_id != id {
         let detail = format!(
             "this offer announces {}, not the transfer in the path",

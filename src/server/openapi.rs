@@ -88,7 +88,12 @@ pub(super) const ENVELOPE: &[Code] = &[
 ];
 
 /// How storing fails.
-pub(super) const STORING: &[Code] = &[Code::StorageFailed, Code::NoSpace, Code::QuotaExceeded];
+pub(super) const STORING: &[Code] = &[
+    Code::StorageFailed,
+    Code::NoSpace,
+    Code::QuotaExceeded,
+    Code::NotAllowed,
+];
 
 /// One response for each status that these codes have.
 pub(super) fn responses(lists: &[&[Code]]) -> BTreeMap<String, RefOr<Response>> {

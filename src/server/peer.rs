@@ -56,7 +56,12 @@ pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Resp
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     // A disk that cannot be asked has nothing to tell; that it fails shows when something is written.
-    let free = state.store().free_space().await.unwrap_or_default();
+    let free = state
+        .services()
+        .store
+        .free_space()
+        .await
+        .unwrap_or_default();
     let health = Health {
         status,
         version,

@@ -1,22 +1,26 @@
 //! The circle's machine: making the circle, issuing, revoking and renewing certificates.
 
 mod issued;
+mod revocation;
 
 use std::{fs, net::IpAddr, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams,
-    CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
-    RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
 pub use issued::{Issued, Purpose};
+pub use revocation::{refresh_list, revoke};
+
+use revocation::write_crl;
 
 use super::{
-    Caller, CertsDir, Circle, Identity, TlsError,
+    Caller, CertsDir, Circle, Identity, Renewed, TlsError,
     certificate::ACTS_FOR,
+    hold_list,
     identity::{SEAL_KEY_LABEL, key_pair, read_certificate},
     io_error,
 };
@@ -28,7 +32,6 @@ use crate::{
 
 const CA_LIFE: Duration = Duration::days(3650);
 const LEAF_LIFE: Duration = Duration::days(365);
-const CRL_LIFE: Duration = Duration::days(30);
 /// Clocks differ: what was issued just now must count everywhere.
 const BACKDATE: Duration = Duration::minutes(5);
 
@@ -145,49 +148,18 @@ pub fn issue(
     Ok(identity)
 }
 
-/// Revokes every certificate of `name`. Gives how many.
-///
-/// # Errors
-/// [`TlsError::NotTheCircle`], [`TlsError::Refused`] if nothing was issued to that name.
-pub fn revoke(dir: &CertsDir, name: &str) -> Result<usize, TlsError> {
-    need_ca_key(dir)?;
-    if Identity::load(dir)?.name() == name {
-        return Err(TlsError::Refused {
-            reason: "the circle's own machine cannot be revoked".into(),
-        });
-    }
-    let circle = Circle::load(dir)?;
-    let issued = issued::read(dir)?;
-    let of_name: Vec<_> = issued.iter().filter(|i| i.name == name).collect();
-    if of_name.is_empty() {
-        let name = name.to_owned();
-        return Err(TlsError::NeverIssued { name });
-    }
-    let fresh = of_name
-        .iter()
-        .filter(|i| !circle.is_revoked(&i.serial))
-        .count();
-    let revoked: Vec<_> = issued
-        .iter()
-        .filter(|i| i.name == name || circle.is_revoked(&i.serial))
-        .map(|i| i.serial.clone())
-        .collect();
-    write_crl(dir, &revoked, issued::next_crl_number(&circle))?;
-    Ok(fresh)
-}
-
-/// Renews the certificate of the circle's machine itself.
+/// Renews a certificate of the circle's machine itself.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
-pub fn renew_own(dir: &CertsDir) -> Result<Caller, TlsError> {
+pub fn renew_own(dir: &CertsDir, which: Renewed) -> Result<Caller, TlsError> {
     let caller = Identity::load(dir)?.caller().clone();
-    let pem = sign_renewal(dir, &super::renewal_request(dir)?, &caller)?;
-    super::install_renewed(dir, &pem)
+    let pem = sign_renewal(dir, &super::renewal_request(dir, which)?, &caller)?;
+    super::install_renewed(dir, which, &pem)
 }
 
-/// A new certificate for the key that `caller` has now, as PEM. Nothing that `request` asks for is granted: its key is
-/// checked, and name and addresses are those of the certificate before.
+/// A new certificate, as PEM, for the key that `caller` has now; or, if that is a peer, for the key of its scripts. Nothing
+/// that `request` asks for is granted: its key is checked, and name and addresses are those of the certificate before.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
@@ -200,14 +172,19 @@ pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<St
         CertificateSigningRequestParams::from_pem(request).map_err(|e| TlsError::Refused {
             reason: format!("not a signing request: {e}"),
         })?;
-    if caller.script || PeerId::of(&request.public_key.subject_public_key_info()) != caller.key_id {
-        return Err(refused("a certificate is renewed for the key that it has"));
-    }
+    let is_same_key = PeerId::of(&request.public_key.subject_public_key_info()) == caller.key_id;
+    let purpose = match (caller.script, is_same_key) {
+        (false, true) => Purpose::Peer,
+        (true, true) => Purpose::Script,
+        (false, false) if is_for_script_of(&request.params, caller.key_id) => Purpose::Script,
+        _ => return Err(refused("a certificate is renewed for the key that it has")),
+    };
+    let _alone = hold_list(dir)?;
     let issued = issued::read(dir)?;
     let before = issued
         .iter()
         .rev()
-        .find(|i| i.peer_id == caller.key_id && i.purpose == Purpose::Peer);
+        .find(|i| i.peer_id == caller.peer_id && i.purpose == purpose);
     let before = before.ok_or_else(|| refused("this circle has issued nothing to that key"))?;
     if Circle::load(dir)?.is_revoked(&before.serial) {
         return Err(refused("its certificates are revoked"));
@@ -217,17 +194,19 @@ pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<St
         ..CertificateOptions::default()
     };
     let serial = random_serial()?;
-    request.params = leaf(&before.name, Purpose::Peer, None, &options, serial.clone())?;
+    let (name, peer) = (&before.name, caller.peer_id);
+    request.params = leaf(name, purpose, Some(peer), &options, serial.clone())?;
     let certificate = request.signed_by(&issuer(dir)?)?;
-    let issued = Issued::new(
-        &before.name,
-        caller.key_id,
-        &serial,
-        Purpose::Peer,
-        &options,
-    );
+    let issued = Issued::new(name, peer, &serial, purpose, &options);
     issued::append(dir, &issued)?;
     Ok(certificate.pem())
+}
+
+/// Whether a request names `peer` as the one that its key is to act for.
+fn is_for_script_of(params: &CertificateParams, peer: PeerId) -> bool {
+    let wanted = format!("{ACTS_FOR}{peer}");
+    let is_wanted = |name: &SanType| matches!(name, SanType::URI(uri) if uri.as_str() == wanted);
+    params.subject_alt_names.iter().any(is_wanted)
 }
 
 /// Every certificate that this circle has issued, with whether it is revoked.
@@ -338,29 +317,6 @@ fn alternative_names(name: &str, extra: &[String]) -> Result<Vec<SanType>, TlsEr
         }
     }
     Ok(names)
-}
-
-fn write_crl(dir: &CertsDir, revoked: &[Vec<u8>], number: u64) -> Result<(), TlsError> {
-    let now = OffsetDateTime::now_utc();
-    let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
-        serial_number: SerialNumber::from_slice(serial),
-        revocation_time: now,
-        reason_code: Some(RevocationReason::CessationOfOperation),
-        invalidity_date: None,
-    });
-    let params = CertificateRevocationListParams {
-        this_update: now - BACKDATE,
-        next_update: now + CRL_LIFE,
-        crl_number: SerialNumber::from(number),
-        issuing_distribution_point: None,
-        key_identifier_method: KeyIdMethod::Sha256,
-        revoked_certs: revoked_certs.collect(),
-    };
-    write(
-        &dir.crl(),
-        &params.signed_by(&issuer(dir)?)?.pem()?,
-        Mode::Public,
-    )
 }
 
 fn issuer(dir: &CertsDir) -> Result<Issuer<'static, KeyPair>, TlsError> {

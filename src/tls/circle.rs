@@ -1,6 +1,6 @@
 //! The circle as a judge: which certificates and signatures count, as of now.
 
-use std::{fs, sync::Arc};
+use std::{cmp::Ordering, fs, sync::Arc};
 
 use arc_swap::ArcSwap;
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
@@ -13,7 +13,7 @@ use webpki::{
 };
 use x509_parser::prelude::FromDer as _;
 
-use super::{Caller, CertsDir, TlsError, io_error, provider};
+use super::{Caller, CertsDir, TlsError, hold_list, io_error, provider};
 use crate::{
     manifest::{Claim, Timestamp, Verifier, VerifyError},
     trust::write_durably,
@@ -63,6 +63,12 @@ pub enum Distrust {
     /// It is for something else.
     #[error("the certificate of {name} is not for this use")]
     WrongUsage {
+        /// Whose.
+        name: String,
+    },
+    /// The owner of the peer that was called lets it do nothing there.
+    #[error("{name} has the role none here")]
+    Blocked {
         /// Whose.
         name: String,
     },
@@ -184,6 +190,11 @@ impl Circle {
             .is_some_and(|crl| !matches!(crl.list.find_serial(serial), Ok(None)))
     }
 
+    /// Whether this certificate is revoked.
+    pub fn has_revoked(&self, certificate: &[u8]) -> bool {
+        Caller::from_certificate(certificate).is_ok_and(|caller| self.is_revoked(&caller.serial))
+    }
+
     /// The number of the revocation list: a higher one replaces a lower one.
     pub fn crl_number(&self) -> u64 {
         self.crl.as_ref().map_or(0, |crl| crl.number)
@@ -248,6 +259,17 @@ impl Circle {
     }
 }
 
+/// How a revocation list that was offered compares to what is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was newer, and is in force.
+    Newer,
+    /// It is the one that is here.
+    Same,
+    /// What is here is newer, and stays.
+    Older,
+}
+
 /// A circle that can be read again while it is in use. Clones share what is read.
 #[derive(Clone)]
 pub struct CircleHandle(Arc<ArcSwap<Circle>>);
@@ -280,24 +302,29 @@ impl CircleHandle {
         Ok(())
     }
 
-    /// Takes over a revocation list from another member, if it is the circle's and newer. Gives whether it was.
+    /// Takes over a revocation list from another member, if it is the circle's and newer than what is in use and on disk.
     ///
     /// # Errors
     /// [`TlsError::Malformed`] if it is not the circle's, [`TlsError::Io`].
-    pub fn install_crl(&self, dir: &CertsDir, pem: &str) -> Result<bool, TlsError> {
+    pub fn install_crl(&self, dir: &CertsDir, pem: &str) -> Result<Taken, TlsError> {
         let now = self.now();
-        let crl = now.read_crl(dir, pem.to_owned());
-        let crl = crl.map_err(not_ours)?;
-        let is_newer = now
-            .crl
-            .as_ref()
-            .is_none_or(|known| crl.number > known.number);
-        if is_newer {
-            let path = dir.crl();
-            write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
-            self.reload(dir)?;
+        if now.crl_pem() == Some(pem) {
+            return Ok(Taken::Same);
         }
-        Ok(is_newer)
+        let offered = now.number_of(dir, pem)?;
+        let _alone = hold_list(dir)?;
+        // Another process may have a newer one by now. What cannot be read there is replaced.
+        let on_disk = Circle::load(dir).map_or(0, |circle| circle.crl_number());
+        match offered.cmp(&on_disk.max(self.now().crl_number())) {
+            Ordering::Less => Ok(Taken::Older),
+            Ordering::Equal => Ok(Taken::Same),
+            Ordering::Greater => {
+                let path = dir.crl();
+                write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
+                self.reload(dir)?;
+                Ok(Taken::Newer)
+            }
+        }
     }
 }
 

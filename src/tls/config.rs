@@ -42,9 +42,25 @@ pub fn server_config(
     identity: &Identity,
     circle: &CircleHandle,
 ) -> Result<Arc<ServerConfig>, TlsError> {
+    server_config_for(identity, circle, Arc::new(|_| true))
+}
+
+/// Which members of the circle are let in.
+pub type Admission = Arc<dyn Fn(&Caller) -> bool + Send + Sync>;
+
+/// The same for those members only that `admitted` lets in at their handshake.
+///
+/// # Errors
+/// [`TlsError::Crypto`].
+pub fn server_config_for(
+    identity: &Identity,
+    circle: &CircleHandle,
+    admitted: Admission,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = provider();
     let verifier = Arc::new(MemberVerifier {
         circle: circle.clone(),
+        admitted,
         provider: provider.clone(),
     });
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -117,6 +133,7 @@ pub fn client_config(
 /// Lets members of the circle in.
 struct MemberVerifier {
     circle: CircleHandle,
+    admitted: Admission,
     provider: Arc<CryptoProvider>,
 }
 
@@ -132,8 +149,12 @@ impl ClientCertVerifier for MemberVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let judged = judge(&self.circle, Usage::Client, end_entity, intermediates, now);
-        judged
-            .map(|_| ClientCertVerified::assertion())
+        let admitted = judged.and_then(|caller| match (self.admitted)(&caller) {
+            true => Ok(()),
+            false => Err(Distrust::Blocked { name: caller.name }),
+        });
+        admitted
+            .map(|()| ClientCertVerified::assertion())
             .map_err(|distrust| alert(&distrust))
     }
 
@@ -279,7 +300,9 @@ fn alert(distrust: &Distrust) -> rustls::Error {
         Distrust::NotYetValid { .. } => CertificateError::NotValidYet,
         Distrust::Revoked { .. } => CertificateError::Revoked,
         Distrust::WrongUsage { .. } => CertificateError::InvalidPurpose,
-        Distrust::OtherPeer { .. } => CertificateError::ApplicationVerificationFailure,
+        Distrust::OtherPeer { .. } | Distrust::Blocked { .. } => {
+            CertificateError::ApplicationVerificationFailure
+        }
     };
     rustls::Error::InvalidCertificate(error)
 }

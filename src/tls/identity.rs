@@ -15,7 +15,7 @@ use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use super::{Caller, CertsDir, TlsError, circle::public_key, io_error};
+use super::{Caller, CertsDir, TlsError, certificate::ACTS_FOR, circle::public_key, io_error};
 use crate::{
     crypto::SealKey,
     id::PeerId,
@@ -128,34 +128,55 @@ impl Signer for Identity {
     }
 }
 
-/// A signing request for the key that `dir` has, as PEM.
+/// Which certificate of a folder is renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// This peer's own.
+    Peer,
+    /// That of its scripts.
+    Script,
+}
+
+/// A signing request for the key that `dir` has, as PEM. That of scripts says for which peer they act.
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn renewal_request(dir: &CertsDir) -> Result<String, TlsError> {
-    let key = key_pair(&dir.server_key())?;
+pub fn renewal_request(dir: &CertsDir, which: Renewed) -> Result<String, TlsError> {
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
+    let key = match which {
+        Renewed::Peer => key_pair(&dir.server_key())?,
+        Renewed::Script => {
+            let acts_for = format!("{ACTS_FOR}{}", Identity::load(dir)?.caller.key_id);
+            params.subject_alt_names = vec![rcgen::SanType::URI(acts_for.try_into()?)];
+            key_pair(&dir.client_key())?
+        }
+    };
     Ok(params.serialize_request(&key)?.pem()?)
 }
 
-/// Replaces this peer's certificate by a renewed one for the same key.
+/// Replaces a certificate of this peer by a renewed one for the same key.
 ///
 /// # Errors
-/// [`TlsError::Refused`] if it is for another key or name.
-pub fn install_renewed(dir: &CertsDir, pem: &str) -> Result<Caller, TlsError> {
+/// [`TlsError::Refused`] if it is for another key, name or use.
+pub fn install_renewed(dir: &CertsDir, which: Renewed, pem: &str) -> Result<Caller, TlsError> {
     let refused = |reason: &str| TlsError::Refused {
         reason: reason.to_owned(),
     };
     let der = CertificateDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| refused("the renewal is no certificate"))?;
-    let (new, old) = (Caller::from_certificate(&der)?, Identity::load(dir)?);
-    if new.key_id != old.caller.key_id || new.name != old.caller.name || new.script {
+    let (new, own) = (Caller::from_certificate(&der)?, Identity::load(dir)?.caller);
+    let (path, key) = match which {
+        Renewed::Peer => (dir.server_cert(), dir.server_key()),
+        Renewed::Script => (dir.client_cert(), dir.client_key()),
+    };
+    let is_ours = new.peer_id == own.key_id && new.name == own.name;
+    let is_script = which == Renewed::Script;
+    if !is_ours || new.script != is_script || read_key_of(&key, &der).is_err() {
         return Err(refused(
-            "the renewed certificate is for another key or name",
+            "the renewed certificate is for another key, name or use",
         ));
     }
-    let path = dir.server_cert();
     write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
     Ok(new)
 }

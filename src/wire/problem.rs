@@ -62,6 +62,7 @@ pub enum Code {
     SenderMismatch,
     IdMismatch,
     HashMismatch,
+    BadList,
     ChunkTooShort,
     MissingChunks,
     NotYours,
@@ -110,6 +111,7 @@ impl Code {
         Self::SenderMismatch,
         Self::IdMismatch,
         Self::HashMismatch,
+        Self::BadList,
         Self::ChunkTooShort,
         Self::MissingChunks,
         Self::NotYours,
@@ -158,6 +160,7 @@ impl Code {
             Self::SenderMismatch => ("sender-mismatch", 403),
             Self::IdMismatch => ("id-mismatch", 422),
             Self::HashMismatch => ("hash-mismatch", 422),
+            Self::BadList => ("bad-list", 422),
             Self::ChunkTooShort => ("chunk-too-short", 422),
             Self::MissingChunks => ("missing-chunks", 409),
             Self::NotYours => ("not-yours", 403),
@@ -211,6 +214,7 @@ impl Code {
             Self::HashMismatch => {
                 "the bytes have another id, which is in `actual`; nothing is stored"
             }
+            Self::BadList => "no revocation list of this circle",
             Self::ChunkTooShort => "no room for nonce and tag",
             Self::MissingChunks => "`missing` names the first 1,000, `missing_count` counts all",
             Self::NotYours => "only its sender and the owner of the store may do this",

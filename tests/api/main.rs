@@ -14,5 +14,6 @@ mod limits;
 mod log;
 mod manifests;
 mod openapi;
+mod roles;
 mod routes;
 mod text;

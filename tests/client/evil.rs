@@ -60,6 +60,7 @@ impl Evil {
         let gate = TestGate {
             circle: circle.clone(),
             own,
+            roles: Arc::default(),
         };
         let acceptor = TlsAcceptor::from(gate.server_config());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

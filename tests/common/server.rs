@@ -8,6 +8,7 @@ pub(crate) mod pki;
 pub(crate) mod transfer;
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc, LazyLock, Mutex,
@@ -22,8 +23,10 @@ use axum::{
     middleware::Next,
 };
 use colis::{
-    server::{self, CircleDesk, Limits, RenewError, ServerState, Services, StoreDesk},
+    id::PeerId,
+    server::{self, CircleDesk, Limits, ListError, RenewError, ServerState, Services, StoreDesk},
     tls::Caller,
+    trust::Role,
     wire::{Code, Event, Problem},
 };
 use futures::future::BoxFuture;
@@ -52,6 +55,8 @@ pub(crate) struct TestPeer {
     pub(crate) store: Arc<Depot>,
     pub(crate) state: ServerState,
     pub(crate) desk: Arc<Office>,
+    /// Roles other than member.
+    pub(crate) roles: Arc<Mutex<HashMap<PeerId, Role>>>,
     /// What it says of itself.
     pub(crate) bundle: Arc<Mutex<String>>,
     pub(crate) events: broadcast::Sender<Event>,
@@ -65,12 +70,20 @@ pub(crate) struct TestPeer {
 #[derive(Default)]
 pub(crate) struct Office {
     pub(crate) list: Mutex<Option<String>>,
+    /// What is said about a list that is brought.
+    pub(crate) taken: Mutex<Option<Result<bool, ListError>>>,
     pub(crate) renewal: Mutex<Option<Result<String, RenewError>>>,
 }
 
 impl CircleDesk for Office {
     fn revocation_list(&self) -> Option<String> {
         self.list.lock().unwrap().clone()
+    }
+
+    fn take_revocation_list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
+        let taken = self.taken.lock().unwrap().clone();
+        let reason = "not a list".to_owned();
+        Box::pin(async move { taken.unwrap_or(Err(ListError::NotOurs { reason })) })
     }
 
     fn renew<'a>(
@@ -92,9 +105,11 @@ impl TestPeer {
     pub(crate) async fn with_limits(limits: Limits) -> Self {
         let circle = Circle::new("test circle");
         let own = circle.issue("owner", Validity::Now);
+        let roles = Arc::default();
         let gate = Arc::new(TestGate {
             circle: circle.clone(),
             own: own.clone(),
+            roles: Arc::clone(&roles),
         });
         let store = Arc::new(Depot::default());
         let desk = Arc::new(Office::default());
@@ -130,6 +145,7 @@ impl TestPeer {
             store,
             state,
             desk,
+            roles,
             bundle,
             events,
             seen,

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::InboxSetting;
+use crate::{config::InboxSetting, trust::Role};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
@@ -76,11 +76,51 @@ pub(in crate::cli) enum PeersCommand {
         /// What to call it
         new: String,
     },
-    /// Forget a peer
+    /// Say what a peer may do with the store of this one
+    Role {
+        /// Its name, or its id
+        peer: String,
+        /// What it may do
+        #[arg(value_enum)]
+        role: RoleArg,
+        /// Only for its scripts, which otherwise may do what it may
+        #[arg(long)]
+        script: bool,
+    },
+    /// Let a peer do nothing here any more, at once: its role becomes `none`
+    Block {
+        /// Its name, or its id
+        peer: String,
+    },
+    /// Forget a peer; its role stays
     Forget {
         /// Its name
         name: String,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum RoleArg {
+    /// Everything that is not for the owner alone
+    Member,
+    /// Put, and see its own
+    Sender,
+    /// See what is addressed to it
+    Reader,
+    /// Nothing: it is not let in
+    None,
+}
+
+impl RoleArg {
+    /// The role of the same name.
+    pub(in crate::cli) fn role(self) -> Role {
+        match self {
+            Self::Member => Role::Member,
+            Self::Sender => Role::Sender,
+            Self::Reader => Role::Reader,
+            Self::None => Role::None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +168,9 @@ pub(in crate::cli) enum CertsCommand {
         /// The peer that holds the circle's key [default: this one]
         #[arg(long, value_name = "PEER")]
         from: Option<String>,
+        /// The certificate of curl and scripts instead
+        #[arg(long)]
+        script: bool,
     },
 }
 

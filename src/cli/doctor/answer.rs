@@ -20,6 +20,9 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 const LIST_TIME: Duration = Duration::from_secs(1);
 const ROUND_TRIP_TIME: Duration = Duration::from_millis(1500);
 const ROUND_TRIPS: usize = 3;
+/// What to do about a peer whose owner has given us the role none.
+const ASK_OWNER: &str =
+    "its owner has blocked this peer; only he can change that: colis peers role NAME member";
 /// Slow, for a network of one's own.
 const SLOW: Duration = Duration::from_millis(300);
 
@@ -87,6 +90,7 @@ fn remedy(refusal: &HandshakeError) -> &'static str {
             Some("CertificateExpired") => {
                 "compare the clocks of both machines: timedatectl; if they are right: colis certs renew --from PEER"
             }
+            Some("AccessDenied") => ASK_OWNER,
             Some("UnknownCA") => {
                 "that peer belongs to another circle: both need certificates of one circle, see colis certs issue"
             }

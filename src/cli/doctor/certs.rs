@@ -8,7 +8,7 @@ use crate::{
     id::Short as _,
     manifest::Timestamp,
     store::LocalStore,
-    tls::{self, CertsDir, Circle, Distrust, Identity, Inspected, TlsError, ca},
+    tls::{self, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca},
     trust::AddressBook,
 };
 
@@ -76,9 +76,10 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
         Distrust::Foreign { .. } => {
             "ca-cert.pem and server-cert.pem must be of one circle: restore them from the folder that was issued"
         }
-        Distrust::Malformed { .. } | Distrust::WrongUsage { .. } | Distrust::OtherPeer { .. } => {
-            "restore server-cert.pem from the folder that was issued"
-        }
+        Distrust::Malformed { .. }
+        | Distrust::WrongUsage { .. }
+        | Distrust::OtherPeer { .. }
+        | Distrust::Blocked { .. } => "restore server-cert.pem from the folder that was issued",
     }
 }
 
@@ -129,17 +130,21 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
         own.names.join(" ")
     );
     if days < SOON_DAYS {
-        return Finding::warn(STEP, detail).hint(renewal(dir));
+        return Finding::warn(STEP, detail).hint(renewal(dir, Renewed::Peer));
     }
     Finding::ok(STEP, detail)
 }
 
-/// How this peer's certificate is renewed.
-pub(in crate::cli) fn renewal(dir: &CertsDir) -> &'static str {
+/// How a certificate of this home is renewed.
+pub(in crate::cli) fn renewal(dir: &CertsDir, which: Renewed) -> String {
+    let script = match which {
+        Renewed::Peer => "",
+        Renewed::Script => " --script",
+    };
     if dir.ca_key().exists() {
-        "renew it: colis certs renew"
+        format!("renew it: colis certs renew{script}")
     } else {
-        "renew it: colis certs renew --from PEER, the machine that made the circle"
+        format!("renew it: colis certs renew{script} --from PEER, the machine that made the circle")
     }
 }
 
@@ -214,8 +219,7 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
     match script {
         Ok(days) if days < SOON_DAYS => {
             let what = format!("the certificate for scripts ends in {days} days");
-            Finding::warn(STEP, what)
-                .hint("only curl and scripts use it: ask for a new one in time")
+            Finding::warn(STEP, what).hint(renewal(dir, Renewed::Script))
         }
         Ok(days) => Finding::ok(
             STEP,
@@ -223,8 +227,10 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
         ),
         Err(error) => {
             let hint = match &error {
-                TlsError::Distrusted(_) => ASK_FOR_NEW,
-                _ => "restore client-cert.pem and client-key.pem from the folder that was issued",
+                TlsError::Distrusted(Distrust::Expired { .. }) => renewal(dir, Renewed::Script),
+                TlsError::Distrusted(_) => ASK_FOR_NEW.to_owned(),
+                _ => "restore client-cert.pem and client-key.pem from the folder that was issued"
+                    .to_owned(),
             };
             Finding::warn(STEP, format!("curl and scripts cannot call: {error}")).hint(hint)
         }

@@ -12,7 +12,7 @@ use super::{
     words,
 };
 use crate::{
-    cli::{Context, args::Command, report::Failure, serve, terminal},
+    cli::{Context, args::Command, care, report::Failure, serve, terminal},
     peer::{Peer, PeerError},
     server,
     store::{LocalStore, StoreError},
@@ -89,6 +89,9 @@ fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
         "{name} serves on {address}; what arrives goes to {}",
         context.home.received().display()
     ));
+    for notice in care::notices(context) {
+        terminal::say(&format!("warning: {notice}"));
+    }
     tokio::spawn(announce::run(peer.arrivals(), context.home.received()));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();

@@ -1,7 +1,7 @@
 //! A circle of test certificates, and the gate and verifier of a peer in it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -10,6 +10,7 @@ use colis::{
     manifest::{Claim, SignError, Signer, Verifier, VerifyError},
     server::Gate,
     tls::Caller,
+    trust::Role,
 };
 use p256::{
     ecdsa::{
@@ -160,6 +161,8 @@ impl Signer for Identity {
 pub(crate) struct TestGate {
     pub(crate) circle: Arc<Circle>,
     pub(crate) own: Identity,
+    /// Roles other than member.
+    pub(crate) roles: Arc<Mutex<HashMap<PeerId, Role>>>,
 }
 
 impl Gate for TestGate {
@@ -184,7 +187,13 @@ impl Gate for TestGate {
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
-        self.circle.revoked.lock().unwrap().contains(&caller.serial)
+        let revoked = self.circle.revoked.lock().unwrap();
+        revoked.contains(&caller.serial) || self.role(caller) == Role::None
+    }
+
+    fn role(&self, caller: &Caller) -> Role {
+        let roles = self.roles.lock().unwrap();
+        roles.get(&caller.peer_id).copied().unwrap_or_default()
     }
 }
 

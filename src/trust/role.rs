@@ -1,0 +1,120 @@
+//! Roles: what a peer may do with the store of this one. Its owner decides, for each peer by its id, and for the scripts
+//! of a peer if they are to do something else.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::PeerId;
+
+/// What a peer may do here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything that is not for the owner alone.
+    #[default]
+    Member,
+    /// Put, and see its own.
+    Sender,
+    /// See what is addressed to it.
+    Reader,
+    /// Nothing: it is not let in.
+    None,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Member => "member",
+            Self::Sender => "sender",
+            Self::Reader => "reader",
+            Self::None => "none",
+        })
+    }
+}
+
+/// Who shows a certificate for a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// The peer itself.
+    Peer,
+    /// A script of it.
+    Script,
+}
+
+/// What the owner has said of one peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assigned {
+    /// Its role, if it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// That of its scripts, if it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts: Option<Role>,
+}
+
+/// Every role that counts at one store.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    owner: PeerId,
+    default: Role,
+    assigned: BTreeMap<PeerId, Assigned>,
+}
+
+impl Roles {
+    /// Those of the store of `owner`; whoever has none of its own has the `default`.
+    pub fn new(owner: PeerId, default: Role, assigned: BTreeMap<PeerId, Assigned>) -> Self {
+        Self {
+            owner,
+            default,
+            assigned,
+        }
+    }
+
+    /// The role of `peer`. The owner's is beyond change, and scripts of a peer that is out are out.
+    pub fn of(&self, peer: PeerId, bearer: Bearer) -> Role {
+        let assigned = self.assigned.get(&peer).copied().unwrap_or_default();
+        let own = match peer == self.owner {
+            true => Role::Member,
+            false => assigned.role.unwrap_or(self.default),
+        };
+        match (bearer, own) {
+            (Bearer::Script, Role::Member | Role::Sender | Role::Reader) => {
+                assigned.scripts.unwrap_or(own)
+            }
+            _ => own,
+        }
+    }
+
+    /// What was said of single peers.
+    pub fn assigned(&self) -> &BTreeMap<PeerId, Assigned> {
+        &self.assigned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_stays_and_scripts_follow_their_peer_unless_said_otherwise() {
+        let [owner, b, c] = [b"a", b"b", b"c"].map(|name| PeerId::of(name));
+        let with = |role, scripts| Assigned { role, scripts };
+        let assigned = [
+            (owner, with(Some(Role::None), Some(Role::Reader))),
+            (b, with(Some(Role::None), Some(Role::Member))),
+            (c, with(None, Some(Role::Reader))),
+        ];
+        let roles = Roles::new(owner, Role::Sender, assigned.into());
+        for (peer, role, scripts) in [
+            (owner, Role::Member, Role::Reader),
+            (b, Role::None, Role::None),
+            (c, Role::Sender, Role::Reader),
+            (PeerId::of(b"d"), Role::Sender, Role::Sender),
+        ] {
+            assert_eq!(roles.of(peer, Bearer::Peer), role);
+            assert_eq!(roles.of(peer, Bearer::Script), scripts);
+        }
+    }
+}
