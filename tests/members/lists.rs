@@ -144,6 +144,7 @@ fn restless(homes: &Homes, name: &str) -> (oneshot::Sender<()>, tokio::task::Joi
         store: LocalStoreOptions::default(),
         default_role: Role::Member,
         ask_every: Duration::from_millis(50),
+        relay: Default::default(),
     });
     let (stop, stopped) = oneshot::channel();
     let peer = peer.unwrap();
