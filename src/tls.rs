@@ -14,6 +14,8 @@ mod config;
 mod identity;
 mod import;
 mod inspect;
+mod join;
+mod pairing;
 
 use std::{
     io,
@@ -27,6 +29,8 @@ pub use config::{Expect, Seen, client_config, server_config};
 pub use identity::{Identity, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
+pub use join::{Joining, Membership, Staged};
+pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
