@@ -346,3 +346,6 @@ fn read(path: std::path::PathBuf) -> Result<String, PairError> {
     let text = std::fs::read_to_string(&path);
     text.map_err(|source| TlsError::Io { path, source }.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,15 +9,11 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex},
-    net::{TcpListener, TcpStream},
-};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex};
 
 use super::{
     card::{self, Grant, Request},
-    exchange::Hello,
-    frame::{self, Frame, Kind, MAX_BODY, MAX_GRANT},
+    frame::{self, Frame, Kind, MAX_GRANT},
     inviter::House,
     joiner, *,
 };
@@ -30,18 +26,18 @@ use crate::{
     trust::{AddressBook, KnownPeer},
 };
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const EXPORTER: [u8; 32] = [7; 32];
-const CODE: &str = "7-lotus-castor";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(super) const EXPORTER: [u8; 32] = [7; 32];
+pub(super) const CODE: &str = "7-lotus-castor";
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A circle whose machine is `a`, and room for a machine `b`.
-struct Site {
+pub(super) struct Site {
     root: TempDir,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let site = Self {
             root: tempfile::tempdir().unwrap(),
         };
@@ -49,15 +45,15 @@ impl Site {
         site
     }
 
-    fn a(&self) -> CertsDir {
+    pub(super) fn a(&self) -> CertsDir {
         CertsDir::new(self.root.path().join("a"))
     }
 
-    fn b(&self) -> CertsDir {
+    pub(super) fn b(&self) -> CertsDir {
         CertsDir::new(self.root.path().join("b"))
     }
 
-    fn invitation(&self, code: &str) -> Invitation {
+    pub(super) fn invitation(&self, code: &str) -> Invitation {
         Invitation {
             code: code.parse().unwrap(),
             certs: self.a(),
@@ -66,11 +62,11 @@ impl Site {
         }
     }
 
-    fn house(&self) -> House {
+    pub(super) fn house(&self) -> House {
         House::open(self.invitation(CODE)).unwrap()
     }
 
-    fn wish(&self, code: &str) -> Wish {
+    pub(super) fn wish(&self, code: &str) -> Wish {
         Wish {
             code: code.parse().unwrap(),
             name: "b".into(),
@@ -82,7 +78,7 @@ impl Site {
     }
 
     /// Nothing is left on the joining side, and nothing that counts on the other.
-    fn is_untouched(&self) {
+    pub(super) fn is_untouched(&self) {
         let left = std::fs::read_dir(self.root.path()).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["a"]);
@@ -100,15 +96,19 @@ impl Site {
 
 /// Who says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+pub(super) enum From {
     Joiner,
     Inviter,
 }
 
-type Ended = (Result<KnownPeer, PairError>, Result<Joined, PairError>);
+pub(super) type Ended = (Result<KnownPeer, PairError>, Result<Joined, PairError>);
 
 /// Both ends, and in the middle somebody who may change each frame.
-async fn between(house: &House, wish: &Wish, meddle: impl FnMut(From, &mut Frame)) -> Ended {
+pub(super) async fn between(
+    house: &House,
+    wish: &Wish,
+    meddle: impl FnMut(From, &mut Frame),
+) -> Ended {
     let (mut joiner, near) = duplex(1 << 20);
     let (mut inviter, far) = duplex(1 << 20);
     let ((from_joiner, to_joiner), (from_inviter, to_inviter)) =
@@ -145,7 +145,7 @@ async fn pass(
     let _ = to.shutdown().await;
 }
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -325,7 +325,7 @@ fn a_recorded_pairing_is_worth_nothing_when_it_is_played_again() {
     assert!(!wish.certs.path().exists());
 }
 
-async fn play(stream: &mut DuplexStream, frames: &[(Kind, Vec<u8>)]) {
+pub(super) async fn play(stream: &mut DuplexStream, frames: &[(Kind, Vec<u8>)]) {
     for (kind, body) in frames {
         let wrote = frame::write(stream, *kind, body, PATIENCE).await;
         wrote.unwrap();
@@ -348,160 +348,6 @@ fn another_channel_needs_another_proof() {
         "{met:?}"
     );
     assert!(matches!(joined, Err(PairError::WrongCode { left: 2 })));
-    site.is_untouched();
-}
-
-#[test]
-fn the_third_wrong_code_is_the_last_whatever_comes_after() {
-    let site = Site::new();
-    let house = site.house();
-    for left in [2, 1, 0] {
-        let (met, joined) = run(between(&house, &site.wish("8-lotus-castor"), |_, _| {}));
-        assert!(
-            matches!(met, Err(PairError::WrongCode { left: l }) if l == left),
-            "{met:?}"
-        );
-        assert!(matches!(joined, Err(PairError::WrongCode { left: l }) if l == left));
-    }
-    let (met, joined) = run(between(&house, &site.wish(CODE), |_, _| {}));
-    assert!(matches!(met, Err(PairError::Burned)), "{met:?}");
-    assert!(matches!(joined, Err(PairError::Burned)));
-    site.is_untouched();
-}
-
-/// Guesses that are made at the same time are still three.
-#[test]
-fn one_machine_at_a_time_tries_the_code() {
-    let site = Site::new();
-    let mut invitation = site.invitation(CODE);
-    invitation.options.step = Duration::from_millis(400);
-    let house = House::open(invitation).unwrap();
-    let (mut first, mut first_far) = duplex(1 << 20);
-    let (first_met, second_met, second) = run(async {
-        let idle = async {
-            let hello =
-                exchange::Exchange::start(exchange::Side::Joiner, &CODE.parse().unwrap(), &[0; 32])
-                    .hello;
-            play(&mut first, &[(Kind::Hello, hello)]).await;
-            // It has its turn, and says nothing more.
-            let answer = frame::read(&mut first, MAX_BODY, PATIENCE).await;
-            assert_eq!(answer.unwrap().kind, Kind::Hello);
-            between(&house, &site.wish(CODE), |_, _| {}).await
-        };
-        let (first_met, (second_met, second)) =
-            tokio::join!(house.meet(&mut first_far, &EXPORTER, HERE), idle);
-        (first_met, second_met, second)
-    });
-    assert!(matches!(first_met, Err(PairError::Silent)), "{first_met:?}");
-    assert!(matches!(second_met, Err(PairError::Busy)), "{second_met:?}");
-    assert!(matches!(second, Err(PairError::Busy)));
-    // Its turn is over, and no try was lost.
-    let (met, _) = run(between(&house, &site.wish(CODE), |_, _| {}));
-    assert_eq!(met.unwrap().name, "b");
-}
-
-#[test]
-fn what_is_too_long_too_slow_or_no_frame_ends_the_connection() {
-    let site = Site::new();
-    let mut invitation = site.invitation(CODE);
-    invitation.options.step = Duration::from_millis(300);
-    let house = House::open(invitation).unwrap();
-    let said = |bytes: Vec<u8>| {
-        let (mut near, mut far) = duplex(1 << 20);
-        run(async {
-            near.write_all(&bytes).await.unwrap();
-            let met = house.meet(&mut far, &EXPORTER, HERE).await;
-            drop(far);
-            let mut answer = Vec::new();
-            near.read_to_end(&mut answer).await.unwrap();
-            assert!(answer.is_empty(), "strangers are told nothing: {answer:?}");
-            met.unwrap_err()
-        })
-    };
-    let header = |kind: u8, length: u32| [&[kind][..], &length.to_be_bytes()].concat();
-    let long = said(header(1, MAX_BODY + 1));
-    assert!(matches!(long, PairError::Protocol { .. }), "{long:?}");
-    for bytes in [
-        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-        header(0, 0),
-        header(255, 0),
-        header(2, 0),
-        header(1, 0),
-    ] {
-        let garbage = said(bytes.clone());
-        assert!(
-            matches!(garbage, PairError::Protocol { .. }),
-            "{bytes:?}: {garbage:?}"
-        );
-    }
-    // Announced, begun, and never ended: the connection is open all the time.
-    let dripping = said([&header(1, MAX_BODY)[..], &[1; 20]].concat());
-    assert!(matches!(dripping, PairError::Silent), "{dripping:?}");
-}
-
-#[test]
-fn no_bytes_whatever_make_the_parsers_give_up() {
-    let mut state = 1_u64;
-    let mut random = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as usize
-    };
-    let (mut frames, mut hellos) = (0, 0);
-    run(async {
-        for _ in 0..10_000 {
-            let mut bytes: Vec<u8> = (0..random() % 200).map(|_| random() as u8).collect();
-            // Half of them begin like a frame.
-            if random() % 2 == 0 && bytes.len() > 5 {
-                let length = (bytes.len() - 5 - random() % 2).min(bytes.len() - 5) as u32;
-                bytes[0] = 1 + (random() % 7) as u8;
-                bytes[1..5].copy_from_slice(&length.to_be_bytes());
-            }
-            let read = frame::read(&mut &bytes[..], MAX_BODY, PATIENCE).await;
-            if let Ok(frame) = read {
-                assert!(frame.body.len() <= bytes.len() - 5);
-                frames += 1;
-                let _ = card::parse::<Request>(&frame.body);
-                let _ = card::parse::<Grant>(&frame.body);
-                let _ = card::parse::<card::Refusal>(&frame.body);
-                let mut hello = frame.body;
-                hello.resize(66, 0);
-                hello[0] = 1;
-                if let Ok(hello) = Hello::parse(hello) {
-                    let code = CODE.parse().unwrap();
-                    let start = exchange::Exchange::start(exchange::Side::Inviter, &code, &[0; 32]);
-                    let _ = start.finish(&hello, &EXPORTER);
-                    hellos += 1;
-                }
-            }
-        }
-    });
-    assert!(frames > 1000 && hellos > 1000, "{frames} {hellos}");
-}
-
-#[test]
-fn a_code_that_nobody_types_in_time_counts_no_more() {
-    let site = Site::new();
-    let mut invitation = site.invitation(CODE);
-    invitation.options.life = Duration::from_millis(50);
-    run(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let ended = invite(listener, invitation, |_| {}).await;
-        assert!(matches!(ended, Err(PairError::Expired)), "{ended:?}");
-        assert!(
-            TcpStream::connect(address).await.is_err(),
-            "it still listens"
-        );
-    });
-    // And whoever is connected by then is not let in.
-    let mut invitation = site.invitation(CODE);
-    invitation.options.life = Duration::ZERO;
-    let house = House::open(invitation).unwrap();
-    let (met, joined) = run(between(&house, &site.wish(CODE), |_, _| {}));
-    assert!(matches!(met, Err(PairError::Expired)), "{met:?}");
-    assert!(matches!(joined, Err(PairError::Expired)));
     site.is_untouched();
 }
 
