@@ -202,18 +202,18 @@ impl House {
         from: IpAddr,
     ) -> Result<KnownPeer, PairError> {
         let step = self.options.step;
-        let hello = Hello::parse(self.expect(stream, Kind::Hello).await?)?;
+        let hello = Hello::parse(self.hear(stream, Kind::Hello).await?)?;
         let mut tries = self.desk().await?;
         let exchange = Exchange::start(Side::Inviter, &self.code, &self.commitment);
         frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
         let tags = exchange.finish(&hello, exporter)?;
-        let tag = self.expect(stream, Kind::Confirm).await?;
+        let tag = self.hear(stream, Kind::Confirm).await?;
         if !tags.proves(Side::Joiner, &tag)? {
             *tries -= 1;
             return Err(PairError::WrongCode { left: *tries });
         }
         frame::write(stream, Kind::Confirm, &tags.of(Side::Inviter)?, step).await?;
-        let request = self.expect(stream, Kind::Request).await?;
+        let request = self.hear(stream, Kind::Request).await?;
         let request: Request = card::open(&request, hello.commitment())?;
         let port = request.port;
         let admitted = self.admit(request, from).await?;
@@ -263,7 +263,7 @@ impl House {
         };
         let grant = serde_json::to_vec(&grant).map_err(PairError::failed)?;
         frame::write(stream, Kind::Grant, &grant, self.options.step).await?;
-        self.expect(stream, Kind::Ready).await?;
+        self.hear(stream, Kind::Ready).await?;
         let remembered = admitted.clone();
         let remember =
             move |certs: &_| ca::remember_admitted(certs, &remembered, address.as_deref());
@@ -297,7 +297,7 @@ impl House {
         Ok(done.map_err(PairError::failed)??)
     }
 
-    async fn expect(
+    async fn hear(
         &self,
         stream: &mut (impl AsyncRead + Unpin),
         kind: Kind,

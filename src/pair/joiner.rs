@@ -107,20 +107,20 @@ pub(super) async fn meet(
     let (request, commitment) = card::seal(&request)?;
     let exchange = Exchange::start(Side::Joiner, &wish.code, &commitment);
     frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
-    let hello = Hello::parse(expect(stream, Kind::Hello, MAX_BODY, step).await?)?;
+    let hello = Hello::parse(hear(stream, Kind::Hello, MAX_BODY, step).await?)?;
     let tags = exchange.finish(&hello, exporter)?;
     frame::write(stream, Kind::Confirm, &tags.of(Side::Joiner)?, step).await?;
-    let tag = expect(stream, Kind::Confirm, MAX_BODY, step).await?;
+    let tag = hear(stream, Kind::Confirm, MAX_BODY, step).await?;
     if !tags.proves(Side::Inviter, &tag)? {
         return Err(PairError::Impostor);
     }
     frame::write(stream, Kind::Request, request.as_bytes(), step).await?;
-    let grant = expect(stream, Kind::Grant, MAX_GRANT, step).await?;
+    let grant = hear(stream, Kind::Grant, MAX_GRANT, step).await?;
     let grant: Grant = card::parse(&grant)?;
     let host: Host = card::open(grant.host.as_bytes(), hello.commitment())?;
     let (staged, issuer) = stage(keys, grant, host, wish).await?;
     frame::write(stream, Kind::Ready, &[], step).await?;
-    match expect(stream, Kind::Done, MAX_BODY, step).await {
+    match hear(stream, Kind::Done, MAX_BODY, step).await {
         Ok(_) => {}
         Err(error @ PairError::Refused { .. }) => return Err(error),
         Err(_) => return Err(PairError::Undecided),
@@ -161,7 +161,7 @@ async fn on_disk<T: Send + 'static>(
 }
 
 /// The body of the next frame, which must be of that kind, unless it says why there is none.
-async fn expect(
+async fn hear(
     stream: &mut (impl AsyncRead + Unpin),
     kind: Kind,
     limit: u32,

@@ -102,7 +102,7 @@ fn peers_are_added_checked_renamed_and_forgotten() {
 
 #[test]
 fn more_peers_than_digits_are_chosen_with_the_arrows() {
-    let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     let homes = Homes::new(&names);
     let c = homes.serve("c", &[]);
     homes.ok("a", &["peers", "add", &c.to()]);

@@ -36,11 +36,7 @@ impl Person {
     }
 
     /// Runs a command on a terminal.
-    pub(crate) fn runs(homes: &Homes, home: &str, args: &[&str]) -> Self {
-        Self::at_terminal(homes, homes.command(home, args), "xterm-256color")
-    }
-
-    fn at_terminal(homes: &Homes, mut command: Command, term: &str) -> Self {
+    pub(crate) fn at_terminal(homes: &Homes, mut command: Command, term: &str) -> Self {
         command.env("TERM", term).env("LC_ALL", "C.UTF-8");
         command.env("HOME", homes.path(""));
         // The terminal is the program's input too: `command` gave it none.

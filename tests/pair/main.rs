@@ -293,7 +293,7 @@ fn what_is_there_is_never_overwritten_and_names_are_given_once() {
 #[test]
 fn two_people_at_two_terminals_pair_and_ctrl_c_ends_it() {
     let homes = Homes::new(&[]);
-    let mut anna = Person::runs(&homes, "a", &["pair", "--port", "0"]);
+    let mut anna = at_terminal(&homes, "a", &["pair", "--port", "0"]);
     let port = shown_port(&mut anna);
     anna.sees("and then the code:");
     anna.sees_like(r"\s+");
@@ -302,7 +302,7 @@ fn two_people_at_two_terminals_pair_and_ctrl_c_ends_it() {
     // What is read is not taken for UTF-8: the three bytes of a full block.
     anna.sees("\u{e2}\u{96}\u{88}");
     anna.sees("Ctrl-C ends it");
-    let mut ben = Person::runs(
+    let mut ben = at_terminal(
         &homes,
         "b",
         &["pair", &format!("127.0.0.1:{port}"), "--name", "b"],
@@ -317,10 +317,10 @@ fn two_people_at_two_terminals_pair_and_ctrl_c_ends_it() {
     anna.sees("b has joined from 127.0.0.1");
     assert_eq!(anna.ends(), 0);
     // Ctrl-C ends both sides, and the listener.
-    let mut anna = Person::runs(&homes, "a", &["pair", "--port", "0"]);
+    let mut anna = at_terminal(&homes, "a", &["pair", "--port", "0"]);
     let port = shown_port(&mut anna);
     anna.sees("Ctrl-C ends it");
-    let mut carl = Person::runs(
+    let mut carl = at_terminal(
         &homes,
         "c",
         &["pair", &format!("127.0.0.1:{port}"), "--name", "c"],
@@ -333,6 +333,10 @@ fn two_people_at_two_terminals_pair_and_ctrl_c_ends_it() {
     assert_eq!(anna.ends(), 130);
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(!homes.home("c").exists());
+}
+
+fn at_terminal(homes: &Homes, home: &str, args: &[&str]) -> Person {
+    Person::at_terminal(homes, homes.command(home, args), "xterm-256color")
 }
 
 fn shown_port(person: &mut Person) -> u16 {

@@ -153,6 +153,9 @@ async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
     let any = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT));
     let port = background::port("Port", any, Some(DEFAULT_PORT)).await?;
     if port != DEFAULT_PORT {
+        // Who joins has no home yet.
+        let root = context.home.root();
+        fs::create_dir_all(root).map_err(|e| Failure::io(root, &e))?;
         let listen = format!("0.0.0.0:{port}");
         menu.run(words(&["config", "set", "listen", &listen]))
             .await?;
