@@ -18,6 +18,7 @@ mod logging;
 mod menu;
 mod offline;
 mod output;
+mod pair;
 mod password;
 mod peers;
 mod progress;
@@ -184,6 +185,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Open(args) => interruptible(offline::open(context, args)).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Peers(args) => peers::run(context, args).await,
+        Command::Pair(args) => pair::run(context, args).await,
         Command::Certs(args) => certs::run(context, args).await,
         Command::History(args) => history::run(context, &args),
         Command::Check(args) => store::check(context, &args).await,

@@ -27,6 +27,7 @@ pub mod crypto;
 pub mod id;
 pub mod manifest;
 pub mod name;
+pub mod pair;
 pub mod peer;
 pub mod received;
 mod sabotage;

@@ -14,6 +14,8 @@ mod config;
 mod identity;
 mod import;
 mod inspect;
+mod join;
+mod pairing;
 
 use std::{
     fs::File,
@@ -28,6 +30,8 @@ pub use config::{Admission, Expect, Seen, client_config, server_config, server_c
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
+pub use join::{Joining, Membership, Staged};
+pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 

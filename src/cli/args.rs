@@ -79,6 +79,9 @@ pub(super) enum Command {
     /// The peers that this one knows
     #[command(after_help = examples::PEERS)]
     Peers(Peers),
+    /// Let a new machine join the circle by a short code, or join one
+    #[command(after_help = examples::PAIR)]
+    Pair(Pair),
     /// Certificates of the circle and of this peer
     #[command(after_help = examples::CERTS)]
     Certs(Certs),

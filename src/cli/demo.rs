@@ -2,6 +2,7 @@
 
 mod link;
 mod material;
+mod pairing;
 mod player;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
@@ -91,7 +92,8 @@ impl Stage {
             CertsDir::new(ben.join("certs")),
         );
         ca::init(&dir, "anna", &CertificateOptions::default())?;
-        ca::issue(&dir, "ben", &out, &CertificateOptions::default())?;
+        let code = pairing::pair(&dir, "ben", &out).await?;
+        let paired = start.elapsed().as_millis();
         let (anna, ben) = (Player::load(anna)?, Player::load(ben)?);
         let peer = Peer::open(PeerOptions {
             default_role: Role::default(),
@@ -121,11 +123,12 @@ impl Stage {
             stop: std::sync::Mutex::new(Some(stop)),
             serving: tokio::sync::Mutex::new(Some(serving)),
         };
-        let took = start.elapsed().as_millis();
-        stage.step(1, "a circle with two peers, each with its own keys");
+        stage.step(1, "anna makes a circle; ben joins it by a short code");
         stage.fact(format!(
-            "anna and ben know each other; ben serves on {address} ({took} ms)"
+            "{}: from two empty homes to two members in {paired} ms, each with keys of its own",
+            code.expose()
         ));
+        stage.fact(format!("ben serves on {address}"));
         Ok(stage)
     }
 
@@ -142,9 +145,10 @@ impl Stage {
             .line("\nEverything came through. Where to go next:");
         self.output
             .line("  colis certs init --name NAME              make your circle");
-        self.output.line(
-            "  colis certs issue OTHER --out DIR         the certs/ folder for another machine",
-        );
+        self.output
+            .line("  colis pair                                shows a code");
+        self.output
+            .line("  colis pair HOST                           on the other machine: asks for it");
         self.output
             .line("  colis serve                               on the other machine");
         self.output

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::report::{ExitCode, Failure};
+use crate::trust::is_peer_name;
 
 /// A home folder, and why it is the one.
 #[derive(Debug, Clone)]
@@ -87,6 +88,18 @@ fn is_home(folder: &Path) -> bool {
     ours && !folder
         .ancestors()
         .any(|parent| parent.file_name().is_some_and(|name| name == "received"))
+}
+
+/// What the system calls this machine, as a name of ours.
+pub(super) fn host_name() -> Option<String> {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_lowercase();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let name: String = name.chars().filter(|c| allowed(*c)).take(63).collect();
+    let name = name.trim_start_matches(['-', '_', '.']).to_owned();
+    is_peer_name(&name).then_some(name)
 }
 
 #[cfg(test)]

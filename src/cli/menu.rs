@@ -38,7 +38,7 @@ use background::Serving;
 use words::{Words, words};
 
 /// The entries of the menu, in their order.
-const ENTRIES: [(&str, Entry); 9] = [
+const ENTRIES: [(&str, Entry); 10] = [
     ("Send a file or folder to a peer", Entry::Send),
     ("Fetch from a peer", Entry::Fetch),
     ("List local transfers and chunks", Entry::ListOurs),
@@ -48,6 +48,7 @@ const ENTRIES: [(&str, Entry); 9] = [
     ("Arrivals that wait for a yes", Entry::Arrivals),
     ("Settings", Entry::Settings),
     ("Status", Entry::Status),
+    ("Pair: let a new machine join by a code", Entry::Pair),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,7 @@ enum Entry {
     Arrivals,
     Settings,
     Status,
+    Pair,
 }
 
 /// The menu of one home folder.
@@ -175,6 +177,7 @@ impl Menu {
             Entry::Arrivals => arrivals::run(self).await,
             Entry::Settings => settings::run(self).await,
             Entry::Status => self.run(words(&["status"])).await,
+            Entry::Pair => self.pair(words(&["pair"])).await,
             Entry::Quit => Ok(()),
         }
     }
@@ -191,6 +194,15 @@ impl Menu {
     async fn run(&self, words: Words) -> Result<(), Stop> {
         let command = words.command()?;
         self.watch(dispatch(&self.global, command)).await.map(drop)
+    }
+
+    /// Shows a code or asks for one, which Ctrl-C ends in its own words.
+    async fn pair(&self, words: Words) -> Result<(), Stop> {
+        let command = words.command()?;
+        match dispatch(&self.global, command).await {
+            Err(failure) if failure.code == ExitCode::Interrupted => Err(Stop::Interrupted),
+            done => Ok(done.map(drop)?),
+        }
     }
 
     /// Does what Ctrl-C may end.

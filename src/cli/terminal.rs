@@ -151,9 +151,24 @@ fn is_dumb() -> bool {
 
 /// Asks for something that is not shown. Ctrl-C is [`io::ErrorKind::Interrupted`].
 pub(super) fn read_secret(prompt: &str) -> io::Result<Zeroizing<String>> {
+    read_typed(prompt, Echo::No)
+}
+
+/// Asks for something that is shown while it is typed, and forgotten afterwards.
+pub(super) fn read_shown(prompt: &str) -> io::Result<Zeroizing<String>> {
+    read_typed(prompt, Echo::Yes)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Yes,
+    No,
+}
+
+fn read_typed(prompt: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
     let _keys = Keys::take()?;
     let term = Term::stderr();
-    let mut secret = Zeroizing::new(String::with_capacity(MAX_SECRET));
+    let mut typed = Zeroizing::new(String::with_capacity(MAX_SECRET));
     term.write_str(&format!("{prompt}: "))?;
     loop {
         match term.read_key_raw() {
@@ -162,16 +177,23 @@ pub(super) fn read_secret(prompt: &str) -> io::Result<Zeroizing<String>> {
                 term.write_line("")?;
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            Ok(Key::Backspace) => drop(secret.pop()),
-            Ok(Key::Char(c)) if !c.is_control() && secret.len() + c.len_utf8() <= MAX_SECRET => {
-                secret.push(c);
+            Ok(Key::Backspace) => {
+                if typed.pop().is_some() && echo == Echo::Yes {
+                    term.clear_chars(1)?;
+                }
+            }
+            Ok(Key::Char(c)) if !c.is_control() && typed.len() + c.len_utf8() <= MAX_SECRET => {
+                typed.push(c);
+                if echo == Echo::Yes {
+                    term.write_str(c.encode_utf8(&mut [0; 4]))?;
+                }
             }
             Ok(_) => {}
             Err(error) => return Err(error),
         }
     }
     term.write_line("")?;
-    Ok(secret)
+    Ok(typed)
 }
 
 /// Where log lines go while the menu has the terminal.

@@ -43,6 +43,14 @@ impl PeerAddress {
         }
     }
 
+    /// The host alone, with brackets around an IPv6 address.
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::V6(address) => format!("[{address}]"),
+        }
+    }
+
     pub(super) fn base_url(&self) -> String {
         format!("https://{self}")
     }
@@ -65,6 +73,16 @@ impl FromStr for PeerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text, DEFAULT_PORT)
+    }
+}
+
+impl PeerAddress {
+    /// Parses `text`, where no port means `default_port`.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
         let bad = |reason| Err(AddressError { reason });
         if text.contains("://") {
             return bad("it is a URL");
@@ -78,13 +96,13 @@ impl FromStr for PeerAddress {
             };
             return Ok(Self {
                 host: Host::V6(host),
-                port: port(rest)?,
+                port: port(rest, default_port)?,
             });
         }
         if let Ok(host) = text.parse() {
             return Ok(Self {
                 host: Host::V6(host),
-                port: DEFAULT_PORT,
+                port: default_port,
             });
         }
         let (host, rest) = text
@@ -100,7 +118,7 @@ impl FromStr for PeerAddress {
         }
         Ok(Self {
             host: Host::Name(host.to_owned()),
-            port: port(rest)?,
+            port: port(rest, default_port)?,
         })
     }
 }
@@ -125,12 +143,12 @@ fn ends_in_a_number(host: &str) -> bool {
 }
 
 /// `` or `:port`.
-fn port(text: &str) -> Result<u16, AddressError> {
+fn port(text: &str, default: u16) -> Result<u16, AddressError> {
     let bad = AddressError {
         reason: "not a port from 1 to 65535",
     };
     match text.strip_prefix(':') {
-        None if text.is_empty() => Ok(DEFAULT_PORT),
+        None if text.is_empty() => Ok(default),
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
             digits.parse().ok().filter(|port| *port != 0).ok_or(bad)
         }
@@ -167,6 +185,13 @@ mod tests {
                 "{text}"
             );
         }
+        let paired = |text: &str| PeerAddress::parse(text, 8444).unwrap();
+        assert_eq!(paired("::1").to_string(), "[::1]:8444");
+        assert_eq!(paired("box:8443").to_string(), "box:8443");
+        assert_eq!(
+            (paired("[::1]:7").host(), paired("box").host()),
+            ("[::1]".into(), "box".into())
+        );
         for text in [
             "",
             ":",

@@ -1,6 +1,7 @@
 //! The circle's machine: making the circle, issuing, revoking and renewing certificates.
 
 mod issued;
+mod join;
 mod revocation;
 
 use std::{fs, net::IpAddr, os::unix::fs::DirBuilderExt as _, path::Path};
@@ -13,6 +14,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 pub use issued::{Issued, Purpose};
+pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use revocation::{refresh_list, revoke};
 
 use revocation::write_crl;
@@ -107,17 +109,7 @@ pub fn issue(
     out: &CertsDir,
     options: &CertificateOptions,
 ) -> Result<Identity, TlsError> {
-    check_name(name)?;
-    need_ca_key(dir)?;
-    AddressBook::new(dir.peers()).check_no_alias(name)?;
-    let circle = Circle::load(dir)?;
-    let live = issued::read(dir)?
-        .into_iter()
-        .find(|i| i.name == name && !circle.is_revoked(&i.serial));
-    if live.is_some() {
-        let name = name.to_owned();
-        return Err(TlsError::AlreadyIssued { name });
-    }
+    join::check_free(dir, name)?;
     for path in [
         out.server_key(),
         out.server_cert(),
@@ -134,14 +126,11 @@ pub fn issue(
     copy(&dir.crl(), &out.crl())?;
     write_peer(dir, out, name, options)?;
     let (identity, issuer) = (Identity::load(out)?, Identity::load(dir)?);
-    // A name that was revoked and is issued again belongs to the new key.
-    let book = AddressBook::new(dir.peers());
-    if book
-        .by_certificate_name(name)?
-        .is_some_and(|known| known.peer_id != identity.caller().key_id)
-    {
-        book.forget(name)?;
-    }
+    join::give_name(
+        &AddressBook::new(dir.peers()),
+        name,
+        identity.caller().key_id,
+    )?;
     remember(dir, &identity)?;
     remember(out, &issuer)?;
     remember(out, &identity)?;
@@ -194,8 +183,12 @@ pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<St
         ..CertificateOptions::default()
     };
     let serial = random_serial()?;
+    let names = match join::has_joined(before) {
+        true => options.sans.clone(),
+        false => names_here(&before.name, &options.sans),
+    };
     let (name, peer) = (&before.name, caller.peer_id);
-    request.params = leaf(name, purpose, Some(peer), &options, serial.clone())?;
+    request.params = leaf_of(name, purpose, Some(peer), &options, serial.clone(), &names)?;
     let certificate = request.signed_by(&issuer(dir)?)?;
     let issued = Issued::new(name, peer, &serial, purpose, &options);
     issued::append(dir, &issued)?;
@@ -266,6 +259,19 @@ fn leaf(
     options: &CertificateOptions,
     serial: SerialNumber,
 ) -> Result<CertificateParams, TlsError> {
+    let names = names_here(name, &options.sans);
+    leaf_of(name, purpose, acts_for, options, serial, &names)
+}
+
+/// A certificate with these host names and addresses.
+fn leaf_of(
+    name: &str,
+    purpose: Purpose,
+    acts_for: Option<PeerId>,
+    options: &CertificateOptions,
+    serial: SerialNumber,
+    names: &[String],
+) -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished_name(name);
     params.is_ca = IsCa::ExplicitNoCa;
@@ -284,14 +290,14 @@ fn leaf(
                 ExtendedKeyUsagePurpose::ServerAuth,
                 ExtendedKeyUsagePurpose::ClientAuth,
             ];
-            params.subject_alt_names = alternative_names(name, &options.sans)?;
+            params.subject_alt_names = alternative_names(names)?;
         }
     }
     Ok(params)
 }
 
 /// For curl and browsers, which compare names: ours, loopback, this machine's, and what was asked for.
-fn alternative_names(name: &str, extra: &[String]) -> Result<Vec<SanType>, TlsError> {
+fn names_here(name: &str, extra: &[String]) -> Vec<String> {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -301,13 +307,13 @@ fn alternative_names(name: &str, extra: &[String]) -> Result<Vec<SanType>, TlsEr
         .into_iter()
         .map(|i| i.ip().to_string());
     let fixed = [name, "localhost", "127.0.0.1", "::1", &host].map(str::to_owned);
+    let names = fixed.into_iter().chain(own).chain(extra.iter().cloned());
+    names.filter(|text| !text.is_empty()).collect()
+}
+
+fn alternative_names(texts: &[String]) -> Result<Vec<SanType>, TlsError> {
     let mut names = Vec::new();
-    for text in fixed
-        .into_iter()
-        .chain(own)
-        .chain(extra.iter().cloned())
-        .filter(|text| !text.is_empty())
-    {
+    for text in texts {
         let parsed = match text.parse::<IpAddr>() {
             Ok(address) => SanType::IpAddress(address),
             Err(_) => SanType::DnsName(text.clone().try_into()?),

@@ -307,6 +307,6 @@ fn alert(distrust: &Distrust) -> rustls::Error {
     rustls::Error::InvalidCertificate(error)
 }
 
-fn tls13_only() -> rustls::Error {
+pub(super) fn tls13_only() -> rustls::Error {
     rustls::Error::General("only TLS 1.3 is spoken here".into())
 }

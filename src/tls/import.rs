@@ -2,6 +2,8 @@
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
+use tempfile::TempDir;
+
 use super::{CertsDir, Circle, Identity, TlsError, circle::Usage, io_error};
 use crate::{
     manifest::Timestamp,
@@ -44,13 +46,7 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
         return Err(TlsError::Refused { reason });
     }
     fs::metadata(from.server_key()).map_err(|e| io_error(&from.server_key(), e))?;
-    let root = dir.path().parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(root).map_err(|e| io_error(root, e))?;
-    let staged = tempfile::Builder::new()
-        .prefix(".certs-")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(root)
-        .map_err(|e| io_error(root, e))?;
+    let staged = staging(dir)?;
     let copy = CertsDir::new(staged.path());
     for (names, mode) in [(PRIVATE, 0o600), (PUBLIC, 0o644)] {
         for name in names {
@@ -60,6 +56,17 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
     check(&copy)?;
     publish(&copy, dir)?;
     Identity::load(dir)
+}
+
+/// A private folder beside `dir`, to become it.
+pub(super) fn staging(dir: &CertsDir) -> Result<TempDir, TlsError> {
+    let root = dir.path().parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(root).map_err(|e| io_error(root, e))?;
+    tempfile::Builder::new()
+        .prefix(".certs-")
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in(root)
+        .map_err(|e| io_error(root, e))
 }
 
 fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<(), TlsError> {
@@ -79,7 +86,7 @@ fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<(), TlsError> {
 }
 
 /// Whether a peer could run with it.
-fn check(copy: &CertsDir) -> Result<(), TlsError> {
+pub(super) fn check(copy: &CertsDir) -> Result<(), TlsError> {
     let identity = Identity::load(copy)?;
     let circle = Circle::load(copy)?;
     circle.judge(&identity.certificate_der(), Usage::Server, Timestamp::now())?;
@@ -88,7 +95,7 @@ fn check(copy: &CertsDir) -> Result<(), TlsError> {
 }
 
 /// Gives the checked copy its name. A folder is only ever put in the place of an empty one.
-fn publish(copy: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
+pub(super) fn publish(copy: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
     fs::rename(copy.path(), dir.path()).map_err(|e| match e.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => TlsError::Exists {
             path: dir.path().to_owned(),

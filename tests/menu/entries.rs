@@ -102,7 +102,7 @@ fn peers_are_added_checked_renamed_and_forgotten() {
 
 #[test]
 fn more_peers_than_digits_are_chosen_with_the_arrows() {
-    let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     let homes = Homes::new(&names);
     let c = homes.serve("c", &[]);
     homes.ok("a", &["peers", "add", &c.to()]);
@@ -164,16 +164,64 @@ fn arrows_letters_and_a_dumb_terminal_do_as_well() {
     person.sees_menu();
     person.presses(DOWN);
     person.sees("> 2  Fetch");
-    person.sees("9  Status");
+    person.sees("0  Pair");
     person.presses("k");
     person.sees("> 1  Send");
-    person.sees("9  Status");
+    person.sees("0  Pair");
+    person.presses("k");
+    person.sees("> 0  Pair");
+    person.presses("x");
+    person.sees("> 0  Pair");
     person.presses("k");
     person.sees("> 9  Status");
-    person.presses("x");
-    person.sees("> 9  Status");
+    person.sees("0  Pair");
     person.presses("\r");
     person.sees("serving: 127.0.0.1:");
     person.sees_menu();
     person.quits();
+}
+
+#[test]
+fn a_machine_joins_by_a_code_from_menu_to_menu() {
+    let homes = Homes::new(&[]);
+    let mut anna = Person::at_menu(&homes, "a");
+    anna.presses("0");
+    anna.sees("  colis pair ");
+    let host = anna.sees("\r\n");
+    anna.sees("and then the code:");
+    anna.sees_like(r"\s+");
+    let code = anna.sees("\r\n").trim().to_owned();
+    anna.sees("Ctrl-C ends it");
+    let mut ben = Person::start(&homes, "b");
+    ben.sees("3  Join a circle by a code");
+    ben.presses("3");
+    ben.sees("The address that it shows");
+    ben.types(host.trim());
+    ben.sees("Name of this machine");
+    ben.types("b");
+    ben.sees("Port");
+    let port = crate::person::free_port();
+    ben.types(&port.to_string());
+    ben.sees("Code: ");
+    ben.types(&code);
+    ben.sees("joined the circle of a");
+    ben.sees("opens what is sealed for this peer");
+    ben.sees(&format!("b serves on 0.0.0.0:{port}"));
+    ben.sees_menu();
+    anna.sees("b has joined from 127.0.0.1");
+    anna.sees_menu();
+    // Ctrl-C at a code goes back to the menu.
+    anna.presses("0");
+    anna.sees("Ctrl-C ends it");
+    anna.presses(crate::person::CTRL_C);
+    anna.sees("interrupted: back to the menu");
+    anna.sees_menu();
+    // A machine that cannot let anybody in says so.
+    ben.presses("0");
+    ben.sees("the circle's key is on another machine");
+    ben.sees_menu();
+    ben.quits();
+    anna.quits();
+    let peers = homes.ok("a", &["peers"]);
+    assert!(peers.contains(&format!("127.0.0.1:{port}")), "{peers}");
 }

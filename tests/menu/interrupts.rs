@@ -133,7 +133,7 @@ fn the_terminal_is_left_as_it_was() {
         let before = session.exp_string("serves on").unwrap();
         let before = before.lines().next().unwrap().to_owned();
         assert!(before.contains(':'), "no modes: {before}");
-        session.exp_string("9  Status").unwrap();
+        session.exp_string("0  Pair").unwrap();
         if ending == "1" {
             // A prompt that was left by Ctrl-C, and the end by a key.
             session.send("1").unwrap();
@@ -141,7 +141,7 @@ fn the_terminal_is_left_as_it_was() {
             session.exp_string("Files or folders").unwrap();
             session.send(CTRL_C).unwrap();
             session.flush().unwrap();
-            session.exp_string("9  Status").unwrap();
+            session.exp_string("0  Pair").unwrap();
         }
         session
             .send(if ending == "1" { "5" } else { ending })

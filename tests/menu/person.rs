@@ -1,6 +1,9 @@
 //! A person at a terminal: reads what is shown, presses keys.
 
-use std::{net::TcpListener, process::Stdio};
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use rexpect::{
     process::{Signal, WaitStatus},
@@ -29,7 +32,11 @@ impl Person {
     }
 
     pub(crate) fn start_as(homes: &Homes, home: &str, term: &str) -> Self {
-        let mut command = homes.command(home, &[]);
+        Self::at_terminal(homes, homes.command(home, &[]), term)
+    }
+
+    /// Runs a command on a terminal.
+    pub(crate) fn at_terminal(homes: &Homes, mut command: Command, term: &str) -> Self {
         command.env("TERM", term).env("LC_ALL", "C.UTF-8");
         command.env("HOME", homes.path(""));
         // The terminal is the program's input too: `command` gave it none.
@@ -72,7 +79,7 @@ impl Person {
     /// Waits for the list of entries, whole.
     pub(crate) fn sees_menu(&mut self) -> String {
         let before = self.sees("What next?\r\n");
-        self.sees("9  Status");
+        self.sees("0  Pair: let a new machine join by a code");
         before
     }
 

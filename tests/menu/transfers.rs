@@ -166,8 +166,8 @@ fn an_arrival_is_shown_above_the_menu_and_waits_for_the_end_of_other_prompts() {
     let a = address_of(&homes, "a");
     homes.ok("b", &["send", "gift\u{1b}[2J.txt", "--to", &a]);
     // Room below, up over ten lines, one inserted, and down again: the list stays where the cursor thinks it is.
-    person.sees("\n\u{1b}[11A\u{1b}[L* received 7 B from b: ");
-    let rest = person.sees("\u{1b}[11B");
+    person.sees("\n\u{1b}[12A\u{1b}[L* received 7 B from b: ");
+    let rest = person.sees("\u{1b}[12B");
     assert!(
         rest.starts_with("gift") && !rest.contains("\u{1b}[2J"),
         "{rest:?}"

@@ -43,6 +43,11 @@ pub(super) const PEERS: &str = "Examples:
   colis peers add 192.0.2.7:8443
   colis peers check ben";
 
+pub(super) const PAIR: &str = "Examples:
+  colis pair                                    on the machine that made the circle: shows a code
+  colis pair 192.0.2.7                          on the new one: asks for it
+  colis pair box:8444 --name ben --code-file code.txt";
+
 pub(super) const CERTS: &str = "Examples:
   colis certs init --name anna
   colis certs issue ben --out ben-certs         the certs/ folder for another machine

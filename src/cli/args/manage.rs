@@ -1,4 +1,4 @@
-//! What looks after a peer: `serve`, `peers`, `certs`, `check`, `doctor`, `demo`.
+//! What looks after a peer: `serve`, `peers`, `pair`, `certs`, `check`, `doctor`, `demo`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -121,6 +121,24 @@ impl RoleArg {
             Self::None => Role::None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Pair {
+    /// Join: the machine that shows the code, as host, host:port or [v6]:port
+    pub(in crate::cli) host: Option<String>,
+    /// What this machine is to be called [default: its host name]
+    #[arg(long, requires = "host")]
+    pub(in crate::cli) name: Option<String>,
+    /// Read the code from this file, or from standard input if it is `-`; never from the command line
+    #[arg(long, value_name = "FILE", requires = "host")]
+    pub(in crate::cli) code_file: Option<PathBuf>,
+    /// Port to listen on while a code is shown [default: 8444, or a free one]
+    #[arg(long, conflicts_with = "host")]
+    pub(in crate::cli) port: Option<u16>,
+    /// For how long the code counts, for tests that cannot wait
+    #[arg(long, value_name = "DURATION", conflicts_with = "host", hide = true)]
+    pub(in crate::cli) life: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! A numbered list to choose one line from, by its digit or with the arrows.
 //!
 //! dialoguer's own list knows no digits, and nothing can be shown above it. Where a list does not fit the terminal or has
-//! more than nine lines, it is dialoguer's that is shown.
+//! more than ten lines, it is dialoguer's that is shown. The tenth line has the digit 0, as on a keyboard.
 
 use std::io;
 
@@ -11,15 +11,15 @@ use dialoguer::Select;
 use super::ask::{self, Stop};
 use crate::cli::terminal;
 
-/// As many as there are digits.
-const MAX_NUMBERED: usize = 9;
+/// The digits of the lines, in their order.
+const DIGITS: &str = "1234567890";
 
 /// One of `items`, by its place. Esc goes back.
 pub(super) async fn one(prompt: &str, items: Vec<String>) -> Result<usize, Stop> {
     let prompt = prompt.to_owned();
     ask::interact(move |term| {
         let items: Vec<_> = items.iter().map(|item| ask::cut(item)).collect();
-        if items.len() <= MAX_NUMBERED && items.len() + 2 < usize::from(term.size().0) {
+        if items.len() <= DIGITS.len() && items.len() + 2 < usize::from(term.size().0) {
             let list = List { prompt, items };
             return Ok(list.choose(term)?);
         }
@@ -52,9 +52,8 @@ impl List {
                 Key::Home => at = 0,
                 Key::End => at = last,
                 Key::Enter | Key::Char(' ') => break Some(at),
-                Key::Char(digit @ '1'..='9') => {
-                    let place = usize::from(digit as u8 - b'1');
-                    if place <= last {
+                Key::Char(digit @ '0'..='9') => {
+                    if let Some(place) = DIGITS.find(digit).filter(|place| *place <= last) {
                         break Some(place);
                     }
                 }
@@ -73,15 +72,15 @@ impl List {
     }
 
     fn lines(&self, at: usize) -> Vec<String> {
-        let item = |(place, item): (usize, &String)| {
-            let text = format!("{}  {item}", place + 1);
+        let item = |(place, (item, digit)): (usize, (&String, char))| {
+            let text = format!("{digit}  {item}");
             if place == at {
                 format!("> {}", style(text).for_stderr().cyan())
             } else {
                 format!("  {text}")
             }
         };
-        let items = self.items.iter().enumerate().map(item);
+        let items = self.items.iter().zip(DIGITS.chars()).enumerate().map(item);
         std::iter::once(self.prompt.clone()).chain(items).collect()
     }
 }

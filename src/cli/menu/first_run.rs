@@ -10,7 +10,9 @@ use super::{
     words,
 };
 use crate::{
-    cli::{Context, report::Failure, terminal},
+    cli::{Context, home::host_name, report::Failure, terminal},
+    client::PeerAddress,
+    pair::PAIRING_PORT,
     tls::CertsDir,
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
@@ -48,31 +50,45 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     terminal::say(&format!(
         "Welcome to colis. Nothing is set up in {root} yet; --home names another folder."
     ));
-    let circle = certificates(menu).await?;
+    let made = certificates(menu, &context).await?;
     say_made(&context);
-    port(menu, &context).await?;
-    if circle {
-        terminal::say(
-            "For another machine: 6 Peers, \"certificates for a new machine\" makes a folder. Carry it there, \
-             run `colis` there, and choose to take it over.",
-        );
-    } else {
-        terminal::say("The peers that the folder knows are in the list already: 6 Peers.");
+    if !matches!(made, Made::Joined) {
+        port(menu, &context).await?;
     }
+    terminal::say(match made {
+        Made::Circle => {
+            "For another machine: 0 Pair shows a code. Run `colis` there, and choose to join."
+        }
+        Made::Member | Made::Joined => {
+            "The peers that are known now are in the list already: 6 Peers."
+        }
+    });
     Ok(())
 }
 
-/// Makes a circle, or takes a folder over, until one of both is done. Gives whether a circle was made.
-async fn certificates(menu: &Menu) -> Result<bool, Stop> {
+/// What this machine is now.
+enum Made {
+    /// The one that holds the circle.
+    Circle,
+    /// A member of another one's.
+    Member,
+    /// One that has told that other one its port.
+    Joined,
+}
+
+/// Makes a circle, takes a folder over, or joins, until one of these is done.
+async fn certificates(menu: &Menu, context: &Context) -> Result<Made, Stop> {
     loop {
         let ways = [
             "Make a circle: this is the first machine",
             "Take over a folder of certificates that another machine made for this one",
+            "Join a circle by a code that another machine shows",
         ];
         let way = choose::one("Who is this machine?", ways.map(str::to_owned).to_vec()).await;
         let done = match way {
-            Ok(0) => make_circle(menu).await.map(|()| true),
-            Ok(_) => take_over(menu).await.map(|()| false),
+            Ok(0) => make_circle(menu).await.map(|()| Made::Circle),
+            Ok(1) => take_over(menu).await.map(|()| Made::Member),
+            Ok(_) => join(menu, context).await.map(|()| Made::Joined),
             Err(stop) => return Err(stop),
         };
         match done {
@@ -84,13 +100,31 @@ async fn certificates(menu: &Menu) -> Result<bool, Stop> {
 }
 
 async fn make_circle(menu: &Menu) -> Result<(), Stop> {
+    let name = name().await?;
+    menu.run(words(&["certs", "init", "--name", &name])).await
+}
+
+async fn name() -> Result<String, Stop> {
     let check = |text: &str| {
         let is_name = is_peer_name(text.trim());
         is_name.then_some(()).ok_or(NAME_RULE.to_owned())
     };
     let name = ask::text("Name of this machine", host_name(), Box::new(check)).await?;
-    let name = name.trim().to_owned();
-    menu.run(words(&["certs", "init", "--name", &name])).await
+    Ok(name.trim().to_owned())
+}
+
+/// Asks everything before the code: the port goes to the other machine with the name.
+async fn join(menu: &Menu, context: &Context) -> Result<(), Stop> {
+    terminal::say("On the machine that made the circle: `colis pair`, or 0 in its menu.");
+    let check = |text: &str| {
+        let parsed = PeerAddress::parse(text.trim(), PAIRING_PORT);
+        parsed.map(drop).map_err(|error| error.to_string())
+    };
+    let host = ask::text("The address that it shows", None, Box::new(check)).await?;
+    let name = name().await?;
+    port(menu, context).await?;
+    let pair = words(&["pair", "--name", &name, "--", host.trim()]);
+    menu.pair(pair).await
 }
 
 async fn take_over(menu: &Menu) -> Result<(), Stop> {
@@ -111,18 +145,6 @@ fn one_folder(home: Option<&Path>) -> impl Fn(&str) -> Result<(), String> + use<
     }
 }
 
-/// What the system calls this machine, as a name of ours.
-fn host_name() -> Option<String> {
-    let name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .to_lowercase();
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    let name: String = name.chars().filter(|c| allowed(*c)).take(63).collect();
-    let name = name.trim_start_matches(['-', '_', '.']).to_owned();
-    is_peer_name(&name).then_some(name)
-}
-
 /// Asks for the port, unless the settings say it, and keeps it if it is not the usual one.
 async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
     if context.home.config().exists() {
@@ -131,6 +153,9 @@ async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
     let any = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT));
     let port = background::port("Port", any, Some(DEFAULT_PORT)).await?;
     if port != DEFAULT_PORT {
+        // Who joins has no home yet.
+        let root = context.home.root();
+        fs::create_dir_all(root).map_err(|e| Failure::io(root, &e))?;
         let listen = format!("0.0.0.0:{port}");
         menu.run(words(&["config", "set", "listen", &listen]))
             .await?;

@@ -1,0 +1,340 @@
+//! `pair`: lets a new machine join the circle by a short code, or joins one.
+
+mod picture;
+
+use std::{
+    fmt::Display,
+    fs::File,
+    future::Future,
+    io::{self, IsTerminal as _, Read as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+use super::{
+    Context,
+    args::Pair,
+    home::host_name,
+    report::{ExitCode, Failure},
+    terminal,
+};
+use crate::{
+    client::PeerAddress,
+    config::units::DurationText,
+    manifest::Signer as _,
+    name::Escaped,
+    pair::{self, Code, CodeError, Event, Invitation, PAIRING_PORT, PairError, PairOptions, Wish},
+    server::{self, BindError},
+    store::LocalStore,
+    tls::{CertsDir, Joining, TlsError},
+    trust::{NAME_RULE, is_peer_name},
+    wire::DEFAULT_PORT,
+};
+
+/// Bytes of a code file that are looked at.
+const MAX_CODE: u64 = 256;
+/// Addresses of this machine that are shown; one of them is the right one.
+const MAX_ADDRESSES: usize = 4;
+
+pub(super) async fn run(context: &Context, args: Pair) -> Result<ExitCode, Failure> {
+    match &args.host {
+        Some(host) => join(context, &args, host).await,
+        None => invite(context, &args).await,
+    }
+}
+
+async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
+    let certs = CertsDir::new(context.home.certs());
+    if !certs.ca_key().exists() {
+        let failure = Failure::from(TlsError::NotTheCircle {
+            path: certs.ca_key(),
+        });
+        return Err(failure.hint(
+            "run it on the machine that made the circle; to join one: colis pair HOST; to make one: colis certs init",
+        ));
+    }
+    let life = args.life.as_deref().map(str::parse::<DurationText>);
+    let mut options = PairOptions::default();
+    options.life = life
+        .transpose()?
+        .map_or(options.life, DurationText::duration);
+    let listener = bind(context, args.port)?;
+    let address = listener.local_addr();
+    let address = address.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+    let code = Code::generate().map_err(|e| Failure::new(ExitCode::Storage, e))?;
+    show(context, &code, address, &options);
+    let tries = options.tries;
+    let invitation = Invitation {
+        code,
+        certs,
+        port: serving_port(context),
+        options,
+    };
+    let inviting = pair::invite(listener, invitation, |event| came(context, &event, tries));
+    let paired = until_interrupted(inviting, "interrupted; the code counts no more").await?;
+    let peer = &paired.peer;
+    let address = peer
+        .addresses
+        .first()
+        .map_or("no address yet", String::as_str);
+    let line = format!("{}  {}  {address}", Escaped::new(&peer.name), peer.peer_id);
+    context.output.line(line);
+    context.output.object("paired", peer);
+    context.output.talk(format!(
+        "{} has joined from {}; next: colis send FILE --to {}",
+        Escaped::new(&peer.name),
+        paired.from.ip().to_canonical(),
+        Escaped::new(&peer.name)
+    ));
+    Ok(ExitCode::Ok)
+}
+
+/// Listens where this peer does, on a port of its own. If that is taken and was not asked for, another one does as well:
+/// what is to be typed is shown anyway.
+fn bind(context: &Context, asked: Option<u16>) -> Result<TcpListener, Failure> {
+    let any = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let ip = context.config.listen.map_or(any, |listen| listen.ip());
+    let mut bound = server::bind(SocketAddr::new(ip, asked.unwrap_or(PAIRING_PORT)));
+    if asked.is_none() && matches!(bound, Err(BindError::AddressInUse { .. })) {
+        bound = server::bind(SocketAddr::new(ip, 0));
+    }
+    let failed = |e: &dyn Display| Failure::new(ExitCode::Storage, e);
+    let listener = bound.map_err(|e| failed(&e).hint("choose another: --port 8445"))?;
+    TcpListener::from_std(listener).map_err(|e| failed(&e))
+}
+
+/// Says the code, and what to type where.
+fn show(context: &Context, code: &Code, listen: SocketAddr, options: &PairOptions) {
+    let output = context.output;
+    let hosts = hosts(listen);
+    output.object(
+        "code",
+        &json!({"code": code.expose(), "hosts": hosts, "port": listen.port(),
+            "seconds": options.life.as_secs(), "tries": options.tries}),
+    );
+    output.talk("On the new machine type:");
+    for host in &hosts {
+        output.line(format!("  colis pair {host}"));
+    }
+    output.talk("and then the code:");
+    output.line(format!("  {}", code.expose()));
+    if let Some(host) = hosts.first()
+        && let Some(picture) = picture::of_command(host)
+    {
+        output.talk(picture);
+    }
+    let (minutes, tries) = (options.life.as_secs().div_ceil(60), options.tries);
+    output.talk(format!(
+        "It counts for one machine, {minutes} minutes and {tries} tries. Ctrl-C ends it."
+    ));
+}
+
+/// How the new machine can call this one.
+fn hosts(listen: SocketAddr) -> Vec<String> {
+    let mut found = vec![listen.ip()];
+    if listen.ip().is_unspecified() {
+        let own = if_addrs::get_if_addrs().unwrap_or_default();
+        found = own.into_iter().map(|interface| interface.ip()).collect();
+        found.retain(|ip| match ip {
+            IpAddr::V4(v4) => !v4.is_loopback(),
+            IpAddr::V6(v6) => listen.is_ipv6() && !v6.is_loopback() && !v6.is_unicast_link_local(),
+        });
+        found.sort_by_key(IpAddr::is_ipv6);
+        found.truncate(MAX_ADDRESSES);
+        if found.is_empty() {
+            found.push(Ipv4Addr::LOCALHOST.into());
+        }
+    }
+    let shown = |ip: IpAddr| match listen.port() {
+        PAIRING_PORT => ip.to_string(),
+        port => SocketAddr::new(ip, port).to_string(),
+    };
+    found.into_iter().map(shown).collect()
+}
+
+/// Says who came and did not join.
+fn came(context: &Context, event: &Event, tries: u8) {
+    let from = event.from.ip().to_canonical();
+    if let PairError::WrongCode { left } = event.error {
+        context.output.warn(format!(
+            "a wrong code was tried from {from} ({left} of {tries} tries left)"
+        ));
+        let object = json!({"from": from, "left": left});
+        return context.output.object("wrong-code", &object);
+    }
+    let reason = event.error.to_string();
+    let text = format!("{from} came and did not join: {}", Escaped::new(&reason));
+    context.output.warn(text);
+    let object = json!({"from": from, "reason": reason});
+    context.output.object("not-paired", &object);
+}
+
+async fn join(context: &Context, args: &Pair, host: &str) -> Result<ExitCode, Failure> {
+    let certs = CertsDir::new(context.home.certs());
+    Joining::check_place(&certs).map_err(PairError::from)?;
+    let address = PeerAddress::parse(host, PAIRING_PORT)?;
+    let unnamed =
+        || Failure::usage("this machine has no name that could be used").hint("--name NAME");
+    let name = args.name.clone().or_else(host_name).ok_or_else(unnamed)?;
+    if !is_peer_name(&name) {
+        return Err(Failure::usage(format!("bad name {name:?}: {NAME_RULE}")).hint("--name box-1"));
+    }
+    let wish = Wish {
+        code: read_code(args).await?,
+        name,
+        certs,
+        port: serving_port(context),
+        host: address.host(),
+        options: PairOptions::default(),
+    };
+    let unknown = |e: io::Error| {
+        Failure::new(ExitCode::Network, format!("{address}: {e}"))
+            .hint("type the address that the other machine shows")
+    };
+    let addresses = address.resolve().await.map_err(unknown)?;
+    let joining = pair::join(&addresses, &wish);
+    let joined = until_interrupted(joining, "interrupted; nothing was kept").await?;
+    let (name, id) = (joined.identity.name(), joined.identity.peer_id());
+    let path = wish.certs.path().display().to_string();
+    context.output.line(format!("{name}  {id}  {path}"));
+    context.output.object(
+        "joined",
+        &json!({"name": name, "peer_id": id, "folder": path, "issuer": joined.issuer}),
+    );
+    let issuer = Escaped::new(&joined.issuer);
+    context.output.talk(format!(
+        "joined the circle of {issuer}; next: colis serve, or colis send FILE --to {issuer}"
+    ));
+    Ok(ExitCode::Ok)
+}
+
+/// Where this peer serves, or will by its settings.
+fn serving_port(context: &Context) -> Option<u16> {
+    let serving = LocalStore::serving_address(&context.home.chunks());
+    let serving = serving.and_then(|address| address.parse::<SocketAddr>().ok());
+    let address = serving.or(context.config.listen);
+    let port = address.map_or(DEFAULT_PORT, |address| address.port());
+    (port > 0).then_some(port)
+}
+
+/// The code, from where the flags say, else from the terminal, else a line of standard input.
+async fn read_code(args: &Pair) -> Result<Code, Failure> {
+    let stdin = Path::new("-");
+    let text = match args.code_file.as_deref() {
+        Some(path) if path != stdin => {
+            let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+            first_line(file).map_err(|e| Failure::io(path, &e))?
+        }
+        None if io::stdin().is_terminal() && io::stderr().is_terminal() => ask().await?,
+        _ => {
+            let read = tokio::task::spawn_blocking(|| first_line(io::stdin())).await;
+            let read = read.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+            read.map_err(|e| Failure::io(stdin, &e))?
+        }
+    };
+    Ok(text.parse::<Code>()?)
+}
+
+async fn ask() -> Result<Zeroizing<String>, Failure> {
+    let asked = tokio::task::spawn_blocking(|| {
+        loop {
+            let text = terminal::read_shown("Code")?;
+            match text.parse::<Code>() {
+                Ok(_) => return Ok(text),
+                Err(error) => terminal::say(&say_code_error(&error)),
+            }
+        }
+    });
+    let asked = asked
+        .await
+        .map_err(|e| Failure::new(ExitCode::Storage, e))?;
+    asked.map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::Interrupted => {
+            Failure::new(ExitCode::Interrupted, "interrupted; nothing was kept")
+        }
+        _ => Failure::usage(format!("no code: {error}")),
+    })
+}
+
+fn first_line(input: impl io::Read) -> io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::with_capacity(MAX_CODE as usize));
+    for byte in io::BufReader::new(input.take(MAX_CODE)).bytes() {
+        match byte? {
+            b'\n' => break,
+            byte if byte.is_ascii() => line.push(char::from(byte)),
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+    Ok(line)
+}
+
+async fn until_interrupted<T>(
+    work: impl Future<Output = Result<T, PairError>>,
+    interrupted: &str,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => Ok(done?),
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(ExitCode::Interrupted, interrupted).hint("run the same command again"))
+        }
+    }
+}
+
+fn say_code_error(error: &CodeError) -> String {
+    match error {
+        CodeError::Word {
+            nearest: Some(nearest),
+            ..
+        } => format!("{error}; {nearest}, perhaps?"),
+        _ => error.to_string(),
+    }
+}
+
+impl From<CodeError> for Failure {
+    fn from(error: CodeError) -> Self {
+        Self::usage(say_code_error(&error)).hint("nothing was tried; type it as it is shown")
+    }
+}
+
+impl From<PairError> for Failure {
+    fn from(error: PairError) -> Self {
+        use ExitCode as Exit;
+        let failure = |code| Self::new(code, &error);
+        match error {
+            PairError::WrongCode { left: 1.. } => {
+                failure(Exit::Trust).hint("compare it with what the other machine shows, and try again")
+            }
+            PairError::WrongCode { .. } | PairError::Burned | PairError::Expired => {
+                failure(Exit::Trust).hint("a new code on the circle's machine: colis pair")
+            }
+            PairError::Impostor => failure(Exit::Trust).hint(
+                "somebody else may be between: check the address, and take a new code: colis pair",
+            ),
+            PairError::Refused { .. } => failure(Exit::Trust)
+                .hint("another name helps if that one is taken: --name NAME; the code still counts"),
+            PairError::Unreachable { .. } => failure(Exit::Network).hint(format!(
+                "is a code being shown there now? it listens on port {PAIRING_PORT} unless it says otherwise"
+            )),
+            PairError::Busy => failure(Exit::Network).hint("try again in a few seconds"),
+            PairError::Silent | PairError::Broken(_) | PairError::TakenBack { .. } => {
+                failure(Exit::Network).hint("try again; nothing was kept")
+            }
+            PairError::Protocol { .. } => failure(Exit::Network)
+                .hint("is it `colis pair` that listens there, of a like version?"),
+            PairError::Undecided => failure(Exit::Network).hint(
+                "pair again; if the name is taken now, on the circle's machine: colis certs revoke NAME",
+            ),
+            PairError::Tls(TlsError::Exists { path }) => {
+                let what = format!("this home has certificates already: {}", path.display());
+                Self::new(Exit::Config, what)
+                    .hint("nothing was changed; join another circle from another home: --home DIR")
+            }
+            PairError::Tls(error) => error.into(),
+            PairError::Failed(_) => failure(Exit::Storage),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! First contact by a short code: how a machine becomes a member of a circle without a folder carried by hand.
+//!
+//! The machine that holds the circle's key *invites*: it listens, and shows a code to its person. The new one *joins*: its
+//! person types the code. Both prove to each other that they know it, by a password-authenticated key exchange (SPAKE2): whoever
+//! listens learns nothing that helps guessing, and whoever guesses must ask one of the two, who count.
+//!
+//! What is proved is bound to everything that matters. The tag of each side covers the TLS channel (its exporter), both
+//! messages of the exchange, and a commitment of each side to its public keys; so nobody can stand between, or put other keys in
+//! the place of these. Only then, over that channel, the new machine asks for its certificates, and gets them. Its private
+//! keys stay where they were made. `docs/protocol.md` has the messages.
+
+mod card;
+mod code;
+mod exchange;
+mod frame;
+mod inviter;
+mod joiner;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+pub use code::{Code, CodeError};
+pub use inviter::{Event, Invitation, Paired, invite};
+pub use joiner::{Joined, Wish, join};
+
+use crate::tls::TlsError;
+
+/// Where an inviting machine listens, while it shows a code.
+pub const PAIRING_PORT: u16 = 8444;
+
+/// What bounds a pairing.
+#[derive(Debug, Clone)]
+pub struct PairOptions {
+    /// How long a code counts.
+    pub life: Duration,
+    /// After so many wrong codes it counts no more.
+    pub tries: u8,
+    /// For each step of the other side.
+    pub step: Duration,
+}
+
+impl Default for PairOptions {
+    fn default() -> Self {
+        Self {
+            life: Duration::from_secs(5 * 60),
+            tries: 3,
+            step: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why two machines are not paired.
+#[derive(Debug, thiserror::Error)]
+pub enum PairError {
+    /// Nobody is there.
+    #[error("cannot connect to {address}: {source}")]
+    Unreachable {
+        /// Where we tried.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The other machine knows another code.
+    #[error("wrong code ({left} of its tries left)")]
+    WrongCode {
+        /// How often it may still be tried.
+        left: u8,
+    },
+    /// The other machine took our code and could not prove that it knows it.
+    #[error("what answers does not know the code")]
+    Impostor,
+    /// Wrong codes have used up the tries.
+    #[error("wrong codes were tried too often: this code counts no more")]
+    Burned,
+    /// Nobody came in time.
+    #[error("nobody joined in time: this code counts no more")]
+    Expired,
+    /// Another machine is joining right now.
+    #[error("another machine is joining right now")]
+    Busy,
+    /// The other side refuses, in its words.
+    #[error("refused: {reason}")]
+    Refused {
+        /// Why; remote text.
+        reason: String,
+    },
+    /// The other side does not keep to the protocol.
+    #[error("what answers does not speak the pairing protocol: {reason}")]
+    Protocol {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The other side was too slow.
+    #[error("the other machine says nothing more")]
+    Silent,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[source] io::Error),
+    /// It broke between the certificate and the last word: nothing was kept here.
+    #[error("the connection broke at the last step; nothing was kept here")]
+    Undecided,
+    /// The new machine did not get so far, or did not say so.
+    #[error("{name} did not say that it has its certificates, so they are revoked again: {source}")]
+    TakenBack {
+        /// What it was to be called.
+        name: String,
+        /// What went wrong.
+        source: Box<Self>,
+    },
+    /// Certificates could not be made or used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system failed us.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl PairError {
+    fn protocol(reason: impl Into<String>) -> Self {
+        Self::Protocol {
+            reason: reason.into(),
+        }
+    }
+
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

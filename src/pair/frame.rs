@@ -1,0 +1,97 @@
+//! Frames: a kind, a length, a body. Nothing is read beyond the limit that the step allows.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use super::PairError;
+
+/// The longest body of a side that has proved nothing yet.
+pub(super) const MAX_BODY: u32 = 16 << 10;
+/// The longest body of the inviting machine once it has: a revocation list grows.
+pub(super) const MAX_GRANT: u32 = 1 << 20;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Hello = 1,
+    Confirm = 2,
+    Request = 3,
+    Grant = 4,
+    Ready = 5,
+    Done = 6,
+    Refusal = 7,
+}
+
+impl Kind {
+    fn parse(byte: u8) -> Option<Self> {
+        let kinds = [
+            Self::Hello,
+            Self::Confirm,
+            Self::Request,
+            Self::Grant,
+            Self::Ready,
+            Self::Done,
+            Self::Refusal,
+        ];
+        kinds.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// A frame as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) kind: Kind,
+    pub(super) body: Vec<u8>,
+}
+
+/// Reads one frame with a body of at most `limit` bytes, all of it within `patience`.
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+    patience: Duration,
+) -> Result<Frame, PairError> {
+    timeout(patience, read_now(stream, limit))
+        .await
+        .map_err(|_| PairError::Silent)?
+}
+
+async fn read_now(stream: &mut (impl AsyncRead + Unpin), limit: u32) -> Result<Frame, PairError> {
+    let kind = stream.read_u8().await.map_err(PairError::Broken)?;
+    let kind = Kind::parse(kind).ok_or_else(|| PairError::protocol("an unknown kind of frame"))?;
+    let length = stream.read_u32().await.map_err(PairError::Broken)?;
+    if length > limit {
+        return Err(PairError::protocol("a frame that is too long"));
+    }
+    // Grows with what comes, not with what is announced.
+    let mut body = Vec::new();
+    let read = stream.take(length.into()).read_to_end(&mut body).await;
+    if read.map_err(PairError::Broken)? as u64 != u64::from(length) {
+        return Err(PairError::Broken(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(Frame { kind, body })
+}
+
+/// Writes one frame, within `patience`.
+pub(super) async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    kind: Kind,
+    body: &[u8],
+    patience: Duration,
+) -> Result<(), PairError> {
+    let length = u32::try_from(body.len()).map_err(PairError::failed)?;
+    let mut bytes = vec![kind as u8];
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(body);
+    let written = async {
+        stream.write_all(&bytes).await?;
+        stream.flush().await
+    };
+    let written = timeout(patience, written).await;
+    written
+        .map_err(|_| PairError::Silent)?
+        .map_err(PairError::Broken)
+}

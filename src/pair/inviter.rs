@@ -1,0 +1,351 @@
+//! The machine that holds the circle's key: it shows a code, and lets in who proves to know it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{Mutex, MutexGuard},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Code, PairError, PairOptions,
+    card::{self, Grant, Host, Refusal, Request},
+    exchange::{Exchange, Exporter, Hello, Side},
+    frame::{self, Kind, MAX_BODY},
+};
+use crate::{
+    tls::{
+        self, CertsDir, Identity, TlsError,
+        ca::{self, Admitted, Newcomer},
+    },
+    trust::{KnownPeer, TrustError},
+};
+
+/// Connections that are looked at; others wait in the backlog of the system.
+const MAX_VISITORS: usize = 16;
+/// For how long a machine waits for another that is joining.
+const BUSY: Duration = Duration::from_secs(5);
+const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
+
+/// What is shown, and for whom.
+pub struct Invitation {
+    /// What the other person must type.
+    pub code: Code,
+    /// The circle.
+    pub certs: CertsDir,
+    /// Where this peer serves, so that the new one knows.
+    pub port: Option<u16>,
+    /// What bounds it.
+    pub options: PairOptions,
+}
+
+/// Somebody came while a code is shown, and did not join.
+#[derive(Debug)]
+pub struct Event {
+    /// From where.
+    pub from: SocketAddr,
+    /// Why not.
+    pub error: PairError,
+}
+
+/// A machine that has joined.
+#[derive(Debug)]
+pub struct Paired {
+    /// Who it is.
+    pub peer: KnownPeer,
+    /// From where it came.
+    pub from: SocketAddr,
+}
+
+/// Lets one machine join, and listens no longer than that, than the code counts, or than this is polled.
+///
+/// # Errors
+/// [`PairError::Burned`], [`PairError::Expired`], [`PairError::Tls`].
+pub async fn invite(
+    listener: TcpListener,
+    invitation: Invitation,
+    mut tell: impl FnMut(Event),
+) -> Result<Paired, PairError> {
+    let acceptor = TlsAcceptor::from(tls::pairing_server()?);
+    let house = Arc::new(House::open(invitation)?);
+    let mut visitors = JoinSet::new();
+    loop {
+        let may_end = !house.is_over() || house.is_idle();
+        tokio::select! {
+            // Whoever is at the desk when the time is over may finish; nobody comes to it any more.
+            () = sleep_until(house.ends), if may_end => {
+                if house.is_idle() {
+                    return Err(PairError::Expired);
+                }
+            }
+            Some(Ok((from, ended))) = visitors.join_next() => match ended {
+                Ok(peer) => return Ok(Paired { peer, from }),
+                Err(error) => {
+                    let is_burned = matches!(error, PairError::WrongCode { left: 0 });
+                    tell(Event { from, error });
+                    if is_burned {
+                        return Err(PairError::Burned);
+                    }
+                }
+            },
+            accepted = listener.accept(), if visitors.len() < MAX_VISITORS => match accepted {
+                Ok((tcp, from)) => {
+                    let (house, acceptor) = (house.clone(), acceptor.clone());
+                    visitors.spawn(async move { (from, house.visit(acceptor, tcp, from.ip()).await) });
+                }
+                // Running out of descriptors passes: those that are here end.
+                Err(_) => sleep(AFTER_AN_ERROR).await,
+            },
+        }
+    }
+}
+
+/// The inviting machine, as every visitor meets it.
+pub(super) struct House {
+    code: Code,
+    certs: CertsDir,
+    options: PairOptions,
+    ends: Instant,
+    /// Who we are, and the commitment to it.
+    card: String,
+    commitment: [u8; 32],
+    /// One visitor at a time tries the code. The tries that are left.
+    desk: Mutex<u8>,
+}
+
+impl House {
+    pub(super) fn open(invitation: Invitation) -> Result<Self, PairError> {
+        let Invitation {
+            code,
+            certs,
+            port,
+            options,
+        } = invitation;
+        let bundle = Identity::load(&certs)?.bundle()?;
+        let host = Host {
+            blind: card::blind()?,
+            bundle: String::from_utf8_lossy(bundle.envelope()).into_owned(),
+            ca_cert: read(certs.ca_cert())?,
+            port,
+        };
+        let (card, commitment) = card::seal(&host)?;
+        Ok(Self {
+            code,
+            certs,
+            ends: Instant::now() + options.life,
+            desk: Mutex::new(options.tries),
+            options,
+            card,
+            commitment,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn card(&self) -> &str {
+        &self.card
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.ends
+    }
+
+    fn is_idle(&self) -> bool {
+        self.desk.try_lock().is_ok()
+    }
+
+    async fn visit(
+        &self,
+        acceptor: TlsAcceptor,
+        tcp: TcpStream,
+        from: IpAddr,
+    ) -> Result<KnownPeer, PairError> {
+        tcp.set_nodelay(true).map_err(PairError::Broken)?;
+        let accepted = timeout(self.options.step, acceptor.accept(tcp)).await;
+        let mut stream = accepted
+            .map_err(|_| PairError::Silent)?
+            .map_err(PairError::Broken)?;
+        let (_, connection) = stream.get_ref();
+        let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
+        let exporter = exporter.map_err(PairError::failed)?;
+        self.meet(&mut stream, &exporter, from).await
+    }
+
+    /// All that is said over one channel.
+    pub(super) async fn meet(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        exporter: &Exporter,
+        from: IpAddr,
+    ) -> Result<KnownPeer, PairError> {
+        let met = self.talk(stream, exporter, from.to_canonical()).await;
+        if let Some(refusal) = met.as_ref().err().and_then(refusal) {
+            let body = serde_json::to_vec(&refusal).map_err(PairError::failed)?;
+            // Who does not hear why is refused as well.
+            let _ = frame::write(stream, Kind::Refusal, &body, self.options.step).await;
+        }
+        let _ = timeout(self.options.step, stream.shutdown()).await;
+        met
+    }
+
+    async fn talk(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        exporter: &Exporter,
+        from: IpAddr,
+    ) -> Result<KnownPeer, PairError> {
+        let step = self.options.step;
+        let hello = Hello::parse(self.hear(stream, Kind::Hello).await?)?;
+        let mut tries = self.desk().await?;
+        let exchange = Exchange::start(Side::Inviter, &self.code, &self.commitment);
+        frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
+        let tags = exchange.finish(&hello, exporter)?;
+        let tag = self.hear(stream, Kind::Confirm).await?;
+        if !tags.proves(Side::Joiner, &tag)? {
+            *tries -= 1;
+            return Err(PairError::WrongCode { left: *tries });
+        }
+        frame::write(stream, Kind::Confirm, &tags.of(Side::Inviter)?, step).await?;
+        let request = self.hear(stream, Kind::Request).await?;
+        let request: Request = card::open(&request, hello.commitment())?;
+        let port = request.port;
+        let admitted = self.admit(request, from).await?;
+        let settled = self.settle(stream, &admitted, address(from, port)).await;
+        match settled {
+            Ok(peer) => Ok(peer),
+            Err(error) => Err(self.take_back(&admitted, error).await),
+        }
+    }
+
+    /// Waits for its turn, while there are tries and time.
+    async fn desk(&self) -> Result<MutexGuard<'_, u8>, PairError> {
+        let tries = timeout(BUSY.min(self.options.step / 2), self.desk.lock()).await;
+        let tries = tries.map_err(|_| PairError::Busy)?;
+        if *tries == 0 {
+            Err(PairError::Burned)
+        } else if self.is_over() {
+            Err(PairError::Expired)
+        } else {
+            Ok(tries)
+        }
+    }
+
+    async fn admit(&self, request: Request, from: IpAddr) -> Result<Admitted, PairError> {
+        let newcomer = Newcomer {
+            name: request.name,
+            identity: request.identity,
+            script: request.script,
+            seal_key: request.seal_key,
+            address: Some(from),
+        };
+        self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
+    }
+
+    /// Gives the certificates, and keeps who has them.
+    async fn settle(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        admitted: &Admitted,
+        address: Option<String>,
+    ) -> Result<KnownPeer, PairError> {
+        let grant = Grant {
+            host: self.card.clone(),
+            certificate: admitted.certificate.clone(),
+            script_certificate: admitted.script_certificate.clone(),
+            crl: read(self.certs.crl())?,
+        };
+        let grant = serde_json::to_vec(&grant).map_err(PairError::failed)?;
+        frame::write(stream, Kind::Grant, &grant, self.options.step).await?;
+        self.hear(stream, Kind::Ready).await?;
+        let remembered = admitted.clone();
+        let remember =
+            move |certs: &_| ca::remember_admitted(certs, &remembered, address.as_deref());
+        let peer = self.on_disk(remember).await?;
+        frame::write(stream, Kind::Done, &[], self.options.step).await?;
+        Ok(peer)
+    }
+
+    /// What was given to somebody who does not have it must not count.
+    async fn take_back(&self, admitted: &Admitted, error: PairError) -> PairError {
+        let name = admitted.name().to_owned();
+        let revoked = {
+            let name = name.clone();
+            self.on_disk(move |certs| ca::take_back(certs, &name)).await
+        };
+        match revoked {
+            Ok(()) => PairError::TakenBack {
+                name,
+                source: Box::new(error),
+            },
+            Err(error) => error,
+        }
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&CertsDir) -> Result<T, TlsError> + Send + 'static,
+    ) -> Result<T, PairError> {
+        let certs = self.certs.clone();
+        let done = tokio::task::spawn_blocking(move || work(&certs)).await;
+        Ok(done.map_err(PairError::failed)??)
+    }
+
+    async fn hear(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        kind: Kind,
+    ) -> Result<Vec<u8>, PairError> {
+        let frame = frame::read(stream, MAX_BODY, self.options.step).await?;
+        match frame.kind == kind {
+            true => Ok(frame.body),
+            false => Err(PairError::protocol("a frame out of its turn")),
+        }
+    }
+}
+
+/// What the other side is told. Before it has proved that it knows the code, that is nothing but this.
+fn refusal(error: &PairError) -> Option<Refusal> {
+    match error {
+        PairError::WrongCode { left } => Some(Refusal::WrongCode { left: *left }),
+        PairError::Burned => Some(Refusal::Burned),
+        PairError::Expired => Some(Refusal::Expired),
+        PairError::Busy => Some(Refusal::Busy),
+        PairError::Tls(
+            error @ (TlsError::Refused { .. }
+            | TlsError::BadName
+            | TlsError::AlreadyIssued { .. }
+            | TlsError::Trust(TrustError::AliasTaken { .. })),
+        ) => Some(Refusal::Refused {
+            reason: error.to_string(),
+        }),
+        PairError::Tls(_) | PairError::Failed(_) => Some(Refusal::Refused {
+            reason: "it failed over there; that machine says why".into(),
+        }),
+        _ => None,
+    }
+}
+
+/// Where the new peer will serve, as we reach it. A link-local address means nothing without its interface.
+fn address(from: IpAddr, port: Option<u16>) -> Option<String> {
+    let is_link_local = match from {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let port = port.filter(|port| *port > 0 && !is_link_local)?;
+    Some(SocketAddr::new(from, port).to_string())
+}
+
+fn read(path: std::path::PathBuf) -> Result<String, PairError> {
+    let text = std::fs::read_to_string(&path);
+    text.map_err(|source| TlsError::Io { path, source }.into())
+}
+
+#[cfg(test)]
+mod tests;

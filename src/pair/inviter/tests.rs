@@ -1,0 +1,162 @@
+//! What bounds an invitation: tries, time, lengths, and one at a time.
+
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+use super::{
+    super::tests::{CODE, EXPORTER, HERE, PATIENCE, Site, between, play, run},
+    *,
+};
+
+#[test]
+fn the_third_wrong_code_is_the_last_whatever_comes_after() {
+    let site = Site::new();
+    let house = site.house();
+    for left in [2, 1, 0] {
+        let (met, joined) = run(between(&house, &site.wish("8-lotus-castor"), |_, _| {}));
+        assert!(
+            matches!(met, Err(PairError::WrongCode { left: l }) if l == left),
+            "{met:?}"
+        );
+        assert!(matches!(joined, Err(PairError::WrongCode { left: l }) if l == left));
+    }
+    let (met, joined) = run(between(&house, &site.wish(CODE), |_, _| {}));
+    assert!(matches!(met, Err(PairError::Burned)), "{met:?}");
+    assert!(matches!(joined, Err(PairError::Burned)));
+    site.is_untouched();
+}
+
+/// Guesses that are made at the same time are still three.
+#[test]
+fn one_machine_at_a_time_tries_the_code() {
+    let site = Site::new();
+    let mut invitation = site.invitation(CODE);
+    invitation.options.step = Duration::from_millis(400);
+    let house = House::open(invitation).unwrap();
+    let (mut first, mut first_far) = duplex(1 << 20);
+    let (first_met, second_met, second) = run(async {
+        let idle = async {
+            let hello = Exchange::start(Side::Joiner, &CODE.parse().unwrap(), &[0; 32]).hello;
+            play(&mut first, &[(Kind::Hello, hello)]).await;
+            // It has its turn, and says nothing more.
+            let answer = frame::read(&mut first, MAX_BODY, PATIENCE).await;
+            assert_eq!(answer.unwrap().kind, Kind::Hello);
+            between(&house, &site.wish(CODE), |_, _| {}).await
+        };
+        let (first_met, (second_met, second)) =
+            tokio::join!(house.meet(&mut first_far, &EXPORTER, HERE), idle);
+        (first_met, second_met, second)
+    });
+    assert!(matches!(first_met, Err(PairError::Silent)), "{first_met:?}");
+    assert!(matches!(second_met, Err(PairError::Busy)), "{second_met:?}");
+    assert!(matches!(second, Err(PairError::Busy)));
+    // Its turn is over, and no try was lost.
+    let (met, _) = run(between(&house, &site.wish(CODE), |_, _| {}));
+    assert_eq!(met.unwrap().name, "b");
+}
+
+#[test]
+fn what_is_too_long_too_slow_or_no_frame_ends_the_connection() {
+    let site = Site::new();
+    let mut invitation = site.invitation(CODE);
+    invitation.options.step = Duration::from_millis(300);
+    let house = House::open(invitation).unwrap();
+    let said = |bytes: Vec<u8>| {
+        let (mut near, mut far) = duplex(1 << 20);
+        run(async {
+            near.write_all(&bytes).await.unwrap();
+            let met = house.meet(&mut far, &EXPORTER, HERE).await;
+            drop(far);
+            let mut answer = Vec::new();
+            near.read_to_end(&mut answer).await.unwrap();
+            assert!(answer.is_empty(), "strangers are told nothing: {answer:?}");
+            met.unwrap_err()
+        })
+    };
+    let header = |kind: u8, length: u32| [&[kind][..], &length.to_be_bytes()].concat();
+    let long = said(header(1, MAX_BODY + 1));
+    assert!(matches!(long, PairError::Protocol { .. }), "{long:?}");
+    for bytes in [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        header(0, 0),
+        header(255, 0),
+        header(2, 0),
+        header(1, 0),
+    ] {
+        let garbage = said(bytes.clone());
+        assert!(
+            matches!(garbage, PairError::Protocol { .. }),
+            "{bytes:?}: {garbage:?}"
+        );
+    }
+    // Announced, begun, and never ended: the connection is open all the time.
+    let dripping = said([&header(1, MAX_BODY)[..], &[1; 20]].concat());
+    assert!(matches!(dripping, PairError::Silent), "{dripping:?}");
+}
+
+#[test]
+fn no_bytes_whatever_make_the_parsers_give_up() {
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let (mut frames, mut hellos) = (0, 0);
+    run(async {
+        for _ in 0..10_000 {
+            let mut bytes: Vec<u8> = (0..random() % 200).map(|_| random() as u8).collect();
+            // Half of them begin like a frame.
+            if random() % 2 == 0 && bytes.len() > 5 {
+                let length = (bytes.len() - 5 - random() % 2).min(bytes.len() - 5) as u32;
+                bytes[0] = 1 + (random() % 7) as u8;
+                bytes[1..5].copy_from_slice(&length.to_be_bytes());
+            }
+            let read = frame::read(&mut &bytes[..], MAX_BODY, PATIENCE).await;
+            if let Ok(frame) = read {
+                assert!(frame.body.len() <= bytes.len() - 5);
+                frames += 1;
+                let _ = card::parse::<Request>(&frame.body);
+                let _ = card::parse::<Grant>(&frame.body);
+                let _ = card::parse::<Refusal>(&frame.body);
+                let mut hello = frame.body;
+                hello.resize(66, 0);
+                hello[0] = 1;
+                if let Ok(hello) = Hello::parse(hello) {
+                    let code = CODE.parse().unwrap();
+                    let start = Exchange::start(Side::Inviter, &code, &[0; 32]);
+                    let _ = start.finish(&hello, &EXPORTER);
+                    hellos += 1;
+                }
+            }
+        }
+    });
+    assert!(frames > 1000 && hellos > 1000, "{frames} {hellos}");
+}
+
+#[test]
+fn a_code_that_nobody_types_in_time_counts_no_more() {
+    let site = Site::new();
+    let mut invitation = site.invitation(CODE);
+    invitation.options.life = Duration::from_millis(50);
+    run(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ended = invite(listener, invitation, |_| {}).await;
+        assert!(matches!(ended, Err(PairError::Expired)), "{ended:?}");
+        assert!(
+            TcpStream::connect(address).await.is_err(),
+            "it still listens"
+        );
+    });
+    // And whoever is connected by then is not let in.
+    let mut invitation = site.invitation(CODE);
+    invitation.options.life = Duration::ZERO;
+    let house = House::open(invitation).unwrap();
+    let (met, joined) = run(between(&house, &site.wish(CODE), |_, _| {}));
+    assert!(matches!(met, Err(PairError::Expired)), "{met:?}");
+    assert!(matches!(joined, Err(PairError::Expired)));
+    site.is_untouched();
+}

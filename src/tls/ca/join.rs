@@ -1,0 +1,389 @@
+//! Signing the keys that another machine made for itself. Of what it asks for it gets its name, if that is free, and the
+//! address that it came from: everything else in its signing requests is left out.
+
+use std::net::IpAddr;
+
+use p256::ecdsa::VerifyingKey;
+use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
+
+use super::{
+    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key,
+    random_serial,
+};
+use crate::{
+    id::{PeerId, SealPublicKey},
+    manifest::Timestamp,
+    tls::{Caller, CertsDir, Circle, TlsError, hold_list},
+    trust::{AddressBook, KnownPeer, PeerBundle},
+};
+
+/// What a machine that joins brings along. The private halves stay where they are.
+#[derive(Debug, Clone)]
+pub struct Newcomer {
+    /// What it wants to be called.
+    pub name: String,
+    /// A signing request for its identity key, as PEM.
+    pub identity: String,
+    /// One for the key of its scripts.
+    pub script: String,
+    /// To which transfers for it are sealed.
+    pub seal_key: SealPublicKey,
+    /// Where it came from, for programs that compare names in certificates.
+    pub address: Option<IpAddr>,
+}
+
+/// What it gets.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// Its certificate, as PEM.
+    pub certificate: String,
+    /// That of its scripts.
+    pub script_certificate: String,
+    bundle: PeerBundle,
+}
+
+impl Admitted {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.bundle.name
+    }
+}
+
+/// Signs the keys of `newcomer`.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::BadName`], [`TlsError::AlreadyIssued`], [`TlsError::Refused`].
+pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> {
+    let name = &newcomer.name;
+    let _alone = hold_list(dir)?;
+    check_free(dir, name)?;
+    check_names_no_host(name)?;
+    let (mut identity, mut script) = (parse(&newcomer.identity)?, parse(&newcomer.script)?);
+    let peer_id = PeerId::of(&identity.public_key.subject_public_key_info());
+    let script_id = PeerId::of(&script.public_key.subject_public_key_info());
+    if script_id == peer_id {
+        return Err(refused("its scripts need a key of their own"));
+    }
+    // Whoever was revoked makes a new key, and nobody gets a second name for one key.
+    let known = issued::read(dir)?.into_iter().map(|issued| issued.peer_id);
+    if known
+        .into_iter()
+        .any(|id| [peer_id, script_id].contains(&id))
+    {
+        return Err(refused(
+            "this circle has issued a certificate for that key before",
+        ));
+    }
+    let issuer = issuer(dir)?;
+    let options = CertificateOptions {
+        sans: own_names(name, newcomer.address),
+        ..CertificateOptions::default()
+    };
+    let sign = |request: &mut CertificateSigningRequestParams, purpose| {
+        let serial = random_serial()?;
+        request.params = leaf_of(
+            name,
+            purpose,
+            Some(peer_id),
+            &options,
+            serial.clone(),
+            &options.sans,
+        )?;
+        let certificate = request.signed_by(&issuer)?;
+        // Recorded first: a certificate that nobody could revoke must not exist.
+        issued::append(dir, &Issued::new(name, peer_id, &serial, purpose, &options))?;
+        Ok::<_, TlsError>(certificate)
+    };
+    let certificate = sign(&mut identity, Purpose::Peer)?;
+    let script_certificate = sign(&mut script, Purpose::Script)?;
+    let caller = Caller::from_certificate(certificate.der())?;
+    let bundle = PeerBundle {
+        v: 1,
+        created: Timestamp::now(),
+        peer_id,
+        name: name.clone(),
+        certificate: certificate.der().to_vec(),
+        seal_key: newcomer.seal_key.clone(),
+        // As its own first bundle has it: one seal key.
+        sequence: caller.not_before.unix_seconds() + 1,
+    };
+    Ok(Admitted {
+        certificate: certificate.pem(),
+        script_certificate: script_certificate.pem(),
+        bundle,
+    })
+}
+
+/// Enters a machine that has its certificates now into the address book of `dir`.
+///
+/// # Errors
+/// [`TlsError::Trust`].
+pub fn remember_admitted(
+    dir: &CertsDir,
+    admitted: &Admitted,
+    address: Option<&str>,
+) -> Result<KnownPeer, TlsError> {
+    let book = AddressBook::new(dir.peers());
+    give_name(&book, &admitted.bundle.name, admitted.bundle.peer_id)?;
+    Ok(book.remember(&admitted.bundle, address)?)
+}
+
+/// Revokes what was signed for a machine that never got it, and forgets the machine.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::Trust`], [`TlsError::Io`].
+pub fn take_back(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
+    super::revoke(dir, name)?;
+    let book = AddressBook::new(dir.peers());
+    if book.by_certificate_name(name)?.is_some() {
+        book.forget(name)?;
+    }
+    Ok(())
+}
+
+/// Whether `name` may be issued now.
+pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
+    check_name(name)?;
+    need_ca_key(dir)?;
+    AddressBook::new(dir.peers()).check_no_alias(name)?;
+    let circle = Circle::load(dir)?;
+    let is_live = |issued: &Issued| issued.name == name && !circle.is_revoked(&issued.serial);
+    if issued::read(dir)?.iter().any(is_live) {
+        let name = name.to_owned();
+        return Err(TlsError::AlreadyIssued { name });
+    }
+    Ok(())
+}
+
+/// A name that was revoked and is issued again belongs to the new key.
+pub(super) fn give_name(book: &AddressBook, name: &str, key: PeerId) -> Result<(), TlsError> {
+    let known = book.by_certificate_name(name)?;
+    if known.is_some_and(|known| known.peer_id != key) {
+        book.forget(name)?;
+    }
+    Ok(())
+}
+
+/// A certificate has its name as a host name too. A stranger must not choose that of another host.
+fn check_names_no_host(name: &str) -> Result<(), TlsError> {
+    let own = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_lowercase();
+    if name.parse::<IpAddr>().is_ok() || name == "localhost" || name == own {
+        return Err(refused(
+            "a name must not be that of another host, or an address",
+        ));
+    }
+    Ok(())
+}
+
+/// Names for curl and browsers: its own, loopback, and where it came from.
+fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
+    let fixed = [name, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let address = address.filter(|address| !address.is_loopback());
+    fixed
+        .into_iter()
+        .chain(address.map(|address| address.to_string()))
+        .collect()
+}
+
+/// Whether all host names of a certificate are recorded, as [`admit`] does, so that its renewal has the same.
+pub(super) fn has_joined(before: &Issued) -> bool {
+    before.sans.contains(&before.name)
+}
+
+/// A signing request whose signature is right, for an ECDSA P-256 key.
+fn parse(pem: &str) -> Result<CertificateSigningRequestParams, TlsError> {
+    let request = CertificateSigningRequestParams::from_pem(pem)
+        .map_err(|e| refused(&format!("not a signing request: {e}")))?;
+    VerifyingKey::from_sec1_bytes(request.public_key.der_bytes())
+        .map_err(|_| refused("not an ECDSA P-256 key"))?;
+    Ok(request)
+}
+
+fn refused(reason: &str) -> TlsError {
+    TlsError::Refused {
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+        PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SanType,
+    };
+    use x509_parser::pem::parse_x509_pem;
+
+    use super::*;
+    use crate::{crypto::SealKey, tls::ca};
+
+    struct Site {
+        _root: tempfile::TempDir,
+        dir: CertsDir,
+        key: KeyPair,
+        script: KeyPair,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let dir = CertsDir::new(root.path().join("a"));
+            ca::init(&dir, "a", &CertificateOptions::default()).unwrap();
+            let key = || KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+            Self {
+                _root: root,
+                dir,
+                key: key(),
+                script: key(),
+            }
+        }
+
+        fn newcomer(&self, name: &str, params: &CertificateParams) -> Newcomer {
+            Newcomer {
+                name: name.into(),
+                identity: request(params, &self.key),
+                script: request(params, &self.script),
+                seal_key: SealKey::generate().unwrap().public().clone(),
+                address: Some("192.0.2.7".parse().unwrap()),
+            }
+        }
+
+        fn refuses(&self, newcomer: &Newcomer) -> String {
+            let before = issued::read(&self.dir).unwrap().len();
+            let refused = admit(&self.dir, newcomer).unwrap_err().to_string();
+            assert_eq!(issued::read(&self.dir).unwrap().len(), before, "{refused}");
+            refused
+        }
+    }
+
+    fn request(params: &CertificateParams, key: &KeyPair) -> String {
+        params.serialize_request(key).unwrap().pem().unwrap()
+    }
+
+    /// A request for everything that there is.
+    fn greedy() -> CertificateParams {
+        let mut params = CertificateParams::new(vec!["bank.example".into()]).unwrap();
+        params.distinguished_name = super::super::distinguished_name("a");
+        params.subject_alt_names.extend([
+            SanType::IpAddress("198.51.100.1".parse().unwrap()),
+            SanType::URI("urn:colis:peer:00".try_into().unwrap()),
+        ]);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        params
+    }
+
+    #[test]
+    fn of_a_greedy_request_nothing_is_granted() {
+        let site = Site::new();
+        let admitted = admit(&site.dir, &site.newcomer("b", &greedy())).unwrap();
+        for (pem, is_peer) in [
+            (&admitted.certificate, true),
+            (&admitted.script_certificate, false),
+        ] {
+            let (_, pem) = parse_x509_pem(pem.as_bytes()).unwrap();
+            let certificate = pem.parse_x509().unwrap();
+            assert!(!certificate.is_ca());
+            let usage = certificate.key_usage().unwrap().unwrap().value;
+            assert!(usage.digital_signature() && usage.flags == 1, "{usage}");
+            let extended = certificate.extended_key_usage().unwrap().unwrap().value;
+            assert!(extended.client_auth && !extended.code_signing && !extended.any);
+            assert_eq!(extended.server_auth, is_peer);
+            let names = certificate
+                .subject_alternative_name()
+                .unwrap()
+                .unwrap()
+                .value;
+            let names: Vec<_> = names
+                .general_names
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let expected: &[&str] = match is_peer {
+                true => &[
+                    "DNSName(b)",
+                    "DNSName(localhost)",
+                    "IPAddress(7f:00:00:01)",
+                    "IPAddress(00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:01)",
+                    "IPAddress(c0:00:02:07)",
+                ],
+                false => &[&format!(
+                    "URI({}{})",
+                    super::super::ACTS_FOR,
+                    admitted.bundle.peer_id
+                )],
+            };
+            assert_eq!(names, expected);
+            assert_eq!(certificate.subject().to_string(), "CN=b");
+        }
+        // And a renewal has no other names: not those of the machine that signs.
+        let caller = Caller::from_certificate(&admitted.bundle.certificate).unwrap();
+        let renewed = ca::sign_renewal(&site.dir, &request(&greedy(), &site.key), &caller).unwrap();
+        let (_, pem) = parse_x509_pem(renewed.as_bytes()).unwrap();
+        let renewed = pem.parse_x509().unwrap();
+        let names = renewed.subject_alternative_name().unwrap().unwrap().value;
+        assert_eq!(names.general_names.len(), 5);
+    }
+
+    #[test]
+    fn a_request_to_be_an_authority_signs_nobody() {
+        let site = Site::new();
+        let mut params = CertificateParams::default();
+        // cA = TRUE, as rcgen itself would not ask.
+        let content = vec![0x30, 0x03, 0x01, 0x01, 0xff];
+        params.custom_extensions =
+            vec![CustomExtension::from_oid_content(&[2, 5, 29, 19], content)];
+        let newcomer = site.newcomer("b", &params);
+        // To refuse it is fine, and to leave that out is too: no authority comes of it.
+        match admit(&site.dir, &newcomer) {
+            Err(refused) => assert!(matches!(refused, TlsError::Refused { .. }), "{refused}"),
+            Ok(admitted) => {
+                let (_, pem) = parse_x509_pem(admitted.certificate.as_bytes()).unwrap();
+                assert!(!pem.parse_x509().unwrap().is_ca());
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_keys_that_are_not_its_own_are_refused() {
+        let site = Site::new();
+        let plain = CertificateParams::default();
+        for name in ["a", "localhost", "192.0.2.1", "B", "", "../b"] {
+            site.refuses(&site.newcomer(name, &plain));
+        }
+        let own = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .to_lowercase();
+        site.refuses(&site.newcomer(&own, &plain));
+        let good = site.newcomer("b", &plain);
+        let other = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+        for identity in [
+            String::new(),
+            "nonsense".into(),
+            request(&plain, &other),
+            // The signature of another key, or of another text.
+            good.identity.replacen("MI", "MJ", 1),
+            good.script.clone(),
+        ] {
+            let refused = site.refuses(&Newcomer {
+                identity,
+                ..good.clone()
+            });
+            assert!(!refused.is_empty());
+        }
+        admit(&site.dir, &good).unwrap();
+        // One key has one name, also when it is revoked.
+        assert!(
+            site.refuses(&Newcomer {
+                name: "c".into(),
+                ..good.clone()
+            })
+            .contains("before")
+        );
+        ca::revoke(&site.dir, "b").unwrap();
+        assert!(site.refuses(&good).contains("before"));
+    }
+}
