@@ -39,6 +39,8 @@ use player::Player;
 
 /// A file of a few chunks at least: some must have passed when the link is cut.
 const SMALLEST: u64 = 8 << 20;
+/// Chunks in flight.
+const JOBS: usize = 4;
 
 pub(super) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure> {
     let size = args.size.parse::<SizeText>()?.bytes();
@@ -166,6 +168,8 @@ impl Stage {
                 file,
                 self.to_ben().await?,
                 self.anna.client(link.address(), 0)?,
+                // One chunk after the other, so that those before the cut are whole.
+                1,
                 &Silent,
             )
             .await;
@@ -192,6 +196,7 @@ impl Stage {
                 file,
                 self.to_ben().await?,
                 self.anna.client(self.address, 6)?,
+                JOBS,
                 &*bar,
             )
             .await?;
@@ -221,6 +226,7 @@ impl Stage {
                 folder,
                 self.to_ben().await?,
                 self.anna.client(self.address, 6)?,
+                JOBS,
                 &Silent,
             )
             .await?;
@@ -275,6 +281,7 @@ impl Stage {
                 file,
                 Vec::new(),
                 self.anna.client(self.address, 6)?,
+                JOBS,
                 &Silent,
             )
             .await?;
@@ -343,10 +350,12 @@ impl Stage {
         path: &Path,
         recipients: Vec<Recipient>,
         client: PeerClient,
+        jobs: usize,
         progress: &dyn Progress,
     ) -> Result<Sent, TransferError> {
         let options = SendOptions {
             recipients,
+            jobs,
             ..SendOptions::default()
         };
         let sources = Sources::walk(&[path.to_owned()])?;
