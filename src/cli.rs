@@ -5,6 +5,7 @@ mod arrivals;
 mod certs;
 mod config;
 mod connect;
+mod custody;
 mod demo;
 mod doctor;
 mod history;

@@ -45,7 +45,9 @@ pub(super) const CERTS: &str = "Examples:
   colis certs revoke ben";
 
 pub(super) const CHECK: &str = "Examples:
-  colis check --read-data                       reads and hashes every chunk";
+  colis check --read-data                       reads and hashes every chunk
+  colis check ben 3f2a                          every byte of it is still there, without downloading it
+  colis check ben 3f2a --repair                 puts back what is missing";
 
 pub(super) const INBOX: &str = "Examples:
   colis inbox                                   what waits, and what is in it
