@@ -28,6 +28,7 @@ mod shell;
 mod sources;
 mod status;
 mod store;
+mod swarm;
 mod terminal;
 
 use std::{future::Future, process};

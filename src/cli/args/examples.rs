@@ -20,6 +20,7 @@ pub(super) const SHARE: &str = "Examples:
 pub(super) const RECEIVE: &str = "Examples:
   colis receive --from ben --all
   colis receive --from ben report.pdf --out ~/Downloads
+  colis receive --from ben,anna,relay film.mkv   from all three at once
   colis receive 3f2a --out - | tar x             one file, chunk by verified chunk";
 
 pub(super) const SEAL: &str = "Examples:
