@@ -6,6 +6,7 @@ mod care;
 mod certs;
 mod config;
 mod connect;
+mod custody;
 mod demo;
 mod doctor;
 mod grant;
@@ -30,6 +31,7 @@ mod shell;
 mod sources;
 mod status;
 mod store;
+mod swarm;
 mod terminal;
 
 use std::{future::Future, process};

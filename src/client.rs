@@ -22,12 +22,13 @@ pub use address::{AddressError, PeerAddress};
 pub use handshake::{Handshake, HandshakeError};
 
 use crate::{
+    id::{ChunkId, Digest},
     manifest::Timestamp,
     sabotage,
     store::StoreError,
     wire::{
-        CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, Health, MAX_CRL_BODY, MAX_MANIFEST_BODY,
-        MAX_MISSING_BODY, OFFER_HEADER, PeerBody, PutBody, media, route,
+        CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
+        MAX_CRL_BODY, MAX_MANIFEST_BODY, OFFER_HEADER, PeerBody, PutBody, media, route,
     },
 };
 use reply::Reply;
@@ -44,7 +45,8 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// For an answer to begin once the question is sent, or its body to go on.
     pub idle_timeout: Duration,
-    /// For the answer to an offer or a manifest, which the peer checks as a whole.
+    /// For the answer to an offer or a manifest, which the peer checks as a whole, or to a question of custody, for which
+    /// it reads chunks.
     pub publish_timeout: Duration,
     /// How often something is tried again.
     pub retries: usize,
@@ -173,6 +175,30 @@ impl PeerClient {
         answer.map(drop)
     }
 
+    /// Lets the peer prove that it has every byte of the chunks `ids`, without sending them: a
+    /// [`custody_proof`](crate::wire::custody_proof) for each, in their order; `None` for what it does not have. `nonce` is
+    /// to be a new one each time. See [`MAX_CUSTODY_IDS`](crate::wire::MAX_CUSTODY_IDS) and
+    /// [`MAX_CUSTODY_BYTES`](crate::wire::MAX_CUSTODY_BYTES) for how much can be asked at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn custody(
+        &self,
+        nonce: &CustodyNonce,
+        ids: &[ChunkId],
+    ) -> Result<Vec<Option<Digest>>, StoreError> {
+        let question = CustodyQuestion {
+            nonce: *nonce,
+            ids: ids.to_vec(),
+        };
+        let patience = self.options.publish_timeout;
+        let answer: CustodyAnswer = self.post_json(route::CUSTODY, &question, patience).await?;
+        if answer.proofs.len() == ids.len() {
+            return Ok(answer.proofs);
+        }
+        Err(self.protocol("another number of proofs than was asked for"))
+    }
+
     /// Asks the circle's machine for a new certificate for our key. Gives it as PEM.
     ///
     /// # Errors
@@ -241,13 +267,11 @@ impl PeerClient {
         &self,
         path: &str,
         question: &(impl Serialize + Sync),
+        patience: Duration,
     ) -> Result<T, StoreError> {
         self.retrying(move || async move {
             let request = self.request(Method::POST, path).json(question);
-            self.send(request, self.patience(MAX_MISSING_BODY))
-                .await?
-                .json(MAX_JSON)
-                .await
+            self.send(request, patience).await?.json(MAX_JSON).await
         })
         .await
     }

@@ -14,6 +14,7 @@ mod arrivals;
 mod body;
 mod chunks;
 mod circle;
+mod custody;
 mod desk;
 mod events;
 mod extract;
@@ -210,6 +211,7 @@ fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(chunks::put, chunks::get))
         .routes(routes!(chunks::list))
         .routes(routes!(chunks::missing))
+        .routes(routes!(custody::prove))
         .routes(routes!(manifests::put, manifests::get, manifests::delete))
         .routes(routes!(manifests::state))
         .routes(routes!(manifests::list))

@@ -17,8 +17,10 @@ mod journal;
 mod open;
 mod plan;
 mod receive;
+mod schedule;
 mod send;
 mod sink;
+mod swarm;
 mod target;
 mod upload;
 mod walk;
@@ -35,6 +37,7 @@ pub use receive::{
     receive_rest, stream_content,
 };
 pub use send::{Recipient, SendOptions, Sender, Sent, send, wait_until_settled};
+pub use swarm::{Share, Source, Swarm};
 pub use walk::{Sources, Tree};
 
 use crate::{

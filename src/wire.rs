@@ -4,6 +4,7 @@
 //! are RFC 9457 problem documents with a stable `code`. `docs/protocol.md` describes each route; the constants here are
 //! what both ends really use.
 
+mod custody;
 mod problem;
 mod schema;
 
@@ -12,6 +13,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use custody::{
+    CustodyAnswer, CustodyNonce, CustodyQuestion, MAX_CUSTODY_BODY, MAX_CUSTODY_BYTES,
+    MAX_CUSTODY_IDS, custody_proof,
+};
 pub use problem::{Code, Problem};
 pub(crate) use schema::{Envelope, Sealed};
 
@@ -34,6 +39,8 @@ pub mod route {
     pub const CHUNKS: &str = "/v1/chunks";
     /// Which of these chunks are not there?
     pub const MISSING: &str = "/v1/chunks/missing";
+    /// Are all bytes of these chunks there?
+    pub const CUSTODY: &str = "/v1/chunks/custody";
     /// One manifest.
     pub const MANIFEST: &str = "/v1/manifests/{id}";
     /// How far a transfer has come.
@@ -55,8 +62,8 @@ pub mod route {
 
     /// All of them, for the tests.
     pub const ALL: &[&str] = &[
-        OFFER, CHUNK, CHUNKS, MISSING, MANIFEST, STATE, MANIFESTS, CRL, RENEW, PEER, HEALTH,
-        EVENTS, OPENAPI,
+        OFFER, CHUNK, CHUNKS, MISSING, CUSTODY, MANIFEST, STATE, MANIFESTS, CRL, RENEW, PEER,
+        HEALTH, EVENTS, OPENAPI,
     ];
 }
 

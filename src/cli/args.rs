@@ -85,7 +85,7 @@ pub(super) enum Command {
     /// Certificates of the circle and of this peer
     #[command(after_help = examples::CERTS)]
     Certs(Certs),
-    /// Verify the local store
+    /// Verify the local store, or that a peer still has what it stores
     #[command(after_help = examples::CHECK)]
     Check(Check),
     /// What waits for a yes

@@ -150,7 +150,11 @@ impl Us {
         Ok(failure.hint(format!("no peer is called {text}; known are: {known}")))
     }
 
-    async fn reach_known(&self, context: &Context, known: &KnownPeer) -> Result<Reached, Failure> {
+    pub(super) async fn reach_known(
+        &self,
+        context: &Context,
+        known: &KnownPeer,
+    ) -> Result<Reached, Failure> {
         let mut last = Failure::new(
             ExitCode::NotFound,
             format!("no address of {} is known", known.name),

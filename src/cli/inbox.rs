@@ -67,7 +67,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             }
             let accept = Receive {
                 which,
-                from: None,
+                from: Vec::new(),
                 all: false,
                 out,
                 keep_exec: false,

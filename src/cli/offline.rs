@@ -221,7 +221,7 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
     }
     let asked = Receive {
         which: infos.iter().map(|info| info.id.to_string()).collect(),
-        from: None,
+        from: Vec::new(),
         all: false,
         out: args.out,
         keep_exec: args.keep_exec,

@@ -13,6 +13,7 @@ use super::{
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
+    swarm,
 };
 use crate::{
     config::units::Size,
@@ -21,8 +22,10 @@ use crate::{
     name::Escaped,
     peer::{Direction, HistoryEntry},
     received::Received,
-    store::{ManifestInfo, Store, TransferState},
-    transfer::{self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles},
+    store::{ManifestInfo, Pace, Store, TransferState},
+    transfer::{
+        self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm,
+    },
 };
 
 #[derive(Serialize)]
@@ -44,12 +47,17 @@ struct LockedObject {
     bytes: u64,
 }
 
+/// The transfers that were named, and those that stay locked.
+type Chosen = (Vec<ManifestId>, Vec<ManifestInfo>);
+
 /// A receive as it was asked for.
 struct Job<'a> {
     context: &'a Context,
     us: &'a Us,
     store: Arc<dyn Store>,
     own: Option<&'a OwnStore>,
+    /// The store, if it is several sources.
+    swarm: Option<Arc<Swarm>>,
     reader: Reader,
     options: ReceiveOptions,
 }
@@ -62,18 +70,50 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
     }
     let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
-    let own = if args.from.is_none() {
-        Some(us.own_store(context)?)
-    } else {
-        None
-    };
-    let store: Arc<dyn Store> = match (&args.from, &own) {
-        (Some(peer), _) => Arc::new(us.reach(context, peer).await?.client),
-        (None, Some(own)) => own.as_store(),
-        (None, None) => return Err(Failure::usage("no store to receive from")),
-    };
-    let store = paced(store, pace.as_ref());
-    from_store(context, &us, store, own.as_ref(), &args).await
+    let jobs = jobs(context, args.jobs);
+    match args.from.as_slice() {
+        [] => {}
+        [peer] => {
+            let store = Arc::new(us.reach(context, peer).await?.client);
+            return from_store(context, &us, paced(store, pace.as_ref()), None, &args).await;
+        }
+        several => {
+            let swarm = swarm::of_named(context, &us, several, jobs).await?;
+            return from_swarm(context, &us, swarm, pace.as_ref(), &args).await;
+        }
+    }
+    let own = us.own_store(context)?;
+    let store = paced(own.as_store(), pace.as_ref());
+    let mut job = Job::new(context, &us, store, Some(&own), &args).await?;
+    match job.choose(&args).await {
+        Err(failure) if swarm::is_absent(&failure) => {
+            let also = Source {
+                name: us.identity.name().to_owned(),
+                store: own.as_store(),
+            };
+            let swarm = swarm::of_known(context, &us, also, jobs).await?;
+            let swarm = swarm.ok_or(failure)?;
+            from_swarm(context, &us, swarm, pace.as_ref(), &args).await
+        }
+        chosen => job.finish(chosen?, &args).await,
+    }
+}
+
+/// Receives from several sources at once what `args` name.
+async fn from_swarm(
+    context: &Context,
+    us: &Us,
+    swarm: Arc<Swarm>,
+    pace: Option<&Pace>,
+    args: &Receive,
+) -> Result<ExitCode, Failure> {
+    let store = paced(swarm.clone(), pace);
+    let mut job = Job::new(context, us, store, None, args).await?;
+    job.swarm = Some(swarm.clone());
+    let chosen = job.choose(args).await?;
+    let done = job.finish(chosen, args).await;
+    swarm::report(context, &swarm.shares());
+    done
 }
 
 /// Receives from `store` what `args` name; `own` is that store, if it is ours.
@@ -84,51 +124,66 @@ pub(super) async fn from_store(
     own: Option<&OwnStore>,
     args: &Receive,
 ) -> Result<ExitCode, Failure> {
-    let mut reader = us.reader();
-    if args.secret.is_given() {
-        reader.password = Some(args.secret.read(Purpose::Open).await?);
-    }
-    let options = ReceiveOptions {
-        jobs: jobs(context, args.jobs),
-        keep_exec: args.keep_exec,
-    };
-    let mut job = Job {
-        context,
-        us,
-        store,
-        own,
-        reader,
-        options,
-    };
-    let (chosen, locked) = job.choose(args).await?;
-    for info in &locked {
-        context.output.object(
-            "locked",
-            &LockedObject {
-                manifest: info.id,
-                bytes: info.size,
-            },
-        );
-        context.output.line(format!(
-            "{}  {}  locked by a password",
-            info.id,
-            Size(info.size)
-        ));
-    }
-    job.receive_all(chosen, args.out.as_deref()).await?;
-    Ok(if locked.is_empty() {
-        ExitCode::Ok
-    } else {
-        ExitCode::Partial
-    })
+    let mut job = Job::new(context, us, store, own, args).await?;
+    let chosen = job.choose(args).await?;
+    job.finish(chosen, args).await
 }
 
-impl Job<'_> {
-    /// The transfers that were named, and with `--all` those that stay locked.
-    async fn choose(
-        &mut self,
+impl<'a> Job<'a> {
+    async fn new(
+        context: &'a Context,
+        us: &'a Us,
+        store: Arc<dyn Store>,
+        own: Option<&'a OwnStore>,
         args: &Receive,
-    ) -> Result<(Vec<ManifestId>, Vec<ManifestInfo>), Failure> {
+    ) -> Result<Self, Failure> {
+        let mut reader = us.reader();
+        if args.secret.is_given() {
+            reader.password = Some(args.secret.read(Purpose::Open).await?);
+        }
+        let options = ReceiveOptions {
+            jobs: jobs(context, args.jobs),
+            keep_exec: args.keep_exec,
+        };
+        Ok(Self {
+            context,
+            us,
+            store,
+            own,
+            swarm: None,
+            reader,
+            options,
+        })
+    }
+
+    /// Receives what was chosen, and says what stays locked.
+    async fn finish(&self, chosen: Chosen, args: &Receive) -> Result<ExitCode, Failure> {
+        let (chosen, locked) = chosen;
+        let output = self.context.output;
+        for info in &locked {
+            output.object(
+                "locked",
+                &LockedObject {
+                    manifest: info.id,
+                    bytes: info.size,
+                },
+            );
+            output.line(format!(
+                "{}  {}  locked by a password",
+                info.id,
+                Size(info.size)
+            ));
+        }
+        self.receive_all(chosen, args.out.as_deref()).await?;
+        Ok(if locked.is_empty() {
+            ExitCode::Ok
+        } else {
+            ExitCode::Partial
+        })
+    }
+
+    /// The transfers that were named, and with `--all` those that stay locked.
+    async fn choose(&mut self, args: &Receive) -> Result<Chosen, Failure> {
         let infos = all_manifests(&*self.store, Some(self.reader.me)).await?;
         if args.all {
             let has_password = self.reader.password.is_some();
@@ -160,7 +215,13 @@ impl Job<'_> {
         infos: &[ManifestInfo],
     ) -> Result<Vec<ManifestId>, Failure> {
         let text = match which {
-            Which::Id(id) => return Ok(vec![*id]),
+            Which::Id(id) => {
+                // What is not here may be elsewhere; of another store nothing is asked twice.
+                if self.own.is_some() {
+                    self.store.get_manifest(*id).await?;
+                }
+                return Ok(vec![*id]);
+            }
             Which::Text(text) => text,
         };
         let by_id: Vec<_> = infos
@@ -200,6 +261,16 @@ impl Job<'_> {
         Ok(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?)
     }
 
+    /// How to receive `transfer`: as many chunks at once as its sources need.
+    fn options_for(&self, transfer: &OpenedTransfer) -> ReceiveOptions {
+        let chunk_size = transfer.manifest.payload().chunk_size;
+        let window = self.swarm.as_ref().map(|swarm| swarm.window(chunk_size));
+        ReceiveOptions {
+            jobs: window.unwrap_or(self.options.jobs),
+            ..self.options
+        }
+    }
+
     async fn receive_all(
         &self,
         chosen: Vec<ManifestId>,
@@ -221,8 +292,8 @@ impl Job<'_> {
             let transfer = Arc::new(self.open(id).await?);
             let start = Instant::now();
             let bar = progress(self.context.output, "receiving");
-            let received =
-                transfer::receive(&*self.store, &transfer, &root, self.options, &*bar).await;
+            let options = self.options_for(&transfer);
+            let received = transfer::receive(&*self.store, &transfer, &root, options, &*bar).await;
             drop(bar);
             let received = received?;
             let seconds = start.elapsed().as_secs_f64();
@@ -240,8 +311,8 @@ impl Job<'_> {
         let transfer = Arc::new(self.open(id).await?);
         let bar = progress(self.context.output, "receiving");
         let mut out = std::io::BufWriter::new(std::io::stdout());
-        transfer::stream_content(&*self.store, &transfer, self.options.jobs, &mut out, &*bar)
-            .await?;
+        let jobs = self.options_for(&transfer).jobs;
+        transfer::stream_content(&*self.store, &transfer, jobs, &mut out, &*bar).await?;
         out.flush()
             .map_err(|e| Failure::io(Path::new("standard output"), &e))
     }

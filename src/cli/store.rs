@@ -6,6 +6,7 @@ use super::{
     Context,
     args::Check,
     connect::store_options,
+    custody,
     report::{ExitCode, Failure},
 };
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
 };
 
 pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, Failure> {
+    if let (Some(peer), Some(transfer)) = (&args.peer, &args.transfer) {
+        return custody::run(context, peer, transfer, args).await;
+    }
     if !context.home.chunks().join("FORMAT").exists() {
         let none = json!({"chunks": 0, "bytes": 0, "manifests": 0, "problems": []});
         context.output.object("check", &none);

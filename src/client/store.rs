@@ -12,8 +12,9 @@ use crate::{
         Store, StoreError, StoreFuture,
     },
     wire::{
-        self, ChunkList, Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_IDS, MAX_PAGE,
-        ManifestList, MissingAnswer, MissingQuestion, OfferBody, PutBody, PutResult, media, route,
+        self, ChunkList, Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
+        MAX_MISSING_IDS, MAX_PAGE, ManifestList, MissingAnswer, MissingQuestion, OfferBody,
+        PutBody, PutResult, media, route,
     },
 };
 
@@ -82,7 +83,9 @@ impl Store for PeerClient {
             let mut missing = Vec::new();
             for ids in ids.chunks(MAX_MISSING_IDS) {
                 let question = MissingQuestion { ids: ids.to_vec() };
-                let answer: MissingAnswer = self.post_json(route::MISSING, &question).await?;
+                let answer: MissingAnswer = self
+                    .post_json(route::MISSING, &question, self.patience(MAX_MISSING_BODY))
+                    .await?;
                 let mut asked = ids.iter();
                 if !answer
                     .missing

@@ -9,13 +9,14 @@ use axum::{
 };
 use bytes::Bytes;
 use data_encoding::BASE64;
+use serde::de::DeserializeOwned;
 
 use super::{
     ServerState,
     accept::Connection,
     admit, body,
     extract::{ListQuery, PathId, none_match, single},
-    manifests::next_link,
+    manifests::{next_link, require_media},
     openapi::{BODY, STORING, problems},
     problem::{Answer, Failure, quote},
     range::{Wanted, wanted},
@@ -220,19 +221,35 @@ pub(super) async fn missing(
     connection: Connection,
     request: Request,
 ) -> Answer<Json<MissingAnswer>> {
-    require_json(request.headers())?;
-    let body = body::read(&state, &connection, request, wire::MAX_MISSING_BODY).await?;
-    let question: MissingQuestion = serde_json::from_slice(&body.bytes)
-        .map_err(|e| Failure::new(Code::BadJson, quote(&e.to_string())))?;
-    if question.ids.len() > wire::MAX_MISSING_IDS {
-        let detail = format!("ask for at most {} ids at once", wire::MAX_MISSING_IDS);
-        return Err(Failure::new(Code::TooLarge, detail));
-    }
+    let question: MissingQuestion =
+        question(&state, &connection, request, wire::MAX_MISSING_BODY).await?;
+    check_count(&question.ids, wire::MAX_MISSING_IDS)?;
     let missing = state
         .store(&connection)
         .missing_chunks(&question.ids)
         .await?;
     Ok(Json(MissingAnswer { missing }))
+}
+
+/// Reads a question in JSON, of at most `max` bytes.
+pub(super) async fn question<T: DeserializeOwned>(
+    state: &ServerState,
+    connection: &Connection,
+    request: Request,
+    max: usize,
+) -> Answer<T> {
+    require_media(request.headers(), &[media::JSON])?;
+    let body = body::read(state, connection, request, max).await?;
+    serde_json::from_slice(&body.bytes)
+        .map_err(|e| Failure::new(Code::BadJson, quote(&e.to_string())))
+}
+
+pub(super) fn check_count(ids: &[ChunkId], max: usize) -> Answer<()> {
+    if ids.len() <= max {
+        return Ok(());
+    }
+    let detail = format!("ask for at most {max} ids at once");
+    Err(Failure::new(Code::TooLarge, detail))
 }
 
 /// `TRANSFER_ID` or `TRANSFER_ID;index=N`, in exactly this spelling.
@@ -255,10 +272,6 @@ fn parse_part_of(text: &str) -> Answer<PartOf> {
 fn parse_index(text: &str) -> Option<u64> {
     let index: u64 = text.parse().ok()?;
     (index.to_string() == text).then_some(index)
-}
-
-fn require_json(headers: &HeaderMap) -> Answer<()> {
-    super::manifests::require_media(headers, &[media::JSON])
 }
 
 /// A chunk that the store lists but cannot give has been set aside since: it is gone, not "never there".

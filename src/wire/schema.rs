@@ -20,7 +20,7 @@ use utoipa::{
 
 use super::media;
 use crate::{
-    id::{ChunkId, ManifestId, PeerId, TransferId},
+    id::{ChunkId, Digest, ManifestId, PeerId, TransferId},
     manifest::Timestamp,
     store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState},
 };
@@ -44,6 +44,7 @@ macro_rules! hex {
     };
 }
 
+hex!(Digest, 64, "A SHA-256.");
 hex!(ChunkId, 64, "The SHA-256 of a sealed chunk's bytes.");
 hex!(ManifestId, 64, "The SHA-256 of a manifest's envelope.");
 hex!(

@@ -7,6 +7,7 @@ use colis::{
 };
 use data_encoding::BASE64;
 use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::common::{TestPeer, problem, transfer::chunk};
 
@@ -339,6 +340,62 @@ async fn missing_names_what_is_not_there_in_the_order_asked() {
         Code::TooLarge,
     )
     .await;
+}
+
+/// Asks for proofs of `ids`.
+async fn custody(peer: &TestPeer, client: &reqwest::Client, nonce: u8, ids: &[ChunkId]) -> Value {
+    let question = json!({ "nonce": BASE64.encode(&[nonce; 32]), "ids": ids });
+    let asked = client.post(peer.url("/v1/chunks/custody")).json(&question);
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.json::<Value>().await.unwrap()["proofs"].take()
+}
+
+#[tokio::test]
+async fn custody_is_proved_over_every_byte_for_this_nonce_alone() {
+    let (peer, client, id, bytes) = with_chunk(100).await;
+    let nothing = ChunkId::of(b"x");
+    let proofs = custody(&peer, &client, 7, &[nothing, id, nothing]).await;
+    let proved = [b"colis/v1/custody\0".as_slice(), &[7; 32], &bytes].concat();
+    assert_eq!(proofs, json!([null, Digest::of(&proved), null]));
+    // Whoever keeps only digests, also those of earlier answers, cannot answer the next question.
+    let again = custody(&peer, &client, 8, &[id]).await;
+    assert!(again[0].is_string() && again[0] != proofs[1], "{again}");
+
+    let actual = ChunkId::of(b"damaged");
+    *peer.store.fault.lock().unwrap() = Some(StoreError::HashMismatch {
+        expected: id,
+        actual,
+    });
+    assert_eq!(custody(&peer, &client, 9, &[id]).await, json!([null]));
+}
+
+#[tokio::test]
+async fn custody_costs_the_peer_no_more_than_its_bounds() {
+    let (peer, client, id, _) = with_chunk(1 << 20).await;
+    let url = peer.url("/v1/chunks/custody");
+    let ask = |ids: Vec<ChunkId>| {
+        let question = json!({ "nonce": BASE64.encode(&[1; 32]), "ids": ids });
+        client.post(&url).json(&question).send()
+    };
+    assert_eq!(ask(vec![id; 128]).await.unwrap().status(), 200);
+    let before = *peer.store.calls.lock().unwrap();
+    problem(ask(vec![id; 129]).await.unwrap(), Code::TooLarge).await;
+    let nothing = ChunkId::of(b"x");
+    assert_eq!(ask(vec![nothing; 1024]).await.unwrap().status(), 200);
+    problem(ask(vec![nothing; 1025]).await.unwrap(), Code::TooLarge).await;
+    assert_eq!(
+        *peer.store.calls.lock().unwrap(),
+        before,
+        "a chunk was read"
+    );
+
+    let (short, long) = (BASE64.encode(&[1; 31]), BASE64.encode(&[1; 33]));
+    for nonce in ["", "x", &short, &long] {
+        let question = json!({ "nonce": nonce, "ids": [] });
+        let asked = client.post(&url).json(&question).send().await.unwrap();
+        problem(asked, Code::BadJson).await;
+    }
 }
 
 #[tokio::test]

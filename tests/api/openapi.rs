@@ -11,6 +11,7 @@ use colis::{
     store::{OfferAnswer, StateAt, TransferState},
     wire::{Code, Event, OfferBody, Problem, route},
 };
+use data_encoding::BASE64;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -211,6 +212,10 @@ impl Asked {
             .post(self.peer.url(route::MISSING))
             .json(&question);
         self.ask("post", route::MISSING, request, 200).await;
+        let question = json!({"nonce": BASE64.encode(&[7; 32]), "ids": [chunks[0].0]});
+        let url = self.peer.url(route::CUSTODY);
+        let request = self.client.post(url).json(&question);
+        self.ask("post", route::CUSTODY, request, 200).await;
         for (id, bytes) in &chunks {
             for status in [201, 200] {
                 self.put(&format!("/v1/chunks/{id}"), route::CHUNK, bytes, status)

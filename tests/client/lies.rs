@@ -74,6 +74,18 @@ async fn a_page_for_people_that_says_no_is_no_answer_either() {
 }
 
 #[tokio::test]
+async fn more_or_fewer_proofs_than_were_asked_for_are_none() {
+    for proofs in ["[]", "[null,null]", "[\"00\"]", "[0]", "null"] {
+        let body = format!("{{\"proofs\":{proofs}}}");
+        let evil = Evil::start([Act::Answer(answer("200 OK", media::JSON, body))]).await;
+        let asked = chunk(7, 1000).0;
+        let client = evil.client(3);
+        let error = error_of(client.custody(&[1; 32], &[asked])).await;
+        is_protocol(&error, evil.port);
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let other = Evil::start([]).await;
     for status in ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"] {

@@ -52,6 +52,21 @@ async fn damage_is_never_served_and_heals_by_being_put_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn damage_that_nobody_has_seen_yet_heals_by_being_put_again() {
+    let kept = Kept::new();
+    for seed in 0..20 {
+        let id = kept.put(seed).await;
+        damage(&kept.path_of(id), seed as usize);
+        let (_, bytes) = chunk(seed, 1000);
+        let put = kept.store.put_chunk(id, bytes.clone(), None).await.unwrap();
+        assert_eq!(put, Put::Stored, "damage {seed}");
+        assert!(kept.store.get_chunk(id).await.unwrap() == bytes);
+        let again = kept.store.put_chunk(id, bytes, None).await.unwrap();
+        assert_eq!(again, Put::AlreadyThere);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_reads_finds_every_damage() {
     let kept = Kept::new();
     let mut damaged = BTreeSet::new();

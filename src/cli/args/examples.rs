@@ -24,6 +24,7 @@ pub(super) const GRANT: &str = "Examples:
 pub(super) const RECEIVE: &str = "Examples:
   colis receive --from ben --all
   colis receive --from ben report.pdf --out ~/Downloads
+  colis receive --from ben,anna,relay film.mkv   from all three at once
   colis receive 3f2a --out - | tar x             one file, chunk by verified chunk";
 
 pub(super) const SEAL: &str = "Examples:
@@ -54,7 +55,9 @@ pub(super) const CERTS: &str = "Examples:
   colis certs revoke ben";
 
 pub(super) const CHECK: &str = "Examples:
-  colis check --read-data                       reads and hashes every chunk";
+  colis check --read-data                       reads and hashes every chunk
+  colis check ben 3f2a                          every byte of it is still there, without downloading it
+  colis check ben 3f2a --repair                 puts back what is missing";
 
 pub(super) const INBOX: &str = "Examples:
   colis inbox                                   what waits, and what is in it

@@ -194,9 +194,20 @@ pub(in crate::cli) enum CertsCommand {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Check {
+    /// A peer that stores a transfer of which we have the chunks too [default: the local store]
+    #[arg(requires = "transfer", conflicts_with = "read_data")]
+    pub(in crate::cli) peer: Option<String>,
+    /// The transfer that it is to have every byte of: an id, or the beginning of one
+    pub(in crate::cli) transfer: Option<String>,
     /// Read and hash every chunk
     #[arg(long)]
     pub(in crate::cli) read_data: bool,
+    /// Ask the peer for so many chunks, chosen at random [default: all]
+    #[arg(long, value_name = "N", requires = "peer", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) sample: Option<u32>,
+    /// Put back what the peer lacks
+    #[arg(long, requires = "peer")]
+    pub(in crate::cli) repair: bool,
 }
 
 #[derive(Debug, Args)]

@@ -100,9 +100,9 @@ pub(in crate::cli) struct Receive {
     /// Manifest ids (or their beginnings), or names of files in the transfers
     #[arg(value_name = "ID|NAME")]
     pub(in crate::cli) which: Vec<String>,
-    /// Where from [default: the local store]
-    #[arg(long, value_name = "PEER")]
-    pub(in crate::cli) from: Option<String>,
+    /// Where from; several are read at once [default: the local store, then the known peers that answer]
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub(in crate::cli) from: Vec<String>,
     /// Everything that we can open
     #[arg(long, conflicts_with = "which")]
     pub(in crate::cli) all: bool,

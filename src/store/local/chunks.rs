@@ -53,7 +53,8 @@ impl Inner {
         let failed = |error| self.write_failed(length, shard.path(), error);
         let _present = self.rely_on_presence();
         match self.length_of_present(id)? {
-            Some(there) if there == length => {
+            // Whoever puts a chunk again may be healing it: what cannot be read as it was put does not count as there.
+            Some(there) if there == length && self.read_good_chunk(id)?.is_some() => {
                 shard.touch(&name).map_err(|e| failed(e.into()))?;
                 shard.settle().map_err(failed)?;
                 return Ok(Some(Put::AlreadyThere));
