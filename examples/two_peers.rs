@@ -7,7 +7,7 @@ use std::{error::Error, fs, net::SocketAddr, path::Path, sync::Arc};
 use colis::{
     client::PeerClient,
     manifest::Signer as _,
-    peer::{Peer, PeerError, PeerOptions},
+    peer::{ASK_EVERY, Peer, PeerError, PeerOptions},
     store::Store,
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Seen, ca},
     transfer::{self, Recipient, SendOptions, Sender, Silent, Sources},
@@ -23,6 +23,8 @@ fn run(home: &Path) -> Result<(SocketAddr, JoinHandle<Result<(), PeerError>>), P
         listen: ([127, 0, 0, 1], 0).into(),
         inbox: Default::default(),
         store: Default::default(),
+        default_role: Default::default(),
+        ask_every: ASK_EVERY,
     })?;
     Ok((
         peer.address(),

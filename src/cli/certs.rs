@@ -61,18 +61,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             ));
         }
         CertsCommand::Show => show(context, &dir)?,
-        CertsCommand::Revoke { name } => {
-            let count = ca::revoke(&dir, &name)?;
-            context
-                .output
-                .line(format!("revoked {count} certificates of {name}"));
-            context
-                .output
-                .object("revoked", &json!({"name": name, "certificates": count}));
-            context.output.talk(
-                "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
-            );
-        }
+        CertsCommand::Revoke { name } => revoke(context, &dir, &name)?,
         CertsCommand::Renew { from, script } => {
             let which = match script {
                 true => Renewed::Script,
@@ -136,6 +125,20 @@ fn show(context: &Context, dir: &CertsDir) -> Result<(), Failure> {
             "not_after": issued.not_after, "revoked": revoked});
         context.output.object("issued", &object);
     }
+    Ok(())
+}
+
+fn revoke(context: &Context, dir: &CertsDir, name: &str) -> Result<(), Failure> {
+    let count = ca::revoke(dir, name)?;
+    context
+        .output
+        .line(format!("revoked {count} certificates of {name}"));
+    context
+        .output
+        .object("revoked", &json!({"name": name, "certificates": count}));
+    context.output.talk(
+        "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
+    );
     Ok(())
 }
 
