@@ -35,7 +35,7 @@ const SAME: [[u16; 3]; 3] = [[200; 3]; 3];
 const SEEN: [[u16; 3]; 3] = [[200, 200, 404], [200, 404, 404], [200, 404, 404]];
 
 /// Method, route, and the answers to a member, a sender and a reader.
-const TABLE: [(&str, &str, [[u16; 3]; 3]); 24] = [
+const TABLE: [(&str, &str, [[u16; 3]; 3]); 25] = [
     // Shown: an own offer; hidden: that of another.
     (
         "put",
@@ -52,6 +52,7 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 24] = [
     ("get", route::CHUNKS, SAME),
     ("head", route::CHUNKS, SAME),
     ("post", route::MISSING, SAME),
+    ("post", route::CUSTODY, SAME),
     // Shown: again; hidden: an own manifest of chunks that are hidden.
     (
         "put",
@@ -300,6 +301,10 @@ impl Stage {
             ("put", route::MANIFEST) => self.bring_manifest(about),
             ("put", route::CHUNK) => with_id(&chunk.0).body(chunk.1),
             ("post", route::MISSING) => with_id(&"").json(&json!({"ids": [chunk.0]})),
+            ("post", route::CUSTODY) => {
+                let nonce = format!("{}=", "A".repeat(43));
+                with_id(&"").json(&json!({"nonce": nonce, "ids": [chunk.0]}))
+            }
             ("put", route::CRL) | ("post", route::RENEW) => pem(with_id(&"")),
             (_, route::CHUNK) => with_id(&chunk.0),
             _ => with_id(&manifest),
