@@ -30,7 +30,10 @@ use crate::{
     pair::{self, Code, CodeError, Event, Invitation, PAIRING_PORT, PairError, PairOptions, Wish},
     server::{self, BindError},
     store::LocalStore,
-    tls::{CertsDir, Joining, TlsError},
+    tls::{
+        CertsDir, Joining, TlsError,
+        ca::{self, CertificateOptions},
+    },
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
 };
@@ -49,13 +52,14 @@ pub(super) async fn run(context: &Context, args: Pair) -> Result<ExitCode, Failu
 
 async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
     let certs = CertsDir::new(context.home.certs());
-    if !certs.ca_key().exists() {
-        let failure = Failure::from(TlsError::NotTheCircle {
-            path: certs.ca_key(),
-        });
-        return Err(failure.hint(
-            "run it on the machine that made the circle; to join one: colis pair HOST; to make one: colis certs init",
-        ));
+    match (certs.ca_key().exists(), &args.name) {
+        (true, None) => {}
+        (true, Some(_)) => {
+            let failure =
+                Failure::usage("--name is for a machine that is new, and this one has a name");
+            return Err(failure.hint("leave it out here; the other machine may use it"));
+        }
+        (false, _) => make_circle(context, args, &certs)?,
     }
     let life = args.life.as_deref().map(str::parse::<DurationText>);
     let mut options = PairOptions::default();
@@ -91,6 +95,41 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         Escaped::new(&peer.name)
     ));
     Ok(ExitCode::Ok)
+}
+
+/// The first of two new machines makes the circle that the other joins.
+fn make_circle(context: &Context, args: &Pair, certs: &CertsDir) -> Result<(), Failure> {
+    if Joining::check_place(certs).is_err() {
+        let failure = Failure::from(TlsError::NotTheCircle {
+            path: certs.ca_key(),
+        });
+        return Err(failure.hint(
+            "run it on the machine that made the circle; to join another: colis --home DIR pair HOST",
+        ));
+    }
+    let identity = ca::init(certs, &own_name(args)?, &CertificateOptions::default())?;
+    let (name, path) = (identity.name(), certs.path().display().to_string());
+    context.output.talk(format!(
+        "made a circle; this machine is {name}, its certificates are in {path}"
+    ));
+    context.output.object(
+        "made",
+        &json!({"name": name, "peer_id": identity.peer_id(), "folder": path}),
+    );
+    Ok(())
+}
+
+/// What this machine is to be called.
+fn own_name(args: &Pair) -> Result<String, Failure> {
+    let unnamed =
+        || Failure::usage("this machine has no name that could be used").hint("--name NAME");
+    let name = args.name.clone().or_else(host_name).ok_or_else(unnamed)?;
+    match is_peer_name(&name) {
+        true => Ok(name),
+        false => {
+            Err(Failure::usage(format!("bad name {name:?}: {NAME_RULE}")).hint("--name box-1"))
+        }
+    }
 }
 
 /// Listens where this peer does, on a port of its own. If that is taken and was not asked for, another one does as well:
@@ -177,12 +216,7 @@ async fn join(context: &Context, args: &Pair, host: &str) -> Result<ExitCode, Fa
     let certs = CertsDir::new(context.home.certs());
     Joining::check_place(&certs).map_err(PairError::from)?;
     let address = PeerAddress::parse(host, PAIRING_PORT)?;
-    let unnamed =
-        || Failure::usage("this machine has no name that could be used").hint("--name NAME");
-    let name = args.name.clone().or_else(host_name).ok_or_else(unnamed)?;
-    if !is_peer_name(&name) {
-        return Err(Failure::usage(format!("bad name {name:?}: {NAME_RULE}")).hint("--name box-1"));
-    }
+    let name = own_name(args)?;
     let wish = Wish {
         code: read_code(args).await?,
         name,

@@ -16,7 +16,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStdout, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use person::{CTRL_C, Person};
@@ -33,7 +33,12 @@ struct Inviting {
 
 impl Inviting {
     fn start(homes: &Homes, args: &[&str]) -> Self {
-        let mut command = homes.command("a", &["--json", "pair", "--port", "0"]);
+        Self::by(homes, "a", args, "code")
+    }
+
+    /// Of a home which says something `first`, and the code at last.
+    fn by(homes: &Homes, home: &str, args: &[&str], first: &str) -> Self {
+        let mut command = homes.command(home, &["--json", "pair", "--port", "0"]);
         let command = command
             .args(args)
             .stdout(Stdio::piped())
@@ -45,7 +50,10 @@ impl Inviting {
             code: String::new(),
             address: ([127, 0, 0, 1], 0).into(),
         };
-        let said = inviting.hears("code");
+        let mut said = inviting.hears(first);
+        if first != "code" {
+            said = inviting.hears("code");
+        }
         inviting.code = said["code"].as_str().unwrap().to_owned();
         inviting
             .address
@@ -165,6 +173,34 @@ fn from_two_empty_homes_to_a_file_in_both_directions() {
         assert_eq!(received, bytes(7, 100_000));
     }
     drop((serving, there));
+}
+
+#[test]
+fn two_commands_a_side_from_nothing_to_the_first_file_in_ten_seconds() {
+    let homes = Homes::new(&[]);
+    // Not the default port, which another peer of this machine may have.
+    let listen = format!("127.0.0.1:{}", person::free_port());
+    fs::create_dir(homes.home("y")).unwrap();
+    person::set(&homes, "y", "listen", &listen);
+    fs::write(homes.path("first.bin"), bytes(8, 3 << 20)).unwrap();
+    let began = Instant::now();
+    let mut inviting = Inviting::by(&homes, "x", &["--name", "x"], "made");
+    let joined = join(&homes, "y", &inviting.to(), &inviting.code);
+    assert_eq!(joined.code, 0, "{}", joined.err);
+    inviting.hears("paired");
+    assert_eq!(inviting.ends(), 0);
+    let serving = homes.serve_on("y", &listen, &[]);
+    homes.ok("x", &["send", "first.bin", "--to", "y", "--wait"]);
+    let took = began.elapsed();
+    let received = fs::read(homes.home("y").join("received/first.bin")).unwrap();
+    assert_eq!(received, bytes(8, 3 << 20));
+    eprintln!("from two empty homes to the first received file: {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(serving);
+    // A machine that has joined has no circle to let others into, and a name is given once.
+    let joined = homes.fails("y", &["pair"], 3);
+    assert!(joined.contains("made the circle"), "{joined}");
+    homes.fails("x", &["pair", "--name", "z"], 2);
 }
 
 fn port_of(homes: &Homes, home: &str) -> u16 {

@@ -127,8 +127,8 @@ impl RoleArg {
 pub(in crate::cli) struct Pair {
     /// Join: the machine that shows the code, as host, host:port or [v6]:port
     pub(in crate::cli) host: Option<String>,
-    /// What this machine is to be called [default: its host name]
-    #[arg(long, requires = "host")]
+    /// What this machine is to be called, if it is new [default: its host name]
+    #[arg(long)]
     pub(in crate::cli) name: Option<String>,
     /// Read the code from this file, or from standard input if it is `-`; never from the command line
     #[arg(long, value_name = "FILE", requires = "host")]
