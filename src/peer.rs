@@ -25,6 +25,7 @@ pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcom
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 
 use crate::{
+    id::PeerId,
     manifest::{Signer as _, Timestamp},
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
@@ -78,6 +79,16 @@ pub struct RelayOptions {
     pub collect: Duration,
 }
 
+impl RelayOptions {
+    fn of(&self, owner: PeerId) -> Relay {
+        Relay {
+            owner,
+            quota: self.quota,
+            keep: self.keep,
+        }
+    }
+}
+
 impl Default for RelayOptions {
     fn default() -> Self {
         Self {
@@ -117,7 +128,6 @@ pub struct Peer {
     inbox: Arc<Inbox>,
     door: Arc<Door>,
     collector: Collector,
-    collect: Duration,
     identity: Arc<Identity>,
     neighbours: Neighbours,
     /// What of `certs/` is in use.
@@ -135,18 +145,12 @@ impl Peer {
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = CircleHandle::new(Circle::load(&dir)?);
-        let relay = Relay {
-            owner: identity.peer_id(),
-            quota: options.relay.quota,
-            keep: options.relay.keep,
+        let store_options = LocalStoreOptions {
+            relay: Some(options.relay.of(identity.peer_id())),
+            ..options.store
         };
-        let mut store_options = options.store;
-        store_options.relay = Some(relay);
         let store = Arc::new(LocalStore::open(&options.chunks, store_options)?);
-        let received = Arc::new(Received::open(&options.received)?);
-        let listener = server::bind(options.listen)?;
-        let address = listener.local_addr()?;
-        store.note_serving(&reachable(address).to_string());
+        let (listener, address) = listen(options.listen, &store)?;
         let neighbours = Neighbours {
             dir: dir.clone(),
             circle: circle.clone(),
@@ -162,17 +166,17 @@ impl Peer {
             circle: circle.clone(),
             store: store.clone(),
             events: events.clone(),
+            every: options.relay.collect,
         };
-        let inbox = Inbox::new(
+        let inbox = Arc::new(Inbox::new(
             store.clone(),
-            received,
+            Arc::new(Received::open(&options.received)?),
             &identity,
             circle,
             events.clone(),
             options.inbox,
             History::new(&options.chunks),
-        );
-        let inbox = Arc::new(inbox);
+        ));
         let state = ServerState::new(Services {
             peer_id: identity.peer_id(),
             store: store.clone(),
@@ -192,7 +196,6 @@ impl Peer {
             inbox,
             door,
             collector,
-            collect: options.relay.collect,
             identity,
             neighbours,
             read,
@@ -237,7 +240,7 @@ impl Peer {
             self.neighbours.dir.clone(),
         );
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
-        let collecting = self.collector.run_every(self.collect);
+        let collecting = self.collector.run();
         let collecting = tokio::spawn(stopping.clone().run_until_cancelled_owned(collecting));
         let asking = self.neighbours.run();
         let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
@@ -312,6 +315,14 @@ fn renew_list(certs: &CertsDir) {
         Ok(false) | Err(TlsError::NotTheCircle { .. }) => {}
         Err(error) => tracing::error!(%error, "the revocation list cannot be signed again"),
     }
+}
+
+/// Takes the port, and tells other processes of this machine.
+fn listen(wanted: SocketAddr, store: &LocalStore) -> Result<(TcpListener, SocketAddr), PeerError> {
+    let listener = server::bind(wanted)?;
+    let address = listener.local_addr()?;
+    store.note_serving(&reachable(address).to_string());
+    Ok((listener, address))
 }
 
 /// An address by which this machine itself reaches the listener.

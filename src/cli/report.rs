@@ -238,24 +238,18 @@ impl From<TransferError> for Failure {
                 failure(Exit::Trust).hint("ask the sender to send it to you")
             }
             TransferError::NotOurs { .. } => {
-                failure(Exit::Trust).hint("only its sender can let others open it")
+                failure(Exit::Trust).hint("only its sender can grant it")
             }
-            TransferError::LetGo => {
-                failure(Exit::NotFound).hint("send it again: colis send PATH... --to PEER")
-            }
+            TransferError::LetGo => failure(Exit::NotFound).hint("send it again: colis send"),
             TransferError::PasswordNeeded => failure(Exit::Partial)
                 .hint("give the password: --password-file FILE, or on a terminal"),
             TransferError::Integrity { .. } => failure(Exit::Integrity)
                 .hint("nothing was released; ask the sender to send it again"),
-            TransferError::NoSpace { needed, free } => Self::new(
-                Exit::Storage,
-                format!("no space: {} needed, {} free", Size(needed), Size(free)),
-            )
-            .hint("free some space, or choose another folder: --out DIR"),
-            TransferError::NotOneFile { .. } => {
-                failure(Exit::Usage).hint("write it into a folder: --out DIR")
-            }
+            TransferError::NoSpace { needed, free } => no_room(needed, free),
             TransferError::Output(_) => failure(Exit::Storage),
+            TransferError::NotOneFile { .. } => {
+                failure(Exit::Usage).hint("use a folder: --out DIR")
+            }
             TransferError::Store(error) => error.into(),
             TransferError::Manifest(error) => error.into(),
             TransferError::Crypto(error) => error.into(),
@@ -265,6 +259,13 @@ impl From<TransferError> for Failure {
             TransferError::Received(error) => error.into(),
         }
     }
+}
+
+/// Where the plain files go.
+fn no_room(needed: u64, free: u64) -> Failure {
+    let what = format!("no space: {} needed, {} free", Size(needed), Size(free));
+    Failure::new(ExitCode::Storage, what)
+        .hint("free some space, or choose another folder: --out DIR")
 }
 
 impl From<ReceivedError> for Failure {

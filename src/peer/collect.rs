@@ -28,12 +28,14 @@ pub(super) struct Collector {
     pub(super) circle: CircleHandle,
     pub(super) store: Arc<LocalStore>,
     pub(super) events: broadcast::Sender<Event>,
+    /// The pause between two rounds; zero for no round at all.
+    pub(super) every: Duration,
 }
 
 impl Collector {
-    /// Visits every known peer, and again after `pause`; never if that is zero. Never ends.
-    pub(super) async fn run_every(self, pause: Duration) {
-        if pause.is_zero() {
+    /// Visits every known peer, round after round. Never ends.
+    pub(super) async fn run(self) {
+        if self.every.is_zero() {
             std::future::pending::<()>().await;
         }
         loop {
@@ -51,7 +53,7 @@ impl Collector {
                     tracing::warn!(%error, "nobody is asked for what is stored for us")
                 }
             }
-            sleep(pause).await;
+            sleep(self.every).await;
         }
     }
 
