@@ -24,6 +24,7 @@ fn run(home: &Path) -> Result<(SocketAddr, JoinHandle<Result<(), PeerError>>), P
         inbox: Default::default(),
         store: Default::default(),
         default_role: Default::default(),
+        relay: Default::default(),
         ask_every: ASK_EVERY,
     })?;
     Ok((
