@@ -23,6 +23,10 @@ fn run(home: &Path) -> Result<(SocketAddr, JoinHandle<Result<(), PeerError>>), P
         listen: ([127, 0, 0, 1], 0).into(),
         inbox: Default::default(),
         store: Default::default(),
+        relay: Default::default(),
+        default_role: Default::default(),
+        ask_every: colis::peer::ASK_EVERY,
+        discovery: Default::default(),
     })?;
     Ok((
         peer.address(),
