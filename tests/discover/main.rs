@@ -192,40 +192,34 @@ fn switched_off_or_on_the_loopback_not_a_packet_is_sent() {
     if !can("tcpdump", "--version") {
         return;
     }
-    let homes = Homes::new(&["b"]);
-    let packets = net.packets();
-    let mut off = net.serve(&homes, "b", RIGHT, false);
-    let b = at("10.77.0.2", &off).to_string();
-    let quiet = |args: &[&str]| net.run_with(&homes, "a", LEFT, args, false);
-    assert_eq!(quiet(&["peers", "add", &b]).code, 0);
-    off.kill();
+    let homes = Homes::new(&["b", "c"]);
+    let [from_right, from_left] = ["in", "out"].map(|way| net.packets(way));
+    let mut a = net.serve(&homes, "a", LEFT, false);
+    let a_at = at("10.77.0.1", &a).to_string();
+    let quiet = |args: &[&str]| net.run_with(&homes, "b", RIGHT, args, false);
+    let _off = net.serve(&homes, "b", RIGHT, false);
+    let mut alone = net.serve_at(&homes, "c", RIGHT, true, "127.0.0.1:0");
+    assert_eq!(quiet(&["peers", "add", &a_at]).code, 0);
+    a.kill();
     fs::write(homes.path("file"), "x").unwrap();
-    assert_eq!(quiet(&["send", "file", "--to", "b"]).code, 8);
+    assert_eq!(quiet(&["send", "file", "--to", "a"]).code, 8);
     let refused = quiet(&["peers", "--seen"]);
     assert_eq!(refused.code, 2, "{}", refused.err);
-    assert!(
-        refused.err.contains("colis config set discovery true"),
-        "{}",
-        refused.err
-    );
-    let mut alone = net.serve_at(&homes, "b", RIGHT, true, "127.0.0.1:0");
-    alone.kill();
-    // What is sent now comes after whatever was sent before.
-    net.knock();
-    wait_for("the knock is heard", || !packets.lock().unwrap().is_empty());
-    let heard = packets.lock().unwrap().clone();
-    assert!(
-        heard.iter().all(|line| line.contains("10.77.0.2.7777")),
-        "{heard:?}"
-    );
+    let hint = "colis config set discovery true";
+    assert!(refused.err.contains(hint), "{}", refused.err);
 
-    // The same with discovery is heard: the ear is a good one.
-    let _on = net.serve(&homes, "b", RIGHT, true);
-    wait_for("the announcement is heard", || {
-        packets
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|line| line.contains("_colis._tcp"))
+    // Whoever starts now has announced itself later than those would have.
+    let before = from_left.lock().unwrap().len();
+    let _on = net.serve(&homes, "a", LEFT, true);
+    wait_for("an announcement", || {
+        let heard = from_left.lock().unwrap();
+        heard[before..].iter().any(|line| line.contains(" 0*- "))
     });
+    let heard = from_right.lock().unwrap().clone();
+    assert!(heard.is_empty(), "{heard:?}");
+
+    // That ear is a good one too.
+    alone.kill();
+    let _told = net.serve(&homes, "c", RIGHT, true);
+    wait_for("it is heard", || !from_right.lock().unwrap().is_empty());
 }

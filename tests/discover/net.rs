@@ -35,14 +35,6 @@ while True:
     time.sleep(0.1)
 "#;
 
-/// One packet that is none of ours.
-const KNOCK: &str = r#"
-import socket
-out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-out.bind(("10.77.0.2", 7777))
-out.sendto(b"knock", ("10.77.0.1", 5353))
-"#;
-
 /// A process that is killed when it is dropped.
 pub(crate) struct Running(Child);
 
@@ -159,16 +151,20 @@ impl Net {
         Running(command.spawn().unwrap())
     }
 
-    /// Sends a packet to the port of multicast DNS from the right to the left.
-    pub(crate) fn knock(&self) {
-        let knocked = self.inside(RIGHT, "python3").args(["-c", KNOCK]).status();
-        assert!(knocked.unwrap().success());
-    }
-
-    /// The packets of multicast DNS that pass the cable from now on, a line each.
-    pub(crate) fn packets(&self) -> Arc<Mutex<Vec<String>>> {
+    /// The packets of multicast DNS that come `in` on the left from now on, or go `out`, a line each.
+    pub(crate) fn packets(&self, way: &str) -> Arc<Mutex<Vec<String>>> {
         let mut command = self.inside(LEFT, "tcpdump");
-        command.args(["--immediate-mode", "-l", "-n", "-i", "v", "port", "5353"]);
+        command.args([
+            "--immediate-mode",
+            "-l",
+            "-n",
+            "-i",
+            "v",
+            "-Q",
+            way,
+            "port",
+            "5353",
+        ]);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
