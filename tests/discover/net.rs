@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use crate::support::{Homes, Ran, Serving, around};
+use crate::support::{Homes, Ran, Serving, around, wait_for};
 
 pub(crate) const LEFT: usize = 0;
 pub(crate) const RIGHT: usize = 1;
@@ -80,6 +80,10 @@ impl Net {
             net.ip(side, &["link", "set", "v", "up"]);
             net.ip(side, &["link", "set", "lo", "up"]);
         }
+        // Before that nobody is announced there: an interface that comes up is noticed seconds later.
+        for side in [LEFT, RIGHT] {
+            wait_for("the cable is up", || net.is_up(side));
+        }
         Some(net)
     }
 
@@ -88,6 +92,11 @@ impl Net {
         self.ip(RIGHT, &["addr", "flush", "dev", "v", "scope", "global"]);
         let address = format!("{address}/24");
         self.ip(RIGHT, &["addr", "add", &address, "dev", "v"]);
+    }
+
+    fn is_up(&self, side: usize) -> bool {
+        let shown = self.inside(side, "ip").args(["link", "show", "v"]).output();
+        String::from_utf8_lossy(&shown.unwrap().stdout).contains("state UP")
     }
 
     fn ip(&self, side: usize, args: &[&str]) {
