@@ -26,6 +26,7 @@ fn run(home: &Path) -> Result<(SocketAddr, JoinHandle<Result<(), PeerError>>), P
         default_role: Default::default(),
         relay: Default::default(),
         ask_every: ASK_EVERY,
+        discovery: Default::default(),
     })?;
     Ok((
         peer.address(),

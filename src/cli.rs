@@ -25,6 +25,7 @@ mod peers;
 mod progress;
 mod receive;
 mod report;
+mod seen;
 mod send;
 mod serve;
 mod shell;

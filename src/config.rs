@@ -56,6 +56,8 @@ pub struct Config {
     pub log_days: Option<usize>,
     /// What members may do here that have no role of their own.
     pub default_role: Option<trust::Role>,
+    /// Whether peers are found and told by themselves in the local network.
+    pub discovery: Option<bool>,
     /// What is different for one sender, by its name.
     #[serde(default)]
     pub peers: BTreeMap<String, PeerSettings>,

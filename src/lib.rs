@@ -16,7 +16,7 @@
 //! The rooms, from the bottom: [`id`] and [`name`] parse what comes from outside; [`crypto`] is the scheme and nothing
 //! else; [`manifest`] says what a transfer is, [`trust`] and [`tls`] who is who, [`store`] where sealed bytes live,
 //! [`wire`] how peers speak, [`received`] where plaintext may be written; [`server`], [`client`] and [`transfer`] stand on
-//! these and never import each other; [`peer`] joins them, [`config`] and [`cli`] face the person.
+//! these and never import each other, beside them [`pair`] makes first contact and [`discover`] finds peers; [`peer`] joins them, [`config`] and [`cli`] face the person.
 //!
 //! The format is in `docs/format.md`, the HTTP contract in `docs/protocol.md`.
 
@@ -24,6 +24,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod crypto;
+pub mod discover;
 pub mod id;
 pub mod manifest;
 pub mod name;

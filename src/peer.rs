@@ -25,6 +25,7 @@ pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcom
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 
 use crate::{
+    discover::{Announcement, Discovery},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     received::{Received, ReceivedError},
@@ -66,6 +67,8 @@ pub struct PeerOptions {
     pub default_role: Role,
     /// How often known peers are asked for revocations, about: [`ASK_EVERY`].
     pub ask_every: Duration,
+    /// Whether it is announced, if it listens on more than the loopback.
+    pub discovery: Discovery,
 }
 
 /// How transfers go by way of others.
@@ -133,6 +136,7 @@ pub struct Peer {
     /// What of `certs/` is in use.
     read: Files,
     keep_opened: Duration,
+    discovery: Discovery,
 }
 
 impl Peer {
@@ -200,6 +204,7 @@ impl Peer {
             neighbours,
             read,
             keep_opened,
+            discovery: options.discovery,
         })
     }
 
@@ -223,6 +228,7 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
+        let announcement = self.announce();
         let stopping = CancellationToken::new();
         let _stop_all = stopping.clone().drop_guard();
         let inbox = tokio::spawn(
@@ -246,11 +252,32 @@ impl Peer {
         let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
         let served = server::serve(self.listener, self.state, shutdown).await;
         stopping.cancel();
+        if let Some(announcement) = announcement {
+            announcement.end().await;
+        }
         // Each is at an await soon; what they had begun on disk continues at the next start.
         for task in [inbox, watching, keeping, collecting, asking] {
             let _ = task.await;
         }
         Ok(served?)
+    }
+}
+
+impl Peer {
+    /// Tells the network where this peer is. It is found without that too, by whoever has its address.
+    fn announce(&self) -> Option<Announcement> {
+        let is_alone = self.address.ip().to_canonical().is_loopback();
+        if self.discovery == Discovery::Off || is_alone {
+            return None;
+        }
+        let (name, id) = (self.identity.name(), self.identity.peer_id());
+        match Announcement::start(name, id, self.address) {
+            Ok(announcement) => Some(announcement),
+            Err(error) => {
+                tracing::warn!(%error, "not announced: others find this peer by its address only");
+                None
+            }
+        }
     }
 }
 

@@ -114,6 +114,7 @@ impl Ends {
             inbox: Default::default(),
             store: Default::default(),
             relay: Default::default(),
+            discovery: Default::default(),
         });
         let listening = listening.unwrap();
         let address = listening.address().to_string().parse().unwrap();

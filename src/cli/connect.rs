@@ -8,6 +8,7 @@ use std::{
 use super::{
     Context,
     report::{ExitCode, Failure},
+    seen,
 };
 use crate::{
     client::{ClientOptions, PeerAddress, PeerClient},
@@ -163,6 +164,7 @@ impl Us {
             "say where it is once: colis peers add HOST:PORT (its name is {})",
             known.name
         ));
+        // Whoever answers there instead changes nothing: another machine may have got that address.
         for address in &known.addresses {
             match self
                 .reach_at(context, &address.parse()?, Some(known.peer_id))
@@ -172,10 +174,13 @@ impl Us {
                 Err(failure) => last = failure,
             }
         }
-        Err(last)
+        match seen::find_again(self, context, known).await {
+            Some(reached) => Ok(reached),
+            None => Err(last),
+        }
     }
 
-    async fn reach_at(
+    pub(super) async fn reach_at(
         &self,
         context: &Context,
         address: &PeerAddress,

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     client::PeerClient,
     config::units::{Size, SizeText},
+    discover::Discovery,
     id::{ManifestId, Short as _},
     manifest::{SignedManifest, Timestamp},
     peer::{ASK_EVERY, InboxOptions, Peer, PeerOptions, RelayOptions},
@@ -107,6 +108,7 @@ impl Stage {
             inbox: InboxOptions::default(),
             store: LocalStoreOptions::default(),
             relay: RelayOptions::default(),
+            discovery: Discovery::Off,
         })?;
         let address = peer.address();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -8,6 +8,7 @@ use super::{
     args::{Peers, PeersCommand},
     connect::Us,
     report::{ExitCode, Failure},
+    seen,
 };
 use crate::{
     id::Short as _,
@@ -16,6 +17,9 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Failure> {
+    if args.seen {
+        return seen::run(context).await;
+    }
     let us = Us::load(context)?;
     match args.command.unwrap_or(PeersCommand::List) {
         PeersCommand::List => {
@@ -108,7 +112,11 @@ fn assign(
 }
 
 /// Roles outlive the peers that they were given to.
-fn show_roles_of_others(context: &Context, us: &Us, known: &[KnownPeer]) -> Result<(), Failure> {
+pub(super) fn show_roles_of_others(
+    context: &Context,
+    us: &Us,
+    known: &[KnownPeer],
+) -> Result<(), Failure> {
     for (id, assigned) in us.book.roles()? {
         if !known.iter().any(|peer| peer.peer_id == id) {
             let role = assigned.role.unwrap_or(default_role(context));
@@ -124,7 +132,7 @@ fn default_role(context: &Context) -> Role {
     context.config.default_role.unwrap_or_default()
 }
 
-fn show(context: &Context, us: &Us, peer: &KnownPeer) -> Result<(), Failure> {
+pub(super) fn show(context: &Context, us: &Us, peer: &KnownPeer) -> Result<(), Failure> {
     let ours = us.identity.caller().key_id;
     let roles = Roles::new(ours, default_role(context), us.book.roles()?);
     let role = roles.of(peer.peer_id, Bearer::Peer);

@@ -25,6 +25,7 @@ use crate::{
         InboxSetting,
         units::{DurationText, SizeText},
     },
+    discover::Discovery,
     manifest::Signer as _,
     peer::{
         ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions,
@@ -137,7 +138,16 @@ pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Fa
         },
         store: store_options(context),
         relay: relay(context),
+        discovery: discovery(context),
     })
+}
+
+/// Whether peers are announced and looked for.
+pub(super) fn discovery(context: &Context) -> Discovery {
+    match context.config.discovery {
+        Some(false) => Discovery::Off,
+        Some(true) | None => Discovery::On,
+    }
 }
 
 fn relay(context: &Context) -> RelayOptions {

@@ -42,7 +42,7 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 }
 
 /// Every setting at the top of the file.
-pub const SETTINGS: [Setting; 14] = [
+pub const SETTINGS: [Setting; 15] = [
     setting(
         "listen",
         Unset::Value("\"0.0.0.0:8443\""),
@@ -111,6 +111,12 @@ pub const SETTINGS: [Setting; 14] = [
         "What members of the circle may do here that were given no role of their own: \"member\" everything, \"sender\" put,\n\
          and see their own, \"reader\" see what is addressed to them, \"none\" nothing. `colis peers role` gives one.",
     ),
+    setting(
+        "discovery",
+        Unset::Value("true"),
+        "Whether `colis serve` announces this peer in the local network by multicast DNS, and peers are looked for there.\n\
+         What is found is only an address to try.",
+    ),
 ];
 
 /// The variable of the environment for a setting.
@@ -177,10 +183,14 @@ impl Setting {
         }
     }
 
-    /// What stands for `text` in the file: numbers as they are, everything else as a string.
+    /// What stands for `text` in the file: numbers, true and false as they are, everything else as a string.
     pub(super) fn value(&self, text: &str) -> Result<toml::Value, String> {
         if self.shown().starts_with('"') {
             return Ok(toml::Value::String(text.to_owned()));
+        }
+        if self.shown().parse::<bool>().is_ok() {
+            let value = text.parse().map(toml::Value::Boolean);
+            return value.map_err(|_| format!("not true or false: {text}"));
         }
         text.parse()
             .map(toml::Value::Integer)

@@ -145,6 +145,7 @@ fn restless(homes: &Homes, name: &str) -> (oneshot::Sender<()>, tokio::task::Joi
         default_role: Role::Member,
         ask_every: Duration::from_millis(50),
         relay: Default::default(),
+        discovery: Default::default(),
     });
     let (stop, stopped) = oneshot::channel();
     let peer = peer.unwrap();

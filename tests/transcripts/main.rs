@@ -105,6 +105,7 @@ fn type_it(homes: &Homes, serving: &Serving, typed: &str) -> (Vec<String>, i32) 
             ("PATH", path),
             ("B", serving.to()),
             ("COLIS_HOME", "a".into()),
+            ("COLIS_DISCOVERY", "false".into()),
         ])
         .output()
         .unwrap();

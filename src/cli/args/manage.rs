@@ -50,7 +50,11 @@ impl InboxArg {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(in crate::cli) struct Peers {
+    /// Look around in this network too: who is there and not known, and who of the known answers
+    #[arg(long)]
+    pub(in crate::cli) seen: bool,
     #[command(subcommand)]
     pub(in crate::cli) command: Option<PeersCommand>,
 }

@@ -1,0 +1,239 @@
+//! Peers that are seen in the network: `peers --seen`, and known ones that are somewhere else now.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::select_ok,
+    stream::{self, FuturesUnordered},
+};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::{
+    Context,
+    connect::{Reached, Us},
+    peers,
+    report::{ExitCode, Failure},
+    serve::discovery,
+};
+use crate::{
+    client::PeerAddress,
+    discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Table},
+    id::{PeerId, Short as _},
+    name::Escaped,
+    tls::CertsDir,
+    trust::KnownPeer,
+};
+
+/// How many known peers are tried at once.
+const TRIED_AT_ONCE: usize = 8;
+/// How long one of them may take to answer.
+const ANSWER: Duration = Duration::from_secs(6);
+
+/// A peer of the network, as programs read it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    peer_id: PeerId,
+    name: &'a str,
+    known: bool,
+    /// Where it is said to be.
+    addresses: Vec<SocketAddr>,
+    /// Where it answered.
+    reachable: Option<String>,
+    /// Why it did not.
+    reason: Option<String>,
+}
+
+/// Shows the known peers and who of them answers, then those that are seen and not known.
+pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
+    if discovery(context) == Discovery::Off {
+        let failure = Failure::usage("looking around in the network is switched off");
+        return Err(failure.hint("switch it on: colis config set discovery true"));
+    }
+    let nowhere = |error| {
+        Failure::new(ExitCode::Network, format!("cannot look around: {error}"))
+            .hint("an address that you know always works: colis peers add HOST:PORT")
+    };
+    let seen = Browser::start(PATIENCE).map_err(nowhere)?.all().await;
+    if seen.dropped() > 0 {
+        let dropped = seen.dropped();
+        tracing::debug!(dropped, cut = seen.cut(), "answers that say nothing usable");
+    }
+    if !CertsDir::new(context.home.certs()).server_cert().exists() {
+        seen.peers()
+            .for_each(|peer| show_before_joining(context, peer));
+        return Ok(ExitCode::Ok);
+    }
+    let us = Us::load(context)?;
+    let known = us.book.peers()?;
+    let answers = stream::iter(&known).map(|peer| answer(context, &us, peer, &seen));
+    let answers: Vec<_> = answers.buffered(TRIED_AT_ONCE).collect().await;
+    for (peer, answer) in known.iter().zip(answers) {
+        peers::show(context, &us, peer)?;
+        if let Some(answer) = answer {
+            show_answer(context, peer, &seen, &answer);
+        }
+    }
+    peers::show_roles_of_others(context, &us, &known)?;
+    let ours = us.identity.caller().key_id;
+    let is_new = |peer: &&SeenPeer| peer.id != ours && known.iter().all(|k| k.peer_id != peer.id);
+    seen.peers()
+        .filter(is_new)
+        .for_each(|peer| show_unknown(context, &known, peer));
+    Ok(ExitCode::Ok)
+}
+
+/// Where a known peer answers, or why it does not; none for ourselves. All its addresses are tried at once, so that one
+/// where a liar or nobody is costs no time.
+async fn answer(
+    context: &Context,
+    us: &Us,
+    known: &KnownPeer,
+    seen: &Table,
+) -> Option<Result<String, String>> {
+    if known.peer_id == us.identity.caller().key_id {
+        return None;
+    }
+    let mut addresses: Vec<PeerAddress> = known
+        .addresses
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
+    for address in seen.addresses_of(known.peer_id) {
+        let address = PeerAddress::from(address);
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Some(Err(
+            "no address is known, and it is not seen here".to_owned()
+        ));
+    }
+    let expected = Some(known.peer_id);
+    let tries = addresses.iter();
+    let tries = tries.map(|address| us.reach_at(context, address, expected).boxed());
+    Some(match timeout(ANSWER, select_ok(tries)).await {
+        Ok(Ok((reached, _))) => Ok(reached.client.address().to_string()),
+        Ok(Err(failure)) => Err(failure.into_parts().1),
+        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+    })
+}
+
+fn show_answer(context: &Context, peer: &KnownPeer, seen: &Table, answer: &Result<String, String>) {
+    let line = match answer {
+        Ok(address) => format!("  reachable at {}", Escaped::new(address)),
+        Err(reason) => format!("  not reachable: {}", Escaped::new(reason)),
+    };
+    context.output.line(line);
+    let shown = Shown {
+        peer_id: peer.peer_id,
+        name: peer.called(),
+        known: true,
+        addresses: seen.addresses_of(peer.peer_id),
+        reachable: answer.as_ref().ok().cloned(),
+        reason: answer.as_ref().err().cloned(),
+    };
+    context.output.object("seen", &shown);
+}
+
+fn show_unknown(context: &Context, known: &[KnownPeer], peer: &SeenPeer) {
+    let is_taken = known
+        .iter()
+        .any(|other| other.name == peer.name || other.alias.as_deref() == Some(&peer.name));
+    let what = match (is_taken, peer.addresses.first()) {
+        (true, _) => format!("not the {} that is known here", Escaped::new(&peer.name)),
+        (false, Some(address)) => format!("not known: colis peers add {address}"),
+        (false, None) => "not known".to_owned(),
+    };
+    show(context, peer, &what);
+}
+
+/// Without a certificate there is only one thing to do.
+fn show_before_joining(context: &Context, peer: &SeenPeer) {
+    let host = peer.addresses.first().map(SocketAddr::ip);
+    let host = host.map_or("HOST".to_owned(), |ip| ip.to_string());
+    show(context, peer, &format!("not known: colis pair {host}"));
+}
+
+fn show(context: &Context, peer: &SeenPeer, what: &str) {
+    let addresses: Vec<_> = peer.addresses.iter().map(SocketAddr::to_string).collect();
+    context.output.line(format!(
+        "{}  {}  {}  {what}",
+        Escaped::new(&peer.name),
+        peer.id.short(),
+        addresses.join(", ")
+    ));
+    let shown = Shown {
+        peer_id: peer.id,
+        name: &peer.name,
+        known: false,
+        addresses: peer.addresses.clone(),
+        reachable: None,
+        reason: None,
+    };
+    context.output.object("seen", &shown);
+}
+
+/// Looks in the network for a known peer that answers at none of its addresses. Whoever says to be it must show its key.
+pub(super) async fn find_again(us: &Us, context: &Context, known: &KnownPeer) -> Option<Reached> {
+    if discovery(context) == Discovery::Off {
+        return None;
+    }
+    let mut browser = Browser::start(PATIENCE)
+        .inspect_err(|error| tracing::debug!(%error, "not looked for in the network"))
+        .ok()?;
+    let mut tried: Vec<SocketAddr> = known
+        .addresses
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
+    let most = tried.len() + MAX_ADDRESSES;
+    let (mut tries, mut is_over) = (FuturesUnordered::new(), false);
+    loop {
+        tokio::select! {
+            seen = browser.next(), if !is_over => {
+                is_over = seen.is_none();
+                let is_it = |seen: &SeenPeer| seen.id == known.peer_id;
+                for address in seen.filter(is_it).into_iter().flat_map(|seen| seen.addresses) {
+                    if tried.len() < most && !tried.contains(&address) {
+                        tried.push(address);
+                        tries.push(try_at(us, context, known, address));
+                    }
+                }
+            }
+            Some(reached) = tries.next() => {
+                if reached.is_some() {
+                    return reached;
+                }
+            }
+            else => return None,
+        }
+    }
+}
+
+async fn try_at(
+    us: &Us,
+    context: &Context,
+    known: &KnownPeer,
+    address: SocketAddr,
+) -> Option<Reached> {
+    let (shown, expected) = (known.shown(), Some(known.peer_id));
+    let name = Escaped::new(&shown);
+    match us.reach_at(context, &address.into(), expected).await {
+        Ok(reached) => {
+            let text = format!("{name} is at {address} now; remembered");
+            context.output.talk(text);
+            Some(reached)
+        }
+        Err(failure) if failure.code == ExitCode::Trust => {
+            let (_, reason, _) = failure.into_parts();
+            let reason = Escaped::new(&reason);
+            let text = format!("{address} says that it is {name}, and is not: {reason}");
+            context.output.warn(text);
+            None
+        }
+        Err(_) => None,
+    }
+}
