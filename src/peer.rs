@@ -164,7 +164,6 @@ impl Peer {
         let door = Door::new(dir.clone(), &identity, circle.clone(), options.default_role)?;
         let door = Arc::new(door);
         let (events, _) = broadcast::channel(EVENTS);
-        let keep_opened = options.inbox.keep_opened;
         let collector = Collector {
             dir,
             circle: circle.clone(),
@@ -178,7 +177,7 @@ impl Peer {
             &identity,
             circle,
             events.clone(),
-            options.inbox,
+            options.inbox.clone(),
             History::new(&options.chunks),
         ));
         let state = ServerState::new(Services {
@@ -203,7 +202,7 @@ impl Peer {
             identity,
             neighbours,
             read,
-            keep_opened,
+            keep_opened: options.inbox.keep_opened,
             discovery: options.discovery,
         })
     }
