@@ -111,6 +111,10 @@ impl<const ON_DISK: bool> Model<ON_DISK> {
     }
 
     fn put(&mut self, c: usize) -> Answer {
+        // What cannot be read as it was put is set aside, and heals.
+        if self.find(c) && self.chunks[&c].rotten {
+            self.chunks.remove(&c);
+        }
         if self.renew(c) {
             return Answer::Put(Put::AlreadyThere);
         }
