@@ -9,11 +9,13 @@ mod support;
 
 use std::{
     env, fs,
+    io::{BufRead as _, BufReader, Read, Write as _},
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
+use serde_json::Value;
 use support::{bytes, wait_for};
 
 /// The `sh` blocks of the section called `title`, in order.
@@ -41,6 +43,8 @@ fn shell(home: &Path, script: &str) -> Command {
     command
         .env("HOME", home)
         .env("PATH", path)
+        .env("COLIS_DISCOVERY", "false")
+        .env_remove("XDG_DATA_HOME")
         .env_remove("COLIS_HOME");
     command
 }
@@ -84,42 +88,52 @@ fn the_walk_with_two_machines_does_what_it_says() {
     let [first, second, third] = blocks.as_slice() else {
         panic!("three blocks: {blocks:?}");
     };
-    let installed = first
-        .lines()
-        .filter(|line| !line.starts_with("cargo install"));
-    run(&anna, &installed.collect::<Vec<_>>().join("\n"));
-    // "Carry `ben-certs` to the second machine"
-    fs::rename(anna.join("ben-certs"), ben.join("ben-certs")).unwrap();
+    // Both are one machine here, so each has a name and ports of its own.
+    let shows = first.replace("colis pair", "exec colis --json pair --name anna --port 0");
+    let showing = shell(&anna, &shows).stdout(Stdio::piped()).spawn().unwrap();
+    let mut showing = Background(showing);
+    let code = said(showing.0.stdout.take().unwrap(), "code");
+    let (joins, serves) = second.split_once('\n').unwrap();
+    let host = format!("127.0.0.1:{} --name ben", code["port"]);
+    let joins = joins.replace("192.0.2.7", &host);
     let port = free_port();
-    let served = second.replace(
-        "colis serve",
-        &format!("exec colis serve --listen 127.0.0.1:{port}"),
-    );
-    let serving = shell(&ben, &served)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
+    let on_ben = |script: &str| {
+        let mut command = shell(&ben, script);
+        command.env("COLIS_LISTEN", format!("127.0.0.1:{port}"));
+        command
+    };
+    let mut joining = on_ben(&joins).stdin(Stdio::piped()).spawn().unwrap();
+    let mut typed = joining.stdin.take().unwrap();
+    writeln!(typed, "{}", code["code"].as_str().unwrap()).unwrap();
+    assert!(joining.wait().unwrap().success());
+    assert!(showing.0.wait().unwrap().success());
+    let mut serving = on_ben(&serves.replace("colis serve", "exec colis serve"));
+    let serving = serving.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let _serving = Background(serving.unwrap());
     wait_for("ben serves", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
     fs::write(anna.join("holiday.mov"), bytes(1, 3_000_000)).unwrap();
     fs::write(anna.join("photos/1.jpg"), bytes(2, 70_000)).unwrap();
-    fs::write(anna.join("report.pdf"), bytes(3, 9_000)).unwrap();
-    let sends = third.replace("ben.local", &format!("127.0.0.1:{port}"));
-    let said = run(&anna, &format!("export COLIS_HOME=~/colis\n{sends}"));
+    let listed = run(&anna, third);
     assert!(
-        said.contains("holiday.mov, photos") && said.contains("opened"),
-        "{said}"
+        listed.contains("holiday.mov, photos") && listed.contains("opened"),
+        "{listed}"
     );
-    let received = ben.join("colis/received");
-    wait_for("the report", || received.join("report.pdf").exists());
-    for file in ["holiday.mov", "photos/1.jpg", "report.pdf"] {
+    let received = ben.join(".local/share/colis/received");
+    for file in ["holiday.mov", "photos/1.jpg"] {
         assert!(
             fs::read(anna.join(file)).unwrap() == fs::read(received.join(file)).unwrap(),
             "{file}"
         );
     }
+}
+
+/// The first object of that event.
+fn said(out: impl Read, event: &str) -> Value {
+    let lines = BufReader::new(out).lines().map_while(Result::ok);
+    let mut objects = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    objects.find(|said| said["event"] == event).unwrap()
 }
 
 #[test]
