@@ -129,7 +129,7 @@ pub const MIN_BODY_RATE: u64 = 16 << 10;
 /// A response that the peer does not take for so long is given up.
 pub const RESPONSE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bodies in memory, in all and of one peer; one body always fits. With what the allocator keeps of those that are gone, a
-/// peer stays under 200 MiB.
+/// peer takes about 200 MiB.
 pub const MAX_BODY_MEMORY: usize = 80 << 20;
 /// See [`MAX_BODY_MEMORY`].
 pub const MAX_BODY_MEMORY_PER_PEER: usize = MAX_BODY_MEMORY / 4;
