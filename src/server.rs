@@ -6,7 +6,7 @@
 //!
 //! How a request passes: `accept` lets a connection in (permits, handshake, who is it), `admit` lets a request
 //! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it from the store as this
-//! caller's role shows it ([`ServerState::store`], `narrow`), and `problem` is the only way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
+//! caller's role shows it (`ServerState::store`, `narrow`), and `problem` is the only way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
 
 mod accept;
 mod admit;
