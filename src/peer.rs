@@ -4,6 +4,7 @@ mod collect;
 mod door;
 mod history;
 mod inbox;
+mod known;
 mod neighbours;
 
 use std::{
@@ -37,11 +38,14 @@ use crate::{
 use collect::Collector;
 use door::{Door, Files};
 use inbox::Inbox;
+use known::Known;
 use neighbours::Neighbours;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
-/// How often what has expired is collected.
+/// How often transfers whose time is over are let go.
+const EXPIRY: Duration = Duration::from_secs(10);
+/// How often chunks that nobody names are collected, and the rest is put in order.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 /// Events that a slow reader may lag behind.
 const EVENTS: usize = 256;
@@ -155,18 +159,15 @@ impl Peer {
         };
         let store = Arc::new(LocalStore::open(&options.chunks, store_options)?);
         let (listener, address) = listen(options.listen, &store)?;
+        let door = Door::new(dir, identity.clone(), circle.clone(), options.default_role)?;
+        let door = Arc::new(door);
         let neighbours = Neighbours {
-            dir: dir.clone(),
-            circle: circle.clone(),
-            identity: identity.clone(),
+            known: Known::new(&door, 0),
             every: options.ask_every,
         };
-        let door = Door::new(dir.clone(), &identity, circle.clone(), options.default_role)?;
-        let door = Arc::new(door);
         let (events, _) = broadcast::channel(EVENTS);
         let collector = Collector {
-            dir,
-            circle: circle.clone(),
+            known: Known::new(&door, 1),
             store: store.clone(),
             events: events.clone(),
             every: options.relay.collect,
@@ -236,15 +237,17 @@ impl Peer {
                 .run_until_cancelled_owned(self.inbox.clone().run()),
         );
         let (door, state) = (self.door.clone(), self.state.clone());
-        let watching = watch(door, self.read, state, self.identity.clone());
+        let watching = watch(door, self.read, state);
         let watching = tokio::spawn(stopping.clone().run_until_cancelled_owned(watching));
         let keeping = housekeeping(
             self.store.clone(),
             self.inbox.clone(),
             self.keep_opened,
-            self.neighbours.dir.clone(),
+            self.door.dir().clone(),
         );
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
+        let expiring = expiring(self.store.clone());
+        let expiring = tokio::spawn(stopping.clone().run_until_cancelled_owned(expiring));
         let collecting = self.collector.run();
         let collecting = tokio::spawn(stopping.clone().run_until_cancelled_owned(collecting));
         let asking = self.neighbours.run();
@@ -255,7 +258,7 @@ impl Peer {
             announcement.end().await;
         }
         // Each is at an await soon; what they had begun on disk continues at the next start.
-        for task in [inbox, watching, keeping, collecting, asking] {
+        for task in [inbox, watching, keeping, expiring, collecting, asking] {
             let _ = task.await;
         }
         Ok(served?)
@@ -281,13 +284,13 @@ impl Peer {
 }
 
 /// Reads certificates, revocations and roles again when their files change.
-async fn watch(door: Arc<Door>, mut read: Files, state: ServerState, identity: Arc<Identity>) {
+async fn watch(door: Arc<Door>, mut read: Files, state: ServerState) {
     let mut ticks = tokio::time::interval(WATCH);
     loop {
         ticks.tick().await;
         let now = door.files();
         if now.book != read.book {
-            match door.reload_roles(&identity) {
+            match door.reload_roles() {
                 Ok(false) => {}
                 Ok(true) => tracing::info!(closed = state.drop_revoked(), "roles read again"),
                 Err(error) => {
@@ -330,6 +333,22 @@ async fn housekeeping(
             Ok(Ok(report)) => tracing::debug!(?report, "collected"),
             Ok(Err(error)) => tracing::error!(%error, "collecting failed"),
             Err(error) => tracing::error!(%error, "collecting failed"),
+        }
+    }
+}
+
+/// Lets transfers go soon after their time is over; what fails is told by [`housekeeping`], less often.
+async fn expiring(store: Arc<LocalStore>) {
+    let mut ticks = tokio::time::interval(EXPIRY);
+    loop {
+        ticks.tick().await;
+        let store = store.clone();
+        let gone = tokio::task::spawn_blocking(move || store.let_expired_go(Timestamp::now()));
+        match gone.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(gone)) => tracing::debug!(gone, "their time was over"),
+            Ok(Err(error)) => tracing::debug!(%error, "letting go failed"),
+            Err(error) => tracing::debug!(%error, "letting go failed"),
         }
     }
 }

@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::broadcast, time::sleep};
 
+use super::known::Known;
 use crate::{
-    client::{ClientOptions, PeerClient},
+    client::PeerClient,
     id::{PeerId, Short as _},
     manifest::{SignedManifest, Signer as _, Timestamp},
     name::Escaped,
-    store::{LocalStore, ManifestInfo, PageRequest, PutManifest, Store as _},
-    tls::{self, CertsDir, CircleHandle, Expect, Identity, Seen},
+    store::{LocalStore, ManifestInfo, PageRequest, PutManifest, Store as _, StoreError},
     transfer::{TransferError, carry},
-    trust::{AddressBook, KnownPeer},
+    trust::KnownPeer,
     wire::{DEFAULT_PAGE, Event},
 };
 
@@ -24,8 +24,7 @@ const MAX_PAGES: usize = 64;
 
 /// Asks known peers.
 pub(super) struct Collector {
-    pub(super) dir: CertsDir,
-    pub(super) circle: CircleHandle,
+    pub(super) known: Known,
     pub(super) store: Arc<LocalStore>,
     pub(super) events: broadcast::Sender<Event>,
     /// The pause between two rounds; zero for no round at all.
@@ -39,27 +38,21 @@ impl Collector {
             std::future::pending::<()>().await;
         }
         loop {
-            let book = AddressBook::new(self.dir.peers());
-            match (book.peers(), Identity::load(&self.dir)) {
-                (Ok(peers), Ok(identity)) => {
+            match self.known.others() {
+                Ok(peers) => {
                     for peer in peers {
-                        self.visit(&identity, &book, &peer).await;
+                        self.visit(&peer).await;
                     }
                 }
-                (Err(error), _) => {
-                    tracing::warn!(%error, "nobody is asked for what is stored for us")
-                }
-                (_, Err(error)) => {
-                    tracing::warn!(%error, "nobody is asked for what is stored for us")
-                }
+                Err(error) => tracing::warn!(%error, "nobody is asked for what is stored for us"),
             }
             sleep(self.every).await;
         }
     }
 
-    async fn visit(&self, identity: &Identity, book: &AddressBook, peer: &KnownPeer) {
-        for address in &peer.addresses {
-            match self.ask(identity, book, peer, address).await {
+    async fn visit(&self, peer: &KnownPeer) {
+        for client in self.known.clients(peer) {
+            match self.ask(&client, peer.peer_id).await {
                 Ok(()) => return,
                 Err(error) => {
                     let (name, error) = (Escaped::new(&peer.name), error.to_string());
@@ -69,24 +62,8 @@ impl Collector {
         }
     }
 
-    async fn ask(
-        &self,
-        identity: &Identity,
-        book: &AddressBook,
-        peer: &KnownPeer,
-        address: &str,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let expect = Expect {
-            peer: Some(peer.peer_id),
-            known: book.names()?,
-        };
-        let config = tls::client_config(identity, &self.circle, expect, &Seen::default())?;
-        let options = ClientOptions {
-            retries: 1,
-            ..ClientOptions::default()
-        };
-        let client = PeerClient::new(address.parse()?, config, options)?;
-        let me = identity.peer_id();
+    async fn ask(&self, client: &PeerClient, carrier: PeerId) -> Result<(), StoreError> {
+        let me = self.known.door.identity().peer_id();
         let mut after = None;
         for _ in 0..MAX_PAGES {
             let page = PageRequest {
@@ -94,13 +71,10 @@ impl Collector {
                 limit: DEFAULT_PAGE,
             };
             let page = client.list_manifests(page, Some(me)).await?;
-            for info in page
-                .items
-                .iter()
-                .filter(|info| is_carried(info, me, peer.peer_id))
-            {
+            let carried = |info: &&ManifestInfo| is_carried(info, me, carrier);
+            for info in page.items.iter().filter(carried) {
                 if !self.is_known(info).await
-                    && let Err(error) = self.collect(&client, info).await
+                    && let Err(error) = self.collect(client, info).await
                 {
                     let error = error.to_string();
                     let (manifest, error) = (info.id.short(), Escaped::new(&error));
@@ -125,7 +99,7 @@ impl Collector {
 
     async fn collect(&self, client: &PeerClient, info: &ManifestInfo) -> Result<(), TransferError> {
         let manifest = SignedManifest::parse(client.get_manifest(info.id).await?)?;
-        let signer = manifest.verify(&self.circle, Timestamp::now())?;
+        let signer = manifest.verify(&*self.known.door, Timestamp::now())?;
         let put = carry(&manifest, client, &*self.store, JOBS).await?;
         if put == PutManifest::Stored {
             let (id, sender) = (manifest.id(), manifest.payload().sender);

@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 
 use super::{Stamp, stamps_of};
 use crate::{
-    manifest::{Claim, Verifier, VerifyError},
+    manifest::{Claim, Signer as _, Verifier, VerifyError},
     server::{CircleDesk, Gate, ListError, RenewError},
     tls::{self, Admission, Caller, CertsDir, CircleHandle, Identity, Taken, TlsError, ca},
     trust::{AddressBook, Bearer, Role, Roles, TrustError},
@@ -48,23 +48,28 @@ impl Files {
     }
 }
 
-/// What an identity gives to every handshake.
+/// An identity, and what it gives to every handshake.
 struct Current {
+    identity: Arc<Identity>,
     config: Arc<ServerConfig>,
     bundle: String,
 }
 
 impl Current {
     fn new(
-        identity: &Identity,
+        identity: Arc<Identity>,
         circle: &CircleHandle,
         roles: &Arc<ArcSwap<Roles>>,
     ) -> Result<Self, TlsError> {
         let roles = roles.clone();
         let admitted: Admission = Arc::new(move |caller| role_of(&roles, caller) != Role::None);
-        let config = tls::server_config_for(identity, circle, admitted)?;
+        let config = tls::server_config_for(&identity, circle, admitted)?;
         let bundle = String::from_utf8_lossy(identity.bundle()?.envelope()).into_owned();
-        Ok(Self { config, bundle })
+        Ok(Self {
+            identity,
+            config,
+            bundle,
+        })
     }
 }
 
@@ -79,12 +84,12 @@ fn role_of(roles: &ArcSwap<Roles>, caller: &Caller) -> Role {
 impl Door {
     pub(super) fn new(
         dir: CertsDir,
-        identity: &Identity,
+        identity: Arc<Identity>,
         circle: CircleHandle,
         default_role: Role,
     ) -> Result<Self, TlsError> {
         let assigned = AddressBook::new(dir.peers()).roles()?;
-        let roles = Roles::new(identity.caller().key_id, default_role, assigned);
+        let roles = Roles::new(identity.peer_id(), default_role, assigned);
         let roles = Arc::new(ArcSwap::from_pointee(roles));
         let current = Current::new(identity, &circle, &roles)?;
         Ok(Self {
@@ -94,6 +99,20 @@ impl Door {
             roles,
             default_role,
         })
+    }
+
+    /// The folder whose files it reads.
+    pub(super) fn dir(&self) -> &CertsDir {
+        &self.dir
+    }
+
+    pub(super) fn circle(&self) -> &CircleHandle {
+        &self.circle
+    }
+
+    /// Who this peer is, as of now.
+    pub(super) fn identity(&self) -> Arc<Identity> {
+        self.current.load().identity.clone()
     }
 
     pub(super) fn bundle(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
@@ -109,19 +128,19 @@ impl Door {
     /// Reads certificates and revocations again. What cannot be used changes nothing, and keeps nothing else from changing.
     pub(super) fn reload(&self) -> Result<(), TlsError> {
         let circle = self.circle.reload(&self.dir);
-        let identity = Identity::load(&self.dir)?;
-        let current = Current::new(&identity, &self.circle, &self.roles)?;
+        let identity = Arc::new(Identity::load(&self.dir)?);
+        let current = Current::new(identity, &self.circle, &self.roles)?;
         self.current.store(Arc::new(current));
         circle
     }
 
     /// Reads the roles again. A damaged book changes nothing. Gives whether a role has changed.
-    pub(super) fn reload_roles(&self, identity: &Identity) -> Result<bool, TrustError> {
+    pub(super) fn reload_roles(&self) -> Result<bool, TrustError> {
         let assigned = AddressBook::new(self.dir.peers()).roles()?;
         if *self.roles.load().assigned() == assigned {
             return Ok(false);
         }
-        let roles = Roles::new(identity.caller().key_id, self.default_role, assigned);
+        let roles = Roles::new(self.identity().peer_id(), self.default_role, assigned);
         self.roles.store(Arc::new(roles));
         Ok(true)
     }

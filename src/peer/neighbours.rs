@@ -1,15 +1,17 @@
 //! Revocations go around: members that meet take over the newer list of the two, and a serving peer asks those that it
 //! knows every few minutes.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use super::known::{Known, no_address};
 use crate::{
-    client::{ClientOptions, PeerClient},
+    client::PeerClient,
+    name::Escaped,
     store::StoreError,
-    tls::{self, CertsDir, CircleHandle, Expect, Identity, Seen, Taken, TlsError},
-    trust::{AddressBook, KnownPeer},
+    tls::{CertsDir, CircleHandle, Taken, TlsError},
+    trust::KnownPeer,
 };
 
 /// How often others are asked, give or take a half: who starts together need not ask together.
@@ -52,21 +54,18 @@ pub async fn exchange_lists(
 
 /// Asks known peers, round after round; at once if there is no list here, which would let in whom it revokes.
 pub(super) struct Neighbours {
-    pub(super) dir: CertsDir,
-    pub(super) circle: CircleHandle,
-    pub(super) identity: Arc<Identity>,
+    pub(super) known: Known,
     pub(super) every: Duration,
 }
 
 impl Neighbours {
     pub(super) async fn run(self) {
         let mut round = 0;
-        if self.circle.now().crl_pem().is_some() {
+        if self.known.door.circle().now().crl_pem().is_some() {
             sleep(jittered(self.every)).await;
         }
         loop {
-            let peers = AddressBook::new(self.dir.peers()).peers();
-            match peers {
+            match self.known.others() {
                 Ok(peers) => self.ask(peers, round).await,
                 Err(error) => tracing::warn!(%error, "nobody is asked for revocations"),
             }
@@ -76,12 +75,7 @@ impl Neighbours {
     }
 
     /// Asks some of `peers`, others in each round.
-    async fn ask(&self, mut peers: Vec<KnownPeer>, round: usize) {
-        let circle = self.circle.now();
-        peers.retain(|peer| {
-            let is_other = peer.peer_id != self.identity.caller().key_id;
-            is_other && !peer.addresses.is_empty() && !circle.has_revoked(&peer.certificate)
-        });
+    async fn ask(&self, peers: Vec<KnownPeer>, round: usize) {
         let count = peers.len();
         for peer in peers.into_iter().cycle().skip(round).take(count.min(ASKED)) {
             let began = Instant::now();
@@ -91,7 +85,7 @@ impl Neighbours {
                 Ok(Ok(taken)) => tracing::debug!(%name, ?taken, "asked for revocations"),
                 Ok(Err(error)) => {
                     let error = error.to_string();
-                    let cause = crate::name::Escaped::new(&error);
+                    let cause = Escaped::new(&error);
                     tracing::debug!(%name, %cause, "not asked for revocations");
                 }
                 Err(_) => tracing::debug!(%name, ?elapsed, "no answer about revocations"),
@@ -100,25 +94,10 @@ impl Neighbours {
     }
 
     async fn ask_one(&self, peer: &KnownPeer) -> Result<Taken, ExchangeError> {
-        let options = ClientOptions {
-            retries: 0,
-            ..ClientOptions::default()
-        };
-        let mut last = StoreError::Network {
-            reason: "no address".to_owned(),
-        };
-        for address in &peer.addresses {
-            let Ok(address) = address.parse() else {
-                continue;
-            };
-            let expect = Expect {
-                peer: Some(peer.peer_id),
-                ..Expect::default()
-            };
-            let config =
-                tls::client_config(&self.identity, &self.circle, expect, &Seen::default())?;
-            let client = PeerClient::new(address, config, options)?;
-            match exchange_lists(&client, &self.circle, &self.dir).await {
+        let door = &self.known.door;
+        let mut last = no_address();
+        for client in self.known.clients(peer) {
+            match exchange_lists(&client, door.circle(), door.dir()).await {
                 Err(ExchangeError::Peer(error)) => last = error,
                 done => return done,
             }

@@ -74,6 +74,15 @@ impl LocalStore {
         Ok(gone)
     }
 
+    /// Lets go of transfers whose time is over. Gives how many. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.inner.writable()?;
+        self.inner.let_expired_go(now)
+    }
+
     /// Collects what has expired and what nobody names. Blocks.
     ///
     /// # Errors

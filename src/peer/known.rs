@@ -1,0 +1,76 @@
+//! The peers that this one knows, and the way to each of them.
+
+use std::sync::Arc;
+
+use super::door::Door;
+use crate::{
+    client::{ClientOptions, PeerClient},
+    manifest::Signer as _,
+    name::Escaped,
+    store::StoreError,
+    tls::{self, Expect, Identity, Seen},
+    trust::{AddressBook, KnownPeer, TrustError},
+};
+
+/// Whom a serving peer may ask something, as what it is now.
+pub(super) struct Known {
+    pub(super) door: Arc<Door>,
+    retries: usize,
+}
+
+impl Known {
+    /// With so many tries after the first at each address.
+    pub(super) fn new(door: &Arc<Door>, retries: usize) -> Self {
+        let door = door.clone();
+        Self { door, retries }
+    }
+
+    /// All but ourselves, those whose certificate was revoked, and those without an address.
+    pub(super) fn others(&self) -> Result<Vec<KnownPeer>, TrustError> {
+        let (me, circle) = (self.door.identity().peer_id(), self.door.circle().now());
+        let mut peers = AddressBook::new(self.door.dir().peers()).peers()?;
+        peers.retain(|peer| {
+            let is_other = peer.peer_id != me;
+            is_other && !peer.addresses.is_empty() && !circle.has_revoked(&peer.certificate)
+        });
+        Ok(peers)
+    }
+
+    /// Clients of `peer`, one for each of its addresses. Whoever answers there must show the key that is known.
+    pub(super) fn clients(&self, peer: &KnownPeer) -> impl Iterator<Item = PeerClient> {
+        let identity = self.door.identity();
+        peer.addresses.iter().filter_map(move |address| {
+            let client = self.client(&identity, peer, address);
+            let client = client.inspect_err(|error| {
+                let (address, error) = (Escaped::new(address), error.to_string());
+                tracing::debug!(%address, error = %Escaped::new(&error), "not asked");
+            });
+            client.ok()
+        })
+    }
+
+    fn client(
+        &self,
+        identity: &Identity,
+        peer: &KnownPeer,
+        address: &str,
+    ) -> Result<PeerClient, Box<dyn std::error::Error>> {
+        let expect = Expect {
+            peer: Some(peer.peer_id),
+            ..Expect::default()
+        };
+        let config = tls::client_config(identity, self.door.circle(), expect, &Seen::default())?;
+        let options = ClientOptions {
+            retries: self.retries,
+            ..ClientOptions::default()
+        };
+        Ok(PeerClient::new(address.parse()?, config, options)?)
+    }
+}
+
+/// Why a peer none of whose addresses could be tried was not asked.
+pub(super) fn no_address() -> StoreError {
+    StoreError::Network {
+        reason: "no address that can be tried".to_owned(),
+    }
+}
