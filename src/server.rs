@@ -48,7 +48,6 @@ use std::{
 use axum::{Extension, Router, middleware::from_fn_with_state};
 use axum_server::Handle;
 use bytes::Bytes;
-use governor::{DefaultKeyedRateLimiter, RateLimiter};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +111,7 @@ struct Shared {
     rate: Rate,
     memory: Shares<PeerId>,
     event_streams: Shares<PeerId>,
-    lists: DefaultKeyedRateLimiter<PeerId>,
+    lists: Rate,
     views: Arc<Views>,
     read_only: AtomicBool,
 }
@@ -130,7 +129,7 @@ impl ServerState {
             rate: Rate::new(l.requests_per_second, l.request_burst),
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
-            lists: RateLimiter::keyed(circle::LISTS),
+            lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             views: Arc::default(),
             read_only: AtomicBool::new(false),
             services,
@@ -283,7 +282,9 @@ async fn watch_revocations(state: &ServerState) {
     loop {
         ticks.tick().await;
         state.drop_revoked();
-        state.0.rate.forget_rested();
+        for rate in [&state.0.rate, &state.0.lists] {
+            rate.forget_rested();
+        }
     }
 }
 

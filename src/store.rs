@@ -31,6 +31,7 @@ pub use local::{
     Usage,
 };
 pub use memory::MemoryStore;
+pub(crate) use memory::take_page;
 pub use paced::{Pace, PacedStore};
 
 use crate::{
@@ -381,7 +382,7 @@ fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
     }
 }
 
-fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
+pub(crate) fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
     let count = missing.len();
     missing.truncate(MISSING_NAMED);
     StoreError::MissingChunks {
@@ -390,7 +391,7 @@ fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
     }
 }
 
-fn not_found(what: &str, id: &dyn std::fmt::Display) -> StoreError {
+pub(crate) fn not_found(what: &str, id: &dyn std::fmt::Display) -> StoreError {
     StoreError::NotFound {
         what: format!("{what} {id}"),
     }

@@ -1,14 +1,11 @@
 //! `/v1/crl` and `/v1/certs/renew`: the circle's business, if this machine has it.
 
-use std::num::NonZeroU32;
-
 use axum::{
     Json,
     extract::{Request, State},
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use governor::Quota;
 
 use super::{
     ListError, RenewError, ServerState,
@@ -20,9 +17,10 @@ use super::{
 };
 use crate::wire::{self, Code, PutBody, PutResult, media, route};
 
-/// Revocation lists that are looked at for one peer: each costs a signature's check.
-pub(super) const LISTS: Quota =
-    Quota::per_second(NonZeroU32::MIN).allow_burst(NonZeroU32::MIN.saturating_add(7));
+/// Revocation lists that are looked at for one peer in a second: each costs a signature's check.
+pub(super) const LISTS_PER_SECOND: u32 = 1;
+/// And so many at once.
+pub(super) const LIST_BURST: u32 = 8;
 
 problems!(CrlProblems: &[Code::NotTheCircle]);
 
@@ -63,12 +61,10 @@ pub(super) async fn put_crl(
     request: Request,
 ) -> Answer {
     require_media(request.headers(), &[media::PEM])?;
-    let too_many = |_| {
+    if !state.0.lists.has_turn(&connection.caller.peer_id) {
         let detail = "too many revocation lists of this peer; try again";
-        Failure::busy(Code::TooManyRequests, detail)
-    };
-    let turn = state.0.lists.check_key(&connection.caller.peer_id);
-    turn.map_err(too_many)?;
+        return Err(Failure::busy(Code::TooManyRequests, detail));
+    }
     let body = body::read(&state, &connection, request, wire::MAX_CRL_BODY).await?;
     let bad = |reason: &str| Failure::new(Code::BadList, quote(reason));
     let pem = std::str::from_utf8(&body.bytes).map_err(|_| bad("not a list in PEM"))?;

@@ -11,14 +11,11 @@ use crate::{
     manifest::{SignedManifest, SignedOffer},
     store::{
         ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-        Store, StoreError, StoreFuture,
+        Store, StoreError, StoreFuture, missing_chunks_error, not_found,
     },
     trust::Role,
     wire::Code,
 };
-
-/// How many missing chunks an error names.
-const MISSING_NAMED: usize = 1_000;
 
 /// Who looks, and as what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,12 +113,6 @@ impl Narrow {
     }
 }
 
-fn not_found(id: &dyn std::fmt::Display) -> StoreError {
-    StoreError::NotFound {
-        what: id.to_string(),
-    }
-}
-
 impl Store for Narrow {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
         Box::pin(async move {
@@ -153,7 +144,7 @@ impl Store for Narrow {
         Box::pin(async move {
             match self.sees_chunk(id).await? {
                 true => self.store.get_chunk(id).await,
-                false => Err(not_found(&id)),
+                false => Err(not_found("chunk", &id)),
             }
         })
     }
@@ -193,12 +184,9 @@ impl Store for Narrow {
         Box::pin(async move {
             self.looker.may_bring(manifest.payload().sender)?;
             let ids: Vec<_> = manifest.payload().all_chunks().collect();
-            let mut missing = self.missing(&ids).await?;
-            let count = missing.len();
-            if count > self.store.missing_chunks(&ids).await?.len() {
-                missing.truncate(MISSING_NAMED);
-                let first = missing;
-                return Err(StoreError::MissingChunks { count, first });
+            let missing = self.missing(&ids).await?;
+            if missing.len() > self.store.missing_chunks(&ids).await?.len() {
+                return Err(missing_chunks_error(missing));
             }
             let put = self.store.put_manifest(manifest).await?;
             self.views
@@ -211,7 +199,7 @@ impl Store for Narrow {
         Box::pin(async move {
             match self.sees_manifest(id).await? {
                 true => self.store.get_manifest(id).await,
-                false => Err(not_found(&id)),
+                false => Err(not_found("manifest", &id)),
             }
         })
     }
@@ -222,7 +210,7 @@ impl Store for Narrow {
             let own = self.views.has_put(self.looker.peer, id.as_bytes());
             match own || self.sees_manifest(id).await? {
                 true => self.store.manifest_state(id).await,
-                false => Err(not_found(&id)),
+                false => Err(not_found("manifest", &id)),
             }
         })
     }
@@ -242,7 +230,7 @@ impl Store for Narrow {
         Box::pin(async move {
             match self.sees_manifest(id).await? {
                 true => self.store.delete_manifest(id).await,
-                false => Err(not_found(&id)),
+                false => Err(not_found("manifest", &id)),
             }
         })
     }

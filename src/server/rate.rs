@@ -23,6 +23,11 @@ impl Rate {
         self.0.until_key_ready(peer).await;
     }
 
+    /// Whether `peer` may have another request at once, which it has used then.
+    pub(super) fn has_turn(&self, peer: &PeerId) -> bool {
+        self.0.check_key(peer).is_ok()
+    }
+
     /// Forgets the peers that have rested long enough.
     pub(super) fn forget_rested(&self) {
         self.0.retain_recent();

@@ -21,7 +21,7 @@ use super::narrow::Looker;
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::SignedManifest,
-    store::{ManifestInfo, Page, PageRequest, Store, StoreError},
+    store::{ManifestInfo, Page, PageRequest, Store, StoreError, take_page},
 };
 
 /// How long a view may lag behind a store that changed by itself.
@@ -227,10 +227,8 @@ impl View {
             .shown
             .range((from, Bound::Unbounded))
             .map(|(_, s)| &s.info);
-        let mut wanted = infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader)));
-        let items = wanted.by_ref().take(page.limit).cloned().collect();
-        let more = wanted.next().is_some();
-        Page { items, more }
+        let wanted = infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader)));
+        take_page(wanted.cloned(), page.limit)
     }
 
     /// Takes over what the store has by now.

@@ -192,7 +192,7 @@ fn after<K>(after: Option<K>) -> Bound<K> {
 }
 
 /// The first `limit` of `items`, and whether there are more.
-pub(super) fn take_page<T>(mut items: impl Iterator<Item = T>, limit: usize) -> Page<T> {
+pub(crate) fn take_page<T>(mut items: impl Iterator<Item = T>, limit: usize) -> Page<T> {
     let taken = items.by_ref().take(limit).collect();
     Page {
         items: taken,
