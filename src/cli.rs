@@ -34,6 +34,7 @@ mod status;
 mod store;
 mod swarm;
 mod terminal;
+mod which;
 
 use std::{future::Future, process};
 

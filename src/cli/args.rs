@@ -15,8 +15,6 @@ pub(super) use offline::*;
 pub(super) use person::*;
 pub(super) use transfer::*;
 
-use crate::id::ManifestId;
-
 /// Exchange files between machines that trust each other's certificates.
 #[derive(Debug, Parser)]
 #[command(name = "colis", version, about, propagate_version = true)]
@@ -127,29 +125,5 @@ impl Command {
             _ => None,
         };
         out.is_some_and(|out| out.as_os_str() == "-")
-    }
-}
-
-/// A manifest as people name it: an id, the beginning of one, or a file name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Which {
-    /// A whole id.
-    Id(ManifestId),
-    /// The beginning of an id, or a name.
-    Text(String),
-}
-
-impl Which {
-    pub(super) fn new(text: &str) -> Self {
-        text.parse()
-            .map_or_else(|_| Self::Text(text.to_owned()), Self::Id)
-    }
-
-    /// Whether `id` is, or begins with, what was typed.
-    pub(super) fn matches(&self, id: ManifestId) -> bool {
-        match self {
-            Self::Id(wanted) => *wanted == id,
-            Self::Text(text) => text.len() >= 4 && id.to_string().starts_with(text),
-        }
     }
 }

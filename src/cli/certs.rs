@@ -76,10 +76,14 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
 fn made(context: &Context, identity: &Identity, dir: &CertsDir) {
     let (name, id, path) = (identity.name(), identity.peer_id(), dir.path().display());
     context.output.line(format!("{name}  {id}  {path}"));
-    context.output.object(
-        "made",
-        &json!({"name": name, "peer_id": id, "folder": path.to_string()}),
-    );
+    made_object(context, identity, dir);
+}
+
+pub(super) fn made_object(context: &Context, identity: &Identity, dir: &CertsDir) {
+    let folder = dir.path().display().to_string();
+    let (name, id) = (identity.name(), identity.peer_id());
+    let made = json!({"name": name, "peer_id": id, "folder": folder});
+    context.output.object("made", &made);
 }
 
 fn show(context: &Context, dir: &CertsDir) -> Result<(), Failure> {

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{
     Context,
-    args::{Check, Which},
+    args::Check,
     connect::Us,
     list::all_manifests,
     output::{Output, count},
     report::{ExitCode, Failure},
+    which::Which,
 };
 use crate::{
     client::PeerClient,
@@ -96,23 +97,10 @@ fn no_copy(transfer: &str) -> Failure {
 
 /// The transfer of ours that `text` names: by the id of its manifest or its own, or the beginning of one.
 async fn find(own: &LocalStore, text: &str) -> Result<SignedManifest, Failure> {
-    let which = Which::new(text);
-    let named: Vec<_> = all_manifests(own, None)
-        .await?
-        .into_iter()
-        .filter(|info| {
-            which.matches(info.id)
-                || (text.len() >= 4 && info.transfer_id.to_string().starts_with(text))
-        })
-        .collect();
-    match named.as_slice() {
-        [] => Err(no_copy(text)),
-        [info] => Ok(SignedManifest::parse(own.get_manifest(info.id).await?)?),
-        several => {
-            let what = format!("{} transfers begin with {text}", several.len());
-            Err(Failure::usage(what).hint("give more digits: colis list"))
-        }
-    }
+    let infos = all_manifests(own, None).await?;
+    let info = Which::new(text).one_of(&infos)?;
+    let info = info.ok_or_else(|| no_copy(text))?;
+    Ok(SignedManifest::parse(own.get_manifest(info.id).await?)?)
 }
 
 /// As many chunks as a peer may be asked for in one question.

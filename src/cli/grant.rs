@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::{
     Context,
-    args::{Grant, Which},
+    args::Grant,
     connect::Us,
-    list::{all_manifests, names},
+    list::all_manifests,
     output::count,
     report::{ExitCode, Failure},
     send::recipient,
+    which::{Which, named},
 };
 use crate::{
     id::ManifestId,
@@ -57,18 +58,17 @@ pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Fail
 async fn choose(us: &Us, store: &dyn Store, args: &Grant) -> Result<ManifestId, Failure> {
     let me = us.identity.peer_id();
     let infos = all_manifests(store, Some(me)).await?;
+    let ours = || infos.iter().filter(|info| info.sender == me);
     let which = Which::new(&args.which);
-    let mut found = Vec::new();
-    for info in infos.iter().filter(|info| info.sender == me) {
-        if which.matches(info.id) || has_name(us, store, info.id, &args.which).await {
-            found.push(info.id);
-        }
+    if let Some(info) = which.one_of(ours())? {
+        return Ok(info.id);
     }
-    match found.as_slice() {
+    if which.one_of(&infos)?.is_some() {
+        return Err(TransferError::NotOurs { sender: me }.into());
+    }
+    let named = named(store, &us.reader(), ours(), &args.which).await;
+    match named.as_slice() {
         [id] => Ok(*id),
-        [] if infos.iter().any(|info| which.matches(info.id)) => {
-            Err(TransferError::NotOurs { sender: me }.into())
-        }
         [] => {
             let at = args.at.as_deref().unwrap_or("the local store");
             let what = format!("no transfer of ours in {at} is or has {}", args.which);
@@ -76,13 +76,8 @@ async fn choose(us: &Us, store: &dyn Store, args: &Grant) -> Result<ManifestId, 
                 .hint("see what is there: colis list [PEER]; say who stores it: --at PEER"))
         }
         several => {
-            let what = format!("{} transfers are or have {}", several.len(), args.which);
+            let what = format!("{} transfers have {}", several.len(), args.which);
             Err(Failure::usage(what).hint("name one by its id, see `colis list`"))
         }
     }
-}
-
-async fn has_name(us: &Us, store: &dyn Store, id: ManifestId, name: &str) -> bool {
-    let names = names(us, store, id).await.unwrap_or_default();
-    names.iter().any(|top| top == name)
 }

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::{
     Context,
-    args::{Inbox, InboxCommand, Receive, Which},
+    args::{Inbox, InboxCommand, Receive},
     connect::{OwnStore, Us, pace, paced},
     history,
     list::{self, Row, all_manifests},
     receive,
     report::{ExitCode, Failure},
     sources,
+    which::Which,
 };
 use crate::{
     config::units::Size,
@@ -160,20 +161,12 @@ async fn chosen(
     }
     let mut chosen = Vec::new();
     for text in ids {
-        let which = Which::new(text);
-        let mut matching = waiting.iter().filter(|info| which.matches(info.id));
-        match (matching.next(), matching.next()) {
-            (Some(info), None) => chosen.push(info.clone()),
-            (Some(_), Some(_)) => {
-                let failure = Failure::usage(format!("several ids begin with {text}"));
-                return Err(failure.hint("give more digits"));
-            }
-            (None, _) => {
-                let what = format!("nothing that waits has an id that begins with {text}");
-                let failure = Failure::new(ExitCode::NotFound, what);
-                return Err(failure.hint("see what waits, give 4 digits or more: colis inbox"));
-            }
-        }
+        let info = Which::new(text).one_of(&waiting)?.ok_or_else(|| {
+            let what = format!("nothing that waits has an id that begins with {text}");
+            let failure = Failure::new(ExitCode::NotFound, what);
+            failure.hint("see what waits, give 4 digits or more: colis inbox")
+        })?;
+        chosen.push(info.clone());
     }
     Ok(chosen)
 }

@@ -9,14 +9,13 @@ use super::{
     args::List,
     connect::Us,
     report::{ExitCode, Failure},
+    which::top_names,
 };
 use crate::{
     config::units::Size,
     id::ManifestId,
-    manifest::SignedManifest,
     name::Escaped,
     store::{ManifestInfo, PageRequest, Store, StoreError, TransferState},
-    transfer::OpenedTransfer,
     wire::DEFAULT_PAGE,
 };
 
@@ -101,7 +100,7 @@ pub(super) async fn row(
         return Ok(None);
     };
     let sender_name = us.name_of(info.sender);
-    let names = names(us, store, info.id).await;
+    let names = top_names(store, &us.reader(), info.id).await;
     Ok(Some(Row {
         info,
         sender_name,
@@ -120,15 +119,6 @@ pub(super) async fn state_of(
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// The names at the top of a transfer, if it is for us.
-pub(super) async fn names(us: &Us, store: &dyn Store, id: ManifestId) -> Option<Vec<String>> {
-    let manifest = SignedManifest::parse(store.get_manifest(id).await.ok()?).ok()?;
-    let transfer = OpenedTransfer::open(store, manifest, &us.reader())
-        .await
-        .ok()?;
-    Some(transfer.listing.top_names().map(str::to_owned).collect())
 }
 
 async fn chunks(context: &Context, store: &dyn Store) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::{
     Context,
     args::Pair,
+    certs::made_object,
     home::host_name,
     report::{ExitCode, Failure},
     terminal,
@@ -108,14 +109,11 @@ fn make_circle(context: &Context, args: &Pair, certs: &CertsDir) -> Result<(), F
         ));
     }
     let identity = ca::init(certs, &own_name(args)?, &CertificateOptions::default())?;
-    let (name, path) = (identity.name(), certs.path().display().to_string());
+    let (name, path) = (identity.name(), certs.path().display());
     context.output.talk(format!(
         "made a circle; this machine is {name}, its certificates are in {path}"
     ));
-    context.output.object(
-        "made",
-        &json!({"name": name, "peer_id": identity.peer_id(), "folder": path}),
-    );
+    made_object(context, &identity, certs);
     Ok(())
 }
 

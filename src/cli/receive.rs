@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Context,
-    args::{Receive, Which},
+    args::Receive,
     connect::{OwnStore, Us, jobs, pace, paced},
     history,
     list::all_manifests,
@@ -14,6 +14,7 @@ use super::{
     progress::progress,
     report::{ExitCode, Failure},
     swarm,
+    which::{Which, named},
 };
 use crate::{
     config::units::Size,
@@ -224,28 +225,10 @@ impl<'a> Job<'a> {
             }
             Which::Text(text) => text,
         };
-        let by_id: Vec<_> = infos
-            .iter()
-            .map(|info| info.id)
-            .filter(|id| which.matches(*id))
-            .collect();
-        match by_id.as_slice() {
-            [] => {}
-            [_] => return Ok(by_id),
-            _ => {
-                let failure = Failure::usage(format!("{} ids begin with {text}", by_id.len()));
-                return Err(failure.hint("give more digits"));
-            }
+        if let Some(info) = which.one_of(infos)? {
+            return Ok(vec![info.id]);
         }
-        let mut by_name = Vec::new();
-        for info in infos {
-            // What cannot be opened has no names for us.
-            if let Ok(transfer) = self.open(info.id).await
-                && transfer.listing.top_names().any(|name| name == text)
-            {
-                by_name.push(info.id);
-            }
-        }
+        let by_name = named(&*self.store, &self.reader, infos, text).await;
         if by_name.is_empty() {
             let failure = Failure::new(
                 ExitCode::NotFound,

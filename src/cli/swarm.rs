@@ -41,15 +41,9 @@ pub(super) async fn of_named(
         match reached {
             Ok(reached) => sources.push(source(reached)),
             Err(failure) => {
-                let (code, what, hint) = failure.into_parts();
-                let peer = Escaped::new(peer);
-                let what = Escaped::new(&what).to_string();
+                let (peer, what) = (Escaped::new(peer), Escaped::new(failure.what()));
                 context.output.warn(format!("without {peer}: {what}"));
-                let failure = Failure::new(code, what);
-                failed = Some(match hint {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                });
+                failed = Some(failure);
             }
         }
     }

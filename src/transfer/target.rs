@@ -27,6 +27,12 @@ struct State {
     failed: Option<TransferError>,
 }
 
+impl State {
+    fn is_open(&self) -> bool {
+        self.failed.is_none() && self.answer != Some(OfferAnswer::AlreadyReceived)
+    }
+}
+
 impl Target {
     fn new(store: Arc<dyn Store>) -> Self {
         let state = Mutex::default();
@@ -39,12 +45,12 @@ impl Target {
 
     /// Whether there is anything to do for it.
     pub(super) fn is_open(&self) -> bool {
-        let state = self.lock();
-        state.failed.is_none() && state.answer != Some(OfferAnswer::AlreadyReceived)
+        self.lock().is_open()
     }
 
     pub(super) fn lacks(&self, id: ChunkId) -> bool {
-        self.is_open() && !self.lock().present.contains(&id)
+        let state = self.lock();
+        state.is_open() && !state.present.contains(&id)
     }
 
     pub(super) fn note_present(&self, ids: HashSet<ChunkId>) {
