@@ -334,6 +334,8 @@ mod tests {
             let each: Vec<_> = messages.iter().map(|bytes| ChunkId::of(bytes)).collect();
             assert_eq!(ChunkId::of_each(&messages), each, "{count}");
         }
+        let expected = Lanes::fastest().map_or(1, |_| 8);
+        assert_eq!(Digest::side_by_side(), expected);
     }
 
     #[test]
