@@ -8,7 +8,7 @@ mod custody;
 mod problem;
 mod schema;
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -129,7 +129,7 @@ pub const MIN_BODY_RATE: u64 = 16 << 10;
 /// A response that the peer does not take for so long is given up.
 pub const RESPONSE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bodies in memory, in all and of one peer; one body always fits. With what the allocator keeps of those that are gone, a
-/// peer takes about 200 MiB.
+/// peer takes less than 200 MiB.
 pub const MAX_BODY_MEMORY: usize = 80 << 20;
 /// See [`MAX_BODY_MEMORY`].
 pub const MAX_BODY_MEMORY_PER_PEER: usize = MAX_BODY_MEMORY / 4;
@@ -137,9 +137,11 @@ pub const MAX_BODY_MEMORY_PER_PEER: usize = MAX_BODY_MEMORY / 4;
 pub const MAX_REQUESTS: usize = 256;
 /// See [`MAX_REQUESTS`].
 pub const MAX_REQUESTS_PER_PEER: usize = 32;
-/// Requests a second of one peer: a gigabyte in chunks of the usual size. What comes sooner waits, so that one who asks
+/// Chunks a second of one peer: a gigabyte of the usual size. What comes sooner waits, so that one who asks
 /// as fast as it can leaves the processor to the others.
 pub const REQUESTS_PER_SECOND: u32 = 1_000;
+/// What any other request than one for a chunk counts as.
+pub const OTHER_REQUEST_COST: NonZeroU32 = NonZeroU32::new(4).unwrap();
 /// Requests that need not wait after a rest: many small ones are nothing unusual.
 pub const REQUEST_BURST: u32 = 2_000;
 /// Event streams of one peer.

@@ -1,6 +1,7 @@
 //! What every request passes before its route: is the caller still trusted, is the head acceptable, is it its turn?
 
 use std::{
+    num::NonZeroU32,
     pin::Pin,
     sync::{
         Arc,
@@ -58,7 +59,8 @@ pub(super) async fn admit(
         std::future::pending::<()>().await;
     }
     if !sabotage::without("request-rate") {
-        state.0.rate.turn(&connection.caller.peer_id).await;
+        let (peer, cost) = (&connection.caller.peer_id, cost(&request));
+        state.0.rate.turn(peer, cost).await;
     }
     let read = BodyRead::default();
     request.extensions_mut().insert(read.clone());
@@ -74,6 +76,15 @@ pub(super) async fn admit(
     let (peer, line) = (Escaped::new(&connection.caller.name), Escaped::new(&line));
     tracing::debug!(%peer, %line, status = response.status().as_u16(), "answered");
     response
+}
+
+/// What a request counts as: chunks are asked for and brought by the hundred, everything else seldom.
+fn cost(request: &Request) -> NonZeroU32 {
+    let path = request.extensions().get::<MatchedPath>();
+    match path.is_some_and(|path| path.as_str() == route::CHUNK) {
+        true => NonZeroU32::MIN,
+        false => wire::OTHER_REQUEST_COST,
+    }
 }
 
 fn turn(

@@ -18,9 +18,10 @@ impl Rate {
         Self(RateLimiter::keyed(quota.allow_burst(at_least_one(burst))))
     }
 
-    /// Ready when `peer` may have another request.
-    pub(super) async fn turn(&self, peer: &PeerId) {
-        self.0.until_key_ready(peer).await;
+    /// Ready when `peer` may have another request, which counts as `cost`.
+    pub(super) async fn turn(&self, peer: &PeerId, cost: NonZeroU32) {
+        // What costs more than a whole burst comes at once after it: nothing does.
+        let _ = self.0.until_key_n_ready(peer, cost).await;
     }
 
     /// Whether `peer` may have another request at once, which it has used then.

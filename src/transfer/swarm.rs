@@ -7,7 +7,7 @@
 mod driver;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -157,6 +157,7 @@ impl Store for Swarm {
             let lacking = self.sources.iter().map(|s| s.store.missing_chunks(ids));
             let mut missing = ids.to_vec();
             for lacking in join_all(lacking).await.into_iter().flatten() {
+                let lacking: HashSet<_> = lacking.into_iter().collect();
                 missing.retain(|id| lacking.contains(id));
             }
             Ok(missing)

@@ -106,13 +106,14 @@ impl Inner {
 
     /// The same for a caller who relies on its presence.
     pub(super) fn length_of_present(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
+        match chunk_length(self.shard(id), &id.to_string())? {
+            None if self.writable().is_ok() => self.bring_back(id),
+            length => Ok(length),
+        }
+    }
+
+    fn bring_back(&self, id: ChunkId) -> Result<Option<u64>, StoreError> {
         let (shard, name) = (self.shard(id), id.to_string());
-        if let Some(length) = chunk_length(shard, &name)? {
-            return Ok(Some(length));
-        }
-        if self.writable().is_err() {
-            return Ok(None);
-        }
         let failed = |error| self.write_failed(0, shard.path(), error);
         match shard.take_back(&name, &self.trash).map_err(failed)? {
             Moved::InTheWay => Ok(None),
@@ -136,14 +137,21 @@ impl Inner {
         ids: impl Iterator<Item = ChunkId>,
     ) -> Result<Vec<ChunkId>, StoreError> {
         let writable = self.writable().is_ok();
+        // Nothing goes to the trash meanwhile. It is empty mostly, and a large new transfer asks for many.
+        let is_empty = self.trash.is_empty();
+        let has_trash = writable && !is_empty.map_err(|e| io(self.trash.path(), e))?;
         let mut missing = Vec::new();
         for id in ids {
-            let shard = self.shard(id);
-            if self.length_of_present(id)?.is_none() {
+            let (shard, name) = (self.shard(id), id.to_string());
+            let length = match chunk_length(shard, &name)? {
+                None if has_trash => self.bring_back(id)?,
+                length => length,
+            };
+            if length.is_none() {
                 missing.push(id);
             } else if writable {
                 shard
-                    .touch(&id.to_string())
+                    .touch(&name)
                     .map_err(|e| self.write_failed(0, shard.path(), e.into()))?;
             }
         }

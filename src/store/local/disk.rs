@@ -241,6 +241,10 @@ impl Folder {
         Ok(names)
     }
 
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(fs::read_dir(&self.path)?.next().transpose()?.is_none())
+    }
+
     pub(in crate::store) fn free_bytes(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::fstatvfs(&self.fd)?;
         Ok((
