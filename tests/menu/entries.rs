@@ -195,7 +195,7 @@ fn a_machine_joins_by_a_code_from_menu_to_menu() {
     let mut ben = Person::start(&homes, "b");
     ben.sees("3  Join a circle by a code");
     ben.presses("3");
-    ben.sees("The address that it shows");
+    ben.sees("The address or name that it shows");
     ben.types(host.trim());
     ben.sees("Name of this machine");
     ben.types("b");
