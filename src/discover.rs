@@ -1,8 +1,9 @@
 //! Finding peers in the local network by multicast DNS (RFC 6762) as a service of DNS-SD (RFC 6763): hints, never trust.
 //!
-//! A serving peer announces where it is, its name and its id. Whoever looks for one listens for a moment. What is heard
-//! comes from anybody: it is parsed or dropped, bounded, kept only while somebody looks, and is worth one thing, an
-//! address to try. Who answers there must show, in the handshake, the key that is known already.
+//! A serving peer announces where it is, its name and its id; so does a machine that shows a pairing code, and says nothing
+//! of the code. Whoever looks for one listens for a moment. What is heard comes from anybody: it is parsed or dropped,
+//! bounded, kept only while somebody looks, and is worth one thing, an address to try. Who answers there must show, in the
+//! handshake, the key that is known already; or, where none is known yet, prove that it knows the code.
 
 mod table;
 
@@ -25,8 +26,6 @@ pub use table::{MAX_ADDRESSES, MAX_SEEN, SeenPeer, Table};
 
 use crate::id::PeerId;
 
-/// The service that peers announce.
-pub const SERVICE: &str = "_colis._tcp.local.";
 /// For how long to look for peers: the answer to a question that was asked too soon after another comes a second later.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -47,6 +46,25 @@ pub enum Discovery {
     Off,
 }
 
+/// What is announced, and looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// A peer that serves.
+    Peer,
+    /// A machine that shows a pairing code, for as long as it does.
+    Pairing,
+}
+
+impl Service {
+    /// Its type in DNS-SD.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "_colis._tcp.local.",
+            Self::Pairing => "_colis-pair._tcp.local.",
+        }
+    }
+}
+
 /// Nobody can be found or told in this network.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
@@ -65,14 +83,30 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// Announces the peer `name`, `id`, which listens at `address`.
-    ///
-    /// # Errors
-    /// [`DiscoverError`]. What fails later, as an interface that comes up without multicast, is logged once.
-    pub fn start(name: &str, id: PeerId, address: SocketAddr) -> Result<Self, DiscoverError> {
+    /// Announces `service` of the peer `name`, `id`, which listens at `address`; none if that is switched off or nobody else
+    /// could come there. A failure is logged: it is found without that too, by whoever has its address.
+    pub fn start(
+        discovery: Discovery,
+        service: Service,
+        name: &str,
+        id: PeerId,
+        address: SocketAddr,
+    ) -> Option<Self> {
+        if discovery == Discovery::Off || address.ip().to_canonical().is_loopback() {
+            return None;
+        }
+        let announced = info(service, name, id, address).and_then(Self::register);
+        announced
+            .inspect_err(|error| {
+                tracing::warn!(%error, "not announced: others find this peer by its address only");
+            })
+            .ok()
+    }
+
+    fn register(service: ServiceInfo) -> Result<Self, DiscoverError> {
         let daemon = daemon()?;
         let monitor = daemon.monitor()?;
-        daemon.register(service(name, id, address)?)?;
+        daemon.register(service)?;
         let watching = tokio::spawn(watch(monitor));
         Ok(Self { daemon, watching })
     }
@@ -93,30 +127,31 @@ impl Drop for Announcement {
     }
 }
 
-/// What is announced. The labels are made of the id: no two peers have one, whatever they are called.
-fn service(name: &str, id: PeerId, address: SocketAddr) -> Result<ServiceInfo, DiscoverError> {
+/// What is announced. The labels are made of the id: no two peers have one, whatever they are called. A peer may show two
+/// codes, each at a port of its own.
+fn info(
+    service: Service,
+    name: &str,
+    id: PeerId,
+    address: SocketAddr,
+) -> Result<ServiceInfo, DiscoverError> {
+    let (ip, port) = (address.ip().to_canonical(), address.port());
     let id = id.to_string();
-    let label: String = id.chars().take(32).collect();
+    let mut label: String = id.chars().take(32).collect();
+    if service == Service::Pairing {
+        label = format!("pair-{label}-{port}");
+    }
     let host = format!("colis-{label}.local.");
     let told = [
         ("v", VERSION.to_owned()),
         ("id", id),
         ("name", name.to_owned()),
     ];
-    let ip = address.ip().to_canonical();
-    let port = address.port();
+    let with = |ips: &str| ServiceInfo::new(service.name(), &label, &host, ips, port, &told[..]);
     if !ip.is_unspecified() {
-        return Ok(ServiceInfo::new(
-            SERVICE,
-            &label,
-            &host,
-            ip,
-            port,
-            &told[..],
-        )?);
+        return Ok(with(&ip.to_string())?);
     }
-    let service = ServiceInfo::new(SERVICE, &label, &host, "", port, &told[..])?;
-    let mut service = service.enable_addr_auto();
+    let mut service = with("")?.enable_addr_auto();
     if ip.is_ipv4() {
         service.set_interfaces(vec![IfKind::IPv4]);
     }
@@ -147,9 +182,9 @@ impl Browser {
     ///
     /// # Errors
     /// [`DiscoverError`].
-    pub fn start(patience: Duration) -> Result<Self, DiscoverError> {
+    pub fn start(service: Service, patience: Duration) -> Result<Self, DiscoverError> {
         let daemon = daemon()?;
-        let events = daemon.browse(SERVICE)?;
+        let events = daemon.browse(service.name())?;
         Ok(Self {
             daemon,
             events,

@@ -26,7 +26,7 @@ pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcom
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 
 use crate::{
-    discover::{Announcement, Discovery},
+    discover::{Announcement, Discovery, Service},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     received::{Received, ReceivedError},
@@ -228,7 +228,9 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
-        let announcement = self.announce();
+        let (name, id) = (self.identity.name(), self.identity.peer_id());
+        let announcement =
+            Announcement::start(self.discovery, Service::Peer, name, id, self.address);
         let stopping = CancellationToken::new();
         let _stop_all = stopping.clone().drop_guard();
         let inbox = tokio::spawn(
@@ -262,24 +264,6 @@ impl Peer {
             let _ = task.await;
         }
         Ok(served?)
-    }
-}
-
-impl Peer {
-    /// Tells the network where this peer is. It is found without that too, by whoever has its address.
-    fn announce(&self) -> Option<Announcement> {
-        let is_alone = self.address.ip().to_canonical().is_loopback();
-        if self.discovery == Discovery::Off || is_alone {
-            return None;
-        }
-        let (name, id) = (self.identity.name(), self.identity.peer_id());
-        match Announcement::start(name, id, self.address) {
-            Ok(announcement) => Some(announcement),
-            Err(error) => {
-                tracing::warn!(%error, "not announced: others find this peer by its address only");
-                None
-            }
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `pair`: lets a new machine join the circle by a short code, or joins one.
 
+mod find;
 mod picture;
 
 use std::{
@@ -21,26 +22,34 @@ use super::{
     certs::made_object,
     home::host_name,
     report::{ExitCode, Failure},
+    serve::discovery,
     terminal,
 };
 use crate::{
-    client::PeerAddress,
     config::units::DurationText,
+    discover::{Announcement, Service},
     manifest::Signer as _,
     name::Escaped,
-    pair::{self, Code, CodeError, Event, Invitation, PAIRING_PORT, PairError, PairOptions, Wish},
+    pair::{
+        self, Code, CodeError, Event, Invitation, Joined, PAIRING_PORT, PairError, PairOptions,
+        Wish,
+    },
     server::{self, BindError},
     store::LocalStore,
     tls::{
-        CertsDir, Joining, TlsError,
+        CertsDir, Identity, Joining, TlsError,
         ca::{self, CertificateOptions},
     },
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
 };
 
+pub(super) use find::Inviter;
+use find::is_name;
+
 /// Bytes of a code file that are looked at.
 const MAX_CODE: u64 = 256;
+const NOTHING_KEPT: &str = "interrupted; nothing was kept";
 /// Addresses of this machine that are shown; one of them is the right one.
 const MAX_ADDRESSES: usize = 4;
 
@@ -71,7 +80,11 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
     let address = listener.local_addr();
     let address = address.map_err(|e| Failure::new(ExitCode::Storage, e))?;
     let code = Code::generate().map_err(|e| Failure::new(ExitCode::Storage, e))?;
-    show(context, &code, address, &options);
+    let identity = Identity::load(&certs)?;
+    let (name, id) = (identity.name(), identity.peer_id());
+    let announcement = Announcement::start(discovery(context), Service::Pairing, name, id, address);
+    let name = announcement.is_some().then_some(name);
+    show(context, &code, address, name, &options);
     let tries = options.tries;
     let invitation = Invitation {
         code,
@@ -80,7 +93,11 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         options,
     };
     let inviting = pair::invite(listener, invitation, |event| came(context, &event, tries));
-    let paired = until_interrupted(inviting, "interrupted; the code counts no more").await?;
+    let paired = until_interrupted(inviting, "interrupted; the code counts no more").await;
+    if let Some(announcement) = announcement {
+        announcement.end().await;
+    }
+    let paired = paired?;
     let peer = &paired.peer;
     let address = peer
         .addresses
@@ -144,18 +161,25 @@ fn bind(context: &Context, asked: Option<u16>) -> Result<TcpListener, Failure> {
     TcpListener::from_std(listener).map_err(|e| failed(&e))
 }
 
-/// Says the code, and what to type where.
-fn show(context: &Context, code: &Code, listen: SocketAddr, options: &PairOptions) {
+/// Says the code, and what to type where: an address, or the `name` if that is announced.
+fn show(
+    context: &Context,
+    code: &Code,
+    listen: SocketAddr,
+    name: Option<&str>,
+    options: &PairOptions,
+) {
     let output = context.output;
-    let hosts = hosts(listen);
+    let (hosts, name) = (hosts(listen), name.filter(|name| is_name(name)));
     output.object(
         "code",
-        &json!({"code": code.expose(), "hosts": hosts, "port": listen.port(),
+        &json!({"code": code.expose(), "hosts": hosts, "name": name, "port": listen.port(),
             "seconds": options.life.as_secs(), "tries": options.tries}),
     );
+    let ways = hosts.iter().map(String::as_str).chain(name);
     output.talk("On the new machine type:");
-    for host in &hosts {
-        output.line(format!("  colis pair {host}"));
+    for way in ways {
+        output.line(format!("  colis pair {way}"));
     }
     output.talk("and then the code:");
     output.line(format!("  {}", code.expose()));
@@ -210,28 +234,24 @@ fn came(context: &Context, event: &Event, tries: u8) {
     context.output.object("not-paired", &object);
 }
 
-async fn join(context: &Context, args: &Pair, host: &str) -> Result<ExitCode, Failure> {
+async fn join(context: &Context, args: &Pair, typed: &str) -> Result<ExitCode, Failure> {
     let certs = CertsDir::new(context.home.certs());
     Joining::check_place(&certs).map_err(PairError::from)?;
-    let address = PeerAddress::parse(host, PAIRING_PORT)?;
+    let inviter: Inviter = typed.parse()?;
     let name = own_name(args)?;
+    let found = until_interrupted(inviter.find(context), NOTHING_KEPT).await?;
     let wish = Wish {
         code: read_code(args).await?,
         name,
         certs,
         port: serving_port(context),
-        host: address.host(),
+        host: found.host,
         options: PairOptions::default(),
     };
-    let unknown = |e: io::Error| {
-        Failure::new(ExitCode::Network, format!("{address}: {e}"))
-            .hint("type the address that the other machine shows")
-    };
-    let addresses = address.resolve().await.map_err(unknown)?;
-    let joining = pair::join(&addresses, &wish);
-    let joined = until_interrupted(joining, "interrupted; nothing was kept").await?;
+    let joining = join_one(context, &inviter, &found.addresses, wish);
+    let joined = until_interrupted(joining, NOTHING_KEPT).await?;
     let (name, id) = (joined.identity.name(), joined.identity.peer_id());
-    let path = wish.certs.path().display().to_string();
+    let path = context.home.certs().display().to_string();
     context.output.line(format!("{name}  {id}  {path}"));
     context.output.object(
         "joined",
@@ -242,6 +262,25 @@ async fn join(context: &Context, args: &Pair, host: &str) -> Result<ExitCode, Fa
         "joined the circle of {issuer}; next: colis serve, or colis send FILE --to {issuer}"
     ));
     Ok(ExitCode::Ok)
+}
+
+/// Joins where the machine was found. A host may be called as the one that shows the code, and be another: if nobody answers
+/// there, that one is looked for in the network.
+async fn join_one(
+    context: &Context,
+    inviter: &Inviter,
+    found: &[SocketAddr],
+    mut wish: Wish,
+) -> Result<Joined, Failure> {
+    let joined = pair::join(found, &wish).await;
+    if !matches!(joined, Err(PairError::Unreachable { .. })) || wish.host.take().is_none() {
+        return Ok(joined?);
+    }
+    match inviter.look(context).await {
+        Ok(Some(seen)) => Ok(pair::join(&seen.addresses, &wish).await?),
+        Err(failure) if failure.code == ExitCode::Usage => Err(failure),
+        Ok(None) | Err(_) => Ok(joined?),
+    }
 }
 
 /// Where this peer serves, or will by its settings.
@@ -263,9 +302,12 @@ async fn read_code(args: &Pair) -> Result<Code, Failure> {
         }
         None if io::stdin().is_terminal() && io::stderr().is_terminal() => ask().await?,
         _ => {
-            let read = tokio::task::spawn_blocking(|| first_line(io::stdin())).await;
-            let read = read.map_err(|e| Failure::new(ExitCode::Storage, e))?;
-            read.map_err(|e| Failure::io(stdin, &e))?
+            let reading = async {
+                let read = tokio::task::spawn_blocking(|| first_line(io::stdin())).await;
+                let read = read.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+                read.map_err(|e| Failure::io(stdin, &e))
+            };
+            until_interrupted(reading, NOTHING_KEPT).await?
         }
     };
     Ok(text.parse::<Code>()?)
@@ -285,9 +327,7 @@ async fn ask() -> Result<Zeroizing<String>, Failure> {
         .await
         .map_err(|e| Failure::new(ExitCode::Storage, e))?;
     asked.map_err(|error: io::Error| match error.kind() {
-        io::ErrorKind::Interrupted => {
-            Failure::new(ExitCode::Interrupted, "interrupted; nothing was kept")
-        }
+        io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, NOTHING_KEPT),
         _ => Failure::usage(format!("no code: {error}")),
     })
 }
@@ -304,12 +344,12 @@ fn first_line(input: impl io::Read) -> io::Result<Zeroizing<String>> {
     Ok(line)
 }
 
-async fn until_interrupted<T>(
-    work: impl Future<Output = Result<T, PairError>>,
+async fn until_interrupted<T, E: Into<Failure>>(
+    work: impl Future<Output = Result<T, E>>,
     interrupted: &str,
 ) -> Result<T, Failure> {
     tokio::select! {
-        done = work => Ok(done?),
+        done = work => done.map_err(Into::into),
         _ = tokio::signal::ctrl_c() => {
             Err(Failure::new(ExitCode::Interrupted, interrupted).hint("run the same command again"))
         }

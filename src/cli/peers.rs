@@ -128,13 +128,18 @@ pub(super) fn show_roles_of_others(
     Ok(())
 }
 
+/// Who may do what with the store of this home.
+pub(super) fn roles(context: &Context, us: &Us) -> Result<Roles, Failure> {
+    let ours = us.identity.caller().key_id;
+    Ok(Roles::new(ours, default_role(context), us.book.roles()?))
+}
+
 fn default_role(context: &Context) -> Role {
     context.config.default_role.unwrap_or_default()
 }
 
 pub(super) fn show(context: &Context, us: &Us, peer: &KnownPeer) -> Result<(), Failure> {
-    let ours = us.identity.caller().key_id;
-    let roles = Roles::new(ours, default_role(context), us.book.roles()?);
+    let roles = roles(context, us)?;
     let role = roles.of(peer.peer_id, Bearer::Peer);
     let script_role = roles.of(peer.peer_id, Bearer::Script);
     let scripts = match script_role == role {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     client::PeerAddress,
-    discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Table},
+    discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Service, Table},
     id::{PeerId, Short as _},
     name::Escaped,
     tls::CertsDir,
@@ -55,7 +55,10 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
         Failure::new(ExitCode::Network, format!("cannot look around: {error}"))
             .hint("an address that you know always works: colis peers add HOST:PORT")
     };
-    let seen = Browser::start(PATIENCE).map_err(nowhere)?.all().await;
+    let seen = Browser::start(Service::Peer, PATIENCE)
+        .map_err(nowhere)?
+        .all()
+        .await;
     if seen.dropped() > 0 {
         let dropped = seen.dropped();
         tracing::debug!(dropped, cut = seen.cut(), "answers that say nothing usable");
@@ -181,7 +184,7 @@ pub(super) async fn find_again(us: &Us, context: &Context, known: &KnownPeer) ->
     if discovery(context) == Discovery::Off {
         return None;
     }
-    let mut browser = Browser::start(PATIENCE)
+    let mut browser = Browser::start(Service::Peer, PATIENCE)
         .inspect_err(|error| tracing::debug!(%error, "not looked for in the network"))
         .ok()?;
     let mut tried: Vec<SocketAddr> = known

@@ -1,6 +1,9 @@
 //! The machine that joins: it proves that it knows the code, and takes nothing from anybody who does not.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -31,8 +34,8 @@ pub struct Wish {
     pub certs: CertsDir,
     /// Where it will serve.
     pub port: Option<u16>,
-    /// How the inviting machine is called or addressed, to find it again: brackets around an IPv6 address.
-    pub host: String,
+    /// How the inviting machine is called, to find it again; without that, by the address where it answers.
+    pub host: Option<String>,
     /// What bounds it.
     pub options: PairOptions,
 }
@@ -53,6 +56,7 @@ pub async fn join(addresses: &[SocketAddr], wish: &Wish) -> Result<Joined, PairE
     Joining::check_place(&wish.certs)?;
     let tcp = connect(addresses, wish.options.step).await?;
     tcp.set_nodelay(true).map_err(PairError::Broken)?;
+    let from = tcp.peer_addr().map_err(PairError::Broken)?.ip();
     let (config, name) = tls::pairing_client()?;
     let connecting = TlsConnector::from(config).connect(name, tcp);
     let connected = timeout(wish.options.step, connecting).await;
@@ -62,7 +66,7 @@ pub async fn join(addresses: &[SocketAddr], wish: &Wish) -> Result<Joined, PairE
     let (_, connection) = stream.get_ref();
     let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
     let exporter = exporter.map_err(PairError::failed)?;
-    meet(&mut stream, &exporter, wish).await
+    meet(&mut stream, &exporter, wish, from).await
 }
 
 async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, PairError> {
@@ -87,11 +91,12 @@ async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStre
     Err(last)
 }
 
-/// All that is said over one channel.
+/// All that is said over one channel with the machine that answered at `from`.
 pub(super) async fn meet(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     exporter: &Exporter,
     wish: &Wish,
+    from: IpAddr,
 ) -> Result<Joined, PairError> {
     let step = wish.options.step;
     let keys = Joining::new(&wish.name)?;
@@ -118,7 +123,7 @@ pub(super) async fn meet(
     let grant = hear(stream, Kind::Grant, MAX_GRANT, step).await?;
     let grant: Grant = card::parse(&grant)?;
     let host: Host = card::open(grant.host.as_bytes(), hello.commitment())?;
-    let (staged, issuer) = stage(keys, grant, host, wish).await?;
+    let (staged, issuer) = stage(keys, grant, host, wish, from).await?;
     frame::write(stream, Kind::Ready, &[], step).await?;
     match hear(stream, Kind::Done, MAX_BODY, step).await {
         Ok(_) => {}
@@ -136,6 +141,7 @@ async fn stage(
     grant: Grant,
     host: Host,
     wish: &Wish,
+    from: IpAddr,
 ) -> Result<(Staged, String), PairError> {
     let issuer = SignedBundle::parse(Bytes::from(host.bundle));
     let issuer = issuer.map_err(|e| PairError::protocol(e.to_string()))?;
@@ -146,7 +152,10 @@ async fn stage(
         certificate: grant.certificate,
         script_certificate: grant.script_certificate,
         issuer,
-        address: host.port.map(|port| format!("{}:{port}", wish.host)),
+        address: host.port.map(|port| match &wish.host {
+            Some(called) => format!("{called}:{port}"),
+            None => SocketAddr::new(from.to_canonical(), port).to_string(),
+        }),
     };
     let certs = wish.certs.clone();
     let staged = on_disk(move || keys.stage(&certs, &membership)).await?;

@@ -72,7 +72,7 @@ impl Site {
             name: "b".into(),
             certs: self.b(),
             port: Some(2),
-            host: "here".into(),
+            host: Some("here".into()),
             options: PairOptions::default(),
         }
     }
@@ -119,7 +119,7 @@ pub(super) async fn between(
         met
     };
     let joining = async {
-        let met = joiner::meet(&mut joiner, &EXPORTER, wish).await;
+        let met = joiner::meet(&mut joiner, &EXPORTER, wish, HERE).await;
         drop(joiner);
         met
     };
@@ -319,7 +319,7 @@ fn a_recorded_pairing_is_worth_nothing_when_it_is_played_again() {
     wish.certs = CertsDir::new(site.root.path().join("c"));
     let joined = run(async {
         play(&mut near, &said(From::Inviter)).await;
-        joiner::meet(&mut far, &EXPORTER, &wish).await
+        joiner::meet(&mut far, &EXPORTER, &wish, HERE).await
     });
     assert!(matches!(joined, Err(PairError::Impostor)));
     assert!(!wish.certs.path().exists());
@@ -340,7 +340,7 @@ fn another_channel_needs_another_proof() {
     let (met, joined) = run(async {
         tokio::join!(
             house.meet(&mut far, &EXPORTER, HERE),
-            joiner::meet(&mut near, &[8; 32], &wish)
+            joiner::meet(&mut near, &[8; 32], &wish, HERE)
         )
     });
     assert!(

@@ -8,6 +8,7 @@
 )]
 
 mod net;
+mod pairing;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -168,7 +169,7 @@ fn who_lies_about_being_a_peer_gets_a_handshake_and_nothing_else() {
     let stranger = net.serve(&others, "a", RIGHT, false);
     let member = net.serve(&homes, "c", RIGHT, false);
     let liars = [stranger.address.port(), member.address.port()];
-    let _lying = liars.map(|port| net.lie(&id, port));
+    let _lying = liars.map(|port| net.lie("_colis._tcp.local", &id, "b", port));
     fs::write(homes.path("file"), "not for you").unwrap();
     let sent = net.run(&homes, "a", LEFT, &["send", "file", "--to", "b"]);
     assert_eq!(sent.code, 8, "{} {}", sent.out, sent.err);
@@ -193,7 +194,7 @@ fn switched_off_or_on_the_loopback_not_a_packet_is_sent() {
         return;
     }
     let homes = Homes::new(&["b", "c"]);
-    let [from_right, from_left] = ["in", "out"].map(|way| net.packets(way));
+    let [from_right, from_left] = ["in", "out"].map(|way| net.packets(way, &[]));
     let mut a = net.serve(&homes, "a", LEFT, false);
     let a_at = at("10.77.0.1", &a).to_string();
     let quiet = |args: &[&str]| net.run_with(&homes, "b", RIGHT, args, false);

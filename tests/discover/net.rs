@@ -12,15 +12,15 @@ use crate::support::{Homes, Ran, Serving, around, wait_for};
 pub(crate) const LEFT: usize = 0;
 pub(crate) const RIGHT: usize = 1;
 
-/// Says again and again that the peer `id` is at 10.77.0.2, port so and so: one answer with all its records.
+/// Says again and again that a `service` of the peer `id` is at 10.77.0.2, port so and so: one answer with all its records.
 const LIE: &str = r#"
 import socket, struct, sys, time
-id, port = sys.argv[1], int(sys.argv[2])
+service, id, peer, port = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 def name(text): return b"".join(bytes([len(l)]) + l.encode() for l in text.split(".")) + b"\0"
 def record(owner, kind, data): return name(owner) + struct.pack(">HHIH", kind, 1, 120, len(data)) + data
-service, label = "_colis._tcp.local", "liar-%d" % port
+label = "liar-%d" % port
 instance, host = label + "." + service, label + ".local"
-txt = b"".join(bytes([len(t)]) + t for t in [b"v=1", b"id=" + id.encode(), b"name=b"])
+txt = b"".join(bytes([len(t)]) + t for t in [b"v=1", b"id=" + id.encode(), b"name=" + peer.encode()])
 records = [record(service, 12, name(instance)), record(instance, 33, struct.pack(">HHH", 0, 0, port) + name(host)),
            record(instance, 16, txt), record(host, 1, socket.inet_aton("10.77.0.2"))]
 packet = struct.pack(">HHHHHH", 0, 0x8400, 0, len(records), 0, 0) + b"".join(records)
@@ -34,6 +34,9 @@ while True:
     out.sendto(packet, ("224.0.0.251", 5353))
     time.sleep(0.1)
 "#;
+
+/// What tcpdump has said so far.
+pub(crate) type Packets = Arc<Mutex<Vec<String>>>;
 
 /// A process that is killed when it is dropped.
 pub(crate) struct Running(Child);
@@ -130,9 +133,21 @@ impl Net {
         args: &[&str],
         discovery: bool,
     ) -> Ran {
+        let mut command = self.command(homes, home, side, args, discovery);
+        Ran::from(command.output().unwrap())
+    }
+
+    pub(crate) fn command(
+        &self,
+        homes: &Homes,
+        home: &str,
+        side: usize,
+        args: &[&str],
+        discovery: bool,
+    ) -> Command {
         let mut command = homes.command(home, args);
         command.env("COLIS_DISCOVERY", discovery.to_string());
-        Ran::from(around(self.enter(side), &command).output().unwrap())
+        around(self.enter(side), &command)
     }
 
     /// `colis serve` on all addresses of a side, on a free port.
@@ -148,37 +163,28 @@ impl Net {
         discovery: bool,
         listen: &str,
     ) -> Serving {
-        let mut command = homes.command(home, &["--json", "serve", "--listen", listen]);
-        command.env("COLIS_DISCOVERY", discovery.to_string());
-        homes.serve_by(home, around(self.enter(side), &command))
+        let args = ["--json", "serve", "--listen", listen];
+        homes.serve_by(home, self.command(homes, home, side, &args, discovery))
     }
 
-    /// Says on the right side that the peer `id` is there, on that port.
-    pub(crate) fn lie(&self, id: &str, port: u16) -> Running {
+    /// Says on the right side that a `service` of the peer `id`, `name` is there, on that port.
+    pub(crate) fn lie(&self, service: &str, id: &str, name: &str, port: u16) -> Running {
         let mut command = self.inside(RIGHT, "python3");
-        let command = command.args(["-c", LIE, id, &port.to_string()]);
+        let command = command.args(["-c", LIE, service, id, name, &port.to_string()]);
         Running(command.spawn().unwrap())
     }
 
-    /// The packets of multicast DNS that come `in` on the left from now on, or go `out`, a line each.
-    pub(crate) fn packets(&self, way: &str) -> Arc<Mutex<Vec<String>>> {
+    /// The packets of multicast DNS that come `in` on the left from now on, or go `out`: a line each, unless `options` of
+    /// tcpdump say more of them.
+    pub(crate) fn packets(&self, way: &str, options: &[&str]) -> Packets {
         let mut command = self.inside(LEFT, "tcpdump");
-        command.args([
-            "--immediate-mode",
-            "-l",
-            "-n",
-            "-i",
-            "v",
-            "-Q",
-            way,
-            "port",
-            "5353",
-        ]);
+        command.args(["--immediate-mode", "-l", "-n", "-i", "v", "-Q", way]);
+        command.args(options).args(["port", "5353"]);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         let mut said = said.lines().map_while(Result::ok);
-        assert!(said.any(|line| line.starts_with("listening on")));
+        assert!(said.any(|line| line.contains("listening on")));
         let out = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let shared = lines.clone();

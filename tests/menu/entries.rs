@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::{
-    person::{DOWN, Person},
-    support::Homes,
+    person::{DOWN, Person, address_of},
+    support::{Homes, wait_for},
 };
 
 #[test]
@@ -46,7 +46,7 @@ fn peers_are_added_checked_renamed_and_forgotten() {
     let mut person = Person::at_menu(&homes, "a");
     let peers = |person: &mut Person, key: &str| {
         person.presses("6");
-        person.sees("6  Certificates for a new machine");
+        person.sees("8  Certificates for a new machine");
         person.presses(key);
     };
     peers(&mut person, "4");
@@ -89,7 +89,7 @@ fn peers_are_added_checked_renamed_and_forgotten() {
     person.presses("y");
     person.sees("forgot ben");
     person.sees_menu();
-    peers(&mut person, "6");
+    peers(&mut person, "8");
     person.sees("Name of the new machine");
     person.types("carla");
     person.sees("Where to put its folder");
@@ -101,6 +101,54 @@ fn peers_are_added_checked_renamed_and_forgotten() {
 }
 
 #[test]
+fn a_role_is_seen_and_changed_and_a_peer_is_blocked_and_let_in_again() {
+    let homes = Homes::new(&["b"]);
+    let mut person = Person::at_menu(&homes, "a");
+    let at = address_of(&homes, "a");
+    let checks = || homes.run("b", &["peers", "check", &at]).code;
+    assert_eq!(checks(), 0);
+    let choose = |person: &mut Person, key: &str, whom: &str| {
+        person.presses("6");
+        person.sees("8  Certificates");
+        person.presses(key);
+        person.sees(whom);
+        person.presses("1");
+    };
+    let now = "What may b do here? Its role is";
+    choose(&mut person, "6", "Whose role?\r\n");
+    person.sees(&format!("{now} member now"));
+    person.sees("3  reader: See what is addressed to it");
+    person.sees("4  none");
+    person.presses("3");
+    person.sees("b: reader\r\n");
+    person.sees_menu();
+    let is_reader = || homes.ok("a", &["peers"]).contains("  reader  ");
+    assert!(is_reader());
+
+    // A no changes nothing.
+    choose(&mut person, "7", "Block whom?\r\n");
+    person.sees("Block b? It may do nothing here any more");
+    person.presses("n");
+    person.sees_menu();
+    assert!(is_reader());
+    choose(&mut person, "7", "Block whom?\r\n");
+    person.sees("Block b?");
+    person.presses("y");
+    person.sees("b: none\r\n");
+    person.sees_menu();
+    wait_for("b is out", || checks() == 4);
+
+    choose(&mut person, "6", "Whose role?\r\n");
+    person.sees(&format!("{now} none now"));
+    person.sees("4  none");
+    person.presses("1");
+    person.sees("b: member\r\n");
+    person.sees_menu();
+    wait_for("b is in again", || checks() == 0);
+    person.quits();
+}
+
+#[test]
 fn more_peers_than_digits_are_chosen_with_the_arrows() {
     let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     let homes = Homes::new(&names);
@@ -108,7 +156,7 @@ fn more_peers_than_digits_are_chosen_with_the_arrows() {
     homes.ok("a", &["peers", "add", &c.to()]);
     let mut person = Person::at_menu(&homes, "a");
     person.presses("6");
-    person.sees("6  Certificates");
+    person.sees("8  Certificates");
     person.presses("3");
     person.sees("> b  no address yet");
     person.sees("another address...");
@@ -195,7 +243,7 @@ fn a_machine_joins_by_a_code_from_menu_to_menu() {
     let mut ben = Person::start(&homes, "b");
     ben.sees("3  Join a circle by a code");
     ben.presses("3");
-    ben.sees("The address that it shows");
+    ben.sees("The address or name that it shows");
     ben.types(host.trim());
     ben.sees("Name of this machine");
     ben.types("b");

@@ -20,12 +20,12 @@ const SEND: [Step; 5] = [
     ("2", "Send f.txt"),
     ("y", "Password: "),
 ];
-const PEERS: Step = ("6", "6  Certificates");
+const PEERS: Step = ("6", "8  Certificates");
 const ARRIVALS: Step = ("7", "f.txt  1 B");
 const SETTINGS: Step = ("8", "4  Back");
 
 /// A way to each prompt.
-const WAYS: [&[Step]; 21] = [
+const WAYS: [&[Step]; 23] = [
     SEND.split_at(1).0,
     SEND.split_at(2).0,
     &[SEND[0], PATH, ("2", "Its address")],
@@ -39,10 +39,12 @@ const WAYS: [&[Step]; 21] = [
     &[PEERS],
     &[PEERS, ("4", "Rename whom?\r\n"), ("1", "Call it")],
     &[PEERS, ("5", "Forget whom?\r\n"), ("1", "Forget b?")],
-    &[PEERS, ("6", "Name of the new machine")],
+    &[PEERS, ("6", "Whose role?\r\n"), ("1", "4  none")],
+    &[PEERS, ("7", "Block whom?\r\n"), ("1", "Block b?")],
+    &[PEERS, ("8", "Name of the new machine")],
     &[
         PEERS,
-        ("6", "Name of the new machine"),
+        ("8", "Name of the new machine"),
         ("x\r", "Where to put"),
     ],
     &[ARRIVALS],

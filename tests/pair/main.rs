@@ -20,8 +20,9 @@ use std::{
 };
 
 use person::{CTRL_C, Person};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{Homes, Ran, bytes, sending, tree};
+use support::{Homes, Ran, bytes, sending, tree, wait_for};
 
 /// `colis pair` that shows a code, killed when it is dropped.
 struct Inviting {
@@ -266,6 +267,30 @@ fn a_typing_error_costs_nothing_and_a_right_code_counts_after_wrong_ones() {
     assert_eq!(joined.code, 0, "{}", joined.err);
     inviting.hears("paired");
     assert_eq!(inviting.ends(), 0);
+}
+
+#[test]
+fn ctrl_c_ends_a_machine_that_waits_for_a_code_on_a_pipe() {
+    let homes = Homes::new(&[]);
+    let mut command = homes.command("b", &["pair", "127.0.0.1:9", "--name", "b"]);
+    let command = command.stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // Held open, with nothing in it.
+    let _typed = child.stdin.take().unwrap();
+    let process = Pid::from_child(&child);
+    wait_for("it hears Ctrl-C itself", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 2 != 0
+    });
+    let mut ended = None;
+    wait_for("its end", || {
+        let _ = kill_process(process, Signal::INT);
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(130));
+    assert!(!homes.home("b").join("certs").exists());
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub(super) const PEERS: &str = "Examples:
 pub(super) const PAIR: &str = "Examples:
   colis pair                                    on the machine that made the circle: shows a code
   colis pair 192.0.2.7                          on the new one: asks for it
+  colis pair anna                               or by the name that it has in the same network
   colis pair box:8444 --name ben --code-file code.txt";
 
 pub(super) const CERTS: &str = "Examples:

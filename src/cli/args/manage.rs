@@ -129,7 +129,9 @@ impl RoleArg {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Pair {
-    #[arg(help = "Join: the machine that shows the code, as host, host:port or [v6]:port")]
+    #[arg(
+        help = "Join: the machine that shows the code, by its name, host, host:port or [v6]:port"
+    )]
     pub(in crate::cli) host: Option<String>,
     /// What this machine is to be called, if it is new [default: its host name]
     #[arg(long)]

@@ -31,7 +31,7 @@ pub(super) async fn pair(host: &CertsDir, name: &str, certs: &CertsDir) -> Resul
         name: name.to_owned(),
         certs: certs.clone(),
         port: None,
-        host: address.ip().to_string(),
+        host: None,
         options: PairOptions::default(),
     };
     let addresses = [address];

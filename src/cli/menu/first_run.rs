@@ -10,9 +10,7 @@ use super::{
     words,
 };
 use crate::{
-    cli::{Context, home::host_name, report::Failure, terminal},
-    client::PeerAddress,
-    pair::PAIRING_PORT,
+    cli::{Context, home::host_name, pair::Inviter, report::Failure, terminal},
     tls::CertsDir,
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
@@ -117,10 +115,10 @@ async fn name() -> Result<String, Stop> {
 async fn join(menu: &Menu, context: &Context) -> Result<(), Stop> {
     terminal::say("On the machine that made the circle: `colis pair`, or 0 in its menu.");
     let check = |text: &str| {
-        let parsed = PeerAddress::parse(text.trim(), PAIRING_PORT);
+        let parsed = text.trim().parse::<Inviter>();
         parsed.map(drop).map_err(|error| error.to_string())
     };
-    let host = ask::text("The address that it shows", None, Box::new(check)).await?;
+    let host = ask::text("The address or name that it shows", None, Box::new(check)).await?;
     let name = name().await?;
     port(menu, context).await?;
     let pair = words(&["pair", "--name", &name, "--", host.trim()]);

@@ -1,5 +1,7 @@
 //! The address book: choosing from it, and looking after it.
 
+use clap::{ValueEnum, builder::PossibleValue};
+
 use super::{
     Menu,
     ask::{self, Stop},
@@ -9,14 +11,16 @@ use super::{
 };
 use crate::{
     cli::{
+        args::RoleArg,
         connect::Us,
+        peers::roles,
         report::{ExitCode, Failure},
         terminal,
     },
     client::PeerAddress,
     name::Escaped,
     tls::CertsDir,
-    trust::{KnownPeer, NAME_RULE, is_peer_name},
+    trust::{Bearer, KnownPeer, NAME_RULE, is_peer_name},
 };
 
 /// A peer to deal with: a known one by its name, or an address, which is remembered once it answers.
@@ -92,7 +96,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let holds_circle = CertsDir::new(menu.context()?.home.certs())
         .ca_key()
         .exists();
-    let mut items = vec!["List", "Add", "Check", "Rename", "Forget"];
+    let mut items = vec!["List", "Add", "Check", "Rename", "Forget", "Role", "Block"];
     if holds_circle {
         items.push("Certificates for a new machine");
     }
@@ -106,35 +110,67 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         }
         3 => rename(menu).await,
         4 => forget(menu).await,
+        5 => role(menu).await,
+        6 => block(menu).await,
         _ => issue(menu).await,
     }
 }
 
 async fn rename(menu: &Menu) -> Result<(), Stop> {
-    let old = known(menu, "Rename whom?").await?;
+    let old = known(menu, "Rename whom?").await?.called().to_owned();
     let new = ask::text("Call it", None, Box::new(check_name)).await?;
     let new = new.trim();
     menu.run(words(&["peers", "rename", "--", &old, new])).await
 }
 
 async fn forget(menu: &Menu) -> Result<(), Stop> {
-    let name = known(menu, "Forget whom?").await?;
+    let name = known(menu, "Forget whom?").await?.called().to_owned();
     if !ask::yes(&format!("Forget {name}?")).await? {
         return Err(Stop::Back);
     }
     menu.run(words(&["peers", "forget", "--", &name])).await
 }
 
+/// What a peer may do with our store: shows it, and changes it to what is chosen.
+async fn role(menu: &Menu) -> Result<(), Stop> {
+    let peer = known(menu, "Whose role?").await?;
+    let context = menu.context()?;
+    let now = roles(&context, &Us::load(&context)?)?.of(peer.peer_id, Bearer::Peer);
+    let name = peer.called();
+    let values = RoleArg::value_variants().iter();
+    let values: Vec<_> = values.filter_map(ValueEnum::to_possible_value).collect();
+    let item = |value: &PossibleValue| match value.get_help() {
+        Some(help) => format!("{}: {help}", value.get_name()),
+        None => value.get_name().to_owned(),
+    };
+    let prompt = format!("What may {name} do here? Its role is {now} now");
+    let chosen = choose::one(&prompt, values.iter().map(item).collect()).await?;
+    let role = values.get(chosen).ok_or(Stop::Back)?.get_name();
+    menu.run(words(&["peers", "role", "--", name, role])).await
+}
+
+async fn block(menu: &Menu) -> Result<(), Stop> {
+    let name = known(menu, "Block whom?").await?.called().to_owned();
+    let prompt =
+        format!("Block {name}? It may do nothing here any more, until it has another role");
+    if !ask::yes(&prompt).await? {
+        return Err(Stop::Back);
+    }
+    menu.run(words(&["peers", "block", "--", &name])).await
+}
+
 /// One of those that are known.
-async fn known(menu: &Menu, prompt: &str) -> Result<String, Stop> {
-    let known = others(menu)?;
+async fn known(menu: &Menu, prompt: &str) -> Result<KnownPeer, Stop> {
+    let mut known = others(menu)?;
     if known.is_empty() {
         terminal::say("no other peer is known yet");
         return Err(Stop::Back);
     }
     let chosen = choose::one(prompt, known.iter().map(label).collect()).await?;
-    let peer = known.get(chosen).ok_or(Stop::Back)?;
-    Ok(peer.called().to_owned())
+    match chosen < known.len() {
+        true => Ok(known.swap_remove(chosen)),
+        false => Err(Stop::Back),
+    }
 }
 
 fn check_name(text: &str) -> Result<(), String> {
