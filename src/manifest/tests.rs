@@ -313,6 +313,8 @@ fn dates_are_judged_to_the_second() {
     let (expires, now) = (at(NOW + DAY), at(NOW + DAY));
     let expired = Err(ManifestError::Expired { expires, now });
     assert_eq!(verify(NOW + DAY), expired);
+    let offer = Signed::sign(offer(), &signer).unwrap();
+    assert_eq!(offer.check_dates(now), expired.map(drop));
     let mut endless = manifest();
     endless.expires = None;
     let endless = Signed::sign(endless, &signer).unwrap();
@@ -348,6 +350,9 @@ fn other_versions_and_spellings_are_told_apart_and_say_where() {
     let cut = parse("{\"v\":1");
     let reason = "line 1 column 6: EOF while parsing an object".to_owned();
     assert_eq!(cut, ManifestError::Syntax { what, reason });
+    let reason = "not in its one spelling at byte 3".to_owned();
+    let other = check_spelling(&"abc", b"\"abd\"", what);
+    assert_eq!(other, Err(ManifestError::Syntax { what, reason }));
 }
 
 #[test]
