@@ -443,6 +443,36 @@ fn a_source_that_changes_is_refused_and_publishes_nothing() {
 }
 
 #[test]
+fn one_transfer_that_is_broken_does_not_keep_the_others_away() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &["--inbox", "off"]);
+    let send = |name: &str| {
+        fs::write(homes.path(name), name.repeat(1000)).unwrap();
+        homes.ok("a", &["send", name, "--to", &b.to()]);
+    };
+    send("broken.txt");
+    let shards = fs::read_dir(homes.home("b").join("chunks/data")).unwrap();
+    let chunks = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    let chunks: Vec<_> = chunks.map(|chunk| chunk.unwrap().path()).collect();
+    let others = ["one.txt", "two.txt", "three.txt"];
+    others.iter().copied().for_each(send);
+    for chunk in chunks {
+        fs::write(chunk, "rot").unwrap();
+    }
+    let (from, out) = (b.to(), homes.path("out"));
+    let receive = ["receive", "--from", &from, "--out", out.to_str().unwrap()];
+    let some = homes.run("a", &[&receive[..], &["--all"]].concat());
+    assert_eq!(some.code, 10, "{some:?}");
+    assert!(some.err.contains("not received: "), "{some:?}");
+    for name in others {
+        let came = fs::read_to_string(out.join(name)).unwrap();
+        assert_eq!(came, name.repeat(1000));
+    }
+    assert!(!out.join("broken.txt").exists());
+    homes.fails("a", &[&receive[..], &["broken.txt"]].concat(), 6);
+}
+
+#[test]
 fn json_is_one_object_a_line_with_a_version() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &["--inbox", "off"]);

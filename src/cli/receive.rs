@@ -3,6 +3,7 @@
 use std::{io::Write as _, path::Path, sync::Arc, time::Instant};
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     Context,
@@ -175,12 +176,10 @@ impl<'a> Job<'a> {
                 Size(info.size)
             ));
         }
-        self.receive_all(chosen, args.out.as_deref()).await?;
-        Ok(if locked.is_empty() {
-            ExitCode::Ok
-        } else {
-            ExitCode::Partial
-        })
+        match self.receive_all(chosen, args.out.as_deref()).await? {
+            ExitCode::Ok if !locked.is_empty() => Ok(ExitCode::Partial),
+            code => Ok(code),
+        }
     }
 
     /// The transfers that were named, and with `--all` those that stay locked.
@@ -258,36 +257,64 @@ impl<'a> Job<'a> {
         &self,
         chosen: Vec<ManifestId>,
         out: Option<&Path>,
-    ) -> Result<(), Failure> {
+    ) -> Result<ExitCode, Failure> {
         if out.is_some_and(|out| out.as_os_str() == "-") {
             let [id] = chosen.as_slice() else {
                 let what = format!("{} transfers cannot go to one stream", chosen.len());
                 return Err(Failure::usage(what).hint("name one id: colis list [PEER]"));
             };
-            return self.stream(*id).await;
+            return self.stream(*id).await.map(|()| ExitCode::Ok);
         }
         if chosen.is_empty() {
             self.context.output.talk("nothing there that we can open");
         }
         let root = out.map_or_else(|| self.context.home.received(), Path::to_owned);
         let root = Arc::new(Received::open(&root)?);
+        let (mut done, mut missed, several) = (0, None, chosen.len() > 1);
         for id in chosen {
-            let transfer = Arc::new(self.open(id).await?);
-            let start = Instant::now();
-            let bar = progress(self.context.output, "receiving");
-            let options = self.options_for(&transfer);
-            let received = transfer::receive(&*self.store, &transfer, &root, options, &*bar).await;
-            drop(bar);
-            let received = received?;
-            let seconds = start.elapsed().as_secs_f64();
-            let message = transfer::message(&transfer, &received).await;
-            if let Some(own) = self.own {
-                own.record(self.context, id, TransferState::Opened).await?;
+            match self.receive_one(id, &root).await {
+                Ok(()) => done += 1,
+                Err(failure) if several && is_its_own(&failure) => {
+                    self.note_missed(id, &failure);
+                    missed = Some(failure);
+                }
+                Err(failure) => return Err(failure),
             }
-            self.remember(id, &transfer, seconds);
-            self.report(id, &transfer, &received, message.as_deref());
         }
+        match missed {
+            None => Ok(ExitCode::Ok),
+            Some(failure) if done == 0 => Err(failure),
+            Some(_) => Ok(ExitCode::Partial),
+        }
+    }
+
+    async fn receive_one(&self, id: ManifestId, root: &Arc<Received>) -> Result<(), Failure> {
+        let transfer = Arc::new(self.open(id).await?);
+        let start = Instant::now();
+        let bar = progress(self.context.output, "receiving");
+        let options = self.options_for(&transfer);
+        let received = transfer::receive(&*self.store, &transfer, root, options, &*bar).await;
+        drop(bar);
+        let received = received?;
+        let seconds = start.elapsed().as_secs_f64();
+        let message = transfer::message(&transfer, &received).await;
+        if let Some(own) = self.own {
+            own.record(self.context, id, TransferState::Opened).await?;
+        }
+        self.remember(id, &transfer, seconds);
+        self.report(id, &transfer, &received, message.as_deref());
         Ok(())
+    }
+
+    /// Says which of several is not there, and why.
+    fn note_missed(&self, id: ManifestId, failure: &Failure) {
+        let (output, reason) = (self.context.output, Escaped::new(failure.what()));
+        output.warn(format!("colis: not received: {}: {reason}", id.short()));
+        let (exit, reason) = (failure.code as u8, reason.to_string());
+        output.object(
+            "missed",
+            &json!({"manifest": id, "exit": exit, "reason": reason}),
+        );
     }
 
     async fn stream(&self, id: ManifestId) -> Result<(), Failure> {
@@ -380,4 +407,10 @@ impl<'a> Job<'a> {
             id.short()
         ));
     }
+}
+
+/// Whether a transfer failed for what it is, so that others may not.
+fn is_its_own(failure: &Failure) -> bool {
+    use ExitCode::{Integrity, Locked, NotFound, Trust};
+    matches!(failure.code, Integrity | Locked | NotFound | Trust)
 }
