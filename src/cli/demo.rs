@@ -188,7 +188,7 @@ impl Stage {
         ));
         let there = self.chunks_at_ben().await?;
         self.fact(format!(
-            "ben keeps the {there} sealed chunks that he acknowledged"
+            "ben keeps the {there} sealed chunks that he acknowledged; one is the table of files"
         ));
         self.step(3, "the same command again continues");
         let start = Instant::now();
@@ -211,7 +211,7 @@ impl Stage {
         }
         let seconds = start.elapsed().as_secs_f64();
         self.fact(format!(
-            "{} of {} chunks were there; the rest is stored durably after {seconds:.2} s",
+            "{} of the {} chunks of content were there; the rest is stored durably after {seconds:.2} s",
             sent.already_chunks, sent.chunks
         ));
         Ok(sent)
