@@ -20,6 +20,7 @@
 //!
 //! The format is in `docs/format.md`, the HTTP contract in `docs/protocol.md`.
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -3,7 +3,7 @@
 //! A local directory, memory and a remote peer are all stores, so code that moves transfers never knows which one it
 //! talks to. A store is blind: it keeps what is sealed, checks it by its SHA-256, and holds no file key.
 //!
-//! The promises, which `tests/conformance.rs` holds every implementation to:
+//! The promises, which `tests/claims/conformance.rs` holds every implementation to:
 //!
 //! - **Durable.** When a `put_*` future gives `Ok`, the bytes survive `kill -9` and loss of power (the memory store
 //!   excepted, which says so).

@@ -9,8 +9,6 @@
     reason = "whoever sets a limit wants the counts: `--nocapture` shows them"
 )]
 
-mod support;
-
 use std::{
     alloc::System,
     fs,
@@ -31,7 +29,7 @@ use colis::{
     },
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
-use support::bytes;
+use testkit::bytes;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -2,17 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "tests/api and tests/mtls use the rest")]
-#[path = "common/server.rs"]
-mod common;
-
 use std::time::Duration;
 
 use colis::server::Limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpStream, time::timeout};
 
-use common::{PATIENCE, TestPeer};
+use testkit::server::{PATIENCE, TestPeer};
 
 const GET: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 

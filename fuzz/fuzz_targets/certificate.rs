@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::files::certificate`.
+//! Looks for bytes that break `parsers::files::certificate`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::files::certificate(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::files::certificate(data));

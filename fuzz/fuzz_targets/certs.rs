@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::files::certs`.
+//! Looks for bytes that break `parsers::files::certs`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::files::certs(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::files::certs(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::chunk`.
+//! Looks for bytes that break `parsers::chunk`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::chunk(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::chunk(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::envelope`.
+//! Looks for bytes that break `parsers::envelope`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::envelope(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::envelope(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::id`.
+//! Looks for bytes that break `parsers::id`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::id(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::id(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::name`.
+//! Looks for bytes that break `parsers::name`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::name(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::name(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::payload`.
+//! Looks for bytes that break `parsers::payload`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::payload(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::payload(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::files::settings`.
+//! Looks for bytes that break `parsers::files::settings`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::files::settings(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::files::settings(data));

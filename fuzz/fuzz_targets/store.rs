@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::files::store`.
+//! Looks for bytes that break `parsers::files::store`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::files::store(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::files::store(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::table`.
+//! Looks for bytes that break `parsers::table`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::table(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::table(data));

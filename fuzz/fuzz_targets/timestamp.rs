@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::timestamp`.
+//! Looks for bytes that break `parsers::timestamp`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::timestamp(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::timestamp(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::wire::bodies`.
+//! Looks for bytes that break `parsers::wire::bodies`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::wire::bodies(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::wire::bodies(data));

@@ -1,4 +1,4 @@
-//! Looks for bytes that break `colis_fuzz::wrap`.
+//! Looks for bytes that break `parsers::wrap`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| colis_fuzz::wrap(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::wrap(data));

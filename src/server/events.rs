@@ -9,7 +9,7 @@ use axum::{
         sse::{Event as SseEvent, KeepAlive},
     },
 };
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ problems!(Problems);
 /// Streams what happens here, as server-sent events, until either side ends it.
 ///
 /// Events are `published` and `state`, whose data is an `Event`; after `resync` the listener has missed some, and asks the
-/// catalogue again. A quiet stream carries a comment every 15 seconds. Nothing is repeated after a reconnection. A peer
+/// catalogue again. A stream begins with a comment, and a quiet one carries another every 15 seconds. Nothing is repeated after a reconnection. A peer
 /// has at most two streams.
 #[utoipa::path(
     get,
@@ -62,6 +62,9 @@ pub(super) async fn stream(
         let event = subscription.next().await?;
         Some((Ok(event), subscription))
     });
+    // curl shows the head of a response only with the first byte of its body.
+    let listening = SseEvent::default().comment("listening");
+    let events = stream::iter([Ok(listening)]).chain(events);
     let alive = KeepAlive::new().interval(state.limits().event_keep_alive);
     Ok(Sse::new(events).keep_alive(alive))
 }

@@ -1,0 +1,11 @@
+//! Every route and every status that it can give, over real mutual TLS on a free port.
+
+mod chunks;
+mod events;
+mod limits;
+mod log;
+mod manifests;
+mod openapi;
+mod roles;
+mod routes;
+mod text;

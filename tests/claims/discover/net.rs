@@ -1,0 +1,212 @@
+//! Two network namespaces with a cable between them. They end with the processes that hold them.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use testkit::{Homes, Ran, Serving, around, wait_for};
+
+pub(crate) const LEFT: usize = 0;
+pub(crate) const RIGHT: usize = 1;
+
+/// Says again and again that a `service` of the peer `id` is at 10.77.0.2, port so and so: one answer with all its records.
+const LIE: &str = r#"
+import socket, struct, sys, time
+service, id, peer, port = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+def name(text): return b"".join(bytes([len(l)]) + l.encode() for l in text.split(".")) + b"\0"
+def record(owner, kind, data): return name(owner) + struct.pack(">HHIH", kind, 1, 120, len(data)) + data
+label = "liar-%d" % port
+instance, host = label + "." + service, label + ".local"
+txt = b"".join(bytes([len(t)]) + t for t in [b"v=1", b"id=" + id.encode(), b"name=" + peer.encode()])
+records = [record(service, 12, name(instance)), record(instance, 33, struct.pack(">HHH", 0, 0, port) + name(host)),
+           record(instance, 16, txt), record(host, 1, socket.inet_aton("10.77.0.2"))]
+packet = struct.pack(">HHHHHH", 0, 0x8400, 0, len(records), 0, 0) + b"".join(records)
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+out.bind(("", 5353))
+out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.77.0.2"))
+out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+while True:
+    out.sendto(packet, ("224.0.0.251", 5353))
+    time.sleep(0.1)
+"#;
+
+/// What tcpdump has said so far.
+pub(crate) type Packets = Arc<Mutex<Vec<String>>>;
+
+/// A process that is killed when it is dropped.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) struct Net {
+    sides: [Running; 2],
+}
+
+/// Whether a program is there; says so if it is not.
+pub(crate) fn can(program: &str, arg: &str) -> bool {
+    let there = Command::new(program).arg(arg).output();
+    let there = there.is_ok_and(|ran| ran.status.success());
+    if !there {
+        eprintln!("not tried: it takes {program}");
+    }
+    there
+}
+
+impl Net {
+    /// The left side is 10.77.0.1, the right one 10.77.0.2. None, and a line that says so, where that cannot be made.
+    pub(crate) fn new() -> Option<Self> {
+        let can = Command::new("unshare").args(["-n", "ip", "link"]).output();
+        if !can.is_ok_and(|ran| ran.status.success()) {
+            eprintln!("not tried: it takes root, unshare, nsenter and ip");
+            return None;
+        }
+        let net = Self {
+            sides: [(); 2].map(|()| namespace()),
+        };
+        let right = net.sides[RIGHT].0.id().to_string();
+        let cable = [
+            "link", "add", "v", "type", "veth", "peer", "name", "v", "netns",
+        ];
+        net.ip(LEFT, &[&cable[..], &[&right]].concat());
+        for (side, address) in [(LEFT, "10.77.0.1/24"), (RIGHT, "10.77.0.2/24")] {
+            net.ip(side, &["addr", "add", address, "dev", "v"]);
+            net.ip(side, &["link", "set", "v", "up"]);
+            net.ip(side, &["link", "set", "lo", "up"]);
+        }
+        // Before that nobody is announced there: an interface that comes up is noticed seconds later.
+        for side in [LEFT, RIGHT] {
+            wait_for("the cable is up", || net.is_up(side));
+        }
+        Some(net)
+    }
+
+    /// Gives the right side another address instead of the one it has.
+    pub(crate) fn move_right(&self, address: &str) {
+        self.ip(RIGHT, &["addr", "flush", "dev", "v", "scope", "global"]);
+        let address = format!("{address}/24");
+        self.ip(RIGHT, &["addr", "add", &address, "dev", "v"]);
+    }
+
+    fn is_up(&self, side: usize) -> bool {
+        let shown = self.inside(side, "ip").args(["link", "show", "v"]).output();
+        String::from_utf8_lossy(&shown.unwrap().stdout).contains("state UP")
+    }
+
+    fn ip(&self, side: usize, args: &[&str]) {
+        let ran = self.inside(side, "ip").args(args).status().unwrap();
+        assert!(ran.success(), "ip {args:?}");
+    }
+
+    /// `program` on one side.
+    fn inside(&self, side: usize, program: &str) -> Command {
+        let mut command = self.enter(side);
+        command.arg(program).stdin(Stdio::null());
+        command
+    }
+
+    fn enter(&self, side: usize) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-n", "-t", &self.sides[side].0.id().to_string()]);
+        command
+    }
+
+    /// A command of `home`, with discovery.
+    pub(crate) fn run(&self, homes: &Homes, home: &str, side: usize, args: &[&str]) -> Ran {
+        self.run_with(homes, home, side, args, true)
+    }
+
+    pub(crate) fn run_with(
+        &self,
+        homes: &Homes,
+        home: &str,
+        side: usize,
+        args: &[&str],
+        discovery: bool,
+    ) -> Ran {
+        let mut command = self.command(homes, home, side, args, discovery);
+        Ran::from(command.output().unwrap())
+    }
+
+    pub(crate) fn command(
+        &self,
+        homes: &Homes,
+        home: &str,
+        side: usize,
+        args: &[&str],
+        discovery: bool,
+    ) -> Command {
+        let mut command = homes.command(home, args);
+        command.env("COLIS_DISCOVERY", discovery.to_string());
+        around(self.enter(side), &command)
+    }
+
+    /// `colis serve` on all addresses of a side, on a free port.
+    pub(crate) fn serve(&self, homes: &Homes, home: &str, side: usize, discovery: bool) -> Serving {
+        self.serve_at(homes, home, side, discovery, "0.0.0.0:0")
+    }
+
+    pub(crate) fn serve_at(
+        &self,
+        homes: &Homes,
+        home: &str,
+        side: usize,
+        discovery: bool,
+        listen: &str,
+    ) -> Serving {
+        let args = ["--json", "serve", "--listen", listen];
+        homes.serve_by(home, self.command(homes, home, side, &args, discovery))
+    }
+
+    /// Says on the right side that a `service` of the peer `id`, `name` is there, on that port.
+    pub(crate) fn lie(&self, service: &str, id: &str, name: &str, port: u16) -> Running {
+        let mut command = self.inside(RIGHT, "python3");
+        let command = command.args(["-c", LIE, service, id, name, &port.to_string()]);
+        Running(command.spawn().unwrap())
+    }
+
+    /// The packets of multicast DNS that come `in` on the left from now on, or go `out`: a line each, unless `options` of
+    /// tcpdump say more of them.
+    pub(crate) fn packets(&self, way: &str, options: &[&str]) -> Packets {
+        let mut command = self.inside(LEFT, "tcpdump");
+        command.args(["--immediate-mode", "-l", "-n", "-i", "v", "-Q", way]);
+        command.args(options).args(["port", "5353"]);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let mut said = said.lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains("listening on")));
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let shared = lines.clone();
+        thread::spawn(move || {
+            let _running = Running(child);
+            // Until the network ends, which ends it too.
+            out.lines()
+                .map_while(Result::ok)
+                .for_each(|line| shared.lock().unwrap().push(line));
+        });
+        lines
+    }
+}
+
+/// A namespace, held by a process that waits until its input ends.
+fn namespace() -> Running {
+    let mut holder = Command::new("unshare");
+    holder.args(["-n", "sh", "-c", "echo; exec cat"]);
+    holder.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut holder = holder.spawn().unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(holder.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    Running(holder)
+}

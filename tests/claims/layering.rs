@@ -1,0 +1,276 @@
+//! The rooms import only what they may, and every file says what it is.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What each room may import, beside itself.
+const MAY: [(&str, &[&str]); 21] = [
+    ("sabotage", &[]),
+    ("id", &[]),
+    ("lock", &[]),
+    ("name", &["sabotage"]),
+    ("crypto", &["id", "name"]),
+    ("manifest", &["id", "name", "crypto"]),
+    ("trust", &["id", "name", "manifest"]),
+    ("tls", &["id", "name", "manifest", "trust", "crypto"]),
+    ("store", &["id", "lock", "name", "manifest", "sabotage"]),
+    ("wire", &["id", "name", "crypto", "manifest", "store"]),
+    ("received", &["id", "lock", "name", "sabotage"]),
+    (
+        "server",
+        &[
+            "id", "name", "manifest", "wire", "trust", "tls", "store", "sabotage",
+        ],
+    ),
+    (
+        "client",
+        &[
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "sabotage",
+        ],
+    ),
+    (
+        "transfer",
+        &[
+            "id", "name", "crypto", "manifest", "trust", "tls", "store", "received", "sabotage",
+        ],
+    ),
+    (
+        "pair",
+        &["id", "name", "crypto", "manifest", "trust", "tls"],
+    ),
+    ("discover", &["id", "trust"]),
+    (
+        "peer",
+        &[
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
+            "server", "client", "transfer", "discover",
+        ],
+    ),
+    ("config", &["manifest", "trust", "store", "peer"]),
+    (
+        "cli",
+        &[
+            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
+            "server", "client", "transfer", "pair", "discover", "peer", "config", "sabotage",
+        ],
+    ),
+    ("lib", &[]),
+    ("main", &["cli"]),
+];
+
+/// Each heavy dependency has its rooms.
+const HEAVY: [(&str, &[&str]); 16] = [
+    ("axum", &["server"]),
+    ("axum_server", &["server"]),
+    ("reqwest", &["client"]),
+    ("aes_gcm", &["crypto"]),
+    ("pbkdf2", &["crypto"]),
+    ("hpke", &["crypto"]),
+    ("rcgen", &["tls"]),
+    ("spake2", &["pair"]),
+    ("mdns_sd", &["discover"]),
+    ("qrcode", &["cli"]),
+    ("webpki", &["tls"]),
+    ("dialoguer", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("clap", &["cli"]),
+    ("utoipa", &["wire", "server"]),
+    ("utoipa_axum", &["server"]),
+];
+
+/// Lines of a file before its tests.
+const MAX_LINES: usize = 450;
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = todo.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn room(path: &Path) -> String {
+    let inside = path
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .unwrap();
+    let first = inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Without tests, which may use what they like.
+fn program(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap()
+}
+
+/// The rooms that `text` names after `crate::`, also within braces.
+fn imports(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(block) = rest.strip_prefix('{') {
+            let (mut depth, mut word) = (0, String::new());
+            for c in block.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => rooms.push(std::mem::take(&mut word)),
+                    _ => {}
+                }
+                if depth == 0 && c != ',' && c != '}' {
+                    word.push(c);
+                }
+            }
+            rooms.push(word);
+        } else {
+            rooms.push(
+                rest.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect(),
+            );
+        }
+    }
+    let names = rooms.iter().map(|room| {
+        room.trim()
+            .split("::")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    let may: BTreeMap<_, _> = MAY.into_iter().collect();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let room = room(&path);
+        let allowed = may
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("{room} is in no layer"));
+        for import in imports(program(&text)) {
+            seen += 1;
+            let fine = import == room || allowed.contains(&import.as_str());
+            assert!(
+                fine,
+                "{} imports `{import}`, which {room} may not",
+                path.display()
+            );
+        }
+    }
+    assert!(
+        seen > 200,
+        "only {seen} imports were found: does the test still see them?"
+    );
+}
+
+#[test]
+fn heavy_dependencies_stay_in_their_rooms() {
+    for (path, text) in sources() {
+        let room = room(&path);
+        for (dependency, rooms) in HEAVY {
+            let uses = program(&text).contains(&format!("{dependency}::"));
+            assert!(
+                !uses || rooms.contains(&room.as_str()),
+                "{} uses {dependency}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_server_holds_no_file_key_and_writes_no_plaintext() {
+    for (path, text) in sources() {
+        if room(&path) == "server" {
+            for forbidden in [
+                "FileKey",
+                "ChunkOpener",
+                "SealKey",
+                "received::",
+                "crypto::",
+            ] {
+                assert!(
+                    !program(&text).contains(forbidden),
+                    "{} names {forbidden}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short() {
+    for (path, text) in sources() {
+        assert!(
+            text.starts_with("//! "),
+            "{} does not say what it is",
+            path.display()
+        );
+        let lines = program(&text).lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+/// Rooms that see what strangers send.
+const EXPOSED: [&str; 9] = [
+    "server", "client", "wire", "manifest", "crypto", "id", "name", "pair", "discover",
+];
+
+/// Where text of peers is handled nothing may give up, and elsewhere only with the reason why it cannot happen. That
+/// nothing unwraps is for clippy.
+#[test]
+fn rooms_that_strangers_reach_give_up_on_nothing() {
+    let ways = [
+        "panic!(",
+        "unreachable!(",
+        "todo!(",
+        "unimplemented!(",
+        "assert!(",
+    ];
+    let mut reasons = 0;
+    for (path, text) in sources() {
+        let room = room(&path);
+        if !EXPOSED.contains(&room.as_str()) || path.ends_with("tests.rs") {
+            continue;
+        }
+        let lines = program(&text).lines().map(str::trim_start);
+        for line in lines.filter(|line| !line.starts_with("//")) {
+            let gives_up = ways.iter().any(|way| line.contains(way));
+            assert!(!gives_up, "{}: {line}", path.display());
+            let Some((_, reason)) = line.split_once(".expect(") else {
+                continue;
+            };
+            let may = ["manifest", "crypto", "id"].contains(&room.as_str());
+            let is_reason = reason.starts_with("TOO_LONG") || reason.split(' ').count() >= 4;
+            assert!(may && is_reason, "{}: {line}", path.display());
+            reasons += 1;
+        }
+    }
+    assert!(
+        reasons > 5,
+        "only {reasons} reasons were found: does the test still see them?"
+    );
+}

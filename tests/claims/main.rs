@@ -1,0 +1,37 @@
+//! What colis claims, a test for each claim: over real sockets, TLS, files, terminals and processes.
+//!
+//! One program, for each test program is linked with everything; a name is the way to a part of it:
+//! `cargo test --test claims api::chunks`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test ends where something is not as it must be, and says what it could not try"
+)]
+
+mod api;
+mod attack;
+mod bad_input;
+mod circle;
+mod client;
+mod commands;
+mod conformance;
+mod corpus;
+mod crash;
+mod custody;
+mod discover;
+mod doctor;
+mod examples;
+mod inbox;
+mod layering;
+mod members;
+mod menu;
+mod mtls;
+mod pair;
+mod readme;
+mod recipients;
+mod scripts;
+mod store_local;
+mod terminal;
+mod transcripts;
+mod transfer;
+mod vectors;

@@ -1,0 +1,7 @@
+//! The menu on a real terminal, made for the test: every entry, wrong answers, and every way to end.
+
+mod endings;
+mod entries;
+mod first_run;
+mod interrupts;
+mod transfers;

@@ -1,0 +1,96 @@
+//! A peer that dies, a terminal that is closed, a system that wants us to end.
+
+use std::fs;
+
+use rexpect::process::Signal;
+
+use testkit::person::{Person, set};
+use testkit::{Homes, Serving, bytes, tree};
+
+/// A person who sends 12 MiB to `b` slowly, of which some have passed.
+fn amid_a_send(homes: &Homes, b: &Serving) -> Person {
+    homes.ok("a", &["peers", "add", &b.to()]);
+    fs::write(homes.path("big.bin"), bytes(7, 12 << 20)).unwrap();
+    set(homes, "a", "limit", "2MiB");
+    let mut person = Person::at_menu(homes, "a");
+    person.presses("1");
+    person.sees("Files or folders");
+    person.types("~/big.bin");
+    person.sees("another address...");
+    person.presses("1");
+    person.sees("whoever has a password");
+    person.presses("1");
+    person.sees("Send big.bin");
+    person.presses("y");
+    person.sees_like(r" [1-9]\.00 MiB/12\.00 MiB");
+    person
+}
+
+#[test]
+fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
+    let homes = Homes::new(&["b"]);
+    let mut b = homes.serve("b", &[]);
+    let mut person = amid_a_send(&homes, &b);
+    b.kill();
+    person.sees("hint: find out which step fails");
+    person.sees_menu();
+    // And in a list: it is chosen, and nobody is there any more.
+    person.presses("4");
+    person.sees("another address...");
+    person.presses("1");
+    person.sees("2  Chunks");
+    person.presses("1");
+    person.sees("hint: find out which step fails");
+    person.sees_menu();
+    person.presses("2");
+    person.sees("another address...");
+    person.presses("1");
+    person.sees("hint: find out which step fails");
+    person.sees_menu();
+    person.quits();
+}
+
+#[test]
+fn the_end_by_a_signal_leaves_everything_in_order() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    fs::write(homes.path("f.txt"), "f").unwrap();
+    for (signal, keys, shown) in [
+        (Signal::SIGHUP, "", ""),
+        (Signal::SIGTERM, "", ""),
+        (Signal::SIGHUP, "1", "Files or folders"),
+        (Signal::SIGTERM, "4", "another address..."),
+    ] {
+        let certs = homes.home("a").join("certs");
+        let before = tree(&certs);
+        let mut person = Person::at_menu(&homes, "a");
+        if !keys.is_empty() {
+            person.presses(keys);
+            person.sees(shown);
+        }
+        person.signal(signal);
+        assert_eq!(person.ends(), 0, "{signal} at {shown}");
+        assert_eq!(tree(&certs), before);
+        // The store is free again, and whole.
+        let checked = homes.ok("a", &["check"]);
+        assert!(!checked.contains("is using the store"), "{checked}");
+    }
+}
+
+#[test]
+fn a_terminal_that_closes_in_a_transfer_loses_nothing() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let mut person = amid_a_send(&homes, &b);
+    person.signal(Signal::SIGHUP);
+    assert_eq!(person.ends(), 0);
+    set(&homes, "a", "limit", "1GiB");
+    let resumed = homes.run("a", &["send", "big.bin", "--to", "b"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    assert!(
+        resumed.err.contains("of 12 chunks already there"),
+        "{}",
+        resumed.err
+    );
+}

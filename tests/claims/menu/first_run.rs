@@ -1,0 +1,192 @@
+//! The first run, and where there is no terminal.
+
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
+
+use testkit::person::{CTRL_C, ESC, Person, free_port, set};
+use testkit::{Homes, tree};
+
+#[test]
+fn the_first_run_makes_a_circle_says_what_and_serves() {
+    let homes = Homes::new(&[]);
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let (taken_port, port) = (taken.local_addr().unwrap().port(), free_port());
+    let mut person = Person::start(&homes, "new");
+    person.sees("Nothing is set up in");
+    person.sees("2  Take over a folder");
+    person.presses("1");
+    person.sees("Name of this machine");
+    person.types("Not A Name");
+    person.sees("a name has 1 to 63");
+    person.sees("Name of this machine");
+    person.types("anna");
+    person.sees("ca-key.pem");
+    person.sees("it stays on this machine");
+    for (wrong, said) in [
+        ("0".to_owned(), "1 to 65535"),
+        ("70000".to_owned(), "1 to 65535"),
+        (taken_port.to_string(), "in use by another process"),
+    ] {
+        person.sees("Port");
+        person.types(&wrong);
+        person.sees(said);
+    }
+    person.sees("Port");
+    person.types(&port.to_string());
+    person.sees(&format!("anna serves on 0.0.0.0:{port}"));
+    person.sees_menu();
+    person.presses("9");
+    person.sees(&format!("serving: 127.0.0.1:{port}"));
+    person.sees_menu();
+    person.quits();
+    let certs = homes.home("new").join("certs");
+    for (name, mode) in [
+        ("", 0o700),
+        ("ca-key.pem", 0o600),
+        ("server-key.pem", 0o600),
+        ("seal-key.pem", 0o600),
+    ] {
+        let found = fs::metadata(certs.join(name)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{name}");
+    }
+    // The port was kept; the second time nothing is asked.
+    let mut again = Person::start(&homes, "new");
+    again.sees(&format!("anna serves on 0.0.0.0:{port}"));
+    again.sees_menu();
+    again.quits();
+}
+
+#[test]
+fn the_first_run_takes_a_folder_over_and_leaves_the_original() {
+    let homes = Homes::new(&[]);
+    let stick = homes.path("my stick");
+    homes.ok(
+        "a",
+        &["certs", "issue", "b", "--out", stick.to_str().unwrap()],
+    );
+    let before = tree(&stick);
+    let mut person = Person::start(&homes, "b");
+    person.sees("2  Take over a folder");
+    person.presses("2");
+    person.sees("The folder");
+    person.types("/no/such/folder");
+    person.sees("not found");
+    person.types(&format!("{}/a/certs/ca-cert.pem", homes.path("").display()));
+    person.sees("one folder, as `colis certs issue` makes it");
+    person.types(&format!("{}/certs", homes.home("a").display()));
+    person.sees("holds the circle's key");
+    person.sees("2  Take over a folder");
+    person.presses("2");
+    person.sees("The folder");
+    person.types(&format!("'{}' ", stick.display()));
+    person.sees("can be deleted");
+    person.sees("opens what is sealed for this peer");
+    person.sees("Port");
+    person.types(&free_port().to_string());
+    person.sees("b serves on");
+    person.sees_menu();
+    person.quits();
+    assert_eq!(tree(&stick), before);
+    let certs = homes.home("b").join("certs");
+    assert!(certs.join("server-key.pem").exists() && !certs.join("ca-key.pem").exists());
+    assert!(homes.ok("b", &["peers"]).starts_with("a "));
+}
+
+#[test]
+fn a_first_run_that_is_stopped_has_made_nothing() {
+    let homes = Homes::new(&[]);
+    for (keys, wait) in [
+        ("", "2  Take over"),
+        ("1", "Name of this machine"),
+        ("2", "The folder"),
+    ] {
+        let mut person = Person::start(&homes, "new");
+        person.sees("2  Take over");
+        if !keys.is_empty() {
+            person.presses(keys);
+            person.sees(wait);
+        }
+        person.presses(CTRL_C);
+        person.sees("stopped before everything was made");
+        assert_eq!(person.ends(), 130);
+        assert!(!homes.home("new").exists(), "{wait}");
+    }
+    // Esc and an empty line go back instead.
+    let mut person = Person::start(&homes, "new");
+    person.sees("2  Take over");
+    person.presses("2");
+    person.sees("The folder");
+    person.types("");
+    person.sees("Who is this machine?\r\n");
+    person.sees("2  Take over");
+    person.presses(ESC);
+    person.sees("stopped before");
+    assert_eq!(person.ends(), 130);
+}
+
+#[test]
+fn without_a_terminal_the_commands_are_named() {
+    let homes = Homes::new(&[]);
+    let said = homes.fails("a", &[], 2);
+    assert!(
+        said.starts_with("colis: the menu needs a terminal\n"),
+        "{said}"
+    );
+    for command in [
+        "send", "receive", "list", "peers", "serve", "status", "--help",
+    ] {
+        assert!(said.contains(command), "{command}: {said}");
+    }
+    let ran = homes.run("a", &["--json"]);
+    assert_eq!(ran.code, 2);
+    let object: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(object["message"], "the menu needs a terminal");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_and_another_one_used() {
+    let homes = Homes::new(&[]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    set(&homes, "a", "listen", &address.to_string());
+    let mut person = Person::start(&homes, "a");
+    person.sees(&format!("{address} is in use by another process"));
+    person.sees("Another port");
+    person.types(&address.port().to_string());
+    person.sees("in use by another process");
+    let port = free_port();
+    person.sees("Another port");
+    person.types(&port.to_string());
+    person.sees(&format!("a serves on 127.0.0.1:{port}"));
+    person.sees_menu();
+    person.quits();
+    // Or none: then the menu works, and says that nothing is served.
+    let mut person = Person::start(&homes, "a");
+    person.sees("Another port");
+    person.presses(CTRL_C);
+    person.sees("nothing is served");
+    person.sees_menu();
+    person.quits();
+}
+
+#[test]
+fn a_peer_of_ours_that_serves_already_is_used() {
+    let homes = Homes::new(&[]);
+    let serving = homes.serve("a", &[]);
+    let mut person = Person::start(&homes, "a");
+    person.sees(&format!(
+        "another colis serves this home on {}",
+        serving.to()
+    ));
+    person.sees_menu();
+    person.presses("3");
+    person.sees("3  History");
+    person.presses("1");
+    person.sees("no transfers");
+    person.sees_menu();
+    person.quits();
+    assert_eq!(
+        testkit::person::address_of(&homes, "a"),
+        serving.to(),
+        "it still serves"
+    );
+}

@@ -1,0 +1,195 @@
+//! A full disk and a quota: said before anything is written, healed by making space.
+
+use std::{fs, path::Path, process::Command};
+
+use colis::{
+    id::ChunkId,
+    manifest::Signer,
+    store::{LocalStore, LocalStoreOptions, OfferAnswer, PartOf, Put, Store, StoreError},
+};
+
+use super::{Kept, path_of, signer};
+use testkit::sealed::{Draft, chunk};
+
+const MIB: usize = 1 << 20;
+
+/// A file system of its own in memory, if we may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(options: &str) -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(at.path())
+            .output();
+        mounted
+            .is_ok_and(|mounted| mounted.status.success())
+            .then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: the store may still be open.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn open_with(root: &Path, reserve: u64, quota: Option<u64>) -> LocalStore {
+    let options = LocalStoreOptions {
+        reserve: Some(reserve),
+        quota,
+        relay: None,
+    };
+    LocalStore::open(root, options).unwrap()
+}
+
+/// Puts chunks until there is no space. Gives what was stored, and the refusal.
+async fn fill(store: &LocalStore) -> (Vec<ChunkId>, StoreError) {
+    let mut stored = Vec::new();
+    for seed in 0.. {
+        let (id, bytes) = chunk(seed, MIB);
+        match store.put_chunk(id, bytes, None).await {
+            Ok(_) => stored.push(id),
+            Err(error) => return (stored, error),
+        }
+    }
+    unreachable!("the loop has no end")
+}
+
+async fn assert_full_and_healing(store: &LocalStore, root: &Path) {
+    let (stored, error) = fill(store).await;
+    assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
+    assert!(stored.len() > 2, "{} chunks", stored.len());
+    for id in &stored {
+        assert_eq!(store.get_chunk(*id).await.unwrap().len(), MIB);
+    }
+    assert_eq!(
+        store.usage().unwrap().chunks,
+        stored.len() as u64,
+        "nothing is left of what was refused"
+    );
+    for id in &stored[..2] {
+        fs::remove_file(path_of(root, *id)).unwrap();
+    }
+    let (id, bytes) = chunk(1_000_000, MIB);
+    let put = store.put_chunk(id, bytes, None).await.unwrap();
+    assert_eq!(put, Put::Stored, "space heals without opening again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_so_and_heals() {
+    // Without the right to mount, the quota's test is what is left.
+    for reserve in [0, MIB as u64] {
+        if let Some(disk) = SmallDisk::mount("size=8m") {
+            let store = open_with(disk.0.path(), reserve, None);
+            assert_full_and_healing(&store, disk.0.path()).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_inodes_is_said_so_and_nothing_is_lost() {
+    if let Some(disk) = SmallDisk::mount("size=64m,nr_inodes=290") {
+        let store = open_with(disk.0.path(), 0, None);
+        assert_full_and_healing(&store, disk.0.path()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_said_so_and_counts_what_was_there_before() {
+    let root = tempfile::tempdir().unwrap();
+    let quota = 8 * MIB as u64;
+    let store = open_with(root.path(), 0, Some(quota));
+    let (stored, error) = fill(&store).await;
+    assert_eq!(stored.len(), 8);
+    assert!(
+        matches!(error, StoreError::NoSpace { free: 0, quota: Some(q), .. } if q == quota),
+        "{error:?}"
+    );
+    drop(store);
+    let store = open_with(root.path(), 0, Some(quota));
+    let (id, bytes) = chunk(99, MIB);
+    let put = store.put_chunk(id, bytes.clone(), None).await;
+    assert!(matches!(put, Err(StoreError::NoSpace { .. })), "{put:?}");
+    let again = store.put_chunk(stored[0], chunk(0, MIB).1, None).await;
+    assert_eq!(again.unwrap(), Put::AlreadyThere, "it takes no space");
+}
+
+async fn offer(
+    store: &dyn Store,
+    draft: &Draft,
+    signer: &dyn Signer,
+) -> Result<OfferAnswer, StoreError> {
+    store.put_offer(&draft.sign_offer(signer)).await
+}
+
+/// A transfer of as many MiB.
+fn draft_of(mib: usize) -> Draft {
+    let mut draft = Draft::new(&signer(), &[chunk(0, 100).0, chunk(1, 100).0]);
+    draft.offer.chunk_size = MIB as u32;
+    draft.offer.size = Some((mib * MIB) as u64);
+    draft
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_reserves_its_space_until_it_is_used() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open_with(root.path(), 0, Some(10 * MIB as u64));
+    let (draft, signer) = (draft_of(8), signer());
+    let answer = offer(&store, &draft, &signer).await.unwrap();
+    assert_eq!(answer, OfferAnswer::Accepted);
+    let too_much = offer(&store, &draft_of(3), &signer).await;
+    assert!(
+        matches!(too_much, Err(StoreError::NoSpace { .. })),
+        "{too_much:?}"
+    );
+    let part_of = Some(PartOf {
+        transfer_id: draft.offer.transfer_id,
+        index: Some(0),
+    });
+    for seed in 0..8 {
+        let (id, bytes) = chunk(seed, MIB);
+        store.put_chunk(id, bytes, part_of).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_has_come_half_can_be_offered_again_after_a_restart() {
+    let root = tempfile::tempdir().unwrap();
+    let quota = Some(10 * MIB as u64);
+    let store = open_with(root.path(), 0, quota);
+    let (draft, signer) = (draft_of(8), signer());
+    offer(&store, &draft, &signer).await.unwrap();
+    let part_of = Some(PartOf {
+        transfer_id: draft.offer.transfer_id,
+        index: Some(0),
+    });
+    for seed in 0..4 {
+        let (id, bytes) = chunk(seed, MIB);
+        store.put_chunk(id, bytes, part_of).await.unwrap();
+    }
+    offer(&store, &draft, &signer).await.unwrap();
+    drop(store);
+    let store = open_with(root.path(), 0, quota);
+    offer(&store, &draft, &signer).await.unwrap();
+    let another = offer(&store, &draft_of(9), &signer).await;
+    assert!(
+        matches!(another, Err(StoreError::NoSpace { .. })),
+        "{another:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reserve_keeps_space_for_what_matters_more() {
+    let kept = Kept::new();
+    drop(kept.store);
+    let store = open_with(kept.root.path(), u64::MAX, None);
+    let (id, bytes) = chunk(0, MIB);
+    let put = store.put_chunk(id, bytes, None).await;
+    assert!(
+        matches!(put, Err(StoreError::NoSpace { free: 0, .. })),
+        "{put:?}"
+    );
+}

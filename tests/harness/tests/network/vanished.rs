@@ -1,0 +1,118 @@
+//! The other side is gone without a word: what it held is free again within a minute.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::is_long;
+use testkit::{Homes, Serving, around, bytes, wait_for};
+
+/// A network of its own, so that it can be switched off.
+const IN_A_NETWORK: [&str; 4] = ["-n", "sh", "-c", "ip link set lo up && exec \"$@\""];
+
+#[test]
+fn what_a_vanished_peer_held_is_free_within_a_minute() {
+    let can = Command::new("unshare").args(["-n", "ip", "link"]).output();
+    let has_curl = Command::new("curl").arg("--version").output();
+    if !can.is_ok_and(|ran| ran.status.success()) || has_curl.is_err() {
+        eprintln!("not tried: it takes root, unshare, ip and curl");
+        return;
+    }
+    let homes = Homes::new(&[]);
+    let mut outer = Command::new("unshare");
+    outer.args(IN_A_NETWORK).arg("sh");
+    let serve = homes.command("a", &["--json", "serve", "--listen", "127.0.0.1:0"]);
+    let serving = homes.serve_by("a", around(outer, &serve));
+    let descriptors = || descriptors(&serving);
+    let before = descriptors();
+    let mut callers = callers(&homes, &serving);
+    let there = before + callers.len();
+    wait_for("all are connected", || descriptors() >= there);
+    let mut listening = Vec::new();
+    for caller in &mut callers[1..] {
+        // Its first answer: it is through the handshake.
+        let mut line = String::new();
+        let mut said = BufReader::new(caller.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 "), "{line:?}");
+        listening.push(said);
+    }
+
+    let off = inside(&serving, "ip")
+        .args(["link", "set", "lo", "down"])
+        .status();
+    assert!(off.unwrap().success());
+    let vanished = Instant::now();
+    for caller in &mut callers {
+        caller.kill().unwrap();
+        caller.wait().unwrap();
+    }
+    // The last are the streams of events: a quarter of a minute until something is sent, half a minute until it counts as lost.
+    let patience = Duration::from_secs(60);
+    let mut left = descriptors();
+    while left > before && vanished.elapsed() < patience {
+        std::thread::sleep(Duration::from_millis(100));
+        left = descriptors();
+    }
+    let took = vanished.elapsed();
+    eprintln!("{} connections were free after {took:?}", callers.len());
+    assert!(
+        left <= before,
+        "{} are still open after {took:?}",
+        left - before
+    );
+}
+
+/// Those who will vanish: one in its handshake, one in a body, and with time two that wait for events.
+fn callers(homes: &Homes, serving: &Serving) -> Vec<Child> {
+    let url = format!("https://{}", serving.address);
+    let body = homes.path("body.bin");
+    let content = bytes(1, 1 << 20);
+    fs::write(&body, &content).unwrap();
+    let id = colis::id::ChunkId::of(&content);
+    let certs = homes.home("a").join("certs");
+    let mut silent = inside(serving, "bash");
+    let port = serving.address.port();
+    silent.args([
+        "-c",
+        &format!("exec 3<>/dev/tcp/127.0.0.1/{port}; read <&3"),
+    ]);
+    let mut slow = curl(serving, &certs);
+    slow.args(["--limit-rate", "20K", "-T"]).arg(body);
+    slow.arg(format!("{url}/v1/chunks/{id}"));
+    let mut all = vec![silent, slow];
+    for _ in 0..if is_long() { 2 } else { 0 } {
+        let mut events = curl(serving, &certs);
+        events.arg(format!("{url}/v1/events"));
+        all.push(events);
+    }
+    let spawn = |mut command: Command| command.stdout(Stdio::piped()).spawn().unwrap();
+    all.into_iter().map(spawn).collect()
+}
+
+fn curl(serving: &Serving, certs: &Path) -> Command {
+    let mut curl = inside(serving, "curl");
+    curl.args(["-siN", "-H", "Expect: 100-continue", "--cacert"])
+        .arg(certs.join("ca-cert.pem"));
+    curl.arg("--cert").arg(certs.join("client-cert.pem"));
+    curl.arg("--key").arg(certs.join("client-key.pem"));
+    curl
+}
+
+/// `program` in the network of the peer.
+fn inside(serving: &Serving, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    let process = serving.id().to_string();
+    command.args(["-t", &process, "-n", program]);
+    command.stdin(Stdio::piped());
+    command
+}
+
+fn descriptors(serving: &Serving) -> usize {
+    let folder = format!("/proc/{}/fd", serving.id());
+    fs::read_dir(folder).unwrap().count()
+}

@@ -1,0 +1,27 @@
+//! What the tests of colis share: homes and peers as processes ([`Homes`]), a server with a store that can be told to
+//! fail ([`server`]), a member who says over raw TLS whatever it likes ([`site`]), a person at a terminal ([`person`]),
+//! signed transfers that nobody sealed ([`sealed`]), tools written in Python ([`python`]).
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test ends where something is not as it must be"
+)]
+
+mod content;
+mod homes;
+pub mod person;
+mod program;
+pub mod python;
+mod rounds;
+pub mod sealed;
+pub mod server;
+pub mod site;
+pub mod tapped;
+mod wait;
+
+pub use content::{bytes, tree};
+pub use homes::{Homes, Ran, Serving, around, sending};
+pub use program::{has, program, target_folder};
+pub use rounds::{is_long, minutes, rounds};
+pub use wait::wait_for;

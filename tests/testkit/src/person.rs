@@ -1,0 +1,147 @@
+//! A person at a terminal: reads what is shown, presses keys.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use rexpect::{
+    process::{Signal, WaitStatus},
+    session::{PtySession, spawn_command},
+};
+
+use crate::Homes;
+
+/// For one thing to appear, also on a machine that is busy.
+const PATIENCE_MS: u64 = 60_000;
+
+pub const CTRL_C: &str = "\u{3}";
+pub const ESC: &str = "\u{1b}";
+pub const DOWN: &str = "\u{1b}[B";
+
+/// `colis` on a terminal, and all that it has shown.
+pub struct Person {
+    session: PtySession,
+    shown: String,
+}
+
+impl Person {
+    /// Starts the menu of a home.
+    pub fn start(homes: &Homes, home: &str) -> Self {
+        Self::start_as(homes, home, "xterm-256color")
+    }
+
+    pub fn start_as(homes: &Homes, home: &str, term: &str) -> Self {
+        Self::at_terminal(homes, homes.command(home, &[]), term)
+    }
+
+    /// Runs a command on a terminal.
+    pub fn at_terminal(homes: &Homes, mut command: Command, term: &str) -> Self {
+        command.env("TERM", term).env("LC_ALL", "C.UTF-8");
+        command.env("HOME", homes.path(""));
+        // The terminal is the program's input too: `command` gave it none.
+        command.stdin(Stdio::inherit());
+        Self {
+            session: spawn_command(command, Some(PATIENCE_MS)).unwrap(),
+            shown: String::new(),
+        }
+    }
+
+    /// Starts the menu of a home that has certificates, on a port of its own, and waits for the list.
+    pub fn at_menu(homes: &Homes, home: &str) -> Self {
+        listen_on_a_free_port(homes, home);
+        let mut person = Self::start(homes, home);
+        person.sees("serves on 127.0.0.1:");
+        person.sees_menu();
+        person
+    }
+
+    /// Waits until `text` is shown; gives what came before it.
+    pub fn sees(&mut self, text: &str) -> String {
+        match self.session.exp_string(text) {
+            Ok(before) => {
+                self.shown.push_str(&before);
+                self.shown.push_str(text);
+                before
+            }
+            Err(error) => panic!("{text:?} is not shown: {error}\nbefore: {}", self.shown),
+        }
+    }
+
+    /// Waits until something like `pattern` is shown.
+    pub fn sees_like(&mut self, pattern: &str) {
+        match self.session.exp_regex(pattern) {
+            Ok((before, found)) => self.shown.push_str(&format!("{before}{found}")),
+            Err(error) => panic!("{pattern:?} is not shown: {error}\nbefore: {}", self.shown),
+        }
+    }
+
+    /// Waits for the list of entries, whole.
+    pub fn sees_menu(&mut self) -> String {
+        let before = self.sees("What next?\r\n");
+        self.sees("0  Pair: let a new machine join by a code");
+        before
+    }
+
+    pub fn presses(&mut self, keys: &str) {
+        self.session.send(keys).unwrap();
+        self.session.flush().unwrap();
+    }
+
+    /// Types a line.
+    pub fn types(&mut self, text: &str) {
+        self.presses(&format!("{text}\r"));
+    }
+
+    /// Leaves by the menu.
+    pub fn quits(mut self) {
+        self.presses("5");
+        assert_eq!(self.ends(), 0);
+    }
+
+    pub fn signal(&mut self, signal: Signal) {
+        self.session.process_mut().signal(signal).unwrap();
+    }
+
+    /// Waits for the end; gives the exit code. The cursor must be there again.
+    pub fn ends(&mut self) -> i32 {
+        let rest = self.session.exp_eof().unwrap_or_else(|error| {
+            panic!("it does not end: {error}\nbefore: {}", self.shown);
+        });
+        self.shown.push_str(&rest);
+        self.has_cursor();
+        match self.session.process().wait().unwrap() {
+            WaitStatus::Exited(_, code) => code,
+            other => panic!("{other:?}\n{}", self.shown),
+        }
+    }
+
+    fn has_cursor(&self) {
+        let (hidden, there) = (
+            self.shown.rfind("\u{1b}[?25l"),
+            self.shown.rfind("\u{1b}[?25h"),
+        );
+        assert!(hidden <= there, "no cursor: {}", self.shown);
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+pub fn listen_on_a_free_port(homes: &Homes, home: &str) {
+    set(homes, home, "listen", "127.0.0.1:0");
+}
+
+pub fn set(homes: &Homes, home: &str, key: &str, value: &str) {
+    homes.ok(home, &["config", "set", key, value]);
+}
+
+/// Where a peer of this machine serves, by what it says of itself.
+pub fn address_of(homes: &Homes, home: &str) -> String {
+    let status = homes.ok(home, &["--json", "status"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    status["serving"].as_str().unwrap().to_owned()
+}
