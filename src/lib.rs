@@ -27,6 +27,7 @@ pub mod config;
 pub mod crypto;
 pub mod discover;
 pub mod id;
+mod lock;
 pub mod manifest;
 pub mod name;
 pub mod pair;

@@ -9,6 +9,7 @@
 
 mod layout;
 mod publish;
+mod staged_file;
 mod staging;
 mod syncer;
 
@@ -29,7 +30,9 @@ use rustix::{
 };
 
 pub use layout::{EntryKind, Layout, StagedPath};
-pub use staging::{StagedFile, Staging};
+pub use staged_file::StagedFile;
+use staged_file::modified;
+pub use staging::Staging;
 pub use syncer::{Syncer, Unsynced};
 
 use crate::{name::Escaped, sabotage};

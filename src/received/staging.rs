@@ -5,26 +5,23 @@ use std::{
     io::ErrorKind::AlreadyExists,
     os::{
         fd::{AsRawFd as _, OwnedFd},
-        unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
+        unix::fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::{
-    fs::{
-        AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, fstat,
-        fsync, futimens, symlinkat, syncfs, unlinkat, utimensat,
-    },
+    fs::{AtFlags, Mode, OFlags, fstat, fsync, symlinkat, syncfs, unlinkat, utimensat},
     io::Errno,
     process::geteuid,
 };
 
 use super::{
-    Received, ReceivedError, STAGINGS, StagedPath, error_at, free_space, io_error, make_folder,
-    open_beneath,
+    Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, free_space, io_error,
+    make_folder, modified, open_beneath,
 };
-use crate::sabotage;
+use crate::lock;
 
 /// The file in a staging in which a receive keeps how far it has come.
 pub(super) const JOURNAL: &str = "progress";
@@ -43,12 +40,27 @@ pub struct Staging {
     _lock: File,
 }
 
-/// A file of a staging, open for writing.
-#[derive(Debug)]
-pub struct StagedFile {
-    file: File,
-    pub(super) path: PathBuf,
-    is_new: bool,
+/// The folder `key`, made if it is not there, and its lock. The holder of a lock may remove the folder with it when it is
+/// done, for example a receive of the same transfer in another process: then it is made anew.
+fn make_locked(all: &OwnedFd, key: &str, path: &Path) -> Result<(OwnedFd, File), ReceivedError> {
+    let flags = OFlags::RDWR | OFlags::CREATE;
+    loop {
+        let folder = make_folder(all, key, 0o700, path)?;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = File::from(open_beneath(&folder, LOCK, flags, mode, path)?);
+        match lock::exclusive(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(ReceivedError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(e)) => return Err(io_error(path, e)),
+        }
+        if file.metadata().map_err(|e| io_error(path, e))?.nlink() > 0 {
+            return Ok((folder, file));
+        }
+    }
 }
 
 /// Whether `name` can be the key of a staging.
@@ -68,20 +80,7 @@ impl Staging {
         }
         let all = make_folder(&received.root, STAGINGS, 0o700, &stagings)?;
         check_ours(&all, &stagings)?;
-        let folder = make_folder(&all, key, 0o700, &path)?;
-        let flags = OFlags::RDWR | OFlags::CREATE;
-        let lock = File::from(open_beneath(
-            &folder,
-            LOCK,
-            flags,
-            Mode::from_raw_mode(0o600),
-            &path,
-        )?);
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ReceivedError::InUse { path }),
-            Err(TryLockError::Error(e)) => return Err(io_error(&path, e)),
-        }
+        let (folder, lock) = make_locked(&all, key, &path)?;
         let tree = make_folder(&folder, TREE, 0o700, &path)?;
         let root = received
             .root
@@ -334,91 +333,6 @@ impl Staging {
     }
 }
 
-impl StagedFile {
-    /// Takes the space for `length` bytes, so that a full disk is found now.
-    ///
-    /// # Errors
-    /// [`ReceivedError::NoSpace`].
-    pub fn preallocate(&self, length: u64) -> Result<(), ReceivedError> {
-        if length == 0 {
-            return Ok(());
-        }
-        match fallocate(&self.file, FallocateFlags::empty(), 0, length) {
-            // A file system without it finds out while writing.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(e) => Err(error_at(&self.path, e)),
-        }
-    }
-
-    /// Writes `bytes` at `offset`.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), ReceivedError> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|e| io_error(&self.path, e))
-    }
-
-    /// Reads back what was written at `offset`.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), ReceivedError> {
-        self.file
-            .read_exact_at(bytes, offset)
-            .map_err(|e| io_error(&self.path, e))
-    }
-
-    /// Cuts off what an earlier run may have left after the first `length` bytes.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn cut_to(&self, length: u64) -> Result<(), ReceivedError> {
-        if self.is_new {
-            return Ok(());
-        }
-        self.file
-            .set_len(length)
-            .map_err(|e| io_error(&self.path, e))
-    }
-
-    /// Lets everybody execute it who may read it.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn set_executable(&self) -> Result<(), ReceivedError> {
-        let set = self.file.metadata().and_then(|metadata| {
-            let mode = metadata.permissions().mode() & 0o777;
-            self.file
-                .set_permissions(fs::Permissions::from_mode(mode | ((mode & 0o444) >> 2)))
-        });
-        set.map_err(|e| io_error(&self.path, e))
-    }
-
-    /// Sets when it was modified.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn set_times(&self, seconds: i64, nanoseconds: u32) -> Result<(), ReceivedError> {
-        futimens(&self.file, &modified(seconds, nanoseconds)).map_err(|e| error_at(&self.path, e))
-    }
-
-    /// Makes its bytes durable.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn sync(&self) -> Result<(), ReceivedError> {
-        if sabotage::without("received-sync") {
-            return Ok(());
-        }
-        match self.file.sync_data() {
-            Err(_) if sabotage::without("sync-errors") => Ok(()),
-            synced => synced.map_err(|e| io_error(&self.path, e)),
-        }
-    }
-}
-
 /// Where many can write, somebody may have made the folder of stagings before us, to lead what we write elsewhere.
 fn check_ours(folder: &OwnedFd, path: &Path) -> Result<(), ReceivedError> {
     let stat = fstat(folder).map_err(|e| error_at(path, e))?;
@@ -434,17 +348,4 @@ fn check_ours(folder: &OwnedFd, path: &Path) -> Result<(), ReceivedError> {
 /// A path by which this process reaches an open folder, whatever its name has become.
 pub(super) fn in_folder(folder: &OwnedFd) -> PathBuf {
     Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string())
-}
-
-fn modified(seconds: i64, nanoseconds: u32) -> Timestamps {
-    Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: seconds,
-            tv_nsec: i64::from(nanoseconds),
-        },
-    }
 }

@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
+    lock,
     manifest::{MAX_ENVELOPE, MAX_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp},
 };
 
@@ -322,7 +323,7 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
 
 fn lock(root: &Path) -> Result<File, StoreError> {
     let folder = File::open(root).map_err(|e| io_error(root, e))?;
-    match folder.try_lock() {
+    match lock::exclusive(&folder) {
         Ok(()) => Ok(folder),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
             holder: format!("another process, which is sealing into {}", root.display()),

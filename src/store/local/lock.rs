@@ -9,10 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{manifest::Timestamp, store::StoreError};
+use crate::{lock, manifest::Timestamp, store::StoreError};
 
-const ATTEMPTS: usize = 5;
-const PAUSE: Duration = Duration::from_millis(10);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Held for the life of the process. The system lets it go when the process ends, however it ends.
@@ -35,7 +33,7 @@ impl Lock {
             .mode(0o600)
             .open(&path);
         let file = file.map_err(io)?;
-        match try_lock(&file) {
+        match lock::exclusive(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = line(root, "pid")
@@ -77,17 +75,6 @@ fn warn_of_an_early_clock(file: &File) {
     if early {
         tracing::warn!("the clock is more than a day earlier than when the store was opened last");
     }
-}
-
-/// Tries again for a moment: [`holder`] holds the lock for an instant to see whether it is held.
-fn try_lock(file: &File) -> Result<(), TryLockError> {
-    for _ in 1..ATTEMPTS {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            done => return done,
-        }
-    }
-    file.try_lock()
 }
 
 /// The process that has a store.
