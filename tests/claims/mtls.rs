@@ -21,6 +21,7 @@ use testkit::server::{
     pki::{Circle, Identity, Validity},
     read_to_close,
 };
+use testkit::stretched;
 
 const GET: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 const GET_AND_STAY: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -108,11 +109,8 @@ async fn a_revocation_closes_an_idle_connection_within_a_second() {
     let revoked = Instant::now();
     peer.circle.revoke(&member);
     assert_eq!(read_to_close(&mut stream).await, "");
-    assert!(
-        revoked.elapsed() < REVOCATION_DEADLINE,
-        "{:?}",
-        revoked.elapsed()
-    );
+    let took = revoked.elapsed();
+    assert!(took < stretched(REVOCATION_DEADLINE), "{took:?}");
     assert_eq!(peer.state.open_connections(), 0);
 }
 

@@ -23,7 +23,7 @@ use colis::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use testkit::{Homes, Ran, Serving, bytes, wait_for};
+use testkit::{Homes, Ran, Serving, bytes, stretched, wait_for};
 
 use super::MACHINE;
 use line::Line;
@@ -285,7 +285,8 @@ fn one_of_several_that_is_not_there_is_said_and_done_without() {
     let begun = Instant::now();
     let ran = stored.fetch(&[there, gone.clone()], false);
     assert!(ran.err.contains(&format!("without {gone}: ")), "{ran:?}");
-    assert!(begun.elapsed() < Duration::from_secs(15));
+    let took = begun.elapsed();
+    assert!(took < stretched(Duration::from_secs(15)), "{took:?}");
     drop(stored.peers.remove("b"));
     let from = format!("{gone},{gone}");
     stored

@@ -17,9 +17,8 @@ use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 use pem::Pem;
 
 use super::trust::End;
-use testkit::has;
 use testkit::site::certs;
-use testkit::{Homes, wait_for};
+use testkit::{Homes, has, wait_for};
 
 /// What must not be found, in every spelling: what it is, and its spellings.
 struct Needles(BTreeMap<String, Vec<Vec<u8>>>);

@@ -2,9 +2,8 @@
 
 use std::{fs, process::Command};
 
-use testkit::has;
 use testkit::site::Site;
-use testkit::{Ran, around};
+use testkit::{Ran, around, has};
 
 /// `command` of `b`, whose clock is off by so much, or stands at a date.
 fn at(site: &Site, clock: &str, args: &[&str]) -> Ran {

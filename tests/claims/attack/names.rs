@@ -11,9 +11,8 @@ use colis::name::{Place, RelPath, SafeName};
 
 use super::Dice;
 use crate::bad_input::parcel::{Parcel, Plain};
-use testkit::rounds;
 use testkit::site::{Site, assert_clean};
-use testkit::tree;
+use testkit::{rounds, tree};
 
 /// Names in one transfer.
 const TOGETHER: usize = 2_500;

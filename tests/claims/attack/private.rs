@@ -11,9 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use testkit::has;
-use testkit::rounds;
-use testkit::{Homes, wait_for};
+use testkit::{Homes, has, rounds, wait_for};
 
 /// Who may do nothing here: `nobody`.
 const NOBODY: [&str; 4] = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];

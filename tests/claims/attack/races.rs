@@ -14,9 +14,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Dice;
 use crate::bad_input::parcel::{Parcel, Plain};
-use testkit::rounds;
 use testkit::site::Site;
-use testkit::{around, bytes, tree, wait_for};
+use testkit::{around, bytes, rounds, tree, wait_for};
 
 /// What lies where links lead: the names that a receive makes, so that following one would change something.
 fn victim(folder: &Path, keys: &[String]) {

@@ -11,9 +11,8 @@ use std::{
 use rustls::{ClientConnection, pki_types::ServerName};
 
 use super::Dice;
-use testkit::bytes;
-use testkit::rounds;
 use testkit::site::{Site, shows_nothing};
+use testkit::{bytes, rounds};
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION: u8 = 23;

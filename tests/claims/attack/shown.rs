@@ -16,9 +16,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::Dice;
 use crate::bad_input::parcel::{Parcel, Plain};
-use testkit::rounds;
 use testkit::site::{Site, assert_clean, certificate, certs, key};
-use testkit::{Homes, Ran};
+use testkit::{Homes, Ran, rounds};
 
 /// Characters and sequences that a terminal acts on, or shows nothing for. Each could begin a line of its own.
 const TRICKS: [&str; 40] = [

@@ -21,9 +21,8 @@ use rustls::{
 };
 use tokio::runtime::Runtime;
 
-use testkit::rounds;
 use testkit::site::{Shown, Site, certificate, certs, key, shows_nothing};
-use testkit::{Homes, bytes};
+use testkit::{Homes, bytes, rounds};
 
 /// How a thief signs the handshake.
 #[derive(Debug, Clone, Copy)]

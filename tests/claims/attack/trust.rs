@@ -7,9 +7,8 @@ use std::{
     thread,
 };
 
-use testkit::rounds;
 use testkit::site::{Site, Tls, certificate, certs, key, read_to_close, request, shows};
-use testkit::{Homes, wait_for};
+use testkit::{Homes, rounds, wait_for};
 
 use std::io::Write as _;
 

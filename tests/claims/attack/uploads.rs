@@ -14,9 +14,8 @@ use std::{
 use colis::{id::ChunkId, wire::Code};
 use socket2::SockRef;
 
-use testkit::rounds;
 use testkit::site::{Site, Tls, raw, read_to_close, request};
-use testkit::{bytes, tree};
+use testkit::{bytes, rounds, tree};
 
 const MIB: usize = 1 << 20;
 const STEP: usize = 64 << 10;

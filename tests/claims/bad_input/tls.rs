@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{AlertDescription, HandshakeKind, pki_types::CertificateDer};
 
 use testkit::site::{Site, certificate, certs, key, read_to_close, request, shows, shows_nothing};
-use testkit::{Homes, wait_for};
+use testkit::{Homes, stretched, wait_for};
 
 const DAY: time::Duration = time::Duration::DAY;
 
@@ -283,7 +283,8 @@ pub(crate) fn row_10_a_stalled_handshake() {
         assert_eq!(read_plain(tcp), b"");
     }
     let took = begun.elapsed();
-    assert!((4..8).contains(&took.as_secs()), "{took:?}");
+    assert!(took >= Duration::from_secs(4), "{took:?}");
+    assert!(took < stretched(Duration::from_secs(8)), "{took:?}");
     site.is_well();
 }
 

@@ -22,7 +22,7 @@ use colis::{
 use tokio::task::JoinSet;
 
 use crate::ledger::Ledger;
-use testkit::{Homes, bytes};
+use testkit::{Homes, bytes, stretched};
 
 const SENDERS: usize = 4;
 const PUTTERS: usize = 4;
@@ -141,12 +141,12 @@ impl Load {
     /// A peer whose disk refuses everything says so, at once and to everybody.
     pub async fn is_refused(&self, address: &str) -> Result<(), String> {
         let client = self.client(address);
-        let begin = Instant::now();
+        let (begin, limit) = (Instant::now(), stretched(Duration::from_secs(1)));
         loop {
             let sealed = Bytes::from(content(self.number()));
             match client.put_chunk(ChunkId::of(&sealed), sealed, None).await {
                 Err(StoreError::ReadOnly { .. }) => break,
-                Err(_) if begin.elapsed() < Duration::from_secs(1) => {}
+                Err(_) if begin.elapsed() < limit => {}
                 put => return Err(format!("a put was answered {put:?}")),
             }
         }

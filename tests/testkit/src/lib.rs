@@ -10,6 +10,7 @@
 
 mod content;
 mod homes;
+mod pace;
 pub mod person;
 mod program;
 pub mod python;
@@ -22,6 +23,7 @@ mod wait;
 
 pub use content::{bytes, tree};
 pub use homes::{Homes, Ran, Serving, around, sending};
+pub use pace::{stretch, stretched};
 pub use program::{has, program, target_folder};
 pub use rounds::{is_long, minutes, rounds};
 pub use wait::wait_for;

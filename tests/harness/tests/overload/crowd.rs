@@ -22,9 +22,9 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     FAST_MS, WINDOW,
     good::{Good, median},
-    site::{Member, Site, background, connect_from, mib, slack, source, until},
+    site::{Member, Site, background, connect_from, mib, source, until},
 };
-use testkit::bytes;
+use testkit::{bytes, stretch};
 
 /// Connections of one bad member: fewer than a peer may have.
 const PER_MEMBER: usize = 60;
@@ -54,7 +54,6 @@ enum Vice {
 /// Holds the good ones before against those in the crowd: first of a few strangers, who all wait as long as they may, then of
 /// so many `strangers` that they make way for each other, and `members`, for so many windows.
 pub(crate) async fn measure(strangers: usize, members: usize, windows: u32) {
-    let slack = slack();
     let site = Site::new();
     let good = Good::start(&site).await;
     let seen = good.watch(WINDOW).await;
@@ -63,7 +62,6 @@ pub(crate) async fn measure(strangers: usize, members: usize, windows: u32) {
         p99: seen.p99(),
         memory: site.resident(),
         descriptors: site.descriptors(),
-        slack,
     };
     before.besiege(&site, &good, (FEW, 0), 2).await;
     before
@@ -76,7 +74,6 @@ struct Before {
     p99: f64,
     memory: u64,
     descriptors: usize,
-    slack: u32,
 }
 
 impl Before {
@@ -104,7 +101,8 @@ impl Before {
              p99 {:.1} and {slow:.1} ms; {grown} MiB more; drained in {drained:?}",
             self.p99
         );
-        tell_lateness(&late, self.slack);
+        let stretch = stretch();
+        tell_lateness(&late, stretch);
         for vice in Vice::ALL {
             let must =
                 vice.is_of(count) && vice.is_over_in(windows * WINDOW - ramp(count.0 + count.1));
@@ -114,10 +112,11 @@ impl Before {
         assert!(failures.is_empty(), "{failures:#?}");
         // Who is slow in the handshake may make way for others, and tries again.
         assert!(kept_out * 10 <= let_in, "{kept_out} out, {let_in} let in");
-        let limit = FAST_MS.max(3.0 * self.p99) * f64::from(self.slack);
+        let limit = FAST_MS.max(3.0 * self.p99) * stretch;
         assert!(slow <= limit, "{slow} ms, the limit is {limit}");
         assert!(grown <= 200, "{grown} MiB more");
-        assert!(drained <= Duration::from_secs(10), "{drained:?}");
+        let limit = Duration::from_secs(10).mul_f64(stretch);
+        assert!(drained <= limit, "{drained:?}");
         let there = self.descriptors + count.0.min(FEW) / 2 + count.1 / 2;
         assert!(most > there, "nobody came: {most}");
     }
@@ -129,8 +128,8 @@ fn ramp(count: usize) -> Duration {
 }
 
 /// Says how late bad connections were closed, of each kind; it may be a second.
-fn tell_lateness(late: &[(Vice, Duration)], slack: u32) {
-    let limit = Duration::from_secs(1) * slack;
+fn tell_lateness(late: &[(Vice, Duration)], stretch: f64) {
+    let limit = Duration::from_secs(1).mul_f64(stretch);
     for vice in Vice::ALL {
         let times = late.iter().filter(|(other, _)| *other == vice);
         let mut times: Vec<_> = times.map(|(_, late)| *late).collect();

@@ -21,8 +21,9 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     FAST_MS,
     good::{Good, median},
-    site::{Site, background, slack, source},
+    site::{Site, background, source},
 };
+use testkit::stretch;
 
 const CONNECTIONS: usize = 60;
 /// Requests that are sent without waiting for answers.
@@ -39,7 +40,6 @@ struct Heard {
 
 /// Hammers and rests in turn, so many times, and looks how the others fare.
 pub(crate) async fn measure(turns: usize) {
-    let slack = slack();
     let site = Site::new();
     let good = Good::start(&site).await;
     let (hammerer, peer) = (site.member("hammer"), site.serving.address);
@@ -80,10 +80,7 @@ pub(crate) async fn measure(turns: usize) {
     let ends = heard.ends.lock().unwrap();
     assert!(ends.is_empty(), "{:?}", ends.first());
     assert!(rate < 1.5 * f64::from(REQUESTS_PER_SECOND), "{rate}");
-    assert!(
-        slow <= FAST_MS.max(2.0 * base) * f64::from(slack),
-        "{slow} ms"
-    );
+    assert!(slow <= FAST_MS.max(2.0 * base) * stretch(), "{slow} ms");
 }
 
 /// Asks for what is there and what is not, several at a time, as long as the peer bears it.

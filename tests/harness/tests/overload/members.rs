@@ -14,8 +14,9 @@ use tokio::{sync::Semaphore, time::sleep};
 use crate::{
     FAST_MS,
     good::{Good, median},
-    site::{Member, Site, background, get, mib, slack, source, until},
+    site::{Member, Site, background, get, mib, source, until},
 };
+use testkit::stretch;
 
 const PER_MEMBER: usize = 62;
 /// Each asks for something so often: before the peer takes it for idle.
@@ -34,7 +35,6 @@ struct Counts {
 
 /// Opens `count` connections, and looks at what they cost once all are open.
 pub(crate) async fn measure(count: usize) {
-    let slack = slack();
     let site = Site::new();
     let identities = site.members("member", count.div_ceil(PER_MEMBER));
     let good = Good::start(&site).await;
@@ -87,7 +87,7 @@ pub(crate) async fn measure(count: usize) {
     assert!(each <= 64 << 10, "{each} bytes a connection");
     let slow = median(slow);
     assert!(
-        slow <= FAST_MS.max(2.0 * base.p99()) * f64::from(slack),
+        slow <= FAST_MS.max(2.0 * base.p99()) * stretch(),
         "{slow} ms"
     );
     crowd.shutdown_background();

@@ -72,7 +72,8 @@ impl Site {
     /// A client as programs have it, that never tries again.
     pub(crate) fn client(&self, member: &Member) -> PeerClient {
         let options = ClientOptions {
-            retries: 0,
+            // As the program does once its connection is gone.
+            retries: 1,
             ..ClientOptions::default()
         };
         let address = self.serving.to().parse().unwrap();
@@ -208,19 +209,6 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) -> Du
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     start.elapsed()
-}
-
-/// By how much waiting times are stretched: when others keep the processors of this machine from their work, they say little
-/// about the peer.
-pub(crate) fn slack() -> u32 {
-    let pressure = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
-    let share = pressure.split("avg10=").nth(1);
-    let share = share.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-    if share.is_some_and(|percent| percent > 25.0) {
-        eprintln!("this machine is busy with something else: waits may be ten times as long");
-        return 10;
-    }
-    1
 }
 
 fn raise_descriptor_limit() {
