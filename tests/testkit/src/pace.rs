@@ -8,7 +8,7 @@ use std::{
 use crate::program;
 
 /// How long the program may take to say its version on a machine that does nothing else.
-const USUAL: Duration = Duration::from_millis(20);
+const USUAL: Duration = Duration::from_millis(5);
 const STARTS: usize = 5;
 
 /// By how much a limit of time must be stretched here and now: 1 on a machine that does nothing else, 10 where everything
