@@ -47,7 +47,8 @@ const ARRIVALS: usize = 64;
 pub struct InboxOptions {
     /// What is opened unasked.
     pub policy: InboxPolicy,
-    /// For how long sealed chunks stay after a transfer was opened; zero lets them go at once.
+    /// For how long the manifest of an opened transfer stays; zero lets it go at once. Its chunks are collected after it,
+    /// when their leases are over.
     pub keep_opened: Duration,
     /// How files are written.
     pub receive: ReceiveOptions,

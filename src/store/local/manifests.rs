@@ -212,16 +212,16 @@ impl Inner {
     }
 
     pub(super) fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
-        self.writable()?;
-        let _alone = self.take_presence_away();
-        self.remove_manifest(id)?;
+        self.unpublish(id)?;
         self.receipts
             .forget_unsettled(id)
             .map_err(|(path, error)| self.write_failed(0, &path, error))
     }
 
-    /// Removes a manifest that is there. The caller has taken presence away.
-    pub(super) fn remove_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
+    /// Removes a manifest that is there. Its chunks stay for the collector.
+    pub(super) fn unpublish(&self, id: ManifestId) -> Result<(), StoreError> {
+        self.writable()?;
+        let _alone = self.take_presence_away();
         let (folder, name) = (&self.manifests, id.to_string());
         let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
         let length = length.ok_or_else(|| not_found("manifest", &id))?;
