@@ -159,7 +159,7 @@ impl Peer {
         };
         let store = Arc::new(LocalStore::open(&options.chunks, store_options)?);
         let (listener, address) = listen(options.listen, &store)?;
-        let door = Door::new(dir, identity.clone(), circle.clone(), options.default_role)?;
+        let door = Door::new(dir, identity.clone(), circle, options.default_role)?;
         let door = Arc::new(door);
         let neighbours = Neighbours {
             known: Known::new(&door, 0),
@@ -176,7 +176,7 @@ impl Peer {
             store.clone(),
             Arc::new(Received::open(&options.received)?),
             &identity,
-            circle,
+            door.clone(),
             events.clone(),
             options.inbox.clone(),
             History::new(&options.chunks),

@@ -1,10 +1,12 @@
 //! A member with a valid certificate against the transfers of other members: it deletes and delays none of them.
 
-use std::io::Write as _;
+use std::{fs, io::Write as _};
 
 use colis::{
     id::ManifestId,
-    manifest::{Manifest, Payload as _, Timestamp, to_json},
+    manifest::{Manifest, Payload as _, SignedManifest, Timestamp, to_json},
+    store::{LocalStore, LocalStoreOptions, Store as _},
+    tls::Identity,
     wire::Code,
 };
 
@@ -54,4 +56,125 @@ fn a_manifest_that_expires_at_once_takes_no_chunk_of_another_with_it() {
     assert_eq!(publish(&site, &envelope).status, 201);
     site.get(&path).is(Code::NoSuchManifest, "what has expired");
     site.is_well();
+}
+
+/// Tables that contradict themselves, each with what is wrong with it.
+fn contradictions() -> Vec<(&'static str, Plain)> {
+    let table = |make: fn(&mut Plain)| {
+        let mut plain = Plain::default();
+        make(&mut plain);
+        plain
+    };
+    vec![
+        ("a file twice", Plain::files(&["f", "f"])),
+        (
+            "a folder twice",
+            table(|plain| {
+                plain.folder("d");
+                plain.folder("d");
+            }),
+        ),
+        (
+            "a file that is a folder too",
+            table(|plain| {
+                plain.add("d", b"x");
+                plain.add("d/f", b"x");
+            }),
+        ),
+        (
+            "a file beneath a link",
+            table(|plain| {
+                plain.link("d", "elsewhere");
+                plain.add("d/f", b"x");
+            }),
+        ),
+        (
+            "a file in a folder that is not there",
+            table(|plain| plain.add("d/f", b"x")),
+        ),
+        (
+            "a file before its folder",
+            table(|plain| {
+                plain.add("d/f", b"x");
+                plain.folder("d");
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn a_table_that_contradicts_itself_is_refused_for_good_and_delays_nobody() {
+    let site = Site::of(Homes::new(&["b", "c"]), &[]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| site.identity(name));
+    let state = |id: ManifestId| {
+        let answer = site.get(&format!("/v1/manifests/{id}/state"));
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        body["state"].as_str().unwrap().to_owned()
+    };
+    for (what, plain) in contradictions() {
+        let id = Parcel::seal(&c, &a, plain).send(&site, &c);
+        wait_for(what, || state(id) != "stored");
+        assert_eq!(state(id), "refused", "{what}");
+    }
+    let honest = Parcel::seal(&b, &a, Plain::files(&["good.txt"])).send(&site, &b);
+    wait_for("the honest one is opened", || state(honest) == "opened");
+    site.is_well();
+}
+
+#[test]
+fn what_a_sender_left_before_it_was_blocked_is_not_opened_afterwards() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "content").unwrap();
+    let mut a = homes.serve("a", &["--inbox", "ask"]);
+    homes.ok("b", &["send", "f", "--to", &a.to()]);
+    let state = |state: &str| homes.ok("a", &["--json", "list"]).contains(state);
+    wait_for("it waits", || state("\"state\":\"waiting\""));
+    homes.ok("a", &["peers", "block", "b"]);
+    a.kill();
+    // From now on everything is opened unasked.
+    let _a = homes.serve("a", &[]);
+    wait_for("it is refused", || state("\"state\":\"refused\""));
+    assert!(!homes.home("a").join("received/f").exists());
+}
+
+/// The pile came while nobody served; `b`'s transfer has the last of all ids.
+#[test]
+fn a_pile_of_transfers_of_one_sender_delays_another_by_one() {
+    const PILE: usize = 40;
+    let homes = Homes::new(&["b", "c"]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| Identity::load(&certs(&homes, name)).unwrap());
+    let signed = |sender: &Identity, name: &str| {
+        let parcel = Parcel::seal(sender, &a, Plain::files(&[name]));
+        let envelope = sign(&to_json(&parcel.manifest), Manifest::TYPE, sender);
+        (
+            SignedManifest::parse(bytes::Bytes::from(envelope)).unwrap(),
+            parcel,
+        )
+    };
+    let mut transfers: Vec<_> = (0..PILE).map(|n| signed(&c, &n.to_string())).collect();
+    let last = transfers.iter().map(|(manifest, _)| manifest.id()).max();
+    let honest = std::iter::repeat_with(|| signed(&b, "good"));
+    transfers.extend({ honest }.find(|(manifest, _)| Some(manifest.id()) > last));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let path = homes.home("a").join("chunks");
+    let store = LocalStore::open(&path, LocalStoreOptions::default()).unwrap();
+    for (manifest, parcel) in transfers {
+        for (id, sealed) in parcel.chunks {
+            let put = store.put_chunk(id, sealed.into(), None);
+            runtime.block_on(put).unwrap();
+        }
+        runtime.block_on(store.put_manifest(&manifest)).unwrap();
+    }
+    drop(store);
+    let serving = homes.serve("a", &[]);
+    let arrivals = || {
+        let said = serving.said().into_iter();
+        said.filter(|said| said["event"] == "arrival")
+            .collect::<Vec<_>>()
+    };
+    wait_for("all are opened", || arrivals().len() > PILE);
+    let place = arrivals()
+        .iter()
+        .position(|said| said["sender_name"] == "b");
+    assert!(place.unwrap() <= 1, "{place:?}");
 }
