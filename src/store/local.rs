@@ -169,6 +169,15 @@ impl LocalStore {
         self.run(move |inner| inner.peek_chunk(id)).await
     }
 
+    /// What [`put_offer`](Store::put_offer) would answer. Reserves nothing.
+    ///
+    /// # Errors
+    /// Those of `put_offer`.
+    pub async fn check_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        let offer = offer.clone();
+        self.run(move |inner| inner.check_offer(&offer)).await
+    }
+
     /// Where other rooms keep what they must remember.
     pub fn state_dir(&self) -> PathBuf {
         self.inner.root.join("state")

@@ -11,8 +11,11 @@ use rustix::io::Errno;
 
 use super::{
     Bytes, ChunkId, Inner, ManifestId, ManifestInfo, OfferAnswer, Page, PageRequest, PeerId,
-    PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState, disk::Created,
-    io, missing_chunks_error, not_found, take_page,
+    PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState,
+    disk::Created,
+    io, missing_chunks_error, not_found,
+    space::{Disk, Space, Transfer, sealed_size},
+    take_page,
 };
 use crate::manifest::{MAX_ENVELOPE, Timestamp};
 
@@ -48,6 +51,18 @@ impl Index {
 
 impl Inner {
     pub(super) fn put_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        self.answer_offer(offer, Space::promise)
+    }
+
+    pub(super) fn check_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        self.answer_offer(offer, Space::fits)
+    }
+
+    fn answer_offer(
+        &self,
+        offer: &SignedOffer,
+        ask: impl Fn(&Space, Disk, Transfer, u64, u64) -> Result<(), StoreError>,
+    ) -> Result<OfferAnswer, StoreError> {
         self.writable()?;
         let payload = offer.payload();
         let transfer = (payload.transfer_id, payload.sender);
@@ -55,14 +70,14 @@ impl Inner {
             return Ok(OfferAnswer::AlreadyReceived);
         }
         self.check_relay(transfer, &payload.wraps, payload.size.unwrap_or(0))?;
-        let needed = super::space::sealed_size(payload);
-        let promised = self.space.promise(self.disk()?, transfer, needed, 0);
-        if let Err(StoreError::NoSpace { .. }) = promised {
+        let needed = sealed_size(payload);
+        let answer = ask(&self.space, self.disk()?, transfer, needed, 0);
+        if let Err(StoreError::NoSpace { .. }) = answer {
             // Much of it may have come before we were started last.
             let there = self.space.unnamed(|| self.unnamed_bytes())?;
-            self.space.promise(self.disk()?, transfer, needed, there)?;
+            ask(&self.space, self.disk()?, transfer, needed, there)?;
         } else {
-            promised?;
+            answer?;
         }
         Ok(OfferAnswer::Accepted)
     }

@@ -4,15 +4,15 @@ use std::{fs, io::Write as _};
 
 use colis::{
     id::ManifestId,
-    manifest::{Manifest, Payload as _, SignedManifest, Timestamp, to_json},
+    manifest::{Manifest, Offer, Payload as _, SignedManifest, Timestamp, to_json},
     store::{LocalStore, LocalStoreOptions, Store as _},
     tls::Identity,
     wire::Code,
 };
 
 use crate::bad_input::parcel::{Parcel, Plain, publish, publishing, sign};
-use testkit::site::{Answer, Site, certificate, certs, key, read_to_close, shows};
-use testkit::{Homes, wait_for};
+use testkit::site::{Answer, Site, certificate, certs, key, read_to_close, request, shows};
+use testkit::{Homes, bytes, wait_for};
 
 /// `a` serves, `b` is honest, `c` is not.
 fn site() -> Site {
@@ -119,6 +119,67 @@ fn a_table_that_contradicts_itself_is_refused_for_good_and_delays_nobody() {
     let honest = Parcel::seal(&b, &a, Plain::files(&["good.txt"])).send(&site, &b);
     wait_for("the honest one is opened", || state(honest) == "opened");
     site.is_well();
+}
+
+/// What `a` says is free.
+fn free(site: &Site) -> u64 {
+    let health: serde_json::Value = serde_json::from_slice(&site.get("/v1/health").body).unwrap();
+    health["free"].as_u64().unwrap()
+}
+
+/// The request that announces a transfer of `size` bytes from `sender` to `reader`.
+fn announcing(sender: &Identity, reader: &Identity, size: u64) -> Vec<u8> {
+    let manifest = Parcel::seal(sender, reader, Plain::files(&["f"])).manifest;
+    let offer = Offer {
+        v: manifest.v,
+        transfer_id: manifest.transfer_id,
+        created: manifest.created,
+        expires: manifest.expires,
+        sender: manifest.sender,
+        certificate: manifest.certificate,
+        key_id: manifest.key_id,
+        chunk_size: 64 << 20,
+        size: Some(size),
+        table: manifest.table,
+        wraps: manifest.wraps,
+    };
+    let path = format!("/v1/offers/{}", offer.transfer_id);
+    let envelope = sign(&to_json(&offer), Offer::TYPE, sender);
+    let json = "content-type: application/vnd.dsse+json\r\n";
+    request("PUT", &path, json, &envelope)
+}
+
+#[test]
+fn the_offers_of_one_member_leave_room_for_the_others() {
+    let site = site();
+    let [a, b, c] = ["a", "b", "c"].map(|name| site.identity(name));
+    let before = free(&site);
+    // For nobody who would ever open it, and again under other ids.
+    for part in [1, 2, 4, 4, 4, 4] {
+        talk_as_c(&site, &announcing(&c, &b, before / 20 * 19 / part));
+    }
+    assert!(free(&site) < before, "something is reserved");
+    assert!(free(&site) > before / 3, "more than its share");
+    assert_eq!(site.put_chunk(&bytes(1, 100_000)).1.status, 201);
+    let answer = site.talk(&announcing(&b, &a, before / 5));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn an_offer_that_is_refused_or_brought_by_another_reserves_nothing() {
+    let site = Site::of(Homes::new(&["b", "c"]), &[]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| site.identity(name));
+    let before = free(&site);
+    // The sealed chunks fit, but not the plain files beside them.
+    let twice = announcing(&c, &a, before / 10 * 8);
+    talk_as_c(&site, &twice).is(Code::NoSpace, "the plain files do not fit");
+    assert!(free(&site) > before / 5 * 4, "refused, and reserved");
+    let copy = talk_as_c(&site, &announcing(&b, &c, before / 3));
+    assert_eq!(copy.status, 200);
+    assert!(free(&site) > before / 5 * 4, "reserved in the name of b");
+    let own = site.talk(&announcing(&b, &c, before / 3));
+    assert_eq!(own.status, 200);
+    assert!(free(&site) < before / 5 * 4, "its own is reserved");
 }
 
 #[test]
