@@ -78,7 +78,7 @@ pub struct PeerOptions {
 /// How transfers go by way of others.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
-    /// The most bytes of content that one sender may store here for others.
+    /// The most stored bytes of transfers that one sender may have here for others.
     pub quota: Option<u64>,
     /// For how long they are kept, if they do not expire before.
     pub keep: Option<Duration>,

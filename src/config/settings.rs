@@ -72,7 +72,7 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "relay_quota",
         words("what the disk has", "\"10GiB\""),
-        "The most content of one sender that is stored here for others.",
+        "The most stored bytes of transfers that one sender may have here for others.",
     ),
     setting(
         "relay_keep",

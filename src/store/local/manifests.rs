@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -32,6 +32,8 @@ pub(super) type Known = BTreeMap<ManifestId, KnownManifest>;
 pub(super) struct KnownManifest {
     pub(super) info: ManifestInfo,
     pub(super) chunks: Box<[ChunkId]>,
+    /// The bytes of its chunks, if somebody has asked.
+    pub(super) stored: OnceLock<u64>,
 }
 
 impl KnownManifest {
@@ -39,6 +41,7 @@ impl KnownManifest {
         Self {
             info: ManifestInfo::new(manifest.id(), manifest.payload()),
             chunks: manifest.payload().all_chunks().collect(),
+            stored: OnceLock::new(),
         }
     }
 }
@@ -69,8 +72,8 @@ impl Inner {
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(OfferAnswer::AlreadyReceived);
         }
-        self.check_relay(transfer, &payload.wraps, payload.size.unwrap_or(0))?;
         let needed = sealed_size(payload);
+        self.check_relay(transfer, &payload.wraps, || needed)?;
         let answer = ask(&self.space, self.disk()?, transfer, needed, 0);
         if let Err(StoreError::NoSpace { .. }) = answer {
             // Much of it may have come before we were started last.
@@ -113,10 +116,6 @@ impl Inner {
         if !there && self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
-        if !there {
-            let transfer = (payload.transfer_id, payload.sender);
-            self.check_relay(transfer, &payload.wraps, payload.size)?;
-        }
         let missing = self.missing_of(payload.all_chunks())?;
         if !missing.is_empty() {
             return Err(missing_chunks_error(missing));
@@ -125,6 +124,9 @@ impl Inner {
             self.manifests.settle().map_err(failed)?;
             return Ok(Some(PutManifest::AlreadyThere));
         }
+        let transfer = (payload.transfer_id, payload.sender);
+        let needed = || self.stored_bytes(payload.all_chunks());
+        let _turn = self.check_relay(transfer, &payload.wraps, needed)?;
         self.settle_chunks(payload.all_chunks())?;
         self.space.take_for_manifest(length)?;
         let created = self.manifests.create(&name, envelope);
@@ -136,7 +138,7 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
-        self.space.settle((payload.transfer_id, payload.sender));
+        self.space.settle(transfer);
         if let Some(known) = &mut *self.index.lock() {
             known.insert(id, KnownManifest::of(manifest));
         }

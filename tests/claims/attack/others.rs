@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _};
 
 use colis::{
-    id::ManifestId,
+    id::{ChunkId, ManifestId},
     manifest::{Manifest, Offer, Payload as _, SignedManifest, Timestamp, to_json},
     store::{LocalStore, LocalStoreOptions, Store as _},
     tls::Identity,
@@ -180,6 +180,53 @@ fn an_offer_that_is_refused_or_brought_by_another_reserves_nothing() {
     let own = site.talk(&announcing(&b, &c, before / 3));
     assert_eq!(own.status, 200);
     assert!(free(&site) < before / 5 * 4, "its own is reserved");
+}
+
+/// A manifest of `c` for `b`, of a few declared bytes, over a chunk of `length` bytes in one of its three streams.
+fn understated(site: &Site, stream: usize, length: usize, seed: u64) -> Vec<u8> {
+    let [b, c] = ["b", "c"].map(|name| site.identity(name));
+    let mut manifest = Parcel::seal(&c, &b, Plain::files(&["f"])).manifest;
+    let large = bytes(seed, length);
+    let small = [0, 1, 2].map(|n| bytes(seed + 1 + n, 100));
+    let mut ids = small.each_ref().map(|sealed| ChunkId::of(sealed));
+    ids[stream] = ChunkId::of(&large);
+    for sealed in small.iter().chain([&large]) {
+        let put = request(
+            "PUT",
+            &format!("/v1/chunks/{}", ChunkId::of(sealed)),
+            "",
+            sealed,
+        );
+        assert_eq!(talk_as_c(site, &put).status, 201);
+    }
+    (manifest.table, manifest.chunks, manifest.sums) = (vec![ids[0]], vec![ids[1]], vec![ids[2]]);
+    publishing(&sign(&to_json(&manifest), Manifest::TYPE, &c))
+}
+
+#[test]
+fn a_relay_quota_counts_what_is_stored_and_not_what_is_declared() {
+    const LENGTH: usize = 600_000;
+    for stream in 0..3 {
+        let homes = Homes::new(&["b", "c"]);
+        homes.ok("a", &["config", "set", "relay_quota", "1MiB"]);
+        let site = Site::of(homes, &["--inbox", "off"]);
+        let seed = 100 * stream as u64;
+        let transfers: Vec<_> = (0..4)
+            .map(|n| understated(&site, stream, LENGTH, seed + 10 * n))
+            .collect();
+        // At once, for then each could be checked before another counts.
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let mut puts = Vec::new();
+            for bytes in &transfers {
+                puts.push(scope.spawn(|| talk_as_c(&site, bytes)));
+            }
+            puts.into_iter().map(|put| put.join().unwrap()).collect()
+        });
+        let taken = answers.iter().filter(|answer| answer.status == 201).count();
+        assert_eq!(taken, 1, "stream {stream}");
+        let refused = answers.iter().find(|answer| answer.status != 201).unwrap();
+        refused.is(Code::QuotaExceeded, "more than 1 MiB");
+    }
 }
 
 #[test]
