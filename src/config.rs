@@ -34,7 +34,7 @@ pub struct Config {
     pub inbox: Option<InboxSetting>,
     /// With `inbox = "auto"`: larger transfers wait for a yes.
     pub auto_up_to: Option<units::SizeText>,
-    /// For how long sealed chunks stay after a transfer was opened, as `1d` or `0`.
+    /// For how long a transfer stays after it was opened, as `1d` or `0`.
     pub keep_opened: Option<units::DurationText>,
     /// The most bytes that the store takes, as `100GiB`.
     pub quota: Option<units::SizeText>,

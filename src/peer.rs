@@ -78,7 +78,7 @@ pub struct PeerOptions {
 /// How transfers go by way of others.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
-    /// The most bytes of content that one sender may store here for others.
+    /// The most stored bytes of transfers that one sender may have here for others.
     pub quota: Option<u64>,
     /// For how long they are kept, if they do not expire before.
     pub keep: Option<Duration>,
@@ -159,7 +159,7 @@ impl Peer {
         };
         let store = Arc::new(LocalStore::open(&options.chunks, store_options)?);
         let (listener, address) = listen(options.listen, &store)?;
-        let door = Door::new(dir, identity.clone(), circle.clone(), options.default_role)?;
+        let door = Door::new(dir, identity.clone(), circle, options.default_role)?;
         let door = Arc::new(door);
         let neighbours = Neighbours {
             known: Known::new(&door, 0),
@@ -176,7 +176,7 @@ impl Peer {
             store.clone(),
             Arc::new(Received::open(&options.received)?),
             &identity,
-            circle,
+            door.clone(),
             events.clone(),
             options.inbox.clone(),
             History::new(&options.chunks),

@@ -48,7 +48,8 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A place for sealed chunks and manifests. See the module for what every implementation promises.
 pub trait Store: Send + Sync {
-    /// Announces a transfer: reserves space, learns whether the recipient wants it.
+    /// Announces a transfer: reserves space, learns whether the recipient wants it. An offer that is refused, or fails,
+    /// reserves nothing.
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer>;
 
     /// Stores a sealed chunk under `id`, which must be its digest.

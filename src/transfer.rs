@@ -235,6 +235,44 @@ pub enum TransferError {
     Received(#[from] ReceivedError),
 }
 
+impl TransferError {
+    /// Whether another try to open the same transfer cannot help, for the transfer itself is wrong: it contradicts
+    /// itself, or is not what its sender signed.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Manifest(_)
+            | Self::Crypto(_)
+            | Self::Integrity { .. }
+            | Self::Name(_)
+            | Self::NotForUs { .. }
+            | Self::Store(StoreError::Manifest(_))
+            | Self::Received(ReceivedError::BadTable { .. }) => true,
+            // Of this machine, of the store, or of the person.
+            Self::Source { .. }
+            | Self::UnsupportedSource { .. }
+            | Self::BadGlob { .. }
+            | Self::DuplicateSource { .. }
+            | Self::NamelessSource { .. }
+            | Self::UnsendableName { .. }
+            | Self::SourceChanged { .. }
+            | Self::TooManyChunks { .. }
+            | Self::TooManyEntries { .. }
+            | Self::Stopped
+            | Self::AlreadySending
+            | Self::NotAccepted { .. }
+            | Self::NotOurs { .. }
+            | Self::LetGo
+            | Self::PasswordNeeded
+            | Self::NoSpace { .. }
+            | Self::NotOneFile { .. }
+            | Self::Output(_)
+            | Self::Journal { .. }
+            | Self::Store(_)
+            | Self::Received(_) => false,
+        }
+    }
+}
+
 /// Runs `work` where blocking is allowed.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {

@@ -62,7 +62,7 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "keep_opened",
         Unset::Value("\"1d\""),
-        "For how long sealed chunks stay after a transfer was opened or refused: 30m, 12h, 1d, or 0.",
+        "For how long a transfer stays after it was opened or refused: 30m, 12h, 1d, or 0.",
     ),
     setting(
         "quota",
@@ -72,7 +72,7 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "relay_quota",
         words("what the disk has", "\"10GiB\""),
-        "The most content of one sender that is stored here for others.",
+        "The most stored bytes of transfers that one sender may have here for others.",
     ),
     setting(
         "relay_keep",

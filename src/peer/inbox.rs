@@ -1,8 +1,10 @@
 //! The inbox: opens what arrives for us, or lets it wait for a yes. The server beside it stays blind.
 
 mod arrival;
+mod desk;
 mod early;
 mod policy;
+mod queue;
 
 use std::{
     path::PathBuf,
@@ -10,11 +12,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
-    time::{Instant, interval_at},
+    time::{Instant, timeout_at},
 };
 
 pub use arrival::{Arrival, Outcome};
@@ -22,23 +23,18 @@ pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 
 use super::history::{Direction, History, HistoryEntry};
 use crate::{
-    id::{ChunkId, ManifestId, PeerId, Short as _, TransferId},
-    manifest::{SignedManifest, SignedOffer, Signer as _, Timestamp},
+    id::{ManifestId, PeerId, Short as _},
+    manifest::{SignedManifest, Signer as _, Timestamp, Verifier},
     name::Escaped,
     received::Received,
-    server::OfferDesk,
-    store::{
-        LocalStore, OfferAnswer, PageRequest, StateAt, Store as _, StoreError, StoreFuture,
-        TransferState,
-    },
-    tls::{Caller, CircleHandle, Identity},
+    store::{LocalStore, PageRequest, StateAt, Store as _, TransferState},
+    tls::Identity,
     transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Silent, TransferError},
     wire::{DEFAULT_PAGE, Event},
 };
-use early::{Early, Opening};
+use early::Early;
+use queue::Queue;
 
-/// How often what could not be opened is tried again.
-const RETRY: Duration = Duration::from_secs(600);
 /// Arrivals that whoever shows them may lag behind.
 const ARRIVALS: usize = 64;
 
@@ -47,7 +43,8 @@ const ARRIVALS: usize = 64;
 pub struct InboxOptions {
     /// What is opened unasked.
     pub policy: InboxPolicy,
-    /// For how long sealed chunks stay after a transfer was opened; zero lets them go at once.
+    /// For how long the manifest of an opened transfer stays; zero lets it go at once. Its chunks are collected after it,
+    /// when their leases are over.
     pub keep_opened: Duration,
     /// How files are written.
     pub receive: ReceiveOptions,
@@ -76,6 +73,20 @@ pub(super) struct Inbox {
     early: Early,
 }
 
+/// When the stored transfers are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    /// Those that wait are looked at again too: what the person wants may have changed.
+    AtStart,
+    Later,
+}
+
+/// Whether a transfer is to be tried again.
+enum Tried {
+    Settled,
+    Failed,
+}
+
 /// What became of a transfer that was looked at.
 enum Looked {
     /// It is not for us, or was settled before.
@@ -99,7 +110,7 @@ impl Inbox {
         store: Arc<LocalStore>,
         received: Arc<Received>,
         identity: &Identity,
-        circle: CircleHandle,
+        verifier: Arc<dyn Verifier>,
         events: broadcast::Sender<Event>,
         options: InboxOptions,
         history: History,
@@ -108,7 +119,7 @@ impl Inbox {
             me: identity.peer_id(),
             seal_keys: identity.seal_keys().clone(),
             password: None,
-            verifier: Arc::new(circle),
+            verifier,
         };
         Self {
             store,
@@ -128,24 +139,18 @@ impl Inbox {
 
     /// Opens what came while nobody was here, then what arrives. Never ends.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut arrivals = self.events.subscribe();
+        let mut events = self.events.subscribe();
         self.finish_interrupted().await;
-        self.open_all().await;
-        let mut retry = interval_at(Instant::now() + RETRY, RETRY);
+        let mut queue = Queue::default();
+        self.list(&mut queue, Listed::AtStart).await;
         loop {
-            let next = tokio::select! {
-                next = arrivals.recv() => next,
-                _ = retry.tick() => {
-                    self.open_all().await;
-                    continue;
-                }
-            };
-            match next {
-                Ok(Event::Published { id, .. }) => self.open(id).await,
-                Ok(Event::State { .. }) => {}
+            match next_event(&mut events, &queue).await {
+                Some(Ok(Event::Published { id, sender, .. })) => queue.arrived((sender, id)),
+                Some(Ok(Event::State { .. })) => {}
                 // Too many at once to be told one by one.
-                Err(RecvError::Lagged(_)) => self.open_all().await,
-                Err(RecvError::Closed) => return std::future::pending().await,
+                Some(Err(RecvError::Lagged(_))) => self.list(&mut queue, Listed::Later).await,
+                Some(Err(RecvError::Closed)) => return std::future::pending().await,
+                None => self.open_next(&mut queue).await,
             }
         }
     }
@@ -167,7 +172,8 @@ impl Inbox {
         }
     }
 
-    async fn open_all(&self) {
+    /// Queues the stored transfers that may be for us.
+    async fn list(&self, queue: &mut Queue, listed: Listed) {
         let mut after = None;
         loop {
             let page = PageRequest {
@@ -180,7 +186,14 @@ impl Inbox {
             };
             after = page.items.last().map(|info| info.id);
             for info in page.items {
-                self.open(info.id).await;
+                let state = self.store.manifest_state(info.id).await;
+                match state.map(|state| state.state) {
+                    Ok(TransferState::Stored) => queue.arrived((info.sender, info.id)),
+                    Ok(TransferState::Waiting) if listed == Listed::AtStart => {
+                        queue.waited((info.sender, info.id));
+                    }
+                    _ => {}
+                }
             }
             if !page.more {
                 return;
@@ -188,24 +201,35 @@ impl Inbox {
         }
     }
 
+    async fn open_next(&self, queue: &mut Queue) {
+        let Some(transfer) = queue.next(Instant::now()) else {
+            return;
+        };
+        match self.open(transfer.1).await {
+            Tried::Settled => queue.settled(transfer),
+            Tried::Failed => queue.failed(transfer, Instant::now()),
+        }
+    }
+
     /// Opens a transfer if it is for us, wanted and not yet settled, and remembers what became of it.
     ///
     /// Boxed, because the compiler cannot see that the loop around it is `Send`.
-    fn open(&self, id: ManifestId) -> BoxFuture<'_, ()> {
+    fn open(&self, id: ManifestId) -> BoxFuture<'_, Tried> {
         Box::pin(async move {
             let (manifest, before) = match self.unsettled(id).await {
                 Ok(Some(found)) => found,
-                Ok(None) => return,
+                Ok(None) => return Tried::Settled,
                 Err(error) => {
                     let error = Escaped::new(&error.to_string()).to_string();
-                    return tracing::error!(manifest = id.short(), error, "cannot be looked at");
+                    tracing::error!(manifest = id.short(), error, "cannot be looked at");
+                    return Tried::Failed;
                 }
             };
             let sender_name = manifest
                 .verify(&*self.reader.verifier, Timestamp::now())
                 .ok();
             let (state, outcome) = match self.look(&manifest, sender_name.as_deref()).await {
-                Ok(Looked::Nothing) => return,
+                Ok(Looked::Nothing) => return Tried::Settled,
                 Ok(Looked::Opened(opened)) => {
                     self.remember(&manifest, sender_name.clone(), &opened);
                     let Opened { paths, message, .. } = opened;
@@ -214,9 +238,13 @@ impl Inbox {
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
                 Err(error) => failed(id, &error),
             };
-            // What waits is told once, not at every try.
+            let tried = match outcome {
+                Outcome::Waiting(Waiting::Failed { .. }) => Tried::Failed,
+                _ => Tried::Settled,
+            };
+            // A transfer that waits is told once, not at every try.
             if state == before {
-                return;
+                return tried;
             }
             self.settle(id, state).await;
             let payload = manifest.payload();
@@ -229,6 +257,7 @@ impl Inbox {
             };
             // Nobody listening is no error.
             let _ = self.arrivals.send(arrival);
+            tried
         })
     }
 
@@ -354,93 +383,27 @@ impl Inbox {
     }
 }
 
+/// The next event; `None` if a transfer of `queue` is due before.
+async fn next_event(
+    events: &mut broadcast::Receiver<Event>,
+    queue: &Queue,
+) -> Option<Result<Event, RecvError>> {
+    match queue.due(Instant::now()) {
+        // An event that is there already is taken before the time is looked at.
+        Some(due) => timeout_at(due, events.recv()).await.ok(),
+        None => Some(events.recv().await),
+    }
+}
+
 /// What follows from not being able to open a transfer.
 fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
     let reason = error.to_string();
     let shown = Escaped::new(&reason).to_string();
     tracing::error!(manifest = id.short(), error = shown, "not opened");
-    if is_final(error) {
+    if error.is_final() {
         (TransferState::Refused, Outcome::Refused { reason })
     } else {
         let waiting = Waiting::Failed { reason };
         (TransferState::Waiting, Outcome::Waiting(waiting))
-    }
-}
-
-/// Whether trying again cannot help: the transfer itself is wrong.
-fn is_final(error: &TransferError) -> bool {
-    matches!(
-        error,
-        TransferError::Manifest(_)
-            | TransferError::Crypto(_)
-            | TransferError::Integrity { .. }
-            | TransferError::Name(_)
-            | TransferError::NotForUs { .. }
-    )
-}
-
-impl OfferDesk for Inbox {
-    /// Besides the sealed chunks, the plain files must fit too: that is said before the first content byte.
-    fn decide<'a>(
-        &'a self,
-        offer: &'a SignedOffer,
-        caller: &'a Caller,
-    ) -> StoreFuture<'a, OfferAnswer> {
-        Box::pin(async move {
-            let answer = self.store.put_offer(offer).await?;
-            let payload = offer.payload();
-            let for_us = payload
-                .wraps
-                .iter()
-                .any(|wrap| wrap.recipient() == Some(self.reader.me));
-            if answer != OfferAnswer::Accepted || !for_us || payload.sender == self.reader.me {
-                return Ok(answer);
-            }
-            let verified = offer.verify(&*self.reader.verifier, Timestamp::now());
-            let sender = verified.unwrap_or_default();
-            if self.options.policy.waits(&sender, payload.size).is_some() {
-                return Ok(OfferAnswer::Waiting);
-            }
-            let (needed, free) = (
-                payload.size.unwrap_or(0).saturating_mul(2),
-                self.free_space().await?,
-            );
-            if needed > free {
-                return Err(StoreError::NoSpace {
-                    needed,
-                    free,
-                    quota: None,
-                });
-            }
-            let opening = Opening {
-                offer: offer.clone(),
-                store: self.store.clone(),
-                received: self.received.clone(),
-                reader: self.reader.clone(),
-                options: self.options.receive,
-            };
-            self.early.begin(caller.peer_id, opening);
-            Ok(answer)
-        })
-    }
-
-    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: (ChunkId, Bytes)) {
-        self.early.stored(caller.peer_id, transfer, index, chunk);
-    }
-}
-
-impl Inbox {
-    async fn free_space(&self) -> Result<u64, StoreError> {
-        let received = self.received.clone();
-        let free = tokio::task::spawn_blocking(move || received.free_space()).await;
-        let path = || self.received.path().to_owned();
-        let free = free.map_err(|e| StoreError::Io {
-            path: path(),
-            source: e.into(),
-        })?;
-        free.map_err(|e| StoreError::Io {
-            path: path(),
-            source: std::io::Error::other(e),
-        })
     }
 }

@@ -17,7 +17,7 @@ mod space;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytes::Bytes;
@@ -75,6 +75,8 @@ struct Inner {
     receipts: Receipts,
     space: Space,
     relay: Option<Relay>,
+    /// Held from checking what a sender may store for others until the transfer is published.
+    relay_turn: Mutex<()>,
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
     presence: RwLock<()>,
     index: Index,
@@ -167,6 +169,15 @@ impl LocalStore {
     /// [`StoreError::NotFound`], [`StoreError::Io`].
     pub async fn peek_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
         self.run(move |inner| inner.peek_chunk(id)).await
+    }
+
+    /// What [`put_offer`](Store::put_offer) would answer. Reserves nothing.
+    ///
+    /// # Errors
+    /// Those of `put_offer`.
+    pub async fn check_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        let offer = offer.clone();
+        self.run(move |inner| inner.check_offer(&offer)).await
     }
 
     /// Where other rooms keep what they must remember.
@@ -277,6 +288,7 @@ impl Inner {
             receipts: Receipts::open(&root.join("state"))?,
             space: Space::new(None, None, 0),
             relay: None,
+            relay_turn: Mutex::default(),
             presence: RwLock::new(()),
             index: Index::default(),
             failed: OnceLock::new(),

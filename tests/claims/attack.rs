@@ -7,6 +7,7 @@ mod canary;
 mod clock;
 mod costs;
 mod names;
+mod others;
 mod private;
 mod races;
 mod records;

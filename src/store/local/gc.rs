@@ -1,8 +1,13 @@
-//! Letting go: of opened transfers, of what has expired, of chunks that nobody names.
+//! Letting go: of opened transfers, of what has expired, of chunks that no manifest names.
 //!
-//! A chunk is collected only if no manifest names it and its lease of a day has run out. Publishing and every answer
-//! that says "there" renew leases first, under the lock that collecting takes for writing: so what was relied on is
-//! never collected. It goes to the trash first and is brought back from there if it is asked for.
+//! A manifest that is deleted, let go or expired only stops naming its chunks. A sound chunk leaves the store in one
+//! way: the collector takes it when no manifest names it and its lease of a day has run out. A shorter way for the
+//! chunks of a transfer that ends would take the chunks of others: a manifest may name every chunk whose id its sender
+//! has seen, also one that another sender has just put and not yet published.
+//!
+//! Publishing and every answer that says "there" renew leases first, under the lock that collecting takes for writing,
+//! so a chunk that somebody relies on is never collected. It goes to the trash first and is brought back from there if
+//! it is asked for.
 
 use std::{
     collections::HashSet,
@@ -46,7 +51,8 @@ pub struct GcReport {
 }
 
 impl LocalStore {
-    /// Lets a transfer go: first its receipt is durable, then its manifest goes, then its chunks. Blocks.
+    /// Lets a transfer go: first its receipt is durable, then its manifest goes. Its chunks are left to the collector.
+    /// Blocks.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -68,7 +74,7 @@ impl LocalStore {
                 TransferState::Opened | TransferState::Refused
             );
             if settled && is_over && stored() {
-                gone += usize::from(self.inner.remove_transfer_if_there(receipt.manifest)?);
+                gone += usize::from(self.inner.unpublish_if_there(receipt.manifest)?);
             }
         }
         Ok(gone)
@@ -95,34 +101,12 @@ impl LocalStore {
 impl Inner {
     fn let_go(&self, id: ManifestId, state: TransferState) -> Result<(), StoreError> {
         self.record_state(id, state)?;
-        self.remove_transfer(id)
+        self.unpublish(id)
     }
 
-    /// Removes a manifest and those of its chunks that no other names. Anybody may have published a manifest that names
-    /// them too, so all are asked.
-    fn remove_transfer(&self, id: ManifestId) -> Result<(), StoreError> {
-        self.writable()?;
-        let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
-        let mut going: HashSet<_> = manifest.payload().all_chunks().collect();
-        let _alone = self.take_presence_away();
-        self.remove_manifest(id)?;
-        self.with_index(|known| {
-            for chunk in known.values().flat_map(|known| &known.chunks) {
-                going.remove(chunk);
-            }
-        })?;
-        for chunk in going {
-            let (shard, name) = (self.shard(chunk), chunk.to_string());
-            let length = shard.length(&name).map_err(|e| io(shard.path(), e))?;
-            shard.remove(&name).map_err(|e| io(shard.path(), e))?;
-            self.space.release(length.unwrap_or(0));
-        }
-        Ok(())
-    }
-
-    /// Gives whether it was there: somebody else may have let it go, or it is damaged and was set aside.
-    fn remove_transfer_if_there(&self, id: ManifestId) -> Result<bool, StoreError> {
-        match self.remove_transfer(id) {
+    /// Returns whether it was there: somebody else may have let it go, or it is damaged and was set aside.
+    fn unpublish_if_there(&self, id: ManifestId) -> Result<bool, StoreError> {
+        match self.unpublish(id) {
             Ok(()) => Ok(true),
             Err(StoreError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -162,7 +146,7 @@ impl Inner {
                     Err(error) => return Err(error),
                 }
             }
-            gone += usize::from(self.remove_transfer_if_there(id)?);
+            gone += usize::from(self.unpublish_if_there(id)?);
         }
         Ok(gone)
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -11,8 +11,11 @@ use rustix::io::Errno;
 
 use super::{
     Bytes, ChunkId, Inner, ManifestId, ManifestInfo, OfferAnswer, Page, PageRequest, PeerId,
-    PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState, disk::Created,
-    io, missing_chunks_error, not_found, take_page,
+    PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState,
+    disk::Created,
+    io, missing_chunks_error, not_found,
+    space::{Disk, Space, Transfer, sealed_size},
+    take_page,
 };
 use crate::manifest::{MAX_ENVELOPE, Timestamp};
 
@@ -29,6 +32,8 @@ pub(super) type Known = BTreeMap<ManifestId, KnownManifest>;
 pub(super) struct KnownManifest {
     pub(super) info: ManifestInfo,
     pub(super) chunks: Box<[ChunkId]>,
+    /// The bytes of its chunks, if somebody has asked.
+    pub(super) stored: OnceLock<u64>,
 }
 
 impl KnownManifest {
@@ -36,6 +41,7 @@ impl KnownManifest {
         Self {
             info: ManifestInfo::new(manifest.id(), manifest.payload()),
             chunks: manifest.payload().all_chunks().collect(),
+            stored: OnceLock::new(),
         }
     }
 }
@@ -48,21 +54,33 @@ impl Index {
 
 impl Inner {
     pub(super) fn put_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        self.answer_offer(offer, Space::promise)
+    }
+
+    pub(super) fn check_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+        self.answer_offer(offer, Space::fits)
+    }
+
+    fn answer_offer(
+        &self,
+        offer: &SignedOffer,
+        ask: impl Fn(&Space, Disk, Transfer, u64, u64) -> Result<(), StoreError>,
+    ) -> Result<OfferAnswer, StoreError> {
         self.writable()?;
         let payload = offer.payload();
         let transfer = (payload.transfer_id, payload.sender);
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(OfferAnswer::AlreadyReceived);
         }
-        self.check_relay(transfer, &payload.wraps, payload.size.unwrap_or(0))?;
-        let needed = super::space::sealed_size(payload);
-        let promised = self.space.promise(self.disk()?, transfer, needed, 0);
-        if let Err(StoreError::NoSpace { .. }) = promised {
+        let needed = sealed_size(payload);
+        self.check_relay(transfer, &payload.wraps, || needed)?;
+        let answer = ask(&self.space, self.disk()?, transfer, needed, 0);
+        if let Err(StoreError::NoSpace { .. }) = answer {
             // Much of it may have come before we were started last.
             let there = self.space.unnamed(|| self.unnamed_bytes())?;
-            self.space.promise(self.disk()?, transfer, needed, there)?;
+            ask(&self.space, self.disk()?, transfer, needed, there)?;
         } else {
-            promised?;
+            answer?;
         }
         Ok(OfferAnswer::Accepted)
     }
@@ -98,10 +116,6 @@ impl Inner {
         if !there && self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
-        if !there {
-            let transfer = (payload.transfer_id, payload.sender);
-            self.check_relay(transfer, &payload.wraps, payload.size)?;
-        }
         let missing = self.missing_of(payload.all_chunks())?;
         if !missing.is_empty() {
             return Err(missing_chunks_error(missing));
@@ -110,6 +124,9 @@ impl Inner {
             self.manifests.settle().map_err(failed)?;
             return Ok(Some(PutManifest::AlreadyThere));
         }
+        let transfer = (payload.transfer_id, payload.sender);
+        let needed = || self.stored_bytes(payload.all_chunks());
+        let _turn = self.check_relay(transfer, &payload.wraps, needed)?;
         self.settle_chunks(payload.all_chunks())?;
         self.space.take_for_manifest(length)?;
         let created = self.manifests.create(&name, envelope);
@@ -121,7 +138,7 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
-        self.space.settle((payload.transfer_id, payload.sender));
+        self.space.settle(transfer);
         if let Some(known) = &mut *self.index.lock() {
             known.insert(id, KnownManifest::of(manifest));
         }
@@ -212,16 +229,16 @@ impl Inner {
     }
 
     pub(super) fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
-        self.writable()?;
-        let _alone = self.take_presence_away();
-        self.remove_manifest(id)?;
+        self.unpublish(id)?;
         self.receipts
             .forget_unsettled(id)
             .map_err(|(path, error)| self.write_failed(0, &path, error))
     }
 
-    /// Removes a manifest that is there. The caller has taken presence away.
-    pub(super) fn remove_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
+    /// Removes a manifest that is there. Its chunks stay for the collector.
+    pub(super) fn unpublish(&self, id: ManifestId) -> Result<(), StoreError> {
+        self.writable()?;
+        let _alone = self.take_presence_away();
         let (folder, name) = (&self.manifests, id.to_string());
         let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
         let length = length.ok_or_else(|| not_found("manifest", &id))?;

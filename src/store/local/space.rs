@@ -1,4 +1,8 @@
 //! How much may still be written: free space less a reserve, a quota, and what was promised to announced transfers.
+//!
+//! A promise has an owner, the sender of the transfer; a share, for the promises of one sender are together at most as
+//! much as they leave; and an end, soon after the last chunk of it came. Beyond its share a sender may store what is free
+//! at the time, as without a promise.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +18,9 @@ use crate::{
     store::StoreError,
 };
 
-/// A promise that nobody draws on is forgotten after this.
-const PROMISE: Duration = Duration::from_secs(24 * 3600);
+/// A promise of which nothing was taken for so long is forgotten: a chunk of a few MiB comes within minutes also on a
+/// slow line.
+const IDLE: Duration = Duration::from_secs(600);
 /// The most promises to one sender, so that offers cannot fill our memory: the oldest gives way.
 const PROMISES_PER_SENDER: usize = 64;
 /// What is kept free for manifests, receipts and logs, unless the disk is small.
@@ -30,6 +35,7 @@ pub(super) type Transfer = (TransferId, PeerId);
 pub(super) struct Space {
     reserve: Option<u64>,
     quota: Option<u64>,
+    idle: Duration,
     state: Mutex<State>,
     unnamed: Mutex<Option<(u64, Instant)>>,
 }
@@ -42,16 +48,12 @@ struct State {
 }
 
 struct Promise {
-    size: u64,
-    /// What has come of it.
+    /// Promised bytes that have not come.
+    left: u64,
+    /// Bytes of the transfer that have come, promised or not.
     taken: u64,
+    /// When it was made, or last taken from.
     since: Instant,
-}
-
-impl Promise {
-    fn left(&self) -> u64 {
-        self.size.saturating_sub(self.taken)
-    }
 }
 
 /// What the disk says.
@@ -112,13 +114,29 @@ impl Space {
         Self {
             reserve,
             quota,
+            idle: IDLE,
             state: Mutex::new(state),
             unnamed: Mutex::default(),
         }
     }
 
-    /// Promises `size` bytes to a transfer, less what has come of it: what was taken of an earlier promise, or what
+    /// Fails if a transfer of `size` bytes does not fit, less what has come of it: what was taken of its promise, or what
     /// the caller knows to be `there`.
+    pub(super) fn fits(
+        &self,
+        disk: Disk,
+        transfer: Transfer,
+        size: u64,
+        there: u64,
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let before = state.promises.remove(&transfer);
+        let fits = self.check(&state, disk, still_to_come(size, there, before.as_ref()));
+        state.promises.extend(before.map(|p| (transfer, p)));
+        fits
+    }
+
+    /// Promises a transfer that [fits](Self::fits) what is still to come of it, as far as the share of its sender goes.
     pub(super) fn promise(
         &self,
         disk: Disk,
@@ -127,28 +145,29 @@ impl Space {
         there: u64,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        state
-            .promises
-            .retain(|_, promise| promise.since.elapsed() < PROMISE);
         let before = state.promises.remove(&transfer);
-        let promise = Promise {
-            size,
-            taken: before.as_ref().map_or(there, |b| b.taken.max(there)),
-            since: Instant::now(),
-        };
-        // Without a size nothing can be promised, but there must be space for something.
-        let checked = self.check(&state, disk, promise.left().max(1));
-        if let Err(error) = checked {
-            state
-                .promises
-                .extend(before.map(|before| (transfer, before)));
+        let wanted = still_to_come(size, there, before.as_ref());
+        if let Err(error) = self.check(&state, disk, wanted) {
+            state.promises.extend(before.map(|p| (transfer, p)));
             return Err(error);
         }
         if size > 0 {
             state.make_room(transfer.1);
+            let promise = Promise {
+                left: wanted.min(self.share(&state, disk, transfer.1)),
+                taken: before.map_or(there, |before| before.taken.max(there)),
+                since: Instant::now(),
+            };
             state.promises.insert(transfer, promise);
         }
         Ok(())
+    }
+
+    /// What may still be promised to `sender`: no more than it leaves to all others.
+    fn share(&self, state: &State, disk: Disk, sender: PeerId) -> u64 {
+        let of_sender = state.promised_to(sender);
+        let not_of_others = self.free_of(state, disk).saturating_add(of_sender);
+        (not_of_others / 2).saturating_sub(of_sender)
     }
 
     /// Takes `bytes`, of what was promised to `transfer` first.
@@ -160,11 +179,12 @@ impl Space {
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         let promised = transfer.and_then(|transfer| state.promise_to(transfer));
-        let left = promised.map_or(0, |promise| promise.left());
+        let left = promised.map_or(0, |promise| promise.left);
         if left < bytes {
             self.check(&state, disk, bytes - left)?;
         }
         if let Some(promise) = transfer.and_then(|transfer| state.promise_to(transfer)) {
+            promise.left = promise.left.saturating_sub(bytes);
             promise.taken = promise.taken.saturating_add(bytes);
             promise.since = Instant::now();
         }
@@ -213,13 +233,20 @@ impl Space {
         }
     }
 
+    /// The state, without promises whose time is over.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_alive = |promise: &Promise| promise.since.elapsed() < self.idle;
+        state.promises.retain(|_, promise| is_alive(promise));
+        state
     }
 
     /// What may still be promised or taken.
     pub(super) fn free(&self, disk: Disk) -> u64 {
-        let state = self.lock();
+        self.free_of(&self.lock(), disk)
+    }
+
+    fn free_of(&self, state: &State, disk: Disk) -> u64 {
         let of_disk = room(disk, self.reserve).usable();
         let of_quota = self
             .quota
@@ -256,21 +283,32 @@ impl Space {
     }
 }
 
+/// What must be free for a transfer. Without a size nothing is known, but there must be space for something.
+fn still_to_come(size: u64, there: u64, before: Option<&Promise>) -> u64 {
+    let come = before.map_or(there, |before| before.taken.max(there));
+    size.saturating_sub(come).max(1)
+}
+
 impl State {
     fn promised(&self) -> u64 {
-        self.promises
-            .values()
-            .fold(0, |sum, promise| sum.saturating_add(promise.left()))
+        let left = self.promises.values().map(|promise| promise.left);
+        left.fold(0, u64::saturating_add)
     }
 
-    /// A chunk names its transfer but not the sender: whoever was promised something by that id.
+    fn promised_to(&self, sender: PeerId) -> u64 {
+        let of_sender = self.promises.iter().filter(|((_, s), _)| *s == sender);
+        let left = of_sender.map(|(_, promise)| promise.left);
+        left.fold(0, u64::saturating_add)
+    }
+
+    /// A chunk names its transfer but not the sender: the largest promise by that id.
     fn promise_to(&mut self, transfer: TransferId) -> Option<&mut Promise> {
         let first = (transfer, PeerId::from_bytes([0; 32]));
         let last = (transfer, PeerId::from_bytes([0xff; 32]));
         self.promises
             .range_mut(first..=last)
             .map(|(_, promise)| promise)
-            .find(|promise| promise.left() > 0)
+            .max_by_key(|promise| promise.left)
     }
 
     fn make_room(&mut self, sender: PeerId) {
@@ -298,17 +336,69 @@ mod tests {
         (TransferId::from_bytes([n; 16]), PeerId::of(b"sender"))
     }
 
+    fn of_another(n: u8) -> Transfer {
+        (TransferId::from_bytes([n; 16]), PeerId::of(b"another"))
+    }
+
     #[test]
     fn what_is_promised_to_one_cannot_be_taken_by_another() {
         let space = Space::new(Some(100), None, 0);
         assert_eq!(space.free(DISK), 900);
-        space.promise(DISK, transfer(1), 600, 0).unwrap();
-        assert_eq!(space.free(DISK), 300);
-        assert!(space.promise(DISK, transfer(2), 400, 0).is_err());
-        assert!(space.take(DISK, Some(transfer(2).0), 400).is_err());
-        space.take(DISK, Some(transfer(1).0), 600).unwrap();
+        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        assert_eq!(space.free(DISK), 500);
+        assert!(space.promise(DISK, of_another(2), 501, 0).is_err());
+        assert!(space.take(DISK, Some(transfer(2).0), 501).is_err());
+        space.take(DISK, Some(transfer(1).0), 400).unwrap();
         space.settle(transfer(1));
-        space.promise(DISK, transfer(2), 900, 0).unwrap();
+        space.promise(DISK, of_another(2), 900, 0).unwrap();
+    }
+
+    #[test]
+    fn the_promises_of_a_sender_leave_as_much_to_the_others() {
+        for sizes in [&[900][..], &[1; 900], &[500, 400], &[450, 450, 450]] {
+            let space = Space::new(Some(100), None, 0);
+            for (n, size) in (0..).zip(sizes) {
+                let id = TransferId::from_bytes(u128::to_be_bytes(n));
+                // It may be refused in the end; what it had then counts.
+                let _ = space.promise(DISK, (id, PeerId::of(b"sender")), *size, 0);
+            }
+            assert!(space.free(DISK) >= 450, "{sizes:?}");
+            space.promise(DISK, of_another(1), 450, 0).unwrap();
+            assert!(space.free(DISK) >= 225, "{sizes:?}");
+            space.take(DISK, None, 225).unwrap();
+        }
+    }
+
+    #[test]
+    fn beyond_its_share_a_transfer_may_use_what_is_free() {
+        let space = Space::new(Some(100), None, 0);
+        space.promise(DISK, transfer(1), 900, 0).unwrap();
+        space.take(DISK, Some(transfer(1).0), 900).unwrap();
+    }
+
+    #[test]
+    fn a_promise_without_chunks_ends_and_each_chunk_renews_it() {
+        let space = Space::new(Some(100), None, 0);
+        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        let made = space.lock().promises[&transfer(1)].since;
+        space.take(DISK, Some(transfer(1).0), 1).unwrap();
+        assert!(space.lock().promises[&transfer(1)].since > made);
+        let idle = Duration::ZERO;
+        let space = Space { idle, ..space };
+        assert_eq!(space.free(DISK), 900, "nothing came for so long");
+        assert!(space.state.lock().unwrap().promises.is_empty());
+    }
+
+    #[test]
+    fn a_refused_offer_leaves_no_promise_and_takes_none_away() {
+        let space = Space::new(Some(100), None, 0);
+        assert!(space.promise(DISK, transfer(1), 901, 0).is_err());
+        assert_eq!(space.free(DISK), 900);
+        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        assert!(space.promise(DISK, transfer(1), 901, 0).is_err());
+        assert!(space.fits(DISK, transfer(1), 901, 0).is_err());
+        space.fits(DISK, transfer(1), 900, 0).unwrap();
+        assert_eq!(space.free(DISK), 500, "as it was");
     }
 
     #[test]
@@ -328,12 +418,12 @@ mod tests {
     #[test]
     fn a_copied_transfer_id_takes_no_promise_away() {
         let space = Space::new(Some(0), None, 0);
-        space.promise(DISK, transfer(1), 900, 0).unwrap();
-        let copied = (transfer(1).0, PeerId::of(b"another"));
+        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        let copied = of_another(1);
         space.promise(DISK, copied, 1, 0).unwrap();
         space.settle(copied);
-        assert!(space.take(DISK, None, 101).is_err());
-        space.take(DISK, Some(transfer(1).0), 900).unwrap();
+        assert!(space.take(DISK, None, 601).is_err());
+        space.take(DISK, Some(transfer(1).0), 400).unwrap();
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{fs, time::Duration};
 
 use colis::{
     id::ChunkId,
+    manifest::SignedManifest,
     store::{Put, PutManifest, Store as _, StoreError, TransferState},
 };
 
@@ -83,27 +84,78 @@ async fn what_has_expired_goes_and_leaves_a_receipt() {
     assert_eq!(state.state, TransferState::Expired);
     let gone = kept.store.get_manifest(manifest.id()).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })));
-    assert_eq!(kept.store.usage().unwrap().chunks, 0);
+    assert_eq!(kept.store.usage().unwrap().manifests, 0);
+    assert_eq!(report.chunks, 0, "their leases run");
+    let report = kept.store.gc(now().plus_seconds(26 * HOUR)).unwrap();
+    assert_eq!(report.chunks, 3);
+}
+
+/// The ways in which a manifest ends, each given as what it does to `manifest` in `kept`.
+async fn end(kept: &Kept, manifest: &SignedManifest, way: usize) -> bool {
+    let (store, id) = (&kept.store, manifest.id());
+    match way {
+        0 => store.let_expired_go(now().plus_seconds(60)).unwrap(),
+        1 => store.gc(now().plus_seconds(60)).unwrap().expired,
+        2 => store.delete_manifest(id).await.map(|()| 1).unwrap(),
+        3 => store.let_go(id, TransferState::Opened).map(|()| 1).unwrap(),
+        4 => {
+            store.record_state(id, TransferState::Refused).unwrap();
+            let settled = store.let_go_settled(Duration::ZERO, now().plus_seconds(1));
+            settled.unwrap()
+        }
+        _ => return false,
+    };
+    let gone = store.get_manifest(id).await;
+    assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{way}");
+    true
+}
+
+/// A manifest of somebody who has seen the ids of these chunks.
+fn copy_of(chunks: &[ChunkId]) -> SignedManifest {
+    let hostile = TestSigner::new(2);
+    let mut draft = Draft::new(&hostile, chunks);
+    draft.offer.expires = Some(draft.offer.created.plus_seconds(1));
+    draft.sign(&hostile)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_can_have_the_chunks_of_another_removed() {
+async fn no_end_of_a_manifest_takes_the_published_chunks_of_another() {
     let kept = Kept::new();
     let victim = kept.draft(&signer(), 0).await.sign(&signer());
     kept.store.put_manifest(&victim).await.unwrap();
     let chunks: Vec<_> = victim.payload().all_chunks().collect();
-    let hostile = TestSigner::new(2);
-    let mut draft = Draft::new(&hostile, &chunks);
-    draft.offer.expires = Some(draft.offer.created.plus_seconds(1));
-    let copy = draft.sign(&hostile);
-    kept.store.put_manifest(&copy).await.unwrap();
-    assert_eq!(
-        kept.store.gc(now().plus_seconds(60)).unwrap().expired,
-        1,
-        "only the copy"
-    );
-    for id in chunks {
-        assert_eq!(kept.store.get_chunk(id).await.unwrap().len(), 1000);
+    for way in 0.. {
+        let copy = copy_of(&chunks);
+        kept.store.put_manifest(&copy).await.unwrap();
+        if !end(&kept, &copy, way).await {
+            break;
+        }
+        kept.store.gc(now().plus_seconds(60)).unwrap();
+        for id in &chunks {
+            assert!(kept.path_of(*id).exists(), "{way}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_end_of_a_manifest_takes_chunks_that_another_is_about_to_publish() {
+    let kept = Kept::new();
+    for way in 0.. {
+        // Put and acknowledged, not yet published.
+        let draft = kept.draft(&signer(), way as u64).await;
+        let victim = draft.sign(&signer());
+        let chunks: Vec<_> = victim.payload().all_chunks().collect();
+        let copy = copy_of(&chunks);
+        kept.store.put_manifest(&copy).await.unwrap();
+        if !end(&kept, &copy, way).await {
+            break;
+        }
+        kept.store.gc(now().plus_seconds(60)).unwrap();
+        for id in &chunks {
+            assert!(kept.path_of(*id).exists(), "{way}: acknowledged, then gone");
+        }
+        kept.store.put_manifest(&victim).await.unwrap();
+        kept.store.delete_manifest(victim.id()).await.unwrap();
     }
 }
 
@@ -121,7 +173,8 @@ async fn an_opened_transfer_stays_for_its_time_and_then_only_its_receipt() {
     let tomorrow = now().plus_seconds(25 * HOUR);
     assert_eq!(kept.store.let_go_settled(day, tomorrow).unwrap(), 1);
     assert_eq!(kept.store.let_go_settled(day, tomorrow).unwrap(), 0);
-    assert_eq!(kept.store.usage().unwrap().chunks, 0);
+    assert_eq!(kept.store.usage().unwrap().manifests, 0);
+    assert_eq!(kept.store.gc(tomorrow).unwrap().chunks, 3);
     let state = kept.store.manifest_state(id).await.unwrap().state;
     assert_eq!(state, TransferState::Opened);
 }

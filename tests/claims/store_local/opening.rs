@@ -129,7 +129,7 @@ async fn what_was_opened_is_not_taken_again_even_by_a_new_process() {
         kept.store.put_manifest(&manifest).await.unwrap(),
         PutManifest::AlreadyReceived
     );
-    assert_eq!(kept.store.usage().unwrap().chunks, 0);
+    assert_eq!(kept.store.usage().unwrap().manifests, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,11 +136,17 @@ fn draft_of(mib: usize) -> Draft {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_reserves_its_space_until_it_is_used() {
     let root = tempfile::tempdir().unwrap();
-    let store = open_with(root.path(), 0, Some(10 * MIB as u64));
+    let store = open_with(root.path(), 0, Some(18 * MIB as u64));
     let (draft, signer) = (draft_of(8), signer());
     let answer = offer(&store, &draft, &signer).await.unwrap();
     assert_eq!(answer, OfferAnswer::Accepted);
-    let too_much = offer(&store, &draft_of(3), &signer).await;
+    assert!(
+        store
+            .check_offer(&draft_of(9).sign_offer(&signer))
+            .await
+            .is_ok()
+    );
+    let too_much = offer(&store, &draft_of(11), &signer).await;
     assert!(
         matches!(too_much, Err(StoreError::NoSpace { .. })),
         "{too_much:?}"

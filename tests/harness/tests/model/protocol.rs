@@ -1,9 +1,11 @@
-//! The protocol of collecting, with every order of its steps explored: no chunk of a published manifest is ever gone.
+//! The protocol of collecting, with every order of its steps explored: no chunk is ever gone that a published manifest
+//! names, or that a sender was told is there less than a lease ago.
 //!
-//! One chunk, named by the manifests of two senders. The first puts it and publishes; the second asks what is missing
-//! and relies on the answer. A collector marks, takes the lock, looks again and throws away; leases run out, somebody
-//! deletes or lets go. Each step names the function of the code that it stands for. What holds the code together is left
-//! out once each, and then the loss must be found (`explore`): otherwise the model would prove nothing.
+//! One chunk, named by the manifests of two senders. The first puts it and publishes; the second names the chunk of the
+//! first: it asks what is missing and relies on the answer. A collector marks, takes the lock, looks again and throws
+//! away; leases run out, manifests expire, are deleted or let go. Each step names the function of the code that it stands
+//! for. What holds the code together is left out once each, and then the loss must be found (`explore`): otherwise the
+//! model would prove nothing.
 //!
 //! Assumed, and true of days against seconds: no lease runs out while a lock is held or between marking and throwing away.
 
@@ -22,15 +24,15 @@ struct Protocol {
     takes_the_lock: bool,
     /// `Inner::missing_of`, which publishing asks, renews leases.
     publishing_renews: bool,
-    /// `Inner::remove_transfer` asks whether others name the chunk.
-    asks_the_others: bool,
+    /// `Inner::unpublish` leaves the chunks to the collector, whatever other manifests name.
+    leaves_chunks: bool,
 }
 
 const WHOLE: Protocol = Protocol {
     looks_again: true,
     takes_the_lock: true,
     publishing_renews: true,
-    asks_the_others: true,
+    leaves_chunks: true,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,10 +58,9 @@ enum Sender {
     /// The manifest is visible; the lock is still held.
     Visible,
     Published,
-    /// `remove_transfer` or `delete_manifest` has the lock; the former has removed the manifest.
-    LettingGo,
-    Removed,
-    Deleting,
+    /// `unpublish` has the lock: the manifest is deleted, let go or has expired. Then it has removed the manifest.
+    Unpublishing,
+    Unpublished,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +99,8 @@ struct World {
     trash: Option<Lease>,
     visible: [bool; SENDERS],
     senders: [Sender; SENDERS],
+    /// Whether the sender was told, since leases ran out last, that the chunk is there.
+    told: [bool; SENDERS],
     beginnings: [u8; SENDERS],
     collector: Collector,
     readers: [bool; SENDERS],
@@ -119,6 +122,7 @@ impl World {
             trash: None,
             visible: [false; SENDERS],
             senders: [Sender::Idle; SENDERS],
+            told: [false; SENDERS],
             beginnings: [BEGINNINGS; SENDERS],
             collector: Collector::Idle,
             readers: [false; SENDERS],
@@ -157,6 +161,13 @@ impl World {
         self.shard.is_some()
     }
 
+    /// Whether a chunk is gone that must be there.
+    fn has_lost(&self) -> bool {
+        let published = self.visible.contains(&true) && self.shard.is_none();
+        let told = self.told.contains(&true) && self.shard.is_none() && self.trash.is_none();
+        published || told
+    }
+
     /// `missing_of`.
     fn find_and_renew(&mut self, renews: bool) -> bool {
         let there = self.find();
@@ -171,14 +182,17 @@ impl Protocol {
     fn send(&self, world: &mut World, n: usize, choice: u8) -> Option<()> {
         world.senders[n] = match world.senders[n] {
             Sender::Idle | Sender::Putting | Sender::Asking => Self::bring(world, n)?,
-            // Whoever gives up here abandons what it put.
-            Sender::Put if choice == 1 => Sender::Idle,
+            // A sender that gives up here abandons what it put, and relies on nothing.
+            Sender::Put if choice == 1 => {
+                world.told[n] = false;
+                Sender::Idle
+            }
             Sender::Put | Sender::Told => {
                 world.read(n)?;
                 Sender::Publishing
             }
             Sender::Publishing | Sender::Found | Sender::Visible => self.publish(world, n),
-            _ => self.take_away(world, n, choice)?,
+            _ => self.unpublish(world, n)?,
         };
         Some(())
     }
@@ -200,6 +214,7 @@ impl Protocol {
                 let there = world.find_and_renew(true);
                 world.release(me);
                 if there {
+                    world.told[n] = true;
                     Sender::Told
                 } else {
                     world.read(n)?;
@@ -210,6 +225,7 @@ impl Protocol {
             _ => {
                 world.find();
                 world.shard = Some(Lease::Runs);
+                world.told[n] = true;
                 world.release(me);
                 Sender::Put
             }
@@ -237,25 +253,21 @@ impl Protocol {
         }
     }
 
-    fn take_away(&self, world: &mut World, n: usize, choice: u8) -> Option<Sender> {
+    /// The sender itself relies on nothing any more.
+    fn unpublish(&self, world: &mut World, n: usize) -> Option<Sender> {
         let me = Actor::Sender(n);
         Some(match world.senders[n] {
             Sender::Published => {
                 world.write(me)?;
-                if choice == 0 {
-                    Sender::LettingGo
-                } else {
-                    Sender::Deleting
-                }
+                world.told[n] = false;
+                Sender::Unpublishing
             }
-            Sender::LettingGo => {
+            Sender::Unpublishing => {
                 world.visible[n] = false;
-                Sender::Removed
+                Sender::Unpublished
             }
-            state => {
-                world.visible[n] = false;
-                let named = self.asks_the_others && world.visible.contains(&true);
-                if state == Sender::Removed && !named {
+            _ => {
+                if !self.leaves_chunks && !world.visible.contains(&true) {
                     world.shard = None;
                 }
                 world.release(me);
@@ -325,6 +337,7 @@ impl Protocol {
         world.days = world.days.checked_sub(1).filter(|_| may)?;
         world.shard = world.shard.map(|_| Lease::Over);
         world.trash = world.trash.map(|_| Lease::Over);
+        world.told = [false; SENDERS];
         Some(())
     }
 }

@@ -45,12 +45,13 @@ impl World {
     fn new() -> Self {
         let mut chunks: Vec<_> = (0..CHUNKS as u64).map(|seed| chunk(seed, 100)).collect();
         chunks.sort();
-        let signer = TestSigner::new(1);
+        let signers = [TestSigner::new(1), TestSigner::new(2)];
         let transfer = |t| {
+            let signer = &signers[t % signers.len()];
             let ids: Vec<_> = chunks_of(t).map(|c| chunks[c].0).collect();
-            let mut draft = Draft::new(&signer, &ids);
+            let mut draft = Draft::new(signer, &ids);
             draft.offer.expires = Some(draft.offer.created.plus_seconds(1000 * DAY));
-            draft.sign(&signer)
+            draft.sign(signer)
         };
         let mut transfers: Vec<_> = (0..TRANSFERS).map(transfer).collect();
         transfers.sort_by_key(|manifest| manifest.payload().table[0]);
@@ -298,7 +299,14 @@ impl OnDisk {
                 return answer_of_error(gone, |()| Answer::Done);
             }
             Step::Collect => return self.collect(WORLD.now),
-            Step::Expire => return self.collect(WORLD.now.plus_seconds(1001 * DAY)),
+            Step::Expire => {
+                let later = WORLD.now.plus_seconds(1001 * DAY);
+                return Answer::Collected {
+                    expired: self.store().let_expired_go(later).unwrap(),
+                    chunks: 0,
+                    removed: 0,
+                };
+            }
             Step::Check => {
                 let report = self.store().check(true).unwrap();
                 let problems = report.problems.iter();

@@ -9,7 +9,7 @@ fn steps(world: &World) -> Vec<Step> {
     let mut steps = Vec::new();
     for n in 0..SENDERS {
         let choices = match world.senders[n] {
-            Sender::Put | Sender::Published => 2,
+            Sender::Put => 2,
             _ => 1,
         };
         let actor = Actor::Sender(n);
@@ -27,7 +27,7 @@ struct Explored {
     depth: usize,
     thrown_away: bool,
     both_published: bool,
-    /// How deep a published chunk is gone.
+    /// How deep a chunk is gone that must be there.
     lost_at: Option<usize>,
 }
 
@@ -49,7 +49,7 @@ impl Protocol {
             for world in &layer {
                 found.thrown_away |= world.trash.is_some();
                 found.both_published |= world.visible == [true; SENDERS];
-                if world.visible.contains(&true) && world.shard.is_none() {
+                if world.has_lost() {
                     found.lost_at = Some(found.depth);
                     return found;
                 }
@@ -67,7 +67,7 @@ impl Protocol {
 }
 
 #[test]
-fn no_order_of_steps_loses_a_published_chunk() {
+fn no_order_of_steps_loses_a_published_or_acknowledged_chunk() {
     let found = WHOLE.explore();
     eprintln!("{} worlds, up to {} steps deep", found.worlds, found.depth);
     assert_eq!(found.lost_at, None);
@@ -109,10 +109,10 @@ fn publishing_without_renewing_leases_loses_one() {
 }
 
 #[test]
-fn letting_go_without_asking_the_others_loses_one() {
-    let asks_the_others = false;
+fn a_manifest_that_takes_its_chunks_along_loses_one() {
+    let leaves_chunks = false;
     assert!(finds_a_loss(&Protocol {
-        asks_the_others,
+        leaves_chunks,
         ..WHOLE
     }));
 }

@@ -1,0 +1,102 @@
+//! What the inbox answers to offers.
+
+use bytes::Bytes;
+
+use super::{Inbox, early::Opening};
+use crate::{
+    id::{ChunkId, TransferId},
+    manifest::{SignedOffer, Timestamp, Wrap},
+    server::OfferDesk,
+    store::{OfferAnswer, Store as _, StoreError, StoreFuture},
+    tls::Caller,
+};
+
+impl OfferDesk for Inbox {
+    /// Space is reserved last, when nothing can refuse the offer any more, and only for a sender that brings its own
+    /// offer: anybody who has seen an offer can bring a copy of it.
+    fn decide<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        caller: &'a Caller,
+    ) -> StoreFuture<'a, OfferAnswer> {
+        Box::pin(async move {
+            let taken = self.store.check_offer(offer).await?;
+            if taken != OfferAnswer::Accepted {
+                return Ok(taken);
+            }
+            let for_us = self.answer_for_us(offer);
+            if for_us == Some(OfferAnswer::Accepted) {
+                self.check_plain_files(offer.payload().size).await?;
+            }
+            if caller.peer_id == offer.payload().sender {
+                self.store.put_offer(offer).await?;
+            }
+            if for_us == Some(OfferAnswer::Accepted) {
+                self.early.begin(caller.peer_id, self.opening(offer));
+            }
+            Ok(for_us.unwrap_or(taken))
+        })
+    }
+
+    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: (ChunkId, Bytes)) {
+        self.early.stored(caller.peer_id, transfer, index, chunk);
+    }
+}
+
+impl Inbox {
+    /// Whether it would be opened unasked; `None` if it is not for us, or is ours.
+    fn answer_for_us(&self, offer: &SignedOffer) -> Option<OfferAnswer> {
+        let payload = offer.payload();
+        let mut recipients = payload.wraps.iter().filter_map(Wrap::recipient);
+        let is_for_us = recipients.any(|peer| peer == self.reader.me);
+        if !is_for_us || payload.sender == self.reader.me {
+            return None;
+        }
+        let verified = offer.verify(&*self.reader.verifier, Timestamp::now());
+        let sender = verified.unwrap_or_default();
+        let waits = self.options.policy.waits(&sender, payload.size).is_some();
+        Some(if waits {
+            OfferAnswer::Waiting
+        } else {
+            OfferAnswer::Accepted
+        })
+    }
+
+    /// Besides the sealed chunks, the plain files must fit too: that is said before the first content byte.
+    async fn check_plain_files(&self, size: Option<u64>) -> Result<(), StoreError> {
+        let needed = size.unwrap_or(0).saturating_mul(2);
+        let free = self.free_space().await?;
+        if needed <= free {
+            return Ok(());
+        }
+        Err(StoreError::NoSpace {
+            needed,
+            free,
+            quota: None,
+        })
+    }
+
+    fn opening(&self, offer: &SignedOffer) -> Opening {
+        Opening {
+            offer: offer.clone(),
+            store: self.store.clone(),
+            received: self.received.clone(),
+            reader: self.reader.clone(),
+            options: self.options.receive,
+        }
+    }
+
+    async fn free_space(&self) -> Result<u64, StoreError> {
+        let received = self.received.clone();
+        let free = tokio::task::spawn_blocking(move || received.free_space()).await;
+        let path = || self.received.path().to_owned();
+        let free = free.map_err(|e| StoreError::Io {
+            path: path(),
+            source: e.into(),
+        })?;
+        free.map_err(|e| StoreError::Io {
+            path: path(),
+            source: std::io::Error::other(e),
+        })
+    }
+}
