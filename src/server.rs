@@ -112,6 +112,7 @@ struct Shared {
     memory: Shares<PeerId>,
     event_streams: Shares<PeerId>,
     lists: Rate,
+    renewals: Rate,
     views: Arc<Views>,
     read_only: AtomicBool,
 }
@@ -130,6 +131,7 @@ impl ServerState {
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
+            renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
             views: Arc::default(),
             read_only: AtomicBool::new(false),
             services,
@@ -282,7 +284,7 @@ async fn watch_revocations(state: &ServerState) {
     loop {
         ticks.tick().await;
         state.drop_revoked();
-        for rate in [&state.0.rate, &state.0.lists] {
+        for rate in [&state.0.rate, &state.0.lists, &state.0.renewals] {
             rate.forget_rested();
         }
     }

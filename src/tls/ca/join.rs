@@ -1,19 +1,21 @@
 //! Signing the keys that another machine made for itself. Of what it asks for it gets its name, if that is free, and the
 //! address that it came from: everything else in its signing requests is left out.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use p256::ecdsa::VerifyingKey;
 use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
 
 use super::{
-    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key,
-    random_serial,
+    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key, refused,
 };
 use crate::{
     id::{PeerId, SealPublicKey},
     manifest::Timestamp,
-    tls::{Caller, CertsDir, Circle, TlsError, hold_list},
+    tls::{
+        Caller, CertsDir, Circle, TlsError, hold_list,
+        revoked::{MAX_KEYS, key_entry},
+    },
     trust::{AddressBook, KnownPeer, PeerBundle},
 };
 
@@ -64,34 +66,18 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
     if script_id == peer_id {
         return Err(refused("its scripts need a key of their own"));
     }
-    // Whoever was revoked makes a new key, and nobody gets a second name for one key.
-    let known = issued::read(dir)?.into_iter().map(|issued| issued.peer_id);
-    if known
-        .into_iter()
-        .any(|id| [peer_id, script_id].contains(&id))
-    {
-        return Err(refused(
-            "this circle has issued a certificate for that key before",
-        ));
-    }
+    check_new_keys(dir, [peer_id, script_id])?;
     let issuer = issuer(dir)?;
     let options = CertificateOptions {
         sans: own_names(name, newcomer.address),
         ..CertificateOptions::default()
     };
     let sign = |request: &mut CertificateSigningRequestParams, purpose| {
-        let serial = random_serial()?;
-        request.params = leaf_of(
-            name,
-            purpose,
-            Some(peer_id),
-            &options,
-            serial.clone(),
-            &options.sans,
-        )?;
+        request.params = leaf_of(name, purpose, Some(peer_id), &options, &options.sans)?;
         let certificate = request.signed_by(&issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
-        issued::append(dir, &Issued::new(name, peer_id, &serial, purpose, &options))?;
+        let issued = Issued::new(certificate.der(), purpose, options.sans.clone())?;
+        issued::append(dir, &issued)?;
         Ok::<_, TlsError>(certificate)
     };
     let certificate = sign(&mut identity, Purpose::Peer)?;
@@ -146,13 +132,37 @@ pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     check_name(name)?;
     need_ca_key(dir)?;
     AddressBook::new(dir.peers()).check_no_alias(name)?;
-    let circle = Circle::load(dir)?;
-    let is_live = |issued: &Issued| issued.name == name && !circle.is_revoked(&issued.serial);
-    if issued::read(dir)?.iter().any(is_live) {
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let is_live = |issued: &Issued| issued.name == name && !issued.is_revoked(&circle);
+    if issued.iter().any(is_live) {
         let name = name.to_owned();
         return Err(TlsError::AlreadyIssued { name });
     }
-    Ok(())
+    let peers: BTreeSet<_> = issued
+        .iter()
+        .map(|issued| key_entry(&issued.peer_id))
+        .collect();
+    match circle.revoked().entries().union(&peers).count() < MAX_KEYS {
+        true => Ok(()),
+        false => Err(refused(
+            "this circle has signed as many keys as its revocation list can hold",
+        )),
+    }
+}
+
+/// Fails if a key was signed or revoked before: a peer that was revoked makes a new key, and no key gets a second name.
+fn check_new_keys(dir: &CertsDir, keys: [PeerId; 2]) -> Result<(), TlsError> {
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let is_known = |key: &PeerId| {
+        let has = |issued: &Issued| issued.key_id == *key || issued.peer_id == *key;
+        circle.is_key_revoked(key) || issued.iter().any(has)
+    };
+    match keys.iter().any(is_known) {
+        true => Err(refused(
+            "this circle has issued a certificate for that key before",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// A name that was revoked and is issued again belongs to the new key.
@@ -194,18 +204,12 @@ pub(super) fn has_joined(before: &Issued) -> bool {
 }
 
 /// A signing request whose signature is right, for an ECDSA P-256 key.
-fn parse(pem: &str) -> Result<CertificateSigningRequestParams, TlsError> {
+pub(super) fn parse(pem: &str) -> Result<CertificateSigningRequestParams, TlsError> {
     let request = CertificateSigningRequestParams::from_pem(pem)
         .map_err(|e| refused(&format!("not a signing request: {e}")))?;
     VerifyingKey::from_sec1_bytes(request.public_key.der_bytes())
         .map_err(|_| refused("not an ECDSA P-256 key"))?;
     Ok(request)
-}
-
-fn refused(reason: &str) -> TlsError {
-    TlsError::Refused {
-        reason: reason.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -383,7 +387,24 @@ mod tests {
             })
             .contains("before")
         );
+        // Nor does the key of its scripts become that of a peer.
+        let identity = good.script.clone();
+        let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        assert!(
+            site.refuses(&Newcomer {
+                name: "second".into(),
+                identity,
+                script: request(&plain, &other),
+                ..good.clone()
+            })
+            .contains("before")
+        );
+        let record = std::fs::read(site.dir.issued()).unwrap();
         ca::revoke(&site.dir, "b").unwrap();
+        assert!(site.refuses(&good).contains("before"));
+        // Also where the record of it is lost.
+        let own: Vec<_> = record.split_inclusive(|b| *b == b'\n').take(2).collect();
+        std::fs::write(site.dir.issued(), own.concat()).unwrap();
         assert!(site.refuses(&good).contains("before"));
     }
 }
