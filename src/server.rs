@@ -60,8 +60,9 @@ pub use listen::{BindError, bind};
 
 use crate::{
     id::PeerId,
-    manifest::Verifier,
+    manifest::{Timestamp, Verifier},
     store::{Store, StoreError},
+    tls::Caller,
     trust::Role,
     wire::{self, Event},
 };
@@ -138,11 +139,16 @@ impl ServerState {
         }))
     }
 
-    /// Closes every connection whose certificate is revoked, and says how many there were. [`serve`] calls it twice a
-    /// second; call it after a reload to be sooner.
+    /// Closes every connection whose certificate is revoked or has expired, and says how many there were. [`serve`] calls
+    /// it twice a second; call it after a reload to be sooner.
     pub fn drop_revoked(&self) -> usize {
-        let gate = &self.services().gate;
-        self.0.registry.cut_if(|caller| gate.is_revoked(caller))
+        self.0.registry.cut_if(|caller| self.is_out(caller))
+    }
+
+    /// Whether this caller gets no answer any more: what let it in at its handshake is over. An open connection outlives
+    /// nothing that would refuse a new one.
+    fn is_out(&self, caller: &Caller) -> bool {
+        caller.not_after < Timestamp::now() || self.services().gate.is_revoked(caller)
     }
 
     /// How many connections have passed the handshake and are open.
