@@ -97,7 +97,7 @@ pub fn init(
     write(&dir.ca_key(), &key.serialize_pem(), Mode::Private)?;
     write(&dir.ca_cert(), &certificate.pem(), Mode::Public)?;
     revocation::write_first_list(dir)?;
-    write_peer(dir, dir, name, options)?;
+    write_peer(dir, dir, name, options, &names_here(name, &options.sans))?;
     let identity = Identity::load(dir)?;
     remember(dir, &identity)?;
     Ok(identity)
@@ -128,7 +128,11 @@ pub fn issue(
     make_private_folder(out.path())?;
     copy(&dir.ca_cert(), &out.ca_cert())?;
     copy(&dir.crl(), &out.crl())?;
-    write_peer(dir, out, name, options)?;
+    let options = CertificateOptions {
+        sans: [join::own_names(name, None), options.sans.clone()].concat(),
+        ..options.clone()
+    };
+    write_peer(dir, out, name, &options, &options.sans)?;
     let (identity, issuer) = (Identity::load(out)?, Identity::load(dir)?);
     join::give_name(
         &AddressBook::new(dir.peers()),
@@ -220,9 +224,10 @@ fn sign_again(
         sans: before.sans.clone(),
         ..CertificateOptions::beginning(now)
     };
-    let names = match join::has_joined(before) {
-        true => options.sans.clone(),
-        false => names_here(&before.name, &options.sans),
+    let is_own = before.peer_id == Identity::load(dir)?.caller().key_id;
+    let names = match is_own {
+        true => names_here(&before.name, &options.sans),
+        false => options.sans.clone(),
     };
     let (name, peer) = (&before.name, before.peer_id);
     request.params = leaf_of(name, before.purpose, Some(peer), &options, &names)?;
@@ -253,12 +258,14 @@ pub fn list(dir: &CertsDir) -> Result<Vec<(Issued, bool)>, TlsError> {
         .collect())
 }
 
-/// Makes the keys and certificates of the peer `name` in `out`, signed by the circle of `dir`.
+/// Makes the keys and certificates of the peer `name` in `out`, signed by the circle of `dir`, with these host names and
+/// addresses.
 fn write_peer(
     dir: &CertsDir,
     out: &CertsDir,
     name: &str,
     options: &CertificateOptions,
+    names: &[String],
 ) -> Result<(), TlsError> {
     let peer = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let peer_id = PeerId::of(&peer.subject_public_key_info());
@@ -274,7 +281,8 @@ fn write_peer(
             out.client_cert(),
         ),
     ] {
-        let certificate = leaf(name, purpose, Some(peer_id), options)?.signed_by(key, &issuer)?;
+        let certificate =
+            leaf_of(name, purpose, Some(peer_id), options, names)?.signed_by(key, &issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
         let issued = Issued::new(certificate.der(), purpose, options.sans.clone())?;
         issued::append(dir, &issued)?;
@@ -286,16 +294,6 @@ fn write_peer(
         &pem::encode(&pem::Pem::new(SEAL_KEY_LABEL, seal.expose().to_vec())),
         Mode::Private,
     )
-}
-
-fn leaf(
-    name: &str,
-    purpose: Purpose,
-    acts_for: Option<PeerId>,
-    options: &CertificateOptions,
-) -> Result<CertificateParams, TlsError> {
-    let names = names_here(name, &options.sans);
-    leaf_of(name, purpose, acts_for, options, &names)
 }
 
 /// A certificate with these host names and addresses.
@@ -330,7 +328,8 @@ fn leaf_of(
     Ok(params)
 }
 
-/// For curl and browsers, which compare names: ours, loopback, this machine's, and what was asked for.
+/// For curl and browsers, which compare names: ours, loopback, this machine's, and what was asked for. Only this machine's own
+/// certificate has them.
 fn names_here(name: &str, extra: &[String]) -> Vec<String> {
     let host = rustix::system::uname()
         .nodename()

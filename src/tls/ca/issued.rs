@@ -39,7 +39,7 @@ pub struct Issued {
     pub serial: Vec<u8>,
     /// What it is for.
     pub purpose: Purpose,
-    /// Further names that were asked for.
+    /// Its host names and addresses; for this machine itself those that were asked for beside its own.
     pub sans: Vec<String>,
     /// Until when it counts.
     pub not_after: Timestamp,

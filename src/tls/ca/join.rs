@@ -14,6 +14,7 @@ use crate::{
     manifest::Timestamp,
     tls::{
         Caller, CertsDir, Circle, TlsError, hold_list,
+        inspect::names,
         revoked::{MAX_KEYS, key_entry},
     },
     trust::{AddressBook, KnownPeer, PeerBundle},
@@ -59,7 +60,7 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
     let name = &newcomer.name;
     let _alone = hold_list(dir)?;
     check_free(dir, name)?;
-    check_names_no_host(name)?;
+    let sans = host_names(dir, name, newcomer.address)?;
     let (mut identity, mut script) = (parse(&newcomer.identity)?, parse(&newcomer.script)?);
     let peer_id = PeerId::of(&identity.public_key.subject_public_key_info());
     let script_id = PeerId::of(&script.public_key.subject_public_key_info());
@@ -69,7 +70,7 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
     check_new_keys(dir, [peer_id, script_id])?;
     let issuer = issuer(dir)?;
     let options = CertificateOptions {
-        sans: own_names(name, newcomer.address),
+        sans,
         ..CertificateOptions::default()
     };
     let sign = |request: &mut CertificateSigningRequestParams, purpose| {
@@ -174,33 +175,41 @@ pub(super) fn give_name(book: &AddressBook, name: &str, key: PeerId) -> Result<(
     Ok(())
 }
 
-/// A certificate has its name as a host name too. A stranger must not choose that of another host.
-fn check_names_no_host(name: &str) -> Result<(), TlsError> {
+/// The host names and addresses that a machine which joins gets: its name, loopback, and where it came from, unless another
+/// peer's certificate has that address.
+///
+/// Fails if its name is that of a host. A certificate of the circle must not pass for one, wherever its authority is
+/// trusted: a name with a dot is a host's, and of names without one those are taken that a certificate has.
+fn host_names(
+    dir: &CertsDir,
+    name: &str,
+    address: Option<IpAddr>,
+) -> Result<Vec<String>, TlsError> {
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let live = issued.iter().filter(|issued| !issued.is_revoked(&circle));
+    let taken: BTreeSet<_> = live.flat_map(|issued| names(&issued.certificate)).collect();
     let own = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .to_lowercase();
-    if name.parse::<IpAddr>().is_ok() || name == "localhost" || name == own {
+    let is_own = own.split('.').next() == Some(name);
+    if name.contains('.') || name == "localhost" || is_own || taken.contains(name) {
         return Err(refused(
-            "a name must not be that of another host, or an address",
+            "the name of a machine that joins must have no dot, and not be that of another host: choose another",
         ));
     }
-    Ok(())
+    let address = address.filter(|address| !taken.contains(&address.to_string()));
+    Ok(own_names(name, address))
 }
 
-/// Names for curl and browsers: its own, loopback, and where it came from.
-fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
+/// Names for curl and browsers: its own, loopback, and an address.
+pub(super) fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
     let fixed = [name, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let address = address.filter(|address| !address.is_loopback());
     fixed
         .into_iter()
         .chain(address.map(|address| address.to_string()))
         .collect()
-}
-
-/// Whether all host names of a certificate are recorded, as [`admit`] does, so that its renewal has the same.
-pub(super) fn has_joined(before: &Issued) -> bool {
-    before.sans.contains(&before.name)
 }
 
 /// A signing request whose signature is right, for an ECDSA P-256 key.
@@ -350,18 +359,43 @@ mod tests {
         }
     }
 
+    /// Wherever the circle is trusted, a certificate of it would pass for those hosts.
     #[test]
-    fn names_and_keys_that_are_not_its_own_are_refused() {
+    fn a_joiner_gets_no_name_and_no_address_of_another_host() {
         let site = Site::new();
         let plain = CertificateParams::default();
-        for name in ["a", "localhost", "192.0.2.1", "B", "", "../b"] {
-            site.refuses(&site.newcomer(name, &plain));
-        }
+        let options = CertificateOptions {
+            sans: ["nas", "192.0.2.7"].map(str::to_owned).to_vec(),
+            ..CertificateOptions::default()
+        };
+        let x = CertsDir::new(site.dir.path().join("x"));
+        ca::issue(&site.dir, "x", &x, &options).unwrap();
         let own = rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .to_lowercase();
-        site.refuses(&site.newcomer(&own, &plain));
+        let dotted = ["192.0.2.1", "www.bank.example", "b.", &own];
+        for name in ["a", "x", "nas", "localhost"].into_iter().chain(dotted) {
+            site.refuses(&site.newcomer(name, &plain));
+        }
+        let admitted = admit(&site.dir, &site.newcomer("b", &plain)).unwrap();
+        let loopback = ["localhost", "127.0.0.1", "::1"];
+        let has = names(&admitted.bundle.certificate);
+        assert_eq!(has, [&["b"], &loopback[..]].concat(), "x has its address");
+        // Nor do those for whom the folder is made here, or whose certificate is renewed here, get names of this machine.
+        let certificate = std::fs::read_to_string(x.server_cert()).unwrap();
+        let (_, pem) = parse_x509_pem(certificate.as_bytes()).unwrap();
+        let x = [&["x"], &loopback[..], &["nas", "192.0.2.7"]].concat();
+        assert_eq!(names(&pem.contents), x);
+    }
+
+    #[test]
+    fn names_and_keys_that_are_not_its_own_are_refused() {
+        let site = Site::new();
+        let plain = CertificateParams::default();
+        for name in ["a", "B", "", "../b"] {
+            site.refuses(&site.newcomer(name, &plain));
+        }
         let good = site.newcomer("b", &plain);
         let other = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
         for identity in [
