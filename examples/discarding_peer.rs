@@ -131,7 +131,7 @@ impl Gate for Members {
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
-        self.circle.now().is_revoked(&caller.serial)
+        self.circle.now().is_revoked(caller)
     }
 }
 

@@ -31,7 +31,7 @@ impl Gate for Members {
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
-        self.circle.now().is_revoked(&caller.serial)
+        self.circle.now().is_revoked(caller)
     }
 }
 

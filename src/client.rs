@@ -26,9 +26,10 @@ use crate::{
     manifest::Timestamp,
     sabotage,
     store::StoreError,
+    tls::MAX_LISTS,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
-        MAX_CRL_BODY, MAX_MANIFEST_BODY, OFFER_HEADER, PeerBody, PutBody, media, route,
+        MAX_MANIFEST_BODY, OFFER_HEADER, PeerBody, PutBody, media, route,
     },
 };
 use reply::Reply;
@@ -154,7 +155,7 @@ impl PeerClient {
     /// # Errors
     /// [`StoreError`].
     pub async fn crl(&self) -> Result<Option<String>, StoreError> {
-        let list = self.get_body(route::CRL, media::PEM, MAX_CRL_BODY);
+        let list = self.get_body(route::CRL, media::PEM, MAX_LISTS);
         match list.await {
             Ok(body) => self.text(body).map(Some),
             Err(StoreError::NotFound { .. }) => Ok(None),

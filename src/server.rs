@@ -60,8 +60,9 @@ pub use listen::{BindError, bind};
 
 use crate::{
     id::PeerId,
-    manifest::Verifier,
+    manifest::{Timestamp, Verifier},
     store::{Store, StoreError},
+    tls::Caller,
     trust::Role,
     wire::{self, Event},
 };
@@ -112,6 +113,7 @@ struct Shared {
     memory: Shares<PeerId>,
     event_streams: Shares<PeerId>,
     lists: Rate,
+    renewals: Rate,
     views: Arc<Views>,
     read_only: AtomicBool,
 }
@@ -130,17 +132,23 @@ impl ServerState {
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
+            renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
             views: Arc::default(),
             read_only: AtomicBool::new(false),
             services,
         }))
     }
 
-    /// Closes every connection whose certificate is revoked, and says how many there were. [`serve`] calls it twice a
-    /// second; call it after a reload to be sooner.
+    /// Closes every connection whose certificate is revoked or has expired, and says how many there were. [`serve`] calls
+    /// it twice a second; call it after a reload to be sooner.
     pub fn drop_revoked(&self) -> usize {
-        let gate = &self.services().gate;
-        self.0.registry.cut_if(|caller| gate.is_revoked(caller))
+        self.0.registry.cut_if(|caller| self.is_out(caller))
+    }
+
+    /// Whether this caller gets no answer any more: what let it in at its handshake is over. An open connection outlives
+    /// nothing that would refuse a new one.
+    fn is_out(&self, caller: &Caller) -> bool {
+        caller.not_after < Timestamp::now() || self.services().gate.is_revoked(caller)
     }
 
     /// How many connections have passed the handshake and are open.
@@ -282,7 +290,7 @@ async fn watch_revocations(state: &ServerState) {
     loop {
         ticks.tick().await;
         state.drop_revoked();
-        for rate in [&state.0.rate, &state.0.lists] {
+        for rate in [&state.0.rate, &state.0.lists, &state.0.renewals] {
             rate.forget_rested();
         }
     }

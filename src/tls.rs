@@ -16,6 +16,7 @@ mod import;
 mod inspect;
 mod join;
 mod pairing;
+mod revoked;
 
 use std::{
     fs::File,
@@ -32,6 +33,7 @@ pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
+pub use revoked::MAX_LISTS;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 

@@ -123,9 +123,6 @@ pub struct KnownPeer {
     pub addresses: Vec<String>,
     /// When it was last heard of.
     pub seen: Timestamp,
-    /// The certificate that it showed last, DER: if that is revoked, so is the peer. Empty if none was noted.
-    #[serde(with = "crate::id::base64", default)]
-    pub certificate: Vec<u8>,
 }
 
 impl KnownPeer {
@@ -409,7 +406,6 @@ impl Book {
             sequence: bundle.sequence,
             addresses,
             seen: seen.unwrap_or(now),
-            certificate: bundle.certificate.clone(),
         };
         self.peers.insert(name, peer.clone());
         Ok(peer)

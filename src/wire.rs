@@ -116,8 +116,6 @@ pub const MAX_MANIFEST_BODY: usize = MAX_ENVELOPE;
 pub const MAX_MISSING_IDS: usize = 10_000;
 /// Bytes of such a question: an id is 64 digits, two quotes and a comma.
 pub const MAX_MISSING_BODY: usize = MAX_MISSING_IDS * 67 + 64;
-/// Bytes of a revocation list: some twenty thousand certificates.
-pub const MAX_CRL_BODY: usize = 1 << 20;
 /// Bytes of a signing request.
 pub const MAX_RENEW_BODY: usize = 16 << 10;
 /// A body that brings nothing for so long is given up.

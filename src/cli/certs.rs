@@ -12,7 +12,7 @@ use crate::{
     manifest::{Signer as _, Timestamp},
     name::Escaped,
     tls::{
-        self, CertsDir, Identity, Renewed, TlsError,
+        self, CertsDir, Identity, Inspected, Renewed, TlsError,
         ca::{self, CertificateOptions},
     },
 };
@@ -152,6 +152,7 @@ async fn renew(
     from: Option<&str>,
     which: Renewed,
 ) -> Result<(), Failure> {
+    let before = serial(dir, which);
     let caller = match from {
         None => ca::renew_own(dir, which)?,
         Some(peer) => {
@@ -162,20 +163,37 @@ async fn renew(
             tls::install_renewed(dir, which, &pem)?
         }
     };
-    let purpose = match which {
-        Renewed::Peer => "peer",
-        Renewed::Script => "script",
+    let (purpose, what) = match which {
+        Renewed::Peer => ("peer", caller.name.clone()),
+        Renewed::Script => (
+            "script",
+            format!("the certificate for scripts of {}", caller.name),
+        ),
     };
-    let (name, until) = (&caller.name, caller.not_after);
-    context.output.line(match which {
-        Renewed::Peer => format!("renewed: {name} is valid until {until}"),
-        Renewed::Script => {
-            format!("renewed: the certificate for scripts of {name} is valid until {until}")
-        }
+    let until = caller.not_after;
+    let is_new = before.as_ref() != Some(&caller.serial);
+    context.output.line(match is_new {
+        true => format!("renewed: {what} is valid until {until}"),
+        false => format!("not renewed yet: {what} is valid until {until}"),
     });
+    if !is_new {
+        let from = ca::renewable_from(&caller);
+        context.output.talk(format!(
+            "the circle's machine renews a certificate when a third of its time is over: from {from}"
+        ));
+    }
     context.output.object(
         "renewed",
-        &json!({"name": name, "purpose": purpose, "not_after": until}),
+        &json!({"name": caller.name, "purpose": purpose, "not_after": until, "new": is_new}),
     );
     Ok(())
+}
+
+/// The serial number of the certificate in use, if it can be read.
+fn serial(dir: &CertsDir, which: Renewed) -> Option<Vec<u8>> {
+    let inspected = match which {
+        Renewed::Peer => Inspected::peer(dir),
+        Renewed::Script => Inspected::script(dir),
+    };
+    inspected.ok().map(|inspected| inspected.caller.serial)
 }

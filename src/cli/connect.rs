@@ -242,7 +242,7 @@ impl Us {
     /// Nothing is sealed for somebody whom the circle has taken back.
     pub(super) fn check_not_revoked(&self, peer: &KnownPeer) -> Result<(), Failure> {
         let circle = self.circle.now();
-        if !circle.has_revoked(&peer.certificate) {
+        if !circle.is_key_revoked(&peer.peer_id) {
             return Ok(());
         }
         let (name, number) = (peer.shown(), circle.crl_number());

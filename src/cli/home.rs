@@ -98,7 +98,9 @@ pub(super) fn host_name() -> Option<String> {
         .to_lowercase();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     let name: String = name.chars().filter(|c| allowed(*c)).take(63).collect();
-    let name = name.trim_start_matches(['-', '_', '.']).to_owned();
+    // Without its domain: a machine that joins must not have the name of a host.
+    let name = name.trim_start_matches(['-', '_', '.']);
+    let name = name.split('.').next().unwrap_or_default().to_owned();
     is_peer_name(&name).then_some(name)
 }
 

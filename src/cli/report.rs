@@ -297,6 +297,8 @@ impl From<TlsError> for Failure {
         use ExitCode as Exit;
         let failure = |code| Self::new(code, &error);
         match &error {
+            TlsError::Missing { path } if path.ends_with("issued.jsonl") => failure(Exit::Config)
+                .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
             TlsError::Missing { .. } => {
                 failure(Exit::Config).hint("make a circle: colis certs init --name NAME")
             }
@@ -315,7 +317,9 @@ impl From<TlsError> for Failure {
                 "renew it there: colis certs renew; or revoke it for good: colis certs revoke {name}"
             )),
             TlsError::NeverIssued { .. } => {
-                failure(Exit::NotFound).hint("see what was issued: colis certs show")
+                failure(Exit::NotFound).hint(
+                    "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
+                )
             }
             TlsError::Distrusted(_) | TlsError::Refused { .. } => failure(Exit::Trust),
             TlsError::NotTheCircle { .. } => {

@@ -8,11 +8,13 @@ use tokio::{
 };
 
 use super::PairError;
+use crate::tls::MAX_LISTS;
 
 /// The longest body of a side that has proved nothing yet.
 pub(super) const MAX_BODY: u32 = 16 << 10;
-/// The longest body of the inviting machine once it has: a revocation list grows.
-pub(super) const MAX_GRANT: u32 = 1 << 20;
+/// The longest body of the inviting machine once it has: the revocation lists, each line end of which JSON writes as two
+/// characters, and beside them what [`MAX_BODY`] holds.
+pub(super) const MAX_GRANT: u32 = MAX_LISTS as u32 / 64 * 65 + MAX_BODY;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

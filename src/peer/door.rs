@@ -156,7 +156,7 @@ impl Gate for Door {
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
-        self.circle.now().is_revoked(&caller.serial) || self.role(caller) == Role::None
+        self.circle.now().is_revoked(caller) || self.role(caller) == Role::None
     }
 
     fn role(&self, caller: &Caller) -> Role {

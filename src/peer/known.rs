@@ -25,13 +25,13 @@ impl Known {
         Self { door, retries }
     }
 
-    /// All but ourselves, those whose certificate was revoked, and those without an address.
+    /// All but ourselves, those that were revoked, and those without an address.
     pub(super) fn others(&self) -> Result<Vec<KnownPeer>, TrustError> {
         let (me, circle) = (self.door.identity().peer_id(), self.door.circle().now());
         let mut peers = AddressBook::new(self.door.dir().peers()).peers()?;
         peers.retain(|peer| {
             let is_other = peer.peer_id != me;
-            is_other && !peer.addresses.is_empty() && !circle.has_revoked(&peer.certificate)
+            is_other && !peer.addresses.is_empty() && !circle.is_key_revoked(&peer.peer_id)
         });
         Ok(peers)
     }

@@ -32,7 +32,8 @@ pub enum ExchangeError {
     List(#[from] TlsError),
 }
 
-/// Takes over the revocation list of the peer behind `client` if it is newer, and brings it ours if that is.
+/// Takes over what the revocation lists of the peer behind `client` have and ours have not, and brings it ours if it lacks
+/// something.
 ///
 /// # Errors
 /// [`ExchangeError`].
@@ -41,13 +42,15 @@ pub async fn exchange_lists(
     circle: &CircleHandle,
     dir: &CertsDir,
 ) -> Result<Taken, ExchangeError> {
-    let taken = match client.crl().await? {
-        Some(pem) => circle.install_crl(dir, &pem)?,
+    let theirs = client.crl().await?;
+    let taken = match &theirs {
+        Some(pem) => circle.install_crl(dir, pem)?,
         None => Taken::Older,
     };
     let ours = circle.now();
-    if let (Taken::Older, Some(pem)) = (taken, ours.crl_pem()) {
-        client.put_crl(pem).await?;
+    match ours.crl_pem() {
+        Some(pem) if theirs.as_deref() != Some(pem) => client.put_crl(pem).await?,
+        _ => {}
     }
     Ok(taken)
 }

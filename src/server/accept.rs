@@ -94,8 +94,8 @@ impl Door {
             .peer_certificates()
             .and_then(|chain| gate.caller(chain.first()?))
             .ok_or_else(|| refused("the certificate names no peer"))?;
-        if gate.is_revoked(&caller) {
-            return Err(refused("the certificate is revoked"));
+        if self.state.is_out(&caller) {
+            return Err(refused("the certificate is revoked, or has expired"));
         }
         let caller = Arc::new(caller);
         let share = self.state.0.connections.take(caller.peer_id, 1);

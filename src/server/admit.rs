@@ -53,7 +53,7 @@ pub(super) async fn admit(
     let Some(connection) = request.extensions().get::<Connection>().cloned() else {
         return Failure::internal(&"the router runs outside of `serve`").into_response();
     };
-    if state.services().gate.is_revoked(&connection.caller) {
+    if state.is_out(&connection.caller) {
         // No answer: the cut wakes the connection, which drops this future.
         connection.cut.cancel();
         std::future::pending::<()>().await;

@@ -15,22 +15,29 @@ use super::{
     openapi::{BODY, problems},
     problem::{Answer, Failure, quote},
 };
-use crate::wire::{self, Code, PutBody, PutResult, media, route};
+use crate::{
+    tls,
+    wire::{self, Code, PutBody, PutResult, media, route},
+};
 
 /// Revocation lists that are looked at for one peer in a second: each costs a signature's check.
 pub(super) const LISTS_PER_SECOND: u32 = 1;
 /// And so many at once.
 pub(super) const LIST_BURST: u32 = 8;
+/// Renewals that one peer and its scripts may ask for in a second: each costs a signature's check and reading what was issued.
+pub(super) const RENEWALS_PER_SECOND: u32 = 1;
+/// And so many at once.
+pub(super) const RENEWAL_BURST: u32 = 8;
 
 problems!(CrlProblems: &[Code::NotTheCircle]);
 
-/// Gives the newest revocation list that this peer has.
+/// Gives the revocation lists that are in force here: one, but for a while after a backup of the circle's key was restored.
 #[utoipa::path(
     get,
     path = route::CRL,
     operation_id = "revocation_list",
     tag = "Circle",
-    responses((status = 200, description = "The list, as PEM.", body = String, content_type = media::PEM), CrlProblems)
+    responses((status = 200, description = "The lists, as PEM.", body = String, content_type = media::PEM), CrlProblems)
 )]
 pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
     let pem = state.services().circle.revocation_list();
@@ -40,9 +47,10 @@ pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
 
 problems!(PutCrlProblems: BODY, &[Code::BadList]);
 
-/// Takes over a revocation list that is newer than the one here.
+/// Takes over revocation lists that have something new.
 ///
-/// The body is the list in PEM, at most 1 MiB, signed by the circle. Members bring each other what they know.
+/// The body has one or more lists in PEM, at most 8 MiB, signed by the circle. Members bring each other what they know.
+/// Nothing that was revoked is let in again by it: what the lists here have stays in force.
 #[utoipa::path(
     put,
     path = route::CRL,
@@ -50,7 +58,7 @@ problems!(PutCrlProblems: BODY, &[Code::BadList]);
     tag = "Circle",
     request_body(content = String, content_type = media::PEM),
     responses(
-        (status = 200, description = "The list here is as new, or newer.", body = PutBody),
+        (status = 200, description = "The lists here have everything that it has.", body = PutBody),
         (status = 201, description = "It is in force now.", body = PutBody),
         PutCrlProblems
     )
@@ -65,7 +73,7 @@ pub(super) async fn put_crl(
         let detail = "too many revocation lists of this peer; try again";
         return Err(Failure::busy(Code::TooManyRequests, detail));
     }
-    let body = body::read(&state, &connection, request, wire::MAX_CRL_BODY).await?;
+    let body = body::read(&state, &connection, request, tls::MAX_LISTS).await?;
     let bad = |reason: &str| Failure::new(Code::BadList, quote(reason));
     let pem = std::str::from_utf8(&body.bytes).map_err(|_| bad("not a list in PEM"))?;
     let taken = state.services().circle.take_revocation_list(pem).await;
@@ -82,9 +90,10 @@ pub(super) async fn put_crl(
 
 problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);
 
-/// Gives a new certificate for the key that the caller has.
+/// Gives a certificate for the key that the caller has.
 ///
-/// The body is a signing request in PEM, at most 16 KiB. Only the machine with the circle's key can do this.
+/// The body is a signing request in PEM, at most 16 KiB. Only the machine with the circle's key can do this. It signs a new
+/// certificate when a third of the newest one's life is over; before, it gives that one again.
 #[utoipa::path(
     post,
     path = route::RENEW,
@@ -102,6 +111,10 @@ pub(super) async fn renew(
     request: Request,
 ) -> Answer {
     require_media(request.headers(), &[media::PEM])?;
+    if !state.0.renewals.has_turn(&connection.caller.peer_id) {
+        let detail = "too many renewals of this peer; try again";
+        return Err(Failure::busy(Code::TooManyRequests, detail));
+    }
     let body = body::read(&state, &connection, request, wire::MAX_RENEW_BODY).await?;
     let refused = |reason: String| Failure::new(Code::NotAllowed, quote(&reason));
     let pem = std::str::from_utf8(&body.bytes)

@@ -21,7 +21,7 @@ pub trait Gate: Send + Sync {
     /// Who has shown this certificate, which the handshake has verified. `None` refuses the connection.
     fn caller(&self, certificate: &[u8]) -> Option<Caller>;
     /// Whether this caller is not let in any more: its certificate is revoked, or its role is none. Asked before every
-    /// request, so it must not wait for anything.
+    /// request, so it must not wait for anything. The server itself looks at dates.
     fn is_revoked(&self, caller: &Caller) -> bool;
     /// What this caller may do, as of now: everything, unless there are roles. Must not wait for anything either.
     fn role(&self, _: &Caller) -> Role {

@@ -17,8 +17,6 @@ pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use revocation::{refresh_list, revoke};
 
-use revocation::write_crl;
-
 use super::{
     Caller, CertsDir, Circle, Identity, Renewed, TlsError,
     certificate::ACTS_FOR,
@@ -29,6 +27,7 @@ use super::{
 use crate::{
     crypto::SealKey,
     id::PeerId,
+    manifest::Timestamp,
     trust::{AddressBook, is_peer_name, write_durably},
 };
 
@@ -50,7 +49,12 @@ pub struct CertificateOptions {
 
 impl Default for CertificateOptions {
     fn default() -> Self {
-        let now = OffsetDateTime::now_utc();
+        Self::beginning(OffsetDateTime::now_utc())
+    }
+}
+
+impl CertificateOptions {
+    fn beginning(now: OffsetDateTime) -> Self {
         Self {
             sans: Vec::new(),
             not_before: now - BACKDATE,
@@ -92,8 +96,8 @@ pub fn init(
     let certificate = params.self_signed(&key)?;
     write(&dir.ca_key(), &key.serialize_pem(), Mode::Private)?;
     write(&dir.ca_cert(), &certificate.pem(), Mode::Public)?;
-    write_crl(dir, &[], 1)?;
-    write_peer(dir, dir, name, options)?;
+    revocation::write_first_list(dir)?;
+    write_peer(dir, dir, name, options, &names_here(name, &options.sans))?;
     let identity = Identity::load(dir)?;
     remember(dir, &identity)?;
     Ok(identity)
@@ -124,7 +128,11 @@ pub fn issue(
     make_private_folder(out.path())?;
     copy(&dir.ca_cert(), &out.ca_cert())?;
     copy(&dir.crl(), &out.crl())?;
-    write_peer(dir, out, name, options)?;
+    let options = CertificateOptions {
+        sans: [join::own_names(name, None), options.sans.clone()].concat(),
+        ..options.clone()
+    };
+    write_peer(dir, out, name, &options, &options.sans)?;
     let (identity, issuer) = (Identity::load(out)?, Identity::load(dir)?);
     join::give_name(
         &AddressBook::new(dir.peers()),
@@ -137,69 +145,103 @@ pub fn issue(
     Ok(identity)
 }
 
-/// Renews a certificate of the circle's machine itself.
+/// Renews a certificate of the circle's machine itself, however young it is.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
 pub fn renew_own(dir: &CertsDir, which: Renewed) -> Result<Caller, TlsError> {
-    let caller = Identity::load(dir)?.caller().clone();
-    let pem = sign_renewal(dir, &super::renewal_request(dir, which)?, &caller)?;
+    need_ca_key(dir)?;
+    let mut request = join::parse(&super::renewal_request(dir, which)?)?;
+    let key_id = PeerId::of(&request.public_key.subject_public_key_info());
+    let own = Identity::load(dir)?.caller().key_id;
+    let alone = hold_list(dir)?;
+    let before = newest(dir, key_id, own)?;
+    let pem = sign_again(dir, &mut request, &before, OffsetDateTime::now_utc())?;
+    drop(alone);
     super::install_renewed(dir, which, &pem)
 }
 
-/// A new certificate, as PEM, for the key that `caller` has now; or, if that is a peer, for the key of its scripts. Nothing
-/// that `request` asks for is granted: its key is checked, and name and addresses are those of the certificate before.
+/// A certificate, as PEM, for the key that `caller` has; or, if that is a peer, for the key that its scripts have. If the
+/// newest one for that key is younger than a third of its life, it is that one: nothing is signed, and nothing recorded.
+///
+/// Nothing that `request` asks for is granted: its key is looked up, and name and addresses are those of the certificate
+/// before.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
 pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<String, TlsError> {
+    renew(dir, request, caller, OffsetDateTime::now_utc())
+}
+
+/// The same as of `now`.
+fn renew(
+    dir: &CertsDir,
+    request: &str,
+    caller: &Caller,
+    now: OffsetDateTime,
+) -> Result<String, TlsError> {
     need_ca_key(dir)?;
-    let refused = |reason: &str| TlsError::Refused {
-        reason: reason.to_owned(),
-    };
-    let mut request =
-        CertificateSigningRequestParams::from_pem(request).map_err(|e| TlsError::Refused {
-            reason: format!("not a signing request: {e}"),
-        })?;
-    let is_same_key = PeerId::of(&request.public_key.subject_public_key_info()) == caller.key_id;
-    let purpose = match (caller.script, is_same_key) {
-        (false, true) => Purpose::Peer,
-        (true, true) => Purpose::Script,
-        (false, false) if is_for_script_of(&request.params, caller.key_id) => Purpose::Script,
-        _ => return Err(refused("a certificate is renewed for the key that it has")),
-    };
+    let mut request = join::parse(request)?;
+    let key_id = PeerId::of(&request.public_key.subject_public_key_info());
+    if caller.script && key_id != caller.key_id {
+        return Err(refused("a certificate is renewed for the key that it has"));
+    }
     let _alone = hold_list(dir)?;
-    let issued = issued::read(dir)?;
-    let before = issued
-        .iter()
-        .rev()
-        .find(|i| i.peer_id == caller.peer_id && i.purpose == purpose);
-    let before = before.ok_or_else(|| refused("this circle has issued nothing to that key"))?;
-    if Circle::load(dir)?.is_revoked(&before.serial) {
+    let before = newest(dir, key_id, caller.peer_id)?;
+    if before.is_revoked(&Circle::load(dir)?) {
         return Err(refused("its certificates are revoked"));
     }
+    let from = renewable_from(&Caller::from_certificate(&before.certificate)?);
+    if now.unix_timestamp() < i64::try_from(from.unix_seconds()).unwrap_or(i64::MAX) {
+        return Ok(before.pem());
+    }
+    sign_again(dir, &mut request, &before, now)
+}
+
+/// From when a certificate is renewed: when a third of its life is over. A key has four live certificates at most.
+pub fn renewable_from(caller: &Caller) -> Timestamp {
+    let (begin, end) = (caller.not_before, caller.not_after);
+    begin.plus_seconds(end.unix_seconds().saturating_sub(begin.unix_seconds()) / 3)
+}
+
+/// The newest certificate of the key `key_id` that was issued for `peer_id`.
+fn newest(dir: &CertsDir, key_id: PeerId, peer_id: PeerId) -> Result<Issued, TlsError> {
+    let issued = issued::read(dir)?;
+    let mut of_key = issued.into_iter().rev().filter(|i| i.key_id == key_id);
+    of_key
+        .find(|i| i.peer_id == peer_id)
+        .ok_or_else(|| refused("this circle has issued nothing to that key"))
+}
+
+/// Signs the key of `request` once more as `before`, and records that.
+fn sign_again(
+    dir: &CertsDir,
+    request: &mut CertificateSigningRequestParams,
+    before: &Issued,
+    now: OffsetDateTime,
+) -> Result<String, TlsError> {
     let options = CertificateOptions {
         sans: before.sans.clone(),
-        ..CertificateOptions::default()
+        ..CertificateOptions::beginning(now)
     };
-    let serial = random_serial()?;
-    let names = match join::has_joined(before) {
-        true => options.sans.clone(),
-        false => names_here(&before.name, &options.sans),
+    let is_own = before.peer_id == Identity::load(dir)?.caller().key_id;
+    let names = match is_own {
+        true => names_here(&before.name, &options.sans),
+        false => options.sans.clone(),
     };
-    let (name, peer) = (&before.name, caller.peer_id);
-    request.params = leaf_of(name, purpose, Some(peer), &options, serial.clone(), &names)?;
+    let (name, peer) = (&before.name, before.peer_id);
+    request.params = leaf_of(name, before.purpose, Some(peer), &options, &names)?;
     let certificate = request.signed_by(&issuer(dir)?)?;
-    let issued = Issued::new(name, peer, &serial, purpose, &options);
+    // Recorded first: a certificate that nobody could revoke must not exist.
+    let issued = Issued::new(certificate.der(), before.purpose, options.sans)?;
     issued::append(dir, &issued)?;
     Ok(certificate.pem())
 }
 
-/// Whether a request names `peer` as the one that its key is to act for.
-fn is_for_script_of(params: &CertificateParams, peer: PeerId) -> bool {
-    let wanted = format!("{ACTS_FOR}{peer}");
-    let is_wanted = |name: &SanType| matches!(name, SanType::URI(uri) if uri.as_str() == wanted);
-    params.subject_alt_names.iter().any(is_wanted)
+fn refused(reason: &str) -> TlsError {
+    TlsError::Refused {
+        reason: reason.to_owned(),
+    }
 }
 
 /// Every certificate that this circle has issued, with whether it is revoked.
@@ -211,17 +253,19 @@ pub fn list(dir: &CertsDir) -> Result<Vec<(Issued, bool)>, TlsError> {
     let issued = issued::read(dir)?;
     Ok(issued
         .into_iter()
-        .map(|i| (circle.is_revoked(&i.serial), i))
+        .map(|i| (i.is_revoked(&circle), i))
         .map(|(revoked, i)| (i, revoked))
         .collect())
 }
 
-/// Makes the keys and certificates of the peer `name` in `out`, signed by the circle of `dir`.
+/// Makes the keys and certificates of the peer `name` in `out`, signed by the circle of `dir`, with these host names and
+/// addresses.
 fn write_peer(
     dir: &CertsDir,
     out: &CertsDir,
     name: &str,
     options: &CertificateOptions,
+    names: &[String],
 ) -> Result<(), TlsError> {
     let peer = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let peer_id = PeerId::of(&peer.subject_public_key_info());
@@ -237,11 +281,11 @@ fn write_peer(
             out.client_cert(),
         ),
     ] {
-        let serial = random_serial()?;
         let certificate =
-            leaf(name, purpose, Some(peer_id), options, serial.clone())?.signed_by(key, &issuer)?;
+            leaf_of(name, purpose, Some(peer_id), options, names)?.signed_by(key, &issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
-        issued::append(dir, &Issued::new(name, peer_id, &serial, purpose, options))?;
+        let issued = Issued::new(certificate.der(), purpose, options.sans.clone())?;
+        issued::append(dir, &issued)?;
         write(&key_path, &key.serialize_pem(), Mode::Private)?;
         write(&cert_path, &certificate.pem(), Mode::Public)?;
     }
@@ -252,24 +296,12 @@ fn write_peer(
     )
 }
 
-fn leaf(
-    name: &str,
-    purpose: Purpose,
-    acts_for: Option<PeerId>,
-    options: &CertificateOptions,
-    serial: SerialNumber,
-) -> Result<CertificateParams, TlsError> {
-    let names = names_here(name, &options.sans);
-    leaf_of(name, purpose, acts_for, options, serial, &names)
-}
-
 /// A certificate with these host names and addresses.
 fn leaf_of(
     name: &str,
     purpose: Purpose,
     acts_for: Option<PeerId>,
     options: &CertificateOptions,
-    serial: SerialNumber,
     names: &[String],
 ) -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::default();
@@ -279,7 +311,7 @@ fn leaf_of(
     params.use_authority_key_identifier_extension = true;
     params.not_before = options.not_before;
     params.not_after = options.not_after;
-    params.serial_number = Some(serial);
+    params.serial_number = Some(random_serial()?);
     match (purpose, acts_for) {
         (Purpose::Script, Some(peer)) => {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -296,7 +328,8 @@ fn leaf_of(
     Ok(params)
 }
 
-/// For curl and browsers, which compare names: ours, loopback, this machine's, and what was asked for.
+/// For curl and browsers, which compare names: ours, loopback, this machine's, and what was asked for. Only this machine's own
+/// certificate has them.
 fn names_here(name: &str, extra: &[String]) -> Vec<String> {
     let host = rustix::system::uname()
         .nodename()
@@ -395,4 +428,36 @@ fn write(path: &Path, text: &str, mode: Mode) -> Result<(), TlsError> {
         Mode::Public => 0o644,
     };
     write_durably(path, text.as_bytes(), mode).map_err(|e| io_error(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_renewed_every_week_for_ten_years_has_four_live_certificates_at_most() {
+        let root = tempfile::tempdir().unwrap();
+        let [dir, out] = ["a", "b"].map(|name| CertsDir::new(root.path().join(name)));
+        let options = CertificateOptions::default();
+        init(&dir, "a", &options).unwrap();
+        let b = issue(&dir, "b", &out, &options).unwrap();
+        let both = [Renewed::Peer, Renewed::Script];
+        let requests = both.map(|which| super::super::renewal_request(&out, which).unwrap());
+        for week in 0..520 {
+            let now = OffsetDateTime::now_utc() + Duration::weeks(week);
+            for request in &requests {
+                let pem = renew(&dir, request, b.caller(), now).unwrap();
+                assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"));
+            }
+            let at = u64::try_from(now.unix_timestamp()).unwrap();
+            let is_live = |i: &&Issued| i.name == "b" && i.not_after.unix_seconds() > at;
+            let live = issued::read(&dir).unwrap();
+            let live: Vec<_> = live.iter().filter(is_live).map(|i| i.key_id).collect();
+            for key in &live {
+                let count = live.iter().filter(|other| *other == key).count();
+                assert!(count <= 4, "{count} in week {week}");
+            }
+        }
+        assert!(issued::read(&dir).unwrap().len() < 70);
+    }
 }

@@ -1,6 +1,6 @@
 //! The circle as a judge: which certificates and signatures count, as of now.
 
-use std::{cmp::Ordering, fs, sync::Arc};
+use std::{fs, sync::Arc};
 
 use arc_swap::ArcSwap;
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
@@ -11,10 +11,13 @@ use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
     RevocationCheckDepth, RevocationOptionsBuilder, anchor_from_trusted_cert,
 };
-use x509_parser::prelude::FromDer as _;
 
-use super::{Caller, CertsDir, TlsError, hold_list, io_error, provider};
+use super::{
+    Caller, CertsDir, TlsError, hold_list, io_error, provider,
+    revoked::{MAX_LISTS, Revoked},
+};
 use crate::{
+    id::PeerId,
     manifest::{Claim, Timestamp, Verifier, VerifyError},
     trust::write_durably,
 };
@@ -91,17 +94,10 @@ pub(super) enum Usage {
     Client,
 }
 
-/// The circle's certificate and its revocation list, as they were read.
+/// The circle's certificate and its revocation lists, as they were read.
 pub struct Circle {
     anchor: TrustAnchor<'static>,
-    crl: Option<Crl>,
-}
-
-struct Crl {
-    list: CertRevocationList<'static>,
-    number: u64,
-    pem: String,
-    next_update: Option<Timestamp>,
+    revoked: Revoked,
 }
 
 impl Circle {
@@ -113,14 +109,14 @@ impl Circle {
         let mut circle = Self::without_revocations(dir)?;
         if dir.crl().exists() {
             let path = dir.crl();
-            let pem = fs::read_to_string(&path).map_err(|e| io_error(&path, e))?;
-            let crl = circle.read_crl(dir, pem);
-            circle.crl = Some(crl.map_err(|reason| TlsError::Malformed { path, reason })?);
+            let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
+            let revoked = circle.read_lists(dir, &pem);
+            circle.revoked = revoked.map_err(|reason| TlsError::Malformed { path, reason })?;
         }
         Ok(circle)
     }
 
-    /// The circle of `dir` without its revocation list: for saying what is wrong, never for letting anybody in.
+    /// The circle of `dir` without its revocation lists: for saying what is wrong, never for letting anybody in.
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
         let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
@@ -133,17 +129,26 @@ impl Circle {
         let anchor = anchor_from_trusted_cert(&certificate)
             .map_err(|e| malformed(e.to_string()))?
             .to_owned();
-        Ok(Self { anchor, crl: None })
+        Ok(Self {
+            anchor,
+            revoked: Revoked::default(),
+        })
     }
 
-    /// Parses a revocation list and checks that our circle signed it, by judging our own certificate under it.
-    fn read_crl(&self, dir: &CertsDir, pem: String) -> Result<Crl, String> {
-        let der = CertificateRevocationListDer::from_pem_slice(pem.as_bytes())
-            .map_err(|e| e.to_string())?;
-        let list = OwnedCertRevocationList::from_der(&der).map_err(|e| e.to_string())?;
-        let list = CertRevocationList::from(list);
+    /// Reads revocation lists and checks that our circle signed each, by judging our own certificate under it.
+    fn read_lists(&self, dir: &CertsDir, pem: &[u8]) -> Result<Revoked, String> {
         let own = CertificateDer::from_pem_file(dir.server_cert()).map_err(|e| e.to_string())?;
         let own = EndEntityCert::try_from(&own).map_err(|e| e.to_string())?;
+        Revoked::parse(pem, |list| self.check_signature(list, &own))
+    }
+
+    fn check_signature(
+        &self,
+        list: &CertificateRevocationListDer<'_>,
+        own: &EndEntityCert<'_>,
+    ) -> Result<(), String> {
+        let list = OwnedCertRevocationList::from_der(list).map_err(|e| e.to_string())?;
+        let list = CertRevocationList::from(list);
         let lists = [&list];
         let options = RevocationOptionsBuilder::new(&lists).map_err(|_| "no list".to_owned())?;
         let options = options
@@ -157,66 +162,61 @@ impl Circle {
             algorithms,
             &anchors,
             &[],
-            UnixTime::since_unix_epoch(std::time::Duration::from_secs(middle_of_validity(&own))),
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(middle_of_validity(own))),
             KeyUsage::client_auth(),
             Some(options),
             None,
         );
         match judged {
-            Ok(_) | Err(webpki::Error::CertRevoked) => {}
-            Err(e) => return Err(format!("it is not signed by our circle ({e})")),
+            Ok(_) | Err(webpki::Error::CertRevoked) => Ok(()),
+            Err(e) => Err(format!("it is not signed by our circle ({e})")),
         }
-        let (_, parsed) = x509_parser::revocation_list::CertificateRevocationList::from_der(&der)
-            .map_err(|e| e.to_string())?;
-        let number = parsed
-            .crl_number()
-            .and_then(|n| u64::try_from(n).ok())
-            .ok_or("it has no usable number")?;
-        let next_update = parsed
-            .next_update()
-            .and_then(|t| u64::try_from(t.timestamp()).ok());
-        Ok(Crl {
-            list,
-            number,
-            pem,
-            next_update: next_update.map(Timestamp::from_unix_seconds),
-        })
     }
 
-    /// Whether the certificate with this serial number is revoked.
-    pub fn is_revoked(&self, serial: &[u8]) -> bool {
-        self.crl
-            .as_ref()
-            .is_some_and(|crl| !matches!(crl.list.find_serial(serial), Ok(None)))
+    /// Whether this certificate is revoked: it, its key, or the peer that it acts for.
+    pub fn is_revoked(&self, caller: &Caller) -> bool {
+        self.revoked.has(caller)
     }
 
-    /// Whether this certificate is revoked.
-    pub fn has_revoked(&self, certificate: &[u8]) -> bool {
-        Caller::from_certificate(certificate).is_ok_and(|caller| self.is_revoked(&caller.serial))
+    /// Whether the circle has taken back this key, and so every certificate of it.
+    pub fn is_key_revoked(&self, key: &PeerId) -> bool {
+        self.revoked.has_key(key)
     }
 
-    /// The number of the revocation list: a higher one replaces a lower one.
+    pub(super) fn revoked(&self) -> &Revoked {
+        &self.revoked
+    }
+
+    /// The number of the newest revocation list; 0 without one.
     pub fn crl_number(&self) -> u64 {
-        self.crl.as_ref().map_or(0, |crl| crl.number)
+        self.revoked.number()
     }
 
-    /// The revocation list as it was read.
+    /// The revocation lists in force, as PEM.
     pub fn crl_pem(&self) -> Option<&str> {
-        self.crl.as_ref().map(|crl| crl.pem.as_str())
+        self.revoked.pem()
     }
 
-    /// The number of a revocation list that another member has, if it is the circle's.
+    /// The number of the newest of the revocation lists that another member has, if they are the circle's.
     ///
     /// # Errors
     /// [`TlsError::Malformed`].
     pub fn number_of(&self, dir: &CertsDir, pem: &str) -> Result<u64, TlsError> {
-        let crl = self.read_crl(dir, pem.to_owned());
-        crl.map(|crl| crl.number).map_err(not_ours)
+        let lists = self.read_lists(dir, pem.as_bytes());
+        lists.map(|lists| lists.number()).map_err(not_ours)
     }
 
-    /// When the revocation list should have been renewed.
+    /// When the newest revocation list should have been signed again.
     pub fn crl_next_update(&self) -> Option<Timestamp> {
-        self.crl.as_ref().and_then(|crl| crl.next_update)
+        self.revoked.next_update()
+    }
+
+    /// This circle with the lists of `other` as well.
+    fn with_lists_of(&self, other: &Self) -> Self {
+        Self {
+            anchor: self.anchor.clone(),
+            revoked: self.revoked.union(&other.revoked),
+        }
     }
 
     /// Judges a certificate as of `at`; revocation always as of now.
@@ -239,7 +239,7 @@ impl Circle {
         };
         let algorithms = provider().signature_verification_algorithms.all;
         match certificate.verify_for_usage(algorithms, &anchors, &[], time, key_usage, None, None) {
-            Ok(_) if self.is_revoked(&caller.serial) => Err(Distrust::Revoked { name }),
+            Ok(_) if self.is_revoked(&caller) => Err(Distrust::Revoked { name }),
             Ok(_) => Ok(caller),
             Err(webpki::Error::CertExpired { .. }) => Err(Distrust::Expired {
                 name,
@@ -259,14 +259,14 @@ impl Circle {
     }
 }
 
-/// How a revocation list that was offered compares to what is here.
+/// How revocation lists that were offered compare to those that are here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It was newer, and is in force.
+    /// They have something new, and are in force.
     Newer,
-    /// It is the one that is here.
+    /// They are those that are here.
     Same,
-    /// What is here is newer, and stays.
+    /// They have nothing new; those that are here stay.
     Older,
 }
 
@@ -285,46 +285,66 @@ impl CircleHandle {
         self.0.load_full()
     }
 
-    /// Reads the files again. If one is broken or older than what is in use, that stays in use.
+    /// Reads the files again. If one is broken, everything stays as it is. A revocation that is in use stays in use, and is
+    /// written back if it is missing on disk.
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn reload(&self, dir: &CertsDir) -> Result<(), TlsError> {
-        let (new, old) = (Circle::load(dir)?, self.now());
-        if is_older(new.crl.as_ref(), old.crl.as_ref()) {
-            let reason = "it is older than the revocation list in use".into();
-            return Err(TlsError::Malformed {
-                path: dir.crl(),
-                reason,
-            });
+        let disk = Circle::load(dir)?;
+        self.add(&disk);
+        if self.now().crl_pem() == disk.crl_pem() {
+            return Ok(());
         }
-        self.0.store(Arc::new(new));
-        Ok(())
+        let _alone = hold_list(dir)?;
+        let disk = Circle::load(dir)?;
+        self.write(dir, &disk)
     }
 
-    /// Takes over a revocation list from another member, if it is the circle's and newer than what is in use and on disk.
+    /// Takes over revocation lists from another member, if they are the circle's and have something that is neither in use
+    /// nor on disk.
     ///
     /// # Errors
-    /// [`TlsError::Malformed`] if it is not the circle's, [`TlsError::Io`].
+    /// [`TlsError::Malformed`] if one is not the circle's, or they are too many; [`TlsError::Io`].
     pub fn install_crl(&self, dir: &CertsDir, pem: &str) -> Result<Taken, TlsError> {
         let now = self.now();
         if now.crl_pem() == Some(pem) {
             return Ok(Taken::Same);
         }
-        let offered = now.number_of(dir, pem)?;
+        let offered = now.read_lists(dir, pem.as_bytes()).map_err(not_ours)?;
         let _alone = hold_list(dir)?;
-        // Another process may have a newer one by now. What cannot be read there is replaced.
-        let on_disk = Circle::load(dir).map_or(0, |circle| circle.crl_number());
-        match offered.cmp(&on_disk.max(self.now().crl_number())) {
-            Ordering::Less => Ok(Taken::Older),
-            Ordering::Equal => Ok(Taken::Same),
-            Ordering::Greater => {
-                let path = dir.crl();
-                write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
-                self.reload(dir)?;
-                Ok(Taken::Newer)
-            }
+        // Another process may have written a newer one by now. A list that cannot be read there is replaced.
+        let known = match Circle::load(dir) {
+            Ok(disk) => disk.revoked.union(&self.now().revoked),
+            Err(_) => self.now().revoked.clone(),
+        };
+        let joined = known.union(&offered);
+        if joined.pem() == known.pem() {
+            let is_same = offered.pem() == known.pem();
+            return Ok(if is_same { Taken::Same } else { Taken::Older });
         }
+        if joined.pem().is_some_and(|pem| pem.len() > MAX_LISTS) {
+            return Err(not_ours("with ours it is longer than lists may be".into()));
+        }
+        let disk = Circle {
+            anchor: now.anchor.clone(),
+            revoked: joined,
+        };
+        self.write(dir, &disk)?;
+        Ok(Taken::Newer)
+    }
+
+    /// Adds the lists of `disk` to those in use, and takes its anchor.
+    fn add(&self, disk: &Circle) {
+        self.0.rcu(|used| disk.with_lists_of(used));
+    }
+
+    /// Writes the lists in use and those of `disk`.
+    fn write(&self, dir: &CertsDir, disk: &Circle) -> Result<(), TlsError> {
+        self.add(disk);
+        let (path, now) = (dir.crl(), self.now());
+        let pem = now.crl_pem().unwrap_or_default();
+        write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))
     }
 }
 
@@ -379,14 +399,6 @@ fn middle_of_validity(certificate: &EndEntityCert<'_>) -> u64 {
     Caller::from_certificate(certificate.der().as_ref()).map_or(0, |caller| {
         (caller.not_before.unix_seconds() + caller.not_after.unix_seconds()) / 2
     })
-}
-
-fn is_older(new: Option<&Crl>, old: Option<&Crl>) -> bool {
-    match (new, old) {
-        (None, Some(_)) => true,
-        (Some(new), Some(old)) => new.number < old.number,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

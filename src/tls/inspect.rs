@@ -61,7 +61,8 @@ impl Inspected {
     }
 }
 
-fn names(certificate: &[u8]) -> Vec<String> {
+/// The host names and addresses in a certificate.
+pub(super) fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else {
         return Vec::new();
     };

@@ -2,6 +2,7 @@
 //! certificates that are renewed.
 
 mod book;
+mod kept;
 mod lists;
 mod renewal;
 mod revoked;

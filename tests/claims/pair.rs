@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use colis::tls::{CertsDir, Inspected};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use testkit::person::{CTRL_C, Person};
@@ -297,6 +298,28 @@ fn a_code_expires_and_its_listener_with_it() {
             .contains("nobody joined in time")
     );
     assert!(TcpStream::connect(inviting.address).is_err());
+}
+
+/// A browser that trusts the circle would take its certificate for that host's.
+#[test]
+fn a_machine_that_joins_gets_no_name_of_a_host() {
+    let homes = Homes::new(&[]);
+    let mut inviting = Inviting::start(&homes, &[]);
+    fs::write(homes.path("code.txt"), format!("{}\n", inviting.code)).unwrap();
+    for name in ["www.bank.example", "192.0.2.1", "localhost"] {
+        let (to, code) = (inviting.to(), ["--code-file", "code.txt"]);
+        let args = [&["pair", &to, "--name", name], &code[..]].concat();
+        let said = homes.fails("b", &args, 4);
+        assert!(said.contains("no dot") && said.contains("--name"), "{said}");
+        assert!(!homes.home("b").join("certs").exists());
+        inviting.hears("not-paired");
+    }
+    assert_eq!(join(&homes, "b", &inviting.to(), &inviting.code).code, 0);
+    inviting.hears("paired");
+    let names = Inspected::peer(&CertsDir::new(homes.home("b").join("certs")))
+        .unwrap()
+        .names;
+    assert_eq!(names, ["b", "localhost", "127.0.0.1", "::1"]);
 }
 
 #[test]

@@ -184,7 +184,7 @@ pub(in crate::cli) enum CertsCommand {
     Show,
     /// Revoke every certificate of a peer
     Revoke {
-        /// Its name
+        /// Its name, or its peer id
         name: String,
     },
     /// Renew this peer's certificate; it stays the same peer

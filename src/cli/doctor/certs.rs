@@ -8,7 +8,7 @@ use crate::{
     id::Short as _,
     manifest::Timestamp,
     store::LocalStore,
-    tls::{self, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca},
+    tls::{self, Caller, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca},
     trust::AddressBook,
 };
 
@@ -50,7 +50,7 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
         Err(error) => distrusted("certificate", error),
     });
     report.add(match &caller {
-        Some(caller) if is_of_circle => revocation(&dir, &caller.serial, now),
+        Some(caller) if is_of_circle => revocation(&dir, caller, now),
         _ => Finding::skip(
             "revocation",
             "our certificate is not known to come from the circle",
@@ -158,7 +158,7 @@ fn distrusted(step: &'static str, error: TlsError) -> Finding {
     }
 }
 
-fn revocation(dir: &CertsDir, serial: &[u8], now: Timestamp) -> Finding {
+fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     const STEP: &str = "revocation";
     if !dir.crl().exists() {
         return Finding::warn(STEP, "no list: a revoked peer would be let in")
@@ -172,7 +172,7 @@ fn revocation(dir: &CertsDir, serial: &[u8], now: Timestamp) -> Finding {
         }
     };
     let number = circle.crl_number();
-    if circle.is_revoked(serial) {
+    if circle.is_revoked(own) {
         let what = format!("list {number} of the circle revokes our own certificate");
         return Finding::fail(STEP, ExitCode::Trust, what).hint(ASK_FOR_NEW);
     }

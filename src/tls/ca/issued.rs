@@ -2,18 +2,17 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
 };
 
-use rcgen::SerialNumber;
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde::{Deserialize, Serialize};
 
-use super::CertificateOptions;
 use crate::{
     id::PeerId,
     manifest::Timestamp,
-    tls::{CertsDir, Circle, TlsError, io_error},
+    tls::{Caller, CertsDir, Circle, TlsError, io_error},
 };
 
 /// What a certificate is for.
@@ -33,47 +32,66 @@ pub struct Issued {
     pub name: String,
     /// The peer; for a script the one that it acts for.
     pub peer_id: PeerId,
+    /// The key in it.
+    pub key_id: PeerId,
     /// Its serial number, in hex.
     #[serde(with = "hex")]
     pub serial: Vec<u8>,
     /// What it is for.
     pub purpose: Purpose,
-    /// Further names that were asked for.
+    /// Its host names and addresses; for this machine itself those that were asked for beside its own.
     pub sans: Vec<String>,
     /// Until when it counts.
     pub not_after: Timestamp,
     /// When it was issued.
     pub issued: Timestamp,
+    /// The certificate itself, DER in base64.
+    #[serde(with = "crate::id::base64")]
+    pub certificate: Vec<u8>,
 }
 
 impl Issued {
+    /// The record of a certificate that was signed just now, with the host names `sans`.
     pub(super) fn new(
-        name: &str,
-        peer_id: PeerId,
-        serial: &SerialNumber,
+        certificate: &[u8],
         purpose: Purpose,
-        options: &CertificateOptions,
-    ) -> Self {
-        let not_after = u64::try_from(options.not_after.unix_timestamp()).unwrap_or(0);
-        Self {
-            name: name.to_owned(),
-            peer_id,
-            serial: serial.to_bytes(),
+        sans: Vec<String>,
+    ) -> Result<Self, TlsError> {
+        let caller = Caller::from_certificate(certificate)?;
+        Ok(Self {
+            name: caller.name,
+            peer_id: caller.peer_id,
+            key_id: caller.key_id,
+            serial: caller.serial,
             purpose,
-            sans: options.sans.clone(),
-            not_after: Timestamp::from_unix_seconds(not_after),
+            sans,
+            not_after: caller.not_after,
             issued: Timestamp::now(),
-        }
+            certificate: certificate.to_vec(),
+        })
+    }
+
+    /// Whether `circle` has revoked it.
+    pub(super) fn is_revoked(&self, circle: &Circle) -> bool {
+        let revoked = circle.revoked();
+        revoked.has_entry(&self.serial) || revoked.has_key(&self.peer_id)
+    }
+
+    /// The certificate as PEM.
+    pub(super) fn pem(&self) -> String {
+        let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+        let certificate = Pem::new("CERTIFICATE", self.certificate.clone());
+        pem::encode_config(&certificate, config)
     }
 }
 
+/// Reads what was issued.
+///
+/// Fails if the record is missing: a circle has one from its first certificate on, and without it names and keys could be
+/// given twice.
 pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
     let path = dir.issued();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(io_error(&path, e)),
-    };
+    let text = fs::read_to_string(&path).map_err(|e| io_error(&path, e))?;
     let parse = |(number, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|e| TlsError::Malformed {
             path: path.clone(),
@@ -98,11 +116,6 @@ pub(super) fn append(dir: &CertsDir, issued: &Issued) -> Result<(), TlsError> {
         .open(&path);
     let written = opened.and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_all()));
     written.map_err(|e| io_error(&path, e))
-}
-
-/// One more than the number of the list in use.
-pub(super) fn next_crl_number(circle: &Circle) -> u64 {
-    circle.crl_number().saturating_add(1)
 }
 
 mod hex {

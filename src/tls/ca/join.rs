@@ -1,19 +1,22 @@
 //! Signing the keys that another machine made for itself. Of what it asks for it gets its name, if that is free, and the
 //! address that it came from: everything else in its signing requests is left out.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use p256::ecdsa::VerifyingKey;
 use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
 
 use super::{
-    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key,
-    random_serial,
+    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key, refused,
 };
 use crate::{
     id::{PeerId, SealPublicKey},
     manifest::Timestamp,
-    tls::{Caller, CertsDir, Circle, TlsError, hold_list},
+    tls::{
+        Caller, CertsDir, Circle, TlsError, hold_list,
+        inspect::names,
+        revoked::{MAX_KEYS, key_entry},
+    },
     trust::{AddressBook, KnownPeer, PeerBundle},
 };
 
@@ -57,41 +60,25 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
     let name = &newcomer.name;
     let _alone = hold_list(dir)?;
     check_free(dir, name)?;
-    check_names_no_host(name)?;
+    let sans = host_names(dir, name, newcomer.address)?;
     let (mut identity, mut script) = (parse(&newcomer.identity)?, parse(&newcomer.script)?);
     let peer_id = PeerId::of(&identity.public_key.subject_public_key_info());
     let script_id = PeerId::of(&script.public_key.subject_public_key_info());
     if script_id == peer_id {
         return Err(refused("its scripts need a key of their own"));
     }
-    // Whoever was revoked makes a new key, and nobody gets a second name for one key.
-    let known = issued::read(dir)?.into_iter().map(|issued| issued.peer_id);
-    if known
-        .into_iter()
-        .any(|id| [peer_id, script_id].contains(&id))
-    {
-        return Err(refused(
-            "this circle has issued a certificate for that key before",
-        ));
-    }
+    check_new_keys(dir, [peer_id, script_id])?;
     let issuer = issuer(dir)?;
     let options = CertificateOptions {
-        sans: own_names(name, newcomer.address),
+        sans,
         ..CertificateOptions::default()
     };
     let sign = |request: &mut CertificateSigningRequestParams, purpose| {
-        let serial = random_serial()?;
-        request.params = leaf_of(
-            name,
-            purpose,
-            Some(peer_id),
-            &options,
-            serial.clone(),
-            &options.sans,
-        )?;
+        request.params = leaf_of(name, purpose, Some(peer_id), &options, &options.sans)?;
         let certificate = request.signed_by(&issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
-        issued::append(dir, &Issued::new(name, peer_id, &serial, purpose, &options))?;
+        let issued = Issued::new(certificate.der(), purpose, options.sans.clone())?;
+        issued::append(dir, &issued)?;
         Ok::<_, TlsError>(certificate)
     };
     let certificate = sign(&mut identity, Purpose::Peer)?;
@@ -146,13 +133,37 @@ pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     check_name(name)?;
     need_ca_key(dir)?;
     AddressBook::new(dir.peers()).check_no_alias(name)?;
-    let circle = Circle::load(dir)?;
-    let is_live = |issued: &Issued| issued.name == name && !circle.is_revoked(&issued.serial);
-    if issued::read(dir)?.iter().any(is_live) {
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let is_live = |issued: &Issued| issued.name == name && !issued.is_revoked(&circle);
+    if issued.iter().any(is_live) {
         let name = name.to_owned();
         return Err(TlsError::AlreadyIssued { name });
     }
-    Ok(())
+    let peers: BTreeSet<_> = issued
+        .iter()
+        .map(|issued| key_entry(&issued.peer_id))
+        .collect();
+    match circle.revoked().entries().union(&peers).count() < MAX_KEYS {
+        true => Ok(()),
+        false => Err(refused(
+            "this circle has signed as many keys as its revocation list can hold",
+        )),
+    }
+}
+
+/// Fails if a key was signed or revoked before: a peer that was revoked makes a new key, and no key gets a second name.
+fn check_new_keys(dir: &CertsDir, keys: [PeerId; 2]) -> Result<(), TlsError> {
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let is_known = |key: &PeerId| {
+        let has = |issued: &Issued| issued.key_id == *key || issued.peer_id == *key;
+        circle.is_key_revoked(key) || issued.iter().any(has)
+    };
+    match keys.iter().any(is_known) {
+        true => Err(refused(
+            "this circle has issued a certificate for that key before",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// A name that was revoked and is issued again belongs to the new key.
@@ -164,22 +175,35 @@ pub(super) fn give_name(book: &AddressBook, name: &str, key: PeerId) -> Result<(
     Ok(())
 }
 
-/// A certificate has its name as a host name too. A stranger must not choose that of another host.
-fn check_names_no_host(name: &str) -> Result<(), TlsError> {
+/// The host names and addresses that a machine which joins gets: its name, loopback, and where it came from, unless another
+/// peer's certificate has that address.
+///
+/// Fails if its name is that of a host. A certificate of the circle must not pass for one, wherever its authority is
+/// trusted: a name with a dot is a host's, and of names without one those are taken that a certificate has.
+fn host_names(
+    dir: &CertsDir,
+    name: &str,
+    address: Option<IpAddr>,
+) -> Result<Vec<String>, TlsError> {
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let live = issued.iter().filter(|issued| !issued.is_revoked(&circle));
+    let taken: BTreeSet<_> = live.flat_map(|issued| names(&issued.certificate)).collect();
     let own = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .to_lowercase();
-    if name.parse::<IpAddr>().is_ok() || name == "localhost" || name == own {
+    let is_own = own.split('.').next() == Some(name);
+    if name.contains('.') || name == "localhost" || is_own || taken.contains(name) {
         return Err(refused(
-            "a name must not be that of another host, or an address",
+            "the name of a machine that joins must have no dot, and not be that of another host: choose another",
         ));
     }
-    Ok(())
+    let address = address.filter(|address| !taken.contains(&address.to_string()));
+    Ok(own_names(name, address))
 }
 
-/// Names for curl and browsers: its own, loopback, and where it came from.
-fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
+/// Names for curl and browsers: its own, loopback, and an address.
+pub(super) fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
     let fixed = [name, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let address = address.filter(|address| !address.is_loopback());
     fixed
@@ -188,24 +212,13 @@ fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
         .collect()
 }
 
-/// Whether all host names of a certificate are recorded, as [`admit`] does, so that its renewal has the same.
-pub(super) fn has_joined(before: &Issued) -> bool {
-    before.sans.contains(&before.name)
-}
-
 /// A signing request whose signature is right, for an ECDSA P-256 key.
-fn parse(pem: &str) -> Result<CertificateSigningRequestParams, TlsError> {
+pub(super) fn parse(pem: &str) -> Result<CertificateSigningRequestParams, TlsError> {
     let request = CertificateSigningRequestParams::from_pem(pem)
         .map_err(|e| refused(&format!("not a signing request: {e}")))?;
     VerifyingKey::from_sec1_bytes(request.public_key.der_bytes())
         .map_err(|_| refused("not an ECDSA P-256 key"))?;
     Ok(request)
-}
-
-fn refused(reason: &str) -> TlsError {
-    TlsError::Refused {
-        reason: reason.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -346,18 +359,43 @@ mod tests {
         }
     }
 
+    /// Wherever the circle is trusted, a certificate of it would pass for those hosts.
     #[test]
-    fn names_and_keys_that_are_not_its_own_are_refused() {
+    fn a_joiner_gets_no_name_and_no_address_of_another_host() {
         let site = Site::new();
         let plain = CertificateParams::default();
-        for name in ["a", "localhost", "192.0.2.1", "B", "", "../b"] {
-            site.refuses(&site.newcomer(name, &plain));
-        }
+        let options = CertificateOptions {
+            sans: ["nas", "192.0.2.7"].map(str::to_owned).to_vec(),
+            ..CertificateOptions::default()
+        };
+        let x = CertsDir::new(site.dir.path().join("x"));
+        ca::issue(&site.dir, "x", &x, &options).unwrap();
         let own = rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .to_lowercase();
-        site.refuses(&site.newcomer(&own, &plain));
+        let dotted = ["192.0.2.1", "www.bank.example", "b.", &own];
+        for name in ["a", "x", "nas", "localhost"].into_iter().chain(dotted) {
+            site.refuses(&site.newcomer(name, &plain));
+        }
+        let admitted = admit(&site.dir, &site.newcomer("b", &plain)).unwrap();
+        let loopback = ["localhost", "127.0.0.1", "::1"];
+        let has = names(&admitted.bundle.certificate);
+        assert_eq!(has, [&["b"], &loopback[..]].concat(), "x has its address");
+        // Nor do those for whom the folder is made here, or whose certificate is renewed here, get names of this machine.
+        let certificate = std::fs::read_to_string(x.server_cert()).unwrap();
+        let (_, pem) = parse_x509_pem(certificate.as_bytes()).unwrap();
+        let x = [&["x"], &loopback[..], &["nas", "192.0.2.7"]].concat();
+        assert_eq!(names(&pem.contents), x);
+    }
+
+    #[test]
+    fn names_and_keys_that_are_not_its_own_are_refused() {
+        let site = Site::new();
+        let plain = CertificateParams::default();
+        for name in ["a", "B", "", "../b"] {
+            site.refuses(&site.newcomer(name, &plain));
+        }
         let good = site.newcomer("b", &plain);
         let other = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
         for identity in [
@@ -383,7 +421,24 @@ mod tests {
             })
             .contains("before")
         );
+        // Nor does the key of its scripts become that of a peer.
+        let identity = good.script.clone();
+        let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        assert!(
+            site.refuses(&Newcomer {
+                name: "second".into(),
+                identity,
+                script: request(&plain, &other),
+                ..good.clone()
+            })
+            .contains("before")
+        );
+        let record = std::fs::read(site.dir.issued()).unwrap();
         ca::revoke(&site.dir, "b").unwrap();
+        assert!(site.refuses(&good).contains("before"));
+        // Also where the record of it is lost.
+        let own: Vec<_> = record.split_inclusive(|b| *b == b'\n').take(2).collect();
+        std::fs::write(site.dir.issued(), own.concat()).unwrap();
         assert!(site.refuses(&good).contains("before"));
     }
 }

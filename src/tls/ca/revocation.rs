@@ -1,53 +1,82 @@
-//! The revocation list: what the circle takes back, under a number that only grows.
+//! Signing the revocation list. A list is made from the lists in use, to which keys are added: nothing that was revoked is
+//! let in again because a record of it was lost, here or by a backup that was restored.
+
+use std::collections::BTreeSet;
 
 use rcgen::{
     CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
-use super::{BACKDATE, Mode, issued, issuer, need_ca_key, write};
+use super::{
+    BACKDATE, Mode,
+    issued::{self, Issued},
+    issuer, need_ca_key, write,
+};
 use crate::{
-    manifest::Timestamp,
-    tls::{CertsDir, Circle, Identity, TlsError, hold_list},
+    id::PeerId,
+    manifest::{Signer as _, Timestamp},
+    tls::{
+        CertsDir, Circle, Identity, TlsError, hold_list,
+        revoked::{MAX_LIST, key_entry},
+    },
+    trust::AddressBook,
 };
 
 /// Past it the list still applies, and is warned about.
 const CRL_LIFE: Duration = Duration::days(30);
 
-/// Revokes every certificate of `name`. Gives how many.
+/// Revokes the peer `who`, by its name or its id: each of its keys, and with them all its certificates and those of its
+/// scripts. Gives how many certificates that were issued are newly revoked.
+///
+/// A name is looked up in what was issued and in the address book. An id can be revoked whatever was lost.
 ///
 /// # Errors
-/// [`TlsError::NotTheCircle`], [`TlsError::Refused`] if nothing was issued to that name.
-pub fn revoke(dir: &CertsDir, name: &str) -> Result<usize, TlsError> {
+/// [`TlsError::NotTheCircle`]; [`TlsError::Refused`] for this machine itself; [`TlsError::NeverIssued`] if nobody is called
+/// so.
+pub fn revoke(dir: &CertsDir, who: &str) -> Result<usize, TlsError> {
     need_ca_key(dir)?;
-    if Identity::load(dir)?.name() == name {
+    let own = Identity::load(dir)?;
+    let _alone = hold_list(dir)?;
+    let circle = Circle::load(dir)?;
+    let id = who.parse::<PeerId>().ok();
+    let issued = match issued::read(dir) {
+        Ok(issued) => issued,
+        Err(TlsError::Missing { .. }) => Vec::new(),
+        Err(_) if id.is_some() => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let keys = match id {
+        Some(id) => BTreeSet::from([id]),
+        None => keys_of(dir, who, &issued)?,
+    };
+    if own.name() == who || keys.contains(&own.peer_id()) {
         return Err(TlsError::Refused {
             reason: "the circle's own machine cannot be revoked".into(),
         });
     }
-    let _alone = hold_list(dir)?;
-    let circle = Circle::load(dir)?;
-    let issued = issued::read(dir)?;
-    let of_name: Vec<_> = issued.iter().filter(|i| i.name == name).collect();
-    if of_name.is_empty() {
-        let name = name.to_owned();
-        return Err(TlsError::NeverIssued { name });
-    }
-    let fresh = of_name
-        .iter()
-        .filter(|i| !circle.is_revoked(&i.serial))
-        .count();
-    let revoked: Vec<_> = issued
-        .iter()
-        .filter(|i| i.name == name || circle.is_revoked(&i.serial))
-        .map(|i| i.serial.clone())
-        .collect();
-    write_crl(dir, &revoked, issued::next_crl_number(&circle))?;
+    let is_fresh = |i: &&Issued| keys.contains(&i.peer_id) && !i.is_revoked(&circle);
+    let fresh = issued.iter().filter(is_fresh).count();
+    sign_list(dir, &circle, &issued, &keys)?;
     Ok(fresh)
 }
 
-/// Signs the revocation list again before its date is over: the same certificates, a higher number. Gives whether it was
-/// time to.
+fn keys_of(dir: &CertsDir, name: &str, issued: &[Issued]) -> Result<BTreeSet<PeerId>, TlsError> {
+    let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
+    let issued = issued.iter().filter(|i| i.name == name);
+    let keys: BTreeSet<_> = issued
+        .map(|i| i.peer_id)
+        .chain(known.map(|known| known.peer_id))
+        .collect();
+    if keys.is_empty() {
+        let name = name.to_owned();
+        return Err(TlsError::NeverIssued { name });
+    }
+    Ok(keys)
+}
+
+/// Signs the revocation list again before its date is over, or if there are two lists: everything that they revoke, under a
+/// higher number. Gives whether it was time to.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Malformed`], [`TlsError::Io`].
@@ -56,23 +85,56 @@ pub fn refresh_list(dir: &CertsDir, now: Timestamp) -> Result<bool, TlsError> {
     let _alone = hold_list(dir)?;
     let circle = Circle::load(dir)?;
     let half = CRL_LIFE.whole_seconds().unsigned_abs() / 2;
-    if circle
-        .crl_next_update()
-        .is_some_and(|next| next > now.plus_seconds(half))
-    {
+    let is_fresh = |next: Timestamp| next > now.plus_seconds(half);
+    if !circle.revoked().is_split() && circle.crl_next_update().is_some_and(is_fresh) {
         return Ok(false);
     }
-    let issued = issued::read(dir)?;
-    let revoked = issued.into_iter().map(|issued| issued.serial);
-    let revoked: Vec<_> = revoked.filter(|serial| circle.is_revoked(serial)).collect();
-    write_crl(dir, &revoked, issued::next_crl_number(&circle))?;
+    let issued = issued::read(dir).unwrap_or_default();
+    sign_list(dir, &circle, &issued, &BTreeSet::new())?;
     Ok(true)
 }
 
-pub(super) fn write_crl(dir: &CertsDir, revoked: &[Vec<u8>], number: u64) -> Result<(), TlsError> {
+/// Signs everything that `circle` has revoked, and the keys `added`. Serial numbers of certificates that have expired are
+/// left out; their keys stay.
+fn sign_list(
+    dir: &CertsDir,
+    circle: &Circle,
+    issued: &[Issued],
+    added: &BTreeSet<PeerId>,
+) -> Result<(), TlsError> {
+    let mut entries = circle.revoked().entries();
+    entries.extend(added.iter().map(key_entry));
+    let keys = entries.clone();
+    let now = Timestamp::now();
+    for issued in issued {
+        if issued.not_after < now {
+            entries.remove(&issued.serial);
+        } else if keys.contains(&key_entry(&issued.peer_id)) {
+            entries.insert(issued.serial.clone());
+        }
+    }
+    let number = circle.crl_number().saturating_add(1);
+    let mut pem = list_of(dir, &entries, number)?;
+    if pem.len() > MAX_LIST {
+        // The keys are what members look at.
+        for issued in issued {
+            entries.remove(&issued.serial);
+        }
+        pem = list_of(dir, &entries, number)?;
+    }
+    write(&dir.crl(), &pem, Mode::Public)
+}
+
+/// Writes the first list of a circle, which revokes nothing.
+pub(super) fn write_first_list(dir: &CertsDir) -> Result<(), TlsError> {
+    let pem = list_of(dir, &BTreeSet::new(), 1)?;
+    write(&dir.crl(), &pem, Mode::Public)
+}
+
+fn list_of(dir: &CertsDir, entries: &BTreeSet<Vec<u8>>, number: u64) -> Result<String, TlsError> {
     let now = OffsetDateTime::now_utc();
-    let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
-        serial_number: SerialNumber::from_slice(serial),
+    let revoked_certs = entries.iter().map(|entry| RevokedCertParams {
+        serial_number: SerialNumber::from_slice(entry),
         revocation_time: now,
         reason_code: Some(RevocationReason::CessationOfOperation),
         invalidity_date: None,
@@ -85,9 +147,39 @@ pub(super) fn write_crl(dir: &CertsDir, revoked: &[Vec<u8>], number: u64) -> Res
         key_identifier_method: KeyIdMethod::Sha256,
         revoked_certs: revoked_certs.collect(),
     };
-    write(
-        &dir.crl(),
-        &params.signed_by(&issuer(dir)?)?.pem()?,
-        Mode::Public,
-    )
+    Ok(params.signed_by(&issuer(dir)?)?.pem()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{
+        ca::{self, CertificateOptions},
+        revoked::MAX_KEYS,
+    };
+
+    /// As many keys as a circle signs, and serial numbers that there is no room for beside them.
+    #[test]
+    fn a_list_of_all_keys_of_the_largest_circle_is_as_long_as_a_list_may_be() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CertsDir::new(root.path().join("a"));
+        ca::init(&dir, "a", &CertificateOptions::default()).unwrap();
+        let keys: BTreeSet<_> = (0..MAX_KEYS as u64)
+            .map(|n| PeerId::of(&n.to_be_bytes()))
+            .collect();
+        let own = issued::read(&dir).unwrap().remove(0);
+        let issued = |n: u64, peer_id: &PeerId| Issued {
+            peer_id: *peer_id,
+            serial: [&[0x40; 8][..], &n.to_be_bytes()].concat(),
+            ..own.clone()
+        };
+        let issued: Vec<_> = (0..).zip(&keys).map(|(n, key)| issued(n, key)).collect();
+        let circle = Circle::load(&dir).unwrap();
+        sign_list(&dir, &circle, &issued, &keys).unwrap();
+        let length = std::fs::metadata(dir.crl()).unwrap().len();
+        assert!(length <= MAX_LIST as u64, "{length}");
+        let circle = Circle::load(&dir).unwrap();
+        assert!(keys.iter().all(|key| circle.is_key_revoked(key)));
+        assert_eq!(circle.crl_number(), 2);
+    }
 }

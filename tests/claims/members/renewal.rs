@@ -3,16 +3,20 @@
 use std::fs;
 
 use colis::{
-    tls::Inspected,
+    tls::{Inspected, ca},
     trust::{AddressBook, Bearer, Role},
 };
 
-use super::{certs, curl};
+use super::{
+    certs, curl,
+    kept::{YEAR, begun, member},
+};
 use testkit::{Homes, bytes, wait_for};
 
 #[test]
 fn a_transfer_in_flight_does_not_notice_that_both_sides_renew() {
-    let homes = Homes::new(&["b"]);
+    let homes = Homes::new(&[]);
+    member(&homes, "b", &begun(200, YEAR));
     let a = homes.serve("a", &[]);
     homes.ok("b", &["list", &a.to()]);
     fs::write(homes.path("slow.bin"), bytes(1, 3 << 20)).unwrap();
@@ -61,7 +65,8 @@ fn a_transfer_in_flight_does_not_notice_that_both_sides_renew() {
 
 #[test]
 fn certificates_for_scripts_are_renewed_too() {
-    let homes = Homes::new(&["b"]);
+    let homes = Homes::new(&[]);
+    member(&homes, "b", &begun(200, YEAR));
     let a = homes.serve("a", &[]);
     let url = format!("https://localhost:{}/v1", a.address.port());
     for (home, args) in [
@@ -115,6 +120,45 @@ fn certificates_for_scripts_are_renewed_too() {
             .err
             .is_empty()
     });
+}
+
+#[test]
+fn a_young_certificate_is_kept_and_said_to_be() {
+    let homes = Homes::new(&["b"]);
+    let a = homes.serve("a", &[]);
+    for flag in [&[][..], &["--script"]] {
+        let inspect = || match flag.is_empty() {
+            true => Inspected::peer(&certs(&homes, "b")),
+            false => Inspected::script(&certs(&homes, "b")),
+        };
+        let before = inspect().unwrap().caller;
+        let to = a.to();
+        let args = [&["certs", "renew", "--from", &to], flag].concat();
+        let ran = homes.run("b", &args);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.starts_with("not renewed yet: "), "{}", ran.out);
+        assert!(ran.err.contains("a third of its time"), "{}", ran.err);
+        assert_eq!(inspect().unwrap().caller.serial, before.serial);
+    }
+}
+
+#[test]
+fn a_key_that_the_circle_has_not_signed_gets_no_certificate_from_a_member() {
+    let homes = Homes::new(&[]);
+    let b = member(&homes, "b", &begun(200, YEAR));
+    let circle = certs(&homes, "a");
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    let acts_for = format!("urn:colis:peer:{}", b.caller().key_id);
+    params.subject_alt_names = vec![rcgen::SanType::URI(acts_for.try_into().unwrap())];
+    let request = params.serialize_request(&key).unwrap().pem().unwrap();
+    let before = fs::read(circle.issued()).unwrap();
+    let refused = ca::sign_renewal(&circle, &request, b.caller()).unwrap_err();
+    assert!(
+        refused.to_string().contains("nothing to that key"),
+        "{refused}"
+    );
+    assert_eq!(fs::read(circle.issued()).unwrap(), before);
 }
 
 #[test]

@@ -85,6 +85,45 @@ async fn whoever_is_put_out_gets_no_new_answer_after_a_second() {
     println!("{runs} runs");
 }
 
+/// A stream of events that goes on by itself, of a peer and of its script, until their certificate ends. A machine that is too
+/// slow to begin one in time gets more of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_connection_ends_with_its_certificate() {
+    let homes = Arc::new(Homes::new(&[]));
+    let serving = homes.serve("a", &["--inbox", "off"]);
+    for seconds in [3, 6, 12, 24] {
+        let name = format!("m{seconds}");
+        let options = CertificateOptions {
+            not_after: time::OffsetDateTime::now_utc() + Duration::from_secs(seconds),
+            ..CertificateOptions::default()
+        };
+        ca::issue(&certs(&homes, "a"), &name, &certs(&homes, &name), &options).unwrap();
+        let url = format!("https://localhost:{}/v1/events", serving.address.port());
+        let script = tokio::task::spawn_blocking({
+            let (homes, name) = (homes.clone(), name.clone());
+            move || {
+                super::curl(
+                    &homes,
+                    &name,
+                    &["--no-buffer", "--max-time", "60", "-i", &url],
+                )
+            }
+        });
+        let mut stream = connect(&homes, &name, &serving).await;
+        let events = b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut piece = [0; 4096];
+        let _ = stream.write_all(events).await;
+        let began = matches!(stream.read(&mut piece).await, Ok(1..));
+        rest(&mut stream).await;
+        let script = timeout(PATIENCE, script).await.unwrap().unwrap();
+        if began && script.out.contains(" 200 ") {
+            assert_ne!(script.code, 28, "the script's stream goes on");
+            return;
+        }
+    }
+    panic!("no stream began within 24 seconds");
+}
+
 fn put_out(homes: &Homes, name: &str, identity: &Identity, revoke: bool) {
     let dir = certs(homes, "a");
     if revoke {
