@@ -21,7 +21,7 @@ use super::{
     Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, free_space, io_error,
     make_folder, modified, open_beneath,
 };
-use crate::lock;
+use crate::lock::Locked;
 
 /// The file in a staging in which a receive keeps how far it has come.
 pub(super) const JOURNAL: &str = "progress";
@@ -37,26 +37,26 @@ pub struct Staging {
     pub(super) folder: OwnedFd,
     pub(super) tree: OwnedFd,
     last_parent: Mutex<Option<(String, Arc<OwnedFd>)>>,
-    _lock: File,
+    _lock: Locked,
 }
 
 /// The folder `key`, made if it is not there, and its lock. The holder of a lock may remove the folder with it when it is
 /// done, for example a receive of the same transfer in another process: then it is made anew.
-fn make_locked(all: &OwnedFd, key: &str, path: &Path) -> Result<(OwnedFd, File), ReceivedError> {
+fn make_locked(all: &OwnedFd, key: &str, path: &Path) -> Result<(OwnedFd, Locked), ReceivedError> {
     let flags = OFlags::RDWR | OFlags::CREATE;
     loop {
         let folder = make_folder(all, key, 0o700, path)?;
         let mode = Mode::from_raw_mode(0o600);
         let file = File::from(open_beneath(&folder, LOCK, flags, mode, path)?);
-        match lock::exclusive(&file) {
-            Ok(()) => {}
+        let file = match Locked::take(file) {
+            Ok(locked) => locked,
             Err(TryLockError::WouldBlock) => {
                 return Err(ReceivedError::InUse {
                     path: path.to_owned(),
                 });
             }
             Err(TryLockError::Error(e)) => return Err(io_error(path, e)),
-        }
+        };
         if file.metadata().map_err(|e| io_error(path, e))?.nlink() > 0 {
             return Ok((folder, file));
         }

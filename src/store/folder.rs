@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId},
-    lock,
+    lock::Locked,
     manifest::{MAX_ENVELOPE, MAX_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp},
 };
 
@@ -50,7 +50,7 @@ struct Inner {
     chunks: Folder,
     manifests: Folder,
     /// Held while the folder is written. The lock is on the folder itself: no file for it is among what is carried.
-    _lock: Option<File>,
+    _lock: Option<Locked>,
 }
 
 impl FolderStore {
@@ -156,7 +156,7 @@ impl Store for FolderStore {
 }
 
 impl Inner {
-    fn open(root: &Path, lock: Option<File>) -> Result<Self, StoreError> {
+    fn open(root: &Path, lock: Option<Locked>) -> Result<Self, StoreError> {
         // A link to the folder is as good as the folder; within it nothing may lead elsewhere.
         let root = &root.canonicalize().map_err(|e| io_error(root, e))?;
         let folder = |path: PathBuf| Folder::open(path.clone()).map_err(|e| io_error(&path, e));
@@ -321,10 +321,10 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn lock(root: &Path) -> Result<File, StoreError> {
+fn lock(root: &Path) -> Result<Locked, StoreError> {
     let folder = File::open(root).map_err(|e| io_error(root, e))?;
-    match lock::exclusive(&folder) {
-        Ok(()) => Ok(folder),
+    match Locked::take(folder) {
+        Ok(locked) => Ok(locked),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
             holder: format!("another process, which is sealing into {}", root.display()),
         }),

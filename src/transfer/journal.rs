@@ -21,6 +21,7 @@ use crate::{
         chunk::{NONCE_LENGTH, TAG_LENGTH, Tag, nonce_and_tag},
     },
     id::{ChunkId, Digest},
+    lock::Locked,
     manifest::SignedOffer,
 };
 
@@ -56,7 +57,7 @@ pub(super) type Records = HashMap<(Stream, u64), Sealed>;
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: File,
+    file: Locked,
 }
 
 impl Journal {
@@ -140,7 +141,7 @@ impl Journal {
 }
 
 /// Opens the file for us alone. A run that was just stopped may still be ending: that is waited for, briefly.
-fn open_locked(folder: &Path, path: &Path) -> Result<File, TransferError> {
+fn open_locked(folder: &Path, path: &Path) -> Result<Locked, TransferError> {
     let error = |source| TransferError::Journal {
         path: path.to_owned(),
         source,
@@ -153,8 +154,8 @@ fn open_locked(folder: &Path, path: &Path) -> Result<File, TransferError> {
             .create(true)
             .open(path)
             .map_err(error)?;
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
+        match Locked::try_take(file) {
+            Ok(locked) => return Ok(locked),
             Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => break,
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             Err(TryLockError::Error(e)) => return Err(error(e)),

@@ -34,7 +34,8 @@ const MAY: [(&str, &[&str]); 21] = [
     (
         "transfer",
         &[
-            "id", "name", "crypto", "manifest", "trust", "tls", "store", "received", "sabotage",
+            "id", "lock", "name", "crypto", "manifest", "trust", "tls", "store", "received",
+            "sabotage",
         ],
     ),
     (

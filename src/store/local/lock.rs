@@ -9,13 +9,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{lock, manifest::Timestamp, store::StoreError};
+use crate::{lock::Locked, manifest::Timestamp, store::StoreError};
 
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Held for the life of the process. The system lets it go when the process ends, however it ends.
 pub(super) struct Lock {
-    file: Mutex<File>,
+    file: Mutex<Locked>,
 }
 
 impl Lock {
@@ -33,15 +33,15 @@ impl Lock {
             .mode(0o600)
             .open(&path);
         let file = file.map_err(io)?;
-        match lock::exclusive(&file) {
-            Ok(()) => {}
+        let file = match Locked::take(file) {
+            Ok(locked) => locked,
             Err(TryLockError::WouldBlock) => {
                 let holder = line(root, "pid")
                     .map_or("another process".into(), |pid| format!("process {pid}"));
                 return Err(StoreError::Locked { holder });
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),
-        }
+        };
         warn_of_an_early_clock(&file);
         let lock = Self {
             file: Mutex::new(file),
