@@ -12,7 +12,7 @@ use super::{
     accept::Connection,
     admit::BodyRead,
     problem::{Answer, Failure},
-    shares::Share,
+    shares::{Share, Shortage},
 };
 use crate::{
     id::PeerId,
@@ -84,19 +84,38 @@ async fn read_for(
     })
 }
 
-/// Memory for `length` bytes of a body, in either direction.
+/// Memory for `length` bytes that a request brings, or that its work takes.
 pub(super) fn grant(
     state: &ServerState,
     connection: &Connection,
     length: usize,
 ) -> Answer<Share<PeerId>> {
-    let length = if sabotage::without("body-memory") {
-        0
-    } else {
-        length
-    };
-    let share = state.0.memory.take(connection.caller.peer_id, length);
-    share.map_err(|_| Failure::busy(Code::Busy, "too many bodies in memory; try again"))
+    let peer = connection.caller.peer_id;
+    let share = state.0.memory.take(peer, counted(length));
+    share.map_err(too_much)
+}
+
+/// The same for a response, which waits for a moment: a client may ask for more chunks side by side than fit.
+pub(super) async fn grant_response(
+    state: &ServerState,
+    connection: &Connection,
+    length: usize,
+) -> Answer<Share<PeerId>> {
+    let (memory, peer) = (&state.0.memory, connection.caller.peer_id);
+    let patience = state.limits().memory_patience;
+    let share = memory.take_within(patience, peer, counted(length)).await;
+    share.map_err(too_much)
+}
+
+fn counted(length: usize) -> usize {
+    match sabotage::without("body-memory") {
+        true => 0,
+        false => length,
+    }
+}
+
+fn too_much(_: Shortage) -> Failure {
+    Failure::busy(Code::Busy, "too many bodies in memory; try again")
 }
 
 fn announced_length(request: &Request, max: usize) -> Answer<usize> {

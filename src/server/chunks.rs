@@ -14,12 +14,13 @@ use serde::de::DeserializeOwned;
 use super::{
     ServerState,
     accept::Connection,
-    admit, body,
+    body,
     extract::{ListQuery, PathId, none_match, single},
     manifests::{next_link, require_media},
     openapi::{BODY, STORING, problems},
     problem::{Answer, Failure, quote},
     range::{Wanted, wanted},
+    sending::Granted,
     text::{self, Form},
 };
 use crate::{
@@ -148,16 +149,13 @@ pub(super) async fn get(
     if wanted == Wanted::Unsatisfiable {
         return Err(unsatisfiable(length));
     }
-    let memory = body::grant(&state, &connection, length)?;
+    let memory = body::grant_response(&state, &connection, length).await?;
     let sealed = store.get_chunk(id).await.map_err(corrupt_is_not_missing)?;
     let response = match wanted {
         Wanted::Part(range) if range.end <= sealed.len() => part(sealed, range).await?,
         _ => whole(id, sealed)?,
     };
-    Ok(admit::hold(
-        (cache(&etag)?, response).into_response(),
-        memory,
-    ))
+    Ok((Granted::new(memory), cache(&etag)?, response).into_response())
 }
 
 problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use super::{
     ServerState,
     accept::Connection,
-    admit,
     arrivals::Arrival,
     body, chunks,
     extract::{ListQuery, PathId, none_match, single},
     openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
+    sending::Granted,
     shares::Share,
     text::{self, Form},
 };
@@ -146,10 +146,7 @@ pub(super) async fn get(
         return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
     }
     let media = [(header::CONTENT_TYPE, media::ENVELOPE)];
-    Ok(admit::hold(
-        (cache, media, envelope).into_response(),
-        memory,
-    ))
+    Ok((Granted::new(memory), cache, media, envelope).into_response())
 }
 
 problems!(DeleteProblems: &[Code::BadId, Code::NotYours, Code::NoSuchManifest, Code::StorageFailed]);
@@ -260,7 +257,8 @@ async fn fetch(
     connection: &Connection,
     id: ManifestId,
 ) -> Answer<(Bytes, Share<PeerId>)> {
-    let mut memory = body::grant(state, connection, wire::MAX_MANIFEST_BODY)?;
+    let longest = wire::MAX_MANIFEST_BODY;
+    let mut memory = body::grant_response(state, connection, longest).await?;
     let envelope = state.store(connection).get_manifest(id).await;
     let envelope = envelope.map_err(no_such_manifest)?;
     memory.shrink_to(envelope.len());

@@ -8,4 +8,5 @@ mod manifests;
 mod openapi;
 mod roles;
 mod routes;
+mod slow_readers;
 mod text;

@@ -1,0 +1,95 @@
+//! How much one member can make a peer hold in memory: what the limit of one peer says, whatever it asks for.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+};
+
+use colis::{id::ChunkId, wire};
+
+use testkit::Homes;
+use testkit::site::{Site, Tls, certificate, certs, key, request, shows};
+
+/// What connections take beside bodies, and what the allocator keeps of bodies that are gone.
+const ROOM: u64 = 64 << 20;
+/// Far more large answers than fit.
+const MANY: usize = 16;
+
+/// The memory of a process from now on.
+struct Watched {
+    id: u32,
+    before: u64,
+}
+
+impl Watched {
+    fn new(site: &Site) -> Self {
+        let id = site.serving.id();
+        // The peak begins anew (proc(5)).
+        fs::write(format!("/proc/{id}/clear_refs"), "5").unwrap();
+        let before = memory(id, "VmRSS:");
+        Self { id, before }
+    }
+
+    /// By how much it grew at most.
+    fn growth(&self) -> u64 {
+        memory(self.id, "VmHWM:").saturating_sub(self.before)
+    }
+}
+
+fn memory(process: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+/// Asks for `path` on one connection after the other, reading only how each answer begins, until it is turned away.
+fn ask_until_refused(site: &Site, path: &str) -> Vec<Tls> {
+    let get = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut unread = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = site.connect(site.member());
+        stream.write_all(get.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        match &head {
+            b"HTTP/1.1 200" => unread.push(stream),
+            b"HTTP/1.1 503" => return unread,
+            _ => panic!("{head:?}"),
+        }
+    }
+    panic!("{path}: {MANY} answers of one member are held");
+}
+
+/// As another member, over a connection of its own.
+fn talk_as(site: &Site, name: &str, bytes: &[u8]) -> u16 {
+    let home = certs(&site.homes, name);
+    let config = shows(&site.homes, vec![certificate(&home)], key(&home));
+    let mut stream = site.connect(config);
+    stream.write_all(bytes).unwrap();
+    testkit::site::read_to_close(&mut stream).status
+}
+
+#[test]
+fn answers_that_a_member_does_not_read_stay_within_its_memory() {
+    let site = Site::of(Homes::new(&["b", "c"]), &["--inbox", "off"]);
+    let (id, put) = site.put_chunk(&vec![7; wire::MAX_CHUNK_BODY]);
+    assert_eq!(put.status, 201);
+    let path = format!("/v1/chunks/{id}");
+    // What is freed goes back to the system after a while only.
+    assert_eq!(site.get(&path).status, 200);
+
+    let watched = Watched::new(&site);
+    let unread = ask_until_refused(&site, &path);
+    assert!(!unread.is_empty(), "one body always fits");
+    let small = [8; 1 << 20];
+    let path = format!("/v1/chunks/{}", ChunkId::of(&small));
+    for (method, body, status) in [("PUT", &small[..], 201), ("GET", b"", 200)] {
+        let asked = request(method, &path, "", body);
+        assert_eq!(talk_as(&site, "c", &asked), status, "others go on");
+    }
+    drop(unread);
+    let (growth, one) = (watched.growth(), wire::MAX_CHUNK_BODY as u64);
+    let most = one.max(wire::MAX_BODY_MEMORY_PER_PEER as u64) + ROOM;
+    assert!(growth <= most, "{} MiB more", growth >> 20);
+}
