@@ -155,6 +155,9 @@ pub const MAX_EVENT_STREAMS_PER_PEER: usize = 2;
 pub const DEFAULT_PAGE: usize = 1_000;
 /// See [`DEFAULT_PAGE`].
 pub const MAX_PAGE: usize = 10_000;
+/// A page ends soon after so many bytes, whatever number of entries was asked for: a transfer with many recipients has a long
+/// entry.
+pub const MAX_PAGE_BYTES: usize = 1 << 20;
 /// A client gives up connecting after this.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client closes an idle connection before the server does.

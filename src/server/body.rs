@@ -23,12 +23,16 @@ use crate::{
 /// What checking an envelope takes for each of its bytes: they, what they carry, both written again or hashed in part.
 pub(super) const CHECKING: usize = 4;
 
+/// What a question in JSON takes for each of its bytes, until its answer is written: they, what they say, the answer, which is
+/// no longer, and its text in a buffer that grows.
+pub(super) const ANSWERING: usize = 5;
+
 /// A body in memory, with the grant of that memory.
 pub(super) struct Received {
     /// Its bytes.
     pub(super) bytes: Bytes,
     /// To be held as long as they are.
-    pub(super) _memory: Share<PeerId>,
+    pub(super) memory: Share<PeerId>,
 }
 
 /// Reads the whole body, at most `max` bytes.
@@ -63,6 +67,19 @@ pub(super) async fn read_envelope(
     .await
 }
 
+/// The same for a question of at most `max` bytes in JSON, with the memory that answering it takes.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_question(
+    state: &ServerState,
+    connection: &Connection,
+    request: Request,
+    max: usize,
+) -> Answer<Received> {
+    read_for(state, connection, request, max, ANSWERING).await
+}
+
 /// `cost` is what each byte takes in memory.
 async fn read_for(
     state: &ServerState,
@@ -78,10 +95,7 @@ async fn read_for(
     if let Some(done) = done {
         done.set();
     }
-    Ok(Received {
-        bytes,
-        _memory: memory,
-    })
+    Ok(Received { bytes, memory })
 }
 
 /// Memory for `length` bytes that a request brings, or that its work takes.

@@ -36,6 +36,13 @@ impl Granted {
         let _memory = Arc::new(memory);
         Self { _memory }
     }
+
+    /// For a response that was written: gives back what only writing it took. A buffer that grew may have twice the bytes.
+    pub(super) fn written(mut memory: Share<PeerId>, response: impl IntoResponse) -> Response {
+        let response = response.into_response();
+        memory.shrink_to(length_of(&response).saturating_mul(2));
+        (Self::new(memory), response).into_response()
+    }
 }
 
 impl IntoResponseParts for Granted {
@@ -75,13 +82,18 @@ async fn memory_for(
     if let Some(granted) = response.extensions_mut().remove::<Granted>() {
         return Ok(Some(granted));
     }
-    let length = response.body().size_hint().upper().unwrap_or(u64::MAX);
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let length = length_of(response);
     if length <= SMALL {
         return Ok(None);
     }
     let memory = body::grant_response(state, connection, length).await?;
     Ok(Some(Granted::new(memory)))
+}
+
+/// Bytes of the body. One of unknown length is none of ours, and fits nowhere.
+fn length_of(response: &Response) -> usize {
+    let length = response.body().size_hint().upper().unwrap_or(u64::MAX);
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 struct Charged {

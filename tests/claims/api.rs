@@ -6,6 +6,7 @@ mod limits;
 mod log;
 mod manifests;
 mod openapi;
+mod pages;
 mod roles;
 mod routes;
 mod slow_readers;
