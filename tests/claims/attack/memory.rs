@@ -7,11 +7,13 @@ use std::{
 
 use colis::{
     id::{ChunkId, PeerId, TransferId},
-    manifest::MAX_WRAPS,
+    manifest::{MAX_WRAPS, Offer, Payload as _},
     store::{LocalStore, LocalStoreOptions, Store as _},
+    tls::Identity,
     wire,
 };
 
+use crate::bad_input::parcel::sign;
 use testkit::Homes;
 use testkit::sealed::{self, Draft, TestSigner, wrap_for};
 use testkit::site::{Site, Tls, certificate, certs, key, request, shows};
@@ -128,4 +130,63 @@ async fn answers_that_a_member_does_not_read_stay_within_its_memory() {
     assert_eq!(put.status, 201);
     hoard(&site, &format!("/v1/chunks/{large}"), small);
     hoard(&site, "/v1/manifests?limit=10000", small);
+}
+
+/// Envelopes as long as they may be, in which something is not what belongs there.
+fn shapes(sender: &Identity) -> Vec<(String, Vec<u8>)> {
+    let room = wire::MAX_MANIFEST_BODY * 3 / 4 - 4096;
+    let (numbers, objects) = ("0,".repeat(room / 2), "{},".repeat(room / 3));
+    let room = room - 3;
+    let text = format!("\"{}\",", "x".repeat(room));
+    let fillings = [&numbers, &objects, &text].map(|filling| &filling[..room]);
+    let places = [
+        "\"wraps\":[{\"type\":\"recipient\",\"enc\":[?]}]",
+        "\"wraps\":[{\"ct\":[?],\"type\":\"password\"}]",
+        "\"wraps\":[{\"x\":[?],\"type\":\"password\"}]",
+        "\"wraps\":[{\"x\":[[[?]]]}]",
+        "\"wraps\":[[?]]",
+        "\"wraps\":[?]",
+        "\"table\":[?]",
+        "\"certificate\":[?]",
+        "\"expires\":[?]",
+        "\"x\":[?]",
+    ];
+    let mut shapes = Vec::new();
+    for place in places {
+        for filling in fillings {
+            let what = format!("{place} with {}", &filling[..3]);
+            let filled = place.replace('?', filling.trim_end_matches(','));
+            let payload = format!("{{\"v\":1,{filled}}}");
+            shapes.push((what, sign(payload.as_bytes(), Offer::TYPE, sender)));
+        }
+    }
+    for field in ["payload", "signatures", "x"] {
+        let envelope = format!("{{\"{field}\":[{}]}}", numbers.trim_end_matches(','));
+        shapes.push((format!("an envelope with {field}"), envelope.into_bytes()));
+    }
+    shapes
+}
+
+#[test]
+fn an_envelope_of_any_shape_takes_what_is_charged_for_it() {
+    // What is charged for each of its bytes (docs/protocol.md).
+    const CHARGED: u64 = 4;
+    let site = Site::default();
+    let sender = site.identity("b");
+    let shapes = shapes(&sender);
+    let watched = Watched::new(&site);
+    let most = CHARGED * wire::MAX_MANIFEST_BODY as u64 + ROOM / 2;
+    let headers = format!("content-type: {}\r\n", wire::media::ENVELOPE);
+    let path = format!("/v1/offers/{}", "0".repeat(32));
+    for (what, envelope) in shapes {
+        let answer = site.talk(&request("PUT", &path, &headers, &envelope));
+        assert!(
+            [400, 422].contains(&answer.status),
+            "{what}: {}",
+            answer.head
+        );
+        let growth = watched.growth();
+        assert!(growth <= most, "{what}: {} MiB more", growth >> 20);
+    }
+    eprintln!("{} MiB more at most", watched.growth() >> 20);
 }
