@@ -29,13 +29,13 @@ use crate::{
     tls::MAX_LISTS,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
-        MAX_MANIFEST_BODY, OFFER_HEADER, PeerBody, PutBody, media, route,
+        MAX_MANIFEST_BODY, MAX_PAGE_BYTES, OFFER_HEADER, PeerBody, PutBody, media, route,
     },
 };
 use reply::Reply;
 
-/// The most bytes of a JSON answer: a page of 10,000 manifests.
-const MAX_JSON: usize = 64 << 20;
+/// The most bytes of a JSON answer: a page of a list, which may end a few entries after its limit.
+const MAX_JSON: usize = 2 * MAX_PAGE_BYTES;
 /// The slowest rate at which a body is still waited for, in bytes a second.
 const MIN_RATE: u64 = 32 << 10;
 

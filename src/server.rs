@@ -30,9 +30,11 @@ mod problem;
 mod range;
 mod rate;
 mod registry;
+mod sending;
 mod shares;
 mod strangers;
 mod text;
+mod uptake;
 mod view;
 
 use std::{
@@ -73,6 +75,7 @@ use rate::Rate;
 use registry::Registry;
 use shares::Shares;
 use strangers::Strangers;
+use uptake::Uptake;
 use view::Views;
 
 /// What a server is made of.
@@ -111,6 +114,7 @@ struct Shared {
     requests: Shares<PeerId>,
     rate: Rate,
     memory: Shares<PeerId>,
+    uptake: Uptake,
     event_streams: Shares<PeerId>,
     lists: Rate,
     renewals: Rate,
@@ -130,6 +134,7 @@ impl ServerState {
             requests: Shares::new(l.requests, l.requests_per_peer),
             rate: Rate::new(l.requests_per_second, l.request_burst),
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
+            uptake: Uptake::new(l.response_stall, l.min_body_rate),
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
@@ -281,15 +286,16 @@ pub async fn serve_router(
     tokio::select! {
         result = serving => result,
         () = stopping => Ok(()),
-        () = watch_revocations(&state) => Ok(()),
+        () = watch_connections(&state) => Ok(()),
     }
 }
 
-async fn watch_revocations(state: &ServerState) {
+async fn watch_connections(state: &ServerState) {
     let mut ticks = tokio::time::interval(state.limits().revocation_check);
     loop {
         ticks.tick().await;
         state.drop_revoked();
+        state.0.uptake.cut_slow();
         for rate in [&state.0.rate, &state.0.lists, &state.0.renewals] {
             rate.forget_rested();
         }

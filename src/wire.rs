@@ -122,13 +122,18 @@ pub const MAX_RENEW_BODY: usize = 16 << 10;
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After this, a body must have brought [`MIN_BODY_RATE`] on average.
 pub const BODY_GRACE: Duration = Duration::from_secs(5);
-/// Bytes a second: slower is an attack or a dead link.
+/// Bytes a second: slower is an attack or a dead link. It counts for each body of a request, and for all responses of a peer
+/// together, because they may share one slow line.
 pub const MIN_BODY_RATE: u64 = 16 << 10;
-/// A response that the peer does not take for so long is given up.
+/// A response of which the peer takes nothing for so long is given up; and so are all responses that wait for a peer when
+/// what it took is, by [`MIN_BODY_RATE`], so much behind.
 pub const RESPONSE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bodies in memory, in all and of one peer; one body always fits. With what the allocator keeps of those that are gone, a
-/// peer takes less than 200 MiB.
-pub const MAX_BODY_MEMORY: usize = 80 << 20;
+/// A response waits so long for memory before the answer is 503: less than a client waits for an answer to begin. The
+/// chunks that a client asks for side by side may be more than fit at once.
+pub const MEMORY_PATIENCE: Duration = Duration::from_secs(10);
+/// Bodies in memory, in all and of one peer; one body always fits. A quarter is what one peer's requests in work are at the
+/// usual size of a chunk.
+pub const MAX_BODY_MEMORY: usize = 128 << 20;
 /// See [`MAX_BODY_MEMORY`].
 pub const MAX_BODY_MEMORY_PER_PEER: usize = MAX_BODY_MEMORY / 4;
 /// Requests in work, in all and of one peer.
@@ -148,6 +153,9 @@ pub const MAX_EVENT_STREAMS_PER_PEER: usize = 2;
 pub const DEFAULT_PAGE: usize = 1_000;
 /// See [`DEFAULT_PAGE`].
 pub const MAX_PAGE: usize = 10_000;
+/// A page ends soon after so many bytes, whatever number of entries was asked for: a transfer with many recipients has a long
+/// entry.
+pub const MAX_PAGE_BYTES: usize = 1 << 20;
 /// A client gives up connecting after this.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client closes an idle connection before the server does.

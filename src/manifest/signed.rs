@@ -134,21 +134,28 @@ impl<T: Payload> Signed<T> {
     pub fn parse(envelope: impl Into<Bytes>) -> Result<Self, ManifestError> {
         let envelope = envelope.into();
         check_length(&envelope)?;
-        let opened = dsse::read(&envelope, T::TYPE)?;
-        let payload: T = from_json(&opened.payload, T::NAME)?;
+        let dsse::Opened {
+            payload: signed,
+            keyid,
+            signature,
+        } = dsse::read(&envelope, T::TYPE)?;
+        let message = dsse::pae(T::TYPE, &signed);
+        let head = message.len() - signed.len();
+        // The message has these megabytes too.
+        drop(signed);
+        let payload: T = from_json(&message[head..], T::NAME)?;
         payload.check()?;
-        if opened.keyid != payload.sender() {
+        if keyid != payload.sender() {
             return Err(VerifyError::SenderMismatch {
                 sender: payload.sender(),
             }
             .into());
         }
-        let message = dsse::pae(T::TYPE, &opened.payload);
         Ok(Self {
             payload,
             envelope,
             message,
-            signature: opened.signature,
+            signature,
         })
     }
 

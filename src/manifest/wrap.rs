@@ -15,7 +15,7 @@ use crate::{
 
 /// A file key, wrapped for one reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "lowercase", try_from = "Fields")]
 pub enum Wrap {
     /// For the holder of a seal key, by HPKE.
     Recipient {
@@ -44,6 +44,74 @@ pub enum Wrap {
         #[serde(with = "crate::id::base64")]
         ct: [u8; password::WRAPPED_LENGTH],
     },
+}
+
+/// The fields of either kind. With its `tag`, serde would collect a wrap of any shape before it looks at a field, at 32 bytes for
+/// each `0,` that somebody sends; like this, each field is judged as it comes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    r#type: Kind,
+    peer: Option<PeerId>,
+    kid: Option<SealKeyId>,
+    enc: Option<Base64>,
+    salt: Option<Base64>,
+    iterations: Option<u32>,
+    check: Option<Base64>,
+    ct: Option<Base64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Recipient,
+    Password,
+}
+
+#[derive(Deserialize)]
+struct Base64(#[serde(deserialize_with = "crate::id::base64::deserialize")] Vec<u8>);
+
+impl TryFrom<Fields> for Wrap {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        match fields.r#type {
+            Kind::Recipient => fields.for_recipient(),
+            Kind::Password => fields.for_password(),
+        }
+    }
+}
+
+impl Fields {
+    // That a field is there which belongs to the other kind shows when the spelling is checked.
+    fn for_recipient(self) -> Result<Wrap, String> {
+        Ok(Wrap::Recipient {
+            peer: there(self.peer, "peer")?,
+            kid: there(self.kid, "kid")?,
+            enc: there(self.enc, "enc")?.0,
+            ct: there(self.ct, "ct")?.0,
+        })
+    }
+
+    fn for_password(self) -> Result<Wrap, String> {
+        Ok(Wrap::Password {
+            salt: of_length(self.salt, "salt")?,
+            iterations: there(self.iterations, "iterations")?,
+            check: of_length(self.check, "check")?,
+            ct: of_length(self.ct, "ct")?,
+        })
+    }
+}
+
+fn there<T>(field: Option<T>, name: &str) -> Result<T, String> {
+    field.ok_or_else(|| format!("missing field `{name}`"))
+}
+
+fn of_length<const N: usize>(field: Option<Base64>, name: &str) -> Result<[u8; N], String> {
+    let bytes = there(field, name)?.0;
+    let length = bytes.len();
+    let right = bytes.try_into();
+    right.map_err(|_| format!("`{name}`: {length} bytes is the wrong length"))
 }
 
 /// The transfer that wraps belong to.

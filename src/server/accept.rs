@@ -24,6 +24,9 @@ use crate::{name::Escaped, sabotage, tls::Caller, wire};
 /// At most so many failed handshakes are logged in [`LOG_WINDOW`].
 const LOG_BURST: u32 = 10;
 const LOG_WINDOW: Duration = Duration::from_secs(10);
+/// Bytes of a connection in the kernel that are not on their way yet.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 
 /// What a request knows of its connection.
 #[derive(Clone)]
@@ -64,7 +67,7 @@ impl Door {
         let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
         let cut = CancellationToken::new();
         prepare(&tcp)?;
-        let link = Link::new(tcp, cut.clone(), limits.response_stall, limits.linger);
+        let link = Link::new(tcp, cut.clone(), limits.linger);
         let patience = match sabotage::without("handshake-timeout") {
             true => Duration::MAX,
             false => limits.handshake_timeout,
@@ -102,6 +105,7 @@ impl Door {
         link.hold(share.map_err(|_| refused("too many connections"))?);
         let registry = &self.state.0.registry;
         link.hold(registry.enter(caller.clone(), address, cut.clone()));
+        link.count_for(self.state.0.uptake.enter(caller.peer_id, cut.clone()));
         let draining = self.draining.clone();
         let connection = Connection {
             caller,
@@ -133,10 +137,15 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
     }
 }
 
-/// Without the second, a peer that vanished keeps its event streams until the kernel gives up, a quarter of an hour later:
+/// The kernel keeps little that is not yet on its way, so that what it takes from us is what the peer takes, and so that slow
+/// readers fill no memory there.
+///
+/// Without the last option, a peer that vanished keeps its event streams until the kernel gives up, a quarter of an hour later:
 /// what we send to it is so little that it never fills a buffer and so never stalls.
 fn prepare(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT)?;
     if sabotage::without("user-timeout") {
         return Ok(());
     }

@@ -2,28 +2,25 @@
 
 use std::{
     num::NonZeroU32,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
 };
 
 use axum::{
-    body::Body,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Body as _;
 
 use super::{
     ServerState,
     accept::Connection,
     problem::{Answer, Failure},
+    sending,
     shares::{Share, Shortage},
 };
 use crate::{
@@ -68,7 +65,10 @@ pub(super) async fn admit(
     let has_body = !body.is_end_stream();
     let line = format!("{} {}", parts.method, parts.uri.path());
     let mut response = match turn(&state, &connection, &parts, has_body) {
-        Ok(share) => hold(next.run(Request::from_parts(parts, body)).await, share),
+        Ok(share) => {
+            let response = next.run(Request::from_parts(parts, body)).await;
+            sending::charge(&state, &connection, response, share).await
+        }
         Err(failure) => failure.into_response(),
     };
     let unread = has_body && !read.0.load(Ordering::Relaxed);
@@ -179,44 +179,5 @@ fn finish(headers: &mut HeaderMap, unread: bool) {
     );
     if unread {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-}
-
-/// Keeps `guard` until the response is sent; but an event stream is not a request in work, it has its own limit.
-pub(super) fn hold(response: Response, guard: Share<PeerId>) -> Response {
-    let events = HeaderValue::from_static("text/event-stream");
-    if response.headers().get(header::CONTENT_TYPE) == Some(&events) {
-        return response;
-    }
-    response.map(|body| {
-        Body::new(Holding {
-            body,
-            _guard: guard,
-        })
-    })
-}
-
-struct Holding {
-    body: Body,
-    _guard: Share<PeerId>,
-}
-
-impl HttpBody for Holding {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -12,7 +12,7 @@ use super::{
     accept::Connection,
     admit::BodyRead,
     problem::{Answer, Failure},
-    shares::Share,
+    shares::{Share, Shortage},
 };
 use crate::{
     id::PeerId,
@@ -23,12 +23,16 @@ use crate::{
 /// What checking an envelope takes for each of its bytes: they, what they carry, both written again or hashed in part.
 pub(super) const CHECKING: usize = 4;
 
+/// What a question in JSON takes for each of its bytes, until its answer is written: they, what they say, the answer, which is
+/// no longer, and its text in a buffer that grows.
+pub(super) const ANSWERING: usize = 5;
+
 /// A body in memory, with the grant of that memory.
 pub(super) struct Received {
     /// Its bytes.
     pub(super) bytes: Bytes,
     /// To be held as long as they are.
-    pub(super) _memory: Share<PeerId>,
+    pub(super) memory: Share<PeerId>,
 }
 
 /// Reads the whole body, at most `max` bytes.
@@ -63,6 +67,19 @@ pub(super) async fn read_envelope(
     .await
 }
 
+/// The same for a question of at most `max` bytes in JSON, with the memory that answering it takes.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_question(
+    state: &ServerState,
+    connection: &Connection,
+    request: Request,
+    max: usize,
+) -> Answer<Received> {
+    read_for(state, connection, request, max, ANSWERING).await
+}
+
 /// `cost` is what each byte takes in memory.
 async fn read_for(
     state: &ServerState,
@@ -78,25 +95,41 @@ async fn read_for(
     if let Some(done) = done {
         done.set();
     }
-    Ok(Received {
-        bytes,
-        _memory: memory,
-    })
+    Ok(Received { bytes, memory })
 }
 
-/// Memory for `length` bytes of a body, in either direction.
+/// Memory for `length` bytes that a request brings, or that its work takes.
 pub(super) fn grant(
     state: &ServerState,
     connection: &Connection,
     length: usize,
 ) -> Answer<Share<PeerId>> {
-    let length = if sabotage::without("body-memory") {
-        0
-    } else {
-        length
-    };
-    let share = state.0.memory.take(connection.caller.peer_id, length);
-    share.map_err(|_| Failure::busy(Code::Busy, "too many bodies in memory; try again"))
+    let peer = connection.caller.peer_id;
+    let share = state.0.memory.take(peer, counted(length));
+    share.map_err(too_much)
+}
+
+/// The same for a response, which waits for a moment: a client may ask for more chunks side by side than fit.
+pub(super) async fn grant_response(
+    state: &ServerState,
+    connection: &Connection,
+    length: usize,
+) -> Answer<Share<PeerId>> {
+    let (memory, peer) = (&state.0.memory, connection.caller.peer_id);
+    let patience = state.limits().memory_patience;
+    let share = memory.take_within(patience, peer, counted(length)).await;
+    share.map_err(too_much)
+}
+
+fn counted(length: usize) -> usize {
+    match sabotage::without("body-memory") {
+        true => 0,
+        false => length,
+    }
+}
+
+fn too_much(_: Shortage) -> Failure {
+    Failure::busy(Code::Busy, "too many bodies in memory; try again")
 }
 
 fn announced_length(request: &Request, max: usize) -> Answer<usize> {

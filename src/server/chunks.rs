@@ -14,22 +14,27 @@ use serde::de::DeserializeOwned;
 use super::{
     ServerState,
     accept::Connection,
-    admit, body,
+    body,
     extract::{ListQuery, PathId, none_match, single},
     manifests::{next_link, require_media},
     openapi::{BODY, STORING, problems},
     problem::{Answer, Failure, quote},
     range::{Wanted, wanted},
+    sending::Granted,
+    shares::Share,
     text::{self, Form},
 };
 use crate::{
-    id::{ChunkId, Digest},
+    id::{ChunkId, Digest, PeerId},
     store::{PartOf, Put, StoreError},
     wire::{
         self, ChunkList, Code, MissingAnswer, MissingQuestion, OFFER_HEADER, PutBody, PutResult,
         Sealed, media, route,
     },
 };
+
+/// Bytes that a chunk in a list takes until the list is written: the entry, its columns, its line in a buffer that grows.
+const LISTING: usize = 512;
 
 problems!(PutProblems: BODY, STORING, &[Code::BadId, Code::HashMismatch, Code::ChunkTooShort]);
 
@@ -148,16 +153,13 @@ pub(super) async fn get(
     if wanted == Wanted::Unsatisfiable {
         return Err(unsatisfiable(length));
     }
-    let memory = body::grant(&state, &connection, length)?;
+    let memory = body::grant_response(&state, &connection, length).await?;
     let sealed = store.get_chunk(id).await.map_err(corrupt_is_not_missing)?;
     let response = match wanted {
         Wanted::Part(range) if range.end <= sealed.len() => part(sealed, range).await?,
         _ => whole(id, sealed)?,
     };
-    Ok(admit::hold(
-        (cache(&etag)?, response).into_response(),
-        memory,
-    ))
+    Ok((Granted::new(memory), cache(&etag)?, response).into_response())
 }
 
 problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
@@ -191,12 +193,13 @@ pub(super) async fn list(
 ) -> Answer {
     let query = ListQuery::<ChunkId>::parse(&uri, &["after", "limit"])?;
     let limit = query.page.limit;
+    let memory = body::grant_response(&state, &connection, limit * LISTING).await?;
     let page = state.store(&connection).list_chunks(query.page).await?;
     let next = page.items.last().filter(|_| page.more).map(|c| c.id);
     let link = next.map(|after| next_link(&format!("/v1/chunks?after={after}&limit={limit}")));
     let chunks = page.items;
     let list = form.answer(ChunkList { chunks, next }, text::chunks);
-    Ok((link.transpose()?, list).into_response())
+    Ok(Granted::written(memory, (link.transpose()?, list)))
 }
 
 problems!(MissingProblems: BODY, &[Code::BadJson]);
@@ -220,28 +223,29 @@ pub(super) async fn missing(
     State(state): State<ServerState>,
     connection: Connection,
     request: Request,
-) -> Answer<Json<MissingAnswer>> {
-    let question: MissingQuestion =
+) -> Answer {
+    let (question, memory): (MissingQuestion, _) =
         question(&state, &connection, request, wire::MAX_MISSING_BODY).await?;
     check_count(&question.ids, wire::MAX_MISSING_IDS)?;
     let missing = state
         .store(&connection)
         .missing_chunks(&question.ids)
         .await?;
-    Ok(Json(MissingAnswer { missing }))
+    Ok(Granted::written(memory, Json(MissingAnswer { missing })))
 }
 
-/// Reads a question in JSON, of at most `max` bytes.
+/// Reads a question in JSON, of at most `max` bytes. Gives it with the memory for its answer.
 pub(super) async fn question<T: DeserializeOwned>(
     state: &ServerState,
     connection: &Connection,
     request: Request,
     max: usize,
-) -> Answer<T> {
+) -> Answer<(T, Share<PeerId>)> {
     require_media(request.headers(), &[media::JSON])?;
-    let body = body::read(state, connection, request, max).await?;
-    serde_json::from_slice(&body.bytes)
-        .map_err(|e| Failure::new(Code::BadJson, quote(&e.to_string())))
+    let body = body::read_question(state, connection, request, max).await?;
+    let question = serde_json::from_slice(&body.bytes);
+    let question = question.map_err(|e| Failure::new(Code::BadJson, quote(&e.to_string())))?;
+    Ok((question, body.memory))
 }
 
 pub(super) fn check_count(ids: &[ChunkId], max: usize) -> Answer<()> {

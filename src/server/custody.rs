@@ -11,6 +11,7 @@ use super::{
     body, chunks,
     openapi::{BODY, problems},
     problem::{Answer, Failure},
+    sending::Granted,
 };
 use crate::{
     id::{ChunkId, Digest},
@@ -42,8 +43,8 @@ pub(super) async fn prove(
     State(state): State<ServerState>,
     connection: Connection,
     request: Request,
-) -> Answer<Json<CustodyAnswer>> {
-    let question: CustodyQuestion =
+) -> Answer {
+    let (question, memory): (CustodyQuestion, _) =
         chunks::question(&state, &connection, request, wire::MAX_CUSTODY_BODY).await?;
     chunks::check_count(&question.ids, wire::MAX_CUSTODY_IDS)?;
     let store = state.store(&connection);
@@ -55,7 +56,7 @@ pub(super) async fn prove(
             None => None,
         });
     }
-    Ok(Json(CustodyAnswer { proofs }))
+    Ok(Granted::written(memory, Json(CustodyAnswer { proofs })))
 }
 
 /// Of the chunks that are here, before one is read: what is too much is refused, not begun.

@@ -24,14 +24,17 @@ pub struct Limits {
     pub body_idle: Duration,
     /// From then on a body must have brought [`Self::min_body_rate`] on average.
     pub body_grace: Duration,
-    /// Bytes a second.
+    /// Bytes a second, of a request's body and of all responses of a peer together.
     pub min_body_rate: u64,
-    /// A response that the peer does not take for so long is given up.
+    /// A response of which the peer takes nothing for so long is given up. A peer that takes all its responses together at
+    /// less than [`Self::min_body_rate`] is borne so much longer as what it takes earns it.
     pub response_stall: Duration,
-    /// Bytes of bodies in memory.
+    /// Bytes of bodies in memory, in both directions.
     pub body_memory: usize,
     /// Bytes of bodies in memory for one peer. A single body always fits.
     pub body_memory_per_peer: usize,
+    /// How long a response waits until there is memory for it.
+    pub memory_patience: Duration,
     /// Requests in work.
     pub requests: usize,
     /// Requests of one peer in work.
@@ -44,7 +47,7 @@ pub struct Limits {
     pub event_streams_per_peer: usize,
     /// A quiet event stream shows after so long that it is alive.
     pub event_keep_alive: Duration,
-    /// How often open connections are held against the revocations.
+    /// How often open connections are held against the revocations, and against the rate of their responses.
     pub revocation_check: Duration,
     /// After our last word, how long we listen so that the peer can read it.
     pub linger: Duration,
@@ -67,6 +70,7 @@ impl Default for Limits {
             response_stall: wire::RESPONSE_STALL_TIMEOUT,
             body_memory: wire::MAX_BODY_MEMORY,
             body_memory_per_peer: wire::MAX_BODY_MEMORY_PER_PEER,
+            memory_patience: wire::MEMORY_PATIENCE,
             requests: wire::MAX_REQUESTS,
             requests_per_peer: wire::MAX_REQUESTS_PER_PEER,
             requests_per_second: wire::REQUESTS_PER_SECOND,

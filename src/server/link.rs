@@ -1,4 +1,4 @@
-//! The TCP stream below TLS: it can be cut from outside, gives up on a peer that takes nothing, and leaves politely.
+//! The TCP stream below TLS: it can be cut from outside, counts what the peer takes, and leaves politely.
 
 use std::{
     any::Any,
@@ -13,24 +13,20 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep},
+    time::{Sleep, sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::uptake::Taker;
 
 /// One connection, and what is held as long as it is open.
 pub(super) struct Link {
     tcp: TcpStream,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    stall: Stall,
+    /// Nobody before the handshake, which has a deadline of its own.
+    taker: Option<Taker>,
     linger: Linger,
     held: Vec<Box<dyn Any + Send>>,
-}
-
-/// Time since the peer last took something that we have for it.
-struct Stall {
-    timer: Pin<Box<Sleep>>,
-    limit: Duration,
-    waiting: bool,
 }
 
 enum Linger {
@@ -39,24 +35,20 @@ enum Linger {
 }
 
 impl Link {
-    /// `cut` ends it at once; `stall` bounds an unread response; `linger` is how long we listen after our last word.
-    pub(super) fn new(
-        tcp: TcpStream,
-        cut: CancellationToken,
-        stall: Duration,
-        linger: Duration,
-    ) -> Self {
+    /// `cut` ends it at once; `linger` is how long we listen after our last word.
+    pub(super) fn new(tcp: TcpStream, cut: CancellationToken, linger: Duration) -> Self {
         Self {
             tcp,
             cut: Box::pin(cut.cancelled_owned()),
-            stall: Stall {
-                timer: Box::pin(sleep(stall)),
-                limit: stall,
-                waiting: false,
-            },
+            taker: None,
             linger: Linger::Talking(linger),
             held: Vec::new(),
         }
+    }
+
+    /// Counts from now on what is written as taken by `taker`.
+    pub(super) fn count_for(&mut self, taker: Taker) {
+        self.taker = Some(taker);
     }
 
     /// Keeps `guard` until the connection is closed.
@@ -73,27 +65,14 @@ impl Link {
         let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
         Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut"))
     }
-}
 
-impl Stall {
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.waiting = false;
-            return result;
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match (&self.taker, &written) {
+            (Some(taker), Poll::Pending) => taker.waits(),
+            (Some(taker), Poll::Ready(Ok(bytes))) => taker.took(*bytes),
+            _ => {}
         }
-        if !self.waiting {
-            self.waiting = true;
-            self.timer.as_mut().reset(Instant::now() + self.limit);
-        }
-        ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the peer takes nothing",
-        )))
+        written
     }
 }
 
@@ -116,7 +95,7 @@ impl AsyncWrite for Link {
     ) -> Poll<io::Result<usize>> {
         self.check_cut(cx)?;
         let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
-        self.stall.watch(cx, written)
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -126,7 +105,7 @@ impl AsyncWrite for Link {
     ) -> Poll<io::Result<usize>> {
         self.check_cut(cx)?;
         let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
-        self.stall.watch(cx, written)
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -11,25 +11,34 @@ use bytes::Bytes;
 use super::{
     ServerState,
     accept::Connection,
-    admit,
     arrivals::Arrival,
     body, chunks,
     extract::{ListQuery, PathId, none_match, single},
     openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
+    sending::Granted,
     shares::Share,
     text::{self, Form},
 };
 use crate::{
     id::{ManifestId, PeerId, Short as _},
-    manifest::{Payload, Signed, SignedManifest, Timestamp},
+    manifest::{MAX_WRAPS, Payload, Signed, SignedManifest, Timestamp},
     name::Escaped,
-    store::{PutManifest, StoreError},
+    store::{ManifestInfo, Page, PageRequest, PutManifest, Store, StoreError},
     tls::Caller,
     wire::{
         self, Code, Envelope, Event, ManifestList, PutBody, PutResult, StateBody, media, route,
     },
 };
+
+/// Bytes in JSON of an entry of the list without recipients, and of each of them.
+const PLAIN_ENTRY: usize = 400;
+const RECIPIENT: usize = 67;
+const LONGEST_ENTRY: usize = PLAIN_ENTRY + MAX_WRAPS * RECIPIENT;
+/// Entries that are taken from the store at a time.
+const STEP: usize = 64;
+/// What making a list takes for each byte of it in JSON: the entries, their columns, the text in a buffer that grows.
+const LISTING: usize = 4;
 
 problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks]);
 
@@ -146,10 +155,7 @@ pub(super) async fn get(
         return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
     }
     let media = [(header::CONTENT_TYPE, media::ENVELOPE)];
-    Ok(admit::hold(
-        (cache, media, envelope).into_response(),
-        memory,
-    ))
+    Ok((Granted::new(memory), cache, media, envelope).into_response())
 }
 
 problems!(DeleteProblems: &[Code::BadId, Code::NotYours, Code::NoSuchManifest, Code::StorageFailed]);
@@ -243,15 +249,42 @@ pub(super) async fn list(
     let ListQuery { page, reader } =
         ListQuery::<ManifestId>::parse(&uri, &["after", "limit", "for"])?;
     let limit = page.limit;
-    let page = state
-        .store(&connection)
-        .list_manifests(page, reader)
-        .await?;
+    let most = limit
+        .saturating_mul(LONGEST_ENTRY)
+        .min(wire::MAX_PAGE_BYTES);
+    let memory = body::grant_response(&state, &connection, LISTING * most).await?;
+    let page = page_of(&*state.store(&connection), page, reader).await?;
     let next = page.items.last().filter(|_| page.more).map(|m| m.id);
     let link = next.map(|after| next_link(&next_target(after, limit, reader)));
     let manifests = page.items;
     let list = form.answer(ManifestList { manifests, next }, text::manifests);
-    Ok((link.transpose()?, list).into_response())
+    Ok(Granted::written(memory, (link.transpose()?, list)))
+}
+
+/// One page, which ends early when it gets long.
+async fn page_of(
+    store: &dyn Store,
+    asked: PageRequest<ManifestId>,
+    reader: Option<PeerId>,
+) -> Result<Page<ManifestInfo>, StoreError> {
+    let (mut items, mut bytes, mut more) = (Vec::new(), 0, true);
+    let mut after = asked.after;
+    while more && items.len() < asked.limit && bytes < wire::MAX_PAGE_BYTES {
+        let limit = STEP.min(asked.limit - items.len());
+        let step = store
+            .list_manifests(PageRequest { after, limit }, reader)
+            .await?;
+        after = step.items.last().map(|info| info.id);
+        more = step.more && after.is_some();
+        bytes += step.items.iter().map(entry_bytes).sum::<usize>();
+        items.extend(step.items);
+    }
+    Ok(Page { items, more })
+}
+
+/// Bytes of an entry in JSON, rounded up.
+fn entry_bytes(info: &ManifestInfo) -> usize {
+    PLAIN_ENTRY + info.recipients.len() * RECIPIENT
 }
 
 /// An envelope with the grant of its memory: the longest there can be is granted before we know how long this one is.
@@ -260,7 +293,8 @@ async fn fetch(
     connection: &Connection,
     id: ManifestId,
 ) -> Answer<(Bytes, Share<PeerId>)> {
-    let mut memory = body::grant(state, connection, wire::MAX_MANIFEST_BODY)?;
+    let longest = wire::MAX_MANIFEST_BODY;
+    let mut memory = body::grant_response(state, connection, longest).await?;
     let envelope = state.store(connection).get_manifest(id).await;
     let envelope = envelope.map_err(no_such_manifest)?;
     memory.shrink_to(envelope.len());

@@ -4,14 +4,25 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// Hands out shares of something scarce. Nobody waits: what is not there is refused, so that a queue cannot grow.
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+/// Hands out shares of something scarce.
 #[derive(Clone)]
 pub(super) struct Shares<K> {
-    ledger: Arc<Mutex<Ledger<K>>>,
+    book: Arc<Book<K>>,
     total: usize,
     each: usize,
+}
+
+struct Book<K> {
+    ledger: Mutex<Ledger<K>>,
+    freed: Notify,
 }
 
 struct Ledger<K> {
@@ -30,7 +41,7 @@ pub(super) enum Shortage {
 
 /// A share that goes back when it is dropped.
 pub(super) struct Share<K: Hash + Eq> {
-    ledger: Arc<Mutex<Ledger<K>>>,
+    book: Arc<Book<K>>,
     key: K,
     amount: usize,
 }
@@ -43,16 +54,19 @@ impl<K: Hash + Eq + Clone> Shares<K> {
             by_key: HashMap::new(),
         };
         Self {
-            ledger: Arc::new(Mutex::new(ledger)),
+            book: Arc::new(Book {
+                ledger: Mutex::new(ledger),
+                freed: Notify::new(),
+            }),
             total,
             each,
         }
     }
 
-    /// Takes `amount` for `key`. Whoever has nothing gets what it asks for even above its limit, if it is there; and
-    /// if nobody has anything, it is there.
+    /// Takes `amount` for `key`, or fails at once, so that a queue cannot grow. A key that holds nothing may exceed its own
+    /// limit, within the total; and if no key holds anything, one may exceed the total.
     pub(super) fn take(&self, key: K, amount: usize) -> Result<Share<K>, Shortage> {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = self.book.lock();
         let mine = ledger.by_key.get(&key).copied().unwrap_or(0);
         let fits = |used: usize, limit: usize| used == 0 || used.saturating_add(amount) <= limit;
         if !fits(mine, self.each) {
@@ -66,10 +80,29 @@ impl<K: Hash + Eq + Clone> Shares<K> {
             .by_key
             .insert(key.clone(), mine.saturating_add(amount));
         Ok(Share {
-            ledger: self.ledger.clone(),
+            book: self.book.clone(),
             key,
             amount,
         })
+    }
+
+    /// The same, but waits up to `patience` for others to give back what they hold. The caller bounds how many wait.
+    pub(super) async fn take_within(
+        &self,
+        patience: Duration,
+        key: K,
+        amount: usize,
+    ) -> Result<Share<K>, Shortage> {
+        let deadline = Instant::now() + patience;
+        loop {
+            // Listens before it looks, so that nothing that is given back in between is missed.
+            let mut freed = std::pin::pin!(self.book.freed.notified());
+            freed.as_mut().enable();
+            let taken = self.take(key.clone(), amount);
+            if taken.is_ok() || timeout_at(deadline, freed).await.is_err() {
+                return taken;
+            }
+        }
     }
 }
 
@@ -78,7 +111,7 @@ impl<K: Hash + Eq> Share<K> {
     pub(super) fn shrink_to(&mut self, amount: usize) {
         let back = self.amount.saturating_sub(amount);
         self.amount -= back;
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = self.book.lock();
         ledger.used -= back;
         if let Some(mine) = ledger.by_key.get_mut(&self.key) {
             *mine -= back;
@@ -86,6 +119,8 @@ impl<K: Hash + Eq> Share<K> {
                 ledger.by_key.remove(&self.key);
             }
         }
+        drop(ledger);
+        self.book.freed.notify_waiters();
     }
 }
 
@@ -95,8 +130,10 @@ impl<K: Hash + Eq> Drop for Share<K> {
     }
 }
 
-fn lock<K>(ledger: &Mutex<Ledger<K>>) -> MutexGuard<'_, Ledger<K>> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+impl<K> Book<K> {
+    fn lock(&self) -> MutexGuard<'_, Ledger<K>> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +174,18 @@ mod tests {
         assert!(second.is_some());
         assert!(shares.take('c', 1).is_err());
         drop((first, second));
-        assert_eq!(lock(&shares.ledger).used, 0);
+        assert_eq!(shares.book.lock().used, 0);
+    }
+
+    #[tokio::test]
+    async fn a_share_is_waited_for_as_long_as_one_is_patient() {
+        let shares = Shares::new(10, 10);
+        let first = shares.take('a', 10).ok();
+        let impatient = shares.take_within(Duration::ZERO, 'b', 1).await;
+        assert_eq!(impatient.err(), Some(Shortage::Total));
+        let second = shares.take_within(Duration::from_secs(3600), 'b', 1);
+        let give_back = async { drop(first) };
+        assert!(futures::future::join(second, give_back).await.0.is_ok());
     }
 
     #[test]
@@ -145,6 +193,6 @@ mod tests {
         let shares = Shares::new(10, 10);
         drop(shares.take('a', 0));
         drop(shares.take('b', 3));
-        assert!(lock(&shares.ledger).by_key.is_empty());
+        assert!(shares.book.lock().by_key.is_empty());
     }
 }

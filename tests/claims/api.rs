@@ -6,6 +6,8 @@ mod limits;
 mod log;
 mod manifests;
 mod openapi;
+mod pages;
 mod roles;
 mod routes;
+mod slow_readers;
 mod text;

@@ -6,6 +6,7 @@
 mod canary;
 mod clock;
 mod costs;
+mod memory;
 mod names;
 mod others;
 mod private;

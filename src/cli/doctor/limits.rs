@@ -17,7 +17,7 @@ use crate::{
 /// Descriptors that a peer needs before its first connection: the folders of the store, and some files.
 const DESCRIPTORS: u64 = 512;
 /// Below this a busy peer may be killed: bodies of requests, what is sealed and opened meanwhile, and what the allocator keeps.
-const MEMORY: u64 = MAX_BODY_MEMORY as u64 * 5 / 2;
+const MEMORY: u64 = MAX_BODY_MEMORY as u64 * 2;
 
 pub(super) fn descriptors() -> Finding {
     const STEP: &str = "descriptors";

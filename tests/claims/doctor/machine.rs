@@ -123,7 +123,7 @@ fn a_low_limit_of_memory_is_said() {
         .says(
             "memory",
             "warn",
-            "by ulimit -v; a busy peer uses up to 200 MiB",
+            "by ulimit -v; a busy peer uses up to 256 MiB",
             Some("a busy peer is killed"),
         );
 }
