@@ -116,7 +116,7 @@ fn other_processes_of_the_same_user_do_not_read_its_memory() {
     }
     let folder = tempfile::tempdir().unwrap();
     let colis = folder.path().join("colis");
-    fs::copy(testkit::program(), &colis).unwrap();
+    testkit::copy_program(&colis);
     let chown = Command::new("chown")
         .args(["-R", "65534:65534"])
         .arg(folder.path())

@@ -147,8 +147,8 @@ fn a_clock_that_went_back_since_the_store_was_opened_is_said() {
 fn a_clock_before_the_program_was_made_is_said() {
     let homes = Homes::new(&[]);
     let program = homes.path("colis-of-tomorrow");
-    copy(testkit::program(), &program);
-    let file = File::options().append(true).open(&program).unwrap();
+    testkit::copy_program(&program);
+    let file = File::open(&program).unwrap();
     file.set_modified(SystemTime::now() + Duration::from_secs(86_400))
         .unwrap();
     drop(file);

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader},
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
     sync::mpsc,
@@ -34,8 +33,13 @@ fn writing_curl(homes: &Homes) -> String {
         log.display(),
         real.display()
     );
-    fs::write(folder.join("curl"), text).unwrap();
-    fs::set_permissions(folder.join("curl"), fs::Permissions::from_mode(0o755)).unwrap();
+    // By a child process, as `testkit::copy_program` says.
+    let written = homes.path("curl.sh");
+    fs::write(&written, text).unwrap();
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(written);
+    let installed = install.arg(folder.join("curl")).status();
+    assert!(installed.unwrap().success());
     format!("{}:{path}", folder.display())
 }
 

@@ -24,6 +24,6 @@ mod wait;
 pub use content::{bytes, tree};
 pub use homes::{Homes, Ran, Serving, around, sending};
 pub use pace::{stretch, stretched};
-pub use program::{has, program, target_folder};
+pub use program::{copy_program, has, program, target_folder};
 pub use rounds::{is_long, minutes, rounds};
 pub use wait::wait_for;

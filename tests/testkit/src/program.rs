@@ -50,6 +50,13 @@ fn build() -> PathBuf {
     profile_folder().join("colis")
 }
 
+/// Copies the program. A child process writes the copy: a program that this process has open for writing cannot be started
+/// while another thread starts one, which has inherited the file.
+pub fn copy_program(to: &Path) {
+    let copied = Command::new("cp").arg(program()).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
 /// Whether there is a program of this name; if not, says that nothing was tried.
 pub fn has(program: &str) -> bool {
     let found = Command::new("sh")
