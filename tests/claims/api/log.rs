@@ -1,77 +1,19 @@
-//! What the serving side logs, read in the process: each test has a log of its own, for its server runs in its thread.
-
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
+//! What the serving side logs.
 
 use colis::{
     id::{ChunkId, Short as _},
     manifest::SignedManifest,
 };
 use reqwest::Client;
-use tokio::time::timeout;
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::Level;
 
 use testkit::server::{
-    PATIENCE, TestPeer,
+    TestPeer,
+    log::Log,
     pki::{Identity, Validity},
     read_to_close,
     transfer::{chunk, manifest, sign},
 };
-
-/// Everything that is logged in this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn of_this_thread(level: Level) -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_ansi(false)
-            .without_time();
-        let subscriber = subscriber
-            .with_target(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn lines(&self, containing: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines()
-            .filter(|line| line.contains(containing))
-            .map(|line| line.trim().to_owned())
-            .collect()
-    }
-
-    /// Waits for a line: a server hears later than we that a connection is gone.
-    async fn line(&self, containing: &str) -> String {
-        let found = async {
-            loop {
-                if let Some(line) = self.lines(containing).pop() {
-                    return line;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, found)
-            .await
-            .unwrap_or_else(|_| panic!("never logged: {containing}"))
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A member that brings a transfer of three chunks.
 struct Sender {
@@ -265,7 +207,7 @@ async fn a_name_cannot_command_the_terminal_of_who_reads_the_log() {
         a.chunk(number, 201).await;
     }
     a.publish(201).await;
-    let line = log.line("stored").await;
+    let line = log.line("INFO stored").await;
     assert!(line.contains("sender=\\u{1b}[31mred"), "{line}");
     let all = log.lines("").concat();
     assert!(!all.contains('\u{1b}'), "{all}");

@@ -1,6 +1,7 @@
 //! A peer that serves on a free port of loopback and stops when it is dropped.
 
 pub mod depot;
+pub mod log;
 pub mod pki;
 pub mod transfer;
 
@@ -100,6 +101,7 @@ impl TestPeer {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
+        log::install();
         let circle = Circle::new("test circle");
         let own = circle.issue("owner", Validity::Now);
         let roles = Arc::default();
