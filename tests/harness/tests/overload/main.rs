@@ -8,14 +8,17 @@
     reason = "a test ends where something is not as it must be, and says what it measured"
 )]
 
+mod attacks;
 mod crowd;
 mod good;
 mod hammer;
 mod members;
 mod memory;
+mod room;
 mod scale;
 mod site;
 mod soak;
+mod storm;
 
 use std::time::Duration;
 
@@ -50,6 +53,12 @@ async fn very_many_members_are_served_in_little_memory() {
 async fn too_many_bodies_at_once_are_turned_away_in_little_memory() {
     let _alone = ALONE.lock().await;
     memory::measure(if is_long() { 20 } else { 2 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_attack_on_memory_at_once_kills_nobody_and_lets_others_work() {
+    let _alone = ALONE.lock().await;
+    storm::measure(if is_long() { 4 } else { 1 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

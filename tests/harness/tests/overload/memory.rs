@@ -1,11 +1,6 @@
 //! Many bodies at once under a limit of memory: what does not fit is turned away, and nobody is killed.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use colis::{
@@ -21,14 +16,12 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     is_long,
+    room::{LIMIT, PEAK, Room},
     site::{Site, mib, source},
 };
 use testkit::sealed::Draft;
-use testkit::{Homes, around, bytes};
+use testkit::{Homes, bytes};
 
-const LIMIT: u64 = 256 << 20;
-/// The target; what the allocator keeps of bodies that are gone can be more, so a few rounds are held only to the limit.
-const PEAK: u64 = 200 << 20;
 const MEMBERS: usize = 8;
 /// Of each kind, of each member at once.
 const BODIES: usize = 8;
@@ -71,6 +64,7 @@ pub(crate) async fn measure(rounds: usize) {
     assert!(answers.other.is_empty(), "{:#?}", answers.other);
     assert!(answers.turned_away > 0, "there was never too much");
     assert_eq!(killed.unwrap_or(0), 0, "it was killed");
+    // What the allocator keeps of bodies that are gone can be more, so a few rounds are held only to the limit.
     let most = if is_long() { PEAK } else { LIMIT };
     assert!(peak <= most, "at most {} MiB", mib(peak));
 }
@@ -116,12 +110,12 @@ async fn bombard(site: &Site, rounds: usize) -> Answers {
     answers
 }
 
-fn chunk_url(site: &Site, sealed: &Bytes) -> String {
+pub(crate) fn chunk_url(site: &Site, sealed: &Bytes) -> String {
     let id = ChunkId::of(sealed);
     format!("https://{}/v1/chunks/{id}", site.serving.address)
 }
 
-fn put_chunk(site: &Site, client: &Client, sealed: &Bytes) -> RequestBuilder {
+pub(crate) fn put_chunk(site: &Site, client: &Client, sealed: &Bytes) -> RequestBuilder {
     client.put(chunk_url(site, sealed)).body(sealed.clone())
 }
 
@@ -166,56 +160,4 @@ fn largest_manifest(signer: &Identity) -> Bytes {
     let signed = draft.sign(signer);
     eprintln!("a manifest has {} bytes", signed.envelope().len());
     signed.envelope().clone()
-}
-
-/// A control group that limits memory, of either version.
-struct Room {
-    folder: PathBuf,
-    version: usize,
-}
-
-impl Room {
-    fn make() -> Option<Self> {
-        let name = format!("colis-test-{}", std::process::id());
-        for (version, parent, limit) in [
-            (1, "/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-            (2, "/sys/fs/cgroup", "memory.max"),
-        ] {
-            let room = Self {
-                folder: Path::new(parent).join(&name),
-                version,
-            };
-            // What goes wrong here goes wrong for want of rights or of such groups.
-            let made = Path::new(parent).join("memory.stat").exists() || version == 2;
-            if made && fs::create_dir(&room.folder).is_ok() {
-                let limited = fs::write(room.folder.join(limit), LIMIT.to_string());
-                return limited.is_ok().then_some(room);
-            }
-        }
-        None
-    }
-
-    /// `command`, run in it.
-    fn around(&self, command: &Command) -> Command {
-        let members = self.folder.join("cgroup.procs");
-        let mut shell = Command::new("sh");
-        let script = format!("echo $$ > '{}' && exec \"$@\"", members.display());
-        shell.args(["-c", &script, "sh"]);
-        around(shell, command)
-    }
-
-    /// How often somebody in it was killed for want of memory.
-    fn killed(&self) -> u64 {
-        let file = ["memory.oom_control", "memory.events"][self.version - 1];
-        let text = fs::read_to_string(self.folder.join(file)).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        line.map_or(0, |count| count.trim().parse().unwrap())
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        // It cannot go as long as somebody is in it; then it stays, empty, until the machine starts again.
-        let _ = fs::remove_dir(&self.folder);
-    }
 }
