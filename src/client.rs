@@ -8,6 +8,7 @@
 mod address;
 mod error;
 mod handshake;
+mod line;
 mod reply;
 mod store;
 
@@ -20,6 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use address::{AddressError, PeerAddress};
 pub use handshake::{Handshake, HandshakeError};
+pub use line::Line;
 
 use crate::{
     id::{ChunkId, Digest},
@@ -29,15 +31,14 @@ use crate::{
     tls::MAX_LISTS,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
-        MAX_MANIFEST_BODY, MAX_PAGE_BYTES, OFFER_HEADER, PeerBody, PutBody, media, route,
+        MAX_MANIFEST_BODY, MAX_PAGE_BYTES, MIN_BODY_RATE, OFFER_HEADER, PeerBody, PutBody, media,
+        route,
     },
 };
 use reply::Reply;
 
 /// The most bytes of a JSON answer: a page of a list, which may end a few entries after its limit.
 const MAX_JSON: usize = 2 * MAX_PAGE_BYTES;
-/// The slowest rate at which a body is still waited for, in bytes a second.
-const MIN_RATE: u64 = 32 << 10;
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +75,7 @@ pub struct PeerClient {
     base: String,
     http: Client,
     options: ClientOptions,
+    line: Line,
 }
 
 impl PeerClient {
@@ -109,7 +111,14 @@ impl PeerClient {
             base,
             http,
             options,
+            line: Line::default(),
         })
+    }
+
+    /// The same client, which shares its line with the other clients of `line`.
+    pub fn with_line(mut self, line: Line) -> Self {
+        self.line = line;
+        self
     }
 
     /// The same client, which tries again so many times.
@@ -169,7 +178,7 @@ impl PeerClient {
     /// [`StoreError`].
     pub async fn put_crl(&self, pem: &str) -> Result<(), StoreError> {
         let body = Bytes::copy_from_slice(pem.as_bytes());
-        let patience = self.patience(body.len());
+        let patience = self.options.idle_timeout;
         let answer: Result<PutBody, _> = self
             .put(route::CRL, media::PEM, &body, None, patience)
             .await;
@@ -235,7 +244,8 @@ impl PeerClient {
             .await
             .map_err(|_| error::stalled(&self.address))?
             .map_err(|e| error::classify(&self.address, &e))?;
-        Reply::check(&self.address, response, self.options.idle_timeout).await
+        let (patience, reading) = (self.options.idle_timeout, self.line.read());
+        Reply::check(&self.address, response, patience, reading).await
     }
 
     async fn get_json<T: DeserializeOwned>(&self, path: String) -> Result<T, StoreError> {
@@ -277,6 +287,7 @@ impl PeerClient {
         .await
     }
 
+    /// Puts a body, to which the peer answers within `patience` after it has come.
     async fn put<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -286,16 +297,25 @@ impl PeerClient {
         patience: Duration,
     ) -> Result<T, StoreError> {
         self.retrying(move || async move {
-            let mut request = self
-                .request(Method::PUT, path)
-                .header(header::CONTENT_TYPE, media_type);
-            if let Some(offer) = offer {
-                request = request.header(OFFER_HEADER, offer);
+            loop {
+                let flight = self.line.enter().await;
+                let together = u32::try_from(self.line.flying()).unwrap_or(u32::MAX);
+                let patience = patience + time_for(body.len()).saturating_mul(together);
+                let mut request = self
+                    .request(Method::PUT, path)
+                    .header(header::CONTENT_TYPE, media_type);
+                if let Some(offer) = offer {
+                    request = request.header(OFFER_HEADER, offer);
+                }
+                match self.send(request.body(body.clone()), patience).await {
+                    Err(StoreError::TooSlow { .. }) if flight.was_too_slow() => {}
+                    Err(error) => return Err(error),
+                    Ok(reply) => {
+                        flight.came_through(body.len());
+                        return reply.json(MAX_JSON).await;
+                    }
+                }
             }
-            self.send(request.body(body.clone()), patience)
-                .await?
-                .json(MAX_JSON)
-                .await
         })
         .await
     }
@@ -306,7 +326,7 @@ impl PeerClient {
         path: &str,
         envelope: &Bytes,
     ) -> Result<T, StoreError> {
-        let patience = self.options.publish_timeout + time_for(envelope.len());
+        let patience = self.options.publish_timeout;
         self.put(path, media::ENVELOPE, envelope, None, patience)
             .await
     }
@@ -349,7 +369,7 @@ impl PeerClient {
 
 /// What `length` bytes may take at the slowest rate.
 fn time_for(length: usize) -> Duration {
-    Duration::from_millis(length as u64 * 1000 / MIN_RATE)
+    Duration::from_millis(length as u64 * 1000 / MIN_BODY_RATE)
 }
 
 /// Any part of `pause`; all of it if the system has no randomness to give.

@@ -325,6 +325,12 @@ pub enum StoreError {
         /// When.
         seconds: u64,
     },
+    /// It gave up a body that came too slowly.
+    #[error("{address}: the line is too slow; what we sent was given up there")]
+    TooSlow {
+        /// Where it is.
+        address: String,
+    },
     /// The connection failed or stalled.
     #[error("{reason}")]
     Network {
@@ -350,7 +356,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Network { .. })
+        matches!(
+            self,
+            Self::Busy { .. } | Self::TooSlow { .. } | Self::Network { .. }
+        )
     }
 }
 

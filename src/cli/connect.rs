@@ -11,7 +11,7 @@ use super::{
     seen,
 };
 use crate::{
-    client::{ClientOptions, PeerAddress, PeerClient},
+    client::{ClientOptions, Line, PeerAddress, PeerClient},
     config::units::SizeText,
     id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
@@ -29,6 +29,8 @@ pub(super) struct Us {
     pub(super) identity: Arc<Identity>,
     pub(super) circle: CircleHandle,
     pub(super) book: AddressBook,
+    /// What all our clients share.
+    line: Line,
 }
 
 /// A peer that answers.
@@ -78,6 +80,7 @@ impl Us {
             identity,
             circle,
             book,
+            line: Line::default(),
         })
     }
 
@@ -264,7 +267,8 @@ impl Us {
             known: self.book.names()?,
         };
         let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
-        Ok(PeerClient::new(address.clone(), config, options)?)
+        let client = PeerClient::new(address.clone(), config, options)?;
+        Ok(client.with_line(self.line.clone()))
     }
 
     /// Our own store. A peer of ours that is serving holds it: then we ask that one.

@@ -154,6 +154,9 @@ impl From<StoreError> for Failure {
                 .hint("only its owner can change that, there: colis peers role NAME member"),
             StoreError::Untrusted { .. } => failure(Exit::Trust)
                 .hint("compare certificates and clocks on both machines: colis certs show"),
+            StoreError::TooSlow { .. } => failure(Exit::Network).hint(
+                "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
+            ),
             StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network).hint(
                 "find out which step fails: colis doctor PEER; the same command continues later",
             ),

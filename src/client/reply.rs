@@ -1,13 +1,13 @@
 //! An answer: its status checked, its body read up to what was announced and no further.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{PeerAddress, error, time_for};
+use super::{PeerAddress, error, line::Reading, time_for};
 use crate::{
     manifest::Timestamp,
     store::StoreError,
@@ -23,6 +23,7 @@ pub(super) struct Reply {
     address: PeerAddress,
     response: Response,
     idle_timeout: Duration,
+    reading: Reading,
 }
 
 impl Reply {
@@ -31,11 +32,13 @@ impl Reply {
         address: &PeerAddress,
         response: Response,
         idle_timeout: Duration,
+        reading: Reading,
     ) -> Result<Self, StoreError> {
         let reply = Self {
             address: address.clone(),
             response,
             idle_timeout,
+            reading,
         };
         if reply.response.status().is_success() {
             Ok(reply)
@@ -76,17 +79,22 @@ impl Reply {
         let length = self.declared_length()?;
         let length = usize::try_from(length).ok().filter(|length| *length <= max);
         let length = length.ok_or_else(|| self.protocol("a longer body than it may have"))?;
-        // A trickle never stalls, and is given up all the same.
-        let deadline = self.idle_timeout + time_for(length);
-        let address = self.address.clone();
-        timeout(deadline, self.read(length))
-            .await
-            .map_err(|_| error::stalled(&address))?
+        self.read(length).await
     }
 
     async fn read(mut self, length: usize) -> Result<Bytes, StoreError> {
         let mut body = BytesMut::with_capacity(length);
-        while let Some(part) = self.next_part().await? {
+        // A trickle never stalls, and is given up all the same. While others come in over the same line, time is shared.
+        let mut left = self.idle_timeout + time_for(length);
+        loop {
+            let (since, together) = (Instant::now(), self.reading.count());
+            let Some(part) = self.next_part().await? else {
+                break;
+            };
+            let share = since.elapsed().div_f64(together as f64);
+            left = left
+                .checked_sub(share)
+                .ok_or_else(|| error::stalled(&self.address))?;
             if body.len() + part.len() > length {
                 return Err(self.protocol("a longer body than it declared"));
             }
@@ -144,11 +152,12 @@ impl Reply {
             _ if is(Code::StorageFailed) => StoreError::ReadOnly {
                 reason: format!("{address} cannot write"),
             },
-            _ if is(Code::Busy) || is(Code::TooManyRequests) || is(Code::SlowBody) => {
-                StoreError::Busy {
-                    seconds: retry_after.map_or(1, |time| time.as_secs()),
-                }
-            }
+            _ if is(Code::SlowBody) => StoreError::TooSlow {
+                address: address.to_string(),
+            },
+            _ if is(Code::Busy) || is(Code::TooManyRequests) => StoreError::Busy {
+                seconds: retry_after.map_or(1, |time| time.as_secs()),
+            },
             StatusCode::NOT_FOUND if !is(Code::NoSuchRoute) => StoreError::NotFound { what },
             _ => StoreError::Refused {
                 code: problem.code.clone(),

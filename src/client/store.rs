@@ -40,7 +40,7 @@ impl Store for PeerClient {
                 Some(index) => format!("{};index={index}", part.transfer_id),
                 None => part.transfer_id.to_string(),
             });
-            let (path, patience) = (chunk_path(id), self.patience(sealed.len()));
+            let (path, patience) = (chunk_path(id), self.options.idle_timeout);
             let put = self.put::<PutBody>(&path, media::CHUNK, &sealed, offer.as_deref(), patience);
             match put.await {
                 Ok(body) if body.result == PutResult::Stored => Ok(Put::Stored),

@@ -125,7 +125,9 @@ impl From<StoreError> for Failure {
             }
             StoreError::Manifest(error) => error.into(),
             StoreError::Refused { detail, .. } => Self::new(Code::NotAllowed, quote(&detail)),
-            StoreError::Busy { .. } => Self::busy(Code::Busy, "the store is busy; try again"),
+            StoreError::Busy { .. } | StoreError::TooSlow { .. } => {
+                Self::busy(Code::Busy, "the store is busy; try again")
+            }
             other => Self::internal(&other),
         }
     }

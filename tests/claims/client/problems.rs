@@ -40,9 +40,8 @@ async fn every_code_has_its_error() {
             Code::MissingChunks => matches!(error, StoreError::MissingChunks { .. }),
             Code::NoSpace | Code::QuotaExceeded => matches!(error, StoreError::NoSpace { .. }),
             Code::StorageFailed => matches!(error, StoreError::ReadOnly { .. }),
-            Code::Busy | Code::TooManyRequests | Code::SlowBody => {
-                matches!(error, StoreError::Busy { .. })
-            }
+            Code::Busy | Code::TooManyRequests => matches!(error, StoreError::Busy { .. }),
+            Code::SlowBody => matches!(error, StoreError::TooSlow { .. }),
             _ => {
                 matches!(&error, StoreError::Refused { code: c, detail }
                     if c == code.parts().0 && detail == "do something else")

@@ -38,8 +38,12 @@ pub struct Link {
     pub latency: Duration,
     /// Up to so much more, at random for each piece.
     pub jitter: Duration,
-    /// Bytes a second in each direction; 0 for no bound.
+    /// Bytes a second in each direction of each connection; 0 for no bound.
     pub rate: u64,
+    /// Bytes a second in each direction of all connections together; 0 for no bound.
+    pub shared_rate: u64,
+    /// When the next bytes may pass in each direction, if connections share a rate.
+    pub turns: [Mutex<Option<Instant>>; 2],
     /// Nothing passes, nobody is told.
     pub broken: AtomicBool,
     /// Each connection ends after so many bytes of one direction at most; 0 for never.
@@ -85,9 +89,13 @@ struct Line {
 
 impl Proxy {
     pub async fn start(peer: SocketAddr, link: Link) -> Self {
+        Self::over(peer, Arc::new(link)).await
+    }
+
+    /// A way to another peer over a link that is there already.
+    pub async fn over(peer: SocketAddr, link: Arc<Link>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let link = Arc::new(link);
         tokio::spawn(accept(listener, peer, link.clone()));
         Self { address, link }
     }
@@ -149,7 +157,7 @@ async fn direction(
     let line = Line::default();
     tokio::try_join!(
         line.take(from, link, damaged, way, life),
-        line.give(to, link)
+        line.give(to, link, way)
     )?;
     Ok(())
 }
@@ -166,7 +174,7 @@ impl Line {
         let mut buffer = vec![0; 16 << 10];
         let (mut passed, mut free_at) = (0, Instant::now());
         loop {
-            while self.waiting.load(Ordering::SeqCst) > WINDOW {
+            while self.waiting.load(Ordering::SeqCst) > link.window() {
                 self.changed.notified().await;
             }
             let read = from.read(&mut buffer).await?;
@@ -192,7 +200,7 @@ impl Line {
         }
     }
 
-    async fn give(&self, mut to: OwnedWriteHalf, link: &Link) -> io::Result<()> {
+    async fn give(&self, mut to: OwnedWriteHalf, link: &Link, way: Way) -> io::Result<()> {
         loop {
             let piece = self.pieces.lock().unwrap().pop_front();
             let Some((arrival, piece)) = piece else {
@@ -203,6 +211,7 @@ impl Line {
                 continue;
             };
             sleep_until(arrival).await;
+            link.wait_for_turn(way, piece.len()).await;
             link.wait_until_whole().await;
             to.write_all(&piece).await?;
             link.arrived.fetch_add(piece.len() as u64, Ordering::SeqCst);
@@ -220,8 +229,27 @@ impl Link {
     }
 
     fn time_for(&self, length: usize) -> Duration {
-        let nanoseconds = (length as u64 * 1_000_000_000).checked_div(self.rate);
-        Duration::from_nanos(nanoseconds.unwrap_or(0))
+        time_at(self.rate, length)
+    }
+
+    /// What a connection may have on its way. Of a shared line it is little, or what is given up would take its time.
+    fn window(&self) -> usize {
+        match self.shared_rate {
+            0 => WINDOW,
+            _ => 16 << 10,
+        }
+    }
+
+    async fn wait_for_turn(&self, way: Way, length: usize) {
+        if self.shared_rate == 0 {
+            return;
+        }
+        let turn = {
+            let mut next = self.turns[way as usize].lock().unwrap();
+            let begins = next.map_or_else(Instant::now, |next| next.max(Instant::now()));
+            *next.insert(begins + time_at(self.shared_rate, length))
+        };
+        sleep_until(turn).await;
     }
 
     fn delay(&self) -> Duration {
@@ -247,6 +275,11 @@ impl Link {
         }
         (bytes, false)
     }
+}
+
+fn time_at(rate: u64, length: usize) -> Duration {
+    let nanoseconds = (length as u64 * 1_000_000_000).checked_div(rate);
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
 /// Some number below `limit`.

@@ -8,6 +8,7 @@
 )]
 
 mod partition;
+mod thin;
 mod vanished;
 
 use std::{
