@@ -60,6 +60,12 @@ pub trait Store: Send + Sync {
         part_of: Option<PartOf>,
     ) -> StoreFuture<'_, Put>;
 
+    /// Fails as [`put_chunk`](Self::put_chunk) does for a chunk of `length` bytes that is not there, for example for want
+    /// of space. Stores nothing.
+    fn check_new_chunk(&self, _length: u64, _part_of: Option<PartOf>) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// The bytes of a sealed chunk, verified against `id`; [`StoreError::NotFound`] if it is not there.
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes>;
 
@@ -74,6 +80,15 @@ pub trait Store: Send + Sync {
 
     /// Publishes a transfer. [`StoreError::MissingChunks`] if a chunk is not there yet.
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest>;
+
+    /// What [`put_manifest`](Self::put_manifest) answers, or fails with, whatever chunks are there; `None` if it depends on
+    /// them. Stores nothing, and looks at no chunk.
+    fn check_manifest<'a>(
+        &'a self,
+        _manifest: &'a SignedManifest,
+    ) -> StoreFuture<'a, Option<PutManifest>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// The exact envelope of a manifest; [`StoreError::NotFound`] if it is not there.
     fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes>;

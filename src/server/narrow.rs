@@ -1,5 +1,6 @@
 //! The store as a peer sees it whose role does not let it see everything. For such a peer, what its role hides is not
-//! there: every answer is the store's own answer for what it does not have, and is given without asking the store.
+//! there: every answer is the store's own answer for what it does not have. The store is asked about chunks and manifests
+//! that the peer sees, and about nothing else; whether it would take something is asked of it without naming a chunk.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -129,12 +130,13 @@ impl Store for Narrow {
     ) -> StoreFuture<'_, Put> {
         Box::pin(async move {
             self.looker.may_put()?;
-            let put = self.store.put_chunk(id, sealed, part_of).await?;
+            let length = sealed.len() as u64;
+            let mut put = self.store.put_chunk(id, sealed, part_of).await?;
             // That somebody else has put it before is not for it to know.
-            let put = match put {
-                Put::AlreadyThere if !self.sees_chunk(id).await? => Put::Stored,
-                put => put,
-            };
+            if put == Put::AlreadyThere && !self.sees_chunk(id).await? {
+                self.store.check_new_chunk(length, part_of).await?;
+                put = Put::Stored;
+            }
             self.views.note_put(self.looker.peer, id.as_bytes());
             Ok(put)
         })
@@ -185,10 +187,12 @@ impl Store for Narrow {
             self.looker.may_bring(manifest.payload().sender)?;
             let ids: Vec<_> = manifest.payload().all_chunks().collect();
             let missing = self.missing(&ids).await?;
-            if missing.len() > self.store.missing_chunks(&ids).await?.len() {
-                return Err(missing_chunks_error(missing));
-            }
-            let put = self.store.put_manifest(manifest).await?;
+            let put = if missing.is_empty() {
+                self.store.put_manifest(manifest).await?
+            } else {
+                let known = self.store.check_manifest(manifest).await?;
+                known.ok_or_else(|| missing_chunks_error(missing))?
+            };
             self.views
                 .note_put(self.looker.peer, manifest.id().as_bytes());
             Ok(put)

@@ -227,6 +227,10 @@ impl Store for LocalStore {
         self.run(move |inner| inner.put_chunk(id, &sealed, part_of))
     }
 
+    fn check_new_chunk(&self, length: u64, part_of: Option<PartOf>) -> StoreFuture<'_, ()> {
+        self.run(move |inner| inner.check_new_chunk(length, part_of))
+    }
+
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
         self.run(move |inner| inner.get_chunk(id))
     }
@@ -247,6 +251,14 @@ impl Store for LocalStore {
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
         let manifest = manifest.clone();
         self.run(move |inner| inner.put_manifest(&manifest))
+    }
+
+    fn check_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+    ) -> StoreFuture<'a, Option<PutManifest>> {
+        let manifest = manifest.clone();
+        self.run(move |inner| inner.check_manifest(&manifest))
     }
 
     fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {

@@ -49,6 +49,18 @@ impl MemoryStore {
     }
 }
 
+impl Contents {
+    fn known(&self, manifest: &SignedManifest) -> Option<PutManifest> {
+        let payload = manifest.payload();
+        if self.manifests.contains_key(&manifest.id()) {
+            return Some(PutManifest::AlreadyThere);
+        }
+        let transfer = (payload.sender, payload.transfer_id);
+        let received = self.receipts.contains_key(&transfer);
+        received.then_some(PutManifest::AlreadyReceived)
+    }
+}
+
 impl Store for MemoryStore {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
         let payload = offer.payload();
@@ -113,18 +125,19 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(page) })
     }
 
+    fn check_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+    ) -> StoreFuture<'a, Option<PutManifest>> {
+        Box::pin(async move { Ok(self.lock().known(manifest)) })
+    }
+
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
         Box::pin(async move {
             let (id, payload) = (manifest.id(), manifest.payload());
             let mut contents = self.lock();
-            if contents.manifests.contains_key(&id) {
-                return Ok(PutManifest::AlreadyThere);
-            }
-            if contents
-                .receipts
-                .contains_key(&(payload.sender, payload.transfer_id))
-            {
-                return Ok(PutManifest::AlreadyReceived);
+            if let Some(known) = contents.known(manifest) {
+                return Ok(known);
             }
             let missing: Vec<_> = payload
                 .all_chunks()

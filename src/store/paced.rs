@@ -80,6 +80,10 @@ impl Store for PacedStore {
         })
     }
 
+    fn check_new_chunk(&self, length: u64, part_of: Option<PartOf>) -> StoreFuture<'_, ()> {
+        self.store.check_new_chunk(length, part_of)
+    }
+
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
         Box::pin(async move {
             let sealed = self.store.get_chunk(id).await?;
@@ -103,6 +107,13 @@ impl Store for PacedStore {
 
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
         self.store.put_manifest(manifest)
+    }
+
+    fn check_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+    ) -> StoreFuture<'a, Option<PutManifest>> {
+        self.store.check_manifest(manifest)
     }
 
     fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {

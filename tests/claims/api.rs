@@ -2,6 +2,7 @@
 
 mod chunks;
 mod events;
+mod hidden;
 mod limits;
 mod log;
 mod manifests;

@@ -75,6 +75,16 @@ impl Inner {
         })
     }
 
+    pub(super) fn check_new_chunk(
+        &self,
+        length: u64,
+        part_of: Option<PartOf>,
+    ) -> Result<(), StoreError> {
+        self.writable()?;
+        let transfer = part_of.map(|part| part.transfer_id);
+        self.space.check_take(self.disk()?, transfer, length)
+    }
+
     /// What is in the place of a chunk, whatever it is.
     pub(super) fn peek_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
         let (shard, name) = (self.shard(id), id.to_string());

@@ -85,6 +85,24 @@ impl Inner {
         Ok(OfferAnswer::Accepted)
     }
 
+    pub(super) fn check_manifest(
+        &self,
+        manifest: &SignedManifest,
+    ) -> Result<Option<PutManifest>, StoreError> {
+        self.writable()?;
+        if self.manifests.has(&manifest.id().to_string()) {
+            return Ok(None);
+        }
+        self.check_transfer(manifest)
+    }
+
+    /// What is answered to a manifest that is not there, whatever chunks are.
+    fn check_transfer(&self, manifest: &SignedManifest) -> Result<Option<PutManifest>, StoreError> {
+        let payload = manifest.payload();
+        let received = self.receipts.opened(payload.sender, payload.transfer_id)?;
+        Ok(received.then_some(PutManifest::AlreadyReceived))
+    }
+
     pub(super) fn put_manifest(
         &self,
         manifest: &SignedManifest,
@@ -113,8 +131,8 @@ impl Inner {
         if there && self.read_good_manifest(id)?.is_none() {
             return Ok(None);
         }
-        if !there && self.receipts.opened(payload.sender, payload.transfer_id)? {
-            return Ok(Some(PutManifest::AlreadyReceived));
+        if !there && let Some(known) = self.check_transfer(manifest)? {
+            return Ok(Some(known));
         }
         let missing = self.missing_of(payload.all_chunks())?;
         if !missing.is_empty() {

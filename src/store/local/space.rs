@@ -178,17 +178,38 @@ impl Space {
         bytes: u64,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let promised = transfer.and_then(|transfer| state.promise_to(transfer));
-        let left = promised.map_or(0, |promise| promise.left);
-        if left < bytes {
-            self.check(&state, disk, bytes - left)?;
-        }
+        self.check_take_of(&mut state, disk, transfer, bytes)?;
         if let Some(promise) = transfer.and_then(|transfer| state.promise_to(transfer)) {
             promise.left = promise.left.saturating_sub(bytes);
             promise.taken = promise.taken.saturating_add(bytes);
             promise.since = Instant::now();
         }
         state.used = state.used.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Fails as [`take`](Self::take) does. Takes nothing.
+    pub(super) fn check_take(
+        &self,
+        disk: Disk,
+        transfer: Option<TransferId>,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        self.check_take_of(&mut self.lock(), disk, transfer, bytes)
+    }
+
+    fn check_take_of(
+        &self,
+        state: &mut State,
+        disk: Disk,
+        transfer: Option<TransferId>,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        let promised = transfer.and_then(|transfer| state.promise_to(transfer));
+        let left = promised.map_or(0, |promise| promise.left);
+        if left < bytes {
+            self.check(state, disk, bytes - left)?;
+        }
         Ok(())
     }
 

@@ -81,6 +81,9 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 25] = [
     ("get", route::OPENAPI, SAME),
 ];
 
+/// Asks the store, for the bytes have to be stored.
+const PUT_CHUNK: (&str, &str) = ("put", route::CHUNK);
+
 /// As `GET`, which is in the table.
 const HEADS: [&str; 3] = [route::PEER, route::HEALTH, route::OPENAPI];
 
@@ -112,6 +115,11 @@ async fn each_role_gets_what_its_row_says_and_hidden_is_as_absent() {
                 let what = format!("{method} {path} as {role}, {about:?}");
                 let response = stage.request(method, path, about).send().await.unwrap();
                 assert_eq!(response.status(), expected, "{what}");
+                if about != About::Shown && role != Role::Member && (method, path) != PUT_CHUNK {
+                    let unseen = stage.unseen();
+                    let asked = stage.peer.store.asked.lock().unwrap();
+                    assert!(!asked.iter().any(|id| unseen.contains(id)), "{what}: asked");
+                }
                 answers.push(stage.answer(response, path, role, &what).await);
             }
             if role != Role::Member && path != route::OFFER {
@@ -240,6 +248,7 @@ impl Stage {
             others,
         };
         stage.hidden = stage.publish([1, 2, 3], false).await;
+        stage.peer.store.asked.lock().unwrap().clear();
         stage.shown = match role {
             Role::Sender => {
                 let seeds = [11, 12, 13];
@@ -335,6 +344,12 @@ impl Stage {
         };
         let path = format!("/v1/manifests/{}", signed.id());
         with_envelope(self.client.put(self.peer.url(&path)), signed.envelope())
+    }
+
+    /// Chunks that a narrow role does not see.
+    fn unseen(&self) -> Vec<ChunkId> {
+        let absent = [97, 98, 99].map(|seed| chunk(seed, 100).0);
+        self.hidden.payload().all_chunks().chain(absent).collect()
     }
 
     /// What can be told from an answer, with ids that were asked for made one.

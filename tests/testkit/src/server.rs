@@ -23,6 +23,7 @@ use axum::{
 use colis::{
     id::PeerId,
     server::{self, CircleDesk, Limits, ListError, RenewError, ServerState, Services, StoreDesk},
+    store::Store,
     tls::Caller,
     trust::Role,
     wire::{Code, Event, Problem},
@@ -50,6 +51,7 @@ pub struct TestPeer {
     pub address: SocketAddr,
     pub circle: Arc<Circle>,
     pub own: Identity,
+    /// What it keeps, unless another store was given.
     pub store: Arc<Depot>,
     pub state: ServerState,
     pub desk: Arc<Office>,
@@ -101,8 +103,22 @@ impl TestPeer {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
+        let store = Arc::new(Depot::default());
+        Self::serving(Circle::new("test circle"), store.clone(), store, limits)
+    }
+
+    /// A peer of `circle` that serves another store than the kit's.
+    pub async fn with_store(circle: Arc<Circle>, store: Arc<dyn Store>) -> Self {
+        Self::serving(circle, Arc::default(), store, Limits::default())
+    }
+
+    fn serving(
+        circle: Arc<Circle>,
+        depot: Arc<Depot>,
+        store: Arc<dyn Store>,
+        limits: Limits,
+    ) -> Self {
         log::install();
-        let circle = Circle::new("test circle");
         let own = circle.issue("owner", Validity::Now);
         let roles = Arc::default();
         let gate = Arc::new(TestGate {
@@ -110,7 +126,6 @@ impl TestPeer {
             own: own.clone(),
             roles: Arc::clone(&roles),
         });
-        let store = Arc::new(Depot::default());
         let desk = Arc::new(Office::default());
         let bundle = Arc::new(Mutex::new("the bundle".to_owned()));
         let events = broadcast::Sender::new(4);
@@ -124,7 +139,7 @@ impl TestPeer {
                 Arc::new(move || bundle.lock().unwrap().clone())
             },
             circle: desk.clone(),
-            offers: Arc::new(StoreDesk(store.clone())),
+            offers: Arc::new(StoreDesk(store)),
             events: events.clone(),
             limits,
         });
@@ -141,7 +156,7 @@ impl TestPeer {
             address,
             circle,
             own,
-            store,
+            store: depot,
             state,
             desk,
             roles,

@@ -30,6 +30,8 @@ pub struct Depot {
     pub parts: Mutex<HashMap<ChunkId, PartOf>>,
     /// Transfers that were let go.
     pub received: Mutex<Vec<TransferId>>,
+    /// Chunks that calls have asked about.
+    pub asked: Mutex<Vec<ChunkId>>,
     /// How many calls there were.
     pub calls: Mutex<usize>,
 }
@@ -48,6 +50,14 @@ impl Depot {
         let barrier = Arc::new(Semaphore::new(0));
         *self.barrier.lock().unwrap() = Some(barrier.clone());
         barrier
+    }
+
+    fn note_asked(&self, ids: &[ChunkId]) {
+        self.asked.lock().unwrap().extend(ids);
+    }
+
+    fn was_received(&self, id: TransferId) -> bool {
+        self.received.lock().unwrap().contains(&id)
     }
 
     async fn enter(&self) -> Result<(), StoreError> {
@@ -89,12 +99,7 @@ impl Store for Depot {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
         Box::pin(async move {
             self.enter().await?;
-            let known = self
-                .received
-                .lock()
-                .unwrap()
-                .contains(&offer.payload().transfer_id);
-            Ok(if known {
+            Ok(if self.was_received(offer.payload().transfer_id) {
                 OfferAnswer::AlreadyReceived
             } else {
                 OfferAnswer::Accepted
@@ -134,6 +139,7 @@ impl Store for Depot {
 
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
         Box::pin(async move {
+            self.note_asked(&[id]);
             self.enter().await?;
             self.chunks
                 .lock()
@@ -145,11 +151,13 @@ impl Store for Depot {
     }
 
     fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
+        self.note_asked(&[id]);
         Box::pin(async move { Ok(self.chunks.lock().unwrap().get(&id).map(|c| c.len() as u64)) })
     }
 
     fn missing_chunks<'a>(&'a self, ids: &'a [ChunkId]) -> StoreFuture<'a, Vec<ChunkId>> {
         Box::pin(async move {
+            self.note_asked(ids);
             self.enter().await?;
             Ok(ids.iter().copied().filter(|id| !self.holds(*id)).collect())
         })
@@ -168,17 +176,24 @@ impl Store for Depot {
         })
     }
 
+    fn check_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+    ) -> StoreFuture<'a, Option<PutManifest>> {
+        Box::pin(async move {
+            self.enter().await?;
+            let received = self.was_received(manifest.payload().transfer_id);
+            Ok(received.then_some(PutManifest::AlreadyReceived))
+        })
+    }
+
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
         Box::pin(async move {
             self.enter().await?;
-            if self
-                .received
-                .lock()
-                .unwrap()
-                .contains(&manifest.payload().transfer_id)
-            {
+            if self.was_received(manifest.payload().transfer_id) {
                 return Ok(PutManifest::AlreadyReceived);
             }
+            self.note_asked(&manifest.payload().all_chunks().collect::<Vec<_>>());
             let missing: Vec<_> = manifest
                 .payload()
                 .all_chunks()
