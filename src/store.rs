@@ -21,6 +21,8 @@ mod local;
 mod memory;
 mod paced;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,9 @@ use crate::{
     },
     sabotage,
 };
+
+/// A transfer that is put ends no sooner than this.
+pub const LEAST_LIFE: Duration = Duration::from_secs(60);
 
 /// What the methods of a [`Store`] give.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -80,6 +85,16 @@ pub trait Store: Send + Sync {
 
     /// Publishes a transfer. [`StoreError::MissingChunks`] if a chunk is not there yet.
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest>;
+
+    /// Publishes a transfer that `by` brings, who may be another than its sender. A store that remembers what was deleted
+    /// takes it again from its sender only: [`StoreError::Deleted`].
+    fn bring_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+        _by: PeerId,
+    ) -> StoreFuture<'a, PutManifest> {
+        self.put_manifest(manifest)
+    }
 
     /// What [`put_manifest`](Self::put_manifest) answers, or fails with, whatever chunks are there; `None` if it depends on
     /// them. Stores nothing, and looks at no chunk.
@@ -286,6 +301,15 @@ pub enum StoreError {
         count: usize,
         /// The first 1,000 of them.
         first: Vec<ChunkId>,
+    },
+    /// The transfer was deleted here, and another than its sender brings it back.
+    #[error("this transfer was deleted here: only its sender may put it again")]
+    Deleted,
+    /// The transfer ends sooner than [`LEAST_LIFE`] from now. Nothing was stored.
+    #[error("it expires at {expires}, within a minute: nobody could fetch it")]
+    EndsTooSoon {
+        /// When it ends.
+        expires: Timestamp,
     },
     /// Not enough space, or over the quota. Heals when space is freed.
     #[error("no space: {needed} bytes needed, {free} free")]

@@ -139,6 +139,10 @@ impl From<StoreError> for Failure {
                 Self::new(Exit::Storage, what)
                     .hint("free some space there, then run the same command again")
             }
+            StoreError::Deleted => failure(Exit::Trust),
+            StoreError::EndsTooSoon { .. } => {
+                failure(Exit::Trust).hint("send it again with a longer life: --expires 7d")
+            }
             StoreError::ReadOnly { .. } => failure(Exit::Storage)
                 .hint("look at that disk; then restart its peer, which opens the store again"),
             StoreError::Locked { .. } => {

@@ -22,7 +22,7 @@ use crate::{
     manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    store::{OfferAnswer, Store, TransferState},
+    store::{LEAST_LIFE, OfferAnswer, Store, TransferState},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
     trust::KnownPeer,
 };
@@ -369,8 +369,8 @@ impl Seal {
             Some("never") => None,
             Some(text) => Some(text.parse::<DurationText>()?.duration()),
         };
-        if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
-            let failure = Failure::usage("--expires 0 would be gone at once");
+        if lifetime.is_some_and(|lifetime| lifetime <= LEAST_LIFE) {
+            let failure = Failure::usage("a transfer of a minute or less would be gone at once");
             return Err(failure.hint("leave it out for 30 days, or give a time: --expires 7d"));
         }
         let password = if self.wants_password() {

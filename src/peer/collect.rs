@@ -74,7 +74,7 @@ impl Collector {
             let carried = |info: &&ManifestInfo| is_carried(info, me, carrier);
             for info in page.items.iter().filter(carried) {
                 if !self.is_known(info).await
-                    && let Err(error) = self.collect(client, info).await
+                    && let Err(error) = self.collect(client, carrier, info).await
                 {
                     let error = error.to_string();
                     let (manifest, error) = (info.id.short(), Escaped::new(&error));
@@ -94,13 +94,19 @@ impl Collector {
         self.store
             .receipt_of(info.sender, info.transfer_id)
             .is_some()
+            || self.store.was_deleted(info.sender, info.id)
             || self.store.manifest_state(info.id).await.is_ok()
     }
 
-    async fn collect(&self, client: &PeerClient, info: &ManifestInfo) -> Result<(), TransferError> {
+    async fn collect(
+        &self,
+        client: &PeerClient,
+        carrier: PeerId,
+        info: &ManifestInfo,
+    ) -> Result<(), TransferError> {
         let manifest = SignedManifest::parse(client.get_manifest(info.id).await?)?;
         let signer = manifest.verify(&*self.known.door, Timestamp::now())?;
-        let put = carry(&manifest, client, &*self.store, JOBS).await?;
+        let put = carry(&manifest, (carrier, client), &*self.store, JOBS).await?;
         if put == PutManifest::Stored {
             let (id, sender) = (manifest.id(), manifest.payload().sender);
             let (carrier, sender_name) = (client.address().to_string(), Escaped::new(&signer));

@@ -40,7 +40,7 @@ const STEP: usize = 64;
 /// What making a list takes for each byte of it in JSON: the entries, their columns, the text in a buffer that grows.
 const LISTING: usize = 4;
 
-problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks]);
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks, Code::Deleted]);
 
 /// Publishes a transfer: every chunk that it names must be here.
 #[utoipa::path(
@@ -72,9 +72,10 @@ pub(super) async fn put(
     let body = body::read_envelope(&state, &connection, request).await?;
     let (manifest, signer): (SignedManifest, _) =
         believe(&state, &connection, body.bytes, Some(id)).await?;
-    let put = state.store(&connection).put_manifest(&manifest).await;
-    let put = put.inspect_err(|e| state.note(e))?;
     let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
+    let store = state.store(&connection);
+    let put = store.bring_manifest(&manifest, by.peer_id).await;
+    let put = put.inspect_err(|e| state.note(e))?;
     let arrival = state.0.arrivals.complete(by.peer_id, transfer);
     let (status, result) = match put {
         PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
@@ -162,7 +163,7 @@ problems!(DeleteProblems: &[Code::BadId, Code::NotYours, Code::NoSuchManifest, C
 
 /// Removes a transfer, for its sender and for the owner of the store only.
 ///
-/// Its chunks go later, if no other manifest names them.
+/// Its chunks go later, if no other manifest names them. Only its sender may put it again.
 #[utoipa::path(
     delete,
     path = route::MANIFEST,

@@ -84,6 +84,7 @@ pub(super) const ENVELOPE: &[Code] = &[
     Code::KdfParams,
     Code::BadSignature,
     Code::Expired,
+    Code::EndsTooSoon,
     Code::FromTheFuture,
 ];
 

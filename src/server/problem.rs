@@ -111,6 +111,11 @@ impl From<StoreError> for Failure {
                     p.missing = Some(first);
                 })
             }
+            StoreError::Deleted => Self::new(Code::Deleted, detail),
+            StoreError::EndsTooSoon { .. } => {
+                let detail = format!("{detail}; sign it with a later `expires`");
+                Self::new(Code::EndsTooSoon, detail)
+            }
             StoreError::NoSpace {
                 needed,
                 free,

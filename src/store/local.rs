@@ -5,6 +5,7 @@
 
 mod check;
 mod chunks;
+mod deleted;
 pub(super) mod disk;
 mod gc;
 mod group_sync;
@@ -39,6 +40,7 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
 };
+use deleted::Deleted;
 use disk::{DiskError, Folder};
 use layout::{make_layout, make_root, refuse_other_format};
 use lock::Lock;
@@ -73,6 +75,7 @@ struct Inner {
     trash: Folder,
     corrupt: Folder,
     receipts: Receipts,
+    deleted: Deleted,
     space: Space,
     relay: Option<Relay>,
     /// Held from checking what a sender may store for others until the transfer is published.
@@ -249,8 +252,16 @@ impl Store for LocalStore {
     }
 
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest> {
+        self.bring_manifest(manifest, manifest.payload().sender)
+    }
+
+    fn bring_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+        by: PeerId,
+    ) -> StoreFuture<'a, PutManifest> {
         let manifest = manifest.clone();
-        self.run(move |inner| inner.put_manifest(&manifest))
+        self.run(move |inner| inner.put_manifest(&manifest, by))
     }
 
     fn check_manifest<'a>(
@@ -298,6 +309,7 @@ impl Inner {
             trash: folder(root.join("trash"))?,
             corrupt: folder(root.join("corrupt"))?,
             receipts: Receipts::open(&root.join("state"))?,
+            deleted: Deleted::open(&root.join("state"))?,
             space: Space::new(None, None, 0),
             relay: None,
             relay_turn: Mutex::default(),

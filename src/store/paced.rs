@@ -109,6 +109,14 @@ impl Store for PacedStore {
         self.store.put_manifest(manifest)
     }
 
+    fn bring_manifest<'a>(
+        &'a self,
+        manifest: &'a SignedManifest,
+        by: PeerId,
+    ) -> StoreFuture<'a, PutManifest> {
+        self.store.bring_manifest(manifest, by)
+    }
+
     fn check_manifest<'a>(
         &'a self,
         manifest: &'a SignedManifest,

@@ -6,17 +6,18 @@ use futures::{TryStreamExt as _, stream};
 
 use super::TransferError;
 use crate::{
+    id::PeerId,
     manifest::SignedManifest,
     store::{PutManifest, Store},
 };
 
-/// Puts the chunks of `manifest` that `to` lacks, then the manifest. The caller has checked who signed it.
+/// Puts the chunks of `manifest` that `to` lacks, then the manifest, brought by `carrier`, whose store `from` is. The caller has checked who signed it.
 ///
 /// # Errors
 /// Those of the stores. What was stored stays; the same call continues it.
 pub async fn carry(
     manifest: &SignedManifest,
-    from: &dyn Store,
+    (carrier, from): (PeerId, &dyn Store),
     to: &dyn Store,
     jobs: usize,
 ) -> Result<PutManifest, TransferError> {
@@ -30,5 +31,5 @@ pub async fn carry(
         Ok::<_, TransferError>(())
     });
     carried.await?;
-    Ok(to.put_manifest(manifest).await?)
+    Ok(to.bring_manifest(manifest, carrier).await?)
 }

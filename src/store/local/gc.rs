@@ -122,6 +122,7 @@ impl Inner {
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(now.unix_seconds());
         self.empty_trash(clock, &mut report)?;
         self.collect(clock, &mut report)?;
+        self.deleted.forget_expired(now)?;
         self.remove_abandoned(clock, &mut report)?;
         Ok(report)
     }
@@ -168,7 +169,8 @@ impl Inner {
             }
             remove_old(shard, now, LEASE, |name| name.starts_with(STAGED))?;
         }
-        for folder in self.receipts.folders().into_iter().chain([&self.manifests]) {
+        let others = [&self.manifests, self.deleted.folder()];
+        for folder in self.receipts.folders().into_iter().chain(others) {
             remove_old(folder, now, LEASE, |name| name.starts_with(STAGED))?;
         }
         Ok(())

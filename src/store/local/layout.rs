@@ -21,7 +21,7 @@ const FORMAT: &str = "colis store ";
 const VERSION: u64 = 1;
 
 const FOLDERS: [&str; 5] = ["data", "manifests", "trash", "corrupt", "state"];
-const STATE_FOLDERS: [&str; 3] = ["receipts", "transfers", "sending"];
+const STATE_FOLDERS: [&str; 4] = ["receipts", "transfers", "deleted", "sending"];
 
 /// Refuses what another version wrote, before anything is touched.
 pub(super) fn refuse_other_format(root: &Path) -> Result<(), StoreError> {

@@ -17,7 +17,10 @@ use super::{
     space::{Disk, Space, Transfer, sealed_size},
     take_page,
 };
-use crate::manifest::{MAX_ENVELOPE, Timestamp};
+use crate::{
+    manifest::{MAX_ENVELOPE, Timestamp},
+    store::LEAST_LIFE,
+};
 
 /// How often something in the way of a manifest is set aside before a put gives up.
 const ATTEMPTS: usize = 3;
@@ -72,6 +75,7 @@ impl Inner {
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(OfferAnswer::AlreadyReceived);
         }
+        check_end(payload.expires)?;
         let needed = sealed_size(payload);
         self.check_relay(transfer, &payload.wraps, || needed)?;
         let answer = ask(&self.space, self.disk()?, transfer, needed, 0);
@@ -93,23 +97,34 @@ impl Inner {
         if self.manifests.has(&manifest.id().to_string()) {
             return Ok(None);
         }
-        self.check_transfer(manifest)
+        self.check_transfer(manifest, manifest.payload().sender)
     }
 
-    /// What is answered to a manifest that is not there, whatever chunks are.
-    fn check_transfer(&self, manifest: &SignedManifest) -> Result<Option<PutManifest>, StoreError> {
+    /// What is answered to a manifest that is not there and that `by` brings, whatever chunks are there.
+    fn check_transfer(
+        &self,
+        manifest: &SignedManifest,
+        by: PeerId,
+    ) -> Result<Option<PutManifest>, StoreError> {
         let payload = manifest.payload();
-        let received = self.receipts.opened(payload.sender, payload.transfer_id)?;
-        Ok(received.then_some(PutManifest::AlreadyReceived))
+        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+            return Ok(Some(PutManifest::AlreadyReceived));
+        }
+        if by != payload.sender && self.deleted.has(payload.sender, manifest.id()) {
+            return Err(StoreError::Deleted);
+        }
+        check_end(payload.expires)?;
+        Ok(None)
     }
 
     pub(super) fn put_manifest(
         &self,
         manifest: &SignedManifest,
+        by: PeerId,
     ) -> Result<PutManifest, StoreError> {
         self.writable()?;
         for _ in 0..ATTEMPTS {
-            if let Some(put) = self.try_put_manifest(manifest)? {
+            if let Some(put) = self.try_put_manifest(manifest, by)? {
                 return Ok(put);
             }
             self.set_aside_bad_manifest(manifest.id())?;
@@ -122,6 +137,7 @@ impl Inner {
     fn try_put_manifest(
         &self,
         manifest: &SignedManifest,
+        by: PeerId,
     ) -> Result<Option<PutManifest>, StoreError> {
         let (id, payload, envelope) = (manifest.id(), manifest.payload(), manifest.envelope());
         let (name, length) = (id.to_string(), envelope.len() as u64);
@@ -131,7 +147,7 @@ impl Inner {
         if there && self.read_good_manifest(id)?.is_none() {
             return Ok(None);
         }
-        if !there && let Some(known) = self.check_transfer(manifest)? {
+        if !there && let Some(known) = self.check_transfer(manifest, by)? {
             return Ok(Some(known));
         }
         let missing = self.missing_of(payload.all_chunks())?;
@@ -156,6 +172,7 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
+        self.deleted.forget(payload.sender, id)?;
         self.space.settle(transfer);
         if let Some(known) = &mut *self.index.lock() {
             known.insert(id, KnownManifest::of(manifest));
@@ -246,7 +263,14 @@ impl Inner {
         })
     }
 
+    /// That it is deleted is durable before it goes: if we are stopped between the two, it is there and can be deleted
+    /// again.
     pub(super) fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
+        self.writable()?;
+        let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
+        let payload = manifest.payload();
+        let noted = self.deleted.note(payload.sender, id, payload.expires);
+        noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
         self.unpublish(id)?;
         self.receipts
             .forget_unsettled(id)
@@ -299,5 +323,15 @@ impl Inner {
             }
         }
         Ok(known)
+    }
+}
+
+/// Refuses a transfer that would be gone before anybody could fetch it.
+fn check_end(expires: Option<Timestamp>) -> Result<(), StoreError> {
+    match expires {
+        Some(expires) if expires < Timestamp::now().plus_seconds(LEAST_LIFE.as_secs()) => {
+            Err(StoreError::EndsTooSoon { expires })
+        }
+        _ => Ok(()),
     }
 }

@@ -208,10 +208,17 @@ async fn every_failure_of_a_store_has_its_answer() {
     peer.seen.forgive();
 }
 
+fn ends_too_soon() -> StoreError {
+    let expires = Timestamp::now();
+    StoreError::EndsTooSoon { expires }
+}
+
 fn failures() -> impl Iterator<Item = (StoreError, Code)> {
     let path = || "/secret/path".into();
     [
         (StoreError::NotFound { what: "x".into() }, Code::NoSuchChunk),
+        (StoreError::Deleted, Code::Deleted),
+        (ends_too_soon(), Code::EndsTooSoon),
         (
             StoreError::ChunkLength {
                 length: 1,

@@ -29,7 +29,7 @@ fn talk_as_c(site: &Site, bytes: &[u8]) -> Answer {
 }
 
 #[test]
-fn a_manifest_that_expires_at_once_takes_no_chunk_of_another_with_it() {
+fn a_manifest_that_expires_at_once_is_refused_and_takes_no_chunk_of_another_with_it() {
     let site = site();
     let [a, b, c] = ["a", "b", "c"].map(|name| site.identity(name));
     let honest = Parcel::seal(&b, &a, Plain::files(&["good.txt"]));
@@ -43,18 +43,34 @@ fn a_manifest_that_expires_at_once_takes_no_chunk_of_another_with_it() {
         ..
     } = honest.manifest.clone();
     (hostile.table, hostile.sums, hostile.chunks) = (table, sums, chunks);
-    hostile.expires = Some(Timestamp::now().plus_seconds(2));
+    hostile.expires = Some(Timestamp::now().plus_seconds(59));
     let envelope = sign(&to_json(&hostile), Manifest::TYPE, &c);
-    assert_eq!(talk_as_c(&site, &publishing(&envelope)).status, 201);
-    let path = format!("/v1/manifests/{}", ManifestId::of(&envelope));
-    wait_for("it has expired", || site.get(&path).status == 404);
+    talk_as_c(&site, &publishing(&envelope)).is(Code::EndsTooSoon, "gone at once");
     for (id, _) in &honest.chunks {
         let there = site.get(&format!("/v1/chunks/{id}"));
         assert_eq!(there.status, 200, "acknowledged to b, then gone");
     }
     let envelope = sign(&to_json(&honest.manifest), Manifest::TYPE, &b);
     assert_eq!(publish(&site, &envelope).status, 201);
-    site.get(&path).is(Code::NoSuchManifest, "what has expired");
+    site.is_well();
+}
+
+#[test]
+fn what_its_sender_has_deleted_nobody_else_brings_back() {
+    let site = site();
+    let [a, b] = ["a", "b"].map(|name| site.identity(name));
+    let parcel = Parcel::seal(&b, &a, Plain::files(&["regretted.txt"]));
+    parcel.upload(&site);
+    let envelope = sign(&to_json(&parcel.manifest), Manifest::TYPE, &b);
+    assert_eq!(publish(&site, &envelope).status, 201);
+    let path = format!("/v1/manifests/{}", ManifestId::of(&envelope));
+    let deleted = site.talk(&request("DELETE", &path, "", b""));
+    assert_eq!(deleted.status, 204);
+    let again = || talk_as_c(&site, &publishing(&envelope));
+    again().is(Code::Deleted, "its sender has deleted it");
+    site.get(&path).is(Code::NoSuchManifest, "deleted");
+    assert_eq!(publish(&site, &envelope).status, 201, "its sender may");
+    assert_eq!(again().status, 200, "it is there");
     site.is_well();
 }
 

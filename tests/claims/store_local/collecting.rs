@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use colis::{
     id::ChunkId,
-    manifest::SignedManifest,
+    manifest::{SignedManifest, Signer as _},
     store::{Put, PutManifest, Store as _, StoreError, TransferState},
 };
 
@@ -94,8 +94,8 @@ async fn what_has_expired_goes_and_leaves_a_receipt() {
 async fn end(kept: &Kept, manifest: &SignedManifest, way: usize) -> bool {
     let (store, id) = (&kept.store, manifest.id());
     match way {
-        0 => store.let_expired_go(now().plus_seconds(60)).unwrap(),
-        1 => store.gc(now().plus_seconds(60)).unwrap().expired,
+        0 => store.let_expired_go(now().plus_seconds(HOUR / 2)).unwrap(),
+        1 => store.gc(now().plus_seconds(HOUR / 2)).unwrap().expired,
         2 => store.delete_manifest(id).await.map(|()| 1).unwrap(),
         3 => store.let_go(id, TransferState::Opened).map(|()| 1).unwrap(),
         4 => {
@@ -114,7 +114,7 @@ async fn end(kept: &Kept, manifest: &SignedManifest, way: usize) -> bool {
 fn copy_of(chunks: &[ChunkId]) -> SignedManifest {
     let hostile = TestSigner::new(2);
     let mut draft = Draft::new(&hostile, chunks);
-    draft.offer.expires = Some(draft.offer.created.plus_seconds(1));
+    draft.offer.expires = Some(draft.offer.created.plus_seconds(HOUR / 3));
     draft.sign(&hostile)
 }
 
@@ -186,7 +186,7 @@ async fn an_expired_copy_does_not_undo_that_a_transfer_was_opened() {
     let opened = draft.sign(&signer());
     let mut again = kept.draft(&signer(), 1).await;
     again.offer.transfer_id = draft.offer.transfer_id;
-    again.offer.expires = Some(again.offer.created.plus_seconds(1));
+    again.offer.expires = Some(again.offer.created.plus_seconds(HOUR / 3));
     kept.store.put_manifest(&opened).await.unwrap();
     kept.store
         .put_manifest(&again.sign(&signer()))
@@ -195,9 +195,53 @@ async fn an_expired_copy_does_not_undo_that_a_transfer_was_opened() {
     kept.store
         .let_go(opened.id(), TransferState::Opened)
         .unwrap();
-    assert_eq!(kept.store.gc(now().plus_seconds(60)).unwrap().expired, 1);
+    assert_eq!(
+        kept.store.gc(now().plus_seconds(HOUR / 2)).unwrap().expired,
+        1
+    );
     let put = kept.store.put_manifest(&opened).await.unwrap();
     assert_eq!(put, PutManifest::AlreadyReceived);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_comes_back_from_its_sender_only_until_its_time_is_over() {
+    let (kept, carrier) = (Kept::new(), TestSigner::new(2).peer_id());
+    let manifest = kept.draft(&signer(), 0).await.sign(&signer());
+    let bring = async |kept: &Kept, by| kept.store.bring_manifest(&manifest, by).await;
+    assert_eq!(bring(&kept, carrier).await.unwrap(), PutManifest::Stored);
+    kept.store.delete_manifest(manifest.id()).await.unwrap();
+    let kept = kept.reopened();
+    let refused = bring(&kept, carrier).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Deleted), "{refused}");
+    let own = bring(&kept, signer().peer_id()).await.unwrap();
+    assert_eq!(own, PutManifest::Stored);
+    let there = bring(&kept, carrier).await.unwrap();
+    assert_eq!(there, PutManifest::AlreadyThere);
+    kept.store.delete_manifest(manifest.id()).await.unwrap();
+    kept.store.gc(now()).unwrap();
+    assert_eq!(kept.files_in("state/deleted"), 1);
+    kept.store.gc(now().plus_seconds(2 * HOUR)).unwrap();
+    assert_eq!(kept.files_in("state/deleted"), 0, "it is refused anyway");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_within_a_minute_is_not_taken() {
+    let kept = Kept::new();
+    let mut draft = kept.draft(&signer(), 0).await;
+    draft.offer.expires = Some(now().plus_seconds(59));
+    let refused = kept.store.put_manifest(&draft.sign(&signer())).await;
+    assert!(
+        matches!(refused, Err(StoreError::EndsTooSoon { .. })),
+        "{refused:?}"
+    );
+    let refused = kept.store.put_offer(&draft.sign_offer(&signer())).await;
+    assert!(
+        matches!(refused, Err(StoreError::EndsTooSoon { .. })),
+        "{refused:?}"
+    );
+    draft.offer.expires = Some(now().plus_seconds(HOUR));
+    let taken = kept.store.put_manifest(&draft.sign(&signer())).await;
+    assert_eq!(taken.unwrap(), PutManifest::Stored);
 }
 
 #[tokio::test(flavor = "multi_thread")]
