@@ -94,7 +94,7 @@ impl Views {
             let now = Instant::now();
             view.update(store, looker).await?;
             view.looked = Some((changes, now));
-            self.make_room(looker, view.chunks.len());
+            self.make_room(looker, view.ids());
         }
         Ok(view)
     }
@@ -192,6 +192,12 @@ impl View {
     /// Whether one of its manifests names the chunk.
     pub(super) fn has_chunk(&self, id: ChunkId) -> bool {
         self.chunks.contains_key(&id)
+    }
+
+    /// How many ids it keeps: of each chunk, and once more for each manifest that names it.
+    fn ids(&self) -> usize {
+        let named = self.shown.values().map(|shown| shown.chunks.len());
+        self.chunks.len() + named.sum::<usize>()
     }
 
     /// Whether the manifest is one of those.

@@ -2,6 +2,7 @@
 
 mod collecting;
 mod damage;
+mod mass;
 mod opening;
 mod racing;
 mod space;

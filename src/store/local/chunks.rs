@@ -3,6 +3,8 @@
 //! Whoever says that a chunk is there holds `presence` for reading while saying so; whoever takes one away holds it for
 //! writing and looks again first, for what was bad a moment ago may have been put anew since.
 
+use std::sync::RwLockReadGuard;
+
 use rustix::io::Errno;
 
 use super::{
@@ -17,6 +19,8 @@ use crate::{
 
 /// How often something in the way of a chunk is set aside before a put gives up.
 const ATTEMPTS: usize = 3;
+/// Chunks that are looked at under one lock.
+const SLICE: usize = 256;
 
 impl Inner {
     pub(super) fn shard(&self, id: ChunkId) -> &Folder {
@@ -137,15 +141,30 @@ impl Inner {
     }
 
     pub(super) fn missing_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError> {
-        let _present = self.rely_on_presence();
-        self.missing_of(ids.iter().copied())
+        Ok(self.missing_and_lock(ids.iter().copied())?.0)
+    }
+
+    /// Which of `ids` are not there; renews the leases of the others. Gives the lock under which the last of them were
+    /// looked at: the others have leases.
+    ///
+    /// Somebody who waits to take things away keeps all others waiting with him, so no lock is held for long.
+    pub(super) fn missing_and_lock(
+        &self,
+        ids: impl Iterator<Item = ChunkId>,
+    ) -> Result<(Vec<ChunkId>, RwLockReadGuard<'_, ()>), StoreError> {
+        let (mut missing, ids) = (Vec::new(), ids.collect::<Vec<_>>());
+        let mut present = None;
+        for slice in ids.chunks(SLICE) {
+            drop(present.take());
+            present = Some(self.rely_on_presence());
+            missing.extend(self.missing_of(slice.iter().copied())?);
+        }
+        let present = present.unwrap_or_else(|| self.rely_on_presence());
+        Ok((missing, present))
     }
 
     /// Which of `ids` are not there; renews the leases of the others. The caller relies on their presence.
-    pub(super) fn missing_of(
-        &self,
-        ids: impl Iterator<Item = ChunkId>,
-    ) -> Result<Vec<ChunkId>, StoreError> {
+    fn missing_of(&self, ids: impl Iterator<Item = ChunkId>) -> Result<Vec<ChunkId>, StoreError> {
         let writable = self.writable().is_ok();
         // Nothing goes to the trash meanwhile. It is empty mostly, and a large new transfer asks for many.
         let is_empty = self.trash.is_empty();

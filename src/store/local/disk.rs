@@ -90,6 +90,11 @@ impl Folder {
         self.sync.settle(&self.fd)
     }
 
+    /// Waits until every change of this folder that came before is durable.
+    pub(super) fn sync(&self) -> Result<(), DiskError> {
+        self.sync.sync(&self.fd)
+    }
+
     /// Puts `bytes` in the place of the file `name`, durably: after a crash it has the old content or the new.
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
         let staged = tempfile::Builder::new()

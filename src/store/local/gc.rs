@@ -6,7 +6,8 @@
 //! has seen, also one that another sender has just put and not yet published.
 //!
 //! Publishing and every answer that says "there" renew leases first, under the lock that collecting takes for writing,
-//! so a chunk that somebody relies on is never collected. It goes to the trash first and is brought back from there if
+//! so a chunk that somebody relies on is never collected. Neither side has the lock for long: a large manifest is looked
+//! at in slices, and of those looked at first the new lease is what keeps them. It goes to the trash first and is brought back from there if
 //! it is asked for.
 
 use std::{
@@ -33,7 +34,7 @@ const TRASH: Duration = Duration::from_secs(3600);
 /// How long what another room remembers of an unfinished transfer is kept.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Chunks that are taken away under one lock.
-const BATCH: usize = 1_000;
+const BATCH: usize = 100;
 
 /// What was collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -226,10 +227,7 @@ impl Inner {
 
     /// The bytes of chunks that no manifest names: of transfers that are on their way.
     pub(super) fn unnamed_bytes(&self) -> Result<u64, StoreError> {
-        let named: HashSet<ChunkId> = self.with_index(|known| {
-            let chunks = known.values().flat_map(|known| &known.chunks);
-            chunks.copied().collect()
-        })?;
+        let named = self.named_chunks()?;
         let mut bytes = 0;
         for (number, shard) in (0..=u8::MAX).zip(&self.shards) {
             for id in self.chunks_of(number)?.filter(|id| !named.contains(id)) {

@@ -31,11 +31,11 @@ pub(super) struct Index(Mutex<Option<Known>>);
 
 pub(super) type Known = BTreeMap<ManifestId, KnownManifest>;
 
-/// What is known of a stored manifest.
+/// What is known of a stored manifest. The ids of its chunks are not: manifests that name the same chunks would each keep
+/// them again, and they are on disk.
 pub(super) struct KnownManifest {
     pub(super) info: ManifestInfo,
-    pub(super) chunks: Box<[ChunkId]>,
-    /// The bytes of its chunks, if somebody has asked.
+    /// Its bytes and those of its chunks, if somebody has asked.
     pub(super) stored: OnceLock<u64>,
 }
 
@@ -43,7 +43,6 @@ impl KnownManifest {
     fn of(manifest: &SignedManifest) -> Self {
         Self {
             info: ManifestInfo::new(manifest.id(), manifest.payload()),
-            chunks: manifest.payload().all_chunks().collect(),
             stored: OnceLock::new(),
         }
     }
@@ -142,7 +141,6 @@ impl Inner {
         let (id, payload, envelope) = (manifest.id(), manifest.payload(), manifest.envelope());
         let (name, length) = (id.to_string(), envelope.len() as u64);
         let failed = |error| self.write_failed(length, self.manifests.path(), error);
-        let _present = self.rely_on_presence();
         let there = self.manifests.has(&name);
         if there && self.read_good_manifest(id)?.is_none() {
             return Ok(None);
@@ -150,7 +148,7 @@ impl Inner {
         if !there && let Some(known) = self.check_transfer(manifest, by)? {
             return Ok(Some(known));
         }
-        let missing = self.missing_of(payload.all_chunks())?;
+        let (missing, _present) = self.missing_and_lock(payload.all_chunks())?;
         if !missing.is_empty() {
             return Err(missing_chunks_error(missing));
         }
@@ -159,7 +157,7 @@ impl Inner {
             return Ok(Some(PutManifest::AlreadyThere));
         }
         let transfer = (payload.transfer_id, payload.sender);
-        let needed = || self.stored_bytes(payload.all_chunks());
+        let needed = || self.stored_bytes(manifest);
         let _turn = self.check_relay(transfer, &payload.wraps, needed)?;
         self.settle_chunks(payload.all_chunks())?;
         self.space.take_for_manifest(length)?;
@@ -280,16 +278,18 @@ impl Inner {
     /// Removes a manifest that is there. Its chunks stay for the collector.
     pub(super) fn unpublish(&self, id: ManifestId) -> Result<(), StoreError> {
         self.writable()?;
-        let _alone = self.take_presence_away();
         let (folder, name) = (&self.manifests, id.to_string());
-        let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
-        let length = length.ok_or_else(|| not_found("manifest", &id))?;
-        folder
-            .remove_durably(&name)
-            .map_err(|e| self.write_failed(0, folder.path(), e))?;
-        self.space.release(length);
-        self.forget(id);
-        Ok(())
+        {
+            let _alone = self.take_presence_away();
+            let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
+            let length = length.ok_or_else(|| not_found("manifest", &id))?;
+            folder.remove(&name).map_err(|e| io(folder.path(), e))?;
+            self.space.release(length);
+            self.forget(id);
+        }
+        // Others need not wait for the disk: many manifests may end together.
+        let synced = folder.sync();
+        synced.map_err(|e| self.write_failed(0, folder.path(), e))
     }
 
     pub(super) fn forget(&self, id: ManifestId) {

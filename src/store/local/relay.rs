@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    ChunkId, Inner, ManifestInfo, PeerId, StoreError, manifests::KnownManifest, space::Transfer,
+    ChunkId, Inner, ManifestId, ManifestInfo, PeerId, SignedManifest, StoreError,
+    manifests::KnownManifest, space::Transfer,
 };
 use crate::manifest::{Timestamp, Wrap};
 
@@ -56,15 +57,20 @@ impl Inner {
         }
         let turn = self.relay_turn.lock();
         let turn = turn.unwrap_or_else(PoisonError::into_inner);
-        let used: u64 = self.with_index(|known| {
+        let others: Vec<_> = self.with_index(|known| {
             let others = known.values().filter(|KnownManifest { info, .. }| {
                 info.sender == sender
                     && (info.transfer_id, info.sender) != transfer
                     && relay.carries(sender, info.recipients.iter().copied())
             });
-            let stored = others.map(|known| self.stored_bytes_of(known));
-            stored.fold(0, u64::saturating_add)
+            let stored = others.map(|known| (known.info.id, known.stored.get().copied()));
+            stored.collect()
         })?;
+        let mut used: u64 = 0;
+        for (id, stored) in others {
+            let stored = stored.map_or_else(|| self.count_stored(id), Ok)?;
+            used = used.saturating_add(stored);
+        }
         let (needed, free) = (needed(), quota.saturating_sub(used));
         if needed <= free {
             return Ok(Some(turn));
@@ -77,15 +83,25 @@ impl Inner {
     }
 
     /// Counted once: the chunks of a published manifest stay as they are.
-    fn stored_bytes_of(&self, known: &KnownManifest) -> u64 {
-        let count = || self.stored_bytes(known.chunks.iter().copied());
-        *known.stored.get_or_init(count)
+    fn count_stored(&self, id: ManifestId) -> Result<u64, StoreError> {
+        // It has gone since, or is damaged: then it takes nothing.
+        let Some(envelope) = self.read_good_manifest(id)? else {
+            return Ok(0);
+        };
+        let stored = self.stored_bytes(&SignedManifest::parse(envelope)?);
+        self.with_index(|known| {
+            if let Some(known) = known.get(&id) {
+                known.stored.get_or_init(|| stored);
+            }
+        })?;
+        Ok(stored)
     }
 
-    /// The bytes of those of these chunks that are here.
-    pub(super) fn stored_bytes(&self, chunks: impl Iterator<Item = ChunkId>) -> u64 {
-        let lengths = chunks.map(|id| self.shard(id).length(&id.to_string()).ok().flatten());
-        lengths.flatten().fold(0, u64::saturating_add)
+    /// The bytes of a manifest and of those of its chunks that are here.
+    pub(super) fn stored_bytes(&self, manifest: &SignedManifest) -> u64 {
+        let length = |id: ChunkId| self.shard(id).length(&id.to_string()).ok().flatten();
+        let lengths = manifest.payload().all_chunks().filter_map(length);
+        lengths.fold(manifest.envelope().len() as u64, u64::saturating_add)
     }
 
     /// Whether the time of a transfer is over.
