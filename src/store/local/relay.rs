@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ChunkId, Inner, ManifestId, ManifestInfo, PeerId, SignedManifest, StoreError,
+    ChunkId, Inner, ManifestId, ManifestInfo, PeerId, SignedManifest, StoreError, TransferState,
     manifests::KnownManifest, space::Transfer,
 };
 use crate::manifest::{Timestamp, Wrap};
@@ -41,6 +41,9 @@ impl Inner {
     /// also of tables and sums, and not the size that the sender has signed: a blind store cannot tell whether that is
     /// true. A chunk that several manifests name counts for each.
     ///
+    /// A transfer to the owner counts when it was refused: the key that is wrapped for the owner may be none. When its
+    /// sender has used up the quota by that, it stores nothing more here, for the owner neither.
+    ///
     /// As long as the caller keeps the turn that it gets, no other transfer is checked.
     pub(super) fn check_relay(
         &self,
@@ -52,34 +55,52 @@ impl Inner {
             return Ok(None);
         };
         let (_, sender) = transfer;
-        if !relay.carries(sender, wraps.iter().filter_map(Wrap::recipient)) {
+        if sender == relay.owner {
             return Ok(None);
         }
         let turn = self.relay_turn.lock();
         let turn = turn.unwrap_or_else(PoisonError::into_inner);
-        let others: Vec<_> = self.with_index(|known| {
-            let others = known.values().filter(|KnownManifest { info, .. }| {
-                info.sender == sender
-                    && (info.transfer_id, info.sender) != transfer
-                    && relay.carries(sender, info.recipients.iter().copied())
-            });
-            let stored = others.map(|known| (known.info.id, known.stored.get().copied()));
-            stored.collect()
-        })?;
-        let mut used: u64 = 0;
-        for (id, stored) in others {
-            let stored = stored.map_or_else(|| self.count_stored(id), Ok)?;
-            used = used.saturating_add(stored);
-        }
-        let (needed, free) = (needed(), quota.saturating_sub(used));
-        if needed <= free {
+        let used = self.carried_for(relay, transfer)?;
+        let needed = match relay.carries(sender, wraps.iter().filter_map(Wrap::recipient)) {
+            true => needed(),
+            false => 0,
+        };
+        if used.saturating_add(needed) <= quota {
             return Ok(Some(turn));
         }
         Err(StoreError::NoSpace {
             needed,
-            free,
+            free: quota.saturating_sub(used),
             quota: Some(quota),
         })
+    }
+
+    /// The bytes that the sender of `transfer` has here by its other transfers that are not for the owner.
+    fn carried_for(&self, relay: Relay, transfer: Transfer) -> Result<u64, StoreError> {
+        let of_sender: Vec<_> = self.with_index(|known| {
+            let others = known.values().filter(|KnownManifest { info, .. }| {
+                info.sender == transfer.1 && info.transfer_id != transfer.0
+            });
+            let stored = others.map(|known| {
+                let recipients = known.info.recipients.iter().copied();
+                let carried = relay.carries(known.info.sender, recipients);
+                (known.info.id, carried, known.stored.get().copied())
+            });
+            stored.collect()
+        })?;
+        let mut used: u64 = 0;
+        for (id, carried, stored) in of_sender {
+            if carried || self.was_refused(id)? {
+                let stored = stored.map_or_else(|| self.count_stored(id), Ok)?;
+                used = used.saturating_add(stored);
+            }
+        }
+        Ok(used)
+    }
+
+    fn was_refused(&self, id: ManifestId) -> Result<bool, StoreError> {
+        let state = self.receipts.state_of(id)?;
+        Ok(state.is_some_and(|state| state.state == TransferState::Refused))
     }
 
     /// Counted once: the chunks of a published manifest stay as they are.

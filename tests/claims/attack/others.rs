@@ -4,7 +4,9 @@ use std::{fs, io::Write as _};
 
 use colis::{
     id::{ChunkId, ManifestId},
-    manifest::{Manifest, Offer, Payload as _, SignedManifest, Timestamp, to_json},
+    manifest::{
+        Manifest, Offer, Payload as _, SignedManifest, Signer as _, Timestamp, Wrap, to_json,
+    },
     store::{LocalStore, LocalStoreOptions, Store as _},
     tls::Identity,
     wire::Code,
@@ -200,6 +202,15 @@ fn an_offer_that_is_refused_or_brought_by_another_reserves_nothing() {
 
 /// A manifest of `c` for `b`, of a few declared bytes, over a chunk of `length` bytes in one of its three streams.
 fn understated(site: &Site, stream: usize, length: usize, seed: u64) -> Vec<u8> {
+    let manifest = understated_manifest(site, stream, length, seed);
+    publishing(&sign(
+        &to_json(&manifest),
+        Manifest::TYPE,
+        &site.identity("c"),
+    ))
+}
+
+fn understated_manifest(site: &Site, stream: usize, length: usize, seed: u64) -> Manifest {
     let [b, c] = ["b", "c"].map(|name| site.identity(name));
     let mut manifest = Parcel::seal(&c, &b, Plain::files(&["f"])).manifest;
     let large = bytes(seed, length);
@@ -207,16 +218,43 @@ fn understated(site: &Site, stream: usize, length: usize, seed: u64) -> Vec<u8> 
     let mut ids = small.each_ref().map(|sealed| ChunkId::of(sealed));
     ids[stream] = ChunkId::of(&large);
     for sealed in small.iter().chain([&large]) {
-        let put = request(
-            "PUT",
-            &format!("/v1/chunks/{}", ChunkId::of(sealed)),
-            "",
-            sealed,
-        );
+        let path = format!("/v1/chunks/{}", ChunkId::of(sealed));
+        let put = request("PUT", &path, "", sealed);
         assert_eq!(talk_as_c(site, &put).status, 201);
     }
     (manifest.table, manifest.chunks, manifest.sums) = (vec![ids[0]], vec![ids[1]], vec![ids[2]]);
-    publishing(&sign(&to_json(&manifest), Manifest::TYPE, &c))
+    manifest
+}
+
+/// A wrap for the owner that opens nothing does not take a transfer out of the account.
+#[test]
+fn a_relay_quota_counts_what_its_owner_could_not_open() {
+    let homes = Homes::new(&["b", "c"]);
+    homes.ok("a", &["config", "set", "relay_quota", "1MiB"]);
+    let site = Site::of(homes, &[]);
+    let [a, c] = ["a", "c"].map(|name| site.identity(name));
+    let with_junk = |seed| {
+        let mut manifest = understated_manifest(&site, 1, 600_000, seed);
+        manifest.wraps.push(Wrap::Recipient {
+            peer: a.peer_id(),
+            kid: a.seal_keys()[0].public().id(),
+            enc: vec![7; 1120],
+            ct: vec![7; 48],
+        });
+        sign(&to_json(&manifest), Manifest::TYPE, &c)
+    };
+    for seed in [0, 10] {
+        let envelope = with_junk(seed);
+        assert_eq!(talk_as_c(&site, &publishing(&envelope)).status, 201);
+        let path = format!("/v1/manifests/{}/state", ManifestId::of(&envelope));
+        let refused = || String::from_utf8_lossy(&site.get(&path).body).contains("refused");
+        wait_for("it cannot be opened", refused);
+    }
+    let third = talk_as_c(&site, &publishing(&with_junk(20)));
+    third.is(Code::QuotaExceeded, "1.2 MiB that nobody here can open");
+    let for_b = talk_as_c(&site, &understated(&site, 1, 1_000, 30));
+    for_b.is(Code::QuotaExceeded, "for b");
+    site.is_well();
 }
 
 #[test]
