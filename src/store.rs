@@ -134,6 +134,8 @@ pub trait Store: Send + Sync {
 pub struct PartOf {
     /// The transfer that was announced.
     pub transfer_id: TransferId,
+    /// Who brings the chunk: what was reserved is for the sender of the transfer.
+    pub by: PeerId,
     /// The index of a content chunk; `None` for table and sums.
     pub index: Option<u64>,
 }

@@ -68,7 +68,8 @@ pub(super) async fn put(
     request: Request,
 ) -> Answer {
     let part_of = single(request.headers(), &HeaderName::from_static(OFFER_HEADER))?;
-    let part_of = part_of.map(parse_part_of).transpose()?;
+    let by = connection.caller.peer_id;
+    let part_of = part_of.map(|text| parse_part_of(text, by)).transpose()?;
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
     let length = sealed.bytes.len() as u64;
     let bytes = sealed.bytes;
@@ -77,7 +78,10 @@ pub(super) async fn put(
         .put_chunk(id, bytes.clone(), part_of)
         .await;
     let put = put.inspect_err(|e| state.note(e))?;
-    if let Some(PartOf { transfer_id, index }) = part_of {
+    if let Some(PartOf {
+        transfer_id, index, ..
+    }) = part_of
+    {
         let (caller, new) = (&connection.caller, (put == Put::Stored).then_some(length));
         state.0.arrivals.came(caller.peer_id, transfer_id, new);
         if let Some(index) = index {
@@ -256,8 +260,8 @@ pub(super) fn check_count(ids: &[ChunkId], max: usize) -> Answer<()> {
     Err(Failure::new(Code::TooLarge, detail))
 }
 
-/// `TRANSFER_ID` or `TRANSFER_ID;index=N`, in exactly this spelling.
-fn parse_part_of(text: &str) -> Answer<PartOf> {
+/// `TRANSFER_ID` or `TRANSFER_ID;index=N`, in exactly this spelling, of a chunk that `by` brings.
+fn parse_part_of(text: &str, by: PeerId) -> Answer<PartOf> {
     let bad = || {
         Failure::new(
             Code::BadHeader,
@@ -270,7 +274,11 @@ fn parse_part_of(text: &str) -> Answer<PartOf> {
     };
     let transfer_id = transfer_id.parse().map_err(|_| bad())?;
     let index = index.map(|i| parse_index(i).ok_or_else(bad)).transpose()?;
-    Ok(PartOf { transfer_id, index })
+    Ok(PartOf {
+        transfer_id,
+        by,
+        index,
+    })
 }
 
 fn parse_index(text: &str) -> Option<u64> {
@@ -358,13 +366,14 @@ mod tests {
 
     #[test]
     fn a_part_of_has_one_spelling() {
+        let by = PeerId::of(b"p");
         let id = "00112233445566778899aabbccddeeff";
-        let part = parse_part_of(&format!("{id};index=7")).unwrap();
+        let part = parse_part_of(&format!("{id};index=7"), by).unwrap();
         assert_eq!(
             (part.transfer_id.to_string().as_str(), part.index),
             (id, Some(7))
         );
-        assert_eq!(parse_part_of(id).unwrap().index, None);
+        assert_eq!(parse_part_of(id, by).unwrap().index, None);
         for wrong in [
             String::new(),
             format!("{id};"),
@@ -375,7 +384,7 @@ mod tests {
             format!("{id};index=18446744073709551616"),
             id.to_uppercase(),
         ] {
-            assert!(parse_part_of(&wrong).is_err(), "{wrong}");
+            assert!(parse_part_of(&wrong, by).is_err(), "{wrong}");
         }
     }
 }

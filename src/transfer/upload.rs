@@ -225,6 +225,7 @@ impl Upload {
     ) -> Result<bool, TransferError> {
         let part_of = Some(PartOf {
             transfer_id: self.offer.payload().transfer_id,
+            by: self.offer.payload().sender,
             index,
         });
         let already = !self.targets.any(|target| target.lacks(id));

@@ -66,7 +66,7 @@ impl Inner {
             Some(_) => return Ok(None),
             None => {}
         }
-        let transfer = part_of.map(|part| part.transfer_id);
+        let transfer = part_of.map(|part| (part.transfer_id, part.by));
         self.space.take(self.disk()?, transfer, length)?;
         let created = shard.create(&name, sealed);
         if !matches!(created, Ok(Created::New)) {
@@ -85,7 +85,7 @@ impl Inner {
         part_of: Option<PartOf>,
     ) -> Result<(), StoreError> {
         self.writable()?;
-        let transfer = part_of.map(|part| part.transfer_id);
+        let transfer = part_of.map(|part| (part.transfer_id, part.by));
         self.space.check_take(self.disk()?, transfer, length)
     }
 

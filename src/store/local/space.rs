@@ -1,6 +1,6 @@
 //! How much may still be written: free space less a reserve, a quota, and what was promised to announced transfers.
 //!
-//! A promise has an owner, the sender of the transfer; a share, for the promises of one sender are together at most as
+//! A promise has an owner, the sender of the transfer, and only chunks that the owner brings draw on it; a share, for the promises of one sender are together at most as
 //! much as they leave; and an end, soon after the last chunk of it came. Beyond its share a sender may store what is free
 //! at the time, as without a promise.
 
@@ -174,12 +174,12 @@ impl Space {
     pub(super) fn take(
         &self,
         disk: Disk,
-        transfer: Option<TransferId>,
+        transfer: Option<Transfer>,
         bytes: u64,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         self.check_take_of(&mut state, disk, transfer, bytes)?;
-        if let Some(promise) = transfer.and_then(|transfer| state.promise_to(transfer)) {
+        if let Some(promise) = transfer.and_then(|transfer| state.promises.get_mut(&transfer)) {
             promise.left = promise.left.saturating_sub(bytes);
             promise.taken = promise.taken.saturating_add(bytes);
             promise.since = Instant::now();
@@ -192,7 +192,7 @@ impl Space {
     pub(super) fn check_take(
         &self,
         disk: Disk,
-        transfer: Option<TransferId>,
+        transfer: Option<Transfer>,
         bytes: u64,
     ) -> Result<(), StoreError> {
         self.check_take_of(&mut self.lock(), disk, transfer, bytes)
@@ -202,10 +202,10 @@ impl Space {
         &self,
         state: &mut State,
         disk: Disk,
-        transfer: Option<TransferId>,
+        transfer: Option<Transfer>,
         bytes: u64,
     ) -> Result<(), StoreError> {
-        let promised = transfer.and_then(|transfer| state.promise_to(transfer));
+        let promised = transfer.and_then(|transfer| state.promises.get_mut(&transfer));
         let left = promised.map_or(0, |promise| promise.left);
         if left < bytes {
             self.check(state, disk, bytes - left)?;
@@ -322,16 +322,6 @@ impl State {
         left.fold(0, u64::saturating_add)
     }
 
-    /// A chunk names its transfer but not the sender: the largest promise by that id.
-    fn promise_to(&mut self, transfer: TransferId) -> Option<&mut Promise> {
-        let first = (transfer, PeerId::from_bytes([0; 32]));
-        let last = (transfer, PeerId::from_bytes([0xff; 32]));
-        self.promises
-            .range_mut(first..=last)
-            .map(|(_, promise)| promise)
-            .max_by_key(|promise| promise.left)
-    }
-
     fn make_room(&mut self, sender: PeerId) {
         let of_sender = self.promises.iter().filter(|((_, s), _)| *s == sender);
         if of_sender.clone().count() < PROMISES_PER_SENDER {
@@ -368,8 +358,8 @@ mod tests {
         space.promise(DISK, transfer(1), 400, 0).unwrap();
         assert_eq!(space.free(DISK), 500);
         assert!(space.promise(DISK, of_another(2), 501, 0).is_err());
-        assert!(space.take(DISK, Some(transfer(2).0), 501).is_err());
-        space.take(DISK, Some(transfer(1).0), 400).unwrap();
+        assert!(space.take(DISK, Some(transfer(2)), 501).is_err());
+        space.take(DISK, Some(transfer(1)), 400).unwrap();
         space.settle(transfer(1));
         space.promise(DISK, of_another(2), 900, 0).unwrap();
     }
@@ -394,7 +384,7 @@ mod tests {
     fn beyond_its_share_a_transfer_may_use_what_is_free() {
         let space = Space::new(Some(100), None, 0);
         space.promise(DISK, transfer(1), 900, 0).unwrap();
-        space.take(DISK, Some(transfer(1).0), 900).unwrap();
+        space.take(DISK, Some(transfer(1)), 900).unwrap();
     }
 
     #[test]
@@ -402,7 +392,7 @@ mod tests {
         let space = Space::new(Some(100), None, 0);
         space.promise(DISK, transfer(1), 400, 0).unwrap();
         let made = space.lock().promises[&transfer(1)].since;
-        space.take(DISK, Some(transfer(1).0), 1).unwrap();
+        space.take(DISK, Some(transfer(1)), 1).unwrap();
         assert!(space.lock().promises[&transfer(1)].since > made);
         let idle = Duration::ZERO;
         let space = Space { idle, ..space };
@@ -426,7 +416,7 @@ mod tests {
     fn what_has_come_is_not_asked_for_again() {
         let space = Space::new(Some(0), None, 0);
         space.promise(DISK, transfer(1), 900, 0).unwrap();
-        space.take(DISK, Some(transfer(1).0), 600).unwrap();
+        space.take(DISK, Some(transfer(1)), 600).unwrap();
         let disk = Disk { free: 400, ..DISK };
         space.promise(disk, transfer(1), 900, 0).unwrap();
         let after_a_restart = Space::new(Some(0), None, 0);
@@ -441,10 +431,11 @@ mod tests {
         let space = Space::new(Some(0), None, 0);
         space.promise(DISK, transfer(1), 400, 0).unwrap();
         let copied = of_another(1);
+        assert!(space.take(DISK, Some(copied), 601).is_err());
         space.promise(DISK, copied, 1, 0).unwrap();
         space.settle(copied);
         assert!(space.take(DISK, None, 601).is_err());
-        space.take(DISK, Some(transfer(1).0), 400).unwrap();
+        space.take(DISK, Some(transfer(1)), 400).unwrap();
     }
 
     #[test]

@@ -276,8 +276,11 @@ async fn an_offered_transfer_is_taken(store: &dyn Store, signer: &dyn Signer) {
         );
     }
     for (index, (id, bytes)) in [None, Some(0), None].into_iter().zip(chunks) {
-        let transfer_id = draft.offer.transfer_id;
-        let part_of = Some(PartOf { transfer_id, index });
+        let part_of = Some(PartOf {
+            transfer_id: draft.offer.transfer_id,
+            by: signer.peer_id(),
+            index,
+        });
         assert_eq!(
             store.put_chunk(id, bytes, part_of).await.unwrap(),
             Put::Stored

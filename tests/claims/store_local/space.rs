@@ -3,13 +3,13 @@
 use std::{fs, path::Path, process::Command};
 
 use colis::{
-    id::ChunkId,
+    id::{ChunkId, PeerId},
     manifest::Signer,
     store::{LocalStore, LocalStoreOptions, OfferAnswer, PartOf, Put, Store, StoreError},
 };
 
 use super::{Kept, path_of, signer};
-use testkit::sealed::{Draft, chunk};
+use testkit::sealed::{Draft, TestSigner, chunk};
 
 const MIB: usize = 1 << 20;
 
@@ -151,14 +151,44 @@ async fn an_offer_reserves_its_space_until_it_is_used() {
         matches!(too_much, Err(StoreError::NoSpace { .. })),
         "{too_much:?}"
     );
-    let part_of = Some(PartOf {
-        transfer_id: draft.offer.transfer_id,
-        index: Some(0),
-    });
+    let part_of = part_of(&draft, draft.offer.sender);
     for seed in 0..8 {
         let (id, bytes) = chunk(seed, MIB);
         store.put_chunk(id, bytes, part_of).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reserved_for_a_sender_nobody_else_can_use() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open_with(root.path(), 0, Some(18 * MIB as u64));
+    let (draft, signer) = (draft_of(8), signer());
+    offer(&store, &draft, &signer).await.unwrap();
+    // It names the transfer of another.
+    let stolen = part_of(&draft, TestSigner::new(2).peer_id());
+    for seed in 0..9 {
+        let (id, bytes) = chunk(seed, MIB);
+        store.put_chunk(id, bytes, stolen).await.unwrap();
+    }
+    let (id, bytes) = chunk(9, MIB);
+    let refused = store.put_chunk(id, bytes, stolen).await;
+    assert!(
+        matches!(refused, Err(StoreError::NoSpace { .. })),
+        "{refused:?}"
+    );
+    for seed in 20..28 {
+        let (id, bytes) = chunk(seed, MIB);
+        let put = store.put_chunk(id, bytes, part_of(&draft, signer.peer_id()));
+        assert_eq!(put.await.unwrap(), Put::Stored, "{seed}");
+    }
+}
+
+fn part_of(draft: &Draft, by: PeerId) -> Option<PartOf> {
+    Some(PartOf {
+        transfer_id: draft.offer.transfer_id,
+        by,
+        index: Some(0),
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,10 +198,7 @@ async fn a_transfer_that_has_come_half_can_be_offered_again_after_a_restart() {
     let store = open_with(root.path(), 0, quota);
     let (draft, signer) = (draft_of(8), signer());
     offer(&store, &draft, &signer).await.unwrap();
-    let part_of = Some(PartOf {
-        transfer_id: draft.offer.transfer_id,
-        index: Some(0),
-    });
+    let part_of = part_of(&draft, draft.offer.sender);
     for seed in 0..4 {
         let (id, bytes) = chunk(seed, MIB);
         store.put_chunk(id, bytes, part_of).await.unwrap();
