@@ -7,7 +7,8 @@
 //! for. What holds the code together is left out once each, and then the loss must be found (`explore`): otherwise the
 //! model would prove nothing.
 //!
-//! Assumed, and true of days against seconds: no lease runs out while a lock is held or between marking and throwing away.
+//! Assumed, and true of days against seconds: no lease runs out while a lock is held, between marking and throwing away, or
+//! between the slices in which a publication looks at its chunks. The last is left out once too.
 
 mod explore;
 
@@ -26,6 +27,8 @@ struct Protocol {
     publishing_renews: bool,
     /// `Inner::unpublish` leaves the chunks to the collector, whatever other manifests name.
     leaves_chunks: bool,
+    /// A lease is longer than what lies between the slices of `Inner::missing_and_lock`.
+    leases_outlast_slices: bool,
 }
 
 const WHOLE: Protocol = Protocol {
@@ -33,6 +36,7 @@ const WHOLE: Protocol = Protocol {
     takes_the_lock: true,
     publishing_renews: true,
     leaves_chunks: true,
+    leases_outlast_slices: true,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +59,9 @@ enum Sender {
     /// `try_put_manifest` has the lock; then it has found every chunk.
     Publishing,
     Found,
+    /// The chunk was in an early slice: the lock is let go until the next one is looked at. Then it is held again.
+    BetweenSlices,
+    LastSlice,
     /// The manifest is visible; the lock is still held.
     Visible,
     Published,
@@ -191,7 +198,17 @@ impl Protocol {
                 world.read(n)?;
                 Sender::Publishing
             }
-            Sender::Publishing | Sender::Found | Sender::Visible => self.publish(world, n),
+            Sender::Found if choice == 1 => {
+                world.release(Actor::Sender(n));
+                Sender::BetweenSlices
+            }
+            Sender::BetweenSlices => {
+                world.read(n)?;
+                Sender::LastSlice
+            }
+            Sender::Publishing | Sender::Found | Sender::LastSlice | Sender::Visible => {
+                self.publish(world, n)
+            }
             _ => self.unpublish(world, n)?,
         };
         Some(())
@@ -242,7 +259,7 @@ impl Protocol {
                     Sender::Putting
                 }
             }
-            Sender::Found => {
+            Sender::Found | Sender::LastSlice => {
                 world.visible[n] = true;
                 Sender::Visible
             }
@@ -332,8 +349,11 @@ impl Protocol {
         Some(())
     }
 
-    fn day_passes(world: &mut World) -> Option<()> {
-        let may = world.collector == Collector::Idle && !world.is_locked();
+    fn day_passes(&self, world: &mut World) -> Option<()> {
+        let is_slicing = world.senders.contains(&Sender::BetweenSlices);
+        let may = world.collector == Collector::Idle
+            && !world.is_locked()
+            && !(is_slicing && self.leases_outlast_slices);
         world.days = world.days.checked_sub(1).filter(|_| may)?;
         world.shard = world.shard.map(|_| Lease::Over);
         world.trash = world.trash.map(|_| Lease::Over);

@@ -9,7 +9,7 @@ fn steps(world: &World) -> Vec<Step> {
     let mut steps = Vec::new();
     for n in 0..SENDERS {
         let choices = match world.senders[n] {
-            Sender::Put => 2,
+            Sender::Put | Sender::Found => 2,
             _ => 1,
         };
         let actor = Actor::Sender(n);
@@ -37,7 +37,7 @@ impl Protocol {
         match step.actor {
             Actor::Sender(n) => self.send(&mut world, n, step.choice)?,
             Actor::Collector => self.collect(&mut world)?,
-            Actor::Clock => Self::day_passes(&mut world)?,
+            Actor::Clock => self.day_passes(&mut world)?,
         }
         Some(world)
     }
@@ -113,6 +113,15 @@ fn a_manifest_that_takes_its_chunks_along_loses_one() {
     let leaves_chunks = false;
     assert!(finds_a_loss(&Protocol {
         leaves_chunks,
+        ..WHOLE
+    }));
+}
+
+#[test]
+fn publishing_in_slices_that_outlast_a_lease_loses_one() {
+    let leases_outlast_slices = false;
+    assert!(finds_a_loss(&Protocol {
+        leases_outlast_slices,
         ..WHOLE
     }));
 }
