@@ -177,6 +177,28 @@ impl Inner {
         Ok(())
     }
 
+    /// What a manifest that ends must not do, for the harness that has to see the harm: the chunks that no other names go
+    /// with it.
+    pub(super) fn take_chunks_along(&self, id: ManifestId) -> Result<(), StoreError> {
+        let Some(envelope) = self.read_good_manifest(id)? else {
+            return Ok(());
+        };
+        let mut others = HashSet::new();
+        for other in self.with_index(|known| known.keys().copied().collect::<Vec<_>>())? {
+            let envelope = self.read_good_manifest(other)?.filter(|_| other != id);
+            let manifest = envelope.map(SignedManifest::parse).transpose()?;
+            others.extend(manifest.iter().flat_map(|m| m.payload().all_chunks()));
+        }
+        for chunk in SignedManifest::parse(envelope)?.payload().all_chunks() {
+            let shard = self.shard(chunk);
+            if !others.contains(&chunk) {
+                let removed = shard.remove(&chunk.to_string());
+                removed.map_err(|e| io(shard.path(), e))?;
+            }
+        }
+        Ok(())
+    }
+
     fn throw_away(
         &self,
         shard: &Folder,

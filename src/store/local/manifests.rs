@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     manifest::{MAX_ENVELOPE, Timestamp},
+    sabotage,
     store::LEAST_LIFE,
 };
 
@@ -281,6 +282,9 @@ impl Inner {
         let (folder, name) = (&self.manifests, id.to_string());
         {
             let _alone = self.take_presence_away();
+            if sabotage::without("leases") {
+                self.take_chunks_along(id)?;
+            }
             let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
             let length = length.ok_or_else(|| not_found("manifest", &id))?;
             folder.remove(&name).map_err(|e| io(folder.path(), e))?;

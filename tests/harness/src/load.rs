@@ -42,8 +42,13 @@ pub struct Load {
 impl Load {
     /// From `a` to `b`, as they are in `homes`.
     pub fn new(homes: &Homes) -> Self {
+        Self::of("a", homes)
+    }
+
+    /// From `who` to `b`.
+    pub fn of(who: &str, homes: &Homes) -> Self {
         let certs = |home: &str| CertsDir::new(homes.home(home).join("certs"));
-        let identity = Arc::new(Identity::load(&certs("a")).unwrap());
+        let identity = Arc::new(Identity::load(&certs(who)).unwrap());
         let recipient = Identity::load(&certs("b")).unwrap();
         let options = SendOptions {
             recipients: vec![Recipient {
@@ -56,7 +61,7 @@ impl Load {
         let folder = homes.path("load");
         std::fs::create_dir_all(&folder).unwrap();
         Self {
-            circle: CircleHandle::new(Circle::load(&certs("a")).unwrap()),
+            circle: CircleHandle::new(Circle::load(&certs(who)).unwrap()),
             sender: Sender {
                 signer: identity.clone(),
                 seal_keys: identity.seal_keys().clone(),

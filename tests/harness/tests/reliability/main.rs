@@ -16,12 +16,16 @@ mod disk;
 mod errors;
 mod foreign;
 mod full;
+mod hostile;
 mod inject;
 mod rot;
 #[cfg(feature = "sabotage")]
 mod sabotaged;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use campaign::{Fault, Outcome, campaign};
 use disk::Disk;
@@ -124,6 +128,16 @@ fn a_receive_survives_a_failure_of_each_system_call() {
         eprintln!("{error} at {failed} system calls of a receive");
         assert!(failed > 3, "{error} {failed} times");
     }
+}
+
+#[test]
+fn a_hostile_member_takes_nothing_from_the_others() {
+    let _alone = alone();
+    let length = Duration::from_secs(rounds(8) as u64);
+    let (acknowledged, tried, broken) = hostile::campaign(length);
+    eprintln!("{tried} hostile acts, {acknowledged} acknowledgements to others");
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(acknowledged > 5 && tried > 5, "{acknowledged} {tried}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// What is left out, the test that must see it, and what that test must say.
-const SABOTAGES: [(&str, &str, &str); 10] = [
+const SABOTAGES: [(&str, &str, &str); 11] = [
     (
         "file-sync",
         "a_disk_that_loses_power_loses_nothing_acknowledged",
@@ -43,6 +43,11 @@ const SABOTAGES: [(&str, &str, &str); 10] = [
         "existing",
         "a_receive_survives_a_kill_at_each_system_call",
         "folder (2)",
+    ),
+    (
+        "leases",
+        "a_hostile_member_takes_nothing_from_the_others",
+        " is lost",
     ),
     (
         "read-hash",
