@@ -5,32 +5,35 @@
 //! bounded, kept only while somebody looks, and is worth one thing, an address to try. Who answers there must show, in the
 //! handshake, the key that is known already; or, where none is known yet, prove that it knows the code.
 
+mod link;
+mod message;
+mod responder;
 mod table;
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
-use mdns_sd::{
-    DaemonEvent, IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo,
-};
-use socket2::{Domain, Protocol, Socket, Type};
+use domain::base::{Rtype, name::FromStrError};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, Interval, interval, sleep_until, timeout},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use table::{MAX_ADDRESSES, MAX_SEEN, SeenPeer, Table};
+
+use link::{Links, Message, PORT};
+use message::{Instance, Kind, Question};
+use responder::Responder;
 
 use crate::id::PeerId;
 
 /// For how long to look for peers: the answer to a question that was asked too soon after another comes a second later.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where all of multicast DNS happens (RFC 6762, section 3).
-const PORT: u16 = 5353;
+/// How often it is looked whether something is to be asked.
+const TICK: Duration = Duration::from_millis(250);
+/// Every so many ticks everybody is asked who is there.
+const ASKED_EVERY: u32 = 4;
 /// To say goodbye when a peer stops.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// The version of what is announced.
@@ -59,8 +62,8 @@ impl Service {
     /// Its type in DNS-SD.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Peer => "_colis._tcp.local.",
-            Self::Pairing => "_colis-pair._tcp.local.",
+            Self::Peer => "_colis._tcp.local",
+            Self::Pairing => "_colis-pair._tcp.local",
         }
     }
 }
@@ -71,15 +74,15 @@ pub enum DiscoverError {
     /// The port of multicast DNS is not to be had.
     #[error("UDP port {PORT}: {0}")]
     Port(#[from] io::Error),
-    /// Multicast DNS itself.
-    #[error("multicast DNS: {0}")]
-    Daemon(#[from] mdns_sd::Error),
+    /// What would be announced cannot be written.
+    #[error("a name that DNS does not have: {0}")]
+    Name(#[from] FromStrError),
 }
 
 /// Tells the network about a peer, until it is dropped.
 pub struct Announcement {
-    daemon: ServiceDaemon,
-    watching: JoinHandle<()>,
+    task: JoinHandle<()>,
+    ends: DropGuard,
 }
 
 impl Announcement {
@@ -95,7 +98,8 @@ impl Announcement {
         if discovery == Discovery::Off || address.ip().to_canonical().is_loopback() {
             return None;
         }
-        let announced = info(service, name, id, address).and_then(Self::register);
+        let instance = instance(service, name, id, address.port());
+        let announced = instance.and_then(|instance| Self::announce(instance, address));
         announced
             .inspect_err(|error| {
                 tracing::warn!(%error, "not announced: others find this peer by its address only");
@@ -103,78 +107,49 @@ impl Announcement {
             .ok()
     }
 
-    fn register(service: ServiceInfo) -> Result<Self, DiscoverError> {
-        let daemon = daemon()?;
-        let monitor = daemon.monitor()?;
-        daemon.register(service)?;
-        let watching = tokio::spawn(watch(monitor));
-        Ok(Self { daemon, watching })
+    fn announce(instance: Instance, address: SocketAddr) -> Result<Self, DiscoverError> {
+        let responder = Responder::new(Links::open()?, instance, address);
+        let ended = CancellationToken::new();
+        Ok(Self {
+            task: tokio::spawn(responder.run(ended.clone())),
+            ends: ended.drop_guard(),
+        })
     }
 
     /// Says goodbye, so that nobody tries the address any more.
     pub async fn end(self) {
-        if let Ok(ended) = self.daemon.shutdown() {
-            let _ = timeout(GOODBYE, ended.recv_async()).await;
-        }
+        drop(self.ends);
+        let _ = timeout(GOODBYE, self.task).await;
     }
 }
 
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        self.watching.abort();
-        // If it has ended already, nothing is left to end.
-        let _ = self.daemon.shutdown();
-    }
-}
-
-/// What is announced. The labels are made of the id: no two peers have one, whatever they are called. A peer may show two
+/// What is announced. Its labels are made of the id: no two peers have one, whatever they are called. A peer may show two
 /// codes, each at a port of its own.
-fn info(
+fn instance(
     service: Service,
     name: &str,
     id: PeerId,
-    address: SocketAddr,
-) -> Result<ServiceInfo, DiscoverError> {
-    let (ip, port) = (address.ip().to_canonical(), address.port());
+    port: u16,
+) -> Result<Instance, DiscoverError> {
     let id = id.to_string();
     let mut label: String = id.chars().take(32).collect();
     if service == Service::Pairing {
         label = format!("pair-{label}-{port}");
     }
-    let host = format!("colis-{label}.local.");
-    let told = [
-        ("v", VERSION.to_owned()),
-        ("id", id),
-        ("name", name.to_owned()),
-    ];
-    let with = |ips: &str| ServiceInfo::new(service.name(), &label, &host, ips, port, &told[..]);
-    if !ip.is_unspecified() {
-        return Ok(with(&ip.to_string())?);
-    }
-    let mut service = with("")?.enable_addr_auto();
-    if ip.is_ipv4() {
-        service.set_interfaces(vec![IfKind::IPv4]);
-    }
-    Ok(service)
-}
-
-/// Reads what the daemon tells, which must be read, and logs the first failure.
-async fn watch(events: Receiver<DaemonEvent>) {
-    let mut is_said = false;
-    while let Ok(event) = events.recv_async().await {
-        if let (DaemonEvent::Error(error), false) = (event, is_said) {
-            tracing::warn!(%error, "others may not find this peer by themselves");
-            is_said = true;
-        }
-    }
+    let host = format!("colis-{label}.local");
+    let texts = [("v", VERSION), ("id", &id), ("name", name)];
+    Ok(Instance::new(service.name(), &label, &host, port, &texts)?)
 }
 
 /// Looks for peers for a while.
 pub struct Browser {
-    daemon: ServiceDaemon,
-    events: Receiver<ServiceEvent>,
+    links: Links,
+    service: Service,
     until: Instant,
+    ticks: Interval,
+    ticked: u32,
     table: Table,
+    buffer: Box<[u8]>,
 }
 
 impl Browser {
@@ -183,13 +158,14 @@ impl Browser {
     /// # Errors
     /// [`DiscoverError`].
     pub fn start(service: Service, patience: Duration) -> Result<Self, DiscoverError> {
-        let daemon = daemon()?;
-        let events = daemon.browse(service.name())?;
         Ok(Self {
-            daemon,
-            events,
+            links: Links::open()?,
+            service,
             until: Instant::now() + patience,
+            ticks: interval(TICK),
+            ticked: 0,
             table: Table::default(),
+            buffer: link::buffer(),
         })
     }
 
@@ -197,15 +173,14 @@ impl Browser {
     pub async fn next(&mut self) -> Option<SeenPeer> {
         // A flood of answers must not make it longer: they would always be there before the time is looked at.
         while Instant::now() < self.until {
-            match timeout_at(self.until, self.events.recv_async()).await {
-                Ok(Ok(ServiceEvent::ServiceResolved(service))) => {
-                    if let Some(seen) = self.note(&service) {
-                        return Some(seen);
-                    }
-                }
-                Ok(Ok(ServiceEvent::ServiceRemoved(_, instance))) => self.table.remove(&instance),
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return None,
+            if let Some(seen) = self.table.news() {
+                return Some(seen);
+            }
+            tokio::select! {
+                biased;
+                () = sleep_until(self.until) => {}
+                _ = self.ticks.tick() => self.ask(),
+                heard = self.links.hear(Kind::Response, &mut self.buffer) => self.note(&heard),
             }
         }
         None
@@ -214,42 +189,33 @@ impl Browser {
     /// Everybody who is heard of until the time is over.
     pub async fn all(mut self) -> Table {
         while self.next().await.is_some() {}
-        std::mem::take(&mut self.table)
+        self.table
     }
 
-    fn note(&mut self, service: &ResolvedService) -> Option<SeenPeer> {
-        let said = |key| service.get_property_val_str(key);
-        if said("v") != Some(VERSION) {
-            self.table.drop_one();
-            return None;
+    /// Asks who is there, from time to time, and for what was left out.
+    fn ask(&mut self) {
+        let mut questions = self.table.questions();
+        if self.ticked.is_multiple_of(ASKED_EVERY) {
+            questions.push(Question {
+                name: self.service.name().to_owned(),
+                kind: Rtype::PTR,
+            });
         }
-        let (id, name) = (said("id").unwrap_or(""), said("name").unwrap_or(""));
-        let ips = service.get_addresses().iter().map(|ip| ip.to_ip_addr());
-        let instance = service.get_fullname();
-        self.table.note(instance, id, name, service.get_port(), ips)
+        self.ticked += 1;
+        if questions.is_empty() {
+            return;
+        }
+        if let Ok(question) = message::question(&questions) {
+            let links = self.links.all();
+            links.for_each(|link| self.links.say(link, &question));
+        }
     }
-}
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // If it has ended already, nothing is left to end.
-        let _ = self.daemon.shutdown();
+    fn note(&mut self, heard: &Message) {
+        let bytes = self.buffer.get(..heard.length).unwrap_or_default();
+        match message::read_response(bytes, self.service.name()) {
+            Ok(said) => self.table.note(heard.source, said),
+            Err(_) => self.table.drop_one(),
+        }
     }
-}
-
-/// Multicast DNS on every interface but the loopback, which reaches nobody else.
-fn daemon() -> Result<ServiceDaemon, DiscoverError> {
-    check_port()?;
-    let daemon = ServiceDaemon::new()?;
-    daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
-    Ok(daemon)
-}
-
-/// The daemon opens its sockets by itself later, and would keep to itself why it cannot.
-fn check_port() -> io::Result<()> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
-    socket.bind(&any.into())
 }

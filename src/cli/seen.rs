@@ -65,6 +65,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     }
     if !CertsDir::new(context.home.certs()).server_cert().exists() {
         seen.peers()
+            .iter()
             .for_each(|peer| show_before_joining(context, peer));
         return Ok(ExitCode::Ok);
     }
@@ -82,6 +83,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let ours = us.identity.caller().key_id;
     let is_new = |peer: &&SeenPeer| peer.id != ours && known.iter().all(|k| k.peer_id != peer.id);
     seen.peers()
+        .iter()
         .filter(is_new)
         .for_each(|peer| show_unknown(context, &known, peer));
     Ok(ExitCode::Ok)

@@ -2,15 +2,19 @@
 //!
 //! It takes root, `unshare`, `nsenter`, `ip`, and for what lies or listens `python3` and `tcpdump`.
 
-mod net;
+mod flood;
+mod others;
 mod pairing;
 
 use std::{fs, net::SocketAddr};
 
 use serde_json::Value;
 
-use net::{LEFT, Net, RIGHT, can};
-use testkit::{Homes, Ran, Serving, wait_for};
+use testkit::{
+    Homes, Ran, Serving,
+    net::{LEFT, Net, RIGHT, can},
+    wait_for,
+};
 
 /// The id of a peer, as it says itself.
 fn id_of(homes: &Homes, home: &str) -> String {

@@ -72,7 +72,7 @@ const HEAVY: [(&str, &[&str]); 16] = [
     ("hpke", &["crypto"]),
     ("rcgen", &["tls"]),
     ("spake2", &["pair"]),
-    ("mdns_sd", &["discover"]),
+    ("domain", &["discover"]),
     ("qrcode", &["cli"]),
     ("webpki", &["tls"]),
     ("dialoguer", &["cli"]),

@@ -119,7 +119,8 @@ impl Inviter {
         // Until the time is over: the first that answers need not be the only one.
         let browser = Browser::start(Service::Pairing, PATIENCE).map_err(nowhere)?;
         let seen = browser.all().await;
-        let named: Vec<_> = seen.peers().filter(|peer| peer.name == *name).collect();
+        let seen = seen.peers();
+        let named: Vec<_> = seen.iter().filter(|peer| peer.name == *name).collect();
         match named.as_slice() {
             [] => Ok(None),
             [one] => {

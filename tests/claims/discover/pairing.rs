@@ -7,12 +7,12 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
-    id_of,
+use super::{id_of, remembered};
+use testkit::{
+    Homes, Ran,
     net::{LEFT, Net, Packets, RIGHT, can},
-    remembered,
+    wait_for,
 };
-use testkit::{Homes, Ran, wait_for};
 
 /// `colis pair` that shows a code, killed when it is dropped.
 struct Inviting {

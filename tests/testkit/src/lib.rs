@@ -1,6 +1,7 @@
 //! What the tests of colis share: homes and peers as processes ([`Homes`]), a server with a store that can be told to
 //! fail ([`server`]), a member who says over raw TLS whatever it likes ([`site`]), a person at a terminal ([`person`]),
-//! signed transfers that nobody sealed ([`sealed`]), tools written in Python ([`python`]).
+//! two networks with a cable between them
+//! ([`net`]), signed transfers that nobody sealed ([`sealed`]), tools written in Python ([`python`]).
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -9,7 +10,9 @@
 )]
 
 mod content;
+pub mod flood;
 mod homes;
+pub mod net;
 mod pace;
 pub mod person;
 mod program;

@@ -1,4 +1,4 @@
-//! Bad networks: slow, broken for a while, wrong in a byte, and peers that vanish. What was sent arrives all the same.
+//! Bad networks: slow, broken for a while, wrong in a byte, flooded, and peers that vanish. What was sent arrives all the same.
 //!
 //! `cargo test -p harness --test network -- --nocapture`. With `COLIS_ROUNDS` so many damaged connections, and longer silences.
 #![allow(
@@ -168,4 +168,10 @@ async fn a_wrong_byte_is_noticed_and_the_file_arrives_as_it_was() {
         again * 50 <= rounds,
         "{again} of {rounds} did not try again by themselves"
     );
+}
+
+#[test]
+fn a_flood_of_multicast_dns_costs_little_memory_and_hides_nobody() {
+    // 30 seconds' worth.
+    testkit::flood::is_survived(300_000);
 }

@@ -2,15 +2,15 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
 
-use testkit::{Homes, Ran, Serving, around, wait_for};
+use crate::{Homes, Ran, Serving, around, wait_for};
 
-pub(crate) const LEFT: usize = 0;
-pub(crate) const RIGHT: usize = 1;
+pub const LEFT: usize = 0;
+pub const RIGHT: usize = 1;
 
 /// Says again and again that a `service` of the peer `id` is at 10.77.0.2, port so and so: one answer with all its records.
 const LIE: &str = r#"
@@ -35,11 +35,62 @@ while True:
     time.sleep(0.1)
 "#;
 
+/// Says from 10.77.0.66 as fast as it is told what nobody wants to know, under ever new names: other records without a
+/// pointer, and peers that are not there. Prints how many messages it has sent.
+const FLOOD: &str = r#"
+import os, socket, struct, sys, time
+rate = int(sys.argv[1])
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+out.bind(("10.77.0.66", 5353))
+out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.77.0.66"))
+out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+def name(text): return b"".join(bytes([len(l)]) + l for l in text.split(b".")) + b"\0"
+def record(owner, kind, ttl, data): return name(owner) + struct.pack(">HHIH", kind, 1, ttl, len(data)) + data
+TEXT = struct.pack(">HHIH", 16, 0x8001, 4500, 20) + bytes([19]) + b"x" * 19
+def texts(word):
+    return 20, b"".join(bytes([34]) + word + b"%02d" % n + bytes([5]) + b"local\0" + TEXT for n in range(20))
+def peers(word):
+    service, instance, host = b"_colis._tcp.local", word + b"._colis._tcp.local", word + b".local"
+    told = [b"v=1", b"id=" + word + word, b"name=fake"]
+    return 4, b"".join([record(service, 12, 4500, name(instance)), record(instance, 33, 120, struct.pack(">HHH", 0, 0, 9) + name(host)),
+        record(instance, 16, 4500, b"".join(bytes([len(t)]) + t for t in told)), record(host, 1, 120, socket.inet_aton("10.77.0.66"))])
+begun, sent = time.monotonic(), 0
+while True:
+    for burst in range(100):
+        count, records = (texts, peers)[burst % 2](os.urandom(16).hex().encode())
+        out.sendto(struct.pack(">HHHHHH", 0, 0x8400, 0, count, 0, 0) + records, ("224.0.0.251", 5353))
+    sent += 100
+    print(sent, flush=True)
+    time.sleep(max(0, begun + sent / rate - time.monotonic()))
+"#;
+
 /// What tcpdump has said so far.
-pub(crate) type Packets = Arc<Mutex<Vec<String>>>;
+pub type Packets = Arc<Mutex<Vec<String>>>;
 
 /// A process that is killed when it is dropped.
-pub(crate) struct Running(Child);
+pub struct Running(Child);
+
+/// A flood of multicast DNS that goes on until it is dropped.
+pub struct Flood {
+    _running: Running,
+    said: BufReader<ChildStdout>,
+}
+
+impl Flood {
+    /// Waits until it has sent so many messages since it began.
+    pub fn has_sent(&mut self, messages: usize) {
+        let mut line = String::new();
+        while line.trim().parse::<usize>().unwrap_or(0) < messages {
+            line.clear();
+            assert!(
+                self.said.read_line(&mut line).unwrap() > 0,
+                "the flood ended"
+            );
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -48,12 +99,12 @@ impl Drop for Running {
     }
 }
 
-pub(crate) struct Net {
+pub struct Net {
     sides: [Running; 2],
 }
 
 /// Whether a program is there; says so if it is not.
-pub(crate) fn can(program: &str, arg: &str) -> bool {
+pub fn can(program: &str, arg: &str) -> bool {
     let there = Command::new(program).arg(arg).output();
     let there = there.is_ok_and(|ran| ran.status.success());
     if !there {
@@ -64,7 +115,7 @@ pub(crate) fn can(program: &str, arg: &str) -> bool {
 
 impl Net {
     /// The left side is 10.77.0.1, the right one 10.77.0.2. None, and a line that says so, where that cannot be made.
-    pub(crate) fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let can = Command::new("unshare").args(["-n", "ip", "link"]).output();
         if !can.is_ok_and(|ran| ran.status.success()) {
             eprintln!("not tried: it takes root, unshare, nsenter and ip");
@@ -90,11 +141,16 @@ impl Net {
         Some(net)
     }
 
-    /// Gives the right side another address instead of the one it has.
-    pub(crate) fn move_right(&self, address: &str) {
-        self.ip(RIGHT, &["addr", "flush", "dev", "v", "scope", "global"]);
+    /// Gives the right side one more address.
+    pub fn add_right(&self, address: &str) {
         let address = format!("{address}/24");
         self.ip(RIGHT, &["addr", "add", &address, "dev", "v"]);
+    }
+
+    /// Gives the right side another address instead of the one it has.
+    pub fn move_right(&self, address: &str) {
+        self.ip(RIGHT, &["addr", "flush", "dev", "v", "scope", "global"]);
+        self.add_right(address);
     }
 
     fn is_up(&self, side: usize) -> bool {
@@ -108,7 +164,7 @@ impl Net {
     }
 
     /// `program` on one side.
-    fn inside(&self, side: usize, program: &str) -> Command {
+    pub fn inside(&self, side: usize, program: &str) -> Command {
         let mut command = self.enter(side);
         command.arg(program).stdin(Stdio::null());
         command
@@ -121,11 +177,11 @@ impl Net {
     }
 
     /// A command of `home`, with discovery.
-    pub(crate) fn run(&self, homes: &Homes, home: &str, side: usize, args: &[&str]) -> Ran {
+    pub fn run(&self, homes: &Homes, home: &str, side: usize, args: &[&str]) -> Ran {
         self.run_with(homes, home, side, args, true)
     }
 
-    pub(crate) fn run_with(
+    pub fn run_with(
         &self,
         homes: &Homes,
         home: &str,
@@ -137,7 +193,7 @@ impl Net {
         Ran::from(command.output().unwrap())
     }
 
-    pub(crate) fn command(
+    pub fn command(
         &self,
         homes: &Homes,
         home: &str,
@@ -151,11 +207,11 @@ impl Net {
     }
 
     /// `colis serve` on all addresses of a side, on a free port.
-    pub(crate) fn serve(&self, homes: &Homes, home: &str, side: usize, discovery: bool) -> Serving {
+    pub fn serve(&self, homes: &Homes, home: &str, side: usize, discovery: bool) -> Serving {
         self.serve_at(homes, home, side, discovery, "0.0.0.0:0")
     }
 
-    pub(crate) fn serve_at(
+    pub fn serve_at(
         &self,
         homes: &Homes,
         home: &str,
@@ -168,15 +224,28 @@ impl Net {
     }
 
     /// Says on the right side that a `service` of the peer `id`, `name` is there, on that port.
-    pub(crate) fn lie(&self, service: &str, id: &str, name: &str, port: u16) -> Running {
+    pub fn lie(&self, service: &str, id: &str, name: &str, port: u16) -> Running {
         let mut command = self.inside(RIGHT, "python3");
         let command = command.args(["-c", LIE, service, id, name, &port.to_string()]);
         Running(command.spawn().unwrap())
     }
 
+    /// Floods the network from the right side with so many messages a second.
+    pub fn flood(&self, rate: usize) -> Flood {
+        self.add_right("10.77.0.66");
+        let mut command = self.inside(RIGHT, "python3");
+        let command = command.args(["-c", FLOOD, &rate.to_string()]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        Flood {
+            _running: Running(child),
+            said,
+        }
+    }
+
     /// The packets of multicast DNS that come `in` on the left from now on, or go `out`: a line each, unless `options` of
     /// tcpdump say more of them.
-    pub(crate) fn packets(&self, way: &str, options: &[&str]) -> Packets {
+    pub fn packets(&self, way: &str, options: &[&str]) -> Packets {
         let mut command = self.inside(LEFT, "tcpdump");
         command.args(["--immediate-mode", "-l", "-n", "-i", "v", "-Q", way]);
         command.args(options).args(["port", "5353"]);
