@@ -166,12 +166,12 @@ impl Peer {
             every: options.ask_every,
         };
         let (events, _) = broadcast::channel(EVENTS);
-        let collector = Collector {
-            known: Known::new(&door, 1),
-            store: store.clone(),
-            events: events.clone(),
-            every: options.relay.collect,
-        };
+        let collector = Collector::new(
+            Known::new(&door, 1),
+            store.clone(),
+            events.clone(),
+            options.relay.collect,
+        );
         let inbox = Arc::new(Inbox::new(
             store.clone(),
             Arc::new(Received::open(&options.received)?),

@@ -8,7 +8,6 @@
 //! This room knows stores, never HTTP, and reports through a [`Progress`].
 
 mod arriving;
-mod carry;
 mod content;
 mod draft;
 mod filter;
@@ -28,7 +27,6 @@ mod walk;
 use std::path::PathBuf;
 
 pub use arriving::Arriving;
-pub use carry::carry;
 pub use filter::Filter;
 pub use grant::{Granted, grant};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};

@@ -51,14 +51,7 @@ impl Store for PeerClient {
     }
 
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
-        Box::pin(async move {
-            let path = chunk_path(id);
-            let sealed = self.get_body(&path, media::CHUNK, MAX_CHUNK_BODY).await?;
-            if chunk_id(sealed.clone()).await == Some(id) {
-                return Ok(sealed);
-            }
-            Err(self.protocol("a chunk that is not the one that was asked for"))
-        })
+        Box::pin(self.get_chunk_up_to(id, MAX_CHUNK_BODY))
     }
 
     fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
@@ -168,6 +161,19 @@ impl Store for PeerClient {
 }
 
 impl PeerClient {
+    /// The chunk `id`, which must have at most `max` bytes: a longer one is refused before any of it is read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get_chunk_up_to(&self, id: ChunkId, max: usize) -> Result<Bytes, StoreError> {
+        let path = chunk_path(id);
+        let sealed = self.get_body(&path, media::CHUNK, max).await?;
+        if chunk_id(sealed.clone()).await == Some(id) {
+            return Ok(sealed);
+        }
+        Err(self.protocol("a chunk that is not the one that was asked for"))
+    }
+
     /// A page that is what was asked for, so that who reads on comes to an end.
     fn page<K: Ord + Copy, T>(
         &self,

@@ -1,56 +1,142 @@
-//! What other peers store for us: asked for when this peer starts, and from time to time. A carrier is nobody to trust: the
-//! signer counts, and the inbox opens it as if its sender had brought it.
+//! What other peers store for us: asked for when this peer starts, and from time to time. A carrier is nobody to trust: what
+//! it has is judged as if it and the sender had brought it here, and the inbox opens it as if its sender had.
+//!
+//! Peers are visited side by side, each for a time, so that one that is slow delays no other. A visit that was too short is
+//! longer the next time, and finds the chunks of the last one: a large transfer over a slow line is collected by and by.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::{sync::broadcast, time::sleep};
+use bytes::Bytes;
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, FuturesUnordered},
+};
+use tokio::{
+    sync::{Semaphore, broadcast},
+    time::{MissedTickBehavior, interval, timeout},
+};
 
 use super::known::Known;
 use crate::{
     client::PeerClient,
-    id::{PeerId, Short as _},
-    manifest::{SignedManifest, Signer as _, Timestamp},
+    crypto::chunk::OVERHEAD,
+    id::{ChunkId, PeerId, Short as _},
+    manifest::{MAX_SEALED_CHUNK, SignedManifest, Signer as _, Timestamp},
     name::Escaped,
     store::{LocalStore, ManifestInfo, PageRequest, PutManifest, Store as _, StoreError},
-    transfer::{TransferError, carry},
+    transfer::TransferError,
     trust::KnownPeer,
     wire::{DEFAULT_PAGE, Event},
 };
 
-/// Chunks in flight.
+/// Peers that are visited at once; others wait for their turn.
+const VISITS: usize = 16;
+/// For how long a peer is visited. It doubles each time that this is too short, up to what the largest chunk takes at the
+/// slowest rate that a client accepts.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MAX_PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// Sealed bytes in flight of all visits, and of one.
+const ROOM: usize = 2 * ROOM_OF_VISIT;
+const ROOM_OF_VISIT: usize = MAX_SEALED_CHUNK;
+/// Chunks in flight of one visit.
 const JOBS: usize = 4;
 /// Pages of a catalogue that are read at one visit.
 const MAX_PAGES: usize = 64;
 
 /// Asks known peers.
 pub(super) struct Collector {
-    pub(super) known: Known,
-    pub(super) store: Arc<LocalStore>,
-    pub(super) events: broadcast::Sender<Event>,
-    /// The pause between two rounds; zero for no round at all.
-    pub(super) every: Duration,
+    known: Known,
+    store: Arc<LocalStore>,
+    events: broadcast::Sender<Event>,
+    /// The pause between two visits; zero for no visit at all.
+    every: Duration,
+    visits: Semaphore,
+    room: Semaphore,
+}
+
+/// How a visit ended.
+enum Visited {
+    InTime,
+    /// After so long, it was not over.
+    Cut(Duration),
 }
 
 impl Collector {
-    /// Visits every known peer, round after round. Never ends.
+    pub(super) fn new(
+        known: Known,
+        store: Arc<LocalStore>,
+        events: broadcast::Sender<Event>,
+        every: Duration,
+    ) -> Self {
+        Self {
+            known,
+            store,
+            events,
+            every,
+            visits: Semaphore::new(VISITS),
+            room: Semaphore::new(ROOM),
+        }
+    }
+
+    /// Visits every known peer from time to time, unless its last visit still goes on. Never ends.
     pub(super) async fn run(self) {
         if self.every.is_zero() {
             std::future::pending::<()>().await;
         }
+        let mut rounds = interval(self.every);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut visits = FuturesUnordered::new();
+        let mut visited: HashSet<PeerId> = HashSet::new();
+        let mut patience: HashMap<PeerId, Duration> = HashMap::new();
         loop {
-            match self.known.others() {
-                Ok(peers) => {
-                    for peer in peers {
-                        self.visit(&peer).await;
+            tokio::select! {
+                _ = rounds.tick() => {
+                    for peer in self.carriers() {
+                        if visited.insert(peer.peer_id) {
+                            let patience = patience.get(&peer.peer_id).copied();
+                            visits.push(self.visit(peer, patience.unwrap_or(PATIENCE)));
+                        }
                     }
                 }
-                Err(error) => tracing::warn!(%error, "nobody is asked for what is stored for us"),
+                Some((peer, ended)) = visits.next() => {
+                    visited.remove(&peer);
+                    match ended {
+                        Visited::InTime => patience.remove(&peer),
+                        Visited::Cut(after) => patience.insert(peer, MAX_PATIENCE.min(2 * after)),
+                    };
+                }
             }
-            sleep(self.every).await;
         }
     }
 
-    async fn visit(&self, peer: &KnownPeer) {
+    /// Known peers that may bring something here.
+    fn carriers(&self) -> Vec<KnownPeer> {
+        let mut peers = self.known.others().unwrap_or_else(|error| {
+            tracing::warn!(%error, "nobody is asked for what is stored for us");
+            Vec::new()
+        });
+        peers.retain(|peer| self.known.door.role_of(peer.peer_id).may_put());
+        peers
+    }
+
+    async fn visit(&self, peer: KnownPeer, patience: Duration) -> (PeerId, Visited) {
+        let _turn = self.visits.acquire().await;
+        let ended = match timeout(patience, self.ask_somewhere(&peer)).await {
+            Ok(()) => Visited::InTime,
+            Err(_) => {
+                let name = Escaped::new(&peer.name);
+                tracing::debug!(peer = %name, ?patience, "not all collected; more at the next visit");
+                Visited::Cut(patience)
+            }
+        };
+        (peer.peer_id, ended)
+    }
+
+    async fn ask_somewhere(&self, peer: &KnownPeer) {
         for client in self.known.clients(peer) {
             match self.ask(&client, peer.peer_id).await {
                 Ok(()) => return,
@@ -71,7 +157,7 @@ impl Collector {
                 limit: DEFAULT_PAGE,
             };
             let page = client.list_manifests(page, Some(me)).await?;
-            let carried = |info: &&ManifestInfo| is_carried(info, me, carrier);
+            let carried = |info: &&ManifestInfo| self.is_carried(info, me, carrier);
             for info in page.items.iter().filter(carried) {
                 if !self.is_known(info).await
                     && let Err(error) = self.collect(client, carrier, info).await
@@ -90,6 +176,13 @@ impl Collector {
         Ok(())
     }
 
+    /// Whether `carrier` stores it for us, and may bring it, and does not only show what it shares itself.
+    fn is_carried(&self, info: &ManifestInfo, me: PeerId, carrier: PeerId) -> bool {
+        let role = self.known.door.role_of(carrier);
+        let is_of_others = info.sender != me && info.sender != carrier;
+        is_of_others && info.recipients.contains(&me) && role.may_bring(carrier, info.sender)
+    }
+
     async fn is_known(&self, info: &ManifestInfo) -> bool {
         self.store
             .receipt_of(info.sender, info.transfer_id)
@@ -105,8 +198,9 @@ impl Collector {
         info: &ManifestInfo,
     ) -> Result<(), TransferError> {
         let manifest = SignedManifest::parse(client.get_manifest(info.id).await?)?;
+        check_listed(client, info, &manifest)?;
         let signer = manifest.verify(&*self.known.door, Timestamp::now())?;
-        let put = carry(&manifest, (carrier, client), &*self.store, JOBS).await?;
+        let put = self.carry(&manifest, carrier, client).await?;
         if put == PutManifest::Stored {
             let (id, sender) = (manifest.id(), manifest.payload().sender);
             let (carrier, sender_name) = (client.address().to_string(), Escaped::new(&signer));
@@ -117,9 +211,54 @@ impl Collector {
         }
         Ok(())
     }
+
+    /// Puts the chunks of `manifest` that are not here, then the manifest. What was stored stays, also if this is dropped.
+    async fn carry(
+        &self,
+        manifest: &SignedManifest,
+        carrier: PeerId,
+        from: &PeerClient,
+    ) -> Result<PutManifest, StoreError> {
+        let ids: BTreeSet<_> = manifest.payload().all_chunks().collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let missing = self.store.missing_chunks(&ids).await?;
+        let max = manifest.payload().chunk_size as usize + OVERHEAD;
+        let jobs = (ROOM_OF_VISIT / max).clamp(1, JOBS);
+        let carried = stream::iter(missing.into_iter().map(Ok));
+        let carried = carried.try_for_each_concurrent(jobs, |id| self.carry_chunk(id, max, from));
+        carried.await?;
+        self.store.bring_manifest(manifest, carrier).await
+    }
+
+    async fn carry_chunk(
+        &self,
+        id: ChunkId,
+        max: usize,
+        from: &PeerClient,
+    ) -> Result<(), StoreError> {
+        let room = u32::try_from(max).unwrap_or(u32::MAX);
+        let _room = self.room.acquire_many(room).await;
+        let sealed: Bytes = from.get_chunk_up_to(id, max).await?;
+        self.store.put_chunk(id, sealed, None).await?;
+        Ok(())
+    }
 }
 
-/// Whether `carrier` stores it for us, and does not only show what it shares itself.
-fn is_carried(info: &ManifestInfo, me: PeerId, carrier: PeerId) -> bool {
-    info.sender != me && info.sender != carrier && info.recipients.contains(&me)
+/// The catalogue says whose it is and for whom, and the signature too: what they say must be one.
+fn check_listed(
+    client: &PeerClient,
+    info: &ManifestInfo,
+    manifest: &SignedManifest,
+) -> Result<(), StoreError> {
+    let signed = ManifestInfo::new(manifest.id(), manifest.payload());
+    let said = |info: &ManifestInfo| (info.sender, info.transfer_id, info.recipients.clone());
+    match said(info) == said(&signed) {
+        true => Ok(()),
+        false => Err(StoreError::Protocol {
+            reason: format!(
+                "{} lists a transfer as another than was signed",
+                client.address()
+            ),
+        }),
+    }
 }

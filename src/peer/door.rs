@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 
 use super::{Stamp, stamps_of};
 use crate::{
+    id::PeerId,
     manifest::{Claim, Signer as _, Verifier, VerifyError},
     server::{CircleDesk, Gate, ListError, RenewError},
     tls::{self, Admission, Caller, CertsDir, CircleHandle, Identity, Taken, TlsError, ca},
@@ -134,6 +135,11 @@ impl Door {
         circle
     }
 
+    /// What the peer may do here.
+    pub(super) fn role_of(&self, peer: PeerId) -> Role {
+        self.roles.load().of(peer, Bearer::Peer)
+    }
+
     /// Reads the roles again. A damaged book changes nothing. Gives whether a role has changed.
     pub(super) fn reload_roles(&self) -> Result<bool, TrustError> {
         let assigned = AddressBook::new(self.dir.peers()).roles()?;
@@ -164,16 +170,20 @@ impl Gate for Door {
     }
 }
 
-/// Whoever may do nothing here has nothing stored here by others either.
+/// Every way in asks here: the server before it stores, the collector before it fetches, the inbox before it opens. So who
+/// may put nothing has nothing delivered by others either.
 impl Verifier for Door {
     fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
         let name = self.circle.verify(claim)?;
-        match self.roles.load().of(claim.sender, Bearer::Peer) {
-            Role::None => Err(VerifyError::UntrustedSigner {
-                reason: "its sender is blocked here".to_owned(),
-            }),
-            Role::Member | Role::Sender | Role::Reader => Ok(name),
+        let role = self.role_of(claim.sender);
+        if role.may_put() {
+            return Ok(name);
         }
+        let reason = match role {
+            Role::None => "its sender is blocked here".to_owned(),
+            _ => format!("its sender's role here is {role}, which delivers nothing"),
+        };
+        Err(VerifyError::UntrustedSigner { reason })
     }
 }
 

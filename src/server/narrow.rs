@@ -38,20 +38,20 @@ impl Looker {
 
     /// Refuses to take what `sender` signed from somebody who may not bring it.
     pub(super) fn may_bring(self, sender: PeerId) -> Result<(), StoreError> {
-        let detail = match self.role {
-            Role::Member => return Ok(()),
-            Role::Sender if sender == self.peer => return Ok(()),
-            Role::Sender => "your role here is sender: bring only transfers that you have signed",
-            Role::Reader | Role::None => READS_ONLY,
-        };
-        Err(refused(detail))
+        self.may_put()?;
+        match self.role.may_bring(self.peer, sender) {
+            true => Ok(()),
+            false => Err(refused(
+                "your role here is sender: bring only transfers that you have signed",
+            )),
+        }
     }
 
     /// Refuses to take anything from somebody who may only read.
     pub(super) fn may_put(self) -> Result<(), StoreError> {
-        match self.role {
-            Role::Member | Role::Sender => Ok(()),
-            Role::Reader | Role::None => Err(refused(READS_ONLY)),
+        match self.role.may_put() {
+            true => Ok(()),
+            false => Err(refused(READS_ONLY)),
         }
     }
 }

@@ -22,6 +22,21 @@ pub enum Role {
     None,
 }
 
+impl Role {
+    /// Whether what a peer of this role signs is taken, whoever brings it.
+    pub fn may_put(self) -> bool {
+        match self {
+            Self::Member | Self::Sender => true,
+            Self::Reader | Self::None => false,
+        }
+    }
+
+    /// Whether a `peer` of this role may bring what `sender` has signed.
+    pub fn may_bring(self, peer: PeerId, sender: PeerId) -> bool {
+        self.may_put() && (self == Self::Member || peer == sender)
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

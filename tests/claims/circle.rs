@@ -39,8 +39,12 @@ impl ResolvesClientCert for Shows {
     }
 }
 
-fn certs(homes: &Homes, name: &str) -> CertsDir {
+pub(crate) fn certs(homes: &Homes, name: &str) -> CertsDir {
     CertsDir::new(homes.home(name).join("certs"))
+}
+
+pub(crate) fn peer_id(homes: &Homes, name: &str) -> PeerId {
+    Identity::load(&certs(homes, name)).unwrap().peer_id()
 }
 
 /// A client that trusts the server and shows the certificate of one with the key of another, or nothing.

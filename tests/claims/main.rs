@@ -11,6 +11,7 @@
 mod api;
 mod attack;
 mod bad_input;
+mod carriers;
 mod circle;
 mod client;
 mod commands;
@@ -21,6 +22,7 @@ mod custody;
 mod discover;
 mod doctor;
 mod examples;
+mod hostile;
 mod inbox;
 mod layering;
 mod members;

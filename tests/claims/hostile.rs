@@ -1,0 +1,111 @@
+//! A member that says over HTTP whatever it likes, with the certificate of a home.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use colis::tls::{Circle, CircleHandle, Identity, server_config_for};
+use testkit::Homes;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::circle::certs;
+
+/// What a path gets.
+pub(crate) enum Reply {
+    /// A body of that media type.
+    Body(&'static str, Vec<u8>),
+    /// A MiB of JSON is promised, and comes as a blank from time to time.
+    Trickle,
+    /// It is not there.
+    Nothing,
+}
+
+/// It hangs up when it is dropped.
+pub(crate) struct Hostile {
+    asked: Arc<Mutex<Vec<String>>>,
+    _runtime: Runtime,
+}
+
+impl Hostile {
+    /// Answers at `address` with the certificate of `home`.
+    pub(crate) fn start(
+        homes: &Homes,
+        home: &str,
+        address: SocketAddr,
+        reply: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let dir = certs(homes, home);
+        let identity = Identity::load(&dir).unwrap();
+        let circle = CircleHandle::new(Circle::load(&dir).unwrap());
+        let config = server_config_for(&identity, &circle, Arc::new(|_| true)).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
+        let (reply, asked) = (Arc::new(reply), Arc::<Mutex<Vec<String>>>::default());
+        let noted = asked.clone();
+        runtime.spawn(async move {
+            let acceptor = TlsAcceptor::from(config);
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (acceptor, reply, noted) = (acceptor.clone(), reply.clone(), noted.clone());
+                tokio::spawn(async move {
+                    if let Ok(mut stream) = acceptor.accept(tcp).await {
+                        let _ = answer(&mut stream, &*reply, &noted).await;
+                    }
+                });
+            }
+        });
+        Self {
+            asked,
+            _runtime: runtime,
+        }
+    }
+
+    /// How often a path was asked for that begins so.
+    pub(crate) fn asked(&self, path: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|asked| asked.starts_with(path)).count()
+    }
+}
+
+/// Answers requests without a body until the other side has enough.
+async fn answer(
+    stream: &mut TlsStream<TcpStream>,
+    reply: &(impl Fn(&str) -> Reply + Send + Sync),
+    noted: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let mut read = Vec::new();
+    loop {
+        let Some(end) = read.windows(4).position(|w| w == b"\r\n\r\n") else {
+            if stream.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        let head = String::from_utf8_lossy(&read[..end]).into_owned();
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        read.drain(..end + 4);
+        noted.lock().unwrap().push(path.clone());
+        let (status, media, length, body) = match reply(&path) {
+            Reply::Body(media, body) => ("200 OK", media, body.len(), body),
+            Reply::Nothing => ("404 Not Found", "text/plain", 0, Vec::new()),
+            Reply::Trickle => ("200 OK", "application/json", 1 << 20, Vec::new()),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&body).await?;
+        stream.flush().await?;
+        while body.len() < length {
+            stream.write_all(b" ").await?;
+            stream.flush().await?;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
