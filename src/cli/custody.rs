@@ -58,7 +58,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let us = Us::load(context)?;
     let own = own_copies(&context.home.chunks(), transfer)?;
-    let manifest = find(&own, transfer).await?;
+    let manifest = find(context.output, &own, transfer).await?;
     let reached = us.reach(context, peer).await?;
     let payload = manifest.payload();
     let compare = Compare {
@@ -96,8 +96,8 @@ fn no_copy(transfer: &str) -> Failure {
 }
 
 /// The transfer of ours that `text` names: by the id of its manifest or its own, or the beginning of one.
-async fn find(own: &LocalStore, text: &str) -> Result<SignedManifest, Failure> {
-    let infos = all_manifests(own, None).await?;
+async fn find(output: Output, own: &LocalStore, text: &str) -> Result<SignedManifest, Failure> {
+    let infos = all_manifests(output, own, None).await?;
     let info = Which::new(text).one_of(&infos)?;
     let info = info.ok_or_else(|| no_copy(text))?;
     Ok(SignedManifest::parse(own.get_manifest(info.id).await?)?)

@@ -9,7 +9,7 @@ use super::{
     args::Grant,
     connect::Us,
     list::all_manifests,
-    output::count,
+    output::{Output, count},
     report::{ExitCode, Failure},
     send::recipient,
     which::{Which, named},
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Fail
         us.check_not_revoked(peer)?;
     }
     let recipients: Vec<_> = known.into_iter().map(recipient).collect();
-    let id = choose(&us, &*store, &args).await?;
+    let id = choose(context.output, &us, &*store, &args).await?;
     let granted = transfer::grant(&us.reader(), &*us.identity, &*store, id, &recipients).await?;
     let (manifest, added) = (granted.manifest, granted.added);
     context.output.object(
@@ -55,9 +55,14 @@ pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Fail
 }
 
 /// The one transfer of ours that is meant.
-async fn choose(us: &Us, store: &dyn Store, args: &Grant) -> Result<ManifestId, Failure> {
+async fn choose(
+    output: Output,
+    us: &Us,
+    store: &dyn Store,
+    args: &Grant,
+) -> Result<ManifestId, Failure> {
     let me = us.identity.peer_id();
-    let infos = all_manifests(store, Some(me)).await?;
+    let infos = all_manifests(output, store, Some(me)).await?;
     let ours = || infos.iter().filter(|info| info.sender == me);
     let which = Which::new(&args.which);
     if let Some(info) = which.one_of(ours())? {

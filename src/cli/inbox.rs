@@ -10,6 +10,7 @@ use super::{
     connect::{OwnStore, Us, pace, paced},
     history,
     list::{self, Row, all_manifests},
+    output::Output,
     receive,
     report::{ExitCode, Failure},
     sources,
@@ -61,7 +62,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             secret,
         } => {
             let mut which = Vec::new();
-            for info in chosen(&us, &*store, &ids, all).await? {
+            for info in chosen(context.output, &us, &*store, &ids, all).await? {
                 if !all || info.recipients.contains(&us.reader().me) {
                     which.push(info.id.to_string());
                 }
@@ -92,7 +93,7 @@ pub(super) async fn waiting(context: &Context) -> Result<Vec<Row>, Failure> {
     let us = Us::load(context)?;
     let store = us.own_store(context)?.as_store();
     let mut rows = Vec::new();
-    for info in chosen(&us, &*store, &[], true).await? {
+    for info in chosen(context.output, &us, &*store, &[], true).await? {
         rows.extend(list::row(&us, &*store, info).await?);
     }
     Ok(rows)
@@ -104,7 +105,7 @@ async fn list_waiting(
     store: &Arc<dyn Store>,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
-    let infos = chosen(us, &**store, ids, ids.is_empty()).await?;
+    let infos = chosen(context.output, us, &**store, ids, ids.is_empty()).await?;
     if infos.is_empty() {
         context.output.talk("nothing waits");
     }
@@ -122,7 +123,7 @@ async fn refuse(
     own: &OwnStore,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
-    for info in chosen(us, &*own.as_store(), ids, false).await? {
+    for info in chosen(context.output, us, &*own.as_store(), ids, false).await? {
         own.record(context, info.id, TransferState::Refused).await?;
         let sender_name = us.name_of(info.sender);
         history::note_refused(context, &info, &sender_name);
@@ -140,6 +141,7 @@ async fn refuse(
 
 /// What waits: all of it, or what was named. What was refused can be named too.
 async fn chosen(
+    output: Output,
     us: &Us,
     store: &dyn Store,
     ids: &[String],
@@ -147,7 +149,7 @@ async fn chosen(
 ) -> Result<Vec<ManifestInfo>, Failure> {
     let me = us.reader().me;
     let mut waiting = Vec::new();
-    for info in all_manifests(store, Some(me)).await? {
+    for info in all_manifests(output, store, Some(me)).await? {
         let Some(state) = list::state_of(store, info.id).await? else {
             continue;
         };

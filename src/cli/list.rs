@@ -8,16 +8,22 @@ use super::{
     Context,
     args::List,
     connect::Us,
+    output::Output,
     report::{ExitCode, Failure},
     which::top_names,
 };
 use crate::{
     config::units::Size,
-    id::ManifestId,
+    id::{ManifestId, PeerId},
     name::Escaped,
     store::{ManifestInfo, PageRequest, Store, StoreError, TransferState},
     wire::DEFAULT_PAGE,
 };
+
+/// Memory of the transfers of one list, and pages of it: more than any honest store has, and what a peer whose list does not
+/// end can cost.
+const MAX_HELD: usize = 32 << 20;
+const MAX_PAGES: usize = 10_000;
 
 /// A transfer as lists show it.
 #[derive(Serialize)]
@@ -59,7 +65,7 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
 }
 
 async fn transfers(context: &Context, us: &Us, store: &dyn Store) -> Result<(), Failure> {
-    let infos = all_manifests(store, None).await?;
+    let infos = all_manifests(context.output, store, None).await?;
     if infos.is_empty() {
         context.output.talk("no transfers");
     }
@@ -85,7 +91,7 @@ pub(super) async fn catalogue(context: &Context, peer: &str) -> Result<Vec<Row>,
     let us = Us::load(context)?;
     let store = us.reach(context, peer).await?.client;
     let mut rows = Vec::new();
-    for info in all_manifests(&store, None).await? {
+    for info in all_manifests(context.output, &store, None).await? {
         rows.extend(row(&us, &store, info).await?);
     }
     Ok(rows)
@@ -121,9 +127,10 @@ pub(super) async fn state_of(
     }
 }
 
+/// Shows page after page as it comes, and keeps none.
 async fn chunks(context: &Context, store: &dyn Store) -> Result<(), Failure> {
     let mut after = None;
-    loop {
+    for _ in 0..MAX_PAGES {
         let page = store
             .list_chunks(PageRequest {
                 after,
@@ -141,30 +148,46 @@ async fn chunks(context: &Context, store: &dyn Store) -> Result<(), Failure> {
             return Ok(());
         }
     }
+    context.output.warn(format!(
+        "the list goes on after {MAX_PAGES} pages: the chunks that follow are not shown"
+    ));
+    Ok(())
 }
 
-/// Every manifest of a store, page after page.
+/// Every manifest of a store, page after page, as far as a list may go; says so if it goes on.
 pub(super) async fn all_manifests(
+    output: Output,
     store: &dyn Store,
-    reader: Option<crate::id::PeerId>,
+    reader: Option<PeerId>,
 ) -> Result<Vec<ManifestInfo>, StoreError> {
     let mut infos: Vec<ManifestInfo> = Vec::new();
-    loop {
+    let mut held = 0;
+    for _ in 0..MAX_PAGES {
         let after = infos.last().map(|info| info.id);
-        let page = store
-            .list_manifests(
-                PageRequest {
-                    after,
-                    limit: DEFAULT_PAGE,
-                },
-                reader,
-            )
-            .await?;
+        let page = PageRequest {
+            after,
+            limit: DEFAULT_PAGE,
+        };
+        let page = store.list_manifests(page, reader).await?;
         // A peer that repeats itself must not keep us here.
         let advances = page.items.last().map(|info| info.id) > after;
+        held += page.items.iter().map(held_by).sum::<usize>();
         infos.extend(page.items);
         if !page.more || !advances {
             return Ok(infos);
         }
+        if held > MAX_HELD {
+            break;
+        }
     }
+    let count = infos.len();
+    output.warn(format!(
+        "the list goes on after {count} transfers: those that follow are left out; name one by its whole id"
+    ));
+    Ok(infos)
+}
+
+/// The memory that a transfer of a list takes.
+fn held_by(info: &ManifestInfo) -> usize {
+    size_of_val(info) + size_of_val(info.recipients.as_slice())
 }

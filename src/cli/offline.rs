@@ -9,7 +9,7 @@ use super::{
     args::{OpenFolder, Receive, SealFolder},
     connect::{Us, jobs},
     list::all_manifests,
-    output::count,
+    output::{Output, count},
     progress::progress,
     receive,
     report::{ExitCode, Failure},
@@ -57,7 +57,7 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
     let folder: Arc<dyn Store> = Arc::new(folder);
     say_left_out(context.output, &sources);
     let start = Instant::now();
-    let sent = match finished(&us, &*folder, &sources, &options, &args.out).await? {
+    let sent = match finished(context.output, &us, &*folder, &sources, &options, &args.out).await? {
         Some(sent) => sent,
         None => {
             let bar = progress(context.output, "sealing");
@@ -88,13 +88,14 @@ fn recipient(us: &Us, name: &str) -> Result<Recipient, Failure> {
 
 /// What an earlier run has finished in this folder. It must be the very same transfer: nothing is overwritten.
 async fn finished(
+    output: Output,
     us: &Us,
     folder: &dyn Store,
     sources: &Sources,
     options: &SendOptions,
     path: &Path,
 ) -> Result<Option<Sent>, Failure> {
-    let infos = all_manifests(folder, None).await?;
+    let infos = all_manifests(output, folder, None).await?;
     let Some(id) = infos.first().map(|info| info.id) else {
         return Ok(None);
     };
@@ -207,7 +208,7 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
         error => error.into(),
     })?;
     let folder: Arc<dyn Store> = Arc::new(folder);
-    let infos = match all_manifests(&*folder, None).await {
+    let infos = match all_manifests(context.output, &*folder, None).await {
         Ok(infos) => infos,
         Err(error) => {
             let what = format!("a manifest in {}: {error}", args.folder.display());

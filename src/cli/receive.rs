@@ -184,7 +184,7 @@ impl<'a> Job<'a> {
 
     /// The transfers that were named, and with `--all` those that stay locked.
     async fn choose(&mut self, args: &Receive) -> Result<Chosen, Failure> {
-        let infos = all_manifests(&*self.store, Some(self.reader.me)).await?;
+        let infos = all_manifests(self.context.output, &*self.store, Some(self.reader.me)).await?;
         if args.all {
             let has_password = self.reader.password.is_some();
             let opens =

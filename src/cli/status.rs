@@ -9,7 +9,7 @@ use super::{
     connect::store_options,
     doctor,
     list::all_manifests,
-    output::count,
+    output::{Output, count},
     report::{ExitCode, Failure},
     store::blocking,
 };
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let identity = Identity::load(&dir)?;
     let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
     let (store, waiting) = match LocalStore::open_read_only(&home.chunks()) {
-        Ok(store) => look(store, identity.peer_id()).await?,
+        Ok(store) => look(context.output, store, identity.peer_id()).await?,
         Err(StoreError::NotFound { .. }) => (None, 0),
         Err(error) => return Err(error.into()),
     };
@@ -91,9 +91,13 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
 }
 
 /// What is in the store, and how many transfers wait there for us.
-async fn look(store: LocalStore, us: PeerId) -> Result<(Option<Usage>, usize), Failure> {
+async fn look(
+    output: Output,
+    store: LocalStore,
+    us: PeerId,
+) -> Result<(Option<Usage>, usize), Failure> {
     let mut waiting = 0;
-    for info in all_manifests(&store, Some(us)).await? {
+    for info in all_manifests(output, &store, Some(us)).await? {
         let state = store.manifest_state(info.id).await;
         let waits = matches!(
             &state,

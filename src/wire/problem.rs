@@ -214,7 +214,9 @@ impl Code {
             Self::Expired => "its time is over",
             Self::FromTheFuture => "it is dated more than 24 hours ahead",
             Self::BadSignature => "the signature is not of these bytes",
-            Self::UntrustedSigner => "the certificate in it is not of this circle, or revoked",
+            Self::UntrustedSigner => {
+                "the certificate in it is not of this circle, or revoked, or its sender may put nothing here"
+            }
             Self::SenderMismatch => "the certificate in it is not the sender's",
             Self::IdMismatch => "the id in the path is not that of the body",
             Self::HashMismatch => {

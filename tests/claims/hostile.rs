@@ -73,7 +73,7 @@ impl Hostile {
     }
 }
 
-/// Answers requests without a body until the other side has enough.
+/// Answers requests until the other side has enough.
 async fn answer(
     stream: &mut TlsStream<TcpStream>,
     reply: &(impl Fn(&str) -> Reply + Send + Sync),
@@ -90,6 +90,13 @@ async fn answer(
         let head = String::from_utf8_lossy(&read[..end]).into_owned();
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         read.drain(..end + 4);
+        let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+        let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length: usize = length.map_or(0, |(_, length)| length.parse().unwrap());
+        while read.len() < length {
+            stream.read_buf(&mut read).await?;
+        }
+        read.drain(..length);
         noted.lock().unwrap().push(path.clone());
         let (status, media, length, body) = match reply(&path) {
             Reply::Body(media, body) => ("200 OK", media, body.len(), body),

@@ -21,6 +21,7 @@ mod crash;
 mod custody;
 mod discover;
 mod doctor;
+mod endless;
 mod examples;
 mod hostile;
 mod inbox;

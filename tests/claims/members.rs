@@ -16,7 +16,7 @@ fn certs(homes: &Homes, name: &str) -> CertsDir {
 }
 
 /// What curl says with the certificate for scripts of `home`.
-fn curl(homes: &Homes, home: &str, args: &[&str]) -> Ran {
+pub(crate) fn curl(homes: &Homes, home: &str, args: &[&str]) -> Ran {
     let dir = certs(homes, home);
     let mut curl = std::process::Command::new("curl");
     curl.args(["-sS", "--tlsv1.3", "--max-time", "20", "--cacert"])

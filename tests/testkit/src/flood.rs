@@ -1,9 +1,10 @@
 //! Peers in a network that is flooded with multicast DNS.
 
-use std::{fs, process::Stdio, thread, time::Duration};
+use std::fs;
 
 use crate::{
     Homes,
+    memory::{memory, run_watched},
     net::{LEFT, Net, RIGHT, can},
     wait_for,
 };
@@ -56,31 +57,15 @@ pub fn is_survived(messages: usize) {
     wait_until_seen(&net, &homes, id);
 }
 
-/// Looks from the left side until the peer `id` is seen and answers. Returns the memory that this took at most.
+/// Looks from the left side until the peer `id` is seen. Returns the memory that this took at most.
 fn wait_until_seen(net: &Net, homes: &Homes, id: &str) -> u64 {
     let mut peak = 0;
     wait_for("the peer is seen", || {
         let args = ["--json", "peers", "--seen"];
-        let mut command = net.command(homes, "c", LEFT, &args, true);
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let looking = command.spawn().unwrap();
-        let process = looking.id();
-        let ran = thread::spawn(move || looking.wait_with_output().unwrap());
-        while !ran.is_finished() {
-            peak = peak.max(memory(process, "VmHWM:").unwrap_or(0));
-            thread::sleep(Duration::from_millis(5));
-        }
-        let out = String::from_utf8(ran.join().unwrap().stdout).unwrap();
-        out.lines()
-            .any(|line| line.contains("\"seen\"") && line.contains(id))
+        let (ran, most) = run_watched(&mut net.command(homes, "c", LEFT, &args, true));
+        peak = peak.max(most);
+        let mut lines = ran.out.lines();
+        lines.any(|line| line.contains("\"seen\"") && line.contains(id))
     });
     peak
-}
-
-/// None if the process has ended.
-fn memory(process: u32, field: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with(field))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib << 10)
 }

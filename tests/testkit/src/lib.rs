@@ -12,6 +12,7 @@
 mod content;
 pub mod flood;
 mod homes;
+pub mod memory;
 pub mod net;
 mod pace;
 pub mod person;
