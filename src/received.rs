@@ -178,12 +178,11 @@ impl Received {
 
     /// The link at `path`, whose folders are real.
     fn link_at(&self, path: &StagedPath) -> Option<Existing> {
-        let here = match path.parent() {
-            "" => ".",
-            parent => parent,
-        };
+        let here = path
+            .parent()
+            .map_or_else(|| ".".to_owned(), ToString::to_string);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let parent = open_beneath(&self.root, here, flags, Mode::empty(), &self.path).ok()?;
+        let parent = open_beneath(&self.root, &here, flags, Mode::empty(), &self.path).ok()?;
         let target = readlinkat(&parent, path.name(), Vec::new()).ok()?;
         target.into_string().ok().map(Existing::Link)
     }

@@ -8,6 +8,7 @@
 //! This room knows stores, never HTTP, and reports through a [`Progress`].
 
 mod arriving;
+mod browse;
 mod content;
 mod draft;
 mod filter;
@@ -27,6 +28,7 @@ mod walk;
 use std::path::PathBuf;
 
 pub use arriving::Arriving;
+pub use browse::{Seen, browse};
 pub use filter::Filter;
 pub use grant::{Granted, grant};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};

@@ -1,6 +1,6 @@
 //! `inbox`: what waits for a yes, shown before a byte of it is written, and the yes or no.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::{
     receive,
     report::{ExitCode, Failure},
     sources,
-    which::Which,
+    which::{GLANCE, Which},
 };
 use crate::{
     config::units::Size,
@@ -22,7 +22,7 @@ use crate::{
     manifest::{SignedManifest, Timestamp, table::Entry},
     name::Escaped,
     store::{ManifestInfo, Store, TransferState},
-    transfer::{OpenedTransfer, TransferError},
+    transfer::{self, OpenedTransfer, Seen, TransferError},
 };
 
 /// Entries that are shown of a transfer that was not named.
@@ -37,7 +37,9 @@ struct WaitingObject<'a> {
     locked: bool,
     /// Why it cannot be listed, if so.
     reason: Option<String>,
-    entries: Vec<&'a Entry>,
+    entries: &'a [Entry],
+    /// Whether it has others.
+    more_entries: bool,
 }
 
 /// A transfer that waits, as far as it can be opened.
@@ -45,7 +47,17 @@ struct Waiting {
     info: ManifestInfo,
     sender_name: String,
     verified: bool,
-    opened: Result<OpenedTransfer, TransferError>,
+    entries: Vec<Entry>,
+    seen: Result<Seen, TransferError>,
+}
+
+/// How much of a transfer is shown.
+#[derive(Debug, Clone, Copy)]
+enum Extent {
+    /// A few entries: its sender chooses how long the table is.
+    Few,
+    /// Every entry.
+    Every,
 }
 
 pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Failure> {
@@ -110,8 +122,13 @@ async fn list_waiting(
         context.output.talk("nothing waits");
     }
     for info in infos {
-        let waiting = Waiting::look(us, &**store, info).await?;
-        waiting.show(context, if ids.is_empty() { FEW } else { usize::MAX });
+        let extent = if ids.is_empty() {
+            Extent::Few
+        } else {
+            Extent::Every
+        };
+        let waiting = Waiting::look(us, &**store, info, extent).await?;
+        waiting.show(context);
     }
     Ok(ExitCode::Ok)
 }
@@ -174,42 +191,48 @@ async fn chosen(
 }
 
 impl Waiting {
-    async fn look(us: &Us, store: &dyn Store, info: ManifestInfo) -> Result<Self, Failure> {
+    async fn look(
+        us: &Us,
+        store: &dyn Store,
+        info: ManifestInfo,
+        extent: Extent,
+    ) -> Result<Self, Failure> {
         let manifest = SignedManifest::parse(store.get_manifest(info.id).await?)?;
         let verified = manifest.verify(&us.circle, Timestamp::now());
         let sender_name = match &verified {
             Ok(name) => name.clone(),
             Err(_) => info.sender.short(),
         };
-        let opened = OpenedTransfer::open(store, manifest, &us.reader()).await;
+        let (entries, seen) = match extent {
+            Extent::Few => few_entries(us, store, &manifest).await,
+            Extent::Every => match OpenedTransfer::open(store, manifest, &us.reader()).await {
+                Ok(opened) => (opened.listing.entries, Ok(Seen::All)),
+                Err(error) => (Vec::new(), Err(error)),
+            },
+        };
         Ok(Self {
             info,
             sender_name,
             verified: verified.is_ok(),
-            opened,
+            entries,
+            seen,
         })
     }
 
-    fn show(&self, context: &Context, most: usize) {
+    fn show(&self, context: &Context) {
         let (output, info) = (context.output, &self.info);
-        let locked = matches!(self.opened, Err(TransferError::PasswordNeeded));
-        let entries = match &self.opened {
-            Ok(opened) => opened.listing.entries.as_slice(),
-            Err(_) => &[],
-        };
-        let reason = self
-            .opened
-            .as_ref()
-            .err()
-            .filter(|_| !locked)
-            .map(ToString::to_string);
+        let locked = matches!(self.seen, Err(TransferError::PasswordNeeded));
+        let failed = self.seen.as_ref().err().filter(|_| !locked);
+        let reason = failed.map(ToString::to_string);
+        let more_entries = matches!(self.seen, Ok(Seen::Part));
         let object = WaitingObject {
             info,
             sender_name: &self.sender_name,
             verified: self.verified,
             locked,
             reason: reason.clone(),
-            entries: entries.iter().collect(),
+            entries: &self.entries,
+            more_entries,
         };
         output.object("waiting", &object);
         let from = Escaped::new(&self.sender_name);
@@ -230,18 +253,37 @@ impl Waiting {
             info.id
         ));
         if !output.json {
-            entries
+            self.entries
                 .iter()
-                .take(most)
                 .for_each(|entry| sources::show(output, entry));
         }
-        if entries.len() > most {
-            let (rest, id) = (entries.len() - most, info.id.short());
-            output.line(format!("  … and {rest} more: colis inbox list {id}"));
-        }
         let id = info.id.short();
+        if more_entries {
+            output.line(format!("  … and more: colis inbox list {id}"));
+        }
         output.talk(format!(
             "  colis inbox accept {id}  |  colis inbox refuse {id}"
         ));
+    }
+}
+
+/// The first entries of a transfer.
+async fn few_entries(
+    us: &Us,
+    store: &dyn Store,
+    manifest: &SignedManifest,
+) -> (Vec<Entry>, Result<Seen, TransferError>) {
+    let mut few = Vec::new();
+    let keep = |entry| {
+        if few.len() == FEW {
+            return ControlFlow::Break(());
+        }
+        few.push(entry);
+        ControlFlow::Continue(())
+    };
+    let seen = transfer::browse(store, manifest, &us.reader(), GLANCE, keep).await;
+    match seen {
+        Ok(seen) => (few, Ok(seen)),
+        Err(error) => (Vec::new(), Err(error)),
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Row {
     state: TransferState,
     /// What is in it, if we can open it.
     pub(super) names: Option<Vec<String>>,
+    /// Whether there may be names besides these.
+    more_names: bool,
 }
 
 impl Row {
@@ -42,7 +44,8 @@ impl Row {
         match &self.names {
             Some(names) => {
                 let names = names.iter().map(|name| Escaped::new(name).to_string());
-                names.collect::<Vec<_>>().join(", ")
+                let more = self.more_names.then(|| "…".to_owned());
+                names.chain(more).collect::<Vec<_>>().join(", ")
             }
             None if self.info.password => "(locked by a password)".to_owned(),
             None => "(sealed for others)".to_owned(),
@@ -106,12 +109,14 @@ pub(super) async fn row(
         return Ok(None);
     };
     let sender_name = us.name_of(info.sender);
-    let names = top_names(store, &us.reader(), info.id).await;
+    let top = top_names(store, &us.reader(), info.id).await;
+    let more_names = top.as_ref().is_some_and(|top| top.more_names);
     Ok(Some(Row {
         info,
         sender_name,
         state,
-        names,
+        names: top.map(|top| top.names),
+        more_names,
     }))
 }
 

@@ -1,15 +1,21 @@
 //! Which transfer is meant: by an id, the beginning of one, or a name.
 
+use std::ops::ControlFlow;
+
 use super::report::Failure;
 use crate::{
     id::ManifestId,
-    manifest::SignedManifest,
+    manifest::{SignedManifest, table::Entry},
     store::{ManifestInfo, Store},
-    transfer::{OpenedTransfer, Reader},
+    transfer::{self, Reader, Seen, TransferError},
 };
 
 /// Digits from which on the beginning of an id counts as one.
 const MIN_DIGITS: usize = 4;
+/// Plain bytes of a table that a list reads: a sender chooses how long it is.
+pub(super) const GLANCE: u64 = 1 << 20;
+/// Names at the top of a transfer that a list shows.
+const MOST_NAMES: usize = 100;
 
 /// A transfer as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,21 +68,61 @@ pub(super) async fn named<'a>(
 ) -> Vec<ManifestId> {
     let mut named = Vec::new();
     for info in infos {
-        let names = top_names(store, reader, info.id).await.unwrap_or_default();
-        if names.iter().any(|top| top == name) {
+        let mut found = ControlFlow::Continue(());
+        let compare = |entry: Entry| {
+            if entry.path() == name {
+                found = ControlFlow::Break(());
+            }
+            found
+        };
+        // What was found before an error was found.
+        let _ = look(store, reader, info.id, u64::MAX, compare).await;
+        if found.is_break() {
             named.push(info.id);
         }
     }
     named
 }
 
-/// The names at the top of a transfer, if `reader` can open it.
+/// The first names at the top of a transfer.
+pub(super) struct TopNames {
+    pub(super) names: Vec<String>,
+    /// Whether there may be others.
+    pub(super) more_names: bool,
+}
+
+/// The names at the top of a transfer, if `reader` can open it. However long its table is, only its beginning is read.
 pub(super) async fn top_names(
     store: &dyn Store,
     reader: &Reader,
     id: ManifestId,
-) -> Option<Vec<String>> {
-    let manifest = SignedManifest::parse(store.get_manifest(id).await.ok()?).ok()?;
-    let transfer = OpenedTransfer::open(store, manifest, reader).await.ok()?;
-    Some(transfer.listing.top_names().map(str::to_owned).collect())
+) -> Option<TopNames> {
+    let (mut names, mut more) = (Vec::new(), false);
+    let keep = |entry: Entry| {
+        if entry.path().contains('/') {
+            return ControlFlow::Continue(());
+        }
+        more = names.len() == MOST_NAMES;
+        if more {
+            return ControlFlow::Break(());
+        }
+        names.push(entry.path().to_owned());
+        ControlFlow::Continue(())
+    };
+    let seen = look(store, reader, id, GLANCE, keep).await.ok()?;
+    Some(TopNames {
+        names,
+        more_names: more || seen == Seen::Part,
+    })
+}
+
+async fn look(
+    store: &dyn Store,
+    reader: &Reader,
+    id: ManifestId,
+    at_most: u64,
+    each: impl FnMut(Entry) -> ControlFlow<()> + Send,
+) -> Result<Seen, TransferError> {
+    let manifest = SignedManifest::parse(store.get_manifest(id).await?)?;
+    transfer::browse(store, &manifest, reader, at_most, each).await
 }

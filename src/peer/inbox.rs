@@ -308,6 +308,8 @@ impl Inbox {
         let (start, id) = (std::time::Instant::now(), manifest.id());
         let payload = manifest.payload();
         let begun = self.early.take(payload.sender, payload.transfer_id).await;
+        // What was begun is charged until it is written.
+        let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
         let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
         let (root, options) = (&self.received, self.options.receive);
         let written =

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    sync::Arc,
 };
 
 use super::ReceivedError;
@@ -20,49 +21,50 @@ pub enum EntryKind {
     Leaf,
 }
 
-/// A path in a staging, made of safe names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A path in a staging, made of safe names. Entries of one folder share it: a path keeps its last name only.
+#[derive(Debug, Clone)]
 pub struct StagedPath {
-    parent: String,
+    parent: Option<Arc<Self>>,
     name: SafeName,
 }
 
 impl StagedPath {
     /// Its name, if it is at the top of the transfer.
     pub fn top_level(&self) -> Option<&SafeName> {
-        self.parent.is_empty().then_some(&self.name)
+        self.parent.is_none().then_some(&self.name)
     }
 
-    /// The folder that it is in; empty at the top.
-    pub(super) fn parent(&self) -> &str {
-        &self.parent
+    /// The folder that it is in; `None` at the top.
+    pub(super) fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.as_ref()
     }
 
     pub(super) fn name(&self) -> &str {
         self.name.as_str()
     }
-
-    fn join(parent: &str, name: &SafeName) -> String {
-        if parent.is_empty() {
-            name.to_string()
-        } else {
-            format!("{parent}/{name}")
-        }
-    }
 }
 
 impl fmt::Display for StagedPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Self::join(&self.parent, &self.name))
+        let mut names = vec![self.name()];
+        let mut folder = self.parent();
+        while let Some(path) = folder {
+            names.push(path.name());
+            folder = path.parent();
+        }
+        names.reverse();
+        f.write_str(&names.join("/"))
     }
 }
 
-/// Maps the entries of one table, in its order. Keeps 16 bytes for each entry and the text of each folder.
+/// Maps the entries of one table, in its order. Keeps 32 bytes for each entry, and the name of each folder.
 #[derive(Debug, Default)]
 pub struct Layout {
-    folders: HashMap<String, String>,
+    folders: HashMap<[u8; 16], Arc<StagedPath>>,
     seen: HashSet<[u8; 16]>,
     taken: HashSet<[u8; 16]>,
+    /// The number that is tried next for a name that is taken.
+    numbers: HashMap<[u8; 16], u32>,
 }
 
 impl Layout {
@@ -77,32 +79,43 @@ impl Layout {
                 reason,
             })
         };
-        if !self.seen.insert(fingerprint(path.as_str())) {
+        let id = fingerprint(path.as_str());
+        if !self.seen.insert(id) {
             return bad("a path that stands twice");
         }
         let (parent, place) = match path.parent() {
-            None => ("", Place::TopLevel),
-            Some(parent) => match self.folders.get(parent) {
-                Some(mapped) => (mapped.as_str(), Place::Nested),
+            None => (None, Place::TopLevel),
+            Some(parent) => match self.folders.get(&fingerprint(parent)) {
+                Some(folder) => (Some(folder.clone()), Place::Nested),
                 None => return bad("an entry whose parent is not a folder before it"),
             },
         };
-        let wanted = SafeName::new(path.file_name(), place);
-        let numbered = (2..).map(|n| wanted.numbered(n));
-        let mut names = std::iter::once(wanted.clone()).chain(numbered);
-        let name = names.find(|name| {
-            self.taken
-                .insert(fingerprint(&StagedPath::join(parent, name)))
-        });
-        let staged = StagedPath {
-            parent: parent.to_owned(),
-            name: name.unwrap_or(wanted),
-        };
+        let name = self.free_name(parent.as_deref(), SafeName::new(path.file_name(), place));
+        let staged = StagedPath { parent, name };
         if kind == EntryKind::Directory {
-            self.folders
-                .insert(path.as_str().to_owned(), staged.to_string());
+            self.folders.insert(id, Arc::new(staged.clone()));
         }
         Ok(staged)
+    }
+
+    /// `wanted`, numbered if another entry of the folder has it.
+    fn free_name(&mut self, parent: Option<&StagedPath>, wanted: SafeName) -> SafeName {
+        let folder = parent
+            .map(|parent| format!("{parent}/"))
+            .unwrap_or_default();
+        let id = |name: &SafeName| fingerprint(&format!("{folder}{name}"));
+        if self.taken.insert(id(&wanted)) {
+            return wanted;
+        }
+        // Begins after the last number given: a table of equal names must not cost the square of its length.
+        let next = self.numbers.entry(id(&wanted.numbered(2))).or_insert(2);
+        loop {
+            let name = wanted.numbered(*next);
+            *next += 1;
+            if self.taken.insert(id(&name)) {
+                return name;
+            }
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Staging {
     pub(super) path: PathBuf,
     pub(super) folder: OwnedFd,
     pub(super) tree: OwnedFd,
-    last_parent: Mutex<Option<(String, Arc<OwnedFd>)>>,
+    last_parent: Mutex<Option<(Arc<StagedPath>, Arc<OwnedFd>)>>,
     _lock: Locked,
 }
 
@@ -311,24 +311,30 @@ impl Staging {
 
     /// The folder that `path` is in. The last one is kept open: most entries follow their siblings.
     fn parent(&self, path: &StagedPath) -> Result<Arc<OwnedFd>, ReceivedError> {
+        let Some(parent) = path.parent() else {
+            let tree = self.tree.try_clone().map_err(|e| io_error(&self.path, e))?;
+            return Ok(Arc::new(tree));
+        };
         let mut last = self
             .last_parent
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((name, folder)) = &*last
-            && name == path.parent()
+        if let Some((path, folder)) = &*last
+            && Arc::ptr_eq(path, parent)
         {
             return Ok(folder.clone());
         }
-        let folder = if path.parent().is_empty() {
-            self.tree.try_clone().map_err(|e| io_error(&self.path, e))?
-        } else {
-            let shown = self.path.join(TREE).join(path.parent());
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-            open_beneath(&self.tree, path.parent(), flags, Mode::empty(), &shown)?
-        };
-        let folder = Arc::new(folder);
-        *last = Some((path.parent().to_owned(), folder.clone()));
+        let shown = self.path_of(parent);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let below = parent.to_string();
+        let folder = Arc::new(open_beneath(
+            &self.tree,
+            &below,
+            flags,
+            Mode::empty(),
+            &shown,
+        )?);
+        *last = Some((parent.clone(), folder.clone()));
         Ok(folder)
     }
 }

@@ -3,11 +3,11 @@
 //! The order is that of the format: dates and signature, our wrap, the commitment, the table, the sums. Any failure
 //! stops, and nothing is released.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{TransferError, blocking};
+use super::{Seen, TransferError, blocking};
 use crate::{
     crypto::{
         ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, chunk::NONCE_LENGTH,
@@ -201,15 +201,45 @@ pub(super) async fn fetch_table(
     chunk_size: u32,
     table: &[ChunkId],
 ) -> Result<Vec<Entry>, TransferError> {
-    let (mut entries, mut lines) = (Vec::new(), Lines::new("table"));
+    let mut entries = Vec::new();
+    let keep = |entry| {
+        entries.push(entry);
+        ControlFlow::Continue(())
+    };
+    read_table(store, key, chunk_size, table, u64::MAX, keep).await?;
+    Ok(entries)
+}
+
+/// Gives the entries in the first `at_most` bytes of a table to `each`, until `each` has seen enough.
+pub(super) async fn read_table(
+    store: &dyn Store,
+    key: &FileKey,
+    chunk_size: u32,
+    table: &[ChunkId],
+    at_most: u64,
+    mut each: impl FnMut(Entry) -> ControlFlow<()> + Send,
+) -> Result<Seen, TransferError> {
+    let (mut lines, mut left) = (Lines::new("table"), at_most);
+    let mut flow = ControlFlow::Continue(());
     let mut stream = StreamOpener::new(key, Stream::Table, chunk_size, table);
     while let Some(plain) = stream.next(store).await? {
-        lines.push(&plain, |line| {
-            Entry::parse(line).map(|entry| entries.push(entry))
+        if left == 0 {
+            return Ok(Seen::Part);
+        }
+        let length = usize::try_from(left).map_or(plain.len(), |left| left.min(plain.len()));
+        lines.push(&plain[..length], |line| {
+            if flow.is_continue() {
+                flow = each(Entry::parse(line)?);
+            }
+            Ok(())
         })?;
+        left -= length as u64;
+        if flow.is_break() || length < plain.len() {
+            return Ok(Seen::Part);
+        }
     }
     lines.finish()?;
-    Ok(entries)
+    Ok(Seen::All)
 }
 
 /// Opens a stream that is no content, chunk after chunk.

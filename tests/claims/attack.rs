@@ -15,6 +15,7 @@ mod records;
 mod shown;
 mod smuggle;
 mod stolen;
+mod tables;
 mod trust;
 mod uploads;
 

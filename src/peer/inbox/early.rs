@@ -10,13 +10,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     received::Received,
-    store::LocalStore,
+    store::{LocalStore, Store as _},
     transfer::{Arriving, Reader, ReceiveOptions, TransferError},
 };
 
@@ -24,18 +28,33 @@ use crate::{
 const MAX_EARLY: usize = 4;
 /// Sealed bytes of one transfer that wait in memory; what is more is read from the store when its turn comes.
 const MAX_HELD: usize = 8 << 20;
+/// The longest sealed table that has a head start; nobody was asked whether the transfer is wanted.
+const MAX_TABLE: u64 = 1 << 20;
+/// Memory that the tables of all head starts take together.
+const MAX_TABLES: u64 = 24 << 20;
+/// Memory for a byte of a table: its shortest lines have 42 bytes; entry, plan and digest of one take less than 500.
+const MEMORY_PER_BYTE: u64 = 12;
 /// After so long without the chunk that is next, a head start is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The transfers that are being opened, by who brings them.
-#[derive(Default)]
-pub(super) struct Early(Mutex<HashMap<(PeerId, TransferId), HeadStart>>);
+pub(super) struct Early {
+    all: Mutex<HashMap<(PeerId, TransferId), HeadStart>>,
+    /// A permit for each byte that tables may take in memory.
+    tables: Arc<Semaphore>,
+}
 
 /// One of them.
 struct HeadStart {
     sender: PeerId,
     queue: Arc<Queue>,
-    opening: JoinHandle<Option<Arriving>>,
+    opening: JoinHandle<Option<Begun>>,
+}
+
+/// What was opened of a transfer, and what its table is charged.
+pub(super) struct Begun {
+    pub(super) arriving: Arriving,
+    pub(super) charge: OwnedSemaphorePermit,
 }
 
 /// What opening needs.
@@ -47,20 +66,33 @@ pub(super) struct Opening {
     pub(super) options: ReceiveOptions,
 }
 
+impl Default for Early {
+    fn default() -> Self {
+        let permits = usize::try_from(MAX_TABLES).unwrap_or(Semaphore::MAX_PERMITS);
+        Self {
+            all: Mutex::default(),
+            tables: Arc::new(Semaphore::new(permits)),
+        }
+    }
+}
+
 impl Early {
     /// Opens what `caller` is about to bring, unless that is begun already.
     pub(super) fn begin(&self, caller: PeerId, opening: Opening) {
-        let (sender, transfer) = {
-            let payload = opening.offer.payload();
-            (payload.sender, payload.transfer_id)
+        let payload = opening.offer.payload();
+        let (sender, transfer) = (payload.sender, payload.transfer_id);
+        // A stream of unknown length has no head start.
+        let Some(size) = payload.size else {
+            return;
         };
+        let chunks = size.div_ceil(u64::from(payload.chunk_size));
         let mut all = self.lock();
         all.retain(|_, head_start| !head_start.opening.is_finished());
         if all.len() >= MAX_EARLY || all.contains_key(&(caller, transfer)) {
             return;
         }
-        let queue = Arc::new(Queue::default());
-        let opening = tokio::spawn(open(opening, queue.clone()));
+        let queue = Arc::new(Queue::new(chunks));
+        let opening = tokio::spawn(open(opening, queue.clone(), self.tables.clone()));
         let head_start = HeadStart {
             sender,
             queue,
@@ -83,7 +115,7 @@ impl Early {
     }
 
     /// What was opened so far of a transfer that is complete now.
-    pub(super) async fn take(&self, sender: PeerId, transfer: TransferId) -> Option<Arriving> {
+    pub(super) async fn take(&self, sender: PeerId, transfer: TransferId) -> Option<Begun> {
         let HeadStart { queue, opening, .. } = self.remove(sender, transfer)?;
         queue.close();
         opening.await.ok().flatten()
@@ -99,20 +131,28 @@ impl Early {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(PeerId, TransferId), HeadStart>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Opens chunk after chunk until the queue is closed. `None` if there is no head start.
-async fn open(opening: Opening, queue: Arc<Queue>) -> Option<Arriving> {
-    let opened = try_open(opening, &queue).await;
-    opened.unwrap_or_else(|error| {
+async fn open(opening: Opening, queue: Arc<Queue>, tables: Arc<Semaphore>) -> Option<Begun> {
+    let opened = try_open(opening, &queue, tables).await;
+    let begun = opened.unwrap_or_else(|error| {
         tracing::debug!(%error, "no head start");
         None
-    })
+    });
+    if begun.is_none() {
+        queue.give_up();
+    }
+    begun
 }
 
-async fn try_open(opening: Opening, queue: &Queue) -> Result<Option<Arriving>, TransferError> {
+async fn try_open(
+    opening: Opening,
+    queue: &Queue,
+    tables: Arc<Semaphore>,
+) -> Result<Option<Begun>, TransferError> {
     // The table comes before the content.
     if !queue.has(0).await {
         return Ok(None);
@@ -124,6 +164,10 @@ async fn try_open(opening: Opening, queue: &Queue) -> Result<Option<Arriving>, T
         reader,
         options,
     } = opening;
+    let Some(charge) = charge(&store, &offer.payload().table, tables).await? else {
+        tracing::debug!("no head start: the table is too long for one");
+        return Ok(None);
+    };
     let begun = Arriving::begin(offer, &*store, &reader, &received, options).await?;
     let Some(mut arriving) = begun else {
         return Ok(None);
@@ -140,15 +184,34 @@ async fn try_open(opening: Opening, queue: &Queue) -> Result<Option<Arriving>, T
         arriving = arriving.write(id, sealed).await?;
     }
     if queue.is_closed().await {
-        return Ok(Some(arriving));
+        return Ok(Some(Begun { arriving, charge }));
     }
     arriving.discard().await?;
     Ok(None)
 }
 
+/// Charges what the entries of `table` will take in memory, before any of it is read. `None` if it is too long, or if the
+/// tables that are in memory already leave too little.
+async fn charge(
+    store: &LocalStore,
+    table: &[ChunkId],
+    tables: Arc<Semaphore>,
+) -> Result<Option<OwnedSemaphorePermit>, TransferError> {
+    let mut length = 0;
+    for id in table {
+        length += store.head_chunk(*id).await?.unwrap_or(0);
+        if length > MAX_TABLE {
+            return Ok(None);
+        }
+    }
+    let memory = u32::try_from(length * MEMORY_PER_BYTE).unwrap_or(u32::MAX);
+    Ok(tables.try_acquire_many_owned(memory).ok())
+}
+
 /// The chunks of one transfer, as they come; they are taken in their order.
-#[derive(Default)]
 struct Queue {
+    /// How many the transfer has.
+    chunks: u64,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -159,12 +222,22 @@ struct State {
     next: u64,
     held: usize,
     closed: bool,
+    given_up: bool,
 }
 
 impl Queue {
+    fn new(chunks: u64) -> Self {
+        Self {
+            chunks,
+            state: Mutex::default(),
+            changed: Notify::default(),
+        }
+    }
+
     fn push(&self, index: u64, (id, sealed): (ChunkId, Bytes)) {
         let mut state = self.lock();
-        if index < state.next || state.chunks.contains_key(&index) {
+        let wanted = (state.next..self.chunks).contains(&index) && !state.given_up;
+        if !wanted || state.chunks.contains_key(&index) {
             return;
         }
         let fits = state.held + sealed.len() <= MAX_HELD;
@@ -206,6 +279,13 @@ impl Queue {
                 return false;
             }
         }
+    }
+
+    /// Nobody takes any more of it.
+    fn give_up(&self) {
+        let mut state = self.lock();
+        state.chunks = HashMap::new();
+        state.given_up = true;
     }
 
     fn close(&self) {

@@ -26,13 +26,13 @@ const MANY: usize = 24;
 const TRANSFERS: usize = 256;
 
 /// The memory of a process from now on.
-struct Watched {
+pub(super) struct Watched {
     id: u32,
     before: u64,
 }
 
 impl Watched {
-    fn new(site: &Site) -> Self {
+    pub(super) fn new(site: &Site) -> Self {
         let id = site.serving.id();
         // The peak begins anew (proc(5)).
         fs::write(format!("/proc/{id}/clear_refs"), "5").unwrap();
@@ -41,7 +41,7 @@ impl Watched {
     }
 
     /// By how much it grew at most.
-    fn growth(&self) -> u64 {
+    pub(super) fn growth(&self) -> u64 {
         memory(self.id, "VmHWM:").saturating_sub(self.before)
     }
 }

@@ -117,6 +117,34 @@ impl Parcel {
         }
     }
 
+    /// The offer of another transfer that has the same chunks.
+    pub(crate) fn offer_again(&self, sender: &Identity, reader: &Identity) -> Offer {
+        let transfer_id = TransferId::generate().unwrap();
+        let scope = WrapScope {
+            key_id: self.key.commitment(),
+            transfer_id,
+            sender: sender.peer_id(),
+        };
+        let wrap = |to: &Identity| {
+            let public = to.seal_keys()[0].public();
+            Wrap::to_recipient(&self.key, scope, to.peer_id(), public).unwrap()
+        };
+        let manifest = self.manifest.clone();
+        Offer {
+            v: 1,
+            transfer_id,
+            created: manifest.created,
+            expires: manifest.expires,
+            sender: manifest.sender,
+            certificate: manifest.certificate,
+            key_id: manifest.key_id,
+            chunk_size: manifest.chunk_size,
+            size: Some(manifest.size),
+            table: manifest.table,
+            wraps: vec![wrap(sender), wrap(reader)],
+        }
+    }
+
     /// Stores its chunks with `a`.
     pub(crate) fn upload(&self, site: &Site) {
         for (_, sealed) in &self.chunks {
