@@ -8,6 +8,7 @@
 //! check before use could be raced by another process.
 
 mod layout;
+mod names;
 mod publish;
 mod staged_file;
 mod staging;
@@ -29,7 +30,8 @@ use rustix::{
     io::Errno,
 };
 
-pub use layout::{EntryKind, Layout, StagedPath};
+pub use layout::{EntryKind, Layout, Numbered, StagedPath};
+pub use names::Names;
 pub use staged_file::StagedFile;
 use staged_file::modified;
 pub use staging::Staging;
@@ -66,6 +68,18 @@ pub enum ReceivedError {
         path: String,
         /// How.
         reason: &'static str,
+    },
+    /// The file system takes two names of the transfer for one.
+    #[error(
+        "names of the transfer that differ are one on the file system of {path}: {found} of {planned} entries"
+    )]
+    OneName {
+        /// Where it was built.
+        path: PathBuf,
+        /// Entries that are there.
+        found: usize,
+        /// Entries that the transfer has.
+        planned: usize,
     },
     /// The disk is full.
     #[error("no space left for {path}")]

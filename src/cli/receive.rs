@@ -11,6 +11,7 @@ use super::{
     connect::{OwnStore, Us, jobs, pace, paced},
     history,
     list::all_manifests,
+    output::Output,
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
@@ -23,7 +24,7 @@ use crate::{
     manifest::{SignedManifest, Timestamp},
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    received::Received,
+    received::{Numbered, Received},
     store::{ManifestInfo, Pace, Store, TransferState},
     transfer::{
         self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm,
@@ -40,6 +41,8 @@ struct ReceivedObject<'a> {
     already_there: bool,
     already_chunks: u64,
     skipped_links: &'a [String],
+    /// Names in the transfer, and what they have become, where another entry has the name.
+    numbered: &'a [(String, String)],
     message: Option<&'a str>,
 }
 
@@ -374,6 +377,7 @@ impl<'a> Job<'a> {
                 already_there: received.already_there,
                 already_chunks: received.already_chunks,
                 skipped_links: &received.skipped_links,
+                numbered: &received.numbered.first,
                 message,
             },
         );
@@ -395,6 +399,7 @@ impl<'a> Job<'a> {
                 Escaped::new(link)
             ));
         }
+        say_numbered(output, &received.numbered);
         let unverified = if verified {
             ""
         } else {
@@ -406,6 +411,20 @@ impl<'a> Job<'a> {
             Size(received.size),
             id.short()
         ));
+    }
+}
+
+/// Which entries do not have the names that they were sent with.
+fn say_numbered(output: Output, numbered: &Numbered) {
+    for (from, to) in &numbered.first {
+        let (from, to) = (Escaped::new(from), Escaped::new(to));
+        output.warn(format!(
+            "{from} is called {to} here: another entry has its name on this disk"
+        ));
+    }
+    let more = numbered.count - numbered.first.len();
+    if more > 0 {
+        output.warn(format!("{more} more entries have a number in their names"));
     }
 }
 

@@ -291,6 +291,8 @@ impl From<ReceivedError> for Failure {
                 Self::new(Exit::Locked, &error).hint("wait for it to end")
             }
             ReceivedError::BadTable { .. } => Self::new(Exit::Integrity, &error),
+            ReceivedError::OneName { .. } => Self::new(Exit::Storage, &error)
+                .hint("choose a folder on another file system, such as ext4: --out DIR"),
             ReceivedError::NoSpace { .. } => {
                 Self::new(Exit::Storage, &error).hint("free some space, then run it again")
             }

@@ -326,6 +326,14 @@ impl Inbox {
             let links = written.skipped_links.len();
             tracing::warn!(manifest = short, links, "links that lead out were skipped");
         }
+        if written.numbered.count > 0 {
+            let entries = written.numbered.count;
+            tracing::warn!(
+                manifest = short,
+                entries,
+                "names that are one here were numbered"
+            );
+        }
         let message = transfer::message(&transfer, &written).await;
         let names = transfer.listing.top_names().map(str::to_owned).collect();
         let paths = written.paths;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::ReceivedError;
+use super::{Names, ReceivedError};
 use crate::{
     id::Digest,
     name::{Place, RelPath, SafeName},
@@ -65,9 +65,36 @@ pub struct Layout {
     taken: HashSet<[u8; 16]>,
     /// The number that is tried next for a name that is taken.
     numbers: HashMap<[u8; 16], u32>,
+    names: Names,
+    numbered: Numbered,
 }
 
+/// Entries that have a number in their name, because another one has the name without it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbered {
+    /// How many.
+    pub count: usize,
+    /// The first of them: as it was in the table, which is remote text, and what it has become.
+    pub first: Vec<(String, String)>,
+}
+
+/// Numbered entries that are kept to be told.
+const TOLD: usize = 20;
+
 impl Layout {
+    /// For a file system on which `names` are one.
+    pub fn new(names: Names) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
+    /// What was numbered so far.
+    pub fn numbered(&self) -> &Numbered {
+        &self.numbered
+    }
+
     /// The safe path for the entry at `path`.
     ///
     /// # Errors
@@ -90,8 +117,17 @@ impl Layout {
                 None => return bad("an entry whose parent is not a folder before it"),
             },
         };
-        let name = self.free_name(parent.as_deref(), SafeName::new(path.file_name(), place));
+        let wanted = SafeName::new(path.file_name(), place);
+        let name = self.free_name(parent.as_deref(), wanted.clone());
+        let is_numbered = name != wanted;
         let staged = StagedPath { parent, name };
+        if is_numbered {
+            self.numbered.count += 1;
+            if self.numbered.first.len() < TOLD {
+                let told = (path.as_str().to_owned(), staged.to_string());
+                self.numbered.first.push(told);
+            }
+        }
         if kind == EntryKind::Directory {
             self.folders.insert(id, Arc::new(staged.clone()));
         }
@@ -103,7 +139,8 @@ impl Layout {
         let folder = parent
             .map(|parent| format!("{parent}/"))
             .unwrap_or_default();
-        let id = |name: &SafeName| fingerprint(&format!("{folder}{name}"));
+        let names = self.names;
+        let id = |name: &SafeName| fingerprint(&format!("{folder}{}", names.key(name.as_str())));
         if self.taken.insert(id(&wanted)) {
             return wanted;
         }
@@ -146,6 +183,20 @@ mod tests {
         assert_eq!(add("d/a_b", EntryKind::Leaf), "d/a_b (3)");
         assert_eq!(add(".e", EntryKind::Directory), "_.e");
         assert_eq!(add(".e/.f", EntryKind::Leaf), "_.e/.f");
+    }
+
+    #[test]
+    fn names_that_are_one_on_the_disk_are_numbered_and_told() {
+        let mut layout = Layout::new(Names::Folded);
+        let mut add = |text, kind| layout.add(&path(text), kind).unwrap().to_string();
+        assert_eq!(add("d", EntryKind::Directory), "d");
+        assert_eq!(add("D", EntryKind::Directory), "D (2)");
+        assert_eq!(add("d/a", EntryKind::Leaf), "d/a");
+        assert_eq!(add("D/A", EntryKind::Leaf), "D (2)/A");
+        assert_eq!(add("d/A", EntryKind::Leaf), "d/A (2)");
+        let told = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        let first = vec![told("D", "D (2)"), told("d/A", "d/A (2)")];
+        assert_eq!(*layout.numbered(), Numbered { count: 2, first });
     }
 
     #[test]

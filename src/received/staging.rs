@@ -18,8 +18,8 @@ use rustix::{
 };
 
 use super::{
-    Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, free_space, io_error,
-    make_folder, modified, open_beneath,
+    Names, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, free_space,
+    io_error, kind_at, make_folder, modified, open_beneath,
 };
 use crate::lock::Locked;
 
@@ -27,6 +27,8 @@ use crate::lock::Locked;
 pub(super) const JOURNAL: &str = "progress";
 const TREE: &str = "tree";
 const LOCK: &str = "lock";
+/// A name that has a second normal form, and that form.
+const PROBE: [&str; 2] = ["probe-\u{e9}", "probe-e\u{301}"];
 
 /// One transfer under construction. Locked against other processes for as long as it is open.
 #[derive(Debug)]
@@ -38,6 +40,13 @@ pub struct Staging {
     pub(super) tree: OwnedFd,
     last_parent: Mutex<Option<(Arc<StagedPath>, Arc<OwnedFd>)>>,
     _lock: Locked,
+}
+
+/// What is in the tree of a staging.
+#[derive(Debug, Default)]
+struct Staged {
+    entries: usize,
+    bytes: u64,
 }
 
 /// The folder `key`, made if it is not there, and its lock. The holder of a lock may remove the folder with it when it is
@@ -131,6 +140,40 @@ impl Staging {
         let known = |entry: fs::DirEntry| entry.file_name() == LOCK || entry.file_name() == TREE;
         let only_known = listed.filter_map(Result::ok).all(known);
         Ok(only_known && self.staged_bytes()? == 0)
+    }
+
+    /// Which names are one on its file system, as far as that can be found out. Where it cannot,
+    /// [`check_count`](Self::check_count) finds it.
+    pub fn names(&self) -> Names {
+        let is_there = |name: &str| kind_at(&self.folder, name).is_some();
+        let folds_case = is_there(&LOCK.to_uppercase());
+        let [probe, other_form] = PROBE;
+        let folds_forms = || self.new_file(probe).is_ok() && is_there(other_form);
+        let names = if folds_case || folds_forms() {
+            Names::Folded
+        } else {
+            Names::Exact
+        };
+        // It may not have been made.
+        let _ = unlinkat(&self.folder, probe, AtFlags::empty());
+        names
+    }
+
+    /// Whether each of the `planned` entries has a name of its own.
+    ///
+    /// # Errors
+    /// [`ReceivedError::OneName`] if the file system took two of them for one.
+    pub fn check_count(&self, planned: usize) -> Result<(), ReceivedError> {
+        let found = self.walk()?.entries;
+        if found == planned {
+            return Ok(());
+        }
+        let path = self.root_path.clone();
+        Err(ReceivedError::OneName {
+            path,
+            found,
+            planned,
+        })
     }
 
     /// Makes a folder; it may be there.
@@ -243,19 +286,24 @@ impl Staging {
     /// # Errors
     /// [`ReceivedError`].
     pub fn staged_bytes(&self) -> Result<u64, ReceivedError> {
-        let mut bytes = 0;
+        Ok(self.walk()?.bytes)
+    }
+
+    fn walk(&self) -> Result<Staged, ReceivedError> {
+        let mut staged = Staged::default();
         let mut todo = vec![in_folder(&self.tree)];
         while let Some(folder) = todo.pop() {
             for entry in fs::read_dir(&folder).map_err(|e| io_error(&self.path, e))? {
                 let entry = entry.map_err(|e| io_error(&self.path, e))?;
                 let metadata = entry.metadata().map_err(|e| io_error(&self.path, e))?;
-                bytes += metadata.blocks() * 512;
+                staged.entries += 1;
+                staged.bytes += metadata.blocks() * 512;
                 if metadata.is_dir() {
                     todo.push(entry.path());
                 }
             }
         }
-        Ok(bytes)
+        Ok(staged)
     }
 
     /// Forgets what an earlier run left, so that the transfer begins anew.

@@ -20,7 +20,7 @@ use crate::{
     crypto::{ChunkOpener, ChunkPosition, Stream},
     id::ChunkId,
     manifest::{SignedOffer, WrapScope, table::Entry},
-    received,
+    received::{self, Names},
     store::Store,
 };
 
@@ -70,11 +70,13 @@ impl Arriving {
             staging_key(payload.transfer_id, payload.sender),
         );
         let sink = blocking(move || {
-            let plan = Plan::new(&entries, |entry| size_of(entry).unwrap_or(0))?;
+            let size = |entry: &Entry| size_of(entry).unwrap_or(0);
+            let plan = Plan::new(&entries, Names::Exact, size)?;
             let staging = root.stage(&staging)?;
             if !staging.is_new()? {
                 return Ok(None);
             }
+            let plan = plan.for_staging(&staging, &entries, size)?;
             let sink = Sink::begin(Arc::new(staging), Arc::new(plan), options);
             Ok::<_, TransferError>(Some(sink))
         });

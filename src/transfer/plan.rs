@@ -4,7 +4,7 @@ use super::TransferError;
 use crate::{
     manifest::table::Entry,
     name::{self, RelPath},
-    received::{EntryKind, Layout, StagedPath},
+    received::{EntryKind, Layout, Names, Numbered, StagedPath, Staging},
 };
 
 /// The table, with a safe path for each entry.
@@ -13,6 +13,8 @@ pub(super) struct Plan {
     pub(super) files: usize,
     /// Links that are not made, as they were in the table.
     pub(super) skipped_links: Vec<String>,
+    /// What has a number in its name, because another entry has the name without it.
+    pub(super) numbered: Numbered,
 }
 
 /// One entry.
@@ -38,16 +40,31 @@ pub(super) enum StepKind {
 }
 
 impl Plan {
-    /// Maps `entries`; `size_of` gives the size of a file.
-    pub(super) fn new(
+    /// The same for the file system of `staging`, which may take names of `entries` for one.
+    pub(super) fn for_staging(
+        self,
+        staging: &Staging,
         entries: &[Entry],
         size_of: impl Fn(&Entry) -> u64,
     ) -> Result<Self, TransferError> {
-        let mut layout = Layout::default();
+        match staging.names() {
+            Names::Exact => Ok(self),
+            names => Self::new(entries, names, size_of),
+        }
+    }
+
+    /// Maps `entries` for a file system on which `names` are one; `size_of` gives the size of a file.
+    pub(super) fn new(
+        entries: &[Entry],
+        names: Names,
+        size_of: impl Fn(&Entry) -> u64,
+    ) -> Result<Self, TransferError> {
+        let mut layout = Layout::new(names);
         let mut plan = Self {
             steps: Vec::with_capacity(entries.len()),
             files: 0,
             skipped_links: Vec::new(),
+            numbered: Numbered::default(),
         };
         for entry in entries {
             let rel = RelPath::parse(entry.path())?;
@@ -60,7 +77,14 @@ impl Plan {
             let path = layout.add(&rel, staged)?;
             plan.steps.push(Step { path, kind });
         }
+        plan.numbered = layout.numbered().clone();
         Ok(plan)
+    }
+
+    /// How many entries are made.
+    pub(super) fn made(&self) -> usize {
+        let skipped = |step: &&Step| matches!(step.kind, StepKind::Skipped);
+        self.steps.len() - self.steps.iter().filter(skipped).count()
     }
 
     fn kind(&mut self, entry: &Entry, path: &RelPath, size_of: impl Fn(&Entry) -> u64) -> StepKind {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     id::{Digest, Hasher, PeerId, Short as _, TransferId},
     name::SafeName,
-    received::{self, Existing, Staging},
+    received::{self, Existing, Names, Numbered, ReceivedError, Staging},
     sabotage,
     store::Store,
 };
@@ -60,6 +60,8 @@ pub struct Received {
     pub already_there: bool,
     /// Links that were not made, because they are absolute or escape. Remote text.
     pub skipped_links: Vec<String>,
+    /// What has a number in its name, because another entry has the name without it.
+    pub numbered: Numbered,
     /// Bytes of content.
     pub size: u64,
     /// Content chunks that an earlier, interrupted run had written.
@@ -114,7 +116,7 @@ pub async fn receive_rest(
         }
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
-    let skipped_links = plan.skipped_links.clone();
+    let (skipped_links, numbered) = (plan.skipped_links.clone(), plan.numbered.clone());
     let resumed = begun.is_some() || staging.journal_path().exists();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
@@ -133,7 +135,12 @@ pub async fn receive_rest(
         };
         filled = fill(store, transfer, anew, options.jobs, progress).await;
     }
-    if let Err(TransferError::Integrity { .. } | TransferError::Crypto(_)) = filled {
+    if let Err(
+        TransferError::Integrity { .. }
+        | TransferError::Crypto(_)
+        | TransferError::Received(ReceivedError::OneName { .. }),
+    ) = filled
+    {
         // No later run can do better, and what is never released must not take the disk.
         let discard = staging.clone();
         blocking(move || discard.discard()).await?;
@@ -143,6 +150,7 @@ pub async fn receive_rest(
     progress.event(Event::Finished);
     Ok(Received {
         skipped_links,
+        numbered,
         already_chunks,
         ..Received::of(paths, size)
     })
@@ -238,11 +246,13 @@ impl Prepared {
         }
         let manifest = transfer.manifest.payload();
         // Before anything is made on the disk: a table may be hostile.
-        let plan = Plan::new(&transfer.listing.entries, |entry| transfer.file_size(entry))?;
+        let (entries, size) = (&transfer.listing.entries, |e: &_| transfer.file_size(e));
+        let plan = Plan::new(entries, Names::Exact, size)?;
         let staging = root.stage(&staging_key(manifest.transfer_id, manifest.sender))?;
         if let Some(paths) = staging.finish_publishing()? {
             return Ok(Self::Finished(paths));
         }
+        let plan = plan.for_staging(&staging, entries, size)?;
         if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
             staging.discard()?;
             return Ok(Self::AlreadyThere(paths));

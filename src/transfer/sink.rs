@@ -240,6 +240,7 @@ impl Sink {
                 self.staging.create_symlink(&step.path, target)?;
             }
         }
+        self.staging.check_count(self.plan.made())?;
         let mut folders = Vec::new();
         for step in self.plan.steps.iter().rev() {
             if let StepKind::Directory { mtime } = step.kind {

@@ -17,6 +17,7 @@ mod smuggle;
 mod stolen;
 mod tables;
 mod trust;
+mod twins;
 mod uploads;
 
 /// A source of numbers that is the same in each run.

@@ -1,7 +1,7 @@
 //! What the tests of colis share: homes and peers as processes ([`Homes`]), a server with a store that can be told to
 //! fail ([`server`]), a member who says over raw TLS whatever it likes ([`site`]), a person at a terminal ([`person`]),
-//! two networks with a cable between them
-//! ([`net`]), signed transfers that nobody sealed ([`sealed`]), tools written in Python ([`python`]).
+//! two networks with a cable between them ([`net`]), signed transfers that nobody sealed ([`sealed`]), tools written in
+//! Python ([`python`]), a small disk that takes different names for one ([`disk`]).
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -10,6 +10,7 @@
 )]
 
 mod content;
+pub mod disk;
 pub mod flood;
 mod homes;
 pub mod memory;
