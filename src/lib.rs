@@ -13,7 +13,7 @@
 //!   are missing.
 //! - **What is acknowledged is durable.** A received file is byte-identical under its final name, or absent.
 //!
-//! The rooms, from the bottom: [`id`] and [`name`] parse what comes from outside; [`crypto`] is the scheme and nothing
+//! The rooms, from the bottom: [`id`] and [`name`] parse what comes from outside, [`disk`] says what may be written; [`crypto`] is the scheme and nothing
 //! else; [`manifest`] says what a transfer is, [`trust`] and [`tls`] who is who, [`store`] where sealed bytes live,
 //! [`wire`] how peers speak, [`received`] where plaintext may be written; [`server`], [`client`] and [`transfer`] stand on
 //! these and never import each other, beside them [`pair`] makes first contact and [`discover`] finds peers; [`peer`] joins them, [`config`] and [`cli`] face the person.
@@ -26,6 +26,7 @@ pub mod client;
 pub mod config;
 pub mod crypto;
 pub mod discover;
+pub mod disk;
 pub mod id;
 mod lock;
 pub mod manifest;

@@ -174,7 +174,7 @@ impl Peer {
         );
         let inbox = Arc::new(Inbox::new(
             store.clone(),
-            Arc::new(Received::open(&options.received)?),
+            Arc::new(Received::open(&options.received)?.with_reserve(options.store.reserve)),
             &identity,
             door.clone(),
             events.clone(),

@@ -24,8 +24,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstatvfs, mkdirat, openat, openat2,
-        readlinkat, statat,
+        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat,
+        statat,
     },
     io::Errno,
 };
@@ -37,7 +37,11 @@ use staged_file::modified;
 pub use staging::Staging;
 pub use syncer::{Syncer, Unsynced};
 
-use crate::{name::Escaped, sabotage};
+use crate::{
+    disk::{Disk, NoRoom, Room},
+    name::Escaped,
+    sabotage,
+};
 
 /// The folder of stagings in every root.
 const STAGINGS: &str = ".colis";
@@ -81,6 +85,9 @@ pub enum ReceivedError {
         /// Entries that the transfer has.
         planned: usize,
     },
+    /// The disk has too little room beside its reserve.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The disk is full.
     #[error("no space left for {path}")]
     NoSpace {
@@ -113,6 +120,7 @@ pub enum Existing {
 pub struct Received {
     path: PathBuf,
     root: OwnedFd,
+    reserve: Option<u64>,
 }
 
 impl Received {
@@ -133,7 +141,13 @@ impl Received {
         Ok(Self {
             path: path.to_owned(),
             root,
+            reserve: None,
         })
+    }
+
+    /// The same, with so many bytes of its disk kept free: see [`Disk::room`].
+    pub fn with_reserve(self, reserve: Option<u64>) -> Self {
+        Self { reserve, ..self }
     }
 
     /// Where it is.
@@ -149,12 +163,12 @@ impl Received {
         Staging::open(self, key)
     }
 
-    /// Bytes that may still be written here.
+    /// What may still be written here.
     ///
     /// # Errors
     /// [`ReceivedError::Io`].
-    pub fn free_space(&self) -> Result<u64, ReceivedError> {
-        free_space(&self.root, &self.path)
+    pub fn room(&self) -> Result<Room, ReceivedError> {
+        room(&self.root, self.reserve, &self.path)
     }
 
     /// What is at `path` here, looked at without following a link; `None` also if it is something of another kind.
@@ -296,9 +310,9 @@ fn open_beneath(
     }
 }
 
-fn free_space(folder: &OwnedFd, path: &Path) -> Result<u64, ReceivedError> {
-    let stat = fstatvfs(folder).map_err(|e| error_at(path, e))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+fn room(folder: &OwnedFd, reserve: Option<u64>, path: &Path) -> Result<Room, ReceivedError> {
+    let disk = Disk::of(folder).map_err(|e| io_error(path, e))?;
+    Ok(disk.room(reserve))
 }
 
 fn kind_at(folder: &OwnedFd, name: &str) -> Option<FileType> {

@@ -29,14 +29,14 @@ use serde::{Deserialize, Serialize};
 
 pub use folder::FolderStore;
 pub use local::{
-    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Room,
-    Usage,
+    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Usage,
 };
 pub use memory::MemoryStore;
 pub(crate) use memory::take_page;
 pub use paced::{Pace, PacedStore};
 
 use crate::{
+    disk::NoRoom,
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::{
         MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, ManifestError, SignedManifest, SignedOffer,
@@ -323,6 +323,12 @@ pub enum StoreError {
         /// The quota that binds, if one does.
         quota: Option<u64>,
     },
+    /// The disk can have too few files more. Heals when some are removed.
+    #[error("{detail}")]
+    NoFiles {
+        /// How many are needed, and how many there can be. Remote text if a peer said it: escape it before showing it.
+        detail: String,
+    },
     /// A write could not be made durable, so nothing is written any more until the store is opened again.
     #[error("the store is read-only since a write failed: {reason}")]
     ReadOnly {
@@ -392,6 +398,21 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl From<NoRoom> for StoreError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Bytes { needed, free } => Self::NoSpace {
+                needed,
+                free,
+                quota: None,
+            },
+            NoRoom::Files { .. } => Self::NoFiles {
+                detail: no_room.to_string(),
+            },
+        }
+    }
 }
 
 impl StoreError {

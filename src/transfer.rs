@@ -193,14 +193,6 @@ pub enum TransferError {
         /// How it differs.
         reason: String,
     },
-    /// Not enough space where the plain files go.
-    #[error("no space: {needed} bytes needed, {free} free")]
-    NoSpace {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes free.
-        free: u64,
-    },
     /// Only a transfer of one file can be written to a stream.
     #[error("the transfer has {entries} entries, only a single file can be written to a stream")]
     NotOneFile {
@@ -263,7 +255,6 @@ impl TransferError {
             | Self::NotOurs { .. }
             | Self::LetGo
             | Self::PasswordNeeded
-            | Self::NoSpace { .. }
             | Self::NotOneFile { .. }
             | Self::Output(_)
             | Self::Journal { .. }

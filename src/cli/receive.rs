@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Context,
     args::Receive,
-    connect::{OwnStore, Us, jobs, pace, paced},
+    connect::{OwnStore, Us, jobs, pace, paced, store_options},
     history,
     list::all_manifests,
     output::Output,
@@ -272,7 +272,8 @@ impl<'a> Job<'a> {
             self.context.output.talk("nothing there that we can open");
         }
         let root = out.map_or_else(|| self.context.home.received(), Path::to_owned);
-        let root = Arc::new(Received::open(&root)?);
+        let reserve = store_options(self.context).reserve;
+        let root = Arc::new(Received::open(&root)?.with_reserve(reserve));
         let (mut done, mut missed, several) = (0, None, chosen.len() > 1);
         for id in chosen {
             match self.receive_one(id, &root).await {

@@ -17,6 +17,7 @@ use crate::{
         units::{Size, UnitError},
     },
     crypto::CryptoError,
+    disk::NoRoom,
     manifest::{ManifestError, VerifyError},
     name::Escaped,
     peer::PeerError,
@@ -123,6 +124,8 @@ impl From<StoreError> for Failure {
             StoreError::MissingChunks { .. } => {
                 failure(Exit::Integrity).hint("run the same command again")
             }
+            StoreError::NoFiles { detail } => Self::new(Exit::Storage, Escaped::new(detail))
+                .hint("remove files there, then run the same command again"),
             StoreError::NoSpace {
                 needed,
                 free,
@@ -257,7 +260,6 @@ impl From<TransferError> for Failure {
                 .hint("give the password: --password-file FILE, or on a terminal"),
             TransferError::Integrity { .. } => failure(Exit::Integrity)
                 .hint("nothing was released; ask the sender to send it again"),
-            TransferError::NoSpace { needed, free } => no_room(needed, free),
             TransferError::Output(_) => failure(Exit::Storage),
             TransferError::NotOneFile { .. } => {
                 failure(Exit::Usage).hint("use a folder: --out DIR")
@@ -293,6 +295,9 @@ impl From<ReceivedError> for Failure {
             ReceivedError::BadTable { .. } => Self::new(Exit::Integrity, &error),
             ReceivedError::OneName { .. } => Self::new(Exit::Storage, &error)
                 .hint("choose a folder on another file system, such as ext4: --out DIR"),
+            ReceivedError::NoRoom(NoRoom::Bytes { needed, free }) => no_room(*needed, *free),
+            ReceivedError::NoRoom(NoRoom::Files { .. }) => Self::new(Exit::Storage, &error)
+                .hint("remove some files, or choose another folder: --out DIR"),
             ReceivedError::NoSpace { .. } => {
                 Self::new(Exit::Storage, &error).hint("free some space, then run it again")
             }

@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     config::{InboxSetting, units::Size},
+    disk::Room,
     id::PeerId,
     manifest::{Signer as _, Timestamp},
-    store::{Holder, LocalStore, Room, Store as _, StoreError, TransferState, Usage},
+    store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
     tls::{CertsDir, Circle, Identity},
     trust::AddressBook,
 };

@@ -144,6 +144,9 @@ impl Reply {
                 count: problem.missing_count.unwrap_or(0),
                 first: problem.missing.clone().unwrap_or_default(),
             },
+            _ if is(Code::NoSpace) && problem.needed.is_none() => StoreError::NoFiles {
+                detail: problem.detail.clone(),
+            },
             _ if is(Code::NoSpace) || is(Code::QuotaExceeded) => StoreError::NoSpace {
                 needed: problem.needed.unwrap_or(0),
                 free: problem.free.unwrap_or(0),

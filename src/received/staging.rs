@@ -18,15 +18,17 @@ use rustix::{
 };
 
 use super::{
-    Names, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, free_space,
-    io_error, kind_at, make_folder, modified, open_beneath,
+    Names, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error, kind_at,
+    make_folder, modified, open_beneath, room,
 };
-use crate::lock::Locked;
+use crate::{disk::Room, lock::Locked};
 
 /// The file in a staging in which a receive keeps how far it has come.
 pub(super) const JOURNAL: &str = "progress";
 const TREE: &str = "tree";
 const LOCK: &str = "lock";
+/// Files besides those of the transfer that a receive makes at the same time: journals.
+const OUR_OWN: u64 = 3;
 /// A name that has a second normal form, and that form.
 const PROBE: [&str; 2] = ["probe-\u{e9}", "probe-e\u{301}"];
 
@@ -38,6 +40,7 @@ pub struct Staging {
     pub(super) path: PathBuf,
     pub(super) folder: OwnedFd,
     pub(super) tree: OwnedFd,
+    reserve: Option<u64>,
     last_parent: Mutex<Option<(Arc<StagedPath>, Arc<OwnedFd>)>>,
     _lock: Locked,
 }
@@ -102,6 +105,7 @@ impl Staging {
             path,
             folder,
             tree,
+            reserve: received.reserve,
             last_parent,
             _lock: lock,
         })
@@ -139,7 +143,7 @@ impl Staging {
         let listed = fs::read_dir(in_folder(&self.folder)).map_err(|e| io_error(&self.path, e))?;
         let known = |entry: fs::DirEntry| entry.file_name() == LOCK || entry.file_name() == TREE;
         let only_known = listed.filter_map(Result::ok).all(known);
-        Ok(only_known && self.staged_bytes()? == 0)
+        Ok(only_known && self.walk()?.entries == 0)
     }
 
     /// Which names are one on its file system, as far as that can be found out. Where it cannot,
@@ -181,16 +185,21 @@ impl Staging {
     /// # Errors
     /// [`ReceivedError`].
     pub fn create_dir(&self, path: &StagedPath) -> Result<(), ReceivedError> {
+        self.room()?.check(0, 1)?;
         let parent = self.parent(path)?;
         make_folder(&parent, path.name(), 0o755, &self.path_of(path)).map(drop)
     }
 
-    /// Opens a file for writing, as an earlier run left it, or makes it.
+    /// Opens a file of `size` bytes for writing, as an earlier run left it, or makes it if there is room for it now: others
+    /// write to the disk beside us.
     ///
     /// # Errors
-    /// [`ReceivedError::Unsafe`] if it is no plain file of ours.
-    pub fn create_file(&self, path: &StagedPath) -> Result<StagedFile, ReceivedError> {
+    /// [`ReceivedError::NoRoom`]; [`ReceivedError::Unsafe`] if it is no plain file of ours.
+    pub fn create_file(&self, path: &StagedPath, size: u64) -> Result<StagedFile, ReceivedError> {
         let (parent, shown) = (self.parent(path)?, self.path_of(path));
+        if kind_at(&parent, path.name()).is_none() {
+            self.room()?.check(size, 1)?;
+        }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         let open = |flags| {
             let mode = Mode::from_raw_mode(0o644);
@@ -273,20 +282,23 @@ impl Staging {
         syncfs(&self.tree).map_err(|e| error_at(&self.path, e))
     }
 
-    /// Bytes that may still be written.
+    /// What may still be written.
     ///
     /// # Errors
     /// [`ReceivedError`].
-    pub fn free_space(&self) -> Result<u64, ReceivedError> {
-        free_space(&self.tree, &self.path)
+    pub fn room(&self) -> Result<Room, ReceivedError> {
+        room(&self.tree, self.reserve, &self.path)
     }
 
-    /// Bytes of disk that an earlier run has already taken.
+    /// Whether there is room for what an earlier run has not made of `entries` with `bytes` in all.
     ///
     /// # Errors
-    /// [`ReceivedError`].
-    pub fn staged_bytes(&self) -> Result<u64, ReceivedError> {
-        Ok(self.walk()?.bytes)
+    /// [`ReceivedError::NoRoom`].
+    pub fn check_room(&self, bytes: u64, entries: usize) -> Result<(), ReceivedError> {
+        let staged = self.walk()?;
+        let files = entries.saturating_sub(staged.entries) as u64;
+        let bytes = bytes.saturating_sub(staged.bytes);
+        Ok(self.room()?.check(bytes, files + OUR_OWN)?)
     }
 
     fn walk(&self) -> Result<Staged, ReceivedError> {

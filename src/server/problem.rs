@@ -121,6 +121,10 @@ impl From<StoreError> for Failure {
                 free,
                 quota,
             } => no_space(needed, free, quota),
+            StoreError::NoFiles { .. } => {
+                let detail = format!("{detail}; delete something there or ask its owner");
+                Self::new(Code::NoSpace, detail)
+            }
             StoreError::ReadOnly { .. } => {
                 tracing::error!(cause = %detail, "a request failed");
                 Self::new(

@@ -372,7 +372,7 @@ fn write_failed(folder: &Folder, needed: u64, error: DiskError) -> StoreError {
     match error {
         DiskError::Full => StoreError::NoSpace {
             needed,
-            free: folder.free_bytes().map_or(0, |(free, _)| free),
+            free: folder.disk().map_or(0, |disk| disk.free),
             quota: None,
         },
         DiskError::Failed(error) | DiskError::Other(error) => io_error(folder.path(), error),

@@ -29,7 +29,6 @@ pub use gc::GcReport;
 pub use lock::Holder;
 pub use receipts::Receipt;
 pub use relay::Relay;
-pub use space::Room;
 
 use super::{
     ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
@@ -37,6 +36,7 @@ use super::{
     missing_chunks_error, not_found,
 };
 use crate::{
+    disk::{Disk, Room},
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
 };
@@ -46,7 +46,7 @@ use layout::{make_layout, make_root, refuse_other_format};
 use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
-use space::{Disk, Space};
+use space::Space;
 
 /// Disk work at once: more would only queue in the kernel.
 const DISK_JOBS: usize = 16;
@@ -162,8 +162,8 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn room(folder: &Path, options: LocalStoreOptions) -> Result<Room, StoreError> {
-        let disk = Disk::of(folder).map_err(|e| io(folder, e))?;
-        Ok(space::room(disk, options.reserve))
+        let disk = Disk::at(folder).map_err(|e| io(folder, e))?;
+        Ok(disk.room(options.reserve))
     }
 
     /// The bytes of a chunk, not verified: for somebody who authenticates them by opening them.
@@ -369,8 +369,7 @@ impl Inner {
     }
 
     fn disk(&self) -> Result<Disk, StoreError> {
-        let (free, size) = self.trash.free_bytes().map_err(|e| io(&self.root, e))?;
-        Ok(Disk { free, size })
+        self.trash.disk().map_err(|e| io(&self.root, e))
     }
 }
 

@@ -69,12 +69,19 @@ impl Arriving {
             root.clone(),
             staging_key(payload.transfer_id, payload.sender),
         );
+        let bytes = size;
         let sink = blocking(move || {
             let size = |entry: &Entry| size_of(entry).unwrap_or(0);
             let plan = Plan::new(&entries, Names::Exact, size)?;
             let staging = root.stage(&staging)?;
             if !staging.is_new()? {
                 return Ok(None);
+            }
+            // Before anything is made: if it does not fit, the transfer is opened when it is complete, or not at all.
+            let room = staging.check_room(bytes, plan.made());
+            if let Err(error) = room {
+                staging.discard()?;
+                return Err(error.into());
             }
             let plan = plan.for_staging(&staging, &entries, size)?;
             let sink = Sink::begin(Arc::new(staging), Arc::new(plan), options);

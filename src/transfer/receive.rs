@@ -261,13 +261,7 @@ impl Prepared {
             // Without a journal nothing counts of what may be there.
             staging.clear()?;
         }
-        let (needed, free) = (
-            manifest.size.saturating_sub(staging.staged_bytes()?),
-            staging.free_space()?,
-        );
-        if needed > free {
-            return Err(TransferError::NoSpace { needed, free });
-        }
+        staging.check_room(manifest.size, plan.made())?;
         Ok(Self::Staged(Arc::new(staging), Arc::new(plan)))
     }
 }

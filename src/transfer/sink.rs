@@ -307,7 +307,10 @@ impl Sink {
                     "it goes on after its last file".into(),
                 ));
             };
-            let file = Arc::new(self.staging.create_file(&self.plan.steps[step].path)?);
+            let file = Arc::new(
+                self.staging
+                    .create_file(&self.plan.steps[step].path, *size)?,
+            );
             if *size > at_hand {
                 file.preallocate(*size)?;
             }
@@ -333,7 +336,7 @@ impl Sink {
             };
             match step.kind {
                 StepKind::File { size: 0, .. } => {
-                    let file = Arc::new(self.staging.create_file(&step.path)?);
+                    let file = Arc::new(self.staging.create_file(&step.path, 0)?);
                     let step = self.next_step;
                     self.next_step += 1;
                     self.close(Current {

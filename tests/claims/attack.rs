@@ -12,6 +12,7 @@ mod others;
 mod private;
 mod races;
 mod records;
+mod reserve;
 mod shown;
 mod smuggle;
 mod stolen;

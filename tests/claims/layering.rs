@@ -7,18 +7,22 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 21] = [
+const MAY: [(&str, &[&str]); 22] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
+    ("disk", &[]),
     ("name", &["sabotage"]),
     ("crypto", &["id", "name"]),
     ("manifest", &["id", "name", "crypto"]),
     ("trust", &["id", "name", "manifest"]),
     ("tls", &["id", "name", "manifest", "trust", "crypto"]),
-    ("store", &["id", "lock", "name", "manifest", "sabotage"]),
+    (
+        "store",
+        &["id", "lock", "disk", "name", "manifest", "sabotage"],
+    ),
     ("wire", &["id", "name", "crypto", "manifest", "store"]),
-    ("received", &["id", "lock", "name", "sabotage"]),
+    ("received", &["id", "lock", "disk", "name", "sabotage"]),
     (
         "server",
         &[
@@ -46,16 +50,17 @@ const MAY: [(&str, &[&str]); 21] = [
     (
         "peer",
         &[
-            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
-            "server", "client", "transfer", "discover",
+            "id", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
+            "received", "server", "client", "transfer", "discover",
         ],
     ),
     ("config", &["manifest", "trust", "store", "peer"]),
     (
         "cli",
         &[
-            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "received",
-            "server", "client", "transfer", "pair", "discover", "peer", "config", "sabotage",
+            "id", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
+            "received", "server", "client", "transfer", "pair", "discover", "peer", "config",
+            "sabotage",
         ],
     ),
     ("lib", &[]),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Inbox, early::Opening};
 use crate::{
+    disk::Room,
     id::{ChunkId, TransferId},
     manifest::{SignedOffer, Timestamp, Wrap},
     server::OfferDesk,
@@ -65,15 +66,8 @@ impl Inbox {
     /// Besides the sealed chunks, the plain files must fit too: that is said before the first content byte.
     async fn check_plain_files(&self, size: Option<u64>) -> Result<(), StoreError> {
         let needed = size.unwrap_or(0).saturating_mul(2);
-        let free = self.free_space().await?;
-        if needed <= free {
-            return Ok(());
-        }
-        Err(StoreError::NoSpace {
-            needed,
-            free,
-            quota: None,
-        })
+        // The sealed chunks, which may be on another disk, are asked for by the store.
+        Ok(self.room().await?.check(needed, 1)?)
     }
 
     fn opening(&self, offer: &SignedOffer) -> Opening {
@@ -86,15 +80,15 @@ impl Inbox {
         }
     }
 
-    async fn free_space(&self) -> Result<u64, StoreError> {
+    async fn room(&self) -> Result<Room, StoreError> {
         let received = self.received.clone();
-        let free = tokio::task::spawn_blocking(move || received.free_space()).await;
+        let room = tokio::task::spawn_blocking(move || received.room()).await;
         let path = || self.received.path().to_owned();
-        let free = free.map_err(|e| StoreError::Io {
+        let room = room.map_err(|e| StoreError::Io {
             path: path(),
             source: e.into(),
         })?;
-        free.map_err(|e| StoreError::Io {
+        room.map_err(|e| StoreError::Io {
             path: path(),
             source: std::io::Error::other(e),
         })

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::group_sync::{GroupSync, Naming};
-use crate::sabotage;
+use crate::{disk::Disk, sabotage};
 
 /// What became of a file that was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,12 +250,8 @@ impl Folder {
         Ok(fs::read_dir(&self.path)?.next().transpose()?.is_none())
     }
 
-    pub(in crate::store) fn free_bytes(&self) -> io::Result<(u64, u64)> {
-        let stat = rustix::fs::fstatvfs(&self.fd)?;
-        Ok((
-            stat.f_bavail.saturating_mul(stat.f_frsize),
-            stat.f_blocks.saturating_mul(stat.f_frsize),
-        ))
+    pub(in crate::store) fn disk(&self) -> io::Result<Disk> {
+        Disk::of(&self.fd)
     }
 
     /// Says that a name is about to appear, so that nobody takes it for durable before it is synced.

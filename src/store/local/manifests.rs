@@ -14,10 +14,11 @@ use super::{
     PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState,
     disk::Created,
     io, missing_chunks_error, not_found,
-    space::{Disk, Space, Transfer, sealed_size},
+    space::{Space, Transfer, sealed_size},
     take_page,
 };
 use crate::{
+    disk::Disk,
     manifest::{MAX_ENVELOPE, Timestamp},
     sabotage,
     store::LEAST_LIFE,

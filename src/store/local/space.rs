@@ -6,13 +6,12 @@
 
 use std::{
     collections::BTreeMap,
-    io,
-    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
+    disk::{Disk, Room},
     id::{PeerId, TransferId},
     manifest::{MIN_SEALED_CHUNK, Offer},
     store::StoreError,
@@ -23,8 +22,6 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(600);
 /// The most promises to one sender, so that offers cannot fill our memory: the oldest gives way.
 const PROMISES_PER_SENDER: usize = 64;
-/// What is kept free for manifests, receipts and logs, unless the disk is small.
-const RESERVE: u64 = 1 << 30;
 /// Counting the chunks of unfinished transfers reads every folder, so a peer cannot have it done at will.
 const RECOUNT: Duration = Duration::from_secs(60);
 
@@ -54,47 +51,6 @@ struct Promise {
     taken: u64,
     /// When it was made, or last taken from.
     since: Instant,
-}
-
-/// What the disk says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Disk {
-    pub(super) free: u64,
-    pub(super) size: u64,
-}
-
-impl Disk {
-    /// The disk that `folder` is on.
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
-        let stat = rustix::fs::statvfs(folder)?;
-        Ok(Self {
-            free: stat.f_bavail.saturating_mul(stat.f_frsize),
-            size: stat.f_blocks.saturating_mul(stat.f_frsize),
-        })
-    }
-}
-
-/// What a disk has for a store, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Free on the disk, for us.
-    pub free: u64,
-    /// What stays free.
-    pub reserve: u64,
-}
-
-impl Room {
-    /// What may still be written.
-    pub fn usable(self) -> u64 {
-        self.free.saturating_sub(self.reserve)
-    }
-}
-
-pub(super) fn room(disk: Disk, reserve: Option<u64>) -> Room {
-    Room {
-        free: disk.free,
-        reserve: reserve.unwrap_or_else(|| RESERVE.min(disk.size / 50)),
-    }
 }
 
 /// What the announced transfer takes when it is sealed, less its sums, which are small; 0 if nobody knows.
@@ -210,6 +166,8 @@ impl Space {
         if left < bytes {
             self.check(state, disk, bytes - left)?;
         }
+        // Files are promised to nobody.
+        disk.room(self.reserve).check(0, 1)?;
         Ok(())
     }
 
@@ -268,23 +226,19 @@ impl Space {
     }
 
     fn free_of(&self, state: &State, disk: Disk) -> u64 {
-        let of_disk = room(disk, self.reserve).usable();
+        let of_disk = disk.room(self.reserve).usable();
         let of_quota = self
             .quota
             .map_or(u64::MAX, |quota| quota.saturating_sub(state.used));
         of_disk.min(of_quota).saturating_sub(state.promised())
     }
 
+    /// Whether `needed` bytes may be written to a file beside what was promised.
     fn check(&self, state: &State, disk: Disk, needed: u64) -> Result<(), StoreError> {
         let promised = state.promised();
-        let free = room(disk, self.reserve).usable().saturating_sub(promised);
-        if needed > free {
-            return Err(StoreError::NoSpace {
-                needed,
-                free,
-                quota: None,
-            });
-        }
+        let room = disk.room(self.reserve);
+        let free = room.free.saturating_sub(promised);
+        Room { free, ..room }.check(needed, 1)?;
         self.check_quota(state.used.saturating_add(promised), needed)
     }
 
@@ -341,6 +295,7 @@ mod tests {
     const DISK: Disk = Disk {
         free: 1_000,
         size: 2_000,
+        files: None,
     };
 
     fn transfer(n: u8) -> Transfer {
@@ -349,6 +304,20 @@ mod tests {
 
     fn of_another(n: u8) -> Transfer {
         (TransferId::from_bytes([n; 16]), PeerId::of(b"another"))
+    }
+
+    #[test]
+    fn a_disk_with_few_files_left_takes_no_chunk_more() {
+        let space = Space::new(Some(0), None, 0);
+        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        let disk = Disk {
+            files: Some((100, 5_000)),
+            ..DISK
+        };
+        let refused = space.take(disk, Some(transfer(1)), 1).unwrap_err();
+        assert!(matches!(refused, StoreError::NoFiles { .. }), "{refused}");
+        let refused = space.fits(disk, transfer(2), 1, 0).unwrap_err();
+        assert!(matches!(refused, StoreError::NoFiles { .. }), "{refused}");
     }
 
     #[test]
