@@ -173,7 +173,11 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         }
         resolved => resolved?,
     };
-    execute(&context, command).await
+    context.home.mark();
+    let done = execute(&context, command).await;
+    // The command may have made its keys.
+    context.home.mark();
+    done
 }
 
 /// Does what needs a home.

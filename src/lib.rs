@@ -33,6 +33,7 @@ pub mod manifest;
 pub mod name;
 pub mod pair;
 pub mod peer;
+mod private;
 pub mod received;
 mod sabotage;
 pub mod server;

@@ -174,7 +174,9 @@ impl Peer {
         );
         let inbox = Arc::new(Inbox::new(
             store.clone(),
-            Arc::new(Received::open(&options.received)?.with_reserve(options.store.reserve)),
+            Arc::new(
+                Received::open_private(&options.received)?.with_reserve(options.store.reserve),
+            ),
             &identity,
             door.clone(),
             events.clone(),

@@ -40,7 +40,7 @@ pub use syncer::{Syncer, Unsynced};
 use crate::{
     disk::{Disk, NoRoom, Room},
     name::Escaped,
-    sabotage,
+    private, sabotage,
 };
 
 /// The folder of stagings in every root.
@@ -143,6 +143,16 @@ impl Received {
             root,
             reserve: None,
         })
+    }
+
+    /// The same for a folder that only its owner may look into, if it is not there yet.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_private(path: &Path) -> Result<Self, ReceivedError> {
+        // What is in the way is told by the other.
+        let _ = private::make_folder(path);
+        Self::open(path)
     }
 
     /// The same, with so many bytes of its disk kept free: see [`Disk::room`].

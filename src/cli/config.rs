@@ -1,6 +1,6 @@
 //! `config`: the settings, and where they come from.
 
-use std::{env, fs::OpenOptions, io::Write as _};
+use std::{env, io::Write as _};
 
 use serde_json::json;
 
@@ -10,7 +10,10 @@ use super::{
     output::Output,
     report::{ExitCode, Failure},
 };
-use crate::config::{Origin, Shown, set, template};
+use crate::{
+    config::{Origin, Shown, set, template},
+    private,
+};
 
 /// Works also where the file is wrong: that is when one wants it.
 pub(super) fn run(home: &Home, output: Output, args: args::Config) -> Result<ExitCode, Failure> {
@@ -62,7 +65,7 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
             _ => failure,
         }
     };
-    let mut options = OpenOptions::new();
+    let mut options = private::file();
     let mut file = options
         .write(true)
         .create_new(true)

@@ -1,13 +1,20 @@
 //! The home folder: where `certs/`, `chunks/`, `received/` and `colis.toml` are.
 
 use std::{
-    env,
+    env, fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use super::report::{ExitCode, Failure};
-use crate::trust::is_peer_name;
+use crate::{
+    id::Digest,
+    trust::{is_peer_name, write_durably},
+};
+
+/// The file in a home that says where it is.
+const MARK: &str = ".colis-home";
 
 /// A home folder, and why it is the one.
 #[derive(Debug, Clone)]
@@ -30,6 +37,9 @@ impl Home {
         if let Ok(current) = env::current_dir()
             && is_home(&current)
         {
+            if !is_marked(&current) {
+                return Err(unmarked(&current));
+            }
             return Ok(Self {
                 root: current,
                 why: "the current folder",
@@ -46,6 +56,20 @@ impl Home {
             root: data.ok_or_else(failure)?.join("colis"),
             why: "the platform's folder for data",
         })
+    }
+
+    /// Notes in it, once it has keys, that it was chosen here: then it is also the home of what runs in it.
+    pub(super) fn mark(&self) {
+        if !is_home(&self.root) || is_marked(&self.root) {
+            return;
+        }
+        let path = self.root.join(MARK);
+        let written =
+            place(&self.root).and_then(|place| write_durably(&path, place.as_bytes(), 0o600));
+        if let Err(error) = written {
+            // It works as well, but must be named.
+            tracing::debug!(%error, path = %path.display(), "the home is not marked");
+        }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -79,15 +103,40 @@ impl Home {
     }
 }
 
-/// Whether `folder` is a home that we made. One that somebody sent us must never become ours.
+/// Whether `folder` has the private keys of a peer.
 fn is_home(folder: &Path) -> bool {
     let key = folder.join("certs/server-key.pem").symlink_metadata();
-    let ours = key.is_ok_and(|key| {
+    key.is_ok_and(|key| {
         key.is_file() && key.uid() == rustix::process::geteuid().as_raw() && key.mode() & 0o077 == 0
-    });
-    ours && !folder
-        .ancestors()
-        .any(|parent| parent.file_name().is_some_and(|name| name == "received"))
+    })
+}
+
+/// Whether `folder` was made or named as a home on this machine. A home that came in an archive must not become ours, with
+/// the circle and the addresses of whoever packed it.
+fn is_marked(folder: &Path) -> bool {
+    let mark = fs::read_to_string(folder.join(MARK));
+    mark.is_ok_and(|mark| place(folder).is_ok_and(|place| mark == place))
+}
+
+/// What a folder has that no archive can carry: the machine it is on, its inode, and when it was made. It keeps all of them
+/// when it is renamed.
+fn place(folder: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(folder)?;
+    let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let made = metadata.created().ok();
+    let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let text = format!("{machine} {} {since:?}", metadata.ino());
+    Ok(format!("{}\n", Digest::of(text.as_bytes())))
+}
+
+fn unmarked(folder: &Path) -> Failure {
+    let what = format!(
+        "{} looks like a home of colis, but was not made here or was moved here",
+        folder.display()
+    );
+    Failure::new(ExitCode::Config, what).hint(
+        "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
+    )
 }
 
 /// What the system calls this machine, as a name of ours.
@@ -118,14 +167,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_private_home_outside_of_received_is_ours() {
+    fn only_a_private_home_that_was_named_here_is_ours() {
         let root = tempfile::tempdir().unwrap();
-        assert!(!is_home(root.path()));
-        make_home(root.path(), 0o600);
-        assert!(is_home(root.path()));
-        make_home(&root.path().join("open"), 0o644);
-        assert!(!is_home(&root.path().join("open")));
-        make_home(&root.path().join("received/gift"), 0o600);
-        assert!(!is_home(&root.path().join("received/gift")));
+        let named = |path: &Path| Home::resolve(Some(path)).unwrap().mark();
+        let [open, ours, copy] = ["open", "ours", "copy"].map(|name| root.path().join(name));
+        make_home(&open, 0o644);
+        named(&open);
+        assert!(!is_home(&open) && !is_marked(&open));
+        make_home(&ours, 0o600);
+        assert!(is_home(&ours) && !is_marked(&ours));
+        named(&ours);
+        assert!(is_marked(&ours));
+        make_home(&copy, 0o600);
+        fs::copy(ours.join(MARK), copy.join(MARK)).unwrap();
+        assert!(!is_marked(&copy), "a mark is not carried");
+        let moved = root.path().join("moved");
+        fs::rename(&ours, &moved).unwrap();
+        assert!(is_marked(&moved), "it is the same folder");
     }
 }

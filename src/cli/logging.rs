@@ -1,8 +1,7 @@
 //! Where the log goes: lines for people on standard error, and while serving JSON lines in the home folder.
 
 use std::{
-    fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    io,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -20,6 +19,8 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
+
+use crate::private;
 
 use super::{
     args::Global,
@@ -99,9 +100,7 @@ impl<'a> MakeWriter<'a> for LateFile {
 }
 
 fn open(folder: &Path, days: usize) -> Result<(NonBlocking, WorkerGuard), Failure> {
-    let mut private = fs::DirBuilder::new();
-    let made = private.recursive(true).mode(0o700).create(folder);
-    made.map_err(|e| Failure::io(folder, &e))?;
+    private::make_folder(folder).map_err(|e| Failure::io(folder, &e))?;
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("colis")

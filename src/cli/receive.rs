@@ -271,9 +271,12 @@ impl<'a> Job<'a> {
         if chosen.is_empty() {
             self.context.output.talk("nothing there that we can open");
         }
-        let root = out.map_or_else(|| self.context.home.received(), Path::to_owned);
+        let root = match out {
+            Some(out) => Received::open(out)?,
+            None => Received::open_private(&self.context.home.received())?,
+        };
         let reserve = store_options(self.context).reserve;
-        let root = Arc::new(Received::open(&root)?.with_reserve(reserve));
+        let root = Arc::new(root.with_reserve(reserve));
         let (mut done, mut missed, several) = (0, None, chosen.len() > 1);
         for id in chosen {
             match self.receive_one(id, &root).await {

@@ -47,7 +47,7 @@ pub fn set(path: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
     let base = if old.is_empty() { template() } else { old };
     let new = replace_line(&base, setting, &value.to_string());
     Config::parse(&new, path)?;
-    write_durably(path, new.as_bytes(), 0o644).map_err(|source| ConfigError::Io {
+    write_durably(path, new.as_bytes(), 0o600).map_err(|source| ConfigError::Io {
         path: path.to_owned(),
         source,
     })

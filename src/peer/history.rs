@@ -1,9 +1,8 @@
 //! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs,
     io::{self, BufRead as _, BufReader, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{ManifestId, TransferId},
     manifest::Timestamp,
+    private,
 };
 
 /// Names that are remembered of one transfer.
@@ -74,17 +74,10 @@ impl History {
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
         if let Some(folder) = self.path.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
+            private::make_folder(folder)?;
         }
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&self.path)?;
+        let mut options = private::file();
+        let mut file = options.append(true).create(true).open(&self.path)?;
         // In one piece: whoever else appends does so before or after.
         file.write_all(&line)
     }
@@ -132,7 +125,7 @@ mod tests {
             names: vec!["a".into(); 40],
         };
         history.append(&entry(1)).unwrap();
-        let mut file = OpenOptions::new()
+        let mut file = fs::OpenOptions::new()
             .append(true)
             .open(history.path())
             .unwrap();

@@ -4,7 +4,7 @@ mod issued;
 mod join;
 mod revocation;
 
-use std::{fs, net::IpAddr, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{fs, net::IpAddr, path::Path};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -28,6 +28,7 @@ use crate::{
     crypto::SealKey,
     id::PeerId,
     manifest::Timestamp,
+    private,
     trust::{AddressBook, is_peer_name, write_durably},
 };
 
@@ -404,11 +405,7 @@ fn random_serial() -> Result<SerialNumber, TlsError> {
 }
 
 fn make_private_folder(path: &Path) -> Result<(), TlsError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|e| io_error(path, e))
+    private::make_folder(path).map_err(|e| io_error(path, e))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), TlsError> {

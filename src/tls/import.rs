@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::{CertsDir, Circle, Identity, TlsError, circle::Usage, io_error};
 use crate::{
     manifest::Timestamp,
+    private,
     trust::{AddressBook, write_durably},
 };
 
@@ -61,7 +62,7 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
 /// A private folder beside `dir`, to become it.
 pub(super) fn staging(dir: &CertsDir) -> Result<TempDir, TlsError> {
     let root = dir.path().parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(root).map_err(|e| io_error(root, e))?;
+    private::make_folder(root).map_err(|e| io_error(root, e))?;
     tempfile::Builder::new()
         .prefix(".certs-")
         .permissions(fs::Permissions::from_mode(0o700))

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, TryLockError},
+    fs::{self, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
     id::{ChunkId, Digest},
     lock::Locked,
     manifest::SignedOffer,
+    private,
 };
 
 const MAGIC: &[u8; 16] = b"colis sending 2\n";
@@ -146,9 +147,9 @@ fn open_locked(folder: &Path, path: &Path) -> Result<Locked, TransferError> {
         path: path.to_owned(),
         source,
     };
-    fs::create_dir_all(folder).map_err(error)?;
+    private::make_folder(folder).map_err(error)?;
     for attempt in 1.. {
-        let file = File::options()
+        let file = private::file()
             .read(true)
             .append(true)
             .create(true)

@@ -21,7 +21,7 @@ use super::{
     sink::Sink,
 };
 use crate::{
-    id::{Digest, Hasher, PeerId, Short as _, TransferId},
+    id::{Digest, Hasher, PeerId, TransferId},
     name::SafeName,
     received::{self, Existing, Names, Numbered, ReceivedError, Staging},
     sabotage,
@@ -266,9 +266,9 @@ impl Prepared {
     }
 }
 
-/// What the staging of a transfer is called.
+/// What the staging of a transfer is called. All of the sender's id is in it: a peer whose id begins alike shares nothing.
 pub(super) fn staging_key(transfer: TransferId, sender: PeerId) -> String {
-    format!("{transfer}-{}", sender.short())
+    format!("{transfer}-{sender}")
 }
 
 /// The paths of what is there already, if all of the transfer is: the same files, folders and links.
@@ -422,4 +422,21 @@ fn tops(plan: &Plan) -> Vec<SafeName> {
         .filter(|step| !matches!(step.kind, StepKind::Skipped));
     made.filter_map(|step| step.path.top_level().cloned())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senders_whose_ids_begin_alike_have_stagings_of_their_own() {
+        let transfer = TransferId::from_bytes([1; 16]);
+        let key = |last: u8| {
+            let mut id = [7; 32];
+            id[31] = last;
+            staging_key(transfer, PeerId::from_bytes(id))
+        };
+        assert_eq!(key(1), key(1));
+        assert_ne!(key(1), key(2));
+    }
 }

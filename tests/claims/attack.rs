@@ -7,6 +7,7 @@ mod canary;
 mod clock;
 mod costs;
 mod memory;
+mod modes;
 mod names;
 mod others;
 mod private;

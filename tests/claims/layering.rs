@@ -7,22 +7,29 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 22] = [
+const MAY: [(&str, &[&str]); 23] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
     ("disk", &[]),
+    ("private", &[]),
     ("name", &["sabotage"]),
     ("crypto", &["id", "name"]),
     ("manifest", &["id", "name", "crypto"]),
     ("trust", &["id", "name", "manifest"]),
-    ("tls", &["id", "name", "manifest", "trust", "crypto"]),
+    (
+        "tls",
+        &["id", "private", "name", "manifest", "trust", "crypto"],
+    ),
     (
         "store",
         &["id", "lock", "disk", "name", "manifest", "sabotage"],
     ),
     ("wire", &["id", "name", "crypto", "manifest", "store"]),
-    ("received", &["id", "lock", "disk", "name", "sabotage"]),
+    (
+        "received",
+        &["id", "private", "lock", "disk", "name", "sabotage"],
+    ),
     (
         "server",
         &[
@@ -38,8 +45,8 @@ const MAY: [(&str, &[&str]); 22] = [
     (
         "transfer",
         &[
-            "id", "lock", "name", "crypto", "manifest", "trust", "tls", "store", "received",
-            "sabotage",
+            "id", "private", "lock", "name", "crypto", "manifest", "trust", "tls", "store",
+            "received", "sabotage",
         ],
     ),
     (
@@ -50,7 +57,7 @@ const MAY: [(&str, &[&str]); 22] = [
     (
         "peer",
         &[
-            "id", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
+            "id", "private", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
             "received", "server", "client", "transfer", "discover",
         ],
     ),
@@ -58,7 +65,7 @@ const MAY: [(&str, &[&str]); 22] = [
     (
         "cli",
         &[
-            "id", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
+            "id", "private", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
             "received", "server", "client", "transfer", "pair", "discover", "peer", "config",
             "sabotage",
         ],

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     cli::{Context, home::host_name, pair::Inviter, report::Failure, terminal},
+    private,
     tls::CertsDir,
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
@@ -153,7 +154,7 @@ async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
     if port != DEFAULT_PORT {
         // Who joins has no home yet.
         let root = context.home.root();
-        fs::create_dir_all(root).map_err(|e| Failure::io(root, &e))?;
+        private::make_folder(root).map_err(|e| Failure::io(root, &e))?;
         let listen = format!("0.0.0.0:{port}");
         menu.run(words(&["config", "set", "listen", &listen]))
             .await?;
