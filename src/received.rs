@@ -104,6 +104,20 @@ pub enum ReceivedError {
     },
 }
 
+impl ReceivedError {
+    /// What kind of error it is, without a name or a path: fit for a log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unsafe { .. } => "the destination is not safe",
+            Self::InUse { .. } => "another process receives it",
+            Self::BadTable { .. } => "its table contradicts itself",
+            Self::OneName { .. } => "the disk takes names in it for one",
+            Self::NoRoom(_) | Self::NoSpace { .. } => "no space",
+            Self::Io { .. } => "the disk failed",
+        }
+    }
+}
+
 /// What is where a received file would be.
 #[derive(Debug)]
 pub enum Existing {

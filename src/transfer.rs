@@ -228,6 +228,26 @@ pub enum TransferError {
 }
 
 impl TransferError {
+    /// What kind of error it is, in words that have no name, path or other text of a transfer: fit for a log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Integrity { .. } => "it is not what the sender signed",
+            Self::Crypto(_) => "it does not open with our key",
+            Self::Manifest(_) | Self::Store(StoreError::Manifest(_)) => {
+                "its manifest is malformed or not trusted"
+            }
+            Self::Name(_) => "a name in its table is refused",
+            Self::Received(error) => error.kind(),
+            Self::NotForUs { .. } => "it is not for us",
+            Self::PasswordNeeded => "it is locked by a password",
+            Self::LetGo => "it is not kept any more",
+            Self::Store(StoreError::NotFound { .. }) => "a part of it is not there",
+            Self::Store(_) => "the store failed",
+            Self::Journal { .. } => "a journal cannot be kept",
+            _ => "it failed",
+        }
+    }
+
     /// Whether another try to open the same transfer cannot help, for the transfer itself is wrong: it contradicts
     /// itself, or is not what its sender signed.
     pub fn is_final(&self) -> bool {

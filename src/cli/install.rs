@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     context.output.talk(
         "start it, now and at every login: systemctl --user daemon-reload && systemctl --user enable --now colis\n\
          also when nobody is logged in: loginctl enable-linger\n\
-         its log: journalctl --user -u colis",
+         its log: journalctl --user -u colis; what arrived, with its names: colis history",
     );
     Ok(ExitCode::Ok)
 }
@@ -64,6 +64,7 @@ fn unit(program: &Path, home: &Path) -> String {
          TimeoutStopSec=30\n\
          LimitNOFILE=65536\n\
          LimitCORE=0\n\
+         StandardOutput=null\n\
          NoNewPrivileges=yes\n\
          \n\
          [Install]\n\
@@ -91,6 +92,8 @@ mod tests {
         assert_eq!(quote(Path::new("/a b/50%/$x\"")), "\"/a b/50%%/$$x\\\"\"");
         let unit = unit(Path::new("/usr/bin/colis"), Path::new("/home/a/colis"));
         assert!(unit.starts_with(MARK));
+        // Arrivals are printed with names and messages, and others read the journal.
+        assert!(unit.contains("\nStandardOutput=null\n"));
         assert!(unit.contains("ExecStart=\"/usr/bin/colis\" --home \"/home/a/colis\" serve\n"));
     }
 }

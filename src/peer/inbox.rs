@@ -25,7 +25,6 @@ use super::history::{Direction, History, HistoryEntry};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{SignedManifest, Signer as _, Timestamp, Verifier},
-    name::Escaped,
     received::Received,
     store::{LocalStore, PageRequest, StateAt, Store as _, TransferState},
     tls::Identity,
@@ -157,7 +156,7 @@ impl Inbox {
 
     pub(super) fn remove_stale(&self, now: SystemTime) {
         if let Err(error) = self.received.remove_stale(now) {
-            tracing::warn!(%error, "stale receives stay");
+            tracing::warn!(error = error.kind(), "stale receives stay");
         }
     }
 
@@ -167,7 +166,12 @@ impl Inbox {
             Ok(Ok(paths)) if !paths.is_empty() => {
                 tracing::info!(files = paths.len(), "finished an interrupted receive")
             }
-            Ok(Err(error)) => tracing::error!(%error, "an interrupted receive cannot be finished"),
+            Ok(Err(error)) => {
+                tracing::error!(
+                    error = error.kind(),
+                    "an interrupted receive cannot be finished"
+                );
+            }
             _ => {}
         }
     }
@@ -220,8 +224,11 @@ impl Inbox {
                 Ok(Some(found)) => found,
                 Ok(None) => return Tried::Settled,
                 Err(error) => {
-                    let error = Escaped::new(&error.to_string()).to_string();
-                    tracing::error!(manifest = id.short(), error, "cannot be looked at");
+                    tracing::error!(
+                        manifest = id.short(),
+                        error = error.kind(),
+                        "cannot be looked at"
+                    );
                     return Tried::Failed;
                 }
             };
@@ -408,8 +415,8 @@ async fn next_event(
 /// What follows from not being able to open a transfer.
 fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
     let reason = error.to_string();
-    let shown = Escaped::new(&reason).to_string();
-    tracing::error!(manifest = id.short(), error = shown, "not opened");
+    // The reason may have names of files, which a log must not have.
+    tracing::error!(manifest = id.short(), error = error.kind(), "not opened");
     if error.is_final() {
         (TransferState::Refused, Outcome::Refused { reason })
     } else {

@@ -10,7 +10,7 @@ pub(in crate::cli) struct Seal {
     /// Files and folders; `-` for standard input
     #[arg(required_unless_present = "text", value_name = "PATH")]
     pub(in crate::cli) paths: Vec<PathBuf>,
-    /// A message instead of files, shown on arrival; `-` reads it from standard input
+    /// A message instead of files, shown on arrival. Others on this machine see the command line: `-` reads it from standard input
     #[arg(long, value_name = "TEXT", conflicts_with = "paths")]
     pub(in crate::cli) text: Option<String>,
     /// Leave out what matches, as in .gitignore; may be repeated

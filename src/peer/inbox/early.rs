@@ -139,7 +139,7 @@ impl Early {
 async fn open(opening: Opening, queue: Arc<Queue>, tables: Arc<Semaphore>) -> Option<Begun> {
     let opened = try_open(opening, &queue, tables).await;
     let begun = opened.unwrap_or_else(|error| {
-        tracing::debug!(%error, "no head start");
+        tracing::debug!(error = error.kind(), "no head start");
         None
     });
     if begun.is_none() {
