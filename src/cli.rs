@@ -35,6 +35,7 @@ mod store;
 mod swarm;
 mod terminal;
 mod which;
+mod whom;
 
 use std::{future::Future, process};
 

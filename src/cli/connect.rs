@@ -9,6 +9,7 @@ use super::{
     Context,
     report::{ExitCode, Failure},
     seen,
+    whom::Whom,
 };
 use crate::{
     client::{ClientOptions, Line, PeerAddress, PeerClient},
@@ -124,9 +125,9 @@ impl Us {
         context: &Context,
         text: &str,
     ) -> Result<KnownPeer, Failure> {
-        let known = match self.book.by_name(text)? {
-            Some(known) => known,
-            None => self.reach(context, text).await?.peer,
+        let known = match Whom::parse(text, &self.book)? {
+            Whom::Known(known) => *known,
+            Whom::At(address) => self.reach_at(context, &address, None).await?.peer,
         };
         self.check_not_revoked(&known)?;
         Ok(known)
@@ -134,24 +135,18 @@ impl Us {
 
     /// Connects to the peer that `text` names or where it is.
     pub(super) async fn reach(&self, context: &Context, text: &str) -> Result<Reached, Failure> {
-        if let Some(known) = self.book.by_name(text)? {
-            return self.reach_known(context, &known).await;
-        }
-        let reached = self.reach_at(context, &text.parse()?, None).await;
-        let is_network = |failure: &Failure| failure.code == ExitCode::Network;
-        match reached {
-            Err(failure) if is_network(&failure) && !text.contains(['.', ':']) => {
-                Err(self.suggest(text, failure)?)
-            }
-            reached => reached,
+        match Whom::parse(text, &self.book)? {
+            Whom::Known(known) => self.reach_known(context, &known).await,
+            Whom::At(address) => self.reach_at(context, &address, None).await,
         }
     }
 
-    /// What is no name of the address book was taken for a host: it may have been meant as a name.
-    fn suggest(&self, text: &str, failure: Failure) -> Result<Failure, Failure> {
-        let names: Vec<_> = self.book.peers()?.into_iter().map(|p| p.name).collect();
-        let known = names.join(", ");
-        Ok(failure.hint(format!("no peer is called {text}; known are: {known}")))
+    /// Connects to a peer that may not be known yet: what is no name is a host, also without a dot.
+    pub(super) async fn meet(&self, context: &Context, text: &str) -> Result<Reached, Failure> {
+        match self.book.by_name(text)? {
+            Some(known) => self.reach_known(context, &known).await,
+            None => self.reach_at(context, &text.parse()?, None).await,
+        }
     }
 
     pub(super) async fn reach_known(
@@ -167,14 +162,15 @@ impl Us {
             "say where it is once: colis peers add HOST:PORT (its name is {})",
             known.name
         ));
-        // Whoever answers there instead changes nothing: another machine may have got that address.
+        // Another machine may have got an old address. That it answers there is said rather than that no one does elsewhere.
         for address in &known.addresses {
             match self
                 .reach_at(context, &address.parse()?, Some(known.peer_id))
                 .await
             {
                 Ok(reached) => return Ok(reached),
-                Err(failure) => last = failure,
+                Err(failure) if last.code != ExitCode::Trust => last = failure,
+                Err(_) => {}
             }
         }
         match seen::find_again(self, context, known).await {

@@ -14,6 +14,7 @@ use super::{
     receive,
     report::{ExitCode, Failure},
     sources::say_left_out,
+    whom::unknown,
 };
 use crate::{
     config::units::Size,
@@ -76,10 +77,9 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
 
 /// Nobody is asked over the network: the address book has the key, or sealing has to wait.
 fn recipient(us: &Us, name: &str) -> Result<Recipient, Failure> {
-    let known = us.book.by_name(name)?.ok_or_else(|| {
-        Failure::new(ExitCode::NotFound, format!("no peer is called {name}"))
-            .hint("its key is needed once: colis peers add HOST:PORT; who is known: colis peers")
-    })?;
+    let Some(known) = us.book.by_name(name)? else {
+        return Err(unknown(name, &us.book)?);
+    };
     Ok(Recipient {
         peer: known.peer_id,
         seal_key: known.seal_key,

@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
             show_roles_of_others(context, &us, &peers)?;
         }
         PeersCommand::Add { address } => {
-            let reached = us.reach(context, &address).await?;
+            let reached = us.meet(context, &address).await?;
             show(context, &us, &reached.peer)?;
         }
         PeersCommand::Check { peer } => {

@@ -261,8 +261,8 @@ rows! {
     72, "command line", "a destination that cannot be written; a full standard output" =>
         "exit 6 or 7 naming it; 7",
         cli::row_72_a_destination_that_takes_nothing;
-    73, "command line", "a peer that nobody knows, the beginning of a name" =>
-        "taken for a host: exit 8, and which names are known; a known name without an address: exit 6",
+    73, "command line", "a peer that nobody knows, the beginning of a name; a known name at whose address another machine answers" =>
+        "exit 6 with the nearest name and what to type instead; a bare name is never looked up as a host. A known name without an address: exit 6. Exit 4, and whose certificate answered",
         cli::row_73_peers_that_nobody_knows;
     74, "command line", "Ctrl-C once or twice; a reader of standard output that goes away" =>
         "exit 130 and how to continue, which works; exit 0, in silence",

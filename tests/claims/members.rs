@@ -7,6 +7,7 @@ mod lists;
 mod renewal;
 mod revoked;
 mod roles;
+mod whom;
 
 use colis::tls::CertsDir;
 use testkit::{Homes, Ran};

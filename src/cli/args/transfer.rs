@@ -50,7 +50,7 @@ pub(in crate::cli) struct Secret {
 pub(in crate::cli) struct Send {
     #[command(flatten)]
     pub(in crate::cli) seal: Seal,
-    #[arg(help = "Who can open it, and stores it: names, host, host:port or [v6]:port")]
+    #[arg(help = "Who can open it, and stores it: names, host:port or [v6]:port")]
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(in crate::cli) to: Vec<String>,
     /// Who stores it instead of the recipients, without being able to open it

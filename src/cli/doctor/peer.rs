@@ -11,7 +11,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{Finding, Report, answer, certs};
 use crate::{
-    cli::{Context, connect::Us, report::ExitCode},
+    cli::{Context, connect::Us, report::ExitCode, whom::Whom},
     client::{AddressError, Handshake, HandshakeError, PeerAddress},
     id::{PeerId, Short as _},
     manifest::Timestamp,
@@ -106,26 +106,27 @@ fn take<T>(report: &mut Report, step: Step<T>) -> Option<T> {
 async fn name(book: &AddressBook, peer: &str) -> Step<Target> {
     const STEP: &str = "name";
     let failed = |what: String| Finding::fail(STEP, ExitCode::Network, what);
-    let known = book
-        .by_name(peer)
-        .map_err(|error| Finding::failure(STEP, error))?;
-    let named = known
-        .as_ref()
-        .map_or_else(|| vec![peer.to_owned()], |known| known.addresses.clone());
-    if named.is_empty() {
-        return Err(failed(format!("{peer} is known, but no address of it"))
-            .hint("say where it is once: colis peers add HOST:PORT"));
-    }
-    let parsed = named.iter().map(|name| name.parse());
+    let whom = Whom::parse(peer, book).map_err(|failure| Finding::failure(STEP, failure))?;
+    let (known, named) = match whom {
+        Whom::Known(known) => (Some(*known), None),
+        Whom::At(address) => (None, Some(address)),
+    };
+    let seen = known.iter().flat_map(|known| &known.addresses);
+    let parsed = seen.map(|address| address.parse()).chain(named.map(Ok));
     let parsed = parsed.collect::<Result<Vec<PeerAddress>, AddressError>>();
     let parsed = parsed
         .map_err(|error| Finding::failure(STEP, error).hint("see who is known: colis peers"))?;
+    if parsed.is_empty() {
+        return Err(failed(format!("{peer} is known, but no address of it"))
+            .hint("say where it is once: colis peers add HOST:PORT"));
+    }
     let (addresses, why) = resolve(&parsed).await;
     if addresses.is_empty() {
         let whose = match known {
             Some(_) => "where it was seen",
             None => "no peer that we know",
         };
+        let named: Vec<_> = parsed.iter().map(PeerAddress::to_string).collect();
         let what = format!("{} ({whose}) has no address: {why}", named.join(", "));
         return Err(failed(what)
             .hint("see who is known: colis peers; or give its address: colis doctor HOST:PORT"));

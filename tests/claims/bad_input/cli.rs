@@ -238,17 +238,14 @@ pub(crate) fn row_72_a_destination_that_takes_nothing() {
 
 pub(crate) fn row_73_peers_that_nobody_knows() {
     let homes = homes_with_file();
-    for name in ["nobody", "bb"] {
-        let said = homes.fails("a", &["send", "f.txt", "--to", name], 8);
-        assert!(said.contains("known are: a, b"), "{said}");
-    }
-    // A beginning of a name is no name.
-    fails(
-        &homes,
-        &["list", "B"],
-        8,
-        "no peer is called B; known are: a, b",
-    );
+    let said = homes.fails("a", &["send", "f.txt", "--to", "nobody"], 6);
+    assert!(said.contains("no peer is called nobody"), "{said}");
+    assert!(said.contains("colis peers add HOST"), "{said}");
+    // A beginning of a name is no name, and nor is another spelling.
+    homes.ok("a", &["peers", "rename", "b", "berta"]);
+    fails(&homes, &["list", "bert"], 6, "did you mean berta?");
+    fails(&homes, &["list", "Berta"], 6, "did you mean berta?");
+    homes.ok("a", &["peers", "rename", "berta", "b"]);
     fails(&homes, &["list", "b"], 6, "no address of b is known");
     fails(
         &homes,
