@@ -29,6 +29,7 @@ use crate::{
     discover::{Announcement, Discovery, Service},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
+    name::Escaped,
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
     store::{LocalStore, LocalStoreOptions, Relay, StoreError},
@@ -150,6 +151,7 @@ impl Peer {
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
         let dir = CertsDir::new(options.certs);
+        revoke_pending(&dir);
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = CircleHandle::new(Circle::load(&dir)?);
@@ -252,6 +254,8 @@ impl Peer {
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
         let expiring = expiring(self.store.clone());
         let expiring = tokio::spawn(stopping.clone().run_until_cancelled_owned(expiring));
+        let revoking = revoking(self.door.dir().clone());
+        let revoking = tokio::spawn(stopping.clone().run_until_cancelled_owned(revoking));
         let collecting = self.collector.run();
         let collecting = tokio::spawn(stopping.clone().run_until_cancelled_owned(collecting));
         let asking = self.neighbours.run();
@@ -262,7 +266,9 @@ impl Peer {
             announcement.end().await;
         }
         // Each is at an await soon; what they had begun on disk continues at the next start.
-        for task in [inbox, watching, keeping, expiring, collecting, asking] {
+        for task in [
+            inbox, watching, keeping, expiring, revoking, collecting, asking,
+        ] {
             let _ = task.await;
         }
         Ok(served?)
@@ -335,6 +341,41 @@ async fn expiring(store: Arc<LocalStore>) {
             Ok(Ok(gone)) => tracing::debug!(gone, "their time was over"),
             Ok(Err(error)) => tracing::debug!(%error, "letting go failed"),
             Err(error) => tracing::debug!(%error, "letting go failed"),
+        }
+    }
+}
+
+/// On the circle's machine: revokes what a pairing left that was killed beside this peer, soon after its end.
+async fn revoking(certs: CertsDir) {
+    let mut ticks = tokio::time::interval(EXPIRY);
+    let mut settled = None;
+    loop {
+        ticks.tick().await;
+        let now = stamps_of(&[certs.issued()]);
+        if settled.as_ref() == Some(&now) {
+            continue;
+        }
+        let dir = certs.clone();
+        let done = tokio::task::spawn_blocking(move || revoke_pending(&dir)).await;
+        settled = matches!(done, Ok(true)).then_some(now);
+    }
+}
+
+/// Revokes what pairings that have ended left pending. Returns whether nothing is pending now.
+fn revoke_pending(certs: &CertsDir) -> bool {
+    match ca::revoke_pending(certs, Duration::ZERO) {
+        Ok(Some(names)) => {
+            for name in names {
+                let name = Escaped::new(&name);
+                tracing::warn!(%name, "a pairing was interrupted: its certificates are revoked");
+            }
+            true
+        }
+        Err(TlsError::NotTheCircle { .. }) => true,
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(%error, "what pairings left pending cannot be revoked");
+            false
         }
     }
 }

@@ -20,6 +20,7 @@ mod words;
 use std::{
     future::Future,
     io::{self, IsTerminal as _},
+    time::Duration,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,12 +31,17 @@ use super::{
     dispatch, interruptible,
     logging::{self, LateFile},
     output::Output,
+    pair,
     report::{ExitCode, Failure},
     terminal,
 };
+use crate::tls::CertsDir;
 use ask::Stop;
 use background::Serving;
 use words::{Words, words};
+
+/// How long a pairing of another process is waited for that may be at its last step.
+const PAIRING_ENDS: Duration = Duration::from_secs(2);
 
 /// The entries of the menu, in their order.
 const ENTRIES: [(&str, Entry); 10] = [
@@ -98,6 +104,7 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     };
     terminal::restore();
     terminal::say_waiting();
+    menu.take_back_pending().await?;
     if serving.stop().await {
         terminal::say("stopped; everything acknowledged is on disk");
     }
@@ -188,6 +195,16 @@ impl Menu {
 
     fn context(&self) -> Result<Context, Failure> {
         Context::resolve(&self.global, self.output())
+    }
+
+    /// A pairing that the system's signal has ended with the menu leaves no member behind.
+    async fn take_back_pending(&self) -> Result<(), Failure> {
+        let context = self.context()?;
+        let certs = CertsDir::new(context.home.certs());
+        match certs.ca_key().exists() {
+            true => pair::take_back_pending(&context, certs, PAIRING_ENDS).await,
+            false => Ok(()),
+        }
     }
 
     /// Runs a command as the command line would.

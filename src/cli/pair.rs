@@ -10,6 +10,7 @@ use std::{
     io::{self, IsTerminal as _, Read as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -22,7 +23,7 @@ use super::{
     certs::made_object,
     home::host_name,
     report::{ExitCode, Failure},
-    serve::discovery,
+    serve::{discovery, stop_signal},
     terminal,
 };
 use crate::{
@@ -71,6 +72,7 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         }
         (false, _) => make_circle(context, args, &certs)?,
     }
+    take_back_pending(context, certs.clone(), Duration::ZERO).await?;
     let life = args.life.as_deref().map(str::parse::<DurationText>);
     let mut options = PairOptions::default();
     options.life = life
@@ -86,9 +88,10 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
     let name = announcement.is_some().then_some(name);
     show(context, &code, address, name, &options);
     let tries = options.tries;
+    let patience = options.step;
     let invitation = Invitation {
         code,
-        certs,
+        certs: certs.clone(),
         port: serving_port(context),
         options,
     };
@@ -97,6 +100,7 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
     if let Some(announcement) = announcement {
         announcement.end().await;
     }
+    take_back_pending(context, certs, patience).await?;
     let paired = paired?;
     let peer = &paired.peer;
     let address = peer
@@ -113,6 +117,23 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         Escaped::new(&peer.name)
     ));
     Ok(ExitCode::Ok)
+}
+
+/// Revokes what was on its way to a machine when the pairing ended. If another `pair` of this home is at it, that one does.
+pub(super) async fn take_back_pending(
+    context: &Context,
+    certs: CertsDir,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let revoked = tokio::task::spawn_blocking(move || ca::revoke_pending(&certs, patience)).await;
+    let revoked = revoked.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+    for name in revoked?.unwrap_or_default() {
+        let name = Escaped::new(&name);
+        context.output.warn(format!(
+            "{name} did not say that it has its certificates, so they are revoked again"
+        ));
+    }
+    Ok(())
 }
 
 /// The first of two new machines makes the circle that the other joins.
@@ -348,9 +369,11 @@ async fn until_interrupted<T, E: Into<Failure>>(
     work: impl Future<Output = Result<T, E>>,
     interrupted: &str,
 ) -> Result<T, Failure> {
+    let stop = stop_signal();
+    let stop = stop.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     tokio::select! {
         done = work => done.map_err(Into::into),
-        _ = tokio::signal::ctrl_c() => {
+        () = stop => {
             Err(Failure::new(ExitCode::Interrupted, interrupted).hint("run the same command again"))
         }
     }

@@ -200,7 +200,7 @@ fn policy(context: &Context, args: &Serve) -> Result<InboxPolicy, Failure> {
 }
 
 /// Ready when the person or the system asks to stop.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,

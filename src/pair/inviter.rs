@@ -67,6 +67,9 @@ pub struct Paired {
 
 /// Lets one machine join, and listens no longer than that, than the code counts, or than this is polled.
 ///
+/// However it ends, also if it is dropped: certificates of a machine that did not say that it has them are pending, until
+/// [`ca::revoke_pending`].
+///
 /// # Errors
 /// [`PairError::Burned`], [`PairError::Expired`], [`PairError::Tls`].
 pub async fn invite(

@@ -2,6 +2,7 @@
 
 mod issued;
 mod join;
+mod pending;
 mod revocation;
 
 use std::{fs, net::IpAddr, path::Path};
@@ -15,6 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
+pub use pending::revoke_pending;
 pub use revocation::{refresh_list, revoke};
 
 use super::{

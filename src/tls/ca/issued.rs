@@ -1,9 +1,14 @@
-//! `issued.jsonl`: what the circle has issued, one certificate a line.
+//! `issued.jsonl`: what the circle has issued, one certificate a line, and which machines have said that they have theirs.
+//!
+//! A line is on disk before its certificate leaves. So a last line without a line feed is of a certificate that nobody has, or
+//! of a machine that was not told that it has joined: it is no line, and makes way for the next one.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
-    io::Write as _,
+    io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
 use pem::{EncodeConfig, LineEnding, Pem};
@@ -48,6 +53,16 @@ pub struct Issued {
     /// The certificate itself, DER in base64.
     #[serde(with = "crate::id::base64")]
     pub certificate: Vec<u8>,
+    /// Whether the machine has yet to say that it has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+}
+
+/// The machine has its certificates: they are pending no more.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settled {
+    settled: PeerId,
 }
 
 impl Issued {
@@ -68,6 +83,7 @@ impl Issued {
             not_after: caller.not_after,
             issued: Timestamp::now(),
             certificate: certificate.to_vec(),
+            pending: false,
         })
     }
 
@@ -87,35 +103,76 @@ impl Issued {
 
 /// Reads what was issued.
 ///
-/// Fails if the record is missing: a circle has one from its first certificate on, and without it names and keys could be
-/// given twice.
+/// Fails if the record is missing, or has no whole line: a circle has one from its first certificate on, and without it names
+/// and keys could be given twice.
 pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
     let path = dir.issued();
-    let text = fs::read_to_string(&path).map_err(|e| io_error(&path, e))?;
-    let parse = |(number, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| TlsError::Malformed {
-            path: path.clone(),
-            reason: format!("line {}: {e}", number + 1),
-        })
+    let bytes = fs::read(&path).map_err(|e| io_error(&path, e))?;
+    let malformed = |number: usize, reason: String| TlsError::Malformed {
+        path: path.clone(),
+        reason: format!("line {number}: {reason}"),
     };
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty())
-        .map(parse)
-        .collect()
+    let whole = whole_lines(&bytes).map_err(|e| malformed(1, e.to_string()))?;
+    let (mut issued, mut settled) = (Vec::new(), BTreeSet::new());
+    for (number, line) in (1..).zip(whole.split(|byte| *byte == b'\n')) {
+        if line.is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<Settled>(line) {
+            Ok(line) => drop(settled.insert(line.settled)),
+            Err(_) => issued.push(
+                serde_json::from_slice::<Issued>(line)
+                    .map_err(|e| malformed(number, e.to_string()))?,
+            ),
+        }
+    }
+    for issued in &mut issued {
+        issued.pending &= !settled.contains(&issued.peer_id);
+    }
+    Ok(issued)
 }
 
+/// Those of the bytes that are whole lines.
+fn whole_lines(bytes: &[u8]) -> io::Result<&[u8]> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n');
+    match end {
+        Some(end) => Ok(&bytes[..=end]),
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "no whole line in it",
+        )),
+    }
+}
+
+/// Records a certificate. It must not leave before.
 pub(super) fn append(dir: &CertsDir, issued: &Issued) -> Result<(), TlsError> {
-    let path = dir.issued();
-    let mut line = serde_json::to_vec(issued).map_err(|e| io_error(&path, e.into()))?;
-    line.push(b'\n');
-    let opened = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path);
-    let written = opened.and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_all()));
-    written.map_err(|e| io_error(&path, e))
+    append_line(&dir.issued(), issued)
+}
+
+/// Records that the machine `peer_id` has its certificates.
+pub(super) fn settle(dir: &CertsDir, peer_id: PeerId) -> Result<(), TlsError> {
+    append_line(&dir.issued(), &Settled { settled: peer_id })
+}
+
+fn append_line(path: &Path, line: &impl Serialize) -> Result<(), TlsError> {
+    let append = || {
+        let mut line = serde_json::to_vec(line)?;
+        line.push(b'\n');
+        let mut options = File::options();
+        let options = options.read(true).append(true).create(true).mode(0o600);
+        let mut file = options.open(path)?;
+        file.lock()?;
+        let mut before = Vec::new();
+        if file.read_to_end(&mut before)? > 0 {
+            let whole = whole_lines(&before)?.len();
+            if whole < before.len() {
+                file.set_len(whole as u64)?;
+            }
+        }
+        file.write_all(&line)?;
+        file.sync_all()
+    };
+    append().map_err(|e: io::Error| io_error(path, e))
 }
 
 mod hex {

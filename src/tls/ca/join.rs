@@ -1,13 +1,14 @@
 //! Signing the keys that another machine made for itself. Of what it asks for it gets its name, if that is free, and the
 //! address that it came from: everything else in its signing requests is left out.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, fs::File, net::IpAddr, sync::Arc};
 
 use p256::ecdsa::VerifyingKey;
 use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
 
 use super::{
-    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key, refused,
+    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key,
+    pending::hold_pending, refused,
 };
 use crate::{
     id::{PeerId, SealPublicKey},
@@ -36,6 +37,8 @@ pub struct Newcomer {
 }
 
 /// What it gets.
+///
+/// As long as it lives its certificates are on their way: they are pending, and no other program gives them up.
 #[derive(Debug, Clone)]
 pub struct Admitted {
     /// Its certificate, as PEM.
@@ -43,6 +46,7 @@ pub struct Admitted {
     /// That of its scripts.
     pub script_certificate: String,
     bundle: PeerBundle,
+    _on_its_way: Arc<File>,
 }
 
 impl Admitted {
@@ -52,12 +56,14 @@ impl Admitted {
     }
 }
 
-/// Signs the keys of `newcomer`.
+/// Signs the keys of `newcomer`. Its certificates are pending until [`remember_admitted`].
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::BadName`], [`TlsError::AlreadyIssued`], [`TlsError::Refused`].
 pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> {
     let name = &newcomer.name;
+    need_ca_key(dir)?;
+    let on_its_way = Arc::new(hold_pending(dir)?);
     let _alone = hold_list(dir)?;
     check_free(dir, name)?;
     let sans = host_names(dir, name, newcomer.address)?;
@@ -77,7 +83,10 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
         request.params = leaf_of(name, purpose, Some(peer_id), &options, &options.sans)?;
         let certificate = request.signed_by(&issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
-        let issued = Issued::new(certificate.der(), purpose, options.sans.clone())?;
+        let issued = Issued {
+            pending: true,
+            ..Issued::new(certificate.der(), purpose, options.sans.clone())?
+        };
         issued::append(dir, &issued)?;
         Ok::<_, TlsError>(certificate)
     };
@@ -98,13 +107,14 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
         certificate: certificate.pem(),
         script_certificate: script_certificate.pem(),
         bundle,
+        _on_its_way: on_its_way,
     })
 }
 
-/// Enters a machine that has its certificates now into the address book of `dir`.
+/// Enters a machine that has its certificates now into the address book of `dir`: they are not pending any more.
 ///
 /// # Errors
-/// [`TlsError::Trust`].
+/// [`TlsError::Trust`], [`TlsError::Io`].
 pub fn remember_admitted(
     dir: &CertsDir,
     admitted: &Admitted,
@@ -112,7 +122,10 @@ pub fn remember_admitted(
 ) -> Result<KnownPeer, TlsError> {
     let book = AddressBook::new(dir.peers());
     give_name(&book, &admitted.bundle.name, admitted.bundle.peer_id)?;
-    Ok(book.remember(&admitted.bundle, address)?)
+    let peer = book.remember(&admitted.bundle, address)?;
+    // Last: what ends before is taken back, with the entry of the book.
+    issued::settle(dir, admitted.bundle.peer_id)?;
+    Ok(peer)
 }
 
 /// Revokes what was signed for a machine that never got it, and forgets the machine.

@@ -96,7 +96,7 @@ pub fn refresh_list(dir: &CertsDir, now: Timestamp) -> Result<bool, TlsError> {
 
 /// Signs everything that `circle` has revoked, and the keys `added`. Serial numbers of certificates that have expired are
 /// left out; their keys stay.
-fn sign_list(
+pub(super) fn sign_list(
     dir: &CertsDir,
     circle: &Circle,
     issued: &[Issued],
