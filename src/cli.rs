@@ -29,6 +29,7 @@ mod seen;
 mod send;
 mod serve;
 mod shell;
+mod signed_by;
 mod sources;
 mod status;
 mod store;

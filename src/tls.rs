@@ -17,6 +17,7 @@ mod inspect;
 mod join;
 mod pairing;
 mod revoked;
+mod signature;
 
 use std::{
     fs::File,

@@ -15,13 +15,13 @@ use crate::{
     client::{ClientOptions, Line, PeerAddress, PeerClient},
     config::units::SizeText,
     id::{ManifestId, PeerId, Short as _},
-    manifest::{Signer as _, Timestamp},
+    manifest::{Claim, Signer as _, Timestamp, Verifier, VerifyError},
     name::Escaped,
     peer::exchange_lists,
     store::{LocalStore, LocalStoreOptions, Pace, PacedStore, Store, StoreError, TransferState},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
     transfer::{Reader, SendOptions, Sender},
-    trust::{AddressBook, KnownPeer, SignedBundle},
+    trust::{AddressBook, KnownPeer, Roles, SignedBundle},
 };
 
 /// Who we are and whom we know.
@@ -32,6 +32,35 @@ pub(super) struct Us {
     pub(super) book: AddressBook,
     /// What all our clients share.
     line: Line,
+    roles: Roles,
+}
+
+/// Believes members of the circle that are not blocked here.
+struct Judge {
+    circle: CircleHandle,
+    roles: Roles,
+}
+
+impl Judge {
+    fn check_not_blocked(&self, sender: PeerId) -> Result<(), VerifyError> {
+        match self.roles.is_blocked(sender) {
+            true => Err(VerifyError::Blocked { sender }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Verifier for Judge {
+    fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
+        let name = self.circle.verify(claim)?;
+        self.check_not_blocked(claim.sender)?;
+        Ok(name)
+    }
+
+    fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
+        self.check_not_blocked(claim.sender)?;
+        self.circle.verify_unknown(claim)
+    }
 }
 
 /// A peer that answers.
@@ -76,12 +105,15 @@ impl Us {
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = CircleHandle::new(Circle::load(&dir)?);
         let book = AddressBook::new(dir.peers());
+        let default = context.config.default_role.unwrap_or_default();
+        let roles = Roles::new(identity.peer_id(), default, book.roles()?);
         Ok(Self {
             dir,
             identity,
             circle,
             book,
             line: Line::default(),
+            roles,
         })
     }
 
@@ -98,20 +130,26 @@ impl Us {
             me: self.identity.peer_id(),
             seal_keys: self.identity.seal_keys().clone(),
             password: None,
-            verifier: Arc::new(self.circle.clone()),
+            verifier: Arc::new(Judge {
+                circle: self.circle.clone(),
+                roles: self.roles.clone(),
+            }),
         }
     }
 
-    /// What a peer is called, if it is known.
-    pub(super) fn name_of(&self, id: PeerId) -> String {
+    /// What a peer is called, if it is known. It must have shown that it is this peer.
+    pub(super) fn known_name(&self, id: PeerId) -> Option<String> {
         if id == self.identity.peer_id() {
-            return self.identity.name().to_owned();
+            return Some(self.identity.name().to_owned());
         }
         let known = self.book.peers().unwrap_or_default();
-        known
-            .into_iter()
-            .find(|peer| peer.peer_id == id)
-            .map_or_else(|| id.short(), |peer| peer.shown())
+        let known = known.into_iter().find(|peer| peer.peer_id == id);
+        known.map(|peer| peer.shown())
+    }
+
+    /// Whether this peer may do nothing here.
+    pub(super) fn is_blocked(&self, id: PeerId) -> bool {
+        self.roles.is_blocked(id)
     }
 
     /// Whether `text` is a name of the address book.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     Context, args,
     report::{ExitCode, Failure},
+    signed_by::SignedBy,
 };
 use crate::{
     config::units::Size,
@@ -31,15 +32,11 @@ pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, F
 }
 
 fn line(entry: &HistoryEntry) -> String {
-    let escape = |texts: &[String]| {
-        let escaped = texts.iter().map(|text| Escaped::new(text).to_string());
-        escaped.collect::<Vec<_>>().join(", ")
-    };
     let (direction, peers) = match entry.direction {
         Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
         Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
-        Direction::Received => ("received", format!("from {}", escape(&entry.peers))),
-        Direction::Refused => ("refused", format!("from {}", escape(&entry.peers))),
+        Direction::Received => ("received", from(entry)),
+        Direction::Refused => ("refused", from(entry)),
     };
     let size = Size(entry.bytes).to_string();
     format!(
@@ -47,6 +44,20 @@ fn line(entry: &HistoryEntry) -> String {
         entry.at,
         escape(&entry.names)
     )
+}
+
+fn from(entry: &HistoryEntry) -> String {
+    let note = if entry.verified {
+        ""
+    } else {
+        " (not verified)"
+    };
+    format!("from {}{note}", escape(&entry.peers))
+}
+
+fn escape(texts: &[String]) -> String {
+    let escaped = texts.iter().map(|text| Escaped::new(text).to_string());
+    escaped.collect::<Vec<_>>().join(", ")
 }
 
 /// Adds to the history. Not being able to is said, and is no reason to fail.
@@ -62,7 +73,7 @@ pub(super) fn note(context: &Context, entry: &HistoryEntry) {
 }
 
 /// Adds that the person said no.
-pub(super) fn note_refused(context: &Context, info: &ManifestInfo, sender: &str) {
+pub(super) fn note_refused(context: &Context, info: &ManifestInfo, sender: SignedBy) {
     note(
         context,
         &HistoryEntry {
@@ -70,7 +81,8 @@ pub(super) fn note_refused(context: &Context, info: &ManifestInfo, sender: &str)
             direction: Direction::Refused,
             transfer: info.transfer_id,
             manifest: info.id,
-            peers: vec![sender.to_owned()],
+            verified: sender.verified || sender.blocked,
+            peers: vec![sender.name],
             bytes: info.size,
             seconds: None,
             names: Vec::new(),

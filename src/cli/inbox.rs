@@ -13,13 +13,14 @@ use super::{
     output::Output,
     receive,
     report::{ExitCode, Failure},
+    signed_by::SignedBy,
     sources,
-    which::{GLANCE, Which},
+    which::{GLANCE, Which, manifest_of},
 };
 use crate::{
     config::units::Size,
     id::Short as _,
-    manifest::{SignedManifest, Timestamp, table::Entry},
+    manifest::{SignedManifest, table::Entry},
     name::Escaped,
     store::{ManifestInfo, Store, TransferState},
     transfer::{self, OpenedTransfer, Seen, TransferError},
@@ -32,8 +33,8 @@ const FEW: usize = 20;
 struct WaitingObject<'a> {
     #[serde(flatten)]
     info: &'a ManifestInfo,
-    sender_name: &'a str,
-    verified: bool,
+    #[serde(flatten)]
+    from: &'a SignedBy,
     locked: bool,
     /// Why it cannot be listed, if so.
     reason: Option<String>,
@@ -45,8 +46,7 @@ struct WaitingObject<'a> {
 /// A transfer that waits, as far as it can be opened.
 struct Waiting {
     info: ManifestInfo,
-    sender_name: String,
-    verified: bool,
+    from: SignedBy,
     entries: Vec<Entry>,
     seen: Result<Seen, TransferError>,
 }
@@ -142,13 +142,15 @@ async fn refuse(
 ) -> Result<ExitCode, Failure> {
     for info in chosen(context.output, us, &*own.as_store(), ids, false).await? {
         own.record(context, info.id, TransferState::Refused).await?;
-        let sender_name = us.name_of(info.sender);
-        history::note_refused(context, &info, &sender_name);
+        let from = match manifest_of(&*own.as_store(), info.id).await {
+            Some(manifest) => SignedBy::of(us, &manifest),
+            None => SignedBy::unknown(info.sender),
+        };
         context.output.object("refused", &info);
-        let from = Escaped::new(&sender_name);
         context
             .output
             .line(format!("{}  refused, from {from}", info.id));
+        history::note_refused(context, &info, from);
     }
     context.output.talk(
         "the sealed bytes stay for the time of keep_opened; until then it can still be accepted",
@@ -198,11 +200,7 @@ impl Waiting {
         extent: Extent,
     ) -> Result<Self, Failure> {
         let manifest = SignedManifest::parse(store.get_manifest(info.id).await?)?;
-        let verified = manifest.verify(&us.circle, Timestamp::now());
-        let sender_name = match &verified {
-            Ok(name) => name.clone(),
-            Err(_) => info.sender.short(),
-        };
+        let from = SignedBy::of(us, &manifest);
         let (entries, seen) = match extent {
             Extent::Few => few_entries(us, store, &manifest).await,
             Extent::Every => match OpenedTransfer::open(store, manifest, &us.reader()).await {
@@ -212,8 +210,7 @@ impl Waiting {
         };
         Ok(Self {
             info,
-            sender_name,
-            verified: verified.is_ok(),
+            from,
             entries,
             seen,
         })
@@ -227,20 +224,15 @@ impl Waiting {
         let more_entries = matches!(self.seen, Ok(Seen::Part));
         let object = WaitingObject {
             info,
-            sender_name: &self.sender_name,
-            verified: self.verified,
+            from: &self.from,
             locked,
             reason: reason.clone(),
             entries: &self.entries,
             more_entries,
         };
         output.object("waiting", &object);
-        let from = Escaped::new(&self.sender_name);
-        let verified = if self.verified {
-            "verified"
-        } else {
-            "not verified"
-        };
+        let from = Escaped::new(&self.from.name);
+        let standing = self.from.standing();
         let size = Size(info.size).to_string();
         let created = info.created;
         let note = match &reason {
@@ -249,7 +241,7 @@ impl Waiting {
             None => String::new(),
         };
         output.line(format!(
-            "{}  {created}  {size:>10}  from {from} ({verified}){note}",
+            "{}  {created}  {size:>10}  from {from} ({standing}){note}",
             info.id
         ));
         if !output.json {
@@ -261,9 +253,13 @@ impl Waiting {
         if more_entries {
             output.line(format!("  … and more: colis inbox list {id}"));
         }
-        output.talk(format!(
-            "  colis inbox accept {id}  |  colis inbox refuse {id}"
-        ));
+        output.talk(match self.from.blocked {
+            true => format!(
+                "  colis peers role {} member  |  colis inbox refuse {id}",
+                info.sender
+            ),
+            false => format!("  colis inbox accept {id}  |  colis inbox refuse {id}"),
+        });
     }
 }
 

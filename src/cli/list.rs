@@ -10,7 +10,8 @@ use super::{
     connect::Us,
     output::Output,
     report::{ExitCode, Failure},
-    which::top_names,
+    signed_by::SignedBy,
+    which::{manifest_of, top_names},
 };
 use crate::{
     config::units::Size,
@@ -30,7 +31,8 @@ const MAX_PAGES: usize = 10_000;
 pub(super) struct Row {
     #[serde(flatten)]
     pub(super) info: ManifestInfo,
-    pub(super) sender_name: String,
+    #[serde(flatten)]
+    pub(super) from: SignedBy,
     state: TransferState,
     /// What is in it, if we can open it.
     pub(super) names: Option<Vec<String>>,
@@ -47,6 +49,7 @@ impl Row {
                 let more = self.more_names.then(|| "…".to_owned());
                 names.chain(more).collect::<Vec<_>>().join(", ")
             }
+            None if self.from.blocked => "(its sender is blocked here)".to_owned(),
             None if self.info.password => "(locked by a password)".to_owned(),
             None => "(sealed for others)".to_owned(),
         }
@@ -78,7 +81,7 @@ async fn transfers(context: &Context, us: &Us, store: &dyn Store) -> Result<(), 
         };
         let state = format!("{:?}", row.state).to_lowercase();
         let (id, created, size) = (row.info.id, row.info.created, Size(row.info.size));
-        let from = Escaped::new(&row.sender_name);
+        let from = &row.from;
         context.output.line(format!(
             "{id}  {created}  {:>9}  {state:<7}  from {from}  {}",
             size.to_string(),
@@ -108,12 +111,17 @@ pub(super) async fn row(
     let Some(state) = state_of(store, info.id).await? else {
         return Ok(None);
     };
-    let sender_name = us.name_of(info.sender);
-    let top = top_names(store, &us.reader(), info.id).await;
+    let (from, top) = match manifest_of(store, info.id).await {
+        Some(manifest) => (
+            SignedBy::of(us, &manifest),
+            top_names(store, &us.reader(), &manifest).await,
+        ),
+        None => (SignedBy::unknown(info.sender), None),
+    };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
     Ok(Some(Row {
         info,
-        sender_name,
+        from,
         state,
         names: top.map(|top| top.names),
         more_names,

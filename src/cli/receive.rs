@@ -58,7 +58,6 @@ type Chosen = (Vec<ManifestId>, Vec<ManifestInfo>);
 /// A receive as it was asked for.
 struct Job<'a> {
     context: &'a Context,
-    us: &'a Us,
     store: Arc<dyn Store>,
     own: Option<&'a OwnStore>,
     /// The store, if it is several sources.
@@ -137,7 +136,7 @@ pub(super) async fn from_store(
 impl<'a> Job<'a> {
     async fn new(
         context: &'a Context,
-        us: &'a Us,
+        us: &Us,
         store: Arc<dyn Store>,
         own: Option<&'a OwnStore>,
         args: &Receive,
@@ -152,7 +151,6 @@ impl<'a> Job<'a> {
         };
         Ok(Self {
             context,
-            us,
             store,
             own,
             swarm: None,
@@ -336,12 +334,14 @@ impl<'a> Job<'a> {
 
     fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, seconds: f64) {
         let payload = transfer.manifest.payload();
+        let (sender, verified) = self.sender_of(transfer);
         let entry = HistoryEntry {
             at: Timestamp::now(),
             direction: Direction::Received,
             transfer: payload.transfer_id,
             manifest: id,
-            peers: vec![self.sender_of(transfer).0],
+            peers: vec![sender],
+            verified,
             bytes: payload.size,
             seconds: Some(seconds),
             names: transfer.listing.top_names().map(str::to_owned).collect(),
@@ -349,11 +349,11 @@ impl<'a> Job<'a> {
         history::note(self.context, &entry);
     }
 
-    /// The sender's name, and whether it is verified.
+    /// The sender's name, and whether it is verified; else the beginning of its id.
     fn sender_of(&self, transfer: &OpenedTransfer) -> (String, bool) {
         match &transfer.origin {
             Origin::Verified { name } => (name.clone(), true),
-            Origin::Unverified => (self.us.name_of(transfer.manifest.payload().sender), false),
+            Origin::Unverified => (transfer.manifest.payload().sender.short(), false),
         }
     }
 

@@ -197,6 +197,9 @@ impl From<ManifestError> for Failure {
                 failure.hint("compare the clocks of both machines")
             }
             ManifestError::Expired { .. } => failure.hint("ask the sender to send it again"),
+            ManifestError::Untrusted(VerifyError::Blocked { .. }) => failure.hint(
+                "let it in again first: colis peers role NAME member; see who is who: colis peers",
+            ),
             _ => failure,
         }
     }

@@ -59,7 +59,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         mut stops,
         missed,
     } = meet(context, &us, &args).await?;
-    let names: Vec<_> = known.iter().map(|peer| us.name_of(peer.peer_id)).collect();
+    let names: Vec<_> = known.iter().map(KnownPeer::shown).collect();
     let to = in_words(&names, &args.via);
     options.recipients = known.into_iter().map(recipient).collect();
     if args.keep && !args.dry_run {
@@ -284,6 +284,7 @@ fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, name
         transfer: sent.transfer_id,
         manifest,
         peers: peers.to_vec(),
+        verified: true,
         bytes: sent.size,
         seconds: Some(seconds),
         names,

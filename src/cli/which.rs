@@ -7,7 +7,7 @@ use crate::{
     id::ManifestId,
     manifest::{SignedManifest, table::Entry},
     store::{ManifestInfo, Store},
-    transfer::{self, Reader, Seen, TransferError},
+    transfer::{self, Reader, Seen},
 };
 
 /// Digits from which on the beginning of an id counts as one.
@@ -68,6 +68,9 @@ pub(super) async fn named<'a>(
 ) -> Vec<ManifestId> {
     let mut named = Vec::new();
     for info in infos {
+        let Some(manifest) = manifest_of(store, info.id).await else {
+            continue;
+        };
         let mut found = ControlFlow::Continue(());
         let compare = |entry: Entry| {
             if entry.path() == name {
@@ -76,12 +79,19 @@ pub(super) async fn named<'a>(
             found
         };
         // What was found before an error was found.
-        let _ = look(store, reader, info.id, u64::MAX, compare).await;
+        let _ = transfer::browse(store, &manifest, reader, u64::MAX, compare).await;
         if found.is_break() {
             named.push(info.id);
         }
     }
     named
+}
+
+/// The manifest of a transfer, if it is there and one.
+pub(super) async fn manifest_of(store: &dyn Store, id: ManifestId) -> Option<SignedManifest> {
+    let envelope = store.get_manifest(id).await.ok()?;
+    let manifest = SignedManifest::parse(envelope).ok()?;
+    (manifest.id() == id).then_some(manifest)
 }
 
 /// The first names at the top of a transfer.
@@ -95,7 +105,7 @@ pub(super) struct TopNames {
 pub(super) async fn top_names(
     store: &dyn Store,
     reader: &Reader,
-    id: ManifestId,
+    manifest: &SignedManifest,
 ) -> Option<TopNames> {
     let (mut names, mut more) = (Vec::new(), false);
     let keep = |entry: Entry| {
@@ -109,20 +119,10 @@ pub(super) async fn top_names(
         names.push(entry.path().to_owned());
         ControlFlow::Continue(())
     };
-    let seen = look(store, reader, id, GLANCE, keep).await.ok()?;
+    let seen = transfer::browse(store, manifest, reader, GLANCE, keep).await;
+    let seen = seen.ok()?;
     Some(TopNames {
         names,
         more_names: more || seen == Seen::Part,
     })
-}
-
-async fn look(
-    store: &dyn Store,
-    reader: &Reader,
-    id: ManifestId,
-    at_most: u64,
-    each: impl FnMut(Entry) -> ControlFlow<()> + Send,
-) -> Result<Seen, TransferError> {
-    let manifest = SignedManifest::parse(store.get_manifest(id).await?)?;
-    transfer::browse(store, &manifest, reader, at_most, each).await
 }

@@ -29,6 +29,12 @@ pub enum VerifyError {
     /// The signer's certificate has been revoked.
     #[error("the signer's certificate is revoked")]
     Revoked,
+    /// The owner of this store lets the signer do nothing here.
+    #[error("the sender {sender} is blocked here")]
+    Blocked {
+        /// The signer.
+        sender: PeerId,
+    },
 }
 
 /// This peer's power to sign as itself.
@@ -72,6 +78,18 @@ pub trait Verifier: Send + Sync {
     /// # Errors
     /// A [`VerifyError`] naming the first check that fails.
     fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError>;
+
+    /// Checks a claim whose certificate [`Verifier::verify`] does not trust, as far as that goes without trust: the sender is the
+    /// key in the certificate, which is a peer's, was valid then and is not revoked; and that key has signed.
+    ///
+    /// # Errors
+    /// A [`VerifyError`] naming the first check that fails. A verifier that does not implement it believes nobody.
+    fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
+        let _ = claim;
+        Err(VerifyError::UntrustedSigner {
+            reason: "it is not known here".to_owned(),
+        })
+    }
 }
 
 /// Something that is signed inside an envelope.
@@ -164,16 +182,32 @@ impl<T: Payload> Signed<T> {
     /// # Errors
     /// [`ManifestError::Expired`], [`ManifestError::FromTheFuture`], [`ManifestError::Untrusted`].
     pub fn verify(&self, verifier: &dyn Verifier, now: Timestamp) -> Result<String, ManifestError> {
-        let claim = Claim {
+        let name = verifier.verify(&self.claim())?;
+        self.check_dates(now)?;
+        Ok(name)
+    }
+
+    /// Checks dates, and that the key has signed whose digest the sender's id is. It says nothing about who that is.
+    ///
+    /// # Errors
+    /// [`ManifestError::Expired`], [`ManifestError::FromTheFuture`], [`ManifestError::Untrusted`].
+    pub fn verify_unknown(
+        &self,
+        verifier: &dyn Verifier,
+        now: Timestamp,
+    ) -> Result<(), ManifestError> {
+        verifier.verify_unknown(&self.claim())?;
+        self.check_dates(now)
+    }
+
+    fn claim(&self) -> Claim<'_> {
+        Claim {
             certificate: self.payload.certificate(),
             sender: self.payload.sender(),
             signed_at: self.payload.created(),
             message: &self.message,
             signature: &self.signature,
-        };
-        let name = verifier.verify(&claim)?;
-        self.check_dates(now)?;
-        Ok(name)
+        }
     }
 
     /// Checks only that it is neither expired nor from the future.

@@ -152,6 +152,22 @@ impl Door {
     }
 }
 
+impl Door {
+    /// What a sender delivers counts as if it had put it here, whoever brings it.
+    fn check_may_put(&self, sender: PeerId) -> Result<(), VerifyError> {
+        let role = self.role_of(sender);
+        if role.may_put() {
+            return Ok(());
+        }
+        Err(match role {
+            Role::None => VerifyError::Blocked { sender },
+            _ => VerifyError::UntrustedSigner {
+                reason: format!("its sender's role here is {role}, which delivers nothing"),
+            },
+        })
+    }
+}
+
 impl Gate for Door {
     fn server_config(&self) -> Arc<ServerConfig> {
         self.current.load().config.clone()
@@ -175,15 +191,13 @@ impl Gate for Door {
 impl Verifier for Door {
     fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
         let name = self.circle.verify(claim)?;
-        let role = self.role_of(claim.sender);
-        if role.may_put() {
-            return Ok(name);
-        }
-        let reason = match role {
-            Role::None => "its sender is blocked here".to_owned(),
-            _ => format!("its sender's role here is {role}, which delivers nothing"),
-        };
-        Err(VerifyError::UntrustedSigner { reason })
+        self.check_may_put(claim.sender)?;
+        Ok(name)
+    }
+
+    fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
+        self.check_may_put(claim.sender)?;
+        self.circle.verify_unknown(claim)
     }
 }
 

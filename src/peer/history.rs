@@ -42,6 +42,8 @@ pub struct HistoryEntry {
     pub manifest: ManifestId,
     /// Whom it went to, or who sent it, as far as they have names. Foreign text.
     pub peers: Vec<String>,
+    /// Whether the circle vouches for the name of who sent it; of what was sent, always.
+    pub verified: bool,
     /// Bytes of content.
     pub bytes: u64,
     /// How long it took.
@@ -120,6 +122,7 @@ mod tests {
             transfer: TransferId::from_bytes([n; 16]),
             manifest: ManifestId::of(&[n]),
             peers: vec!["ben".into()],
+            verified: true,
             bytes: 1,
             seconds: None,
             names: vec!["a".into(); 40],

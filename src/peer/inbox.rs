@@ -361,6 +361,7 @@ impl Inbox {
             direction: Direction::Received,
             transfer: payload.transfer_id,
             manifest: manifest.id(),
+            verified: sender.is_some(),
             peers: vec![sender.unwrap_or_else(|| payload.sender.short())],
             bytes: payload.size,
             seconds: Some(opened.seconds),

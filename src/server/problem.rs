@@ -172,7 +172,9 @@ impl From<ManifestError> for Failure {
             ManifestError::Untrusted(VerifyError::BadSignature) => Code::BadSignature,
             ManifestError::Untrusted(VerifyError::SenderMismatch { .. }) => Code::SenderMismatch,
             ManifestError::Untrusted(
-                VerifyError::UntrustedSigner { .. } | VerifyError::Revoked,
+                VerifyError::UntrustedSigner { .. }
+                | VerifyError::Revoked
+                | VerifyError::Blocked { .. },
             ) => Code::UntrustedSigner,
         };
         Self::new(code, quote(&error.to_string()))

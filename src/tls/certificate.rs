@@ -64,6 +64,15 @@ impl Caller {
     }
 }
 
+/// Whether a certificate names servers among what it is for.
+pub(super) fn is_for_servers(der: &[u8]) -> bool {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else {
+        return false;
+    };
+    let usage = certificate.extended_key_usage();
+    usage.is_ok_and(|usage| usage.is_some_and(|usage| usage.value.server_auth))
+}
+
 fn acts_for(certificate: &X509Certificate<'_>) -> Result<Option<PeerId>, ()> {
     let Ok(Some(names)) = certificate.subject_alternative_name() else {
         return Ok(None);

@@ -15,7 +15,7 @@ use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use super::{Caller, CertsDir, TlsError, certificate::ACTS_FOR, circle::public_key, io_error};
+use super::{Caller, CertsDir, TlsError, certificate::ACTS_FOR, io_error, signature::public_key};
 use crate::{
     crypto::SealKey,
     id::PeerId,

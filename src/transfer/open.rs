@@ -42,7 +42,7 @@ pub enum Origin {
         /// The name in its certificate. Remote text: escape it before showing it.
         name: String,
     },
-    /// Opened by a password, but signed by somebody whom the circle does not know.
+    /// Opened by a password, and signed by the key of the sender's id, which the circle does not know: whose it is is not known.
     Unverified,
 }
 
@@ -136,6 +136,10 @@ impl Listing {
             Vec::new(),
         );
         let mut listing = Self { entries, sums };
+        if !manifest.sums.is_empty() && listing.file_sizes().next().is_none() {
+            let reason = format!("{} chunks for no file", manifest.sums.len());
+            return Err(integrity("the sums".into(), reason));
+        }
         let mut lines = Lines::new("sums");
         let mut stream = StreamOpener::new(key, Stream::Sums, manifest.chunk_size, &manifest.sums);
         while let Some(plain) = stream.next(store).await? {
@@ -304,7 +308,7 @@ pub(super) fn check_origin(
         Err(ManifestError::Untrusted(VerifyError::UntrustedSigner { .. }))
             if manifest.payload().has_password() && reader.password.is_some() =>
         {
-            manifest.check_dates(now)?;
+            manifest.verify_unknown(&*reader.verifier, now)?;
             Ok(Origin::Unverified)
         }
         Err(error) => Err(error.into()),

@@ -102,6 +102,11 @@ impl Roles {
         }
     }
 
+    /// Whether `peer` may do nothing here: then nothing that it signed counts either.
+    pub fn is_blocked(&self, peer: PeerId) -> bool {
+        self.of(peer, Bearer::Peer) == Role::None
+    }
+
     /// What was said of single peers.
     pub fn assigned(&self) -> &BTreeMap<PeerId, Assigned> {
         &self.assigned

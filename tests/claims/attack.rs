@@ -21,6 +21,7 @@ mod stolen;
 mod tables;
 mod trust;
 mod twins;
+mod unknown;
 mod uploads;
 
 /// A source of numbers that is the same in each run.

@@ -11,7 +11,6 @@ use crate::{
         terminal,
     },
     config::units::Size,
-    name::Escaped,
 };
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
@@ -52,6 +51,6 @@ async fn receive(menu: &Menu, peer: &str, rows: Vec<&Row>) -> Result<(), Stop> {
 
 /// Name, size, sender, date.
 pub(super) fn label(row: &Row) -> String {
-    let (size, from) = (Size(row.info.size), Escaped::new(&row.sender_name));
+    let (size, from) = (Size(row.info.size), &row.from);
     format!("{}  {size}  from {from}  {}", row.what(), row.info.created)
 }

@@ -299,6 +299,46 @@ fn what_a_sender_left_before_it_was_blocked_is_not_opened_afterwards() {
     assert!(!homes.home("a").join("received/f").exists());
 }
 
+#[test]
+fn what_waits_of_a_blocked_sender_is_said_to_be_blocked_and_not_opened() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "content").unwrap();
+    let a = homes.serve("a", &["--inbox", "ask"]);
+    homes.ok("b", &["send", "f", "--to", &a.to()]);
+    wait_for("it waits", || {
+        homes.ok("a", &["inbox"]).contains("from b (verified)")
+    });
+    let waiting = homes.ok("a", &["--json", "inbox"]);
+    let waiting: serde_json::Value = serde_json::from_str(waiting.lines().next().unwrap()).unwrap();
+    let id = waiting["id"].as_str().unwrap();
+    homes.ok("a", &["peers", "block", "b"]);
+    for args in [&["inbox"][..], &["list"]] {
+        let shown = homes.ok("a", args);
+        assert!(shown.contains("from b (blocked)"), "{args:?}: {shown}");
+        let objects = homes.ok("a", &[&["--json"], args].concat());
+        let object: serde_json::Value =
+            serde_json::from_str(objects.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&object["verified"], &object["blocked"]),
+            (&false.into(), &true.into())
+        );
+    }
+    for args in [
+        &["inbox", "accept", id][..],
+        &["inbox", "accept", "--all"],
+        &["receive", id],
+        &["receive", "--all"],
+    ] {
+        let said = homes.fails("a", args, 4);
+        assert!(said.contains("is blocked here"), "{args:?}: {said}");
+        assert!(said.contains("colis peers role"), "{args:?}: {said}");
+        assert!(!homes.home("a").join("received/f").exists(), "{args:?}");
+    }
+    homes.ok("a", &["peers", "role", "b", "member"]);
+    homes.ok("a", &["inbox", "accept", id]);
+    assert!(homes.home("a").join("received/f").exists());
+}
+
 /// The pile came while nobody served; `b`'s transfer has the last of all ids.
 #[test]
 fn a_pile_of_transfers_of_one_sender_delays_another_by_one() {

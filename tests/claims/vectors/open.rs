@@ -287,6 +287,7 @@ impl From<ManifestError> for Class {
                 "UntrustedSigner".into()
             }
             ManifestError::Untrusted(VerifyError::Revoked) => "Revoked".into(),
+            ManifestError::Untrusted(VerifyError::Blocked { .. }) => "Blocked".into(),
         })
     }
 }
