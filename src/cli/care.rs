@@ -3,10 +3,12 @@
 use super::{
     Context,
     doctor::{SOON_DAYS, days_left, renewal},
+    whom::nearest,
 };
 use crate::{
     manifest::Timestamp,
     tls::{CertsDir, Circle, Inspected, Renewed},
+    trust::AddressBook,
 };
 
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
@@ -25,6 +27,9 @@ pub(super) fn notices(context: &Context) -> Vec<String> {
     if let Ok(circle) = Circle::load(&dir) {
         notices.extend(about_list(&circle, now));
     }
+    let book = AddressBook::new(dir.peers());
+    let rules = context.config.peers.keys();
+    notices.extend(rules.filter_map(|name| about_rule(&book, name)));
     notices
 }
 
@@ -34,6 +39,18 @@ fn ending(what: &str, until: Timestamp, now: Timestamp) -> Option<String> {
         days if days < SOON_DAYS => Some(format!("{what} (until {until}) ends soon")),
         _ => None,
     }
+}
+
+/// A rule that applies to nobody must not look as if it did.
+fn about_rule(book: &AddressBook, name: &str) -> Option<String> {
+    if book.by_name(name).ok()?.is_some() {
+        return None;
+    }
+    let nearest = nearest(name, book.peers().ok()?);
+    let nearest = nearest.map_or(String::new(), |near| format!("did you mean {near}? "));
+    Some(format!(
+        "[peers.{name}] in colis.toml applies to nobody who is known: no peer is called {name}; {nearest}see who is: colis peers"
+    ))
 }
 
 fn about_list(circle: &Circle, now: Timestamp) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `pair`: lets a new machine join the circle by a short code, or joins one.
 
+mod doorstep;
 mod find;
 mod picture;
 
@@ -31,10 +32,7 @@ use crate::{
     discover::{Announcement, Service},
     manifest::Signer as _,
     name::Escaped,
-    pair::{
-        self, Code, CodeError, Event, Invitation, Joined, PAIRING_PORT, PairError, PairOptions,
-        Wish,
-    },
+    pair::{self, Code, CodeError, Invitation, Joined, PAIRING_PORT, PairError, PairOptions, Wish},
     server::{self, BindError},
     store::LocalStore,
     tls::{
@@ -45,6 +43,7 @@ use crate::{
     wire::DEFAULT_PORT,
 };
 
+use doorstep::Doorstep;
 pub(super) use find::Inviter;
 use find::is_name;
 
@@ -95,8 +94,10 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         port: serving_port(context),
         options,
     };
-    let inviting = pair::invite(listener, invitation, |event| came(context, &event, tries));
+    let mut doorstep = Doorstep::new(context.output, tries);
+    let inviting = pair::invite(listener, invitation, |event| doorstep.came(&event));
     let paired = until_interrupted(inviting, "interrupted; the code counts no more").await;
+    doorstep.sum_up();
     if let Some(announcement) = announcement {
         announcement.end().await;
     }
@@ -236,23 +237,6 @@ fn hosts(listen: SocketAddr) -> Vec<String> {
         port => SocketAddr::new(ip, port).to_string(),
     };
     found.into_iter().map(shown).collect()
-}
-
-/// Says who came and did not join.
-fn came(context: &Context, event: &Event, tries: u8) {
-    let from = event.from.ip().to_canonical();
-    if let PairError::WrongCode { left } = event.error {
-        context.output.warn(format!(
-            "a wrong code was tried from {from} ({left} of {tries} tries left)"
-        ));
-        let object = json!({"from": from, "left": left});
-        return context.output.object("wrong-code", &object);
-    }
-    let reason = event.error.to_string();
-    let text = format!("{from} came and did not join: {}", Escaped::new(&reason));
-    context.output.warn(text);
-    let object = json!({"from": from, "reason": reason});
-    context.output.object("not-paired", &object);
 }
 
 async fn join(context: &Context, args: &Pair, typed: &str) -> Result<ExitCode, Failure> {

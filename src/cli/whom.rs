@@ -50,7 +50,7 @@ pub(super) fn unknown(name: &str, book: &AddressBook) -> Result<Failure, TrustEr
 }
 
 /// The name or alias that `name` may be a misspelling of.
-fn nearest(name: &str, known: Vec<KnownPeer>) -> Option<String> {
+pub(super) fn nearest(name: &str, known: Vec<KnownPeer>) -> Option<String> {
     let names = known
         .into_iter()
         .flat_map(|peer| [Some(peer.name), peer.alias]);

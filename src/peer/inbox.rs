@@ -21,17 +21,22 @@ use tokio::{
 pub use arrival::{Arrival, Outcome};
 pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 
-use super::history::{Direction, History, HistoryEntry};
+use super::{
+    door::Door,
+    history::{Direction, History, HistoryEntry},
+};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
-    manifest::{SignedManifest, Signer as _, Timestamp, Verifier},
+    manifest::{SignedManifest, Signer as _, Timestamp},
     received::Received,
     store::{LocalStore, PageRequest, StateAt, Store as _, TransferState},
     tls::Identity,
     transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Silent, TransferError},
+    trust::AddressBook,
     wire::{DEFAULT_PAGE, Event},
 };
 use early::Early;
+use policy::names_of;
 use queue::Queue;
 
 /// Arrivals that whoever shows them may lag behind.
@@ -64,6 +69,7 @@ impl Default for InboxOptions {
 pub(super) struct Inbox {
     store: Arc<LocalStore>,
     received: Arc<Received>,
+    book: AddressBook,
     reader: Reader,
     events: broadcast::Sender<Event>,
     arrivals: broadcast::Sender<Arrival>,
@@ -109,20 +115,22 @@ impl Inbox {
         store: Arc<LocalStore>,
         received: Arc<Received>,
         identity: &Identity,
-        verifier: Arc<dyn Verifier>,
+        door: Arc<Door>,
         events: broadcast::Sender<Event>,
         options: InboxOptions,
         history: History,
     ) -> Self {
+        let book = AddressBook::new(door.dir().peers());
         let reader = Reader {
             me: identity.peer_id(),
             seal_keys: identity.seal_keys().clone(),
             password: None,
-            verifier,
+            verifier: door,
         };
         Self {
             store,
             received,
+            book,
             reader,
             events,
             arrivals: broadcast::channel(ARRIVALS).0,
@@ -296,10 +304,7 @@ impl Inbox {
             let waits = || Looked::Waits(Waiting::Locked);
             return Ok(if locked { waits() } else { Looked::Nothing });
         }
-        let waits = self
-            .options
-            .policy
-            .waits(sender.unwrap_or_default(), Some(payload.size));
+        let waits = self.waits(payload.sender, sender, Some(payload.size));
         if let Some(why) = waits {
             tracing::info!(
                 manifest = manifest.id().short(),
@@ -309,6 +314,22 @@ impl Inbox {
             return Ok(Looked::Waits(why));
         }
         self.receive(manifest.clone()).await
+    }
+
+    /// Why a transfer of `sender`, whose certificate says `certified` if it is verified, is not opened unasked, if so.
+    fn waits(&self, sender: PeerId, certified: Option<&str>, size: Option<u64>) -> Option<Waiting> {
+        let policy = &self.options.policy;
+        let names = match certified {
+            Some(name) if !policy.senders.is_empty() => names_of(&self.book, sender, name),
+            _ => Ok(Vec::new()),
+        };
+        match names {
+            Ok(names) => policy.waits(names.iter().map(String::as_str), size),
+            // Which rule counts is not known until the book can be read.
+            Err(error) => Some(Waiting::Failed {
+                reason: error.to_string(),
+            }),
+        }
     }
 
     async fn receive(&self, manifest: SignedManifest) -> Result<Looked, TransferError> {

@@ -270,3 +270,52 @@ fn what_was_opened_early_of_a_file_that_changed_since_is_not_believed() {
     assert_eq!(received(&homes, "b"), ["large"]);
     assert!(fs::read(homes.home("b").join("received/large")).unwrap() == content);
 }
+
+/// A rule goes by the id of the peer that the book knows under its name, whichever of the two names that is.
+#[test]
+fn a_rule_for_a_peer_counts_under_each_of_its_names() {
+    for rule in ["boss", "b"] {
+        let homes = Homes::new(&["b"]);
+        homes.ok("a", &["peers", "rename", "b", "boss"]);
+        let text = format!("[peers.{rule}]\ninbox = \"off\"\n");
+        fs::write(homes.home("a").join("colis.toml"), text).unwrap();
+        fs::write(homes.path("f"), "x").unwrap();
+        let a = homes.serve("a", &[]);
+        let sent = homes.ok("b", &["--json", "send", "f", "--to", &a.to()]);
+        assert!(sent.contains("\"answers\":[\"waiting\"]"), "{rule}: {sent}");
+        assert_eq!(arrived(&a, "waiting")["reason"], "off", "{rule}");
+        assert!(received(&homes, "a").is_empty(), "{rule}");
+        let is_notice = |said: &serde_json::Value| said["event"] == "notice";
+        assert!(!a.said().iter().any(is_notice), "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_for_a_name_that_nobody_has_is_warned_about_and_an_alias_gives_it_to_nobody_else() {
+    let homes = Homes::new(&["b", "bose"]);
+    homes.ok("a", &["peers", "rename", "b", "boss"]);
+    let text = "[peers.bsos]\ninbox = \"off\"\n[peers.boss]\ninbox = \"ask\"\n";
+    fs::write(homes.home("a").join("colis.toml"), text).unwrap();
+    fs::write(homes.path("f"), "x").unwrap();
+    let a = homes.serve("a", &[]);
+    let notices = |said: &[serde_json::Value]| -> Vec<String> {
+        let notices = said.iter().filter(|said| said["event"] == "notice");
+        notices
+            .map(|said| said["text"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    wait_for("it is warned about", || !notices(&a.said()).is_empty());
+    let shown = homes.run("a", &["status"]).err;
+    let shown = shown.lines().filter(|line| line.contains("[peers."));
+    let shown: Vec<_> = shown.map(str::to_owned).collect();
+    for notices in [notices(&a.said()), shown] {
+        let [notice] = &notices[..] else {
+            panic!("{notices:?}")
+        };
+        for says in ["[peers.bsos]", "applies to nobody", "did you mean boss?"] {
+            assert!(notice.contains(says), "{notice}");
+        }
+    }
+    homes.ok("bose", &["send", "f", "--to", &a.to(), "--wait"]);
+    assert_eq!(received(&homes, "a"), ["f"]);
+}

@@ -444,3 +444,37 @@ fn strangers_that_say_nothing_or_nonsense_keep_nobody_out() {
     assert_eq!(joined.code, 0, "{}", joined.err);
     inviting.hears("paired");
 }
+
+/// A host that does not know the code must not push what matters off the screen.
+#[test]
+fn a_flood_without_a_code_is_summed_up() {
+    const FLOOD: u64 = 300;
+    let homes = Homes::new(&[]);
+    let mut inviting = Inviting::start(&homes, &[]);
+    let begin = Instant::now();
+    for _ in 0..FLOOD {
+        drop(TcpStream::connect(inviting.address).unwrap());
+    }
+    let (mut lines, mut more) = (0, 0);
+    let joined = join(&homes, "b", &inviting.to(), &inviting.code);
+    assert_eq!(joined.code, 0, "{}", joined.err);
+    let mut out = String::new();
+    inviting.out.read_to_string(&mut out).unwrap();
+    let most = 3 * (begin.elapsed().as_secs() + 2);
+    let said: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for said in said.iter().filter(|said| said["event"] == "not-paired") {
+        match said["more"].as_u64() {
+            Some(count) => more += count,
+            None => lines += 1,
+        }
+    }
+    assert!(lines <= most, "{lines} lines, at most {most}");
+    assert!(
+        lines + more <= FLOOD && more + most >= FLOOD / 2,
+        "{lines} {more}"
+    );
+    assert_eq!(said.last().unwrap()["event"], "paired");
+}

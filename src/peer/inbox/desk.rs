@@ -54,8 +54,10 @@ impl Inbox {
             return None;
         }
         let verified = offer.verify(&*self.reader.verifier, Timestamp::now());
-        let sender = verified.unwrap_or_default();
-        let waits = self.options.policy.waits(&sender, payload.size).is_some();
+        let certified = verified.as_deref().ok();
+        let waits = self
+            .waits(payload.sender, certified, payload.size)
+            .is_some();
         Some(if waits {
             OfferAnswer::Waiting
         } else {

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::{
+    id::PeerId,
+    trust::{AddressBook, TrustError},
+};
+
 /// What to do with what arrives for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InboxMode {
@@ -23,7 +28,7 @@ pub struct InboxRule {
     pub auto_up_to: Option<u64>,
 }
 
-/// The rule for everybody, and those for single senders by the names in their certificates.
+/// The rule for everybody, and those for single senders by what they are called here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InboxPolicy {
     /// For everybody else.
@@ -54,9 +59,15 @@ pub enum Waiting {
 }
 
 impl InboxPolicy {
-    /// Why a transfer of `size` bytes from `sender` is not opened unasked, if so. A stream has no size before it ends.
-    pub fn waits(&self, sender: &str, size: Option<u64>) -> Option<Waiting> {
-        let rule = self.senders.get(sender).unwrap_or(&self.default);
+    /// Why a transfer of `size` bytes is not opened unasked, if so, from a sender that has these names here; the first with a rule
+    /// counts. A stream has no size before it ends.
+    pub fn waits<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+        size: Option<u64>,
+    ) -> Option<Waiting> {
+        let mut rules = names.into_iter().filter_map(|name| self.senders.get(name));
+        let rule = rules.next().unwrap_or(&self.default);
         match (rule.mode, rule.auto_up_to) {
             (InboxMode::Auto, Some(than)) if size.is_none_or(|size| size > than) => {
                 Some(Waiting::Larger { than })
@@ -66,6 +77,25 @@ impl InboxPolicy {
             (InboxMode::Off, _) => Some(Waiting::Off),
         }
     }
+}
+
+/// The names that the peer `sender` has here: in the address book, by its id; else that of its certificate, if nobody in the book
+/// has it.
+pub(super) fn names_of(
+    book: &AddressBook,
+    sender: PeerId,
+    certified: &str,
+) -> Result<Vec<String>, TrustError> {
+    let mut known = book.peers()?.into_iter();
+    if let Some(known) = known.find(|known| known.peer_id == sender) {
+        return Ok(known.alias.into_iter().chain([known.name]).collect());
+    }
+    let is_taken = book.by_name(certified)?.is_some();
+    Ok(if is_taken {
+        Vec::new()
+    } else {
+        vec![certified.to_owned()]
+    })
 }
 
 #[cfg(test)]
@@ -82,13 +112,13 @@ mod tests {
                 ("eve".to_owned(), rule(InboxMode::Off, None)),
             ]),
         };
-        assert_eq!(policy.waits("anna", Some(1)), Some(Waiting::Asks));
-        assert_eq!(policy.waits("eve", Some(1)), Some(Waiting::Off));
-        assert_eq!(policy.waits("ben", Some(100)), None);
+        assert_eq!(policy.waits(["anna"], Some(1)), Some(Waiting::Asks));
+        assert_eq!(policy.waits(["eve"], Some(1)), Some(Waiting::Off));
+        assert_eq!(policy.waits(["ben"], Some(100)), None);
         let larger = Some(Waiting::Larger { than: 100 });
-        assert_eq!(policy.waits("ben", Some(101)), larger);
+        assert_eq!(policy.waits(["ben"], Some(101)), larger);
         assert_eq!(
-            policy.waits("ben", None),
+            policy.waits(["ben"], None),
             larger,
             "a stream may be of any size"
         );
