@@ -4,9 +4,12 @@
 //! [`SafeName`] is what one component becomes on this disk: total, so that an odd but honest name never stops a
 //! transfer, and strict, so that no name can hide what it is or mean something to a shell, a terminal or another system.
 
+mod visible;
+
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
 use crate::sabotage;
+use visible::judged;
 
 /// Bytes of a path in a table.
 pub const MAX_PATH: usize = 4096;
@@ -110,9 +113,10 @@ impl SafeName {
     /// A leading `-` or `.` is harmful only where a person or a shell pattern meets it by surprise, at the top; inside of
     /// a folder `.gitignore` must stay what it is.
     pub fn new(component: &str, place: Place) -> Self {
-        let mapped = component
-            .chars()
-            .map(|c| if is_harmful(c) { '_' } else { c });
+        let mapped = judged(component).map(|(c, hidden)| match is_harmful(c, hidden) {
+            true => '_',
+            false => c,
+        });
         // What is cut is judged as it will be: it can end in a dot, or be a device, only then.
         let mut name = fitting(mapped.collect());
         let hidden = place == Place::TopLevel && name.starts_with(['-', '.']);
@@ -142,8 +146,8 @@ impl fmt::Display for SafeName {
     }
 }
 
-/// Remote text made fit for a terminal or a log: every control, direction, zero-width or otherwise invisible character is
-/// written as an escape, and the length is bounded.
+/// Remote text made fit for a terminal or a log: every control, direction, zero-width, blank or otherwise invisible character but the
+/// space is written as an escape, and the length is bounded.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(&'a str);
 
@@ -159,8 +163,8 @@ impl<'a> Escaped<'a> {
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars().take(Self::MAX) {
-            if is_invisible(c) && !sabotage::without("escape") {
+        for (c, hidden) in judged(self.0).take(Self::MAX) {
+            if hidden && !sabotage::without("escape") {
                 write!(f, "\\u{{{:x}}}", u32::from(c))?
             } else {
                 fmt::Write::write_char(f, c)?
@@ -178,8 +182,8 @@ impl fmt::Display for Escaped<'_> {
 /// as it is becomes `\uXXXX`, which every parser reads as the same text.
 pub fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
-    for c in json.chars() {
-        if is_invisible(c) {
+    for (c, hidden) in judged(json) {
+        if hidden {
             let units = c.encode_utf16(&mut [0; 2]).to_vec();
             units
                 .iter()
@@ -243,18 +247,9 @@ pub fn check_link(link: &RelPath, target: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Characters that nobody sees: they could hide or reorder what a person reads.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Characters that no name here may have: invisible ones, and those that make another path of it somewhere.
-fn is_harmful(c: char) -> bool {
-    is_invisible(c) || matches!(c, '/' | '\\' | ':')
+/// Whether no name here may have the character: a hidden one, or one that makes another path of it somewhere.
+fn is_harmful(c: char, hidden: bool) -> bool {
+    hidden || matches!(c, '/' | '\\' | ':')
 }
 
 /// Names that are devices on Windows, whatever their extension and case; superscript digits count there too.
@@ -562,7 +557,7 @@ mod tests {
             for place in [Place::TopLevel, Place::Nested] {
                 let safe = SafeName::new(&name, place);
                 prop_assert!(!safe.0.is_empty() && safe.0.len() <= MAX_COMPONENT);
-                prop_assert!(!safe.0.chars().any(is_harmful) && !matches!(safe.as_str(), "." | ".."));
+                prop_assert!(!judged(&safe.0).any(|(c, hidden)| is_harmful(c, hidden)) && !matches!(safe.as_str(), "." | ".."));
                 prop_assert_eq!(SafeName::new(safe.as_str(), place), safe);
             }
         }
@@ -570,13 +565,13 @@ mod tests {
         #[test]
         fn nothing_invisible_is_ever_printed(text in any::<String>()) {
             let shown = Escaped::new(&text).to_string();
-            prop_assert!(!shown.chars().any(is_invisible));
+            prop_assert!(!judged(&shown).any(|(_, hidden)| hidden));
         }
 
         #[test]
         fn escaped_json_is_the_same_json(text in any::<String>()) {
             let json = escape_json(&serde_json::to_string(&text).unwrap());
-            prop_assert!(!json.chars().any(is_invisible));
+            prop_assert!(!judged(&json).any(|(_, hidden)| hidden));
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
     }

@@ -225,7 +225,7 @@ rows! {
     60, "name", "NUL; line feed, escape sequences, C1, DEL, U+2028" =>
         "exit 5, refused; each becomes `_` on the disk and an escape wherever it is shown",
         name::row_60_controls;
-    61, "name", "bidirectional overrides and isolates, zero width, byte order mark, soft hyphen, tags" =>
+    61, "name", "bidirectional overrides and isolates, zero width, byte order mark, soft hyphen, tags, variation selectors, blanks other than the space" =>
         "each becomes `_`: `photo<U+202E>gpj.exe` cannot pose as a photo",
         name::row_61_what_hides_or_reorders;
     62, "name", "`CON`, `nul.txt`, `COM¹`, `LPT0`; a last dot or space; `a:b`" =>

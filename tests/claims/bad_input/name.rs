@@ -145,6 +145,10 @@ pub(crate) fn row_61_what_hides_or_reorders() {
         ("\u{feff}bom", "_bom"),
         ("soft\u{ad}hyphen", "soft_hyphen"),
         ("tag\u{e0041}", "tag_"),
+        ("selector\u{fe00}\u{e0100}\u{180b}", "selector___"),
+        ("blank\u{a0}\u{2003}\u{3000}\u{2800}", "blank____"),
+        ("joiner\u{34f}", "joiner_"),
+        ("heart\u{2764}\u{fe0f}", "heart\u{2764}\u{fe0f}"),
     ]);
 }
 
