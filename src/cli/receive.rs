@@ -1,6 +1,8 @@
 //! `receive`.
 
-use std::{io::Write as _, path::Path, sync::Arc, time::Instant};
+mod choose;
+
+use std::{collections::BTreeSet, io::Write as _, path::Path, sync::Arc, time::Instant};
 
 use serde::Serialize;
 use serde_json::json;
@@ -10,13 +12,11 @@ use super::{
     args::Receive,
     connect::{OwnStore, Us, jobs, pace, paced, store_options},
     history,
-    list::all_manifests,
     output::Output,
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
     swarm,
-    which::{Which, named},
 };
 use crate::{
     config::units::Size,
@@ -25,11 +25,12 @@ use crate::{
     name::Escaped,
     peer::{Direction, HistoryEntry},
     received::{Numbered, Received},
-    store::{ManifestInfo, Pace, Store, TransferState},
+    store::{Pace, Store, TransferState},
     transfer::{
         self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm,
     },
 };
+use choose::{Chosen, MAX_TRIES};
 
 #[derive(Serialize)]
 struct ReceivedObject<'a> {
@@ -52,9 +53,6 @@ struct LockedObject {
     bytes: u64,
 }
 
-/// The transfers that were named, and those that stay locked.
-type Chosen = (Vec<ManifestId>, Vec<ManifestInfo>);
-
 /// A receive as it was asked for.
 struct Job<'a> {
     context: &'a Context,
@@ -63,6 +61,8 @@ struct Job<'a> {
     /// The store, if it is several sources.
     swarm: Option<Arc<Swarm>>,
     reader: Reader,
+    /// On which the password is tried: those that were named by their ids, and a few more.
+    tried: BTreeSet<ManifestId>,
     options: ReceiveOptions,
 }
 
@@ -155,6 +155,7 @@ impl<'a> Job<'a> {
             own,
             swarm: None,
             reader,
+            tried: BTreeSet::new(),
             options,
         })
     }
@@ -162,6 +163,7 @@ impl<'a> Job<'a> {
     /// Receives what was chosen, and says what stays locked.
     async fn finish(&self, chosen: Chosen, args: &Receive) -> Result<ExitCode, Failure> {
         let (chosen, locked) = chosen;
+        let has_password = self.reader.password.is_some();
         let output = self.context.output;
         for info in &locked {
             output.object(
@@ -172,9 +174,15 @@ impl<'a> Job<'a> {
                 },
             );
             output.line(format!(
-                "{}  {}  locked by a password",
+                "{}  {}  locked by a password{}",
                 info.id,
-                Size(info.size)
+                Size(info.size),
+                if has_password { ", not tried" } else { "" }
+            ));
+        }
+        if has_password && !locked.is_empty() {
+            output.warn(format!(
+                "a password is tried on {MAX_TRIES} transfers that were not named; name others: colis receive ID"
             ));
         }
         match self.receive_all(chosen, args.out.as_deref()).await? {
@@ -183,65 +191,13 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The transfers that were named, and with `--all` those that stay locked.
-    async fn choose(&mut self, args: &Receive) -> Result<Chosen, Failure> {
-        let infos = all_manifests(self.context.output, &*self.store, Some(self.reader.me)).await?;
-        if args.all {
-            let has_password = self.reader.password.is_some();
-            let opens =
-                |info: &ManifestInfo| has_password || info.recipients.contains(&self.reader.me);
-            let (chosen, locked): (Vec<_>, Vec<_>) = infos.into_iter().partition(opens);
-            return Ok((chosen.into_iter().map(|info| info.id).collect(), locked));
-        }
-        let mut chosen = Vec::new();
-        for text in &args.which {
-            chosen.extend(self.find(&Which::new(text), &infos).await?);
-        }
-        chosen.sort();
-        chosen.dedup();
-        let is_locked = |id: &ManifestId| {
-            infos
-                .iter()
-                .any(|info| info.id == *id && !info.recipients.contains(&self.reader.me))
-        };
-        if self.reader.password.is_none() && chosen.iter().any(is_locked) {
-            self.reader.password = Some(args.secret.read(Purpose::Open).await?);
-        }
-        Ok((chosen, Vec::new()))
-    }
-
-    async fn find(
-        &self,
-        which: &Which,
-        infos: &[ManifestInfo],
-    ) -> Result<Vec<ManifestId>, Failure> {
-        let text = match which {
-            Which::Id(id) => {
-                // What is not here may be elsewhere; of another store nothing is asked twice.
-                if self.own.is_some() {
-                    self.store.get_manifest(*id).await?;
-                }
-                return Ok(vec![*id]);
-            }
-            Which::Text(text) => text,
-        };
-        if let Some(info) = which.one_of(infos)? {
-            return Ok(vec![info.id]);
-        }
-        let by_name = named(&*self.store, &self.reader, infos, text).await;
-        if by_name.is_empty() {
-            let failure = Failure::new(
-                ExitCode::NotFound,
-                format!("no transfer for us is or has {text}"),
-            );
-            return Err(failure.hint("see what is there: colis list [PEER]"));
-        }
-        Ok(by_name)
-    }
-
     async fn open(&self, id: ManifestId) -> Result<OpenedTransfer, Failure> {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
-        Ok(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?)
+        let reader = match self.tried.contains(&id) {
+            true => self.reader.clone(),
+            false => self.reader.without_password(),
+        };
+        Ok(OpenedTransfer::open(&*self.store, manifest, &reader).await?)
     }
 
     /// How to receive `transfer`: as many chunks at once as its sources need.
@@ -432,8 +388,11 @@ fn say_numbered(output: Output, numbered: &Numbered) {
     }
 }
 
-/// Whether a transfer failed for what it is, so that others may not.
+/// Whether a transfer failed for what it is, so that others may not; also one for a password, whatever the list said of it.
 fn is_its_own(failure: &Failure) -> bool {
-    use ExitCode::{Integrity, Locked, NotFound, Trust};
-    matches!(failure.code, Integrity | Locked | NotFound | Trust)
+    use ExitCode::{Integrity, Locked, NotFound, Partial, Trust};
+    matches!(
+        failure.code,
+        Integrity | Locked | NotFound | Partial | Trust
+    )
 }

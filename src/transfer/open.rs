@@ -34,6 +34,17 @@ pub struct Reader {
     pub verifier: Arc<dyn Verifier>,
 }
 
+impl Reader {
+    /// The same reader without its password: nothing is computed for a transfer that only a password opens.
+    #[must_use]
+    pub fn without_password(&self) -> Self {
+        Self {
+            password: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// Where a transfer comes from, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

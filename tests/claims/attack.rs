@@ -11,6 +11,7 @@ mod memory;
 mod modes;
 mod names;
 mod others;
+mod passwords;
 mod private;
 mod races;
 mod records;
