@@ -56,7 +56,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use desk::{CircleDesk, Gate, ListError, NoCircle, OfferDesk, RenewError, StoreDesk};
+pub use desk::{
+    Brought, Charge, CircleDesk, Gate, ListError, NoCircle, OfferDesk, RenewError, StoreDesk,
+};
 pub use limits::Limits;
 pub use listen::{BindError, bind};
 

@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 use serde::de::DeserializeOwned;
 
 use super::{
-    ServerState,
+    Brought, ServerState,
     accept::Connection,
     body,
     extract::{ListQuery, PathId, none_match, single},
@@ -72,7 +72,7 @@ pub(super) async fn put(
     let part_of = part_of.map(|text| parse_part_of(text, by)).transpose()?;
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
     let length = sealed.bytes.len() as u64;
-    let bytes = sealed.bytes;
+    let body::Received { bytes, memory } = sealed;
     let put = state
         .store(&connection)
         .put_chunk(id, bytes.clone(), part_of)
@@ -86,7 +86,12 @@ pub(super) async fn put(
         state.0.arrivals.came(caller.peer_id, transfer_id, new);
         if let Some(index) = index {
             let offers = &state.services().offers;
-            offers.stored(caller, transfer_id, index, (id, bytes));
+            let chunk = Brought {
+                id,
+                sealed: bytes,
+                charge: memory.into(),
+            };
+            offers.stored(caller, transfer_id, index, chunk);
         }
     }
     let (status, result) = match put {

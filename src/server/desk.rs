@@ -6,8 +6,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio_rustls::rustls::ServerConfig;
 
+use super::shares::Share;
 use crate::{
-    id::{ChunkId, TransferId},
+    id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreFuture},
     tls::Caller,
@@ -39,7 +40,31 @@ pub trait OfferDesk: Send + Sync {
     ) -> StoreFuture<'a, OfferAnswer>;
 
     /// A content chunk that `caller` brought for an announced transfer is stored. Must not wait for anything.
-    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: (ChunkId, Bytes));
+    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: Brought);
+}
+
+/// A chunk that a peer has brought.
+pub struct Brought {
+    /// Its id.
+    pub id: ChunkId,
+    /// Its bytes.
+    pub sealed: Bytes,
+    /// To be held as long as they are.
+    pub charge: Charge,
+}
+
+/// Memory that counts for a peer until this is dropped.
+#[derive(Default)]
+pub struct Charge {
+    _memory: Option<Share<PeerId>>,
+}
+
+impl From<Share<PeerId>> for Charge {
+    fn from(memory: Share<PeerId>) -> Self {
+        Self {
+            _memory: Some(memory),
+        }
+    }
 }
 
 /// Answers what the store says: space or not.
@@ -50,7 +75,7 @@ impl OfferDesk for StoreDesk {
         self.0.put_offer(offer)
     }
 
-    fn stored(&self, _: &Caller, _: TransferId, _: u64, _: (ChunkId, Bytes)) {}
+    fn stored(&self, _: &Caller, _: TransferId, _: u64, _: Brought) {}
 }
 
 /// The circle as seen from this machine.

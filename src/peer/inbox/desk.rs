@@ -1,13 +1,11 @@
 //! What the inbox answers to offers.
 
-use bytes::Bytes;
-
 use super::{Inbox, early::Opening};
 use crate::{
     disk::Room,
-    id::{ChunkId, TransferId},
+    id::TransferId,
     manifest::{SignedOffer, Timestamp, Wrap},
-    server::OfferDesk,
+    server::{Brought, OfferDesk},
     store::{OfferAnswer, Store as _, StoreError, StoreFuture},
     tls::Caller,
 };
@@ -39,7 +37,7 @@ impl OfferDesk for Inbox {
         })
     }
 
-    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: (ChunkId, Bytes)) {
+    fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: Brought) {
         self.early.stored(caller.peer_id, transfer, index, chunk);
     }
 }

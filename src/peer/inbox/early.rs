@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
@@ -20,13 +19,15 @@ use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     received::Received,
+    server::Brought,
     store::{LocalStore, Store as _},
     transfer::{Arriving, Reader, ReceiveOptions, TransferError},
 };
 
 /// Transfers that are opened early at the same time; the others are opened when they are complete.
 const MAX_EARLY: usize = 4;
-/// Sealed bytes of one transfer that wait in memory; what is more is read from the store when its turn comes.
+/// Sealed bytes of one caller that wait in memory, and count in what it may have there; what is more is read from the store
+/// when its turn comes.
 const MAX_HELD: usize = 8 << 20;
 /// The longest sealed table that has a head start; nobody was asked whether the transfer is wanted.
 const MAX_TABLE: u64 = 1 << 20;
@@ -81,17 +82,17 @@ impl Early {
     pub(super) fn begin(&self, caller: PeerId, opening: Opening) {
         let payload = opening.offer.payload();
         let (sender, transfer) = (payload.sender, payload.transfer_id);
-        // A stream of unknown length has no head start.
-        let Some(size) = payload.size else {
+        let chunk_size = u64::from(payload.chunk_size);
+        // Of what has no known size nothing can be opened before the end.
+        let Some(count) = payload.size.map(|size| size.div_ceil(chunk_size)) else {
             return;
         };
-        let chunks = size.div_ceil(u64::from(payload.chunk_size));
         let mut all = self.lock();
         all.retain(|_, head_start| !head_start.opening.is_finished());
         if all.len() >= MAX_EARLY || all.contains_key(&(caller, transfer)) {
             return;
         }
-        let queue = Arc::new(Queue::new(chunks));
+        let queue = Arc::new(Queue::new(count));
         let opening = tokio::spawn(open(opening, queue.clone(), self.tables.clone()));
         let head_start = HeadStart {
             sender,
@@ -102,15 +103,14 @@ impl Early {
     }
 
     /// A content chunk that `caller` brought is stored.
-    pub(super) fn stored(
-        &self,
-        caller: PeerId,
-        transfer: TransferId,
-        index: u64,
-        chunk: (ChunkId, Bytes),
-    ) {
-        if let Some(head_start) = self.lock().get(&(caller, transfer)) {
-            head_start.queue.push(index, chunk);
+    pub(super) fn stored(&self, caller: PeerId, transfer: TransferId, index: u64, chunk: Brought) {
+        let all = self.lock();
+        if let Some(head_start) = all.get(&(caller, transfer)) {
+            let of_caller = all.iter().filter(|((by, _), _)| *by == caller);
+            let held: usize = of_caller.map(|(_, other)| other.queue.held()).sum();
+            head_start
+                .queue
+                .push(index, chunk, MAX_HELD.saturating_sub(held));
         }
     }
 
@@ -176,10 +176,10 @@ async fn try_open(
         if !queue.has(index).await {
             break;
         }
-        let (id, held) = queue.pop(index).ok_or(TransferError::Stopped)?;
-        let sealed = match held {
-            Some(sealed) => sealed,
-            None => store.peek_chunk(id).await?,
+        let waiting = queue.pop(index).ok_or(TransferError::Stopped)?;
+        let (id, sealed, _charge) = match waiting {
+            Waiting::Held(chunk) => (chunk.id, chunk.sealed, Some(chunk.charge)),
+            Waiting::Stored(id) => (id, store.peek_chunk(id).await?, None),
         };
         arriving = arriving.write(id, sealed).await?;
     }
@@ -210,51 +210,70 @@ async fn charge(
 
 /// The chunks of one transfer, as they come; they are taken in their order.
 struct Queue {
-    /// How many the transfer has.
-    chunks: u64,
+    /// How many chunks there are; others are not kept.
+    count: u64,
     state: Mutex<State>,
     changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    chunks: HashMap<u64, (ChunkId, Option<Bytes>)>,
+    chunks: HashMap<u64, Waiting>,
     next: u64,
     held: usize,
     closed: bool,
     given_up: bool,
 }
 
+/// A chunk whose turn comes.
+enum Waiting {
+    /// In memory.
+    Held(Brought),
+    /// In the store only.
+    Stored(ChunkId),
+}
+
 impl Queue {
-    fn new(chunks: u64) -> Self {
+    fn new(count: u64) -> Self {
         Self {
-            chunks,
+            count,
             state: Mutex::default(),
-            changed: Notify::default(),
+            changed: Notify::new(),
         }
     }
 
-    fn push(&self, index: u64, (id, sealed): (ChunkId, Bytes)) {
+    /// Keeps the chunk in memory if it is within `room`.
+    fn push(&self, index: u64, chunk: Brought, room: usize) {
         let mut state = self.lock();
-        let wanted = (state.next..self.chunks).contains(&index) && !state.given_up;
-        if !wanted || state.chunks.contains_key(&index) {
+        let is_wanted = (state.next..self.count).contains(&index) && !state.given_up;
+        if !is_wanted || state.chunks.contains_key(&index) {
             return;
         }
-        let fits = state.held + sealed.len() <= MAX_HELD;
-        if fits {
-            state.held += sealed.len();
-        }
-        state.chunks.insert(index, (id, fits.then_some(sealed)));
+        let waiting = match chunk.sealed.len() {
+            length if length <= room => {
+                state.held += length;
+                Waiting::Held(chunk)
+            }
+            _ => Waiting::Stored(chunk.id),
+        };
+        state.chunks.insert(index, waiting);
         self.changed.notify_one();
     }
 
+    /// Bytes in memory.
+    fn held(&self) -> usize {
+        self.lock().held
+    }
+
     /// Takes the chunk at `index`. Those before it are not wanted any more.
-    fn pop(&self, index: u64) -> Option<(ChunkId, Option<Bytes>)> {
+    fn pop(&self, index: u64) -> Option<Waiting> {
         let mut state = self.lock();
-        let (id, sealed) = state.chunks.remove(&index)?;
+        let waiting = state.chunks.remove(&index)?;
         state.next = index + 1;
-        state.held -= sealed.as_ref().map_or(0, Bytes::len);
-        Some((id, sealed))
+        if let Waiting::Held(chunk) = &waiting {
+            state.held -= chunk.sealed.len();
+        }
+        Some(waiting)
     }
 
     /// Waits for the chunk at `index`: whether it came before the queue was closed, and before patience was over.
@@ -285,6 +304,7 @@ impl Queue {
     fn give_up(&self) {
         let mut state = self.lock();
         state.chunks = HashMap::new();
+        state.held = 0;
         state.given_up = true;
     }
 
@@ -295,5 +315,60 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::server::Charge;
+
+    fn chunk(length: usize) -> Brought {
+        let sealed = Bytes::from(vec![7; length]);
+        Brought {
+            id: ChunkId::of(&sealed),
+            sealed,
+            charge: Charge::default(),
+        }
+    }
+
+    #[test]
+    fn only_chunks_that_the_transfer_has_are_kept() {
+        let queue = Queue::new(4);
+        for index in (0..100_000).chain([u64::MAX]) {
+            queue.push(index, chunk(10), MAX_HELD);
+        }
+        let kept = queue.lock().chunks.len();
+        assert_eq!((kept, queue.held()), (4, 40));
+        assert!(queue.pop(1).is_some());
+        queue.push(0, chunk(10), MAX_HELD);
+        assert_eq!(queue.held(), 30, "0, 2 and 3");
+    }
+
+    #[tokio::test]
+    async fn all_transfers_of_a_caller_share_what_is_held_in_memory() {
+        let (early, caller) = (Early::default(), PeerId::of(b"caller"));
+        let transfers: Vec<TransferId> = (0..3)
+            .map(|n| format!("{n:032x}").parse().unwrap())
+            .collect();
+        for transfer in &transfers {
+            let head_start = HeadStart {
+                sender: caller,
+                queue: Arc::new(Queue::new(64)),
+                opening: tokio::spawn(async { None }),
+            };
+            early.lock().insert((caller, *transfer), head_start);
+        }
+        for index in 0..64 {
+            for transfer in &transfers {
+                early.stored(caller, *transfer, index, chunk(1 << 20));
+            }
+        }
+        let all = early.lock();
+        let held: usize = all.values().map(|one| one.queue.held()).sum();
+        let waiting: usize = all.values().map(|one| one.queue.lock().chunks.len()).sum();
+        assert_eq!((held, waiting), (MAX_HELD, 3 * 64));
     }
 }
