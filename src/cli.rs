@@ -175,10 +175,12 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         }
         resolved => resolved?,
     };
-    context.home.mark();
+    let only_looks = matches!(command, Command::Doctor(_));
     let done = execute(&context, command).await;
-    // The command may have made its keys.
-    context.home.mark();
+    // It may have made its keys. What fails changes nothing.
+    if done.is_ok() && !only_looks {
+        context.home.mark();
+    }
     done
 }
 

@@ -16,6 +16,7 @@
 //!
 //! Trust is not decided here: whoever calls `put_offer` or `put_manifest` on a local store has verified the signature.
 
+mod error;
 mod folder;
 mod local;
 mod memory;
@@ -27,6 +28,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use error::StoreError;
+pub(crate) use error::{missing_chunks_error, not_found};
 pub use folder::FolderStore;
 pub use local::{
     CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Usage,
@@ -36,11 +39,9 @@ pub(crate) use memory::take_page;
 pub use paced::{Pace, PacedStore};
 
 use crate::{
-    disk::NoRoom,
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::{
-        MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, ManifestError, SignedManifest, SignedOffer,
-        Timestamp,
+        MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, SignedManifest, SignedOffer, Timestamp,
     },
     sabotage,
 };
@@ -271,163 +272,6 @@ impl ManifestInfo {
     }
 }
 
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It is not there (or not for us to see).
-    #[error("{what} is not there")]
-    NotFound {
-        /// What was asked for.
-        what: String,
-    },
-    /// The bytes are not those that the id names. Nothing was stored.
-    #[error("the bytes hash to {actual}, not to {expected}")]
-    HashMismatch {
-        /// The id that was given.
-        expected: ChunkId,
-        /// The id of the bytes.
-        actual: ChunkId,
-    },
-    /// A sealed chunk of impossible length. Nothing was stored.
-    #[error("a sealed chunk of {length} bytes is too {too}")]
-    ChunkLength {
-        /// Its length.
-        length: u64,
-        /// "short" or "long".
-        too: &'static str,
-    },
-    /// A manifest came before its chunks.
-    #[error("{count} chunks are missing")]
-    MissingChunks {
-        /// How many.
-        count: usize,
-        /// The first 1,000 of them.
-        first: Vec<ChunkId>,
-    },
-    /// The transfer was deleted here, and another than its sender brings it back.
-    #[error("this transfer was deleted here: only its sender may put it again")]
-    Deleted,
-    /// The transfer ends sooner than [`LEAST_LIFE`] from now. Nothing was stored.
-    #[error("it expires at {expires}, within a minute: nobody could fetch it")]
-    EndsTooSoon {
-        /// When it ends.
-        expires: Timestamp,
-    },
-    /// Not enough space, or over the quota. Heals when space is freed.
-    #[error("no space: {needed} bytes needed, {free} free")]
-    NoSpace {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes that may still be used.
-        free: u64,
-        /// The quota that binds, if one does.
-        quota: Option<u64>,
-    },
-    /// The disk can have too few files more. Heals when some are removed.
-    #[error("{detail}")]
-    NoFiles {
-        /// How many are needed, and how many there can be. Remote text if a peer said it: escape it before showing it.
-        detail: String,
-    },
-    /// A write could not be made durable, so nothing is written any more until the store is opened again.
-    #[error("the store is read-only since a write failed: {reason}")]
-    ReadOnly {
-        /// What failed.
-        reason: String,
-    },
-    /// Another process has the store.
-    #[error("the store is in use by {holder}")]
-    Locked {
-        /// "process 123".
-        holder: String,
-    },
-    /// The store was written by a later version, or is none.
-    #[error("{path}: {reason}")]
-    Format {
-        /// The file that says so.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// An offer or manifest is malformed or not trusted.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The store understood and said no.
-    #[error("refused ({code}): {detail}")]
-    Refused {
-        /// The stable problem code.
-        code: String,
-        /// Its sentence. Remote text: escape it before showing it.
-        detail: String,
-    },
-    /// The peer or its certificate is not the one that we trust, or ours is not trusted there.
-    #[error("{reason}")]
-    Untrusted {
-        /// What failed.
-        reason: String,
-    },
-    /// It asked to come back later.
-    #[error("busy, try again in {seconds} s")]
-    Busy {
-        /// When.
-        seconds: u64,
-    },
-    /// It gave up a body that came too slowly.
-    #[error("{address}: the line is too slow; what we sent was given up there")]
-    TooSlow {
-        /// Where it is.
-        address: String,
-    },
-    /// The connection failed or stalled.
-    #[error("{reason}")]
-    Network {
-        /// What failed.
-        reason: String,
-    },
-    /// The other side does not speak our protocol.
-    #[error("the peer broke the protocol: {reason}")]
-    Protocol {
-        /// What it did.
-        reason: String,
-    },
-    /// The file system failed.
-    #[error("{path}: {source}")]
-    Io {
-        /// On what.
-        path: std::path::PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-impl From<NoRoom> for StoreError {
-    fn from(no_room: NoRoom) -> Self {
-        match no_room {
-            NoRoom::Bytes { needed, free } => Self::NoSpace {
-                needed,
-                free,
-                quota: None,
-            },
-            NoRoom::Files { .. } => Self::NoFiles {
-                detail: no_room.to_string(),
-            },
-        }
-    }
-}
-
-impl StoreError {
-    /// Whether the same call may succeed later without anybody doing anything.
-    pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Busy { .. } | Self::TooSlow { .. } | Self::Network { .. }
-        )
-    }
-}
-
-/// How many missing chunks an error names.
-const MISSING_NAMED: usize = 1_000;
-
 /// Refuses bytes that are no sealed chunk, or not the one that `id` names.
 fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
     let length = sealed.len() as u64;
@@ -451,20 +295,5 @@ fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
             expected: id,
             actual,
         })
-    }
-}
-
-pub(crate) fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
-    let count = missing.len();
-    missing.truncate(MISSING_NAMED);
-    StoreError::MissingChunks {
-        count,
-        first: missing,
-    }
-}
-
-pub(crate) fn not_found(what: &str, id: &dyn std::fmt::Display) -> StoreError {
-    StoreError::NotFound {
-        what: format!("{what} {id}"),
     }
 }

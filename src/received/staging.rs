@@ -29,6 +29,8 @@ const TREE: &str = "tree";
 const LOCK: &str = "lock";
 /// Files besides those of the transfer that a receive makes at the same time: journals.
 const OUR_OWN: u64 = 3;
+/// The disk is asked again after this part of what it has room for: others write to it beside us.
+const ASKED_AGAIN: u64 = 16;
 /// A name that has a second normal form, and that form.
 const PROBE: [&str; 2] = ["probe-\u{e9}", "probe-e\u{301}"];
 
@@ -42,6 +44,8 @@ pub struct Staging {
     pub(super) tree: OwnedFd,
     reserve: Option<u64>,
     last_parent: Mutex<Option<(Arc<StagedPath>, Arc<OwnedFd>)>>,
+    /// Bytes and files that may be written before the disk is asked again.
+    allowed: Mutex<(u64, u64)>,
     _lock: Locked,
 }
 
@@ -107,6 +111,7 @@ impl Staging {
             tree,
             reserve: received.reserve,
             last_parent,
+            allowed: Mutex::default(),
             _lock: lock,
         })
     }
@@ -185,7 +190,7 @@ impl Staging {
     /// # Errors
     /// [`ReceivedError`].
     pub fn create_dir(&self, path: &StagedPath) -> Result<(), ReceivedError> {
-        self.room()?.check(0, 1)?;
+        self.take_room(0, 1)?;
         let parent = self.parent(path)?;
         make_folder(&parent, path.name(), 0o755, &self.path_of(path)).map(drop)
     }
@@ -198,7 +203,7 @@ impl Staging {
     pub fn create_file(&self, path: &StagedPath, size: u64) -> Result<StagedFile, ReceivedError> {
         let (parent, shown) = (self.parent(path)?, self.path_of(path));
         if kind_at(&parent, path.name()).is_none() {
-            self.room()?.check(size, 1)?;
+            self.take_room(size, 1)?;
         }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         let open = |flags| {
@@ -288,6 +293,21 @@ impl Staging {
     /// [`ReceivedError`].
     pub fn room(&self) -> Result<Room, ReceivedError> {
         room(&self.tree, self.reserve, &self.path)
+    }
+
+    /// Whether `bytes` in so many `files` may be written now. The disk is asked again when a part of what it had is used up.
+    fn take_room(&self, bytes: u64, files: u64) -> Result<(), ReceivedError> {
+        let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes > allowed.0 || files > allowed.1 {
+            let room = self.room()?;
+            room.check(bytes, files)?;
+            *allowed = (room.usable() / ASKED_AGAIN, room.files / ASKED_AGAIN);
+        }
+        *allowed = (
+            allowed.0.saturating_sub(bytes),
+            allowed.1.saturating_sub(files),
+        );
+        Ok(())
     }
 
     /// Whether there is room for what an earlier run has not made of `entries` with `bytes` in all.

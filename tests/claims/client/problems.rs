@@ -38,7 +38,9 @@ async fn every_code_has_its_error() {
                 matches!(error, StoreError::NotFound { .. })
             }
             Code::MissingChunks => matches!(error, StoreError::MissingChunks { .. }),
-            Code::NoSpace | Code::QuotaExceeded => matches!(error, StoreError::NoSpace { .. }),
+            // Bytes that are needed would be told.
+            Code::NoSpace => matches!(error, StoreError::NoFiles { .. }),
+            Code::QuotaExceeded => matches!(error, StoreError::NoSpace { .. }),
             Code::StorageFailed => matches!(error, StoreError::ReadOnly { .. }),
             Code::Busy | Code::TooManyRequests => matches!(error, StoreError::Busy { .. }),
             Code::SlowBody => matches!(error, StoreError::TooSlow { .. }),
