@@ -30,6 +30,7 @@ mod members;
 mod menu;
 mod mtls;
 mod pair;
+mod promises;
 mod readme;
 mod recipients;
 mod scripts;
