@@ -45,6 +45,10 @@ pub(super) fn what(arrival: &Arrival, root: &Path) -> String {
                 Waiting::Larger { than } => {
                     format!("is larger than {}, waits for a yes", Size(*than))
                 }
+                Waiting::LongTable { than } => format!(
+                    "has very many files (a table of more than {}), waits for a yes",
+                    Size(*than)
+                ),
                 Waiting::Locked => "is locked by a password".to_owned(),
                 Waiting::Off => "stays sealed, the inbox is off".to_owned(),
                 Waiting::Failed { reason } => {
@@ -86,6 +90,7 @@ fn name_of(why: &Waiting) -> &str {
     match why {
         Waiting::Asks => "asks",
         Waiting::Larger { .. } => "larger",
+        Waiting::LongTable { .. } => "long-table",
         Waiting::Locked => "locked",
         Waiting::Off => "off",
         Waiting::Failed { reason } => reason,

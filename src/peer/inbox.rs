@@ -5,6 +5,7 @@ mod desk;
 mod early;
 mod policy;
 mod queue;
+mod table;
 
 use std::{
     path::PathBuf,
@@ -305,7 +306,7 @@ impl Inbox {
             return Ok(if locked { waits() } else { Looked::Nothing });
         }
         let waits = self.waits(payload.sender, sender, Some(payload.size));
-        if let Some(why) = waits {
+        if let Some(why) = waits.or(table::waits(&self.store, &payload.table).await?) {
             tracing::info!(
                 manifest = manifest.id().short(),
                 bytes = payload.size,

@@ -15,12 +15,13 @@ use tokio::{
     time::timeout,
 };
 
+use super::table;
 use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     received::Received,
     server::Brought,
-    store::{LocalStore, Store as _},
+    store::LocalStore,
     transfer::{Arriving, Reader, ReceiveOptions, TransferError},
 };
 
@@ -197,13 +198,9 @@ async fn charge(
     table: &[ChunkId],
     tables: Arc<Semaphore>,
 ) -> Result<Option<OwnedSemaphorePermit>, TransferError> {
-    let mut length = 0;
-    for id in table {
-        length += store.head_chunk(*id).await?.unwrap_or(0);
-        if length > MAX_TABLE {
-            return Ok(None);
-        }
-    }
+    let Some(length) = table::length(store, table, MAX_TABLE).await? else {
+        return Ok(None);
+    };
     let memory = u32::try_from(length * MEMORY_PER_BYTE).unwrap_or(u32::MAX);
     Ok(tables.try_acquire_many_owned(memory).ok())
 }

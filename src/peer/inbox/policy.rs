@@ -47,6 +47,11 @@ pub enum Waiting {
         /// The limit, in bytes.
         than: u64,
     },
+    /// Its table is longer than what is opened unasked: it would take much of the peer's memory.
+    LongTable {
+        /// The limit, in sealed bytes.
+        than: u64,
+    },
     /// Only a password opens it.
     Locked,
     /// The inbox is off.

@@ -14,7 +14,7 @@ use colis::{
 };
 
 use super::memory::Watched;
-use crate::bad_input::parcel::{Parcel, Plain, sign};
+use crate::bad_input::parcel::{Parcel, Plain, publish, sign};
 use testkit::site::{Site, certs, request};
 use testkit::{Homes, around, wait_for};
 
@@ -138,4 +138,27 @@ async fn what_shows_transfers_takes_as_little_memory_for_a_long_table_as_for_a_s
             assert!(*long <= short + MORE, "{command:?}: {short}, {long} KiB");
         }
     }
+}
+
+#[tokio::test]
+async fn a_long_table_is_opened_by_a_peer_only_when_somebody_says_so() {
+    let homes = Homes::new(&["b"]);
+    let (store, parcel) = stored(&homes, many_entries()).await;
+    drop(store);
+    let site = Site::of(homes, &[]);
+    let watched = Watched::new(&site);
+    let b = site.identity("b");
+    let envelope = sign(&to_json(&parcel.manifest), Manifest::TYPE, &b);
+    assert_eq!(publish(&site, &envelope).status, 201);
+    wait_for("it waits", || !site.serving.said().is_empty());
+    let said = site.serving.said();
+    assert_eq!(said[0]["state"], "waiting", "{said:?}");
+    assert_eq!(said[0]["reason"], "long-table", "{said:?}");
+    let growth = watched.growth();
+    assert!(growth <= MOST, "{} MiB more", growth >> 20);
+    let id = said[0]["manifest"].as_str().unwrap();
+    site.homes.ok("a", &["inbox", "accept", id]);
+    let received = site.homes.home("a").join("received");
+    let content = fs::read(received.join("content")).unwrap();
+    assert_eq!(content, b"content");
 }
