@@ -1,6 +1,6 @@
 //! What shares the way in and out of this machine: bodies on their way to peers and from them.
 //!
-//! A peer gives up a body that comes too slowly ([`MIN_BODY_RATE`](crate::wire::MIN_BODY_RATE)). Several that share a slow line
+//! A peer gives up a body that comes too slowly ([`MIN_BODY_RATE`]). Several that share a slow line
 //! are each too slow, and alone each may be quick enough. So when one was given up, one at a time goes on; when it comes through
 //! with room to spare, one more. Bodies that come in are only counted: their senders and we allow each the time that all
 //! of them take together.

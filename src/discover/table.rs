@@ -95,7 +95,7 @@ impl Entry {
 
 /// Those that were heard of, the latest last. What each source says is kept apart from what others say.
 ///
-/// Beyond [`MAX_OF_SOURCE`] of one source its oldest goes, and beyond [`MAX_SEEN`] the oldest of the source that has most: who
+/// Beyond `MAX_OF_SOURCE` of one source its oldest goes, and beyond [`MAX_SEEN`] the oldest of the source that has most: who
 /// floods the network with names pushes out its own.
 #[derive(Debug, Default)]
 pub struct Table {

@@ -45,7 +45,7 @@ pub enum StoreError {
     /// The transfer was deleted here, and another than its sender brings it back.
     #[error("this transfer was deleted here: only its sender may put it again")]
     Deleted,
-    /// The transfer ends sooner than [`LEAST_LIFE`] from now. Nothing was stored.
+    /// The transfer ends sooner than [`LEAST_LIFE`](super::LEAST_LIFE) from now. Nothing was stored.
     #[error("it expires at {expires}, within a minute: nobody could fetch it")]
     EndsTooSoon {
         /// When it ends.
