@@ -38,6 +38,8 @@ pub(super) struct Row {
     pub(super) names: Option<Vec<String>>,
     /// Whether there may be names besides these.
     more_names: bool,
+    #[serde(skip)]
+    is_for_us: bool,
 }
 
 impl Row {
@@ -51,6 +53,7 @@ impl Row {
             }
             None if self.from.blocked => "(its sender is blocked here)".to_owned(),
             None if self.info.password => "(locked by a password)".to_owned(),
+            None if self.is_for_us => "(cannot be opened)".to_owned(),
             None => "(sealed for others)".to_owned(),
         }
     }
@@ -119,7 +122,9 @@ pub(super) async fn row(
         None => (SignedBy::unknown(info.sender), None),
     };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
+    let is_for_us = info.recipients.contains(&us.reader().me);
     Ok(Some(Row {
+        is_for_us,
         info,
         from,
         state,

@@ -11,6 +11,11 @@ use std::{
     io::{self, IsTerminal as _, Read as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -252,9 +257,11 @@ async fn join(context: &Context, args: &Pair, typed: &str) -> Result<ExitCode, F
         port: serving_port(context),
         host: found.host,
         options: PairOptions::default(),
+        is_last_step: Arc::default(),
     };
-    let joining = join_one(context, &inviter, &found.addresses, wish);
-    let joined = until_interrupted(joining, NOTHING_KEPT).await?;
+    let is_last_step = wish.is_last_step.clone();
+    let joining = pin!(join_one(context, &inviter, &found.addresses, wish));
+    let joined = until_interrupted_before(&is_last_step, joining).await?;
     let (name, id) = (joined.identity.name(), joined.identity.peer_id());
     let path = context.home.certs().display().to_string();
     context.output.line(format!("{name}  {id}  {path}"));
@@ -363,6 +370,21 @@ async fn until_interrupted<T, E: Into<Failure>>(
     }
 }
 
+/// Ends with the work if an interruption comes in its last step, else at once.
+async fn until_interrupted_before<T, E: Into<Failure>>(
+    is_last_step: &AtomicBool,
+    mut work: Pin<&mut impl Future<Output = Result<T, E>>>,
+) -> Result<T, Failure> {
+    match until_interrupted(work.as_mut(), NOTHING_KEPT).await {
+        Err(failure)
+            if failure.code == ExitCode::Interrupted && is_last_step.load(Ordering::SeqCst) =>
+        {
+            work.await.map_err(Into::into)
+        }
+        done => done,
+    }
+}
+
 fn say_code_error(error: &CodeError) -> String {
     match error {
         CodeError::Word {
@@ -394,7 +416,10 @@ impl From<PairError> for Failure {
                 "somebody else may be between: check the address, and take a new code: colis pair",
             ),
             PairError::Refused { .. } => failure(Exit::Trust)
-                .hint("another name helps if that one is taken: --name NAME; the code still counts"),
+                .hint(
+                "another name helps if that one is taken: --name NAME; the code still counts. If its machine lost it, on the \
+                 circle's machine: colis certs revoke NAME",
+            ),
             PairError::Unreachable { .. } => failure(Exit::Network).hint(format!(
                 "is a code being shown there now? it listens on port {PAIRING_PORT} unless it says otherwise"
             )),

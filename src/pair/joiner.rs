@@ -2,6 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,6 +42,9 @@ pub struct Wish {
     pub host: Option<String>,
     /// What bounds it.
     pub options: PairOptions,
+    /// Becomes true once the other machine may count us as a member. Whoever gives up then must wait for the end instead,
+    /// which comes within a step, or a member is left that no machine is.
+    pub is_last_step: Arc<AtomicBool>,
 }
 
 /// A membership.
@@ -124,6 +131,7 @@ pub(super) async fn meet(
     let grant: Grant = card::parse(&grant)?;
     let host: Host = card::open(grant.host.as_bytes(), hello.commitment())?;
     let (staged, issuer) = stage(keys, grant, host, wish, from).await?;
+    wish.is_last_step.store(true, Ordering::SeqCst);
     frame::write(stream, Kind::Ready, &[], step).await?;
     match hear(stream, Kind::Done, MAX_BODY, step).await {
         Ok(_) => {}

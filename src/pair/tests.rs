@@ -74,6 +74,7 @@ impl Site {
             port: Some(2),
             host: Some("here".into()),
             options: PairOptions::default(),
+            is_last_step: Arc::default(),
         }
     }
 

@@ -277,7 +277,7 @@ rows! {
         "exit 3 with the place; exit 7 and how to choose another",
         config::row_77_values_that_cannot_be;
     78, "settings", "listening everywhere while pairing is always on" =>
-        "does not apply: there is no pairing yet, certificates are carried by hand";
+        "does not apply: pairing listens on a port of its own, only while it shows a code, and ends after one machine, three wrong codes or five minutes";
     79, "settings", "an S3 endpoint without TLS, empty credentials" =>
         "does not apply: there is no store in S3";
     80, "settings", "a proxy in the environment" =>

@@ -91,7 +91,7 @@ pub(in crate::cli) enum PeersCommand {
         #[arg(long)]
         script: bool,
     },
-    /// Let a peer do nothing here any more, at once: its role becomes `none`
+    /// Let a peer do nothing here any more, within a second: its role becomes `none`. `peers role NAME member` lets it in again
     Block {
         /// Its name, or its id
         peer: String,

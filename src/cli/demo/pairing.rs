@@ -33,6 +33,7 @@ pub(super) async fn pair(host: &CertsDir, name: &str, certs: &CertsDir) -> Resul
         port: None,
         host: None,
         options: PairOptions::default(),
+        is_last_step: std::sync::Arc::default(),
     };
     let addresses = [address];
     let inviting = pair::invite(listener, invitation, |_| {});

@@ -132,6 +132,18 @@ fn a_signal_after_the_certificates_were_sent_leaves_no_member() {
 }
 
 #[test]
+fn a_signal_to_the_machine_that_joins_comes_too_late_for_its_last_step() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut cut = Cut::new();
+        kill_process(Pid::from_child(&cut.joining), signal).unwrap();
+        cut.pass.send(()).unwrap();
+        assert_eq!(cut.joining.wait().unwrap().code(), Some(0), "{signal:?}");
+        assert_eq!(live(&cut.homes, "ghost"), 2, "{signal:?}");
+        cut.homes.ok("ghost", &["peers"]);
+    }
+}
+
+#[test]
 fn a_kill_after_the_certificates_were_sent_leaves_no_member_for_a_peer_that_starts() {
     let mut cut = Cut::new();
     cut.inviting.child.kill().unwrap();
