@@ -1,8 +1,15 @@
 //! What a disk has room for, in bytes and in files, less a reserve that stays free. Whoever writes what others sent asks here.
+//! And what its file system cannot do, with what is done in its place: one place for each.
+
+mod lacks;
+mod names;
 
 use std::{io, os::fd::AsFd, path::Path};
 
 use rustix::fs::{StatVfs, fstatvfs, statvfs};
+
+pub use lacks::{Lack, lacks};
+pub(crate) use names::{is_lacking, move_new, sync_folder};
 
 /// What is kept free for manifests, receipts, journals and logs, unless the disk is small.
 const RESERVE: u64 = 1 << 30;
@@ -14,7 +21,7 @@ const SMALL: u64 = 50;
 /// What the disk says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
-    /// Bytes that are free for us.
+    /// Bytes that are free for us; as many as there can be if the file system does not count them.
     pub free: u64,
     /// Bytes in all.
     pub size: u64,
@@ -40,9 +47,14 @@ impl Disk {
     }
 
     fn new(stat: &StatVfs) -> Self {
+        // Many a FUSE file system does not tell: it finds out while writing.
+        let told = |blocks: u64| match stat.f_blocks {
+            0 => u64::MAX,
+            _ => blocks.saturating_mul(stat.f_frsize),
+        };
         Self {
-            free: stat.f_bavail.saturating_mul(stat.f_frsize),
-            size: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free: told(stat.f_bavail),
+            size: told(stat.f_blocks),
             files: (stat.f_files > 0).then_some((stat.f_favail, stat.f_files)),
         }
     }

@@ -9,6 +9,7 @@
 
 mod layout;
 mod names;
+mod probe;
 mod publish;
 mod staged_file;
 mod staging;
@@ -32,8 +33,8 @@ use rustix::{
 
 pub use layout::{EntryKind, Layout, Numbered, StagedPath};
 pub use names::Names;
-pub use staged_file::StagedFile;
 use staged_file::modified;
+pub use staged_file::{Kept, StagedFile};
 pub use staging::Staging;
 pub use syncer::{Syncer, Unsynced};
 

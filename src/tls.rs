@@ -38,6 +38,8 @@ pub use revoked::MAX_LISTS;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
+use crate::lock::Locked;
+
 /// Why certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -214,9 +216,9 @@ pub fn provider() -> Arc<CryptoProvider> {
 
 /// Held by whoever changes the revocation list or what was issued. The circle's certificate stands for both: it is in every
 /// folder and never replaced.
-fn hold_list(dir: &CertsDir) -> Result<File, TlsError> {
+fn hold_list(dir: &CertsDir) -> Result<Locked, TlsError> {
     let path = dir.ca_cert();
-    let held = File::open(&path).and_then(|file| file.lock().map(|()| file));
+    let held = File::open(&path).and_then(Locked::wait);
     held.map_err(|e| io_error(&path, e))
 }
 

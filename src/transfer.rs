@@ -37,6 +37,7 @@ pub use receive::{
     receive_rest, stream_content,
 };
 pub use send::{Recipient, SendOptions, Sender, Sent, send, wait_until_settled};
+pub use sink::Lost;
 pub use swarm::{Share, Source, Swarm};
 pub use walk::{Sources, Tree};
 

@@ -26,7 +26,9 @@ pub use role::{Assigned, Bearer, Role, Roles};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    disk::sync_folder,
     id::{PeerId, SealPublicKey},
+    lock::Locked,
     manifest::{ManifestError, Payload, Signed, Timestamp},
 };
 
@@ -281,8 +283,8 @@ impl AddressBook {
         &self,
         change: impl FnOnce(&mut Book) -> Result<T, TrustError>,
     ) -> Result<T, TrustError> {
-        let lock = private_file(&self.path.with_extension("lock")).map_err(|e| self.io(e))?;
-        lock.lock().map_err(|e| self.io(e))?;
+        let lock = private_file(&self.path.with_extension("lock")).and_then(Locked::wait);
+        let _alone = lock.map_err(|e| self.io(e))?;
         let before = self.read()?;
         let mut book = before.clone();
         let result = change(&mut book)?;
@@ -437,7 +439,7 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
     staged.persist(path).map_err(|e| e.error)?;
-    File::open(folder)?.sync_all()
+    Ok(sync_folder(File::open(folder)?)?)
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ struct ReceivedObject<'a> {
     already_there: bool,
     already_chunks: u64,
     skipped_links: &'a [String],
+    /// Links that the file system there cannot have.
+    unmade_links: &'a [String],
     /// Names in the transfer, and what they have become, where another entry has the name.
     numbered: &'a [(String, String)],
     message: Option<&'a str>,
@@ -337,6 +339,7 @@ impl<'a> Job<'a> {
                 already_there: received.already_there,
                 already_chunks: received.already_chunks,
                 skipped_links: &received.skipped_links,
+                unmade_links: &received.unmade_links,
                 numbered: &received.numbered.first,
                 message,
             },
@@ -359,6 +362,7 @@ impl<'a> Job<'a> {
                 Escaped::new(link)
             ));
         }
+        say_losses(output, received);
         say_numbered(output, &received.numbered);
         let unverified = if verified {
             ""
@@ -371,6 +375,22 @@ impl<'a> Job<'a> {
             Size(received.size),
             id.short()
         ));
+    }
+}
+
+/// What the file system there could not keep.
+fn say_losses(output: Output, received: &ReceivedFiles) {
+    for link in &received.unmade_links {
+        let link = Escaped::new(link);
+        output.warn(format!(
+            "skipped the link {link}: this file system has no links"
+        ));
+    }
+    if received.lost.times {
+        output.warn("this file system lets no times be set: files are dated when they came");
+    }
+    if received.lost.executable {
+        output.warn("this file system lets no modes be set: nothing is executable by --keep-exec");
     }
 }
 

@@ -5,6 +5,7 @@ mod desk;
 mod early;
 mod policy;
 mod queue;
+mod said;
 mod table;
 
 use std::{
@@ -350,19 +351,8 @@ impl Inbox {
             written.size as f64 / (1 << 20) as f64 / seconds
         );
         let (short, bytes) = (id.short(), written.size);
-        tracing::info!(manifest = short, bytes, seconds, rate, "opened");
-        if !written.skipped_links.is_empty() {
-            let links = written.skipped_links.len();
-            tracing::warn!(manifest = short, links, "links that lead out were skipped");
-        }
-        if written.numbered.count > 0 {
-            let entries = written.numbered.count;
-            tracing::warn!(
-                manifest = short,
-                entries,
-                "names that are one here were numbered"
-            );
-        }
+        tracing::info!(manifest = &*short, bytes, seconds, rate, "opened");
+        said::warn_of_changes(&short, &written);
         let message = transfer::message(&transfer, &written).await;
         let names = transfer.listing.top_names().map(str::to_owned).collect();
         let paths = written.paths;

@@ -3,13 +3,17 @@
 use std::{collections::HashSet, fs, io, path::PathBuf};
 
 use rustix::{
-    fs::{FileType, RenameFlags, fstat, fsync, renameat_with},
+    fs::{FileType, fstat, renameat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{ReceivedError, Staging, error_at, io_error, kind_at, staging::in_folder};
-use crate::{name::SafeName, sabotage};
+use crate::{
+    disk::{move_new, sync_folder},
+    name::SafeName,
+    sabotage,
+};
 
 const JOURNAL: &str = "publishing";
 const JOURNAL_NEW: &str = "publishing.new";
@@ -77,7 +81,7 @@ impl Staging {
                 self.write_moves(&moves)?;
             }
         }
-        let synced = fsync(&self.root).and_then(|()| fstat(&self.root));
+        let synced = sync_folder(&self.root).and_then(|()| fstat(&self.root));
         // The second is what tells the truth on XFS that has shut itself down.
         synced.map_err(|e| error_at(&self.root_path, e))?;
         self.remove()?;
@@ -89,13 +93,14 @@ impl Staging {
 
     /// Gives whether the name was free. One that is not in the staging any more was moved before.
     fn make_move(&self, Move { from, to }: &Move) -> Result<bool, ReceivedError> {
-        let flags = if sabotage::without("no-replace") {
-            RenameFlags::empty()
+        let moved = if sabotage::without("no-replace") {
+            renameat(&self.tree, from, &self.root, to)
         } else {
-            RenameFlags::NOREPLACE
+            move_new((&self.tree, from), (&self.root, to))
         };
-        match renameat_with(&self.tree, from, &self.root, to, flags) {
-            Ok(()) | Err(Errno::NOENT) => Ok(true),
+        match moved {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) if kind_at(&self.tree, from).is_none() => Ok(true),
             Err(Errno::EXIST) => Ok(kind_at(&self.tree, from).is_none()),
             Err(e) => Err(error_at(&self.root_path.join(to), e)),
         }
@@ -119,6 +124,6 @@ impl Staging {
             fs::rename(folder.join(JOURNAL_NEW), folder.join(JOURNAL))
         });
         written.map_err(|e| io_error(&self.path, e))?;
-        fsync(&self.folder).map_err(|e| error_at(&self.path, e))
+        sync_folder(&self.folder).map_err(|e| error_at(&self.path, e))
     }
 }

@@ -1,18 +1,37 @@
 //! One file of a staging.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::PathBuf,
 };
 
 use rustix::{
-    fs::{FallocateFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, futimens},
+    fs::{FallocateFlags, Mode, Timespec, Timestamps, UTIME_OMIT, fallocate, fchmod, futimens},
     io::Errno,
 };
 
 use super::{ReceivedError, error_at, io_error};
-use crate::sabotage;
+use crate::{disk::is_lacking, sabotage};
+
+/// Whether a file system could keep what it was told of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It has it.
+    Yes,
+    /// It has nothing of the kind, or lets nobody set it.
+    No,
+}
+
+impl Kept {
+    pub(super) fn of(set: Result<(), Errno>) -> Result<Self, Errno> {
+        match set {
+            Ok(()) => Ok(Self::Yes),
+            Err(error) if is_lacking(error) => Ok(Self::No),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 /// A file of a staging, open for writing.
 #[derive(Debug)]
@@ -33,7 +52,8 @@ impl StagedFile {
         }
         match fallocate(&self.file, FallocateFlags::empty(), 0, length) {
             // A file system without it finds out while writing.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_lacking(error) => Ok(()),
             Err(e) => Err(error_at(&self.path, e)),
         }
     }
@@ -75,21 +95,23 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`ReceivedError`].
-    pub fn set_executable(&self) -> Result<(), ReceivedError> {
-        let set = self.file.metadata().and_then(|metadata| {
-            let mode = metadata.permissions().mode() & 0o777;
-            self.file
-                .set_permissions(fs::Permissions::from_mode(mode | ((mode & 0o444) >> 2)))
-        });
-        set.map_err(|e| io_error(&self.path, e))
+    pub fn set_executable(&self) -> Result<Kept, ReceivedError> {
+        let metadata = self.file.metadata().map_err(|e| io_error(&self.path, e))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        let set = fchmod(
+            &self.file,
+            Mode::from_raw_mode(mode | ((mode & 0o444) >> 2)),
+        );
+        Kept::of(set).map_err(|e| error_at(&self.path, e))
     }
 
     /// Sets when it was modified.
     ///
     /// # Errors
     /// [`ReceivedError`].
-    pub fn set_times(&self, seconds: i64, nanoseconds: u32) -> Result<(), ReceivedError> {
-        futimens(&self.file, &modified(seconds, nanoseconds)).map_err(|e| error_at(&self.path, e))
+    pub fn set_times(&self, seconds: i64, nanoseconds: u32) -> Result<Kept, ReceivedError> {
+        let set = futimens(&self.file, &modified(seconds, nanoseconds));
+        Kept::of(set).map_err(|e| error_at(&self.path, e))
     }
 
     /// Makes its bytes durable.

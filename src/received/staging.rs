@@ -12,28 +12,27 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, fstat, fsync, symlinkat, syncfs, unlinkat, utimensat},
+    fs::{AtFlags, Mode, OFlags, symlinkat, syncfs, unlinkat, utimensat},
     io::Errno,
-    process::geteuid,
 };
 
 use super::{
-    Names, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error, kind_at,
-    make_folder, modified, open_beneath, room,
+    Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error, kind_at,
+    make_folder, modified, open_beneath, probe, room,
 };
-use crate::{disk::Room, lock::Locked};
+use crate::{
+    disk::{Room, sync_folder},
+    lock::Locked,
+};
 
 /// The file in a staging in which a receive keeps how far it has come.
 pub(super) const JOURNAL: &str = "progress";
 const TREE: &str = "tree";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// Files besides those of the transfer that a receive makes at the same time: journals.
 const OUR_OWN: u64 = 3;
 /// The disk is asked again after this part of what it has room for: others write to it beside us.
 const ASKED_AGAIN: u64 = 16;
-/// A name that has a second normal form, and that form.
-const PROBE: [&str; 2] = ["probe-\u{e9}", "probe-e\u{301}"];
-
 /// One transfer under construction. Locked against other processes for as long as it is open.
 #[derive(Debug)]
 pub struct Staging {
@@ -95,7 +94,7 @@ impl Staging {
             });
         }
         let all = make_folder(&received.root, STAGINGS, 0o700, &stagings)?;
-        check_ours(&all, &stagings)?;
+        probe::check_ours(&all, &received.root, &stagings)?;
         let (folder, lock) = make_locked(&all, key, &path)?;
         let tree = make_folder(&folder, TREE, 0o700, &path)?;
         let root = received
@@ -149,23 +148,6 @@ impl Staging {
         let known = |entry: fs::DirEntry| entry.file_name() == LOCK || entry.file_name() == TREE;
         let only_known = listed.filter_map(Result::ok).all(known);
         Ok(only_known && self.walk()?.entries == 0)
-    }
-
-    /// Which names are one on its file system, as far as that can be found out. Where it cannot,
-    /// [`check_count`](Self::check_count) finds it.
-    pub fn names(&self) -> Names {
-        let is_there = |name: &str| kind_at(&self.folder, name).is_some();
-        let folds_case = is_there(&LOCK.to_uppercase());
-        let [probe, other_form] = PROBE;
-        let folds_forms = || self.new_file(probe).is_ok() && is_there(other_form);
-        let names = if folds_case || folds_forms() {
-            Names::Folded
-        } else {
-            Names::Exact
-        };
-        // It may not have been made.
-        let _ = unlinkat(&self.folder, probe, AtFlags::empty());
-        names
     }
 
     /// Whether each of the `planned` entries has a name of its own.
@@ -256,10 +238,10 @@ impl Staging {
         path: &StagedPath,
         seconds: i64,
         nanoseconds: u32,
-    ) -> Result<(), ReceivedError> {
+    ) -> Result<Kept, ReceivedError> {
         let (parent, times) = (self.parent(path)?, modified(seconds, nanoseconds));
         let set = utimensat(&*parent, path.name(), &times, AtFlags::SYMLINK_NOFOLLOW);
-        set.map_err(|e| error_at(&self.path_of(path), e))
+        Kept::of(set).map_err(|e| error_at(&self.path_of(path), e))
     }
 
     /// Makes the names in `folders` durable, and those at the top.
@@ -274,9 +256,9 @@ impl Staging {
             let (parent, shown) = (self.parent(path)?, self.path_of(path));
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             let folder = open_beneath(&parent, path.name(), flags, Mode::empty(), &shown)?;
-            fsync(&folder).map_err(|e| error_at(&shown, e))?;
+            sync_folder(&folder).map_err(|e| error_at(&shown, e))?;
         }
-        fsync(&self.tree).map_err(|e| error_at(&self.path, e))
+        sync_folder(&self.tree).map_err(|e| error_at(&self.path, e))
     }
 
     /// Makes everything that was written durable.
@@ -417,18 +399,6 @@ impl Staging {
         *last = Some((parent.clone(), folder.clone()));
         Ok(folder)
     }
-}
-
-/// Where many can write, somebody may have made the folder of stagings before us, to lead what we write elsewhere.
-fn check_ours(folder: &OwnedFd, path: &Path) -> Result<(), ReceivedError> {
-    let stat = fstat(folder).map_err(|e| error_at(path, e))?;
-    if stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o022 == 0 {
-        return Ok(());
-    }
-    Err(ReceivedError::Unsafe {
-        path: path.to_owned(),
-        reason: "somebody else has made it or can write to it".into(),
-    })
 }
 
 /// A path by which this process reaches an open folder, whatever its name has become.

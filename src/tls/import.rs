@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::{CertsDir, Circle, Identity, TlsError, circle::Usage, io_error};
 use crate::{
+    disk::sync_folder,
     manifest::Timestamp,
     private,
     trust::{AddressBook, write_durably},
@@ -104,7 +105,7 @@ pub(super) fn publish(copy: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
         _ => io_error(dir.path(), e),
     })?;
     let root = dir.path().parent().unwrap_or(Path::new("."));
-    let synced = fs::File::open(root).and_then(|root| root.sync_all());
+    let synced = fs::File::open(root).and_then(|root| Ok(sync_folder(root)?));
     synced.map_err(|e| io_error(root, e))
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Plan {
     pub(super) files: usize,
     /// Links that are not made, as they were in the table.
     pub(super) skipped_links: Vec<String>,
+    /// The same for links that the file system there cannot have.
+    pub(super) unmade_links: Vec<String>,
     /// What has a number in its name, because another entry has the name without it.
     pub(super) numbered: Numbered,
 }
@@ -35,7 +37,7 @@ pub(super) enum StepKind {
     Symlink {
         target: String,
     },
-    /// A link that is absolute or escapes.
+    /// A link that is absolute, escapes, or that the file system cannot have.
     Skipped,
 }
 
@@ -47,9 +49,23 @@ impl Plan {
         entries: &[Entry],
         size_of: impl Fn(&Entry) -> u64,
     ) -> Result<Self, TransferError> {
-        match staging.names() {
-            Names::Exact => Ok(self),
-            names => Self::new(entries, names, size_of),
+        let mut plan = match staging.names() {
+            Names::Exact => self,
+            names => Self::new(entries, names, size_of)?,
+        };
+        let is_link = |step: &Step| matches!(step.kind, StepKind::Symlink { .. });
+        if plan.steps.iter().any(is_link) && !staging.has_symlinks()? {
+            plan.leave_links_out(entries);
+        }
+        Ok(plan)
+    }
+
+    fn leave_links_out(&mut self, entries: &[Entry]) {
+        for (step, entry) in self.steps.iter_mut().zip(entries) {
+            if matches!(step.kind, StepKind::Symlink { .. }) {
+                step.kind = StepKind::Skipped;
+                self.unmade_links.push(entry.path().to_owned());
+            }
         }
     }
 
@@ -64,6 +80,7 @@ impl Plan {
             steps: Vec::with_capacity(entries.len()),
             files: 0,
             skipped_links: Vec::new(),
+            unmade_links: Vec::new(),
             numbered: Numbered::default(),
         };
         for entry in entries {

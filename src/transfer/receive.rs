@@ -18,7 +18,7 @@ use super::{
     Arriving, Event, OpenedTransfer, Progress, TransferError, blocking,
     open::integrity,
     plan::{Plan, StepKind},
-    sink::Sink,
+    sink::{Lost, Sink},
 };
 use crate::{
     id::{Digest, Hasher, PeerId, TransferId},
@@ -60,6 +60,10 @@ pub struct Received {
     pub already_there: bool,
     /// Links that were not made, because they are absolute or escape. Remote text.
     pub skipped_links: Vec<String>,
+    /// Links that were not made, because the file system there has none. Remote text.
+    pub unmade_links: Vec<String>,
+    /// What the file system could not keep.
+    pub lost: Lost,
     /// What has a number in its name, because another entry has the name without it.
     pub numbered: Numbered,
     /// Bytes of content.
@@ -117,6 +121,7 @@ pub async fn receive_rest(
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
     let (skipped_links, numbered) = (plan.skipped_links.clone(), plan.numbered.clone());
+    let unmade_links = plan.unmade_links.clone();
     let resumed = begun.is_some() || staging.journal_path().exists();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
@@ -145,11 +150,13 @@ pub async fn receive_rest(
         let discard = staging.clone();
         blocking(move || discard.discard()).await?;
     }
-    let already_chunks = filled?;
+    let (already_chunks, lost) = filled?;
     let paths = blocking(move || staging.publish(&tops(&plan))).await?;
     progress.event(Event::Finished);
     Ok(Received {
         skipped_links,
+        unmade_links,
+        lost,
         numbered,
         already_chunks,
         ..Received::of(paths, size)
@@ -320,14 +327,14 @@ fn is_same(mut file: File, size: u64, sum: Digest) -> io::Result<bool> {
     }
 }
 
-/// Fetches and writes what an earlier run has not. Gives how many chunks it had.
+/// Fetches and writes what an earlier run has not. Gives how many chunks it had, and what the file system could not keep.
 async fn fill(
     store: &dyn Store,
     transfer: &Arc<OpenedTransfer>,
     sink: impl FnOnce() -> Result<Sink, TransferError> + Send + 'static,
     jobs: usize,
     progress: &dyn Progress,
-) -> Result<u64, TransferError> {
+) -> Result<(u64, Lost), TransferError> {
     let sink = blocking(sink).await?;
     let already = sink.chunks_done();
     let begun = started(transfer, already);
@@ -363,21 +370,21 @@ async fn fill(
     };
     // The writer always ends: it checkpoints what it has also when the fetching failed. Its error says more.
     match futures::future::join(fetching, writing).await {
-        (Ok(()), Ok(())) => Ok(already),
-        (Err(fetching), Ok(())) => Err(fetching),
+        (Ok(()), Ok(lost)) => Ok((already, lost)),
+        (Err(fetching), Ok(_)) => Err(fetching),
         (_, Err(writing)) => Err(writing),
     }
 }
 
 /// Writes what comes. An empty chunk says that all came; without it, what came is made durable and kept.
-fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), TransferError> {
+fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Bytes>) -> Result<Lost, TransferError> {
     while let Some(plain) = chunks.blocking_recv() {
         if plain.is_empty() {
             return sink.finish();
         }
         sink.write_chunk(&plain)?;
     }
-    sink.checkpoint()
+    sink.checkpoint().map(|()| Lost::default())
 }
 
 /// The plain content from chunk `first`, in order, a few chunks ahead.

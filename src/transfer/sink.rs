@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     id::{Digest, Hasher},
-    received::{ReceivedError, StagedFile, Staging, Syncer, Unsynced},
+    received::{Kept, ReceivedError, StagedFile, Staging, Syncer, Unsynced},
 };
 
 /// Plain bytes between two checkpoints.
@@ -40,6 +40,16 @@ pub(super) struct Sink {
     /// The next file to be verified, by its number.
     next_file: usize,
     proof: Proof,
+    lost: Lost,
+}
+
+/// What the file system could not keep of files whose content is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// When files or folders were modified.
+    pub times: bool,
+    /// That files may be executed.
+    pub executable: bool,
 }
 
 /// What says that a file is the one that was sent.
@@ -93,6 +103,7 @@ impl Sink {
             syncer: Syncer::default(),
             next_file: 0,
             proof: Proof::Later(Vec::new()),
+            lost: Lost::default(),
         }
     }
 
@@ -225,8 +236,9 @@ impl Sink {
         error.into()
     }
 
-    /// Everything was written: makes what has no content, then links and the times of folders, and syncs.
-    pub(super) fn finish(mut self) -> Result<(), TransferError> {
+    /// Everything was written: makes what has no content, then links and the times of folders, and syncs. Returns what the
+    /// file system could not keep.
+    pub(super) fn finish(mut self) -> Result<Lost, TransferError> {
         self.make_until_content()?;
         self.finish_syncs()?;
         if self.current.is_some() || self.next_step != self.plan.steps.len() {
@@ -244,7 +256,8 @@ impl Sink {
         let mut folders = Vec::new();
         for step in self.plan.steps.iter().rev() {
             if let StepKind::Directory { mtime } = step.kind {
-                self.staging.set_dir_times(&step.path, mtime.0, mtime.1)?;
+                let kept = self.staging.set_dir_times(&step.path, mtime.0, mtime.1)?;
+                self.lost.times |= kept == Kept::No;
                 folders.push(&step.path);
             }
         }
@@ -253,7 +266,8 @@ impl Sink {
         } else {
             self.staging.sync_all()
         };
-        synced.map_err(|error| self.distrust(error))
+        synced.map_err(|error| self.distrust(error))?;
+        Ok(self.lost)
     }
 
     /// Whether each file is synced when it is complete.
@@ -386,9 +400,9 @@ impl Sink {
         } = step.kind
         {
             if executable && self.options.keep_exec {
-                current.file.set_executable()?;
+                self.lost.executable |= current.file.set_executable()? == Kept::No;
             }
-            current.file.set_times(mtime.0, mtime.1)?;
+            self.lost.times |= current.file.set_times(mtime.0, mtime.1)? == Kept::No;
         }
         if self.syncs_each() {
             return self.begin_sync(Unsynced::File(current.file));

@@ -316,8 +316,8 @@ rows! {
     91, "store", "what other, unfinished receives left" =>
         "ignored, and removed after 7 days without a change",
         store::row_91_what_other_receives_left;
-    92, "store", "a file system that is read-only or full, a system without openat2" =>
-        "exit 7 with the reason; nothing gets a final name",
+    92, "store", "a file system that is read-only or full; one without locks, links, times, modes or a rename that replaces nothing; a system without openat2" =>
+        "exit 7 with the reason, and nothing gets a final name; worked around, or left out and said, and named by `doctor`; exit 7",
         store::row_92_file_systems_that_cannot;
     93, "store", "a clock a day earlier than when the store was opened last" =>
         "a warning in the log; nothing is given up: an early clock only keeps things longer",

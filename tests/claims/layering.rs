@@ -11,15 +11,17 @@ const MAY: [(&str, &[&str]); 23] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
-    ("disk", &[]),
     ("private", &[]),
+    ("disk", &["private"]),
     ("name", &["sabotage"]),
     ("crypto", &["id", "name"]),
     ("manifest", &["id", "name", "crypto"]),
-    ("trust", &["id", "name", "manifest"]),
+    ("trust", &["id", "lock", "disk", "name", "manifest"]),
     (
         "tls",
-        &["id", "private", "name", "manifest", "trust", "crypto"],
+        &[
+            "id", "private", "lock", "disk", "name", "manifest", "trust", "crypto",
+        ],
     ),
     (
         "store",

@@ -20,6 +20,7 @@ mod corpus;
 mod crash;
 mod custody;
 mod discover;
+mod disks;
 mod doctor;
 mod endless;
 mod examples;

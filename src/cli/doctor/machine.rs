@@ -1,7 +1,6 @@
 //! This machine: its home, its configuration, its store, its disk, its inbox.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -10,6 +9,7 @@ use super::{Finding, Report, Verdict};
 use crate::{
     cli::{Context, connect::store_options, report::ExitCode},
     config::{Config, units::Size},
+    disk::{Lack, lacks},
     received::Received,
     store::{LocalStore, StoreError},
 };
@@ -79,11 +79,14 @@ fn store(context: &Context) -> Finding {
                 .hint("restore that folder from a backup, or move it away to begin anew");
         }
     }
-    if let Err(error) = writable(&path) {
-        return not_writable(STEP, &path, &error);
-    }
+    let lacks = match lacks(&path) {
+        Ok(lacks) => lacks,
+        Err(error) => return not_writable(STEP, &path, &error),
+    };
+    let matters = |lack: &Lack| !matches!(lack, Lack::Symlinks | Lack::Times);
+    let lacks = lacks.into_iter().filter(matters).collect();
     match LocalStore::holder(&path) {
-        None => Finding::ok(STEP, format!("{}, free to be used", path.display())),
+        None => with_lacks(STEP, format!("{}, free to be used", path.display()), lacks),
         Some(holder) => {
             let who = match holder.process {
                 Some(process) => format!("process {process}"),
@@ -93,7 +96,7 @@ fn store(context: &Context) -> Finding {
                 Some(address) => format!("serves it on {address}"),
                 None => "is using it".to_owned(),
             };
-            Finding::ok(STEP, format!("{}; {who} {does}", path.display()))
+            with_lacks(STEP, format!("{}; {who} {does}", path.display()), lacks)
         }
     }
 }
@@ -112,6 +115,9 @@ fn disk(context: &Context) -> Finding {
     );
     let hint = "free some space (colis gc, colis list), or lower `reserve` in colis.toml";
     match room.usable() {
+        _ if room.free == u64::MAX => {
+            Finding::ok(STEP, "this file system does not say how much is free")
+        }
         0 => Finding::fail(
             STEP,
             ExitCode::Storage,
@@ -130,21 +136,34 @@ fn received(context: &Context) -> Finding {
     const STEP: &str = "received";
     let path = context.home.received();
     let there = path.symlink_metadata().is_ok();
-    let writable = if there {
+    if there {
         // Only opens what is there: a symbolic link or a file is refused.
         if let Err(error) = Received::open(&path) {
             return Finding::failure(STEP, error)
                 .hint("move it away: what arrives is written into a real folder only");
         }
-        writable(&path)
-    } else {
-        parent_writable(&path)
-    };
-    match writable {
-        Ok(()) if there => Finding::ok(STEP, path.display()),
-        Ok(()) => Finding::ok(STEP, "none yet; it is made when something arrives"),
+    }
+    match lacks(&existing(&path)) {
+        Ok(lacks) if there => with_lacks(STEP, path.display().to_string(), lacks),
+        Ok(lacks) => {
+            let none = "none yet; it is made when something arrives";
+            with_lacks(STEP, none.to_owned(), lacks)
+        }
         Err(error) => not_writable(STEP, &path, &error),
     }
+}
+
+/// Says what the file system there cannot do.
+fn with_lacks(step: &'static str, what: String, lacks: Vec<Lack>) -> Finding {
+    if lacks.is_empty() {
+        return Finding::ok(step, what);
+    }
+    let named: Vec<_> = lacks.iter().map(|lack| lack.describe()).collect();
+    let what = format!("{what}; this file system has {}", named.join(", "));
+    if !lacks.iter().any(|lack| lack.is_a_loss()) {
+        return Finding::ok(step, what);
+    }
+    Finding::warn(step, what).hint("if that matters, use a folder on ext4, XFS or Btrfs")
 }
 
 fn not_writable(step: &'static str, path: &Path, error: &io::Error) -> Finding {
@@ -157,16 +176,9 @@ fn not_writable(step: &'static str, path: &Path, error: &io::Error) -> Finding {
     Finding::fail(step, ExitCode::Storage, what).hint(hint)
 }
 
-/// Writes a file that has no name and is gone at once.
-fn writable(folder: &Path) -> io::Result<()> {
-    use io::Write as _;
-    let mut file: File = tempfile::tempfile_in(folder)?;
-    file.write_all(&[0; 4096])?;
-    file.sync_all()
-}
-
+/// Tries everything that is needed there.
 fn parent_writable(path: &Path) -> io::Result<()> {
-    writable(&existing(path))
+    lacks(&existing(path)).map(drop)
 }
 
 /// The folder at `path`, or the nearest above that is there.

@@ -6,21 +6,27 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::FileExt as _,
+    },
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
-        linkat, openat, renameat_with, unlinkat, utimensat,
+        AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat, openat,
+        unlinkat, utimensat,
     },
     io::Errno,
 };
 
 use super::group_sync::{GroupSync, Naming};
-use crate::{disk::Disk, sabotage};
+use crate::{
+    disk::{Disk, is_lacking, move_new},
+    sabotage,
+};
 
 /// What became of a file that was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,12 +185,19 @@ impl Folder {
                 tv_nsec: UTIME_NOW,
             },
         };
-        Ok(utimensat(
-            &self.fd,
-            name,
-            &times,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        match utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(error) if is_lacking(error) => self.write_again(name),
+            touched => Ok(touched?),
+        }
+    }
+
+    /// Writes the first byte of the file `name` again, which gives it a new time where none can be set.
+    fn write_again(&self, name: &str) -> io::Result<()> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        let mut first = [0];
+        file.read_exact_at(&mut first, 0)?;
+        file.write_all_at(&first, 0)
     }
 
     /// Removes the file `name`; it need not be there. It may come back after a crash.
@@ -203,7 +216,7 @@ impl Folder {
 
     /// Moves what is called `name` to `other`. It may be back after a crash.
     pub(super) fn move_to(&self, name: &str, other: &Self) -> io::Result<Moved> {
-        match renameat_with(&self.fd, name, &other.fd, name, RenameFlags::NOREPLACE) {
+        match move_new((&self.fd, name), (&other.fd, name)) {
             Ok(()) => Ok(Moved::Done),
             Err(Errno::NOENT) => Ok(Moved::NotThere),
             Err(Errno::EXIST) => Ok(Moved::InTheWay),
@@ -215,7 +228,7 @@ impl Folder {
     pub(super) fn move_aside(&self, name: &str, other: &Self) -> io::Result<()> {
         let mut aside = name.to_owned();
         for again in 1_u64.. {
-            match renameat_with(&self.fd, name, &other.fd, &*aside, RenameFlags::NOREPLACE) {
+            match move_new((&self.fd, name), (&other.fd, &aside)) {
                 Err(Errno::EXIST) => aside = format!("{name}.{again}"),
                 Ok(()) | Err(Errno::NOENT) => break,
                 Err(e) => return Err(e.into()),
@@ -265,7 +278,7 @@ impl Folder {
         let file = match openat(&self.fd, ".", flags, mode) {
             Ok(fd) => File::from(fd),
             // A file system without unnamed files: a name that no chunk can have, and a rename.
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+            Err(error) if is_lacking(error) || matches!(error, Errno::ISDIR | Errno::NOENT) => {
                 return self.write_named(name, bytes);
             }
             Err(e) => return Err(e.into()),
@@ -282,8 +295,10 @@ impl Folder {
         );
         drop(naming);
         match linked {
-            // No /proc here.
-            Err(Errno::NOENT) => self.write_named(name, bytes),
+            // No /proc here, or no links.
+            Err(error) if is_lacking(error) || error == Errno::NOENT => {
+                self.write_named(name, bytes)
+            }
             linked => self.created(linked, name, bytes),
         }
     }
@@ -293,8 +308,10 @@ impl Folder {
             .prefix(STAGED)
             .tempfile_in(&self.path)?;
         write_and_sync(staged.as_file(), bytes)?;
+        let staged_name = staged.path().file_name().unwrap_or_default();
+        let staged_name = staged_name.to_string_lossy();
         let naming = self.naming();
-        let renamed = renameat_with(CWD, staged.path(), &self.fd, name, RenameFlags::NOREPLACE);
+        let renamed = move_new((&self.fd, &staged_name), (&self.fd, name));
         drop(naming);
         self.created(renamed, name, bytes)
     }

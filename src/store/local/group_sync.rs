@@ -6,13 +6,10 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use rustix::{
-    fs::{fstat, fsync},
-    io::Errno,
-};
+use rustix::{fs::fstat, io::Errno};
 
 use super::disk::DiskError;
-use crate::sabotage;
+use crate::{disk::sync_folder, sabotage};
 
 /// The syncs of one folder.
 pub(super) struct GroupSync {
@@ -117,7 +114,7 @@ impl GroupSync {
         if sabotage::without("folder-sync") {
             return Ok(());
         }
-        fsync(fd)?;
+        sync_folder(fd)?;
         if sabotage::without("shutdown-check") {
             return Ok(());
         }

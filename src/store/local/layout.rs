@@ -13,7 +13,7 @@ use super::{
     disk::{DiskError, Folder},
     io as io_error,
 };
-use crate::store::StoreError;
+use crate::{disk::sync_folder, store::StoreError};
 
 /// What FORMAT begins with; the number of the version follows.
 const FORMAT: &str = "colis store ";
@@ -87,7 +87,7 @@ fn make_all(
     }
     // What a crash interrupted may be there and not yet durable.
     if made || !whole {
-        File::open(parent)?.sync_all()?;
+        sync_folder(File::open(parent)?)?;
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ fn make_durable(path: &Path, sync_anyway: bool) -> io::Result<()> {
         make_durable(parent, true)?;
     }
     if make(path)? || sync_anyway {
-        File::open(parent)?.sync_all()?;
+        sync_folder(File::open(parent)?)?;
     }
     Ok(())
 }

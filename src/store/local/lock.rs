@@ -9,7 +9,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{lock::Locked, manifest::Timestamp, store::StoreError};
+use crate::{
+    lock::{Locked, is_held},
+    manifest::Timestamp,
+    store::StoreError,
+};
 
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -91,14 +95,11 @@ pub struct Holder {
 /// Who holds the lock of the store at `root`, if somebody does.
 pub(super) fn holder(root: &Path) -> Option<Holder> {
     let file = File::open(path(root)).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(Holder {
-            process: line(root, "pid").and_then(|pid| pid.parse().ok()),
-            serving: line(root, "serving"),
-            since: last_taken(root),
-        }),
-        _ => None,
-    }
+    is_held(&file).then(|| Holder {
+        process: line(root, "pid").and_then(|pid| pid.parse().ok()),
+        serving: line(root, "serving"),
+        since: last_taken(root),
+    })
 }
 
 /// When the lock of the store at `root` was written last.

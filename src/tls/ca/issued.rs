@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::PeerId,
+    lock::Locked,
     manifest::Timestamp,
     tls::{Caller, CertsDir, Circle, TlsError, io_error},
 };
@@ -160,8 +161,7 @@ fn append_line(path: &Path, line: &impl Serialize) -> Result<(), TlsError> {
         line.push(b'\n');
         let mut options = File::options();
         let options = options.read(true).append(true).create(true).mode(0o600);
-        let mut file = options.open(path)?;
-        file.lock()?;
+        let mut file = Locked::wait(options.open(path)?)?;
         let mut before = Vec::new();
         if file.read_to_end(&mut before)? > 0 {
             let whole = whole_lines(&before)?.len();

@@ -1,7 +1,7 @@
 //! Signing the keys that another machine made for itself. Of what it asks for it gets its name, if that is free, and the
 //! address that it came from: everything else in its signing requests is left out.
 
-use std::{collections::BTreeSet, fs::File, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use p256::ecdsa::VerifyingKey;
 use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     id::{PeerId, SealPublicKey},
+    lock::Locked,
     manifest::Timestamp,
     tls::{
         Caller, CertsDir, Circle, TlsError, hold_list,
@@ -46,7 +47,7 @@ pub struct Admitted {
     /// That of its scripts.
     pub script_certificate: String,
     bundle: PeerBundle,
-    _on_its_way: Arc<File>,
+    _on_its_way: Arc<Locked>,
 }
 
 impl Admitted {

@@ -15,6 +15,7 @@ use std::{
 use super::{issued, need_ca_key, revocation::sign_list};
 use crate::{
     id::PeerId,
+    lock::Locked,
     tls::{CertsDir, Circle, TlsError, hold_list, io_error},
     trust::AddressBook,
 };
@@ -23,9 +24,9 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Held while certificates are on their way: what is pending then is not given up. The circle's key stands for it, which only
 /// its machine has.
-pub(super) fn hold_pending(dir: &CertsDir) -> Result<File, TlsError> {
+pub(super) fn hold_pending(dir: &CertsDir) -> Result<Locked, TlsError> {
     let path = dir.ca_key();
-    let held = File::open(&path).and_then(|file| file.lock_shared().map(|()| file));
+    let held = File::open(&path).and_then(Locked::wait_shared);
     held.map_err(|e| io_error(&path, e))
 }
 
@@ -59,13 +60,13 @@ pub fn revoke_pending(dir: &CertsDir, patience: Duration) -> Result<Option<Vec<S
     Ok(Some(left.into_values().collect()))
 }
 
-fn hold_alone(dir: &CertsDir, patience: Duration) -> Result<Option<File>, TlsError> {
+fn hold_alone(dir: &CertsDir, patience: Duration) -> Result<Option<Locked>, TlsError> {
     let path = dir.ca_key();
-    let file = File::open(&path).map_err(|e| io_error(&path, e))?;
     let begin = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+        let file = File::open(&path).map_err(|e| io_error(&path, e))?;
+        match Locked::try_take(file) {
+            Ok(locked) => return Ok(Some(locked)),
             Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
             Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => return Ok(None),
             Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),

@@ -1,5 +1,5 @@
-//! A small file system in memory that takes different names for one, as vfat, NTFS, APFS or an SMB share do. It is mounted
-//! by FUSE, because not every kernel has one of these.
+//! A small file system in memory that takes different names for one, as vfat, NTFS, APFS or an SMB share do, or refuses
+//! what NFS, CIFS, 9p, FAT or a FUSE file system refuse. It is mounted by FUSE, because not every kernel has one of these.
 
 use std::{
     collections::BTreeMap,
@@ -36,6 +36,30 @@ pub fn forms(name: &str) -> String {
     name.replace("e\u{301}", "\u{e9}")
 }
 
+/// As it is given: names are one only if their bytes are.
+pub fn exact(name: &str) -> String {
+    name.to_owned()
+}
+
+/// Something that a file system cannot do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A rename with flags, such as one that replaces nothing: NFS, 9p, most FUSE file systems.
+    RenameFlags,
+    /// A second name of a file: FAT, exFAT, many FUSE file systems.
+    Links,
+    /// FAT, exFAT.
+    Symlinks,
+    /// Setting times: CIFS, some FUSE file systems.
+    Times,
+    /// Setting modes, and having other than one for all: FAT, exFAT, 9p.
+    Modes,
+    /// Syncing a folder: CIFS.
+    FolderSync,
+    /// Telling how large it is.
+    Size,
+}
+
 /// A mounted disk.
 pub struct Disk {
     folder: TempDir,
@@ -46,10 +70,21 @@ pub struct Disk {
 impl Disk {
     /// Mounts one with room for so many files and folders; `None`, said on standard error, where that cannot be done.
     pub fn mount(fold: Fold, nodes: usize) -> Option<Self> {
+        Self::mount_with(fold, nodes, &[])
+    }
+
+    /// The same for one on which names are what they are, and that refuses `refused`.
+    pub fn refusing(refused: &[Refusal]) -> Option<Self> {
+        Self::mount_with(exact, 10_000, refused)
+    }
+
+    fn mount_with(fold: Fold, nodes: usize, refused: &[Refusal]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let owner = fs::metadata(folder.path()).unwrap();
         let mut tree = Tree {
             fold,
+            refused: refused.to_vec(),
+            wrong: None,
             most: nodes,
             owner: (owner.uid(), owner.gid()),
             nodes: BTreeMap::new(),
@@ -73,6 +108,16 @@ impl Disk {
     /// From now on it has room for so many files and folders more.
     pub fn grow(&self, nodes: usize) {
         self.tree.lock().unwrap().most += nodes;
+    }
+
+    /// From now on nothing can be added.
+    pub fn fill(&self) {
+        self.tree.lock().unwrap().wrong = Some(Errno::ENOSPC);
+    }
+
+    /// From now on nothing can be changed.
+    pub fn freeze(&self) {
+        self.tree.lock().unwrap().wrong = Some(Errno::EROFS);
     }
 
     pub fn path(&self) -> PathBuf {
@@ -104,12 +149,30 @@ struct Node {
 
 struct Tree {
     fold: Fold,
+    refused: Vec<Refusal>,
+    /// What every addition is answered; every change if it is `EROFS`.
+    wrong: Option<Errno>,
     most: usize,
     owner: (u32, u32),
     nodes: BTreeMap<u64, Node>,
 }
 
 impl Tree {
+    fn refuses(&self, what: Refusal) -> bool {
+        self.refused.contains(&what)
+    }
+
+    fn may_add(&self) -> Result<(), Errno> {
+        self.wrong.map_or(Ok(()), Err)
+    }
+
+    fn may_change(&self) -> Result<(), Errno> {
+        match self.wrong {
+            Some(wrong) if i32::from(wrong) == i32::from(Errno::EROFS) => Err(wrong),
+            _ => Ok(()),
+        }
+    }
+
     fn node(&self, kind: Kind, mode: u32) -> Node {
         Node {
             kind,
@@ -142,6 +205,11 @@ impl Tree {
 
     fn attr(&mut self, ino: u64) -> Result<FileAttr, Errno> {
         let (uid, gid) = self.owner;
+        let open = if self.refuses(Refusal::Modes) {
+            0o777
+        } else {
+            0
+        };
         let node = self.get(ino)?;
         let (kind, size) = match &node.kind {
             Kind::Folder(_) => (FileType::Directory, BLOCK),
@@ -157,7 +225,7 @@ impl Tree {
             ctime: node.modified,
             crtime: node.modified,
             kind,
-            perm: u16::try_from(node.mode & 0o7777).unwrap(),
+            perm: u16::try_from((node.mode | open) & 0o7777).unwrap(),
             nlink: node.links,
             uid,
             gid,
@@ -175,6 +243,7 @@ impl Tree {
         if self.child(parent, name).is_ok() {
             return Err(Errno::EEXIST);
         }
+        self.may_add()?;
         if self.used() >= self.most {
             return Err(Errno::ENOSPC);
         }
@@ -186,13 +255,14 @@ impl Tree {
     }
 
     fn remove(&mut self, parent: INodeNo, name: &OsStr) -> Result<(), Errno> {
+        self.may_change()?;
         let (ino, key) = (self.child(parent, name)?, self.key(name)?);
         if let Kind::Folder(entries) = &self.get(ino)?.kind
             && !entries.is_empty()
         {
             return Err(Errno::ENOTEMPTY);
         }
-        self.get(ino)?.links = 0;
+        self.get(ino)?.links -= 1;
         self.folder(parent.0)?.remove(&key);
         Ok(())
     }
@@ -203,6 +273,10 @@ impl Tree {
         (to_parent, to_name): (INodeNo, &OsStr),
         flags: RenameFlags,
     ) -> Result<(), Errno> {
+        if self.refuses(Refusal::RenameFlags) && !flags.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        self.may_change()?;
         let (ino, key, to) = (
             self.child(parent, name)?,
             self.key(name)?,
@@ -220,6 +294,19 @@ impl Tree {
         let name = to_name.to_str().unwrap().to_owned();
         self.folder(to_parent.0)?.insert(to, (name, ino));
         Ok(())
+    }
+
+    fn link(&mut self, ino: u64, parent: INodeNo, name: &OsStr) -> Result<FileAttr, Errno> {
+        if self.refuses(Refusal::Links) {
+            return Err(Errno::EPERM);
+        }
+        if self.child(parent, name).is_ok() {
+            return Err(Errno::EEXIST);
+        }
+        let (key, name) = (self.key(name)?, name.to_str().unwrap().to_owned());
+        self.folder(parent.0)?.insert(key, (name, ino));
+        self.get(ino)?.links += 1;
+        self.attr(ino)
     }
 
     fn bytes(&mut self, ino: INodeNo) -> Result<&mut Vec<u8>, Errno> {
@@ -278,6 +365,14 @@ impl Filesystem for Files {
         reply: ReplyAttr,
     ) {
         let mut tree = self.tree();
+        let refused = mode.is_some() && tree.refuses(Refusal::Modes)
+            || modified.is_some() && tree.refuses(Refusal::Times);
+        if refused {
+            return reply.error(Errno::EPERM);
+        }
+        if let Err(error) = tree.may_change() {
+            return reply.error(error);
+        }
         if let (Some(size), Ok(bytes)) = (size, tree.bytes(ino)) {
             bytes.resize(usize::try_from(size).unwrap(), 0);
         }
@@ -329,10 +424,18 @@ impl Filesystem for Files {
         reply: ReplyEntry,
     ) {
         let mut tree = self.tree();
+        if tree.refuses(Refusal::Symlinks) {
+            return reply.error(Errno::EPERM);
+        }
         let target = target.to_str().unwrap().to_owned();
         let node = tree.node(Kind::Link(target), 0o777);
         let made = tree.make(parent, name, node);
         answer!(reply, made, attr => reply.entry(&TTL, &attr, Generation(0)))
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let linked = self.tree().link(ino.0, parent, name);
+        answer!(reply, linked, attr => reply.entry(&TTL, &attr, Generation(0)))
     }
 
     fn rename(
@@ -368,7 +471,11 @@ impl Filesystem for Files {
         answer!(reply, made, attr => reply.created(&TTL, &attr, Generation(0), handle, flags))
     }
 
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, _: &Request, _: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let writes = flags.0 & 0b11 != 0;
+        if let Some(error) = self.tree().may_change().err().filter(|_| writes) {
+            return reply.error(error);
+        }
         reply.opened(FileHandle(0), FopenFlags::empty());
     }
 
@@ -404,6 +511,12 @@ impl Filesystem for Files {
         reply: ReplyWrite,
     ) {
         let mut tree = self.tree();
+        if let Err(error) = tree.may_add() {
+            return reply.error(error);
+        }
+        if let Ok(node) = tree.get(ino.0) {
+            node.modified = SystemTime::now();
+        }
         answer!(reply, tree.bytes(ino), bytes => {
             let from = usize::try_from(offset).unwrap();
             bytes.resize(bytes.len().max(from + data.len()), 0);
@@ -417,6 +530,9 @@ impl Filesystem for Files {
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        if self.tree().refuses(Refusal::FolderSync) {
+            return reply.error(Errno::EINVAL);
+        }
         reply.ok();
     }
 
@@ -445,6 +561,9 @@ impl Filesystem for Files {
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         let tree = self.tree();
+        if tree.refuses(Refusal::Size) {
+            return reply.statfs(0, 0, 0, 0, 0, 512, 255, 0);
+        }
         let (most, free) = (tree.most as u64, (tree.most - tree.used()) as u64);
         let (blocks, size) = (1 << 20, 4096);
         reply.statfs(blocks, blocks, blocks, most, free, size, 255, size);

@@ -1,0 +1,193 @@
+//! File systems that people have: what one cannot do is worked around, or left out and said; it fails no transfer.
+
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+
+use testkit::{
+    Homes, around,
+    disk::{
+        Disk,
+        Refusal::{self, FolderSync, Links, Modes, RenameFlags, Size, Symlinks, Times},
+    },
+    has,
+};
+
+/// What they refuse, about.
+const NFS: &[Refusal] = &[RenameFlags];
+const P9: &[Refusal] = &[RenameFlags, FolderSync];
+const CIFS: &[Refusal] = &[Symlinks, Times, FolderSync];
+const FAT: &[Refusal] = &[Links, Symlinks, Modes];
+const FUSE: &[Refusal] = &[RenameFlags, Links, Times, Size];
+const ALL: &[Refusal] = &[RenameFlags, Links, Symlinks, Times, Modes, FolderSync, Size];
+
+const DISKS: [&[Refusal]; 6] = [NFS, P9, CIFS, FAT, FUSE, ALL];
+
+/// A circle in which `a` has a folder, a file and a link that `b` has sent.
+fn sent() -> Homes {
+    let homes = Homes::new(&["b"]);
+    let folder = homes.path("d");
+    fs::create_dir_all(folder.join("sub")).unwrap();
+    fs::write(folder.join("sub/x"), "x").unwrap();
+    fs::write(folder.join("f"), "f").unwrap();
+    symlink("f", folder.join("l")).unwrap();
+    fs::write(homes.path("n.txt"), "theirs").unwrap();
+    let serving = homes.serve("a", &["--inbox", "off"]);
+    homes.ok("b", &["send", "d", "n.txt", "--to", &serving.to()]);
+    homes
+}
+
+fn is_received(homes: &Homes, out: &Path, refused: &[Refusal]) {
+    let mine = out.join("n.txt");
+    fs::create_dir_all(out).unwrap();
+    fs::write(&mine, "mine").unwrap();
+    let args = ["receive", "--all", "--out", out.to_str().unwrap()];
+    let said = homes.run("a", &args);
+    assert_eq!(said.code, 0, "{refused:?}: {}", said.err);
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!((read("d/f"), read("d/sub/x")), ("f".into(), "x".into()));
+    assert_eq!(
+        (read("n.txt"), read("n (2).txt")),
+        ("mine".into(), "theirs".into())
+    );
+    assert!(!out.join(".colis").exists(), "{refused:?}: a staging stays");
+    let has_link = fs::read_link(out.join("d/l")).is_ok();
+    assert_eq!(has_link, !refused.contains(&Symlinks));
+    for (refusal, told) in [
+        (Symlinks, "skipped the link d/l"),
+        (Times, "lets no times be set"),
+    ] {
+        let is_told = said.err.contains(told);
+        assert_eq!(
+            is_told,
+            refused.contains(&refusal),
+            "{refused:?}: {}",
+            said.err
+        );
+    }
+}
+
+#[test]
+fn a_folder_is_received_on_every_file_system() {
+    for refused in DISKS {
+        let Some(disk) = Disk::refusing(refused) else {
+            return;
+        };
+        let (homes, out) = (sent(), disk.path().join("o"));
+        is_received(&homes, &out, refused);
+        fs::remove_file(out.join("n.txt")).unwrap();
+        fs::rename(out.join("n (2).txt"), out.join("n.txt")).unwrap();
+        let again = homes.ok("a", &["receive", "d", "--out", out.to_str().unwrap()]);
+        assert!(
+            again.contains("already there, identical"),
+            "{refused:?}: {again}"
+        );
+    }
+}
+
+#[test]
+fn a_home_works_on_every_file_system_that_keeps_its_keys_private() {
+    for refused in DISKS {
+        let Some(disk) = Disk::refusing(refused) else {
+            return;
+        };
+        if refused.contains(&Modes) {
+            continue;
+        }
+        let (homes, home) = (Homes::new(&[]), disk.path().join("h"));
+        let home = home.to_str().unwrap();
+        homes.ok(home, &["certs", "init", "--name", "h"]);
+        let certs = homes.home("g").join("certs");
+        homes.ok(
+            home,
+            &["certs", "issue", "g", "--out", certs.to_str().unwrap()],
+        );
+        fs::write(homes.path("f"), "f").unwrap();
+        let serving = homes.serve(home, &[]);
+        homes.ok("g", &["send", "f", "--to", &serving.to(), "--wait"]);
+        assert_eq!(
+            fs::read_to_string(format!("{home}/received/f")).unwrap(),
+            "f"
+        );
+        drop(serving);
+        homes.ok(home, &["share", "f"]);
+        homes.ok(home, &["gc"]);
+        homes.ok(home, &["check", "--read-data"]);
+    }
+}
+
+#[test]
+fn doctor_names_what_a_file_system_lacks() {
+    let words = [
+        (RenameFlags, "no rename without replacing"),
+        (Symlinks, "no symbolic links"),
+        (Times, "no times that can be set"),
+        (FolderSync, "no sync of folders"),
+    ];
+    for refused in [NFS, CIFS] {
+        let Some(disk) = Disk::refusing(refused) else {
+            return;
+        };
+        let (homes, home) = (Homes::new(&[]), disk.path().join("h"));
+        let home = home.to_str().unwrap();
+        homes.ok(home, &["certs", "init", "--name", "h"]);
+        let said = homes.run(home, &["doctor"]);
+        for (refusal, word) in words {
+            let is_named = said.out.contains(word) || said.err.contains(word);
+            assert_eq!(is_named, refused.contains(&refusal), "{word}: {}", said.out);
+        }
+    }
+}
+
+/// `colis` under strace, which lets `call` fail with `error`.
+fn injected(homes: &Homes, call: &str, error: &str, args: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null"]);
+    strace.args(["-e", &format!("trace={call}")]);
+    strace.args(["-e", &format!("inject={call}:error={error}")]);
+    around(strace, &homes.command("a", args))
+}
+
+#[test]
+fn single_calls_that_a_file_system_refuses_fail_no_receive() {
+    if !has("strace") {
+        return;
+    }
+    let refused = [
+        ("symlinkat", "EPERM"),
+        ("utimensat", "EPERM"),
+        ("utimensat", "EOPNOTSUPP"),
+        ("fallocate", "EINVAL"),
+        ("renameat2", "EINVAL"),
+        ("renameat2,linkat", "EOPNOTSUPP"),
+        ("flock", "ENOLCK"),
+        ("flock", "EOPNOTSUPP"),
+        ("fchmod", "EPERM"),
+    ];
+    let homes = sent();
+    for (number, (call, error)) in refused.into_iter().enumerate() {
+        let out = format!("o{number}");
+        let args = ["receive", "d", "--keep-exec", "--out", &out];
+        let ran = injected(&homes, call, error, &args).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(0), "{call} {error}: {said}");
+        assert_eq!(
+            fs::read_to_string(homes.path(&out).join("d/f")).unwrap(),
+            "f"
+        );
+    }
+}
+
+#[test]
+fn one_process_has_a_store_also_where_locks_are_refused() {
+    if !has("strace") {
+        return;
+    }
+    let homes = sent();
+    let serve = ["--json", "serve", "--listen", "127.0.0.1:0"];
+    let serving = homes.serve_by("a", injected(&homes, "flock", "ENOLCK", &serve));
+    let gc = injected(&homes, "flock", "ENOLCK", &["gc"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&gc.stderr);
+    assert_ne!(gc.status.code(), Some(0), "{said}");
+    drop(serving);
+}
