@@ -6,6 +6,7 @@ mod history;
 mod inbox;
 mod known;
 mod neighbours;
+mod reasons;
 
 use std::{
     fs,
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use history::{Direction, History, HistoryEntry};
 pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcome, Waiting};
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
+pub use reasons::Reasons;
 
 use crate::{
     discover::{Announcement, Discovery, Service},
@@ -183,7 +185,7 @@ impl Peer {
             door.clone(),
             events.clone(),
             options.inbox.clone(),
-            History::new(&options.chunks),
+            (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
         let state = ServerState::new(Services {
             peer_id: identity.peer_id(),

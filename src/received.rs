@@ -20,13 +20,14 @@ use std::{
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat,
-        statat,
+        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2,
+        readlinkat, statat,
     },
     io::Errno,
 };
@@ -134,7 +135,8 @@ pub enum Existing {
 #[derive(Debug)]
 pub struct Received {
     path: PathBuf,
-    root: OwnedFd,
+    /// What `path` led to when that was looked at last.
+    held: Mutex<Arc<OwnedFd>>,
     reserve: Option<u64>,
 }
 
@@ -148,16 +150,26 @@ impl Received {
             io::ErrorKind::AlreadyExists => not_a_folder(path),
             _ => io_error(path, e),
         })?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = openat(CWD, path, flags, Mode::empty()).map_err(|e| match e {
-            Errno::LOOP | Errno::NOTDIR => not_a_folder(path),
-            _ => io_error(path, e.into()),
-        })?;
         Ok(Self {
             path: path.to_owned(),
-            root,
+            held: Mutex::new(Arc::new(open_root(path)?)),
             reserve: None,
         })
+    }
+
+    /// The folder that the path leads to now: people move the folder away to sort it, remove it, or mount another over it.
+    fn root(&self) -> Result<Arc<OwnedFd>, ReceivedError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if !leads_to(&self.path, &held) {
+            // With the modes of a folder that was never there.
+            private::make_folder(&self.path).map_err(|e| match e.kind() {
+                io::ErrorKind::AlreadyExists => not_a_folder(&self.path),
+                _ => io_error(&self.path, e),
+            })?;
+            *held = Arc::new(open_root(&self.path)?);
+            tracing::info!("the folder of received files is another one: opened anew");
+        }
+        Ok(held.clone())
     }
 
     /// The same for a folder that only its owner may look into, if it is not there yet.
@@ -193,7 +205,7 @@ impl Received {
     /// # Errors
     /// [`ReceivedError::Io`].
     pub fn room(&self) -> Result<Room, ReceivedError> {
-        room(&self.root, self.reserve, &self.path)
+        room(&*self.root()?, self.reserve, &self.path)
     }
 
     /// What is at `path` here, looked at without following a link; `None` also if it is something of another kind.
@@ -204,10 +216,11 @@ impl Received {
         let shown = self.path.join(path.to_string());
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let open = |path: &str| openat2(&self.root, path, flags, Mode::empty(), beneath);
+        let root = self.root()?;
+        let open = |path: &str| openat2(&root, path, flags, Mode::empty(), beneath);
         let file = match open(&path.to_string()) {
             Ok(file) => File::from(file),
-            Err(Errno::LOOP) => return Ok(self.link_at(path)),
+            Err(Errno::LOOP) => return Ok(self.link_at(&root, path)),
             Err(
                 Errno::NOENT
                 | Errno::NOTDIR
@@ -230,12 +243,12 @@ impl Received {
     }
 
     /// The link at `path`, whose folders are real.
-    fn link_at(&self, path: &StagedPath) -> Option<Existing> {
+    fn link_at(&self, root: &OwnedFd, path: &StagedPath) -> Option<Existing> {
         let here = path
             .parent()
             .map_or_else(|| ".".to_owned(), ToString::to_string);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let parent = open_beneath(&self.root, &here, flags, Mode::empty(), &self.path).ok()?;
+        let parent = open_beneath(root, &here, flags, Mode::empty(), &self.path).ok()?;
         let target = readlinkat(&parent, path.name(), Vec::new()).ok()?;
         target.into_string().ok().map(Existing::Link)
     }
@@ -290,6 +303,32 @@ impl Received {
         };
         let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.filter(|name| staging::is_key(name)).collect())
+    }
+}
+
+fn open_root(path: &Path) -> Result<OwnedFd, ReceivedError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty()).map_err(|e| match e {
+        Errno::LOOP | Errno::NOTDIR => not_a_folder(path),
+        _ => io_error(path, e.into()),
+    })
+}
+
+/// Whether `path` is the name of the open `folder`, and not of a link or of another folder.
+fn leads_to(path: &Path, folder: &OwnedFd) -> bool {
+    let there = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+    let (Ok(there), Ok(held)) = (there, fstat(folder)) else {
+        return false;
+    };
+    (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+}
+
+/// Where the open `folder` is, which was opened as `path`.
+fn place_of(folder: &OwnedFd, path: &Path) -> PathBuf {
+    let told = || fs::read_link(staging::in_folder(folder)).ok();
+    match leads_to(path, folder) {
+        true => path.to_owned(),
+        false => told().unwrap_or_else(|| path.to_owned()),
     }
 }
 

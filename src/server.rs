@@ -41,10 +41,7 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use axum::{Extension, Router, middleware::from_fn_with_state};
@@ -65,7 +62,7 @@ pub use listen::{BindError, bind};
 use crate::{
     id::PeerId,
     manifest::{Timestamp, Verifier},
-    store::{Store, StoreError},
+    store::Store,
     tls::Caller,
     trust::Role,
     wire::{self, Event},
@@ -121,7 +118,6 @@ struct Shared {
     lists: Rate,
     renewals: Rate,
     views: Arc<Views>,
-    read_only: AtomicBool,
 }
 
 impl ServerState {
@@ -141,7 +137,6 @@ impl ServerState {
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
             views: Arc::default(),
-            read_only: AtomicBool::new(false),
             services,
         }))
     }
@@ -191,13 +186,6 @@ impl ServerState {
 
     fn limits(&self) -> &Limits {
         &self.0.services.limits
-    }
-
-    /// Remembers for `/v1/health` that the store has stopped writing: it stays so until it is opened again.
-    fn note(&self, error: &StoreError) {
-        if matches!(error, StoreError::ReadOnly { .. }) {
-            self.0.read_only.store(true, Ordering::Relaxed);
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{Claim, Signer as _, Timestamp, Verifier, VerifyError},
     name::Escaped,
-    peer::exchange_lists,
+    peer::{Reasons, exchange_lists},
     store::{LocalStore, LocalStoreOptions, Pace, PacedStore, Store, StoreError, TransferState},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
     transfer::{Reader, SendOptions, Sender},
@@ -95,7 +95,9 @@ impl OwnStore {
             Self::Served(_) => Arc::new(LocalStore::open_read_only(&context.home.chunks())?),
         };
         let recorded = tokio::task::spawn_blocking(move || store.record_state(id, state)).await;
-        Ok(recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??)
+        recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??;
+        Reasons::new(&context.home.chunks()).forget(id);
+        Ok(())
     }
 }
 

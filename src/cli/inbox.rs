@@ -22,6 +22,7 @@ use crate::{
     id::Short as _,
     manifest::{SignedManifest, table::Entry},
     name::Escaped,
+    peer::Reasons,
     store::{ManifestInfo, Store, TransferState},
     transfer::{self, OpenedTransfer, Seen, TransferError},
 };
@@ -38,6 +39,8 @@ struct WaitingObject<'a> {
     locked: bool,
     /// Why it cannot be listed, if so.
     reason: Option<String>,
+    /// Why it was not opened when a peer of ours tried, if so.
+    not_opened: Option<String>,
     entries: &'a [Entry],
     /// Whether it has others.
     more_entries: bool,
@@ -222,11 +225,13 @@ impl Waiting {
         let failed = self.seen.as_ref().err().filter(|_| !locked);
         let reason = failed.map(ToString::to_string);
         let more_entries = matches!(self.seen, Ok(Seen::Part));
+        let not_opened = Reasons::new(&context.home.chunks()).of(info.id);
         let object = WaitingObject {
             info,
             from: &self.from,
             locked,
             reason: reason.clone(),
+            not_opened: not_opened.clone(),
             entries: &self.entries,
             more_entries,
         };
@@ -238,7 +243,9 @@ impl Waiting {
         let note = match &reason {
             Some(reason) => format!("  cannot be opened: {}", Escaped::new(reason)),
             None if locked => "  locked by a password".to_owned(),
-            None => String::new(),
+            None => not_opened.map_or_else(String::new, |why| {
+                format!("  could not be opened: {}", Escaped::new(&why))
+            }),
         };
         output.line(format!(
             "{}  {created}  {size:>10}  from {from} ({standing}){note}",

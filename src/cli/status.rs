@@ -16,8 +16,10 @@ use super::{
 use crate::{
     config::{InboxSetting, units::Size},
     disk::Room,
-    id::PeerId,
+    id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
+    name::Escaped,
+    peer::Reasons,
     store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
     tls::{CertsDir, Circle, Identity},
     trust::AddressBook,
@@ -44,6 +46,8 @@ struct Status {
     store: Option<Usage>,
     /// Transfers for us that are not opened yet.
     waiting: usize,
+    /// Those of them that a peer of ours could not open, with the reason.
+    not_opened: Vec<(ManifestId, String)>,
     /// Sends that were begun and not finished.
     unfinished: usize,
     /// Bytes of the disk, and what may be stored of them.
@@ -58,7 +62,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
     let (store, waiting) = match LocalStore::open_read_only(&home.chunks()) {
         Ok(store) => look(context.output, store, identity.peer_id()).await?,
-        Err(StoreError::NotFound { .. }) => (None, 0),
+        Err(StoreError::NotFound { .. }) => (None, Vec::new()),
         Err(error) => return Err(error.into()),
     };
     let room = LocalStore::room(&doctor::existing(&home.chunks()), store_options(context))?;
@@ -81,7 +85,12 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
         },
         peers: AddressBook::new(dir.peers()).peers()?.len(),
         store,
-        waiting,
+        not_opened: {
+            let reasons = Reasons::new(&home.chunks());
+            let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
+            waiting.iter().filter_map(why).collect()
+        },
+        waiting: waiting.len(),
         unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
         free: room.free,
         usable: room.usable(),
@@ -91,20 +100,22 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Ok)
 }
 
-/// What is in the store, and how many transfers wait there for us.
+/// What is in the store, and which transfers wait there for us.
 async fn look(
     output: Output,
     store: LocalStore,
     us: PeerId,
-) -> Result<(Option<Usage>, usize), Failure> {
-    let mut waiting = 0;
+) -> Result<(Option<Usage>, Vec<ManifestId>), Failure> {
+    let mut waiting = Vec::new();
     for info in all_manifests(output, &store, Some(us)).await? {
         let state = store.manifest_state(info.id).await;
         let waits = matches!(
             &state,
             Ok(at) if matches!(at.state, TransferState::Stored | TransferState::Waiting)
         );
-        waiting += usize::from(waits && info.sender != us);
+        if waits && info.sender != us {
+            waiting.push(info.id);
+        }
     }
     let usage = blocking(move || store.usage()).await?;
     Ok((Some(usage), waiting))
@@ -135,6 +146,10 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     });
     let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
     output.line(format!("inbox: {}, {waiting} to be opened", status.inbox));
+    for (id, why) in &status.not_opened {
+        let (id, why) = (id.short(), Escaped::new(why));
+        output.warn(format!("{id} could not be opened: {why}"));
+    }
     output.line(format!("sending: {} unfinished", status.unfinished));
     output.line(format!("peers known: {}", status.peers));
     output.line(match &status.store {

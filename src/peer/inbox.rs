@@ -26,6 +26,7 @@ pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 use super::{
     door::Door,
     history::{Direction, History, HistoryEntry},
+    reasons::Reasons,
 };
 use crate::{
     id::{ManifestId, PeerId, Short as _},
@@ -77,6 +78,7 @@ pub(super) struct Inbox {
     arrivals: broadcast::Sender<Arrival>,
     options: InboxOptions,
     history: History,
+    reasons: Reasons,
     early: Early,
 }
 
@@ -120,7 +122,7 @@ impl Inbox {
         door: Arc<Door>,
         events: broadcast::Sender<Event>,
         options: InboxOptions,
-        history: History,
+        (history, reasons): (History, Reasons),
     ) -> Self {
         let book = AddressBook::new(door.dir().peers());
         let reader = Reader {
@@ -138,6 +140,7 @@ impl Inbox {
             arrivals: broadcast::channel(ARRIVALS).0,
             options,
             history,
+            reasons,
             early: Early::default(),
         }
     }
@@ -149,6 +152,7 @@ impl Inbox {
     /// Opens what came while nobody was here, then what arrives. Never ends.
     pub(super) async fn run(self: Arc<Self>) {
         let mut events = self.events.subscribe();
+        self.reasons.clear();
         self.finish_interrupted().await;
         let mut queue = Queue::default();
         self.list(&mut queue, Listed::AtStart).await;
@@ -255,9 +259,15 @@ impl Inbox {
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
                 Err(error) => failed(id, &error),
             };
-            let tried = match outcome {
-                Outcome::Waiting(Waiting::Failed { .. }) => Tried::Failed,
-                _ => Tried::Settled,
+            let tried = match &outcome {
+                Outcome::Waiting(Waiting::Failed { reason }) => {
+                    self.reasons.note(id, reason);
+                    Tried::Failed
+                }
+                _ => {
+                    self.reasons.forget(id);
+                    Tried::Settled
+                }
             };
             // A transfer that waits is told once, not at every try.
             if state == before {

@@ -8,7 +8,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ReceivedError, Staging, error_at, io_error, kind_at, staging::in_folder};
+use super::{ReceivedError, Staging, error_at, io_error, kind_at, place_of, staging::in_folder};
 use crate::{
     disk::{move_new, sync_folder},
     name::SafeName,
@@ -81,22 +81,24 @@ impl Staging {
                 self.write_moves(&moves)?;
             }
         }
-        let synced = sync_folder(&self.root).and_then(|()| fstat(&self.root));
+        let synced = sync_folder(&*self.root).and_then(|()| fstat(&*self.root));
         // The second is what tells the truth on XFS that has shut itself down.
-        synced.map_err(|e| error_at(&self.root_path, e))?;
+        let root = synced.map_err(|e| error_at(&self.root_path, e))?;
+        if root.st_nlink == 0 {
+            // Removed meanwhile, and what was moved into it with it.
+            return Err(error_at(&self.root_path, Errno::NOENT));
+        }
         self.remove()?;
-        Ok(moves
-            .into_iter()
-            .map(|m| self.root_path.join(m.to))
-            .collect())
+        let place = place_of(&self.root, &self.root_path);
+        Ok(moves.into_iter().map(|m| place.join(m.to)).collect())
     }
 
     /// Gives whether the name was free. One that is not in the staging any more was moved before.
     fn make_move(&self, Move { from, to }: &Move) -> Result<bool, ReceivedError> {
         let moved = if sabotage::without("no-replace") {
-            renameat(&self.tree, from, &self.root, to)
+            renameat(&self.tree, from, &*self.root, to)
         } else {
-            move_new((&self.tree, from), (&self.root, to))
+            move_new((&self.tree, from), (&*self.root, to))
         };
         match moved {
             Ok(()) => Ok(true),

@@ -36,7 +36,7 @@ const ASKED_AGAIN: u64 = 16;
 /// One transfer under construction. Locked against other processes for as long as it is open.
 #[derive(Debug)]
 pub struct Staging {
-    pub(super) root: OwnedFd,
+    pub(super) root: Arc<OwnedFd>,
     pub(super) root_path: PathBuf,
     pub(super) path: PathBuf,
     pub(super) folder: OwnedFd,
@@ -93,14 +93,11 @@ impl Staging {
                 reason: "not a key of a staging".into(),
             });
         }
-        let all = make_folder(&received.root, STAGINGS, 0o700, &stagings)?;
-        probe::check_ours(&all, &received.root, &stagings)?;
+        let root = received.root()?;
+        let all = make_folder(&root, STAGINGS, 0o700, &stagings)?;
+        probe::check_ours(&all, &root, &stagings)?;
         let (folder, lock) = make_locked(&all, key, &path)?;
         let tree = make_folder(&folder, TREE, 0o700, &path)?;
-        let root = received
-            .root
-            .try_clone()
-            .map_err(|e| io_error(&received.path, e))?;
         let (root_path, last_parent) = (received.path.clone(), Mutex::default());
         Ok(Self {
             root,

@@ -77,7 +77,7 @@ pub(super) async fn put(
         .store(&connection)
         .put_chunk(id, bytes.clone(), part_of)
         .await;
-    let put = put.inspect_err(|e| state.note(e))?;
+    let put = put?;
     if let Some(PartOf {
         transfer_id, index, ..
     }) = part_of

@@ -75,7 +75,7 @@ pub(super) async fn put(
     let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
     let store = state.store(&connection);
     let put = store.bring_manifest(&manifest, by.peer_id).await;
-    let put = put.inspect_err(|e| state.note(e))?;
+    let put = put?;
     let arrival = state.0.arrivals.complete(by.peer_id, transfer);
     let (status, result) = match put {
         PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
@@ -188,9 +188,7 @@ pub(super) async fn delete(
     }
     let deleted = state.store(&connection).delete_manifest(id).await;
     state.0.views.changed();
-    deleted
-        .inspect_err(|e| state.note(e))
-        .map_err(no_such_manifest)?;
+    deleted.map_err(no_such_manifest)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

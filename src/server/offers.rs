@@ -56,7 +56,7 @@ pub(super) async fn put(
         .offers
         .decide(&offer, &connection.caller)
         .await;
-    let answer = answer.inspect_err(|e| state.note(e))?;
+    let answer = answer?;
     state.0.arrivals.offered(connection.caller.peer_id, id);
     Ok(Json(OfferBody { answer }))
 }

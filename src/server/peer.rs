@@ -1,7 +1,5 @@
 //! `/v1/peer` and `/v1/health`: who we are, and how.
 
-use std::sync::atomic::Ordering;
-
 use axum::{extract::State, response::Response};
 
 use super::{
@@ -9,7 +7,10 @@ use super::{
     openapi::problems,
     text::{self, Form},
 };
-use crate::wire::{self, Health, HealthStatus, Limits, PeerBody, route};
+use crate::{
+    store::StoreError,
+    wire::{self, Health, HealthStatus, Limits, PeerBody, route},
+};
 
 problems!(PeerProblems);
 
@@ -49,10 +50,10 @@ problems!(HealthProblems);
     responses((status = 200, description = "How it is.", content((Health), (String = "text/plain"))), HealthProblems)
 )]
 pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Response {
-    let status = if state.0.read_only.load(Ordering::Relaxed) {
-        HealthStatus::ReadOnly
-    } else {
-        HealthStatus::Ok
+    // Asked anew each time: a store whose folder was moved away writes again when it is back.
+    let status = match state.services().store.check_new_chunk(0, None).await {
+        Err(StoreError::ReadOnly { .. }) => HealthStatus::ReadOnly,
+        _ => HealthStatus::Ok,
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     // A disk that cannot be asked has nothing to tell; that it fails shows when something is written.

@@ -42,7 +42,7 @@ use crate::{
 };
 use deleted::Deleted;
 use disk::{DiskError, Folder};
-use layout::{make_layout, make_root, refuse_other_format};
+use layout::{Place, make_layout, make_root, refuse_other_format};
 use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
@@ -84,6 +84,8 @@ struct Inner {
     presence: RwLock<()>,
     index: Index,
     failed: OnceLock<String>,
+    /// The folder that `root` led to when it was opened.
+    place: Place,
     /// `None` if only to read.
     lock: Option<Lock>,
 }
@@ -304,6 +306,7 @@ impl Inner {
             (0..=255).map(|shard: u8| folder(root.join("data").join(format!("{shard:02x}"))));
         Ok(Self {
             root: root.to_owned(),
+            place: Place::open(root).map_err(|e| io(root, e))?,
             shards: shards.collect::<Result<_, _>>()?,
             manifests: folder(root.join("manifests"))?,
             trash: folder(root.join("trash"))?,
@@ -341,12 +344,18 @@ impl Inner {
     }
 
     fn not_failed(&self) -> Result<(), StoreError> {
-        match self.failed.get() {
-            Some(reason) => Err(StoreError::ReadOnly {
-                reason: reason.clone(),
-            }),
-            None => Ok(()),
+        if let Some(reason) = self.failed.get() {
+            let reason = reason.clone();
+            return Err(StoreError::ReadOnly { reason });
         }
+        if self.place.is_in_place() {
+            return Ok(());
+        }
+        // What is written to a folder without its name would be found by nobody after a restart.
+        let root = self.root.display();
+        Err(StoreError::ReadOnly {
+            reason: format!("{root} is not the folder that was opened: move that back, or restart"),
+        })
     }
 
     /// What a failed write means: a full disk heals, a failing one ends writing.

@@ -21,6 +21,7 @@ mod crash;
 mod custody;
 mod discover;
 mod disks;
+mod displaced;
 mod doctor;
 mod endless;
 mod examples;

@@ -5,6 +5,7 @@ use crate::{
     disk::Room,
     id::TransferId,
     manifest::{SignedOffer, Timestamp, Wrap},
+    received::ReceivedError,
     server::{Brought, OfferDesk},
     store::{OfferAnswer, Store as _, StoreError, StoreFuture},
     tls::Caller,
@@ -67,7 +68,14 @@ impl Inbox {
     async fn check_plain_files(&self, size: Option<u64>) -> Result<(), StoreError> {
         let needed = size.unwrap_or(0).saturating_mul(2);
         // The sealed chunks, which may be on another disk, are asked for by the store.
-        Ok(self.room().await?.check(needed, 1)?)
+        match self.room().await {
+            Ok(room) => Ok(room.check(needed, 1)?),
+            // Sealed it can be kept: it waits until the folder is mended.
+            Err(error) => {
+                tracing::warn!(error = error.kind(), "the folder of received files");
+                Ok(())
+            }
+        }
     }
 
     fn opening(&self, offer: &SignedOffer) -> Opening {
@@ -80,17 +88,12 @@ impl Inbox {
         }
     }
 
-    async fn room(&self) -> Result<Room, StoreError> {
+    async fn room(&self) -> Result<Room, ReceivedError> {
         let received = self.received.clone();
         let room = tokio::task::spawn_blocking(move || received.room()).await;
-        let path = || self.received.path().to_owned();
-        let room = room.map_err(|e| StoreError::Io {
-            path: path(),
-            source: e.into(),
-        })?;
-        room.map_err(|e| StoreError::Io {
-            path: path(),
-            source: std::io::Error::other(e),
+        room.unwrap_or_else(|e| {
+            let (path, source) = (self.received.path().to_owned(), e.into());
+            Err(ReceivedError::Io { path, source })
         })
     }
 }

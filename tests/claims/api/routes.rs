@@ -43,9 +43,12 @@ async fn a_store_that_stopped_writing_shows_in_health() {
         response.json::<Health>().await.unwrap()
     };
     assert_eq!(health().await.status, HealthStatus::Ok);
-    *peer.store.fault.lock().unwrap() = Some(StoreError::ReadOnly {
-        reason: "secret cause".into(),
-    });
+    let breaks = || {
+        *peer.store.fault.lock().unwrap() = Some(StoreError::ReadOnly {
+            reason: "secret cause".into(),
+        });
+    };
+    breaks();
     let (id, bytes) = chunk(1, 100);
     let put = client
         .put(peer.url(&format!("/v1/chunks/{id}")))
@@ -58,8 +61,12 @@ async fn a_store_that_stopped_writing_shows_in_health() {
         !problem.detail.contains("secret"),
         "the cause stays in the log"
     );
+    breaks();
     assert_eq!(health().await.status, HealthStatus::ReadOnly);
     assert_eq!(health().await.version, env!("CARGO_PKG_VERSION"));
+    *peer.store.fault.lock().unwrap() = None;
+    let healed = health().await.status;
+    assert_eq!(healed, HealthStatus::Ok, "its folder is back, say");
 }
 
 #[tokio::test]

@@ -96,6 +96,16 @@ fn page<K: Ord + Copy, V, T>(
 }
 
 impl Store for Depot {
+    fn check_new_chunk(&self, _: u64, _: Option<PartOf>) -> StoreFuture<'_, ()> {
+        let answer = match &*self.fault.lock().unwrap() {
+            Some(StoreError::ReadOnly { reason }) => Err(StoreError::ReadOnly {
+                reason: reason.clone(),
+            }),
+            _ => Ok(()),
+        };
+        Box::pin(async { answer })
+    }
+
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
         Box::pin(async move {
             self.enter().await?;
