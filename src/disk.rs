@@ -3,6 +3,7 @@
 
 mod lacks;
 mod names;
+mod replace;
 
 use std::{io, os::fd::AsFd, path::Path};
 
@@ -10,6 +11,7 @@ use rustix::fs::{StatVfs, fstatvfs, statvfs};
 
 pub use lacks::{Lack, lacks};
 pub(crate) use names::{is_lacking, move_new, sync_folder};
+pub use replace::write_durably;
 
 /// What is kept free for manifests, receipts, journals and logs, unless the disk is small.
 const RESERVE: u64 = 1 << 30;

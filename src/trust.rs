@@ -15,7 +15,7 @@ mod role;
 use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -23,10 +23,11 @@ use std::{
 pub use error::TrustError;
 pub use role::{Assigned, Bearer, Role, Roles};
 
+pub use crate::disk::write_durably;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    disk::sync_folder,
     id::{PeerId, SealPublicKey},
     lock::Locked,
     manifest::{ManifestError, Payload, Signed, Timestamp},
@@ -211,6 +212,25 @@ impl AddressBook {
         address: Option<&str>,
     ) -> Result<KnownPeer, TrustError> {
         self.change(|book| book.remember(bundle, address))
+    }
+
+    /// The same for a peer that is only called: what cannot be written, as on a full disk or one to read only, is learned
+    /// again the next time. Returns why it is not remembered, if so.
+    ///
+    /// # Errors
+    /// Those of [`remember`](Self::remember), but for those of writing.
+    pub fn learn(
+        &self,
+        bundle: &PeerBundle,
+        address: &str,
+    ) -> Result<(KnownPeer, Option<TrustError>), TrustError> {
+        match self.remember(bundle, Some(address)) {
+            Err(error @ TrustError::Io { .. }) => {
+                let known = self.read()?.remember(bundle, Some(address))?;
+                Ok((known, Some(error)))
+            }
+            remembered => Ok((remembered?, None)),
+        }
     }
 
     /// Forgets the peer called `name`, and its alias with it.
@@ -421,25 +441,6 @@ fn private_file(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-}
-
-/// Writes `bytes` to `path` so that it has the old content or the new, whatever happens, and the new once this returns.
-///
-/// # Errors
-/// Those of the file system.
-pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut staged = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
-        .prefix(".staged-")
-        .tempfile_in(folder)?;
-    staged.write_all(bytes)?;
-    staged.as_file().sync_all()?;
-    staged.persist(path).map_err(|e| e.error)?;
-    Ok(sync_folder(File::open(folder)?)?)
 }
 
 #[cfg(test)]

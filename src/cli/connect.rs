@@ -257,8 +257,13 @@ impl Us {
         // From here on only this peer will do: the client takes no other than the first that it saw.
         let client = client.with_retries(ClientOptions::default().retries);
         let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
-        let peer = self.book.remember(bundle, Some(&address.to_string()))?;
-        if is_new {
+        let (peer, unwritten) = self.book.learn(bundle, &address.to_string())?;
+        if let Some(error) = &unwritten {
+            context
+                .output
+                .warn(format!("colis: {address} is not remembered: {error}"));
+        }
+        if is_new && unwritten.is_none() {
             let name = Escaped::new(&peer.name);
             context.output.talk(format!(
                 "{address} is {name}, peer {}; remembered",
@@ -324,6 +329,11 @@ impl Us {
                 )?;
                 Ok(OwnStore::Served(client))
             }
+            // A disk to read only keeps nobody from looking, nor from receiving to another.
+            Err(error @ StoreError::Io { .. }) => match LocalStore::open_read_only(&path) {
+                Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
+                Err(_) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         }
     }

@@ -262,11 +262,21 @@ impl<'a> Job<'a> {
         let seconds = start.elapsed().as_secs_f64();
         let message = transfer::message(&transfer, &received).await;
         if let Some(own) = self.own {
-            own.record(self.context, id, TransferState::Opened).await?;
+            self.record(own, id).await;
         }
         self.remember(id, &transfer, seconds);
         self.report(id, &transfer, &received, message.as_deref());
         Ok(())
+    }
+
+    /// The files are there: that this cannot be recorded, for example on a full disk, makes nothing of it undone.
+    async fn record(&self, own: &OwnStore, id: ManifestId) {
+        let recorded = own.record(self.context, id, TransferState::Opened).await;
+        if let Err(failure) = recorded {
+            let (id, why) = (id.short(), Escaped::new(failure.what()).to_string());
+            let warning = format!("colis: that {id} was received is not recorded: {why}");
+            self.context.output.warn(warning);
+        }
     }
 
     /// Says which of several is not there, and why.

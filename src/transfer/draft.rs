@@ -82,9 +82,9 @@ impl Draft {
         let chunks = seal_fresh(&key, Stream::Table, chunk_size, table)?;
         let ids = chunks.iter().map(|(id, _)| *id).collect();
         let offer = sign_offer(sender, options, &key, chunk_size, sources.size(), ids)?;
-        journal.begin(&offer)?;
+        journal.begin(&offer);
         for (index, (id, sealed)) in (0..).zip(&chunks) {
-            journal.record(Stream::Table, index, &Sealed::of(*id, sealed))?;
+            journal.record(Stream::Table, index, &Sealed::of(*id, sealed));
         }
         let sealing = Sealing {
             key,
@@ -130,7 +130,7 @@ impl Sealing {
                 .expect("each new one was named");
             match known {
                 Some(_) => Ok((id, sealed.into())),
-                None => self.note(stream, position, id, sealed),
+                None => Ok(self.note(stream, position, id, sealed)),
             }
         });
         named.collect()
@@ -160,10 +160,10 @@ impl Sealing {
         position: ChunkPosition,
         id: ChunkId,
         sealed: Vec<u8>,
-    ) -> Result<SealedChunk, TransferError> {
+    ) -> SealedChunk {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.record(stream, position.index, &Sealed::of(id, &sealed))?;
-        Ok((id, sealed.into()))
+        journal.record(stream, position.index, &Sealed::of(id, &sealed));
+        (id, sealed.into())
     }
 
     /// Seals a whole stream that is in memory.

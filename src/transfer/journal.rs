@@ -54,11 +54,15 @@ impl Sealed {
 /// Chunks by stream and index.
 pub(super) type Records = HashMap<(Stream, u64), Sealed>;
 
-/// The journal of one transfer, locked against a second process.
+/// The journal of one transfer, locked against a second process. Losing it costs only sending again: where it cannot be
+/// written, as on a full disk or one to read only, the transfer goes on without it.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: Locked,
+    /// `None` if there can be none.
+    file: Option<Locked>,
+    /// Whether what is sent is still written down.
+    written: bool,
 }
 
 impl Journal {
@@ -71,50 +75,46 @@ impl Journal {
         key: &Digest,
     ) -> Result<(Self, Option<(SignedOffer, Records)>), TransferError> {
         let path = folder.join(key.to_string());
-        let file = open_locked(folder, &path)?;
-        let mut journal = Self { path, file };
+        let opened = open_locked(folder, &path)?;
+        let (file, written) = (None, true);
+        let mut journal = Self {
+            path,
+            file,
+            written,
+        };
         let mut bytes = Vec::new();
-        let read = journal.file.read_to_end(&mut bytes);
-        read.map_err(|e| journal.error(e))?;
+        let read = opened.and_then(|mut file| {
+            file.read_to_end(&mut bytes)?;
+            Ok(file)
+        });
+        match read {
+            Ok(file) => journal.file = Some(file),
+            Err(error) => journal.give_up(&error),
+        }
         let Some((offer, records, length)) = parse(&bytes) else {
             return Ok((journal, None));
         };
-        journal
-            .file
-            .set_len(length as u64)
-            .map_err(|e| journal.error(e))?;
+        journal.write(|file| file.set_len(length as u64));
         Ok((journal, Some((offer, records))))
     }
 
     /// Forgets what is in it and begins with `offer`.
-    ///
-    /// # Errors
-    /// [`TransferError::Journal`].
-    pub(super) fn begin(&mut self, offer: &SignedOffer) -> Result<(), TransferError> {
+    pub(super) fn begin(&mut self, offer: &SignedOffer) {
         let envelope = offer.envelope();
         let length = u32::try_from(envelope.len()).expect("an envelope has at most 8 MiB");
         let mut head = MAGIC.to_vec();
         head.extend_from_slice(&length.to_be_bytes());
         head.extend_from_slice(envelope);
         head.extend_from_slice(&crc32fast::hash(envelope).to_be_bytes());
-        let written = self
-            .file
-            .set_len(0)
-            .and_then(|()| self.file.rewind())
-            .and_then(|()| self.file.write_all(&head));
-        written.map_err(|e| self.error(e))
+        self.write(|file| {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(&head)
+        });
     }
 
     /// Remembers a sealed chunk.
-    ///
-    /// # Errors
-    /// [`TransferError::Journal`].
-    pub(super) fn record(
-        &mut self,
-        stream: Stream,
-        index: u64,
-        sealed: &Sealed,
-    ) -> Result<(), TransferError> {
+    pub(super) fn record(&mut self, stream: Stream, index: u64, sealed: &Sealed) {
         let mut record = Vec::with_capacity(RECORD);
         record.push(stream_code(stream));
         record.extend_from_slice(&index.to_be_bytes());
@@ -122,44 +122,50 @@ impl Journal {
         record.extend_from_slice(&sealed.tag);
         record.extend_from_slice(sealed.id.as_bytes());
         record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
-        self.file.write_all(&record).map_err(|e| self.error(e))
+        self.write(|file| file.write_all(&record));
     }
 
     /// The transfer is published: there is nothing to continue.
-    ///
-    /// # Errors
-    /// [`TransferError::Journal`].
-    pub(super) fn remove(self) -> Result<(), TransferError> {
-        fs::remove_file(&self.path).map_err(|e| self.error(e))
+    pub(super) fn remove(self) {
+        if self.file.is_some()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, "the journal of a send that is done stays");
+        }
     }
 
-    fn error(&self, source: io::Error) -> TransferError {
-        TransferError::Journal {
-            path: self.path.clone(),
-            source,
+    fn write(&mut self, write: impl FnOnce(&mut Locked) -> io::Result<()>) {
+        if let Some(file) = self.file.as_mut().filter(|_| self.written)
+            && let Err(error) = write(file)
+        {
+            self.give_up(&error);
         }
+    }
+
+    /// The file stays locked: a second process must not send the same.
+    fn give_up(&mut self, error: &io::Error) {
+        self.written = false;
+        tracing::warn!(%error, "no journal of this send: if it is interrupted, it begins anew");
     }
 }
 
 /// Opens the file for us alone. A run that was just stopped may still be ending: that is waited for, briefly.
-fn open_locked(folder: &Path, path: &Path) -> Result<Locked, TransferError> {
-    let error = |source| TransferError::Journal {
-        path: path.to_owned(),
-        source,
+fn open_locked(folder: &Path, path: &Path) -> Result<io::Result<Locked>, TransferError> {
+    let open = || {
+        private::make_folder(folder)?;
+        let mut options = private::file();
+        options.read(true).append(true).create(true).open(path)
     };
-    private::make_folder(folder).map_err(error)?;
     for attempt in 1.. {
-        let file = private::file()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(error)?;
+        let file = match open() {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(error)),
+        };
         match Locked::try_take(file) {
-            Ok(locked) => return Ok(locked),
+            Ok(locked) => return Ok(Ok(locked)),
             Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => break,
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            Err(TryLockError::Error(e)) => return Err(error(e)),
+            Err(TryLockError::Error(error)) => return Ok(Err(error)),
         }
     }
     Err(TransferError::AlreadySending)

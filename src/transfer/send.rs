@@ -130,7 +130,7 @@ pub async fn send(
     }
     sent.failures = upload.targets.take_failures();
     if sent.failures.is_empty() {
-        upload.finish()?;
+        upload.finish();
     }
     progress.event(Event::Finished);
     Ok(sent)

@@ -316,10 +316,9 @@ impl Upload {
     }
 
     /// There is nothing to continue any more: every store has it.
-    pub(super) fn finish(self) -> Result<(), TransferError> {
-        match Arc::into_inner(self.sealing) {
-            Some(sealing) => sealing.into_journal().remove(),
-            None => Ok(()),
+    pub(super) fn finish(self) {
+        if let Some(sealing) = Arc::into_inner(self.sealing) {
+            sealing.into_journal().remove();
         }
     }
 }

@@ -25,6 +25,7 @@ mod displaced;
 mod doctor;
 mod endless;
 mod examples;
+mod full;
 mod hostile;
 mod inbox;
 mod layering;

@@ -50,8 +50,10 @@ impl Lock {
         let lock = Self {
             file: Mutex::new(file),
         };
-        lock.write(&format!("pid {}\n", std::process::id()))
-            .map_err(io)?;
+        // The lock counts without its text, which a full disk has no room for.
+        if let Err(error) = lock.write(&format!("pid {}\n", std::process::id())) {
+            tracing::warn!(%error, "other processes cannot see who has the store");
+        }
         Ok(lock)
     }
 
