@@ -120,8 +120,7 @@ pub async fn receive_rest(
         }
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
-    let (skipped_links, numbered) = (plan.skipped_links.clone(), plan.numbered.clone());
-    let unmade_links = plan.unmade_links.clone();
+    let planned = Received::planned(&plan, size);
     let resumed = begun.is_some() || staging.journal_path().exists();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
@@ -154,16 +153,23 @@ pub async fn receive_rest(
     let paths = blocking(move || staging.publish(&tops(&plan))).await?;
     progress.event(Event::Finished);
     Ok(Received {
-        skipped_links,
-        unmade_links,
+        paths,
         lost,
-        numbered,
         already_chunks,
-        ..Received::of(paths, size)
+        ..planned
     })
 }
 
 impl Received {
+    fn planned(plan: &Plan, size: u64) -> Self {
+        Self {
+            skipped_links: plan.skipped_links.clone(),
+            unmade_links: plan.unmade_links.clone(),
+            numbered: plan.numbered.clone(),
+            ..Self::of(Vec::new(), size)
+        }
+    }
+
     fn of(paths: Vec<PathBuf>, size: u64) -> Self {
         Self {
             paths,

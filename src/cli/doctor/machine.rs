@@ -84,9 +84,9 @@ fn store(context: &Context) -> Finding {
         Err(error) => return not_writable(STEP, &path, &error),
     };
     let matters = |lack: &Lack| !matches!(lack, Lack::Symlinks | Lack::Times);
-    let lacks = lacks.into_iter().filter(matters).collect();
+    let lacks: Vec<_> = lacks.into_iter().filter(matters).collect();
     match LocalStore::holder(&path) {
-        None => with_lacks(STEP, format!("{}, free to be used", path.display()), lacks),
+        None => with_lacks(STEP, format!("{}, free to be used", path.display()), &lacks),
         Some(holder) => {
             let who = match holder.process {
                 Some(process) => format!("process {process}"),
@@ -96,7 +96,7 @@ fn store(context: &Context) -> Finding {
                 Some(address) => format!("serves it on {address}"),
                 None => "is using it".to_owned(),
             };
-            with_lacks(STEP, format!("{}; {who} {does}", path.display()), lacks)
+            with_lacks(STEP, format!("{}; {who} {does}", path.display()), &lacks)
         }
     }
 }
@@ -144,17 +144,17 @@ fn received(context: &Context) -> Finding {
         }
     }
     match lacks(&existing(&path)) {
-        Ok(lacks) if there => with_lacks(STEP, path.display().to_string(), lacks),
+        Ok(lacks) if there => with_lacks(STEP, path.display().to_string(), &lacks),
         Ok(lacks) => {
             let none = "none yet; it is made when something arrives";
-            with_lacks(STEP, none.to_owned(), lacks)
+            with_lacks(STEP, none.to_owned(), &lacks)
         }
         Err(error) => not_writable(STEP, &path, &error),
     }
 }
 
 /// Says what the file system there cannot do.
-fn with_lacks(step: &'static str, what: String, lacks: Vec<Lack>) -> Finding {
+fn with_lacks(step: &'static str, what: String, lacks: &[Lack]) -> Finding {
     if lacks.is_empty() {
         return Finding::ok(step, what);
     }
