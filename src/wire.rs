@@ -128,6 +128,8 @@ pub const MIN_BODY_RATE: u64 = 16 << 10;
 /// A response of which the peer takes nothing for so long is given up; and so are all responses that wait for a peer when
 /// what it took is, by [`MIN_BODY_RATE`], so much behind.
 pub const RESPONSE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body that exceeds the share of its peer, of which there is one at a time, has so long before it makes way for another.
+pub const LARGE_BODY_TIME: Duration = Duration::from_secs(60);
 /// A response waits so long for memory before the answer is 503: less than a client waits for an answer to begin. The
 /// chunks that a client asks for side by side may be more than fit at once.
 pub const MEMORY_PATIENCE: Duration = Duration::from_secs(10);

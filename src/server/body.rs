@@ -15,7 +15,7 @@ use super::{
     shares::{Share, Shortage},
 };
 use crate::{
-    id::PeerId,
+    id::{PeerId, Short as _},
     sabotage,
     wire::{self, Code},
 };
@@ -106,7 +106,12 @@ pub(super) fn grant(
 ) -> Answer<Share<PeerId>> {
     let peer = connection.caller.peer_id;
     let share = state.0.memory.take(peer, counted(length));
-    share.map_err(too_much)
+    Ok(making_way(
+        state,
+        connection,
+        share.map_err(too_much)?,
+        length,
+    ))
 }
 
 /// The same for a response, which waits for a moment: a client may ask for more chunks side by side than fit.
@@ -118,7 +123,36 @@ pub(super) async fn grant_response(
     let (memory, peer) = (&state.0.memory, connection.caller.peer_id);
     let patience = state.limits().memory_patience;
     let share = memory.take_within(patience, peer, counted(length)).await;
-    share.map_err(too_much)
+    Ok(making_way(
+        state,
+        connection,
+        share.map_err(too_much)?,
+        length,
+    ))
+}
+
+/// Closes the connection of a body that exceeds the share of its peer when it takes long and another peer has one too.
+fn making_way(
+    state: &ServerState,
+    connection: &Connection,
+    mut share: Share<PeerId>,
+    length: usize,
+) -> Share<PeerId> {
+    let limits = state.limits();
+    if length > limits.body_memory_per_peer {
+        let (outstays, cut) = (
+            share.outstays(limits.large_body_time),
+            connection.cut.clone(),
+        );
+        let peer = connection.caller.peer_id;
+        tokio::spawn(async move {
+            if outstays.await {
+                tracing::info!(peer = peer.short(), "a large body made way for another");
+                cut.cancel();
+            }
+        });
+    }
+    share
 }
 
 fn counted(length: usize) -> usize {

@@ -31,8 +31,10 @@ pub struct Limits {
     pub response_stall: Duration,
     /// Bytes of bodies in memory, in both directions.
     pub body_memory: usize,
-    /// Bytes of bodies in memory for one peer. A single body always fits.
+    /// Bytes of bodies in memory for one peer. A single body always fits, while no other peer has more than this.
     pub body_memory_per_peer: usize,
+    /// A body that exceeds the share of its peer for so long makes way for one of another peer.
+    pub large_body_time: Duration,
     /// How long a response waits until there is memory for it.
     pub memory_patience: Duration,
     /// Requests in work.
@@ -70,6 +72,7 @@ impl Default for Limits {
             response_stall: wire::RESPONSE_STALL_TIMEOUT,
             body_memory: wire::MAX_BODY_MEMORY,
             body_memory_per_peer: wire::MAX_BODY_MEMORY_PER_PEER,
+            large_body_time: wire::LARGE_BODY_TIME,
             memory_patience: wire::MEMORY_PATIENCE,
             requests: wire::MAX_REQUESTS,
             requests_per_peer: wire::MAX_REQUESTS_PER_PEER,

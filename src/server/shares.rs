@@ -11,6 +11,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Hands out shares of something scarce.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub(super) struct Shares<K> {
 struct Book<K> {
     ledger: Mutex<Ledger<K>>,
     freed: Notify,
+    /// Somebody wanted to exceed its limit while another does.
+    wanted: Notify,
 }
 
 struct Ledger<K> {
@@ -44,6 +47,7 @@ pub(super) struct Share<K: Hash + Eq> {
     book: Arc<Book<K>>,
     key: K,
     amount: usize,
+    ends: Option<DropGuard>,
 }
 
 impl<K: Hash + Eq + Clone> Shares<K> {
@@ -57,6 +61,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
             book: Arc::new(Book {
                 ledger: Mutex::new(ledger),
                 freed: Notify::new(),
+                wanted: Notify::new(),
             }),
             total,
             each,
@@ -64,13 +69,18 @@ impl<K: Hash + Eq + Clone> Shares<K> {
     }
 
     /// Takes `amount` for `key`, or fails at once, so that a queue cannot grow. A key that holds nothing may exceed its own
-    /// limit, within the total; and if no key holds anything, one may exceed the total.
+    /// limit, within the total and while no other key does; and if no key holds anything, one may exceed the total.
     pub(super) fn take(&self, key: K, amount: usize) -> Result<Share<K>, Shortage> {
         let mut ledger = self.book.lock();
         let mine = ledger.by_key.get(&key).copied().unwrap_or(0);
         let fits = |used: usize, limit: usize| used == 0 || used.saturating_add(amount) <= limit;
         if !fits(mine, self.each) {
             return Err(Shortage::Each);
+        }
+        let exceeds = mine.saturating_add(amount) > self.each;
+        if exceeds && ledger.by_key.values().any(|used| *used > self.each) {
+            self.book.wanted.notify_waiters();
+            return Err(Shortage::Total);
         }
         if !fits(ledger.used, self.total) {
             return Err(Shortage::Total);
@@ -83,6 +93,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
             book: self.book.clone(),
             key,
             amount,
+            ends: None,
         })
     }
 
@@ -102,6 +113,22 @@ impl<K: Hash + Eq + Clone> Shares<K> {
             if taken.is_ok() || timeout_at(deadline, freed).await.is_err() {
                 return taken;
             }
+        }
+    }
+}
+
+impl<K: Hash + Eq + Send + Sync + 'static> Share<K> {
+    /// Ready when the share has exceeded the limit of its key for `time` and another wants to; never if it ends before. The
+    /// task must be let run.
+    pub(super) fn outstays(&mut self, time: Duration) -> impl Future<Output = bool> + use<K> {
+        let (book, ends) = (self.book.clone(), CancellationToken::new());
+        self.ends = Some(ends.clone().drop_guard());
+        async move {
+            let wanted = async {
+                tokio::time::sleep(time).await;
+                book.wanted.notified().await;
+            };
+            ends.run_until_cancelled(wanted).await.is_some()
         }
     }
 }
@@ -159,9 +186,37 @@ mod tests {
         let big = shares.take('a', 64).ok();
         assert!(big.is_some());
         assert_eq!(shares.take('a', 1).err(), Some(Shortage::Each));
-        assert!(shares.take('b', 64).is_ok());
         drop(big);
         assert!(shares.take('a', 200).is_ok(), "nobody has anything");
+    }
+
+    #[test]
+    fn one_key_at_a_time_exceeds_its_limit_and_leaves_room_for_the_others() {
+        let shares = Shares::new(128, 32);
+        let big = shares.take('a', 65).ok();
+        assert_eq!(shares.take('b', 60).err(), Some(Shortage::Total));
+        let others = ['b', 'c'].map(|key| shares.take(key, 31).ok());
+        assert!(others.iter().all(Option::is_some));
+        drop((big, others));
+        assert!(shares.take('b', 60).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_exceeds_its_limit_makes_way_when_another_wants_to() {
+        let shares = Shares::new(128, 32);
+        let mut big = shares.take('a', 65).ok().unwrap();
+        let outstays = tokio::spawn(big.outstays(Duration::ZERO));
+        let ends = async {
+            while !outstays.is_finished() {
+                assert!(shares.take('b', 60).is_err());
+                tokio::task::yield_now().await;
+            }
+            outstays.await.unwrap()
+        };
+        assert!(ends.await);
+        let gone = big.outstays(Duration::ZERO);
+        drop(big);
+        assert!(!gone.await, "it has ended");
     }
 
     #[test]

@@ -30,6 +30,8 @@ const MAX_EARLY: usize = 4;
 /// Sealed bytes of one caller that wait in memory, and count in what it may have there; what is more is read from the store
 /// when its turn comes.
 const MAX_HELD: usize = 8 << 20;
+/// Larger chunks wait in the store only: what is held would take the room that the chunk needs that is waited for.
+const MAX_HELD_CHUNK: usize = MAX_HELD / 4;
 /// The longest sealed table that has a head start; nobody was asked whether the transfer is wanted.
 const MAX_TABLE: u64 = 1 << 20;
 /// Memory that the tables of all head starts take together.
@@ -49,6 +51,7 @@ pub(super) struct Early {
 /// One of them.
 struct HeadStart {
     sender: PeerId,
+    chunk_size: usize,
     queue: Arc<Queue>,
     opening: JoinHandle<Option<Begun>>,
 }
@@ -83,9 +86,12 @@ impl Early {
     pub(super) fn begin(&self, caller: PeerId, opening: Opening) {
         let payload = opening.offer.payload();
         let (sender, transfer) = (payload.sender, payload.transfer_id);
-        let chunk_size = u64::from(payload.chunk_size);
+        let chunk_size = payload.chunk_size;
         // Of what has no known size nothing can be opened before the end.
-        let Some(count) = payload.size.map(|size| size.div_ceil(chunk_size)) else {
+        let Some(count) = payload
+            .size
+            .map(|size| size.div_ceil(u64::from(chunk_size)))
+        else {
             return;
         };
         let mut all = self.lock();
@@ -97,6 +103,7 @@ impl Early {
         let opening = tokio::spawn(open(opening, queue.clone(), self.tables.clone()));
         let head_start = HeadStart {
             sender,
+            chunk_size: chunk_size as usize,
             queue,
             opening,
         };
@@ -109,9 +116,11 @@ impl Early {
         if let Some(head_start) = all.get(&(caller, transfer)) {
             let of_caller = all.iter().filter(|((by, _), _)| *by == caller);
             let held: usize = of_caller.map(|(_, other)| other.queue.held()).sum();
-            head_start
-                .queue
-                .push(index, chunk, MAX_HELD.saturating_sub(held));
+            let room = match head_start.chunk_size {
+                ..=MAX_HELD_CHUNK => MAX_HELD.saturating_sub(held),
+                _ => 0,
+            };
+            head_start.queue.push(index, chunk, room);
         }
     }
 

@@ -102,6 +102,7 @@ async fn every_long_answer_is_charged_until_it_is_taken() {
     let (client, other) = (peer.client(&a), peer.client(&b));
     let (id, bytes) = chunk(77_777_777, 100 << 10);
     let url = peer.url(&format!("/v1/chunks/{id}"));
+    let (small, small_bytes) = chunk(77_777_778, 32 << 10);
     for request in long_answers(&peer).await {
         let what = request.lines().next().unwrap().to_owned();
         let mut unread = ask(&peer, &a, &request).await;
@@ -109,7 +110,9 @@ async fn every_long_answer_is_charged_until_it_is_taken() {
         let mine = put(&client).await.unwrap();
         assert_eq!(mine.status(), 503, "{what}: it is in no bound");
         problem(mine, Code::Busy).await;
-        let theirs = put(&other).await.unwrap().status();
+        let theirs = other.put(peer.url(&format!("/v1/chunks/{small}")));
+        let theirs = theirs.body(small_bytes.clone()).send().await;
+        let theirs = theirs.unwrap().status();
         assert!(theirs.is_success(), "{what}: others go on");
         // Once it is taken, there is room again.
         let taken = async {

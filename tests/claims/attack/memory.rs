@@ -14,9 +14,9 @@ use colis::{
 };
 
 use crate::bad_input::parcel::sign;
-use testkit::Homes;
 use testkit::sealed::{self, Draft, TestSigner, wrap_for};
 use testkit::site::{Site, Tls, certificate, certs, key, request, shows};
+use testkit::{Homes, wait_for};
 
 /// What connections take beside bodies, and what the allocator keeps of bodies that are gone.
 const ROOM: u64 = 64 << 20;
@@ -130,6 +130,33 @@ async fn answers_that_a_member_does_not_read_stay_within_its_memory() {
     assert_eq!(put.status, 201);
     hoard(&site, &format!("/v1/chunks/{large}"), small);
     hoard(&site, "/v1/manifests?limit=10000", small);
+}
+
+#[test]
+fn members_that_take_the_largest_chunks_slowly_leave_room_for_the_others() {
+    let site = Site::of(Homes::new(&["b", "c", "d"]), &["--inbox", "off"]);
+    let large = [0, 1].map(|less| {
+        let (id, put) = site.put_chunk(&vec![7; wire::MAX_CHUNK_BODY - less]);
+        assert_eq!(put.status, 201);
+        request("GET", &format!("/v1/chunks/{id}"), "", b"")
+    });
+    let (small, put) = site.put_chunk(&vec![7; 1 << 20]);
+    assert_eq!(put.status, 201);
+    let mut unread = site.connect(site.member());
+    unread.write_all(&large[0]).unwrap();
+    let mut head = [0; 12];
+    unread.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    // A second one would leave nothing for anybody.
+    assert_eq!(talk_as(&site, "c", &large[1]), 503);
+    for name in ["c", "d"] {
+        let get = request("GET", &format!("/v1/chunks/{small}"), "", b"");
+        assert_eq!(talk_as(&site, name, &get), 200, "{name}");
+    }
+    drop(unread);
+    wait_for("it has room again", || {
+        talk_as(&site, "c", &large[1]) == 200
+    });
 }
 
 /// Envelopes as long as they may be, in which something is not what belongs there.
