@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// The folder of stagings in every root.
-const STAGINGS: &str = ".colis";
+pub const STAGINGS: &str = ".colis";
 /// A staging that nobody has touched for so long is given up.
 const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -36,6 +36,7 @@ pub use join::{Joining, Membership, Staged};
 pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
 
+use identity::SEAL_KEY_LABEL;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use crate::lock::Locked;
@@ -201,6 +202,22 @@ impl CertsDir {
     pub fn peers(&self) -> PathBuf {
         self.0.join("peers.json")
     }
+}
+
+/// Whether a file called `name` is worth a look for a private key: a copy may have any name around it.
+pub fn may_be_key_file(name: &str) -> bool {
+    name.to_lowercase().contains("key")
+}
+
+/// Whether the file `name` with this `text` is a private key of colis: a seal key under any name, or another private key
+/// under one of the names that colis gives its own.
+pub fn has_private_key(name: &str, text: &[u8]) -> bool {
+    const NAMES: [&str; 3] = ["ca-key", "server-key", "client-key"];
+    let text = String::from_utf8_lossy(text);
+    let (name, begin) = (name.to_lowercase(), "-----BEGIN ");
+    let is_named = NAMES.iter().any(|known| name.contains(known));
+    text.contains(&format!("{begin}{SEAL_KEY_LABEL}-----"))
+        || is_named && text.contains(begin) && text.contains("PRIVATE KEY-----")
 }
 
 /// What this program uses of TLS. The hybrid key exchange comes first; the others are for every curl.

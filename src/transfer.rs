@@ -14,12 +14,14 @@ mod draft;
 mod filter;
 mod grant;
 mod journal;
+mod left_out;
 mod open;
 mod plan;
 mod receive;
 mod schedule;
 mod send;
 mod sink;
+mod source_file;
 mod swarm;
 mod target;
 mod upload;
@@ -29,8 +31,9 @@ use std::path::PathBuf;
 
 pub use arriving::Arriving;
 pub use browse::{Seen, browse};
-pub use filter::Filter;
+pub use filter::{Filter, Keys};
 pub use grant::{Granted, grant};
+pub use left_out::{LeftOut, WhyLeftOut};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
 pub use receive::{
     MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
@@ -107,6 +110,20 @@ pub enum TransferError {
         path: PathBuf,
         /// "FIFO", "socket"...
         kind: &'static str,
+    },
+    /// A path to send is a symbolic link that leads nowhere.
+    #[error("{path} is a link to {target}, which is not there")]
+    DanglingLink {
+        /// Which.
+        path: PathBuf,
+        /// Its text.
+        target: PathBuf,
+    },
+    /// A path to send is a private key of colis.
+    #[error("{path} is a private key of colis: whoever has it can be its owner")]
+    PrivateKey {
+        /// Which.
+        path: PathBuf,
     },
     /// A glob that leaves something out is malformed.
     #[error("bad glob {glob:?}: {reason}")]
@@ -263,6 +280,8 @@ impl TransferError {
             // Of this machine, of the store, or of the person.
             Self::Source { .. }
             | Self::UnsupportedSource { .. }
+            | Self::DanglingLink { .. }
+            | Self::PrivateKey { .. }
             | Self::BadGlob { .. }
             | Self::DuplicateSource { .. }
             | Self::NamelessSource { .. }

@@ -10,6 +10,7 @@ use std::{
 use super::report::{ExitCode, Failure};
 use crate::{
     id::Digest,
+    received::STAGINGS,
     trust::{is_peer_name, write_durably},
 };
 
@@ -95,6 +96,12 @@ impl Home {
 
     pub(super) fn config(&self) -> PathBuf {
         self.root.join("colis.toml")
+    }
+
+    /// What is never sent with a folder around it: keys, and what changes while we work.
+    pub(super) fn own_folders(&self) -> Vec<PathBuf> {
+        let stagings = self.received().join(STAGINGS);
+        vec![self.certs(), self.chunks(), self.logs(), stagings]
     }
 
     /// Where journals of unfinished sends are kept.

@@ -13,7 +13,7 @@ use super::{
     progress::progress,
     receive,
     report::{ExitCode, Failure},
-    sources::say_left_out,
+    sources::{code_for, say_each_left_out, say_left_out},
     whom::unknown,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
         return Err(Failure::usage("nobody but us could open it")
             .hint("say who: --to PEER, or use --password; see `colis peers`"));
     }
-    let sources = args.seal.sources()?;
+    let sources = args.seal.sources(&context.home)?;
     let mut options = args.seal.options(context, jobs(context, None)).await?;
     let us = Us::load(context)?;
     let recipients = args.to.iter().map(|name| recipient(&us, name));
@@ -57,6 +57,7 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
     })?;
     let folder: Arc<dyn Store> = Arc::new(folder);
     say_left_out(context.output, &sources);
+    let code = code_for(sources.left_out());
     let start = Instant::now();
     let sent = match finished(context.output, &us, &*folder, &sources, &options, &args.out).await? {
         Some(sent) => sent,
@@ -71,8 +72,12 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
             })?
         }
     };
+    say_each_left_out(context.output, &sent.left_out);
     report(context, &sent, &args.out, start.elapsed().as_secs_f64());
-    Ok(ExitCode::Ok)
+    Ok(match code_for(&sent.left_out) {
+        ExitCode::Ok => code,
+        partial => partial,
+    })
 }
 
 /// Nobody is asked over the network: the address book has the key, or sealing has to wait.
@@ -128,6 +133,7 @@ async fn finished(
         already_chunks: chunks,
         answers: Vec::new(),
         failures: Vec::new(),
+        left_out: Vec::new(),
     }))
 }
 

@@ -231,6 +231,12 @@ impl From<TransferError> for Failure {
                 ref source,
             } => Self::io(path, source),
             TransferError::UnsupportedSource { .. } => failure(Exit::Storage),
+            TransferError::DanglingLink { .. } => failure(Exit::NotFound).hint(
+                "is its disk there? A link inside of a folder is sent as a link: name the folder",
+            ),
+            TransferError::PrivateKey { .. } => failure(Exit::Usage).hint(
+                "another machine makes its own: colis pair; to send it all the same: --with-keys",
+            ),
             TransferError::BadGlob { .. } => {
                 failure(Exit::Usage).hint("a glob is as in .gitignore: --exclude '*.o'")
             }

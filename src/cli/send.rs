@@ -14,7 +14,7 @@ use super::{
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
-    sources::{say_left_out, say_what},
+    sources::{code_for, say_each_left_out, say_left_out, say_what},
 };
 use crate::{
     config::units::{DurationText, Size, SizeText},
@@ -50,7 +50,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
             .hint("say who: --to PEER, or use --password"));
     }
     // What is typed wrong is said before anybody is asked.
-    let sources = args.seal.sources()?;
+    let sources = args.seal.sources(&context.home)?;
     let mut options = args.seal.options(context, jobs(context, args.jobs)).await?;
     let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
@@ -71,7 +71,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     }
     if args.dry_run {
         say_what(context.output, &sources, &options, &to);
-        return Ok(ExitCode::Ok);
+        return Ok(code_for(sources.left_out()));
     }
     let way = Way {
         options,
@@ -171,7 +171,7 @@ fn in_words(names: &[String], via: &[String]) -> String {
 }
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
-    let sources = args.seal.sources()?;
+    let sources = args.seal.sources(&context.home)?;
     let mut options = args.seal.options(context, jobs(context, None)).await?;
     let us = Us::load(context)?;
     if args.to.is_empty() {
@@ -223,6 +223,7 @@ async fn deliver(
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
     say_left_out(output, &sources);
+    let code = code_for(sources.left_out());
     let names = sources.top_names();
     let start = Instant::now();
     let bar = progress(output, "sending");
@@ -231,6 +232,7 @@ async fn deliver(
     let sent = transfer::send(&sender, sources, &way.options, &stores, &*bar).await;
     drop(bar);
     let mut sent = sent?;
+    say_each_left_out(output, &sent.left_out);
     let seconds = start.elapsed().as_secs_f64();
     for (number, error) in std::mem::take(&mut sent.failures).into_iter().rev() {
         let stop = way.stops.remove(number);
@@ -246,10 +248,9 @@ async fn deliver(
     report(context, &sent, &way.to, seconds, state);
     let is_partial = say_missed(output, way.missed)
         || matches!(state, Some(TransferState::Refused | TransferState::Expired));
-    Ok(if is_partial {
-        ExitCode::Partial
-    } else {
-        ExitCode::Ok
+    Ok(match code_for(&sent.left_out) {
+        ExitCode::Ok if !is_partial => code,
+        _ => ExitCode::Partial,
     })
 }
 

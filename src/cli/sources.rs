@@ -9,19 +9,22 @@ use serde_json::json;
 
 use super::{
     args::Seal,
+    home::Home,
     output::{Output, count},
-    report::Failure,
+    report::{ExitCode, Failure},
 };
 use crate::{
     config::units::Size,
     manifest::table::Entry,
     name::Escaped,
-    transfer::{Filter, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources, TransferError},
+    transfer::{
+        Filter, Keys, LeftOut, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources, TransferError,
+    },
 };
 
 impl Seal {
     /// Walks the paths, or takes standard input for `-`, or the message.
-    pub(super) fn sources(&self) -> Result<Sources, Failure> {
+    pub(super) fn sources(&self, home: &Home) -> Result<Sources, Failure> {
         if let Some(text) = &self.text {
             return message(text);
         }
@@ -30,6 +33,12 @@ impl Seal {
             let filter = Filter {
                 exclude: self.exclude.clone(),
                 git: self.git,
+                own_folders: home.own_folders(),
+                keys: if self.with_keys {
+                    Keys::Send
+                } else {
+                    Keys::LeaveOut
+                },
             };
             let walked = Sources::walk_filtered(&self.paths, &filter);
             return walked.map_err(|error| self.explain(error));
@@ -91,14 +100,28 @@ pub(super) fn say_left_out(output: Output, sources: &Sources) {
     let Sources::Tree(tree) = sources else {
         return;
     };
-    for path in &tree.skipped {
-        let path = path.to_string_lossy();
-        let path = Escaped::new(&path);
-        output.warn(format!("skipped {path}: neither file, folder nor link"));
-    }
+    say_each_left_out(output, &tree.left_out);
     if tree.filtered > 0 {
         let count = tree.filtered;
         output.talk(format!("left out {count} by --exclude or --git"));
+    }
+}
+
+/// Says what is not sent, and why.
+pub(super) fn say_each_left_out(output: Output, left_out: &[LeftOut]) {
+    for LeftOut { path, why } in left_out {
+        let (path, why) = (path.to_string_lossy(), why.to_string());
+        let (shown, reason) = (Escaped::new(&path), Escaped::new(&why));
+        output.warn(format!("skipped {shown}: {reason}"));
+        output.object("left-out", &json!({"path": path, "reason": why}));
+    }
+}
+
+/// How a command ends that did all it could: not all that was named may have been sent.
+pub(super) fn code_for<'a>(left_out: impl IntoIterator<Item = &'a LeftOut>) -> ExitCode {
+    match left_out.into_iter().any(|left| left.why.is_missed()) {
+        true => ExitCode::Partial,
+        false => ExitCode::Ok,
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::UNIX_EPOCH,
 };
 
@@ -30,7 +30,7 @@ use super::{
     missing_chunks_error, not_found,
 };
 use crate::{
-    id::{ChunkId, ManifestId, PeerId},
+    id::{ChunkId, ManifestId, PeerId, TransferId},
     lock::Locked,
     manifest::{MAX_ENVELOPE, MAX_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp},
 };
@@ -49,6 +49,8 @@ struct Inner {
     top: Folder,
     chunks: Folder,
     manifests: Folder,
+    /// The transfer that was offered last: a sender that has to begin anew replaces its own unfinished one.
+    offered: Mutex<Option<TransferId>>,
     /// Held while the folder is written. The lock is on the folder itself: no file for it is among what is carried.
     _lock: Option<Locked>,
 }
@@ -164,6 +166,7 @@ impl Inner {
             top: folder(root.to_owned())?,
             chunks: folder(root.join(CHUNKS))?,
             manifests: folder(root.join(MANIFESTS))?,
+            offered: Mutex::default(),
             _lock: lock,
         })
     }
@@ -183,14 +186,39 @@ impl Inner {
 
     /// The one transfer that is sealed here is taken again and again, any other is refused.
     fn put_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
-        let id = format!("{}\n", offer.payload().transfer_id);
+        let transfer = offer.payload().transfer_id;
+        let before = self.lock_offered().replace(transfer);
+        if before.is_some_and(|before| before != transfer) {
+            self.forget_unfinished()?;
+        }
+        let id = format!("{transfer}\n");
         for (name, bytes) in [(OFFER, &offer.envelope()[..]), (TRANSFER, id.as_bytes())] {
             create(&self.top, name, bytes)?;
             if read(&self.top, name, MAX_ENVELOPE)?.as_deref() != Some(bytes) {
+                *self.lock_offered() = None;
                 return Ok(OfferAnswer::Refused);
             }
         }
         Ok(OfferAnswer::Accepted)
+    }
+
+    fn lock_offered(&self) -> MutexGuard<'_, Option<TransferId>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes a transfer that has no manifest yet.
+    fn forget_unfinished(&self) -> Result<(), StoreError> {
+        let names = |folder: &Folder| folder.names().map_err(|e| io_error(folder.path(), e));
+        if !names(&self.manifests)?.is_empty() {
+            return Ok(());
+        }
+        let chunks = names(&self.chunks)?;
+        let chunks = chunks.iter().map(|name| (&self.chunks, name.as_str()));
+        for (folder, name) in chunks.chain([(&self.top, OFFER), (&self.top, TRANSFER)]) {
+            let removed = folder.remove(name);
+            removed.map_err(|e| io_error(&folder.path().join(name), e))?;
+        }
+        Ok(())
     }
 
     fn put_chunk(&self, id: ChunkId, sealed: &[u8]) -> Result<Put, StoreError> {

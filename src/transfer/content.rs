@@ -2,7 +2,7 @@
 
 use std::{io::Read, ops::Range};
 
-use super::{TransferError, walk::SourceFile};
+use super::{TransferError, source_file::SourceFile};
 use crate::{
     crypto::{ChunkPosition, PlainBuffer},
     id::{Digest, Hasher},

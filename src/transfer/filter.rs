@@ -16,6 +16,20 @@ pub struct Filter {
     pub exclude: Vec<String>,
     /// Leave out what git ignores, and `.git` itself.
     pub git: bool,
+    /// Folders in which this program works, which change while it does.
+    pub own_folders: Vec<PathBuf>,
+    /// What becomes of private keys of colis.
+    pub keys: Keys,
+}
+
+/// What becomes of private keys of colis below what is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// They stay here; one that was named is an error.
+    #[default]
+    LeaveOut,
+    /// They are sent like other files.
+    Send,
 }
 
 /// The paths below a folder that are kept; everything if there is no filter.
@@ -24,7 +38,7 @@ pub(super) struct Kept(Option<HashSet<PathBuf>>);
 impl Filter {
     /// Walks `folder` once to learn what is kept.
     pub(super) fn apply(&self, folder: &Path) -> Result<Kept, TransferError> {
-        if *self == Self::default() {
+        if self.exclude.is_empty() && !self.git {
             return Ok(Kept(None));
         }
         let mut overrides = OverrideBuilder::new(folder);

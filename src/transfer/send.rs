@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    Event, Progress, TransferError, blocking, draft::Draft, upload::Upload, walk::Sources,
+    Event, LeftOut, Progress, TransferError, WhyLeftOut, blocking, draft::Draft, upload::Upload,
+    walk::Sources,
 };
 use crate::{
     crypto::{SealKey, password::Password},
@@ -87,14 +88,61 @@ pub struct Sent {
     pub answers: Vec<OfferAnswer>,
     /// Stores that do not have it, by their number, and why. The same call continues with them.
     pub failures: Vec<(usize, TransferError)>,
+    /// What is not in it, because it changed, vanished or could not be read when its turn came.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Sends `sources` to each of `stores`. When it gives `Ok`, the transfer is durable in all of them but those in
 /// [`Sent::failures`]: one that fails does not stop the others.
 ///
+/// A file below a named folder that is gone, has changed or cannot be read when its turn comes is left out: the table with
+/// its size is signed by then, so the rest is sent as a new transfer. Each time there is less of it, so this ends.
+///
 /// # Errors
 /// Every [`TransferError`] of reading, and of storing if no store is left. What was stored stays; the same call continues it.
 pub async fn send(
+    sender: &Sender,
+    sources: Sources,
+    options: &SendOptions,
+    stores: &[Arc<dyn Store>],
+    progress: &dyn Progress,
+) -> Result<Sent, TransferError> {
+    let (mut sources, mut left_out) = (sources, Vec::new());
+    loop {
+        let again = sources.again();
+        match send_all(sender, sources, options, stores, progress).await {
+            Ok(sent) => return Ok(Sent { left_out, ..sent }),
+            Err(error) => {
+                let rest = blocking(move || without_failed(again, error)).await?;
+                sources = rest.0;
+                left_out.extend(rest.1);
+            }
+        }
+    }
+}
+
+/// Returns what is left of `sources` without the file that `error` is about, and what is left out; else the error.
+fn without_failed(
+    sources: Option<Sources>,
+    error: TransferError,
+) -> Result<(Sources, Vec<LeftOut>), TransferError> {
+    let Some(Sources::Tree(tree)) = sources else {
+        return Err(error);
+    };
+    let rest = match &error {
+        TransferError::SourceChanged { path } => tree.without(path, WhyLeftOut::Changed),
+        TransferError::Source { path, source } => {
+            let source = std::io::Error::new(source.kind(), source.to_string());
+            tree.without(path, WhyLeftOut::Unreadable(source))
+        }
+        _ => None,
+    };
+    let (rest, left_out) = rest.ok_or(error)?;
+    Ok((Sources::Tree(Arc::new(rest)), left_out))
+}
+
+/// Sends every file of `sources`, or none.
+async fn send_all(
     sender: &Sender,
     sources: Sources,
     options: &SendOptions,
@@ -120,6 +168,7 @@ pub async fn send(
         already_chunks: 0,
         answers: upload.targets.answers(),
         failures: Vec::new(),
+        left_out: Vec::new(),
     };
     if !upload.is_received_everywhere() {
         let manifest = upload.run(sources, sender, progress).await?;

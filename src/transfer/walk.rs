@@ -1,13 +1,14 @@
 //! From paths to the entries of a table, and back to the files that hold their bytes.
 //!
 //! Folders are walked in the order of their names, so that the same sources give the same table and an interrupted send
-//! is recognized. Symbolic links are kept and never followed.
+//! is recognized. A symbolic link that was named stands for what it leads to, and gives it its name; links below a
+//! named folder are kept and never followed. What cannot be read below a named folder is left out, and listed.
 
 use std::{
     collections::HashSet,
-    fs::{self, File, Metadata},
+    fs::{self, Metadata},
     io::{self, Read},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,6 +16,8 @@ use std::{
 use super::{
     TransferError,
     filter::{Filter, Kept},
+    left_out::{LeftOut, Rules, WhyLeftOut},
+    source_file::SourceFile,
 };
 use crate::{
     manifest::table::{self, Entry},
@@ -45,29 +48,18 @@ pub struct Tree {
     pub files: Vec<SourceFile>,
     /// Bytes of all files.
     pub size: u64,
-    /// What was left out, because it is neither file, folder nor link.
-    pub skipped: Vec<PathBuf>,
+    /// What was left out below the paths that were named.
+    pub left_out: Vec<LeftOut>,
     /// How many files and whole folders the filter left out.
     pub filtered: usize,
 }
 
-/// A regular file as it was when it was walked.
-#[derive(Debug, Clone)]
-pub struct SourceFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its bytes.
-    pub size: u64,
-    identity: Identity,
-}
-
-/// What must not change while a file is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    mtime: (i64, i64),
+/// A path on its way into the table.
+struct Found {
+    path: PathBuf,
+    table_path: String,
+    metadata: Metadata,
+    is_named: bool,
 }
 
 impl Sources {
@@ -75,7 +67,8 @@ impl Sources {
     ///
     /// # Errors
     /// [`TransferError::Source`], [`TransferError::UnsupportedSource`], [`TransferError::DuplicateSource`],
-    /// [`TransferError::NamelessSource`], [`TransferError::UnsendableName`], [`TransferError::TooManyEntries`].
+    /// [`TransferError::NamelessSource`], [`TransferError::UnsendableName`], [`TransferError::TooManyEntries`],
+    /// [`TransferError::DanglingLink`], [`TransferError::PrivateKey`].
     pub fn walk(paths: &[PathBuf]) -> Result<Self, TransferError> {
         Self::walk_filtered(paths, &Filter::default())
     }
@@ -85,26 +78,28 @@ impl Sources {
     /// # Errors
     /// Those of [`Sources::walk`], and [`TransferError::BadGlob`].
     pub fn walk_filtered(paths: &[PathBuf], filter: &Filter) -> Result<Self, TransferError> {
-        let mut tree = Tree::default();
+        let (mut tree, rules) = (Tree::default(), Rules::of(filter));
         let mut names = HashSet::new();
         for path in paths {
             let name = top_level_name(path)?;
             if !names.insert(name.clone()) {
                 return Err(TransferError::DuplicateSource { name });
             }
-            let metadata = fs::symlink_metadata(path).map_err(|e| source(path, e))?;
-            if let Some(kind) = unsupported(path, &metadata) {
-                return Err(TransferError::UnsupportedSource {
-                    path: path.clone(),
-                    kind,
-                });
-            }
+            let found = Found::named(path, name)?;
             tree.origins
                 .push(std::path::absolute(path).map_err(|e| source(path, e))?);
-            let kept = filter.apply(path)?;
-            tree.add(path.clone(), name, &metadata, &kept)?;
+            let kept = filter.apply(&found.path)?;
+            tree.add(found, &kept, &rules)?;
         }
         Ok(Self::Tree(Arc::new(tree)))
+    }
+
+    /// What was left out below the paths that were named.
+    pub fn left_out(&self) -> &[LeftOut] {
+        match self {
+            Self::Tree(tree) => &tree.left_out,
+            Self::Stream { .. } => &[],
+        }
     }
 
     /// The same sources once more, if they can be read again.
@@ -172,121 +167,181 @@ impl Sources {
 
 impl Tree {
     /// Adds one entry and, for a folder, all below it. Iterative: a deep tree must not exhaust the stack.
-    fn add(
-        &mut self,
-        path: PathBuf,
-        name: String,
-        metadata: &Metadata,
-        kept: &Kept,
-    ) -> Result<(), TransferError> {
-        let mut todo = vec![(path, name, metadata.clone())];
-        while let Some((path, table_path, metadata)) = todo.pop() {
-            if unsupported(&path, &metadata).is_some() {
-                self.skipped.push(path);
+    fn add(&mut self, found: Found, kept: &Kept, rules: &Rules) -> Result<(), TransferError> {
+        let mut todo = vec![found];
+        while let Some(found) = todo.pop() {
+            // A person who names the folder itself means it; its keys stay here all the same.
+            if !found.is_named && rules.is_own_folder(&found.metadata) {
+                self.leave_out(found, WhyLeftOut::OwnFolder)?;
                 continue;
             }
-            check_name(&path, &table_path)?;
+            if let Some(why) = rules.refuse(&found.path, &found.metadata) {
+                self.leave_out(found, why)?;
+                continue;
+            }
+            check_name(&found.path, &found.table_path)?;
             if self.entries.len() == table::MAX_ENTRIES {
                 let reason = format!("more than {} files and folders", table::MAX_ENTRIES);
                 return Err(TransferError::TooManyEntries { reason });
             }
-            if metadata.is_dir() {
-                let (mtime, mtime_ns) = mtime(&metadata);
-                let mut children = children(&path, &table_path)?;
-                let all = children.len();
-                children.retain(|(path, _, _)| kept.has(path));
-                self.filtered += all - children.len();
-                self.entries.push(Entry::Directory {
-                    path: table_path,
-                    mtime,
-                    mtime_ns,
-                });
-                todo.extend(children.into_iter().rev());
-            } else if metadata.is_symlink() {
-                let target = fs::read_link(&path).map_err(|e| source(&path, e))?;
-                let target = name::from_os_component(target.as_os_str());
-                self.entries.push(Entry::Symlink {
-                    path: table_path,
-                    target,
-                });
+            if found.metadata.is_dir() {
+                todo.extend(self.add_folder(found, kept)?.into_iter().rev());
+            } else if found.metadata.is_symlink() {
+                self.add_link(found)?;
             } else {
-                self.add_file(path, table_path, &metadata);
+                self.add_file(found);
             }
         }
         Ok(())
     }
 
-    fn add_file(&mut self, path: PathBuf, table_path: String, metadata: &Metadata) {
-        let (mtime, mtime_ns) = mtime(metadata);
-        let executable = metadata.mode() & 0o100 != 0;
-        let size = metadata.len();
+    fn leave_out(&mut self, found: Found, why: WhyLeftOut) -> Result<(), TransferError> {
+        if found.is_named {
+            return Err(why.into_error(found.path));
+        }
+        let path = found.path;
+        self.left_out.push(LeftOut { path, why });
+        Ok(())
+    }
+
+    /// Returns what is in it.
+    fn add_folder(&mut self, found: Found, kept: &Kept) -> Result<Vec<Found>, TransferError> {
+        let mut children = match self.children(&found) {
+            Ok(children) => children,
+            Err(error) => {
+                self.leave_out(found, WhyLeftOut::Unreadable(error))?;
+                return Ok(Vec::new());
+            }
+        };
+        children.sort_by(|a, b| a.table_path.cmp(&b.table_path));
+        // Names that are no text may become the same text.
+        let mut pairs = children.array_windows();
+        if let Some([first, _]) = pairs.find(|[a, b]| a.table_path == b.table_path) {
+            return Err(TransferError::DuplicateSource {
+                name: first.table_path.clone(),
+            });
+        }
+        let all = children.len();
+        children.retain(|child| kept.has(&child.path));
+        self.filtered += all - children.len();
+        let (mtime, mtime_ns) = mtime(&found.metadata);
+        self.entries.push(Entry::Directory {
+            path: found.table_path,
+            mtime,
+            mtime_ns,
+        });
+        Ok(children)
+    }
+
+    fn children(&mut self, folder: &Found) -> io::Result<Vec<Found>> {
+        let mut children = Vec::new();
+        for child in fs::read_dir(&folder.path)? {
+            let child = child?;
+            let (path, name) = (child.path(), name::from_os_component(&child.file_name()));
+            match child.metadata() {
+                Ok(metadata) => children.push(Found {
+                    path,
+                    table_path: format!("{}/{name}", folder.table_path),
+                    metadata,
+                    is_named: false,
+                }),
+                Err(error) => self.left_out.push(LeftOut {
+                    path,
+                    why: WhyLeftOut::Unreadable(error),
+                }),
+            }
+        }
+        Ok(children)
+    }
+
+    fn add_link(&mut self, found: Found) -> Result<(), TransferError> {
+        match fs::read_link(&found.path) {
+            Ok(target) => {
+                let target = name::from_os_component(target.as_os_str());
+                let path = found.table_path;
+                self.entries.push(Entry::Symlink { path, target });
+                Ok(())
+            }
+            Err(error) => self.leave_out(found, WhyLeftOut::Unreadable(error)),
+        }
+    }
+
+    fn add_file(&mut self, found: Found) {
+        let (mtime, mtime_ns) = mtime(&found.metadata);
+        let executable = found.metadata.mode() & 0o100 != 0;
+        let size = found.metadata.len();
         self.entries.push(Entry::File {
-            path: table_path,
+            path: found.table_path,
             size: Some(size),
             mtime,
             mtime_ns,
             executable,
         });
-        self.files.push(SourceFile {
-            path,
-            size,
-            identity: Identity::of(metadata),
-        });
+        let file = SourceFile::new(found.path, &found.metadata, found.is_named);
+        self.files.push(file);
         self.size += size;
     }
-}
 
-impl SourceFile {
-    /// Opens it for reading, if it still is what was walked.
-    ///
-    /// # Errors
-    /// [`TransferError::Source`], [`TransferError::SourceChanged`].
-    pub fn open(&self) -> Result<File, TransferError> {
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
-        let opened = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(&self.path);
-        let file = opened.map_err(|e| {
-            match e.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-                Some(rustix::io::Errno::LOOP | rustix::io::Errno::NOENT) => self.changed(),
-                _ => source(&self.path, e),
+    /// The same without the file at `failed`, for the reason `why`, and without those that are not as they were walked
+    /// any more. `None` if one of them was named itself.
+    pub(super) fn without(&self, failed: &Path, why: WhyLeftOut) -> Option<(Self, Vec<LeftOut>)> {
+        let mut rest = Self {
+            origins: self.origins.clone(),
+            ..Self::default()
+        };
+        let (mut left_out, mut why) = (Vec::new(), Some(why));
+        let mut files = self.files.iter();
+        for entry in &self.entries {
+            if matches!(entry, Entry::File { .. }) {
+                let file = files.next()?;
+                let reason = match file.path == failed {
+                    true => why.take(),
+                    false => (!file.is_unchanged()).then_some(WhyLeftOut::Changed),
+                };
+                if let Some(why) = reason {
+                    let path = (!file.is_named).then(|| file.path.clone())?;
+                    left_out.push(LeftOut { path, why });
+                    continue;
+                }
+                rest.size += file.size;
+                rest.files.push(file.clone());
             }
-        })?;
-        self.check_unchanged(&file)?;
-        Ok(file)
-    }
-
-    /// Compares the open file with what was walked.
-    ///
-    /// # Errors
-    /// [`TransferError::SourceChanged`].
-    pub fn check_unchanged(&self, file: &File) -> Result<(), TransferError> {
-        let metadata = file.metadata().map_err(|e| source(&self.path, e))?;
-        if metadata.is_file() && Identity::of(&metadata) == self.identity {
-            Ok(())
-        } else {
-            Err(self.changed())
+            rest.entries.push(entry.clone());
         }
-    }
-
-    /// The error that says that it changed.
-    pub fn changed(&self) -> TransferError {
-        TransferError::SourceChanged {
-            path: self.path.clone(),
-        }
+        (!left_out.is_empty()).then_some((rest, left_out))
     }
 }
 
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+impl Found {
+    /// A path that was named: a link stands for what it leads to.
+    fn named(path: &Path, table_path: String) -> Result<Self, TransferError> {
+        let mut metadata = fs::symlink_metadata(path).map_err(|e| source(path, e))?;
+        let mut real = path.to_owned();
+        if metadata.is_symlink() {
+            real = path.canonicalize().map_err(|e| not_followed(path, e))?;
+            metadata = fs::symlink_metadata(&real).map_err(|e| source(path, e))?;
         }
+        Ok(Self {
+            path: real,
+            table_path,
+            metadata,
+            is_named: true,
+        })
+    }
+}
+
+/// The error of a named link that leads nowhere.
+fn not_followed(path: &Path, error: io::Error) -> TransferError {
+    let is_lost = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    );
+    match fs::read_link(path) {
+        Ok(target) if is_lost => TransferError::DanglingLink {
+            path: path.to_owned(),
+            target,
+        },
+        _ => source(path, error),
     }
 }
 
@@ -304,31 +359,6 @@ fn top_level_name(path: &Path) -> Result<String, TransferError> {
     Ok(name::from_os_component(name))
 }
 
-fn children(
-    path: &Path,
-    table_path: &str,
-) -> Result<Vec<(PathBuf, String, Metadata)>, TransferError> {
-    let mut children = Vec::new();
-    for child in fs::read_dir(path).map_err(|e| source(path, e))? {
-        let child = child.map_err(|e| source(path, e))?;
-        let path = child.path();
-        let metadata = child.metadata().map_err(|e| source(&path, e))?;
-        let table_path = format!(
-            "{table_path}/{}",
-            name::from_os_component(&child.file_name())
-        );
-        children.push((path, table_path, metadata));
-    }
-    children.sort_by(|a, b| a.1.cmp(&b.1));
-    // Names that are no text may become the same text.
-    if let Some([first, _]) = children.array_windows().find(|[a, b]| a.1 == b.1) {
-        return Err(TransferError::DuplicateSource {
-            name: first.1.clone(),
-        });
-    }
-    Ok(children)
-}
-
 /// What a recipient would refuse is refused here, before anything is sent.
 fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
     match RelPath::parse(table_path) {
@@ -342,31 +372,6 @@ fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
     }
 }
 
-fn unsupported(path: &Path, metadata: &Metadata) -> Option<&'static str> {
-    let kind = metadata.file_type();
-    let pretends = kind.is_file() && metadata.len() == 0 && has_bytes(path);
-    [
-        (kind.is_fifo(), "FIFO"),
-        (kind.is_socket(), "socket"),
-        (kind.is_char_device(), "character device"),
-        (kind.is_block_device(), "block device"),
-        (pretends, "file that says it is empty and is not"),
-    ]
-    .into_iter()
-    .find_map(|(is, name)| is.then_some(name))
-}
-
-/// Whether a file that has no size has bytes nevertheless, as those of `/proc` do.
-fn has_bytes(path: &Path) -> bool {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
-    let opened = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path);
-    opened.is_ok_and(|mut file| file.read(&mut [0]).is_ok_and(|length| length > 0))
-}
-
 fn mtime(metadata: &Metadata) -> (i64, u32) {
     (
         metadata.mtime(),
@@ -374,7 +379,7 @@ fn mtime(metadata: &Metadata) -> (i64, u32) {
     )
 }
 
-fn source(path: &Path, source: io::Error) -> TransferError {
+pub(super) fn source(path: &Path, source: io::Error) -> TransferError {
     TransferError::Source {
         path: path.to_owned(),
         source,

@@ -37,6 +37,7 @@ mod promises;
 mod readme;
 mod recipients;
 mod scripts;
+mod sources;
 mod store_local;
 mod terminal;
 mod transcripts;

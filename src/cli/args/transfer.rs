@@ -19,6 +19,9 @@ pub(in crate::cli) struct Seal {
     /// Leave out what git ignores, and .git itself
     #[arg(long)]
     pub(in crate::cli) git: bool,
+    /// Send private keys of colis too, which are left out else: whoever has them can be their owner
+    #[arg(long)]
+    pub(in crate::cli) with_keys: bool,
     /// Name of the file that standard input becomes
     #[arg(long, value_name = "NAME", default_value = "stdin")]
     pub(in crate::cli) name: String,

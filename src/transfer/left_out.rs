@@ -1,0 +1,149 @@
+//! What is not sent of the paths that were named, and why.
+
+use std::{
+    collections::HashSet,
+    fmt, fs,
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
+
+use super::{Filter, Keys, TransferError};
+use crate::tls;
+
+/// A key file is smaller; a larger file is not looked into.
+const MAX_KEY: u64 = 64 << 10;
+
+/// Something below a named folder that is not sent.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it is not sent.
+    pub why: WhyLeftOut,
+}
+
+/// Why something is not sent.
+#[derive(Debug)]
+pub enum WhyLeftOut {
+    /// It is a FIFO, a socket or the like.
+    Unsupported(&'static str),
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It changed or vanished while the rest was sent.
+    Changed,
+    /// It is a folder in which this program works.
+    OwnFolder,
+    /// It is a private key of colis.
+    PrivateKey,
+}
+
+impl WhyLeftOut {
+    /// Whether the person may miss it, who named a folder and was not told before that this is never sent.
+    pub fn is_missed(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::Changed | Self::PrivateKey => true,
+            Self::Unsupported(_) | Self::OwnFolder => false,
+        }
+    }
+
+    /// The error for a path that was named itself.
+    pub(super) fn into_error(self, path: PathBuf) -> TransferError {
+        match self {
+            Self::Unsupported(kind) => TransferError::UnsupportedSource { path, kind },
+            Self::Unreadable(source) => TransferError::Source { path, source },
+            Self::Changed => TransferError::SourceChanged { path },
+            Self::OwnFolder | Self::PrivateKey => TransferError::PrivateKey { path },
+        }
+    }
+}
+
+impl fmt::Display for WhyLeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported(_) => f.write_str("neither file, folder nor link"),
+            Self::Unreadable(error) => write!(f, "{error}"),
+            Self::Changed => f.write_str("it changed or vanished while it was being sent"),
+            Self::OwnFolder => f.write_str("colis works in it: it is in the home in use"),
+            Self::PrivateKey => f.write_str("a private key of colis; --with-keys sends it"),
+        }
+    }
+}
+
+/// What is looked at in each path before it is taken.
+pub(super) struct Rules {
+    /// Device and inode of folders that are left out: a folder is known whatever path leads to it.
+    own_folders: HashSet<(u64, u64)>,
+    keys: Keys,
+}
+
+impl Rules {
+    pub(super) fn of(filter: &Filter) -> Self {
+        let metadata = filter.own_folders.iter().map(fs::metadata);
+        let identities = metadata.flatten().map(|m| (m.dev(), m.ino()));
+        Self {
+            own_folders: identities.collect(),
+            keys: filter.keys,
+        }
+    }
+
+    /// Whether `metadata` is of a folder in which this program works.
+    pub(super) fn is_own_folder(&self, metadata: &fs::Metadata) -> bool {
+        metadata.is_dir() && self.own_folders.contains(&(metadata.dev(), metadata.ino()))
+    }
+
+    /// Why `path` cannot or must not be sent, if so.
+    pub(super) fn refuse(&self, path: &Path, metadata: &fs::Metadata) -> Option<WhyLeftOut> {
+        if let Some(kind) = unsupported(path, metadata) {
+            return Some(WhyLeftOut::Unsupported(kind));
+        }
+        if !metadata.is_file() {
+            return None;
+        }
+        if let Err(error) = accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS) {
+            return Some(WhyLeftOut::Unreadable(error.into()));
+        }
+        let is_kept = self.keys == Keys::LeaveOut && is_key(path, metadata.len());
+        is_kept.then_some(WhyLeftOut::PrivateKey)
+    }
+}
+
+/// Whether the file of `size` bytes has a private key of colis in it.
+fn is_key(path: &Path, size: u64) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if size > MAX_KEY || !tls::may_be_key_file(&name) {
+        return false;
+    }
+    let mut text = Vec::new();
+    let read = open(path).and_then(|file| file.take(MAX_KEY).read_to_end(&mut text));
+    read.is_ok() && tls::has_private_key(&name, &text)
+}
+
+fn unsupported(path: &Path, metadata: &fs::Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    let pretends = kind.is_file() && metadata.len() == 0 && has_bytes(path);
+    [
+        (kind.is_fifo(), "FIFO"),
+        (kind.is_socket(), "socket"),
+        (kind.is_char_device(), "character device"),
+        (kind.is_block_device(), "block device"),
+        (pretends, "file that says it is empty and is not"),
+    ]
+    .into_iter()
+    .find_map(|(is, name)| is.then_some(name))
+}
+
+/// Whether a file that has no size has bytes nevertheless, as those of `/proc` do.
+fn has_bytes(path: &Path) -> bool {
+    open(path).is_ok_and(|mut file| file.read(&mut [0]).is_ok_and(|length| length > 0))
+}
+
+/// Opens a file for reading. Never waits for the other end of a FIFO, never follows a link.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).expect("open flags fit an int");
+    let mut options = fs::OpenOptions::new();
+    options.read(true).custom_flags(flags).open(path)
+}
