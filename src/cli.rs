@@ -95,7 +95,7 @@ pub fn run() -> process::ExitCode {
         failure.print(output);
         failure.code
     });
-    process::ExitCode::from(code as u8)
+    process::ExitCode::from(output::code_with_output(code) as u8)
 }
 
 /// Keys and passwords are in our memory: a crash writes none of it to a disk, and no other process of this user reads it.

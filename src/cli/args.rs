@@ -114,6 +114,11 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Whether it does nothing but show what is there.
+    pub(super) fn only_shows(&self) -> bool {
+        matches!(self, Self::List(_) | Self::History(_))
+    }
+
     /// Whether it writes the content of a file to standard output.
     pub(super) fn gives_content(&self) -> bool {
         let out = match self {

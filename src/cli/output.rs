@@ -3,13 +3,21 @@
 use std::{
     fmt::Display,
     io::{self, Write as _},
+    process,
+    sync::OnceLock,
 };
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::args::{Command, Global};
+use super::{
+    args::{Command, Global},
+    report::ExitCode,
+};
 use crate::name::escape_json;
+
+/// Why standard output takes nothing more, since it does not. Set once: what a command does goes on without its lines.
+static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// `1 chunk`, `2 chunks`.
 pub(super) fn count(number: u64, what: &str, many: &str) -> String {
@@ -23,6 +31,8 @@ pub(super) struct Output {
     pub(super) quiet: bool,
     /// Standard output has the content of a file: objects go to standard error.
     pub(super) beside_content: bool,
+    /// Lines are all that the command is for: without a reader it ends.
+    only_shows: bool,
 }
 
 impl Output {
@@ -31,13 +41,14 @@ impl Output {
             json: global.json,
             quiet: global.quiet,
             beside_content: command.is_some_and(Command::gives_content),
+            only_shows: command.is_some_and(Command::only_shows),
         }
     }
 
     /// A line of the result.
     pub(super) fn line(self, text: impl Display) {
         if !self.json {
-            write_line(&mut io::stdout().lock(), &text.to_string());
+            self.write_line(&text.to_string());
         }
     }
 
@@ -59,8 +70,21 @@ impl Output {
     pub(super) fn object(self, event: &str, value: &impl Serialize) {
         match (self.json, self.beside_content) {
             (false, _) => {}
-            (true, false) => write_line(&mut io::stdout().lock(), &object(event, value)),
+            (true, false) => self.write_line(&object(event, value)),
             (true, true) => say(&object(event, value)),
+        }
+    }
+
+    fn write_line(self, text: &str) {
+        if LOST.get().is_some() {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+            LOST.get_or_init(|| error);
+            if self.only_shows {
+                process::exit(code_with_output(ExitCode::Ok) as i32);
+            }
         }
     }
 
@@ -100,9 +124,16 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Whoever does not read on wants no more: that is no failure.
-fn write_line(out: &mut impl io::Write, text: &str) {
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+/// How a command that ended with `code` ends if its lines were lost: a reader that went away wanted no more, but a disk that
+/// is full has not what the caller believes.
+pub(super) fn code_with_output(code: ExitCode) -> ExitCode {
+    match LOST.get() {
+        Some(error) if code == ExitCode::Ok && error.kind() != io::ErrorKind::BrokenPipe => {
+            say(&format!(
+                "colis: standard output: {error}\nhint: the work is done, its lines are lost: give them room and run it again"
+            ));
+            ExitCode::Storage
+        }
+        _ => code,
     }
 }

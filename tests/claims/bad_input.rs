@@ -259,13 +259,13 @@ rows! {
         "exit 5, `source-changed`, and nothing is published; the one that was opened is sent, whole. In a folder it is left out and said, as one that vanishes is: exit 10",
         cli::row_71_a_source_that_changes;
     72, "command line", "a destination that cannot be written; a full standard output" =>
-        "exit 6 or 7 naming it; 7",
+        "exit 6 or 7 naming it; 7, after the work is done",
         cli::row_72_a_destination_that_takes_nothing;
     73, "command line", "a peer that nobody knows, the beginning of a name; a known name at whose address another machine answers" =>
         "exit 6 with the nearest name and what to type instead; a bare name is never looked up as a host. A known name without an address: exit 6. Exit 4, and whose certificate answered",
         cli::row_73_peers_that_nobody_knows;
     74, "command line", "Ctrl-C once or twice; a reader of standard output that goes away" =>
-        "exit 130 and how to continue, which works; exit 0, in silence",
+        "exit 130 and how to continue, which works; the work is done, and exit 0, in silence",
         cli::row_74_interrupts_and_closed_outputs;
     75, "command line", "`host:99999`, `[::1`, `http://host`, `user@host`, `0x7f.1`..." =>
         "exit 2, `bad address`",

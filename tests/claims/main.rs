@@ -39,6 +39,7 @@ mod recipients;
 mod scripts;
 mod sources;
 mod store_local;
+mod streams;
 mod terminal;
 mod transcripts;
 mod transfer;
