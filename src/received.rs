@@ -41,7 +41,7 @@ pub use syncer::{Syncer, Unsynced};
 
 use crate::{
     disk::{Disk, NoRoom, Room},
-    name::Escaped,
+    name::{Escaped, SafeName},
     private, sabotage,
 };
 
@@ -206,6 +206,12 @@ impl Received {
     /// [`ReceivedError::Io`].
     pub fn room(&self) -> Result<Room, ReceivedError> {
         room(&*self.root()?, self.reserve, &self.path)
+    }
+
+    /// Whether something is called `name` here, of whatever kind.
+    pub fn has(&self, name: &SafeName) -> bool {
+        self.root()
+            .is_ok_and(|root| kind_at(&root, name.as_str()).is_some())
     }
 
     /// What is at `path` here, looked at without following a link; `None` also if it is something of another kind.

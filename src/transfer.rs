@@ -24,6 +24,7 @@ mod sink;
 mod source_file;
 mod swarm;
 mod target;
+mod there;
 mod upload;
 mod walk;
 

@@ -34,6 +34,25 @@ impl StagedPath {
         self.parent.is_none().then_some(&self.name)
     }
 
+    /// The name of the entry at the top of the transfer that it belongs to.
+    pub fn top(&self) -> &SafeName {
+        self.parent().map_or(&self.name, |parent| parent.top())
+    }
+
+    /// The same path, with its entry at the top called `top`.
+    pub fn under(&self, top: &SafeName) -> Self {
+        match self.parent() {
+            None => Self {
+                parent: None,
+                name: top.clone(),
+            },
+            Some(parent) => Self {
+                parent: Some(Arc::new(parent.under(top))),
+                name: self.name.clone(),
+            },
+        }
+    }
+
     /// The folder that it is in; `None` at the top.
     pub(super) fn parent(&self) -> Option<&Arc<Self>> {
         self.parent.as_ref()

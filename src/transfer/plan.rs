@@ -3,7 +3,7 @@
 use super::TransferError;
 use crate::{
     manifest::table::Entry,
-    name::{self, RelPath},
+    name::{self, RelPath, SafeName},
     received::{EntryKind, Layout, Names, Numbered, StagedPath, Staging},
 };
 
@@ -96,6 +96,13 @@ impl Plan {
         }
         plan.numbered = layout.numbered().clone();
         Ok(plan)
+    }
+
+    /// What gets a final name: the entries at the top that are made.
+    pub(super) fn tops(&self) -> impl Iterator<Item = &SafeName> {
+        let made = |step: &&Step| !matches!(step.kind, StepKind::Skipped);
+        let made = self.steps.iter().filter(made);
+        made.filter_map(|step| step.path.top_level())
     }
 
     /// How many entries are made.

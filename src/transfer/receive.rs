@@ -3,12 +3,7 @@
 //! A few chunks are fetched and opened at once; one thread writes them in order. Nothing gets a final name before every
 //! file has the digest that its sender signed.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Write},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
@@ -17,14 +12,13 @@ use tokio::sync::mpsc;
 use super::{
     Arriving, Event, OpenedTransfer, Progress, TransferError, blocking,
     open::integrity,
-    plan::{Plan, StepKind},
+    plan::Plan,
     sink::{Lost, Sink},
+    there::identical,
 };
 use crate::{
-    id::{Digest, Hasher, PeerId, TransferId},
-    name::SafeName,
-    received::{self, Existing, Names, Numbered, ReceivedError, Staging},
-    sabotage,
+    id::{Hasher, PeerId, TransferId},
+    received::{self, Names, Numbered, ReceivedError, Staging},
     store::Store,
 };
 
@@ -150,7 +144,8 @@ pub async fn receive_rest(
         blocking(move || discard.discard()).await?;
     }
     let (already_chunks, lost) = filled?;
-    let paths = blocking(move || staging.publish(&tops(&plan))).await?;
+    let paths =
+        blocking(move || staging.publish(&plan.tops().cloned().collect::<Vec<_>>())).await?;
     progress.event(Event::Finished);
     Ok(Received {
         paths,
@@ -284,55 +279,6 @@ pub(super) fn staging_key(transfer: TransferId, sender: PeerId) -> String {
     format!("{transfer}-{sender}")
 }
 
-/// The paths of what is there already, if all of the transfer is: the same files, folders and links.
-fn identical(
-    plan: &Plan,
-    sums: &[Digest],
-    root: &received::Received,
-) -> Result<Option<Vec<PathBuf>>, TransferError> {
-    if sabotage::without("existing") {
-        return Ok(None);
-    }
-    let mut paths = Vec::new();
-    let mut sums = sums.iter();
-    for step in &plan.steps {
-        let path = root.path().join(step.path.to_string());
-        let is_there = match (&step.kind, root.existing(&step.path)?) {
-            (StepKind::Skipped, _) => continue,
-            (StepKind::Directory { .. }, Some(Existing::Folder)) => true,
-            (StepKind::Symlink { target }, Some(Existing::Link(found))) => *target == found,
-            (StepKind::File { size, .. }, Some(Existing::File(file))) => {
-                let sum = sums.next().ok_or(TransferError::Stopped)?;
-                is_same(file, *size, *sum).map_err(|source| TransferError::Source {
-                    path: path.clone(),
-                    source,
-                })?
-            }
-            _ => false,
-        };
-        if !is_there {
-            return Ok(None);
-        }
-        if step.path.top_level().is_some() {
-            paths.push(path);
-        }
-    }
-    Ok(Some(paths))
-}
-
-fn is_same(mut file: File, size: u64, sum: Digest) -> io::Result<bool> {
-    if file.metadata()?.len() != size {
-        return Ok(false);
-    }
-    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish() == sum),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-}
-
 /// Fetches and writes what an earlier run has not. Gives how many chunks it had, and what the file system could not keep.
 async fn fill(
     store: &dyn Store,
@@ -425,16 +371,6 @@ fn started(transfer: &OpenedTransfer, already_chunks: u64) -> Event {
         already_chunks,
         already_bytes: (already_chunks * u64::from(manifest.chunk_size)).min(manifest.size),
     }
-}
-
-/// What gets a final name: the entries at the top that were made.
-fn tops(plan: &Plan) -> Vec<SafeName> {
-    let made = plan
-        .steps
-        .iter()
-        .filter(|step| !matches!(step.kind, StepKind::Skipped));
-    made.filter_map(|step| step.path.top_level().cloned())
-        .collect()
 }
 
 #[cfg(test)]

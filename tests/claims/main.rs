@@ -16,6 +16,7 @@ mod circle;
 mod client;
 mod commands;
 mod conformance;
+mod copies;
 mod corpus;
 mod crash;
 mod custody;

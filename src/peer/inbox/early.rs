@@ -362,6 +362,7 @@ mod tests {
         for transfer in &transfers {
             let head_start = HeadStart {
                 sender: caller,
+                chunk_size: 1 << 20,
                 queue: Arc::new(Queue::new(64)),
                 opening: tokio::spawn(async { None }),
             };
