@@ -23,7 +23,9 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use history::{Direction, History, HistoryEntry};
-pub use inbox::{Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcome, Waiting};
+pub use inbox::{
+    Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, OpenedFiles, Outcome, Waiting,
+};
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use reasons::Reasons;
 

@@ -32,7 +32,7 @@ use rustix::{
     io::Errno,
 };
 
-pub use layout::{EntryKind, Layout, Numbered, StagedPath};
+pub use layout::{EntryKind, Layout, NewNames, StagedPath};
 pub use names::Names;
 use staged_file::modified;
 pub use staged_file::{Kept, StagedFile};

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, count};
 use crate::{
     config::units::Size,
     id::Short as _,
     name::Escaped,
-    peer::{Arrival, Outcome, Waiting},
+    peer::{Arrival, OpenedFiles, Outcome, Waiting},
 };
 
 /// One line for the person, with everything foreign escaped, and what to do.
@@ -27,17 +27,17 @@ pub(super) fn what(arrival: &Arrival, root: &Path) -> String {
     let from = Escaped::new(&from);
     let size = Size(arrival.size);
     match &arrival.outcome {
-        Outcome::Opened {
+        Outcome::Opened(OpenedFiles {
             message: Some(text),
             ..
-        } => format!("message from {from}: {}", Escaped::new(text.trim_end())),
-        Outcome::Opened { paths, .. } => {
-            let paths = paths.iter().map(|path| {
+        }) => format!("message from {from}: {}", Escaped::new(text.trim_end())),
+        Outcome::Opened(opened) => {
+            let paths = opened.paths.iter().map(|path| {
                 let path = path.strip_prefix(root).unwrap_or(path);
                 Escaped::new(&path.to_string_lossy()).to_string()
             });
             let paths = paths.collect::<Vec<_>>().join(", ");
-            format!("received {size} from {from}: {paths}")
+            format!("received {size} from {from}: {paths}{}", changed(opened))
         }
         Outcome::Waiting(why) => {
             let why = match why {
@@ -64,19 +64,41 @@ pub(super) fn what(arrival: &Arrival, root: &Path) -> String {
     }
 }
 
+/// What is not as it was sent: links that were left out, names that were changed.
+fn changed(opened: &OpenedFiles) -> String {
+    let mut text = String::new();
+    if let [first, more @ ..] = opened.skipped_links.as_slice() {
+        let (links, first) = (
+            count(1 + more.len() as u64, "link", "links"),
+            Escaped::new(first),
+        );
+        text = format!("; skipped {links} that lead out of their folders, first {first}");
+    }
+    if let Some((from, to)) = opened.renamed.first.first() {
+        let names = count(opened.renamed.count as u64, "name was", "names were");
+        let (from, to) = (Escaped::new(from), Escaped::new(to));
+        text.push_str(&format!("; {names} changed, first {from} to {to}"));
+    }
+    text
+}
+
 /// Tells the person and programs.
 pub(super) fn tell(output: Output, arrival: &Arrival) {
-    let (state, paths, message, reason) = match &arrival.outcome {
-        Outcome::Opened { paths, message } => ("opened", Some(paths), message.clone(), None),
-        Outcome::Waiting(why) => ("waiting", None, None, Some(name_of(why))),
-        Outcome::Refused { reason } => ("refused", None, None, Some(reason.as_str())),
+    let (state, opened, reason) = match &arrival.outcome {
+        Outcome::Opened(opened) => ("opened", Some(opened), None),
+        Outcome::Waiting(why) => ("waiting", None, Some(name_of(why))),
+        Outcome::Refused { reason } => ("refused", None, Some(reason.as_str())),
     };
     output.happened(
         describe(arrival),
         "arrival",
         &json!({
             "manifest": arrival.id, "sender": arrival.sender, "sender_name": arrival.sender_name,
-            "bytes": arrival.size, "state": state, "paths": paths, "message": message, "reason": reason,
+            "bytes": arrival.size, "state": state, "reason": reason,
+            "paths": opened.map(|opened| opened.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>()),
+            "message": opened.and_then(|opened| opened.message.as_ref()),
+            "skipped_links": opened.map(|opened| &opened.skipped_links),
+            "renamed": opened.map(|opened| &opened.renamed.first),
         }),
     );
 }

@@ -24,7 +24,7 @@ use crate::{
     manifest::{SignedManifest, Timestamp},
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    received::{Numbered, Received},
+    received::{NewNames, Received},
     store::{Pace, Store, TransferState},
     transfer::{
         self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm,
@@ -46,6 +46,8 @@ struct ReceivedObject<'a> {
     unmade_links: &'a [String],
     /// Names in the transfer, and what they have become, where another entry has the name.
     numbered: &'a [(String, String)],
+    /// The same for those whose name cannot be written everywhere or is harmful.
+    renamed: &'a [(String, String)],
     message: Option<&'a str>,
 }
 
@@ -351,6 +353,7 @@ impl<'a> Job<'a> {
                 skipped_links: &received.skipped_links,
                 unmade_links: &received.unmade_links,
                 numbered: &received.numbered.first,
+                renamed: &received.renamed.first,
                 message,
             },
         );
@@ -373,7 +376,10 @@ impl<'a> Job<'a> {
             ));
         }
         say_losses(output, received);
-        say_numbered(output, &received.numbered);
+        let numbered = "another entry has its name on this disk";
+        say_new_names(output, &received.numbered, numbered);
+        let renamed = "its name cannot be written everywhere, or is harmful";
+        say_new_names(output, &received.renamed, renamed);
         let unverified = if verified {
             ""
         } else {
@@ -404,17 +410,15 @@ fn say_losses(output: Output, received: &ReceivedFiles) {
     }
 }
 
-/// Which entries do not have the names that they were sent with.
-fn say_numbered(output: Output, numbered: &Numbered) {
-    for (from, to) in &numbered.first {
+/// Which entries do not have the names that they were sent with, and why.
+fn say_new_names(output: Output, names: &NewNames, why: &str) {
+    for (from, to) in &names.first {
         let (from, to) = (Escaped::new(from), Escaped::new(to));
-        output.warn(format!(
-            "{from} is called {to} here: another entry has its name on this disk"
-        ));
+        output.warn(format!("{from} is called {to} here: {why}"));
     }
-    let more = numbered.count - numbered.first.len();
+    let more = names.count - names.first.len();
     if more > 0 {
-        output.warn(format!("{more} more entries have a number in their names"));
+        output.warn(format!("{more} more entries have new names: {why}"));
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::units::Size,
     manifest::table::Entry,
-    name::Escaped,
+    name::{self, Escaped, RelPath},
     transfer::{
         Filter, Keys, LeftOut, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources, TransferError,
     },
@@ -101,10 +101,24 @@ pub(super) fn say_left_out(output: Output, sources: &Sources) {
         return;
     };
     say_each_left_out(output, &tree.left_out);
+    for link in tree.entries.iter().filter(|entry| leads_out(entry)) {
+        let reason = "a link that leads out of its folder: no recipient makes it";
+        output.warn(format!("{}: {reason}", Escaped::new(link.path())));
+        let object = json!({"path": link.path(), "reason": reason});
+        output.object("left-out", &object);
+    }
     if tree.filtered > 0 {
         let count = tree.filtered;
         output.talk(format!("left out {count} by --exclude or --git"));
     }
+}
+
+/// Whether it is a link that a recipient leaves out.
+fn leads_out(entry: &Entry) -> bool {
+    let Entry::Symlink { path, target } = entry else {
+        return false;
+    };
+    RelPath::parse(path).is_ok_and(|path| name::check_link(&path, target).is_err())
 }
 
 /// Says what is not sent, and why.

@@ -9,7 +9,6 @@ mod said;
 mod table;
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -20,7 +19,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use arrival::{Arrival, Outcome};
+pub use arrival::{Arrival, OpenedFiles, Outcome};
 pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
 
 use super::{
@@ -108,9 +107,8 @@ enum Looked {
 
 /// A transfer that was opened now.
 struct Opened {
-    paths: Vec<PathBuf>,
+    files: OpenedFiles,
     names: Vec<String>,
-    message: Option<String>,
     seconds: f64,
 }
 
@@ -253,8 +251,7 @@ impl Inbox {
                 Ok(Looked::Nothing) => return Tried::Settled,
                 Ok(Looked::Opened(opened)) => {
                     self.remember(&manifest, sender_name.clone(), &opened);
-                    let Opened { paths, message, .. } = opened;
-                    (TransferState::Opened, Outcome::Opened { paths, message })
+                    (TransferState::Opened, Outcome::Opened(opened.files))
                 }
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
                 Err(error) => failed(id, &error),
@@ -365,11 +362,10 @@ impl Inbox {
         said::warn_of_changes(&short, &written);
         let message = transfer::message(&transfer, &written).await;
         let names = transfer.listing.top_names().map(str::to_owned).collect();
-        let paths = written.paths;
+        let files = OpenedFiles::of(written, message);
         let opened = Opened {
-            paths,
+            files,
             names,
-            message,
             seconds,
         };
         Ok(Looked::Opened(opened))

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Names, ReceivedError};
 use crate::{
-    id::Digest,
+    id::{Digest, Hasher},
     name::{Place, RelPath, SafeName},
 };
 
@@ -85,19 +85,33 @@ pub struct Layout {
     /// The number that is tried next for a name that is taken.
     numbers: HashMap<[u8; 16], u32>,
     names: Names,
-    numbered: Numbered,
+    /// Those with a number in their name, because another one has the name without it.
+    numbered: NewNames,
+    /// Those whose name cannot be written everywhere, or is harmful.
+    renamed: NewNames,
+    /// The name of each of both, by its path in the table.
+    new_names: HashMap<[u8; 16], SafeName>,
 }
 
-/// Entries that have a number in their name, because another one has the name without it.
+/// Entries that are not called here what they were called in the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Numbered {
+pub struct NewNames {
     /// How many.
     pub count: usize,
     /// The first of them: as it was in the table, which is remote text, and what it has become.
     pub first: Vec<(String, String)>,
 }
 
-/// Numbered entries that are kept to be told.
+impl NewNames {
+    fn note(&mut self, from: &RelPath, to: &StagedPath) {
+        self.count += 1;
+        if self.first.len() < TOLD {
+            self.first.push((from.as_str().to_owned(), to.to_string()));
+        }
+    }
+}
+
+/// New names that are kept to be told.
 const TOLD: usize = 20;
 
 impl Layout {
@@ -110,8 +124,43 @@ impl Layout {
     }
 
     /// What was numbered so far.
-    pub fn numbered(&self) -> &Numbered {
+    pub fn numbered(&self) -> &NewNames {
         &self.numbered
+    }
+
+    /// What was renamed so far for another reason.
+    pub fn renamed(&self) -> &NewNames {
+        &self.renamed
+    }
+
+    /// `target`, which [`check_link`](crate::name::check_link) has passed, of the link at `link`, with the names that entries
+    /// of the table have here: a link to a renamed entry leads to it.
+    pub fn follow(&self, link: &RelPath, target: &str) -> String {
+        if self.new_names.is_empty() {
+            return target.to_owned();
+        }
+        let parts = target.split('/');
+        let up = parts.clone().filter(|part| *part == "..").count();
+        let mut folder = link.parent();
+        for _ in 0..up {
+            folder = folder.and_then(|folder| Some(folder.rsplit_once('/')?.0));
+        }
+        // Each step goes on with the hash of the path so far: a long target must not cost the square of its length.
+        let mut path = Hasher::default();
+        let mut is_first = folder.is_none();
+        path.update(folder.unwrap_or_default().as_bytes());
+        let followed = parts.map(|part| {
+            if matches!(part, "" | "." | "..") {
+                return part;
+            }
+            if !std::mem::take(&mut is_first) {
+                path.update(b"/");
+            }
+            path.update(part.as_bytes());
+            let name = self.new_names.get(&shortened(path.clone().finish()));
+            name.map_or(part, SafeName::as_str)
+        });
+        followed.collect::<Vec<_>>().join("/")
     }
 
     /// The safe path for the entry at `path`.
@@ -139,13 +188,15 @@ impl Layout {
         let wanted = SafeName::new(path.file_name(), place);
         let name = self.free_name(parent.as_deref(), wanted.clone());
         let is_numbered = name != wanted;
+        let is_new = name.as_str() != path.file_name();
         let staged = StagedPath { parent, name };
         if is_numbered {
-            self.numbered.count += 1;
-            if self.numbered.first.len() < TOLD {
-                let told = (path.as_str().to_owned(), staged.to_string());
-                self.numbered.first.push(told);
-            }
+            self.numbered.note(path, &staged);
+        } else if is_new {
+            self.renamed.note(path, &staged);
+        }
+        if is_new {
+            self.new_names.insert(id, staged.name.clone());
         }
         if kind == EntryKind::Directory {
             self.folders.insert(id, Arc::new(staged.clone()));
@@ -175,9 +226,12 @@ impl Layout {
     }
 }
 
-/// 128 bits of SHA-256: a collision cannot be made.
 fn fingerprint(text: &str) -> [u8; 16] {
-    let digest = Digest::of(text.as_bytes());
+    shortened(Digest::of(text.as_bytes()))
+}
+
+/// 128 bits of SHA-256: a collision cannot be made.
+fn shortened(digest: Digest) -> [u8; 16] {
     *digest
         .as_bytes()
         .first_chunk()
@@ -215,7 +269,31 @@ mod tests {
         assert_eq!(add("d/A", EntryKind::Leaf), "d/A (2)");
         let told = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         let first = vec![told("D", "D (2)"), told("d/A", "d/A (2)")];
-        assert_eq!(*layout.numbered(), Numbered { count: 2, first });
+        assert_eq!(*layout.numbered(), NewNames { count: 2, first });
+    }
+
+    #[test]
+    fn a_link_to_a_renamed_entry_leads_to_it() {
+        let mut layout = Layout::default();
+        for folder in ["d", "d/x:y", "d/x:y/deep"] {
+            layout.add(&path(folder), EntryKind::Directory).unwrap();
+        }
+        for file in ["d/a:b", "d/a_b", "d/x:y/c.", ".top"] {
+            layout.add(&path(file), EntryKind::Leaf).unwrap();
+        }
+        for (link, target, followed) in [
+            ("d/l", "a:b", "a_b"),
+            ("d/l", "a_b", "a_b (2)"),
+            ("d/l", "./x:y//c.", "./x_y//c_"),
+            ("d/x:y/l", "../a:b", "../a_b"),
+            ("d/x:y/deep/l", "../../x:y/deep", "../../x_y/deep"),
+            ("d/x:y/l", "a:b", "a:b"),
+            ("l", ".top", "_.top"),
+            ("l", "d/x:y/c./on", "d/x_y/c_/on"),
+        ] {
+            assert_eq!(layout.follow(&path(link), target), followed, "{link}");
+        }
+        assert_eq!(layout.renamed().count, 4);
     }
 
     #[test]

@@ -69,10 +69,10 @@ impl Arriving {
             root.clone(),
             staging_key(payload.transfer_id, payload.sender),
         );
-        let bytes = size;
+        let (bytes, created) = (size, payload.created);
         let sink = blocking(move || {
             let size = |entry: &Entry| size_of(entry).unwrap_or(0);
-            let plan = Plan::new(&entries, Names::Exact, size)?;
+            let plan = Plan::new(&entries, Names::Exact, created, size)?;
             let staging = root.stage(&staging)?;
             if !staging.is_new()? {
                 return Ok(None);
@@ -83,7 +83,7 @@ impl Arriving {
                 staging.discard()?;
                 return Err(error.into());
             }
-            let plan = plan.for_staging(&staging, &entries, size)?;
+            let plan = plan.for_staging(&staging, &entries, created, size)?;
             let sink = Sink::begin(Arc::new(staging), Arc::new(plan), options);
             Ok::<_, TransferError>(Some(sink))
         });

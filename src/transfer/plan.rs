@@ -2,9 +2,9 @@
 
 use super::TransferError;
 use crate::{
-    manifest::table::Entry,
+    manifest::{Timestamp, table::Entry},
     name::{self, RelPath, SafeName},
-    received::{EntryKind, Layout, Names, Numbered, StagedPath, Staging},
+    received::{EntryKind, Layout, Names, NewNames, StagedPath, Staging},
 };
 
 /// The table, with a safe path for each entry.
@@ -16,7 +16,9 @@ pub(super) struct Plan {
     /// The same for links that the file system there cannot have.
     pub(super) unmade_links: Vec<String>,
     /// What has a number in its name, because another entry has the name without it.
-    pub(super) numbered: Numbered,
+    pub(super) numbered: NewNames,
+    /// What has another name here for another reason.
+    pub(super) renamed: NewNames,
 }
 
 /// One entry.
@@ -47,11 +49,12 @@ impl Plan {
         self,
         staging: &Staging,
         entries: &[Entry],
+        created: Timestamp,
         size_of: impl Fn(&Entry) -> u64,
     ) -> Result<Self, TransferError> {
         let mut plan = match staging.names() {
             Names::Exact => self,
-            names => Self::new(entries, names, size_of)?,
+            names => Self::new(entries, names, created, size_of)?,
         };
         let is_link = |step: &Step| matches!(step.kind, StepKind::Symlink { .. });
         if plan.steps.iter().any(is_link) && !staging.has_symlinks()? {
@@ -69,10 +72,12 @@ impl Plan {
         }
     }
 
-    /// Maps `entries` for a file system on which `names` are one; `size_of` gives the size of a file.
+    /// Maps `entries` of a transfer of the time `created` for a file system on which `names` are one; `size_of` gives the size
+    /// of a file.
     pub(super) fn new(
         entries: &[Entry],
         names: Names,
+        created: Timestamp,
         size_of: impl Fn(&Entry) -> u64,
     ) -> Result<Self, TransferError> {
         let mut layout = Layout::new(names);
@@ -81,11 +86,12 @@ impl Plan {
             files: 0,
             skipped_links: Vec::new(),
             unmade_links: Vec::new(),
-            numbered: Numbered::default(),
+            numbered: NewNames::default(),
+            renamed: NewNames::default(),
         };
         for entry in entries {
             let rel = RelPath::parse(entry.path())?;
-            let kind = plan.kind(entry, &rel, &size_of);
+            let kind = plan.kind(entry, &rel, created, &size_of);
             let staged = if matches!(kind, StepKind::Directory { .. }) {
                 EntryKind::Directory
             } else {
@@ -94,7 +100,9 @@ impl Plan {
             let path = layout.add(&rel, staged)?;
             plan.steps.push(Step { path, kind });
         }
+        plan.follow_links(entries, &layout)?;
         plan.numbered = layout.numbered().clone();
+        plan.renamed = layout.renamed().clone();
         Ok(plan)
     }
 
@@ -111,8 +119,34 @@ impl Plan {
         self.steps.len() - self.steps.iter().filter(skipped).count()
     }
 
-    fn kind(&mut self, entry: &Entry, path: &RelPath, size_of: impl Fn(&Entry) -> u64) -> StepKind {
+    /// Links were planned as they are in the table, in which an entry may come after a link to it.
+    fn follow_links(&mut self, entries: &[Entry], layout: &Layout) -> Result<(), TransferError> {
+        for (step, entry) in self.steps.iter_mut().zip(entries) {
+            if let StepKind::Symlink { target } = &mut step.kind {
+                *target = layout.follow(&RelPath::parse(entry.path())?, target);
+            }
+        }
+        Ok(())
+    }
+
+    fn kind(
+        &mut self,
+        entry: &Entry,
+        path: &RelPath,
+        created: Timestamp,
+        size_of: impl Fn(&Entry) -> u64,
+    ) -> StepKind {
         match entry {
+            // A stream has no time of its own.
+            Entry::File { size: None, .. } => {
+                self.files += 1;
+                let seconds = i64::try_from(created.unix_seconds()).unwrap_or(i64::MAX);
+                StepKind::File {
+                    size: size_of(entry),
+                    mtime: (seconds, 0),
+                    executable: false,
+                }
+            }
             Entry::File {
                 mtime,
                 mtime_ns,

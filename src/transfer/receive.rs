@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     id::{Hasher, PeerId, TransferId},
-    received::{self, Names, Numbered, ReceivedError, Staging},
+    received::{self, Names, NewNames, ReceivedError, Staging},
     store::Store,
 };
 
@@ -59,7 +59,9 @@ pub struct Received {
     /// What the file system could not keep.
     pub lost: Lost,
     /// What has a number in its name, because another entry has the name without it.
-    pub numbered: Numbered,
+    pub numbered: NewNames,
+    /// What has another name here, because its own cannot be written everywhere or is harmful.
+    pub renamed: NewNames,
     /// Bytes of content.
     pub size: u64,
     /// Content chunks that an earlier, interrupted run had written.
@@ -99,22 +101,14 @@ pub async fn receive_rest(
         blocking(move || Prepared::new(&transfer, &root, arriving)).await?
     };
     let (begun, staging, plan) = match prepared {
-        Prepared::AlreadyThere(paths) => {
-            let already_there = true;
-            let received = Received::of(paths, size);
-            return Ok(Received {
-                already_there,
-                ..received
-            });
-        }
-        Prepared::Finished(paths) => return Ok(Received::of(paths, size)),
+        Prepared::Done(received) => return Ok(received),
         Prepared::Begun(sink) => {
             let (staging, plan) = (sink.staging().clone(), sink.plan().clone());
             (Some(sink), staging, plan)
         }
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
-    let planned = Received::planned(&plan, size);
+    let received = Received::of(&plan, size);
     let resumed = begun.is_some() || staging.journal_path().exists();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
@@ -144,30 +138,25 @@ pub async fn receive_rest(
         blocking(move || discard.discard()).await?;
     }
     let (already_chunks, lost) = filled?;
-    let paths =
-        blocking(move || staging.publish(&plan.tops().cloned().collect::<Vec<_>>())).await?;
+    let tops: Vec<_> = plan.tops().cloned().collect();
+    let paths = blocking(move || staging.publish(&tops)).await?;
     progress.event(Event::Finished);
     Ok(Received {
         paths,
         lost,
         already_chunks,
-        ..planned
+        ..received
     })
 }
 
 impl Received {
-    fn planned(plan: &Plan, size: u64) -> Self {
+    /// With what is to be told of `plan`, whether or not something is written.
+    fn of(plan: &Plan, size: u64) -> Self {
         Self {
             skipped_links: plan.skipped_links.clone(),
             unmade_links: plan.unmade_links.clone(),
             numbered: plan.numbered.clone(),
-            ..Self::of(Vec::new(), size)
-        }
-    }
-
-    fn of(paths: Vec<PathBuf>, size: u64) -> Self {
-        Self {
-            paths,
+            renamed: plan.renamed.clone(),
             size,
             ..Self::default()
         }
@@ -226,9 +215,8 @@ pub async fn stream_content(
 }
 
 enum Prepared {
-    AlreadyThere(Vec<PathBuf>),
-    /// An earlier run came as far as the final names.
-    Finished(Vec<PathBuf>),
+    /// All of it is there, or an earlier run came as far as the final names.
+    Done(Received),
     /// It was begun while it arrived.
     Begun(Box<Sink>),
     Staged(Arc<Staging>, Arc<Plan>),
@@ -244,26 +232,33 @@ impl Prepared {
         let begun = arriving
             .map(|arriving| arriving.into_sink(transfer))
             .transpose()?;
+        let manifest = transfer.manifest.payload();
+        let done = |plan: &Plan, paths, already_there| {
+            Ok(Self::Done(Received {
+                paths,
+                already_there,
+                ..Received::of(plan, manifest.size)
+            }))
+        };
         if let Some(sink) = begun.flatten() {
             let same = identical(sink.plan(), &transfer.listing.sums, root)?;
             let Some(paths) = same else {
                 return Ok(Self::Begun(Box::new(sink)));
             };
             sink.staging().discard()?;
-            return Ok(Self::AlreadyThere(paths));
+            return done(sink.plan(), paths, true);
         }
-        let manifest = transfer.manifest.payload();
         // Before anything is made on the disk: a table may be hostile.
         let (entries, size) = (&transfer.listing.entries, |e: &_| transfer.file_size(e));
-        let plan = Plan::new(entries, Names::Exact, size)?;
+        let plan = Plan::new(entries, Names::Exact, manifest.created, size)?;
         let staging = root.stage(&staging_key(manifest.transfer_id, manifest.sender))?;
         if let Some(paths) = staging.finish_publishing()? {
-            return Ok(Self::Finished(paths));
+            return done(&plan, paths, false);
         }
-        let plan = plan.for_staging(&staging, entries, size)?;
+        let plan = plan.for_staging(&staging, entries, manifest.created, size)?;
         if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
             staging.discard()?;
-            return Ok(Self::AlreadyThere(paths));
+            return done(&plan, paths, true);
         }
         if !staging.journal_path().exists() {
             // Without a journal nothing counts of what may be there.

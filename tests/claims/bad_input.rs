@@ -229,7 +229,7 @@ rows! {
         "each becomes `_`: `photo<U+202E>gpj.exe` cannot pose as a photo",
         name::row_61_what_hides_or_reorders;
     62, "name", "`CON`, `nul.txt`, `COM¹`, `LPT0`; a last dot or space; `a:b`" =>
-        "`_CON`...; `_` in its place",
+        "`_CON`...; `_` in its place. Each new name is said, and a link to it follows",
         name::row_62_names_of_devices;
     63, "name", "a leading `-` or `.` at the top of a transfer" =>
         "`_` before it",

@@ -37,6 +37,7 @@ mod pair;
 mod promises;
 mod readme;
 mod recipients;
+mod renamed;
 mod scripts;
 mod sources;
 mod store_local;

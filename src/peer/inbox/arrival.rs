@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use super::policy::Waiting;
-use crate::id::{ManifestId, PeerId};
+use crate::{
+    id::{ManifestId, PeerId},
+    received::NewNames,
+    transfer::ReceivedFiles,
+};
 
 /// A transfer that came for us. Its texts are foreign: escape them before showing them.
 #[derive(Debug, Clone)]
@@ -24,12 +28,7 @@ pub struct Arrival {
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// Its files are there.
-    Opened {
-        /// The final names of what it has at its top.
-        paths: Vec<PathBuf>,
-        /// The text, if it is a message.
-        message: Option<String>,
-    },
+    Opened(OpenedFiles),
     /// It waits for the person.
     Waiting(Waiting),
     /// It cannot be opened, now or ever.
@@ -37,4 +36,31 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+}
+
+/// What was opened.
+#[derive(Debug, Clone)]
+pub struct OpenedFiles {
+    /// The final names of what it has at its top.
+    pub paths: Vec<PathBuf>,
+    /// The text, if it is a message.
+    pub message: Option<String>,
+    /// Links that were not made, because they lead out of their folder.
+    pub skipped_links: Vec<String>,
+    /// What is not called here what its sender called it.
+    pub renamed: NewNames,
+}
+
+impl OpenedFiles {
+    pub(super) fn of(received: ReceivedFiles, message: Option<String>) -> Self {
+        let mut renamed = received.renamed;
+        renamed.count += received.numbered.count;
+        renamed.first.extend(received.numbered.first);
+        Self {
+            paths: received.paths,
+            message,
+            skipped_links: received.skipped_links,
+            renamed,
+        }
+    }
 }

@@ -19,6 +19,10 @@ pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
     if entries > 0 {
         tracing::warn!(manifest, entries, "names that are one here were numbered");
     }
+    let entries = written.renamed.count;
+    if entries > 0 {
+        tracing::warn!(manifest, entries, "names were changed");
+    }
     let (times, executable) = (written.lost.times, written.lost.executable);
     if times || executable {
         tracing::warn!(

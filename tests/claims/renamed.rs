@@ -1,0 +1,159 @@
+//! What is not as it was sent is said: names that were changed, links that were left out.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::symlink,
+    process::Stdio,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::{Value, json};
+use testkit::{Homes, Ran, Serving, wait_for};
+
+/// A folder with names that no receiver keeps, and links through each of them.
+fn folder(homes: &Homes) {
+    for folder in ["d", "d/cur", "d/x:y"] {
+        fs::create_dir(homes.path(folder)).unwrap();
+    }
+    for file in [
+        "d/a:b",
+        "d/aux.c",
+        "d/cur/1.host:2,S",
+        "d/x:y/end.",
+        "d/plain",
+    ] {
+        fs::write(homes.path(file), file).unwrap();
+    }
+    for (link, target) in [
+        ("d/1", "a:b"),
+        ("d/2", "cur/1.host:2,S"),
+        ("d/cur/3", "../x:y/end."),
+        ("d/4", "x:y"),
+        ("d/x:y/5", "../aux.c"),
+        ("d/6", "plain"),
+    ] {
+        symlink(target, homes.path(link)).unwrap();
+    }
+}
+
+const LINKS: [&str; 6] = ["1", "2", "cur/3", "4", "x_y/5", "6"];
+const RENAMED: [(&str, &str); 5] = [
+    ("d/a:b", "d/a_b"),
+    ("d/aux.c", "d/_aux.c"),
+    ("d/cur/1.host:2,S", "d/cur/1.host_2,S"),
+    ("d/x:y", "d/x_y"),
+    ("d/x:y/end.", "d/x_y/end_"),
+];
+
+fn object(said: &str, event: &str) -> Value {
+    let mut objects = said.lines().map(|line| serde_json::from_str(line).unwrap());
+    objects
+        .rfind(|object: &Value| object["event"] == event)
+        .unwrap()
+}
+
+/// Waits for what `serving` says of an arrival.
+fn arrival(serving: &Serving) -> Value {
+    let arrived = || {
+        serving
+            .said()
+            .into_iter()
+            .find(|said| said["event"] == "arrival")
+    };
+    wait_for("it arrives", || arrived().is_some());
+    arrived().unwrap()
+}
+
+#[test]
+fn changed_names_are_said_and_links_follow_them() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    folder(&homes);
+    homes.ok("a", &["share", "d"]);
+    for round in 0..2 {
+        let ran = homes.run("a", &["receive", "d", "--out", "out"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let json = homes.ok("a", &["--json", "receive", "d", "--out", "out"]);
+        let said = object(&json, "received");
+        assert_eq!(said["renamed"], json!(RENAMED), "{round}");
+        for (from, to) in RENAMED {
+            let line = format!("{from} is called {to} here: ");
+            assert!(ran.err.contains(&line), "{round} {line}: {}", ran.err);
+        }
+    }
+    homes.ok("a", &["send", "d", "--to", &b.to(), "--wait"]);
+    assert_eq!(arrival(&b)["renamed"], json!(RENAMED));
+    wait_for("it is logged", || {
+        homes.log("b").contains("names were changed")
+    });
+    assert!(!homes.log("b").contains("aux.c"), "a log has no names");
+    for root in [homes.path("out/d"), homes.home("b").join("received/d")] {
+        for link in LINKS {
+            let there = fs::metadata(root.join(link));
+            assert!(there.is_ok(), "{link} leads nowhere in {}", root.display());
+        }
+    }
+}
+
+#[test]
+fn links_that_are_left_out_are_said_every_time_and_to_everybody() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    fs::create_dir(homes.path("only")).unwrap();
+    symlink("/etc/hostname", homes.path("only/l")).unwrap();
+    let to = b.to();
+    for args in [
+        &["send", "only", "--to", &to, "--dry-run"][..],
+        &["send", "only", "--to", &to, "--wait"],
+        &["share", "only"],
+    ] {
+        let ran = homes.run("a", args);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.err.contains("only/l: a link that leads out"),
+            "{args:?}: {}",
+            ran.err
+        );
+    }
+    assert_eq!(arrival(&b)["skipped_links"], json!(["only/l"]));
+    for round in 0..3 {
+        let ran = homes.run("a", &["receive", "only", "--out", "out"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.err.contains("skipped the link only/l"),
+            "{round}: {}",
+            ran.err
+        );
+        let json = homes.ok("a", &["--json", "receive", "only", "--out", "out"]);
+        assert_eq!(
+            object(&json, "received")["skipped_links"],
+            json!(["only/l"])
+        );
+    }
+}
+
+#[test]
+fn what_comes_from_a_stream_is_dated_when_it_was_sent() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let (to, before) = (b.to(), SystemTime::now() - Duration::from_secs(2));
+    let mut command = homes.command("a", &["send", "-", "--name", "s", "--to", &to, "--wait"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"stream").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    homes.ok("a", &["send", "--text", "hello", "--to", &to, "--wait"]);
+    for name in ["s", "message.txt"] {
+        let file = homes.home("b").join("received").join(name);
+        let modified = fs::metadata(file).unwrap().modified().unwrap();
+        assert!(
+            modified > before && modified <= SystemTime::now(),
+            "{name}: {modified:?}"
+        );
+    }
+}
