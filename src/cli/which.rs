@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::report::Failure;
 use crate::{
     id::ManifestId,
@@ -59,32 +61,39 @@ impl Which {
     }
 }
 
-/// Those of `infos` at whose top there is `name`. What cannot be opened has no names for us.
+/// Those of `infos` at whose top there is `name`; if there is none, those with a name that looks the same: a Mac writes `é`
+/// as two characters, a keyboard as one. What cannot be opened has no names for us.
 pub(super) async fn named<'a>(
     store: &dyn Store,
     reader: &Reader,
     infos: impl IntoIterator<Item = &'a ManifestInfo>,
     name: &str,
 ) -> Vec<ManifestId> {
-    let mut named = Vec::new();
+    let (mut equal, mut alike) = (Vec::new(), Vec::new());
     for info in infos {
         let Some(manifest) = manifest_of(store, info.id).await else {
             continue;
         };
-        let mut found = ControlFlow::Continue(());
+        let (mut found, mut looks_alike) = (ControlFlow::Continue(()), false);
         let compare = |entry: Entry| {
             if entry.path() == name {
                 found = ControlFlow::Break(());
             }
+            looks_alike |= entry.path().nfc().eq(name.nfc());
             found
         };
         // What was found before an error was found.
         let _ = transfer::browse(store, &manifest, reader, u64::MAX, compare).await;
         if found.is_break() {
-            named.push(info.id);
+            equal.push(info.id);
+        } else if looks_alike {
+            alike.push(info.id);
         }
     }
-    named
+    match equal.is_empty() {
+        true => alike,
+        false => equal,
+    }
 }
 
 /// The manifest of a transfer, if it is there and one.

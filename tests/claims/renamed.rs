@@ -157,3 +157,29 @@ fn what_comes_from_a_stream_is_dated_when_it_was_sent() {
         );
     }
 }
+
+#[test]
+fn a_name_is_found_in_another_normal_form() {
+    let homes = Homes::new(&["b"]);
+    let (composed, decomposed) = ("\u{e9}.txt", "e\u{301}.txt");
+    fs::write(homes.path(decomposed), "of a Mac").unwrap();
+    homes.ok("a", &["share", decomposed]);
+    homes.ok("a", &["receive", composed, "--out", "out"]);
+    assert_eq!(
+        fs::read(homes.path("out").join(decomposed)).unwrap(),
+        b"of a Mac"
+    );
+    // What is equal as it is comes first.
+    fs::write(homes.path(composed), "typed").unwrap();
+    homes.ok("a", &["share", composed]);
+    for (name, content) in [(composed, "typed"), (decomposed, "of a Mac")] {
+        let out = format!("out of {name}");
+        homes.ok("a", &["receive", name, "--out", &out]);
+        let there = fs::read_dir(homes.path(&out)).unwrap().count();
+        assert_eq!(there, 1, "{name:?}");
+        assert_eq!(
+            fs::read(homes.path(&out).join(name)).unwrap(),
+            content.as_bytes()
+        );
+    }
+}
