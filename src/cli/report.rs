@@ -222,39 +222,22 @@ impl From<TransferError> for Failure {
         use ExitCode as Exit;
         let failure = |code| Self::new(code, &error);
         match error {
-            TransferError::Source {
-                ref path,
-                ref source,
-            }
-            | TransferError::Journal {
+            TransferError::Journal {
                 ref path,
                 ref source,
             } => Self::io(path, source),
-            TransferError::UnsupportedSource { .. } => failure(Exit::Storage),
-            TransferError::DanglingLink { .. } => failure(Exit::NotFound).hint(
-                "is its disk there? A link inside of a folder is sent as a link: name the folder",
-            ),
-            TransferError::PrivateKey { .. } => failure(Exit::Usage).hint(
-                "another machine makes its own: colis pair; to send it all the same: --with-keys",
-            ),
-            TransferError::BadGlob { .. } => {
-                failure(Exit::Usage).hint("a glob is as in .gitignore: --exclude '*.o'")
-            }
-            TransferError::DuplicateSource { .. } => {
-                failure(Exit::Usage).hint("send them one by one, or rename one")
-            }
-            TransferError::UnsendableName { .. } => failure(Exit::Usage).hint("rename it"),
-            TransferError::NamelessSource { .. } => failure(Exit::Usage).hint("send what is in it"),
-            TransferError::SourceChanged { .. } => {
-                Self::new(Exit::Integrity, format!("source-changed: {error}"))
-                    .hint("nothing was published; send it again when it is quiet")
-            }
-            TransferError::TooManyChunks { .. } => {
-                failure(Exit::Usage).hint("use larger chunks: --chunk-size 16MiB")
-            }
-            TransferError::TooManyEntries { .. } => {
-                failure(Exit::Usage).hint("send them in several transfers")
-            }
+            TransferError::Source { .. }
+            | TransferError::UnsupportedSource { .. }
+            | TransferError::DanglingLink { .. }
+            | TransferError::PrivateKey { .. }
+            | TransferError::BadGlob { .. }
+            | TransferError::DuplicateSource { .. }
+            | TransferError::UnsendableName { .. }
+            | TransferError::NamelessSource { .. }
+            | TransferError::SourceChanged { .. }
+            | TransferError::TooManyChunks { .. }
+            | TransferError::TooManyEntries { .. } => of_source(&error),
+            TransferError::Output(_) => failure(Exit::Storage),
             TransferError::Stopped => failure(Exit::Interrupted),
             TransferError::AlreadySending => failure(Exit::Locked).hint("wait for it to end"),
             TransferError::NotAccepted { .. } => failure(Exit::Trust).hint("ask the recipient"),
@@ -269,7 +252,6 @@ impl From<TransferError> for Failure {
                 .hint("give the password: --password-file FILE, or on a terminal"),
             TransferError::Integrity { .. } => failure(Exit::Integrity)
                 .hint("nothing was released; ask the sender to send it again"),
-            TransferError::Output(_) => failure(Exit::Storage),
             TransferError::NotOneFile { .. } => {
                 failure(Exit::Usage).hint("use a folder: --out DIR")
             }
@@ -281,6 +263,33 @@ impl From<TransferError> for Failure {
             }
             TransferError::Received(error) => error.into(),
         }
+    }
+}
+
+/// What was to be sent cannot be.
+fn of_source(error: &TransferError) -> Failure {
+    use ExitCode as Exit;
+    let failure = |code| Failure::new(code, error);
+    let usage = |hint| failure(Exit::Usage).hint(hint);
+    match error {
+        TransferError::Source { path, source } => Failure::io(path, source),
+        TransferError::DanglingLink { .. } => failure(Exit::NotFound).hint(
+            "is its disk there? A link inside of a folder is sent as a link: name the folder",
+        ),
+        TransferError::PrivateKey { .. } => {
+            usage("another machine makes its own: colis pair; to send it all the same: --with-keys")
+        }
+        TransferError::BadGlob { .. } => usage("a glob is as in .gitignore: --exclude '*.o'"),
+        TransferError::DuplicateSource { .. } => usage("send them one by one, or rename one"),
+        TransferError::UnsendableName { .. } => usage("rename it"),
+        TransferError::NamelessSource { .. } => usage("send what is in it"),
+        TransferError::SourceChanged { .. } => {
+            Failure::new(Exit::Integrity, format!("source-changed: {error}"))
+                .hint("nothing was published; send it again when it is quiet")
+        }
+        TransferError::TooManyChunks { .. } => usage("use larger chunks: --chunk-size 16MiB"),
+        TransferError::TooManyEntries { .. } => usage("send them in several transfers"),
+        _ => failure(Exit::Storage),
     }
 }
 

@@ -12,7 +12,7 @@ use testkit::{Homes, Ran, around, bytes, has, wait_for};
 
 /// The objects of one kind in what a command said with `--json`.
 fn objects(ran: &Ran, event: &str) -> Vec<Value> {
-    let objects = ran.out.lines().map(|line| serde_json::from_str(line));
+    let objects = ran.out.lines().map(serde_json::from_str);
     let objects = objects.map(|object: Result<Value, _>| object.unwrap());
     objects.filter(|object| object["event"] == event).collect()
 }
