@@ -29,6 +29,7 @@ mod seen;
 mod send;
 mod serve;
 mod shell;
+mod signals;
 mod signed_by;
 mod sources;
 mod status;
@@ -58,6 +59,7 @@ const DESCRIPTORS: i32 = 1024;
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn run() -> process::ExitCode {
     keep_memory_private();
+    signals::note_ignored();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -215,7 +217,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
 async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         done = work => done,
-        _ = tokio::signal::ctrl_c() => {
+        () = signals::interrupted() => {
             let failure = Failure::new(ExitCode::Interrupted, "interrupted; what was transferred is kept");
             Err(failure.hint("run the same command again to continue"))
         }

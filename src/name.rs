@@ -4,11 +4,13 @@
 //! [`SafeName`] is what one component becomes on this disk: total, so that an odd but honest name never stops a
 //! transfer, and strict, so that no name can hide what it is or mean something to a shell, a terminal or another system.
 
+mod path_text;
 mod visible;
 
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
 use crate::sabotage;
+pub use path_text::{PathText, path_as_text};
 use visible::judged;
 
 /// Bytes of a path in a table.

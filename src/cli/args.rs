@@ -8,7 +8,10 @@ mod transfer;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 
 pub(super) use manage::*;
 pub(super) use offline::*;
@@ -34,7 +37,9 @@ pub(super) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(super) struct Global {
     /// Folder with certs/, chunks/, received/ and colis.toml
+    // An empty one is no mistake in the use of colis: it is said as every home that cannot be.
     #[arg(long, global = true, env = "COLIS_HOME", value_name = "DIR")]
+    #[arg(value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) home: Option<PathBuf>,
     /// One JSON object a line on standard output
     #[arg(long, global = true)]

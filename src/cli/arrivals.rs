@@ -8,7 +8,7 @@ use super::output::{Output, count};
 use crate::{
     config::units::Size,
     id::Short as _,
-    name::Escaped,
+    name::{Escaped, PathText},
     peer::{Arrival, OpenedFiles, Outcome, Waiting},
 };
 
@@ -95,7 +95,7 @@ pub(super) fn tell(output: Output, arrival: &Arrival) {
         &json!({
             "manifest": arrival.id, "sender": arrival.sender, "sender_name": arrival.sender_name,
             "bytes": arrival.size, "state": state, "reason": reason,
-            "paths": opened.map(|opened| opened.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>()),
+            "paths": opened.map(|opened| opened.paths.iter().map(|path| PathText(path)).collect::<Vec<_>>()),
             "message": opened.and_then(|opened| opened.message.as_ref()),
             "skipped_links": opened.map(|opened| &opened.skipped_links),
             "renamed": opened.map(|opened| &opened.renamed.first),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     manifest::{Signer as _, Timestamp},
-    name::Escaped,
+    name::{Escaped, PathText},
     tls::{
         self, CertsDir, Identity, Inspected, Renewed, TlsError,
         ca::{self, CertificateOptions},
@@ -80,7 +80,7 @@ fn made(context: &Context, identity: &Identity, dir: &CertsDir) {
 }
 
 pub(super) fn made_object(context: &Context, identity: &Identity, dir: &CertsDir) {
-    let folder = dir.path().display().to_string();
+    let folder = PathText(dir.path());
     let (name, id) = (identity.name(), identity.peer_id());
     let made = json!({"name": name, "peer_id": id, "folder": folder});
     context.output.object("made", &made);

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::{Origin, Shown, set, template},
+    name::PathText,
     private,
 };
 
@@ -23,7 +24,7 @@ pub(super) fn run(home: &Home, output: Output, args: args::Config) -> Result<Exi
         args::ConfigCommand::Set { key, value } => {
             set(&home.config(), &key, &value)?;
             let path = home.config();
-            output.object("config-set", &json!({"key": key, "path": path}));
+            output.object("config-set", &json!({"key": key, "path": PathText(&path)}));
             output.talk(format!(
                 "{key} is set in {}; a peer that is serving takes it when it is started again",
                 path.display()
@@ -72,7 +73,7 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
         .open(&path)
         .map_err(failed)?;
     file.write_all(template().as_bytes()).map_err(failed)?;
-    output.object("config-init", &json!({"path": path}));
+    output.object("config-init", &json!({"path": PathText(&path)}));
     output.line(path.display());
     Ok(ExitCode::Ok)
 }

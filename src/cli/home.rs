@@ -29,6 +29,9 @@ impl Home {
     /// The folder that was named; else the current one, if it is a home of ours; else that of the platform.
     pub(super) fn resolve(named: Option<&Path>) -> Result<Self, Failure> {
         if let Some(root) = named {
+            if root.as_os_str().is_empty() {
+                return Err(nowhere("the name of the home folder is empty"));
+            }
             let root = std::path::absolute(root).map_err(|e| Failure::io(root, &e))?;
             return Ok(Self {
                 root,
@@ -46,15 +49,10 @@ impl Home {
                 why: "the current folder",
             });
         }
-        let data = env::var_os("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute());
-        let data = data.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".local/share")));
-        let failure = || {
-            Failure::new(ExitCode::Config, "there is no home folder").hint("name one: --home DIR")
-        };
+        let data = platform_folder("XDG_DATA_HOME", ".local/share")
+            .ok_or_else(|| nowhere("HOME names no folder by its whole path"))?;
         Ok(Self {
-            root: data.ok_or_else(failure)?.join("colis"),
+            root: data.join("colis"),
             why: "the platform's folder for data",
         })
     }
@@ -108,6 +106,21 @@ impl Home {
     pub(super) fn journals(&self) -> PathBuf {
         self.chunks().join("state/sending")
     }
+}
+
+/// The folder that the XDG variable `name` says, else the one `below` the user's home. A path that is relative or empty says
+/// nothing, as the XDG base directory specification has it: keys must not go into whatever folder is the current one.
+pub(super) fn platform_folder(name: &str, below: &str) -> Option<PathBuf> {
+    let absolute = |name| {
+        let path = env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    absolute(name).or_else(|| Some(absolute("HOME")?.join(below)))
+}
+
+fn nowhere(why: &str) -> Failure {
+    let what = format!("there is no home folder: {why}");
+    Failure::new(ExitCode::Config, what).hint("name one: --home DIR")
 }
 
 /// Whether `folder` has the private keys of a peer.

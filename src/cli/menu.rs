@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 use super::{
     Context,
@@ -33,6 +33,7 @@ use super::{
     output::Output,
     pair,
     report::{ExitCode, Failure},
+    signals::Heard,
     terminal,
 };
 use crate::tls::CertsDir;
@@ -114,25 +115,25 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
 /// What the system tells us.
 struct Signals {
     /// Heard so that Ctrl-C, which prompts answer themselves, does not end the process.
-    _interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    _interrupt: Heard,
+    terminate: Heard,
+    hangup: Heard,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            _interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            _interrupt: Heard::new(SignalKind::interrupt())?,
+            terminate: Heard::new(SignalKind::terminate())?,
+            hangup: Heard::new(SignalKind::hangup())?,
         })
     }
 
     /// Ready when the system wants us to end: it says so, or the terminal is closed.
     async fn ended(mut self) {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+            () = self.terminate.comes() => {}
+            () = self.hangup.comes() => {}
         }
     }
 }

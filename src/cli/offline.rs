@@ -21,7 +21,7 @@ use crate::{
     crypto::CryptoError,
     id::{ChunkId, ManifestId, Short as _, TransferId},
     manifest::{Manifest, SignedManifest, Signer as _},
-    name::Escaped,
+    name::{Escaped, PathText},
     store::{FolderStore, Store, StoreError},
     transfer::{self, OpenedTransfer, Recipient, SendOptions, Sent, Sources, TransferError},
 };
@@ -37,7 +37,7 @@ struct SealedObject<'a> {
     bytes: u64,
     chunks: u64,
     already_chunks: u64,
-    folder: &'a Path,
+    folder: PathText<'a>,
     seconds: f64,
 }
 
@@ -185,7 +185,7 @@ fn report(context: &Context, sent: &Sent, folder: &Path, seconds: f64) {
             bytes: sent.size,
             chunks: sent.chunks,
             already_chunks: sent.already_chunks,
-            folder,
+            folder: PathText(folder),
             seconds,
         },
     );

@@ -29,14 +29,14 @@ use super::{
     certs::made_object,
     home::host_name,
     report::{ExitCode, Failure},
-    serve::{discovery, stop_signal},
-    terminal,
+    serve::discovery,
+    signals, terminal,
 };
 use crate::{
     config::units::DurationText,
     discover::{Announcement, Service},
     manifest::Signer as _,
-    name::Escaped,
+    name::{Escaped, PathText},
     pair::{self, Code, CodeError, Invitation, Joined, PAIRING_PORT, PairError, PairOptions, Wish},
     server::{self, BindError},
     store::LocalStore,
@@ -263,11 +263,12 @@ async fn join(context: &Context, args: &Pair, typed: &str) -> Result<ExitCode, F
     let joining = pin!(join_one(context, &inviter, &found.addresses, wish));
     let joined = until_interrupted_before(&is_last_step, joining).await?;
     let (name, id) = (joined.identity.name(), joined.identity.peer_id());
-    let path = context.home.certs().display().to_string();
-    context.output.line(format!("{name}  {id}  {path}"));
+    let path = context.home.certs();
+    let line = format!("{name}  {id}  {}", path.display());
+    context.output.line(line);
     context.output.object(
         "joined",
-        &json!({"name": name, "peer_id": id, "folder": path, "issuer": joined.issuer}),
+        &json!({"name": name, "peer_id": id, "folder": PathText(&path), "issuer": joined.issuer}),
     );
     let issuer = Escaped::new(&joined.issuer);
     context.output.talk(format!(
@@ -360,7 +361,7 @@ async fn until_interrupted<T, E: Into<Failure>>(
     work: impl Future<Output = Result<T, E>>,
     interrupted: &str,
 ) -> Result<T, Failure> {
-    let stop = stop_signal();
+    let stop = signals::stop();
     let stop = stop.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     tokio::select! {
         done = work => done.map_err(Into::into),

@@ -22,7 +22,7 @@ use crate::{
     config::units::Size,
     id::{ManifestId, Short as _},
     manifest::{SignedManifest, Timestamp},
-    name::Escaped,
+    name::{Escaped, PathText},
     peer::{Direction, HistoryEntry},
     received::{NewNames, Received},
     store::{Pace, Store, TransferState},
@@ -38,7 +38,7 @@ struct ReceivedObject<'a> {
     sender: &'a str,
     verified: bool,
     bytes: u64,
-    paths: Vec<String>,
+    paths: Vec<PathText<'a>>,
     already_there: bool,
     already_chunks: u64,
     skipped_links: &'a [String],
@@ -336,10 +336,7 @@ impl<'a> Job<'a> {
     ) {
         let output = self.context.output;
         let (sender, verified) = self.sender_of(transfer);
-        let paths = received
-            .paths
-            .iter()
-            .map(|path| path.to_string_lossy().into_owned());
+        let paths = received.paths.iter().map(|path| PathText(path));
         output.object(
             "received",
             &ReceivedObject {

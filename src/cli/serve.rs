@@ -4,10 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::broadcast::{Receiver, error::RecvError},
-};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
@@ -19,6 +16,7 @@ use super::{
     logging::{self, Level},
     output::Output,
     report::{ExitCode, Failure},
+    signals,
 };
 use crate::{
     config::{
@@ -40,10 +38,13 @@ const LOG_DAYS: usize = 14;
 
 pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
     if args.install {
-        return install::run(context);
+        return install::run(context, args);
     }
     let _log = start_logging(context)?;
     raise_descriptor_limit();
+    // Before anybody is told that this peer serves: it may be told to stop from then on.
+    let stop =
+        signals::stop().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     let options = options(context, args)?;
     let mode = options.inbox.policy.default.mode;
     let peer = Peer::open(options)?;
@@ -67,8 +68,6 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let stop =
-        stop_signal().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     let served = peer.run(stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     showing.abort();
@@ -197,22 +196,6 @@ fn policy(context: &Context, args: &Serve) -> Result<InboxPolicy, Failure> {
     Ok(InboxPolicy {
         default,
         senders: senders.collect(),
-    })
-}
-
-/// Ready when the person or the system asks to stop.
-pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
     })
 }
 

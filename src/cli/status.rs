@@ -18,7 +18,7 @@ use crate::{
     disk::Room,
     id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
-    name::Escaped,
+    name::{Escaped, PathText},
     peer::Reasons,
     store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
     tls::{CertsDir, Circle, Identity},
@@ -27,8 +27,8 @@ use crate::{
 
 /// All of it, as programs read it.
 #[derive(Serialize)]
-struct Status {
-    home: String,
+struct Status<'a> {
+    home: PathText<'a>,
     why: &'static str,
     name: String,
     peer_id: PeerId,
@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let room = LocalStore::room(&doctor::existing(&home.chunks()), store_options(context))?;
     let until = identity.caller().not_after;
     let status = Status {
-        home: home.root().to_string_lossy().into_owned(),
+        home: PathText(home.root()),
         why: home.why,
         name: identity.name().to_owned(),
         peer_id: identity.peer_id(),
@@ -123,7 +123,11 @@ async fn look(
 
 fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Holder>, room: Room) {
     let output = context.output;
-    output.line(format!("home: {} ({})", status.home, status.why));
+    output.line(format!(
+        "home: {} ({})",
+        status.home.0.display(),
+        status.why
+    ));
     let role = if dir.ca_key().exists() {
         ", holds the circle's key"
     } else {

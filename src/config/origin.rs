@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{Config, ConfigError, SETTINGS, Unset, read, settings, variable};
+use crate::name::path_as_text;
 
 /// Who set a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,7 +17,7 @@ pub enum Origin {
     /// Nobody.
     Default,
     /// The file.
-    File(PathBuf),
+    File(#[serde(serialize_with = "path_as_text")] PathBuf),
     /// A variable of the environment.
     Environment(String),
 }

@@ -63,7 +63,7 @@ const MAY: [(&str, &[&str]); 23] = [
             "received", "server", "client", "transfer", "discover",
         ],
     ),
-    ("config", &["manifest", "trust", "store", "peer"]),
+    ("config", &["name", "manifest", "trust", "store", "peer"]),
     (
         "cli",
         &[

@@ -42,6 +42,7 @@ mod scripts;
 mod sources;
 mod store_local;
 mod streams;
+mod surroundings;
 mod terminal;
 mod transcripts;
 mod transfer;

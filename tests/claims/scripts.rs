@@ -373,7 +373,10 @@ fn the_unit_is_written_once_and_never_over_a_foreign_one() {
     let unit = homes.path("config/systemd/user/colis.service");
     let text = fs::read_to_string(&unit).unwrap();
     let home = homes.home("a").display().to_string();
-    assert!(text.contains(&format!("--home \"{home}\" serve")), "{text}");
+    assert!(
+        text.contains(&format!("\"--home\" \"{home}\" \"serve\"")),
+        "{text}"
+    );
     fs::write(&unit, "[Service]\n").unwrap();
     let ran = install("config");
     assert_eq!(ran.code, 3, "{ran:?}");

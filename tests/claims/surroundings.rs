@@ -1,0 +1,6 @@
+//! The program in surroundings that are unlike those of its makers: other names, variables, signals and terminals.
+
+mod homeless;
+mod not_utf8;
+mod signals;
+mod unit;

@@ -1,0 +1,144 @@
+//! `serve --install`: the unit does what the command line beside it says, or is not written.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use testkit::{Homes, Ran, copy_program, has};
+
+fn install(homes: &Homes, home: &str, args: &[&str], set: &[(&str, &str)]) -> Ran {
+    let mut command = homes.command(home, &[args, &["serve", "--install"]].concat());
+    command.env("XDG_CONFIG_HOME", homes.path("cfg"));
+    Ran::from(command.envs(set.iter().copied()).output().unwrap())
+}
+
+fn unit(homes: &Homes) -> PathBuf {
+    homes.path("cfg/systemd/user/colis.service")
+}
+
+#[test]
+fn the_unit_has_the_options_and_variables_beside_it() {
+    let homes = Homes::new(&[]);
+    let mut command = homes.command("a", &["-v", "serve", "--install"]);
+    command.args(["--listen", "127.0.0.1:9443", "--inbox", "ask"]);
+    command.args(["--auto-up-to", "1GiB", "--keep-opened", "2d", "--keep-exec"]);
+    command.env("XDG_CONFIG_HOME", homes.path("cfg"));
+    command.envs([("COLIS_RESERVE", "2GiB"), ("COLIS_LOG", "colis=debug")]);
+    assert!(command.output().unwrap().status.success());
+    let text = fs::read_to_string(unit(&homes)).unwrap();
+    let options = "\"-v\" \"serve\" \"--listen\" \"127.0.0.1:9443\" \"--inbox\" \"ask\" \"--auto-up-to\" \"1GiB\" \
+                   \"--keep-opened\" \"2d\" \"--keep-exec\"\n";
+    assert!(text.contains(options), "{text}");
+    for line in ["RESERVE=2GiB", "LOG=colis=debug", "DISCOVERY=false"] {
+        assert!(
+            text.contains(&format!("\nEnvironment=\"COLIS_{line}\"\n")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_would_not_serve_is_not_installed() {
+    let homes = Homes::new(&[]);
+    for (home, args, code) in [
+        ("nobody", &[][..], 3),
+        ("a", &["--keep-opened", "soon"], 2),
+        ("a", &["--auto-up-to", "much"], 2),
+    ] {
+        let mut command = homes.command(home, &["serve", "--install"]);
+        command.args(args).env("XDG_CONFIG_HOME", homes.path("cfg"));
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!(ran.code, code, "{home} {args:?}: {}", ran.err);
+        assert!(!unit(&homes).exists(), "{home} {args:?}");
+    }
+}
+
+#[test]
+fn what_a_unit_cannot_say_is_refused() {
+    let homes = Homes::new(&["b"]);
+    for home in [&b"h\xe9"[..], b"h\nExecStop=x"] {
+        let named = homes.path("b").with_file_name(OsStr::from_bytes(home));
+        fs::rename(homes.home("b"), &named).unwrap();
+        let mut command = homes.command("a", &[]);
+        command
+            .arg("--home")
+            .arg(&named)
+            .args(["serve", "--install"]);
+        let mut alone = Command::new(testkit::program());
+        alone.arg("--home").arg(&named).args(["serve", "--install"]);
+        alone
+            .env("XDG_CONFIG_HOME", homes.path("cfg"))
+            .stdin(Stdio::null());
+        let ran = Ran::from(alone.output().unwrap());
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("no unit was written") && !ran.err.contains("panicked"));
+        assert!(!unit(&homes).exists());
+        fs::rename(&named, homes.home("b")).unwrap();
+    }
+    let ran = install(&homes, "a", &[], &[("COLIS_LOG", "a\nb")]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    // A folder of units that is no UTF-8 is as good as another.
+    let mut command = homes.command("a", &["--json", "serve", "--install"]);
+    command.env(
+        "XDG_CONFIG_HOME",
+        homes
+            .path("cfg")
+            .with_file_name(OsStr::from_bytes(b"c\xe9")),
+    );
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("c\u{fffd}/systemd/user/colis.service"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn systemd_takes_the_unit_of_a_program_with_any_name_that_it_can_start() {
+    let homes = Homes::new(&[]);
+    for (folder, code) in [
+        ("plain", 0),
+        ("with space", 0),
+        ("50%h;x", 0),
+        ("$HOME", 0),
+        ("a\"b", 2),
+        ("a'b", 2),
+        ("a\\b", 2),
+    ] {
+        let program = homes.path(folder).join("colis");
+        fs::create_dir(homes.path(folder)).unwrap();
+        copy_program(&program);
+        let mut command = Command::new(&program);
+        command
+            .arg("--home")
+            .arg(homes.home("a"))
+            .args(["serve", "--install"]);
+        command
+            .env("XDG_CONFIG_HOME", homes.path("cfg"))
+            .env("HOME", homes.path(""));
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!(ran.code, code, "{folder}: {}", ran.err);
+        if code == 0 && has("systemd-analyze") {
+            verify(&unit(&homes));
+        }
+        fs::remove_file(&program).unwrap();
+    }
+}
+
+/// systemd finds the program that the unit names: it would say that it is not executable.
+fn verify(unit: &Path) {
+    let mut verify = Command::new("systemd-analyze");
+    let ran = verify
+        .args(["verify", "--user"])
+        .arg(unit)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let ours = said.lines().filter(|line| line.contains("colis"));
+    let ours: Vec<_> = ours.collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
