@@ -39,7 +39,7 @@ mod terminal;
 mod which;
 mod whom;
 
-use std::{future::Future, process};
+use std::{env, future::Future, process};
 
 use clap::{Parser as _, error::ErrorKind};
 #[cfg(target_os = "linux")]
@@ -62,19 +62,7 @@ pub fn run() -> process::ExitCode {
     signals::note_ignored();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let wanted = matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            );
-            // Nowhere to say it is no reason to say something else.
-            let _ = error.print();
-            return process::ExitCode::from(if wanted {
-                ExitCode::Ok as u8
-            } else {
-                ExitCode::Usage as u8
-            });
-        }
+        Err(error) => return process::ExitCode::from(say_usage(&error) as u8),
     };
     let output = Output::new(&cli.global, cli.command.as_ref());
     make_room_for_descriptors();
@@ -98,6 +86,27 @@ pub fn run() -> process::ExitCode {
         failure.code
     });
     process::ExitCode::from(output::code_with_output(code) as u8)
+}
+
+/// Says what is wrong with the command line, to programs as every other failure, or gives the help that was asked for.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let is_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    // What follows `--` are no options.
+    let mut words = env::args_os().skip(1).take_while(|word| word != "--");
+    if is_help || !words.any(|word| word == "--json") {
+        // Nowhere to say it is no reason to say something else.
+        let _ = error.print();
+        return match is_help {
+            true => ExitCode::Ok,
+            false => ExitCode::Usage,
+        };
+    }
+    let failure = report::usage(error);
+    failure.print(Output::of_objects());
+    failure.code
 }
 
 /// Keys and passwords are in our memory: a crash writes none of it to a disk, and no other process of this user reads it.

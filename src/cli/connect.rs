@@ -3,13 +3,17 @@
 use std::{
     num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
+    time::Duration,
 };
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::sleep;
 
 use super::{
     Context,
     report::{ExitCode, Failure},
     seen,
-    whom::Whom,
+    whom::{self, Whom},
 };
 use crate::{
     client::{ClientOptions, Line, PeerAddress, PeerClient},
@@ -23,6 +27,9 @@ use crate::{
     transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Roles, SignedBundle},
 };
+
+/// How long an address is tried before the next one is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Who we are and whom we know.
 pub(super) struct Us {
@@ -156,7 +163,7 @@ impl Us {
 
     /// Whether `text` is a name of the address book.
     pub(super) fn knows(&self, text: &str) -> Result<bool, Failure> {
-        Ok(self.book.by_name(text)?.is_some())
+        Ok(whom::known(text, &self.book)?.is_some())
     }
 
     /// Who `text` means, as a recipient: known names need not be online.
@@ -167,7 +174,7 @@ impl Us {
     ) -> Result<KnownPeer, Failure> {
         let known = match Whom::parse(text, &self.book)? {
             Whom::Known(known) => *known,
-            Whom::At(address) => self.reach_at(context, &address, None).await?.peer,
+            Whom::At(address) => self.reach_host(context, text, &address).await?.peer,
         };
         self.check_not_revoked(&known)?;
         Ok(known)
@@ -177,18 +184,30 @@ impl Us {
     pub(super) async fn reach(&self, context: &Context, text: &str) -> Result<Reached, Failure> {
         match Whom::parse(text, &self.book)? {
             Whom::Known(known) => self.reach_known(context, &known).await,
-            Whom::At(address) => self.reach_at(context, &address, None).await,
+            Whom::At(address) => self.reach_host(context, text, &address).await,
         }
+    }
+
+    async fn reach_host(
+        &self,
+        context: &Context,
+        text: &str,
+        address: &PeerAddress,
+    ) -> Result<Reached, Failure> {
+        let reached = self.reach_at(context, address, None).await;
+        reached.map_err(|failure| whom::with_a_port(text, &self.book, failure))
     }
 
     /// Connects to a peer that may not be known yet: what is no name is a host, also without a dot.
     pub(super) async fn meet(&self, context: &Context, text: &str) -> Result<Reached, Failure> {
-        match self.book.by_name(text)? {
+        match whom::known(text, &self.book)? {
             Some(known) => self.reach_known(context, &known).await,
-            None => self.reach_at(context, &text.parse()?, None).await,
+            None => self.reach_at(context, &text.trim().parse()?, None).await,
         }
     }
 
+    /// Connects to a known peer, wherever it answers first. An address that swallows what is sent to it, as one of an earlier
+    /// network does, holds the next one up for [`HEAD_START`] only.
     pub(super) async fn reach_known(
         &self,
         context: &Context,
@@ -202,15 +221,23 @@ impl Us {
             "say where it is once: colis peers add HOST:PORT (its name is {})",
             known.name
         ));
-        // Another machine may have got an old address. That it answers there is said rather than that no one does elsewhere.
-        for address in &known.addresses {
-            match self
-                .reach_at(context, &address.parse()?, Some(known.peer_id))
-                .await
-            {
-                Ok(reached) => return Ok(reached),
-                Err(failure) if last.code != ExitCode::Trust => last = failure,
-                Err(_) => {}
+        let mut waiting = known.addresses.iter();
+        let mut tries = FuturesUnordered::new();
+        loop {
+            if let Some(address) = waiting.next() {
+                let (address, id) = (address.parse::<PeerAddress>()?, known.peer_id);
+                tries.push(async move { self.reach_at(context, &address, Some(id)).await });
+            }
+            let ended = tokio::select! {
+                ended = tries.next() => ended,
+                () = sleep(HEAD_START), if waiting.len() > 0 => continue,
+            };
+            // Another machine may have got an old address. That it answers there is said rather than that no one does elsewhere.
+            match ended {
+                Some(Ok(reached)) => return Ok(reached),
+                Some(Err(failure)) if last.code != ExitCode::Trust => last = failure,
+                Some(Err(_)) => {}
+                None => break,
             }
         }
         match seen::find_again(self, context, known).await {

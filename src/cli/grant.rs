@@ -13,6 +13,7 @@ use super::{
     report::{ExitCode, Failure},
     send::recipient,
     which::{Which, named},
+    whom::each_once,
 };
 use crate::{
     id::ManifestId,
@@ -27,6 +28,7 @@ pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Fail
     for text in &args.to {
         known.push(us.recipient(context, text).await?);
     }
+    let known = each_once(known, |peer| peer.peer_id);
     let store: Arc<dyn Store> = match &args.at {
         Some(peer) => Arc::new(us.reach(context, peer).await?.client),
         None => us.own_store(context)?.as_store(),

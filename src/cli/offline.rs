@@ -14,7 +14,7 @@ use super::{
     receive,
     report::{ExitCode, Failure},
     sources::{code_for, say_each_left_out, say_left_out},
-    whom::unknown,
+    whom::{each_once, known, unknown},
 };
 use crate::{
     config::units::Size,
@@ -50,7 +50,8 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
     let mut options = args.seal.options(context, jobs(context, None)).await?;
     let us = Us::load(context)?;
     let recipients = args.to.iter().map(|name| recipient(&us, name));
-    options.recipients = recipients.collect::<Result<_, _>>()?;
+    let recipients = recipients.collect::<Result<Vec<_>, _>>()?;
+    options.recipients = each_once(recipients, |recipient| recipient.peer);
     let folder = FolderStore::create(&args.out).map_err(|error| match error {
         StoreError::Format { .. } => Failure::from(error).hint("choose another folder: --out DIR"),
         error => error.into(),
@@ -82,8 +83,8 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
 
 /// Nobody is asked over the network: the address book has the key, or sealing has to wait.
 fn recipient(us: &Us, name: &str) -> Result<Recipient, Failure> {
-    let Some(known) = us.book.by_name(name)? else {
-        return Err(unknown(name, &us.book)?);
+    let Some(known) = known(name, &us.book)? else {
+        return Err(unknown(name.trim(), &us.book)?);
     };
     Ok(Recipient {
         peer: known.peer_id,

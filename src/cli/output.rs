@@ -45,6 +45,16 @@ impl Output {
         }
     }
 
+    /// Objects, of a command that could not be understood.
+    pub(super) fn of_objects() -> Self {
+        Self {
+            json: true,
+            quiet: false,
+            beside_content: false,
+            only_shows: true,
+        }
+    }
+
     /// A line of the result.
     pub(super) fn line(self, text: impl Display) {
         if !self.json {

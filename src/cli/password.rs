@@ -42,9 +42,11 @@ impl Secret {
             (None, Some(fd)) => from_file(Path::new(&format!("/proc/self/fd/{fd}")))?,
             (None, None) => from_terminal(purpose).await?,
         };
-        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
-            text.strip_suffix('\r').unwrap_or(text)
-        });
+        // Editors of Windows put a byte order mark before UTF-8; nobody types one.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text
+            .strip_suffix('\n')
+            .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
         if text.is_empty() || text.len() > MAX {
             let failure =
                 Failure::usage(format!("password-length: a password has 1 to {MAX} bytes"));

@@ -28,6 +28,10 @@ use crate::{
     trust::TrustError,
 };
 
+/// For a file that must be text.
+const NOT_UTF8: &str =
+    "it must be text in UTF-8: save it so, for instance: iconv -f UTF-16 -t UTF-8";
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExitCode {
@@ -72,6 +76,7 @@ impl Failure {
                 .hint("check the path, and quote it if it has spaces or special characters"),
             io::ErrorKind::PermissionDenied => failure(ExitCode::Storage)
                 .hint("look at the permissions of it and of the folders above it"),
+            io::ErrorKind::InvalidData => failure(ExitCode::Storage).hint(NOT_UTF8),
             _ if Errno::from_io_error(error) == Some(Errno::MFILE) => failure(ExitCode::Storage)
                 .hint("this process may open too few files: raise the limit, `ulimit -n 4096`"),
             _ => failure(ExitCode::Storage),
@@ -108,6 +113,21 @@ impl Failure {
         // The terminal may be gone: that is no reason to fail again.
         let _ = io::stderr().write_all(text.as_bytes());
     }
+}
+
+/// A command line that cannot be parsed: the sentence, and how it is used.
+pub(super) fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (what, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The help that stands for an error has no sentence of its own.
+    let what = match what.strip_prefix("error: ") {
+        Some(what) => words(what),
+        None => "a command is missing".to_owned(),
+    };
+    let usage = rest.lines().find(|line| line.starts_with("Usage: "));
+    let hint = usage.unwrap_or("see how it is used: colis --help");
+    Failure::usage(what).hint(hint)
 }
 
 impl From<StoreError> for Failure {
@@ -403,7 +423,13 @@ impl From<PeerError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(ExitCode::Config, error)
+        let is_text = !matches!(&error, ConfigError::Io { source, .. } if source.kind() == io::ErrorKind::InvalidData);
+        let failure = Self::new(ExitCode::Config, error);
+        if is_text {
+            failure
+        } else {
+            failure.hint(NOT_UTF8)
+        }
     }
 }
 

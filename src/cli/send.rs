@@ -1,7 +1,10 @@
 //! `send` and `share`.
 
-use std::{sync::Arc, time::Instant};
+mod meet;
 
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +18,7 @@ use super::{
     progress::progress,
     report::{ExitCode, Failure},
     sources::{code_for, say_each_left_out, say_left_out, say_what},
+    whom::each_once,
 };
 use crate::{
     config::units::{DurationText, Size, SizeText},
@@ -22,10 +26,14 @@ use crate::{
     manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    store::{LEAST_LIFE, OfferAnswer, Store, TransferState},
+    store::{LEAST_LIFE, OfferAnswer, TransferState},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
     trust::KnownPeer,
 };
+use meet::{Met, Stop, meet};
+
+/// `--wait` says nothing for so long.
+const QUIET_WAIT: Duration = Duration::from_secs(5);
 
 /// What `--json` tells of a transfer that was sent.
 #[derive(Serialize)]
@@ -58,6 +66,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         known,
         mut stops,
         missed,
+        ..
     } = meet(context, &us, &args).await?;
     let names: Vec<_> = known.iter().map(KnownPeer::shown).collect();
     let to = in_words(&names, &args.via);
@@ -82,73 +91,6 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         wait: args.wait,
     };
     deliver(context, &us, sources, way).await
-}
-
-/// Where a transfer is stored.
-struct Stop {
-    /// Who that is, in words.
-    name: String,
-    store: Arc<dyn Store>,
-}
-
-impl Stop {
-    fn new(name: &str, store: Arc<dyn Store>) -> Self {
-        let name = name.to_owned();
-        Self { name, store }
-    }
-}
-
-/// Who can open it, where it goes, and who did not answer.
-#[derive(Default)]
-struct Met {
-    known: Vec<KnownPeer>,
-    stops: Vec<Stop>,
-    missed: Vec<(String, Failure)>,
-}
-
-/// Connects to whoever is needed. Of several recipients those that are known need not answer now.
-async fn meet(context: &Context, us: &Us, args: &Send) -> Result<Met, Failure> {
-    let mut met = Met::default();
-    for text in &args.to {
-        if !args.via.is_empty() {
-            met.known.push(us.recipient(context, text).await?);
-            continue;
-        }
-        match us.reach(context, text).await {
-            Ok(reached) => {
-                met.known.push(reached.peer);
-                met.stops.push(Stop::new(text, Arc::new(reached.client)));
-            }
-            // Nobody answers there, or another machine: who is known is sealed for by its key all the same.
-            Err(failure)
-                if matches!(failure.code, ExitCode::Network | ExitCode::Trust)
-                    && us.knows(text)? =>
-            {
-                met.known.push(us.recipient(context, text).await?);
-                met.missed.push((text.clone(), failure));
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    for text in &args.via {
-        let reached = us.reach(context, text).await?;
-        let is_it = |known: &KnownPeer| known.peer_id == reached.peer.peer_id;
-        if args.wait && !met.known.iter().any(is_it) {
-            let failure = Failure::usage(format!("{text} is not told when it is opened"));
-            return Err(failure.hint("leave out --wait; the recipient collects it when it is on"));
-        }
-        met.stops.push(Stop::new(text, Arc::new(reached.client)));
-    }
-    if met.stops.is_empty()
-        && let Some((_, failure)) = met.missed.pop()
-    {
-        return Err(failure);
-    }
-    // Each of those that we met may have known of a revocation that we did not know of.
-    for peer in &met.known {
-        us.check_not_revoked(peer)?;
-    }
-    Ok(met)
 }
 
 pub(super) fn recipient(peer: KnownPeer) -> Recipient {
@@ -183,6 +125,7 @@ pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Fa
             let known = us.recipient(context, text).await?;
             options.recipients.push(recipient(known));
         }
+        options.recipients = each_once(options.recipients, |recipient| recipient.peer);
     }
     let stops = vec![Stop::new(
         "the local store",
@@ -239,7 +182,7 @@ async fn deliver(
         way.missed.push((stop.name, error.into()));
     }
     let state = match sent.manifest {
-        Some(manifest) if way.wait => Some(wait_for_all(&way.stops, manifest).await?),
+        Some(manifest) if way.wait => Some(wait_for_all(output, &way.stops, manifest).await?),
         _ => None,
     };
     way.peers
@@ -294,17 +237,40 @@ fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, name
 }
 
 /// The last state that all reach.
-async fn wait_for_all(stops: &[Stop], manifest: ManifestId) -> Result<TransferState, Failure> {
-    let mut state = TransferState::Opened;
-    for stop in stops {
-        let settled = transfer::wait_until_settled(&*stop.store, manifest)
-            .await?
-            .state;
-        if settled != TransferState::Opened {
-            state = settled;
-        }
+async fn wait_for_all(
+    output: Output,
+    stops: &[Stop],
+    manifest: ManifestId,
+) -> Result<TransferState, Failure> {
+    let waits = stops.iter().map(|stop| wait_for(output, stop, manifest));
+    let settled = try_join_all(waits).await?.into_iter();
+    let mut others = settled.filter(|state| *state != TransferState::Opened);
+    Ok(others.next_back().unwrap_or(TransferState::Opened))
+}
+
+/// The state that it reaches there. Says once that it is waited for, for it may be for ever.
+async fn wait_for(
+    output: Output,
+    stop: &Stop,
+    manifest: ManifestId,
+) -> Result<TransferState, Failure> {
+    let settled = transfer::wait_until_settled(&*stop.store, manifest);
+    tokio::pin!(settled);
+    if let Ok(settled) = tokio::time::timeout(QUIET_WAIT, &mut settled).await {
+        return Ok(settled?.state);
     }
-    Ok(state)
+    let why = match stop.store.manifest_state(manifest).await?.state {
+        TransferState::Waiting => {
+            "waits: for a yes, or the inbox is off, or it could not be written"
+        }
+        _ => "is stored and not opened yet",
+    };
+    let name = Escaped::new(&stop.name);
+    output.warn(format!(
+        "at {name} it {why}; its owner sees it by: colis inbox. Ctrl-C ends only the waiting"
+    ));
+    output.object("waiting", &json!({"peer": stop.name, "reason": why}));
+    Ok(settled.await?.state)
 }
 
 fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<TransferState>) {

@@ -1,8 +1,11 @@
 //! Whom a person means by `PEER`: a name of the address book, or an address.
 
+use std::collections::HashSet;
+
 use super::report::{ExitCode, Failure};
 use crate::{
     client::PeerAddress,
+    id::PeerId,
     trust::{AddressBook, KnownPeer, TrustError},
     wire::DEFAULT_PORT,
 };
@@ -25,7 +28,8 @@ impl Whom {
     /// A bare name is never looked up as a host: any machine of the network could answer to it, and what is for one member
     /// would be sealed to another. Only `localhost` names no other machine.
     pub(super) fn parse(text: &str, book: &AddressBook) -> Result<Self, Failure> {
-        if let Some(known) = book.by_name(text)? {
+        let text = text.trim();
+        if let Some(known) = known(text, book)? {
             return Ok(Self::Known(Box::new(known)));
         }
         let address = text.parse::<PeerAddress>();
@@ -36,6 +40,32 @@ impl Whom {
         }
         Err(unknown(text, book)?)
     }
+}
+
+/// The peer of `book` that is called `text`. No name has a blank at an end or a capital, so both are only how it was typed.
+pub(super) fn known(text: &str, book: &AddressBook) -> Result<Option<KnownPeer>, TrustError> {
+    book.by_name(&text.trim().to_lowercase())
+}
+
+/// The peers of `book` that `text` would name without its port, for a `failure` to reach it as a host.
+pub(super) fn with_a_port(text: &str, book: &AddressBook, failure: Failure) -> Failure {
+    let name = text.trim().split_once(':').map(|(name, _)| name);
+    let is_known = |name: &&str| known(name, book).is_ok_and(|known| known.is_some());
+    match name.filter(is_known) {
+        Some(name) if failure.code == ExitCode::Network => failure.hint(format!(
+            "{name} is a known peer: leave out the port, and its addresses are tried; with a port it is a host"
+        )),
+        _ => failure,
+    }
+}
+
+/// Each peer once, however often and by whatever names it was meant: nobody needs a key twice.
+pub(super) fn each_once<T>(peers: Vec<T>, id: impl Fn(&T) -> PeerId) -> Vec<T> {
+    let mut ids = HashSet::new();
+    let is_first = |peer: &T| ids.insert(id(peer));
+    let mut peers = peers;
+    peers.retain(is_first);
+    peers
 }
 
 /// No peer is called `name`: says what to type instead.

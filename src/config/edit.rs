@@ -1,6 +1,8 @@
 //! Writing the file: the template, and one setting without touching the rest.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, io, os::unix::fs::MetadataExt as _, path::Path};
+
+use toml::de::DeTable;
 
 use super::{Config, ConfigError, SETTINGS, Setting, read, settings};
 use crate::trust::write_durably;
@@ -45,15 +47,43 @@ pub fn set(path: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
     table.insert(key.to_owned(), value.clone());
     settings::check(&table).map_err(failed)?;
     let base = if old.is_empty() { template() } else { old };
-    let new = replace_line(&base, setting, &value.to_string());
+    let value = value.to_string();
+    let new = replace_value(&base, setting, &value)
+        .unwrap_or_else(|| replace_line(&base, setting, &value));
     Config::parse(&new, path)?;
-    write_durably(path, new.as_bytes(), 0o600).map_err(|source| ConfigError::Io {
+    write(path, &new).map_err(|source| ConfigError::Io {
         path: path.to_owned(),
         source,
     })
 }
 
-/// The line that sets it, or the comment in its place, or a new line before the first table.
+/// Writes the file that `path` leads to, which others may keep elsewhere, with the mode that it has. A mode without the
+/// owner's right to write says that it is not to be changed.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let is_new = path
+        .symlink_metadata()
+        .is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    if is_new {
+        return write_durably(path, text.as_bytes(), 0o600);
+    }
+    let file = path.canonicalize()?;
+    let mode = file.metadata()?.mode() & 0o7777;
+    if mode & 0o200 == 0 {
+        let reason = format!("it may not be changed (mode {mode:03o}): chmod u+w");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    write_durably(&file, text.as_bytes(), mode)
+}
+
+/// The text with another value, if it sets one: what stands before and after the value stays.
+fn replace_value(text: &str, setting: &Setting, value: &str) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let place = table.get_ref().get(setting.key)?.span();
+    let (before, after) = (text.get(..place.start)?, text.get(place.end..)?);
+    Some(format!("{before}{value}{after}"))
+}
+
+/// A line that sets it, in the place of the comment about it or before the first table.
 fn replace_line(text: &str, setting: &Setting, value: &str) -> String {
     let line = format!("{} = {value}", setting.key);
     let mut lines: Vec<&str> = text.lines().collect();
@@ -66,10 +96,7 @@ fn replace_line(text: &str, setting: &Setting, value: &str) -> String {
         rest.is_some_and(|rest| rest.trim_start().starts_with('='))
     };
     let is_comment = |line: &&str| line.strip_prefix('#').is_some_and(sets);
-    let place = lines[..top]
-        .iter()
-        .position(|line| sets(line))
-        .or_else(|| lines[..top].iter().position(is_comment));
+    let place = lines[..top].iter().position(is_comment);
     match place {
         Some(place) => lines[place] = &line,
         None => lines.insert(top, &line),
@@ -119,7 +146,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
-            "# mine\njobs = 3\n\ninbox = \"auto\"\n[peers.ben]\ninbox = \"off\"\n"
+            "# mine\njobs = 3 # few\n\ninbox = \"auto\"\n[peers.ben]\ninbox = \"off\"\n"
         );
         for (key, value) in [
             ("jobs", "x"),
