@@ -58,6 +58,16 @@ pub trait Store: Send + Sync {
     /// reserves nothing.
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer>;
 
+    /// Announces a transfer that `by` brings, who may be another than its sender. A store that remembers deletions takes
+    /// from another only what was made after its transfer was deleted: [`StoreError::Deleted`].
+    fn bring_offer<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        _by: PeerId,
+    ) -> StoreFuture<'a, OfferAnswer> {
+        self.put_offer(offer)
+    }
+
     /// Stores a sealed chunk under `id`, which must be its digest.
     fn put_chunk(
         &self,
@@ -87,8 +97,8 @@ pub trait Store: Send + Sync {
     /// Publishes a transfer. [`StoreError::MissingChunks`] if a chunk is not there yet.
     fn put_manifest<'a>(&'a self, manifest: &'a SignedManifest) -> StoreFuture<'a, PutManifest>;
 
-    /// Publishes a transfer that `by` brings, who may be another than its sender. A store that remembers what was deleted
-    /// takes it again from its sender only: [`StoreError::Deleted`].
+    /// Publishes a transfer that `by` brings, who may be another than its sender. A store that remembers deletions takes
+    /// from another only what was made after its transfer was deleted: [`StoreError::Deleted`].
     fn bring_manifest<'a>(
         &'a self,
         manifest: &'a SignedManifest,

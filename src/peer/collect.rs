@@ -187,7 +187,9 @@ impl Collector {
         self.store
             .receipt_of(info.sender, info.transfer_id)
             .is_some()
-            || self.store.was_deleted(info.sender, info.id)
+            || self
+                .store
+                .was_deleted(info.sender, info.transfer_id, info.created)
             || self.store.manifest_state(info.id).await.is_ok()
     }
 
@@ -251,7 +253,10 @@ fn check_listed(
     manifest: &SignedManifest,
 ) -> Result<(), StoreError> {
     let signed = ManifestInfo::new(manifest.id(), manifest.payload());
-    let said = |info: &ManifestInfo| (info.sender, info.transfer_id, info.recipients.clone());
+    let said = |info: &ManifestInfo| {
+        let recipients = info.recipients.clone();
+        (info.sender, info.transfer_id, info.created, recipients)
+    };
     match said(info) == said(&signed) {
         true => Ok(()),
         false => Err(StoreError::Protocol {

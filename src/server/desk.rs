@@ -71,8 +71,12 @@ impl From<Share<PeerId>> for Charge {
 pub struct StoreDesk(pub Arc<dyn Store>);
 
 impl OfferDesk for StoreDesk {
-    fn decide<'a>(&'a self, offer: &'a SignedOffer, _: &'a Caller) -> StoreFuture<'a, OfferAnswer> {
-        self.0.put_offer(offer)
+    fn decide<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        caller: &'a Caller,
+    ) -> StoreFuture<'a, OfferAnswer> {
+        self.0.bring_offer(offer, caller.peer_id)
     }
 
     fn stored(&self, _: &Caller, _: TransferId, _: u64, _: Brought) {}

@@ -20,7 +20,7 @@ use crate::{
     wire::{Code, Envelope, OfferBody, media, route},
 };
 
-problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId]);
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::Deleted]);
 
 /// Takes the offer of a transfer, and says what to do.
 ///

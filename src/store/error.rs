@@ -42,8 +42,8 @@ pub enum StoreError {
         /// The first 1,000 of them.
         first: Vec<ChunkId>,
     },
-    /// The transfer was deleted here, and another than its sender brings it back.
-    #[error("this transfer was deleted here: only its sender may put it again")]
+    /// The transfer was deleted here, and another than its sender brings what was made before.
+    #[error("this transfer was deleted here: only its sender may put or grant it again")]
     Deleted,
     /// The transfer ends sooner than [`LEAST_LIFE`](super::LEAST_LIFE) from now. Nothing was stored.
     #[error("it expires at {expires}, within a minute: nobody could fetch it")]

@@ -176,13 +176,17 @@ impl LocalStore {
         self.run(move |inner| inner.peek_chunk(id)).await
     }
 
-    /// What [`put_offer`](Store::put_offer) would answer. Reserves nothing.
+    /// What [`bring_offer`](Store::bring_offer) would answer. Reserves nothing.
     ///
     /// # Errors
-    /// Those of `put_offer`.
-    pub async fn check_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
+    /// Those of `bring_offer`.
+    pub async fn check_offer(
+        &self,
+        offer: &SignedOffer,
+        by: PeerId,
+    ) -> Result<OfferAnswer, StoreError> {
         let offer = offer.clone();
-        self.run(move |inner| inner.check_offer(&offer)).await
+        self.run(move |inner| inner.check_offer(&offer, by)).await
     }
 
     /// Where other rooms keep what they must remember.
@@ -219,8 +223,16 @@ impl LocalStore {
 
 impl Store for LocalStore {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
+        self.bring_offer(offer, offer.payload().sender)
+    }
+
+    fn bring_offer<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        by: PeerId,
+    ) -> StoreFuture<'a, OfferAnswer> {
         let offer = offer.clone();
-        self.run(move |inner| inner.put_offer(&offer))
+        self.run(move |inner| inner.put_offer(&offer, by))
     }
 
     fn put_chunk(

@@ -68,6 +68,14 @@ impl Store for PacedStore {
         self.store.put_offer(offer)
     }
 
+    fn bring_offer<'a>(
+        &'a self,
+        offer: &'a SignedOffer,
+        by: PeerId,
+    ) -> StoreFuture<'a, OfferAnswer> {
+        self.store.bring_offer(offer, by)
+    }
+
     fn put_chunk(
         &self,
         id: ChunkId,

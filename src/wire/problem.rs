@@ -225,7 +225,7 @@ impl Code {
             Self::BadList => "no revocation list of this circle",
             Self::ChunkTooShort => "no room for nonce and tag",
             Self::MissingChunks => "`missing` names the first 1,000, `missing_count` counts all",
-            Self::Deleted => "it was deleted here: only its sender may put it again",
+            Self::Deleted => "it was deleted here: only its sender may put or grant it again",
             Self::EndsTooSoon => "it expires within a minute: sign it with a later `expires`",
             Self::NotYours => "only its sender and the owner of the store may do this",
             Self::NoSuchRoute => "nothing is at this address",

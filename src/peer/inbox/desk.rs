@@ -20,7 +20,7 @@ impl OfferDesk for Inbox {
         caller: &'a Caller,
     ) -> StoreFuture<'a, OfferAnswer> {
         Box::pin(async move {
-            let taken = self.store.check_offer(offer).await?;
+            let taken = self.store.check_offer(offer, caller.peer_id).await?;
             if taken != OfferAnswer::Accepted {
                 return Ok(taken);
             }

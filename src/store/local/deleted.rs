@@ -1,5 +1,6 @@
-//! The transfers that were deleted here: only their sender may bring them back, or another who kept a copy would undo the
-//! deletion.
+//! The transfers that were deleted here: another than their sender brings them back only by a manifest that is made after
+//! the deletion, or anybody who kept a copy would undo it. A transfer may have many manifests, so it is the transfer that is
+//! remembered.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use super::{
     io,
 };
 use crate::{
-    id::{ManifestId, PeerId},
+    id::{PeerId, TransferId},
     manifest::{Timestamp, to_json},
 };
 
@@ -23,14 +24,14 @@ const PER_SENDER: usize = 1_000;
 /// The longest file.
 const MAX_FILE: usize = 256;
 
-/// The files of `state/deleted/`, each named by sender and manifest.
+/// The files of `state/deleted/`, each named by sender and transfer.
 pub(super) struct Deleted(Folder);
 
 /// A transfer that was deleted.
 #[derive(Serialize, Deserialize)]
 struct Tombstone {
-    /// After this it is refused anyway.
-    expires: Option<Timestamp>,
+    /// What was made later was made after the deletion.
+    deleted: Timestamp,
 }
 
 impl Deleted {
@@ -40,46 +41,39 @@ impl Deleted {
         Ok(Self(folder))
     }
 
-    pub(super) fn has(&self, sender: PeerId, id: ManifestId) -> bool {
-        self.0.has(&name_of(sender, id))
+    /// Whether this transfer was deleted when, or after, something of it that says `created` was made. Times are whole
+    /// seconds: one that is equal counts as older. A tombstone that cannot be read covers everything.
+    pub(super) fn covers(&self, sender: PeerId, transfer: TransferId, created: Timestamp) -> bool {
+        match self.0.read(&name_of(sender, transfer), MAX_FILE) {
+            Ok(None) => false,
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes)
+                .map_or(true, |Tombstone { deleted }| created <= deleted),
+            Err(_) => true,
+        }
     }
 
-    /// Remembers durably that this transfer, which ends at `expires`, is deleted.
+    /// Remembers durably that this transfer is deleted `now`, by a manifest that says `created`. A signer's clock may be
+    /// ahead of ours, and ours may have been set back: the latest of all times counts.
     pub(super) fn note(
         &self,
         sender: PeerId,
-        id: ManifestId,
-        expires: Option<Timestamp>,
+        transfer: TransferId,
+        created: Timestamp,
+        now: Timestamp,
     ) -> Result<(), (PathBuf, DiskError)> {
-        let name = name_of(sender, id);
+        let name = name_of(sender, transfer);
         let failed = |e| (self.0.path().join(&name), e);
-        self.make_room(sender).map_err(|e| failed(e.into()))?;
-        let tombstone = to_json(&Tombstone { expires });
-        self.0.replace(&name, &tombstone).map_err(failed)
-    }
-
-    /// Its sender has brought it back.
-    pub(super) fn forget(&self, sender: PeerId, id: ManifestId) -> Result<(), StoreError> {
-        let name = name_of(sender, id);
-        if !self.0.has(&name) {
-            return Ok(());
+        let before = self.0.read(&name, MAX_FILE);
+        let before = before.map_err(|e| failed(e.into()))?;
+        if before.is_none() {
+            self.make_room(sender).map_err(|e| failed(e.into()))?;
         }
-        let removed = self.0.remove(&name);
-        removed.map_err(|e| io(&self.0.path().join(&name), e))
-    }
-
-    /// Forgets the transfers whose time is over.
-    pub(super) fn forget_expired(&self, now: Timestamp) -> Result<(), StoreError> {
-        for name in self.0.names().map_err(|e| io(self.0.path(), e))? {
-            let failed = |e| io(&self.0.path().join(&name), e);
-            let bytes = self.0.read(&name, MAX_FILE).map_err(failed)?;
-            let tombstone: Option<Tombstone> = bytes.and_then(|b| serde_json::from_slice(&b).ok());
-            let expires = tombstone.and_then(|tombstone| tombstone.expires);
-            if expires.is_some_and(|expires| expires <= now) {
-                self.0.remove(&name).map_err(failed)?;
-            }
-        }
-        Ok(())
+        let before = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let before = before.map_or(created, |Tombstone { deleted }| deleted);
+        let tombstone = Tombstone {
+            deleted: now.max(created).max(before),
+        };
+        self.0.replace(&name, &to_json(&tombstone)).map_err(failed)
     }
 
     /// For clearing what crashes have left in it.
@@ -103,33 +97,68 @@ impl Deleted {
 }
 
 impl LocalStore {
-    /// Whether this transfer of `sender` was deleted here, so that only its sender may bring it back.
-    pub fn was_deleted(&self, sender: PeerId, id: ManifestId) -> bool {
-        self.inner.deleted.has(sender, id)
+    /// Whether this transfer of `sender` was deleted here after a manifest of it was made that says `created`, so that only
+    /// its sender may bring that manifest.
+    pub fn was_deleted(&self, sender: PeerId, transfer: TransferId, created: Timestamp) -> bool {
+        self.inner.deleted.covers(sender, transfer, created)
     }
 }
 
-fn name_of(sender: PeerId, id: ManifestId) -> String {
-    format!("{sender}.{id}")
+fn name_of(sender: PeerId, transfer: TransferId) -> String {
+    format!("{sender}.{transfer}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_sender_makes_a_bounded_number_of_tombstones_and_takes_none_of_another() {
+    fn deleted() -> (tempfile::TempDir, Deleted) {
         let state = tempfile::tempdir().unwrap();
         std::fs::create_dir(state.path().join("deleted")).unwrap();
         let deleted = Deleted::open(state.path()).unwrap();
+        (state, deleted)
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    #[test]
+    fn one_sender_makes_a_bounded_number_of_tombstones_and_takes_none_of_another() {
+        let (_state, deleted) = deleted();
         let (busy, other) = (PeerId::of(b"busy"), PeerId::of(b"other"));
-        let id = |n: usize| ManifestId::of(&n.to_be_bytes());
-        deleted.note(other, id(0), None).unwrap();
-        for n in 0..=PER_SENDER {
-            deleted.note(busy, id(n), None).unwrap();
+        let ids: Vec<_> = (0..=PER_SENDER)
+            .map(|_| TransferId::generate().unwrap())
+            .collect();
+        let note = |sender, id| deleted.note(sender, id, at(1), at(2)).unwrap();
+        let has = |sender, id| deleted.covers(sender, id, at(1));
+        note(other, ids[0]);
+        for id in &ids {
+            note(busy, *id);
         }
-        let kept = (0..=PER_SENDER).filter(|n| deleted.has(busy, id(*n)));
+        note(busy, ids[PER_SENDER]);
+        let kept = ids.iter().filter(|id| has(busy, **id));
         assert_eq!(kept.count(), PER_SENDER);
-        assert!(deleted.has(busy, id(PER_SENDER)) && deleted.has(other, id(0)));
+        assert!(has(busy, ids[PER_SENDER]) && has(other, ids[0]));
+    }
+
+    #[test]
+    fn a_deletion_covers_what_was_made_before_it_by_whatever_clock() {
+        let (state, deleted) = deleted();
+        let (sender, id) = (PeerId::of(b"sender"), TransferId::generate().unwrap());
+        let covers = |created| deleted.covers(sender, id, at(created));
+        let note = |created, now| deleted.note(sender, id, at(created), at(now)).unwrap();
+        assert!(!covers(0), "nothing is deleted");
+        note(50, 100);
+        assert!(covers(1) && covers(100) && !covers(101));
+        note(150, 110);
+        assert!(covers(150) && !covers(151), "the signer's clock is ahead");
+        note(40, 90);
+        assert!(covers(150), "our clock was set back");
+        let path = state.path().join("deleted").join(name_of(sender, id));
+        std::fs::write(path, "broken").unwrap();
+        assert!(covers(u64::MAX), "nobody knows when");
+        note(150, 200);
+        assert!(covers(200) && !covers(201));
     }
 }

@@ -123,7 +123,6 @@ impl Inner {
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(now.unix_seconds());
         self.empty_trash(clock, &mut report)?;
         self.collect(clock, &mut report)?;
-        self.deleted.forget_expired(now)?;
         self.remove_abandoned(clock, &mut report)?;
         Ok(report)
     }

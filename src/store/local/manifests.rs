@@ -57,17 +57,26 @@ impl Index {
 }
 
 impl Inner {
-    pub(super) fn put_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
-        self.answer_offer(offer, Space::promise)
+    pub(super) fn put_offer(
+        &self,
+        offer: &SignedOffer,
+        by: PeerId,
+    ) -> Result<OfferAnswer, StoreError> {
+        self.answer_offer(offer, by, Space::promise)
     }
 
-    pub(super) fn check_offer(&self, offer: &SignedOffer) -> Result<OfferAnswer, StoreError> {
-        self.answer_offer(offer, Space::fits)
+    pub(super) fn check_offer(
+        &self,
+        offer: &SignedOffer,
+        by: PeerId,
+    ) -> Result<OfferAnswer, StoreError> {
+        self.answer_offer(offer, by, Space::fits)
     }
 
     fn answer_offer(
         &self,
         offer: &SignedOffer,
+        by: PeerId,
         ask: impl Fn(&Space, Disk, Transfer, u64, u64) -> Result<(), StoreError>,
     ) -> Result<OfferAnswer, StoreError> {
         self.writable()?;
@@ -76,6 +85,7 @@ impl Inner {
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(OfferAnswer::AlreadyReceived);
         }
+        self.check_not_deleted(transfer, payload.created, by)?;
         check_end(payload.expires)?;
         let needed = sealed_size(payload);
         self.check_relay(transfer, &payload.wraps, || needed)?;
@@ -111,11 +121,23 @@ impl Inner {
         if self.receipts.opened(payload.sender, payload.transfer_id)? {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
-        if by != payload.sender && self.deleted.has(payload.sender, manifest.id()) {
-            return Err(StoreError::Deleted);
-        }
+        let transfer = (payload.transfer_id, payload.sender);
+        self.check_not_deleted(transfer, payload.created, by)?;
         check_end(payload.expires)?;
         Ok(None)
+    }
+
+    /// Fails if another than the sender brings what was made before the transfer was deleted here.
+    fn check_not_deleted(
+        &self,
+        (id, sender): Transfer,
+        created: Timestamp,
+        by: PeerId,
+    ) -> Result<(), StoreError> {
+        match by != sender && self.deleted.covers(sender, id, created) {
+            true => Err(StoreError::Deleted),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn put_manifest(
@@ -172,7 +194,6 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
-        self.deleted.forget(payload.sender, id)?;
         self.space.settle(transfer);
         if let Some(known) = &mut *self.index.lock() {
             known.insert(id, KnownManifest::of(manifest));
@@ -269,7 +290,10 @@ impl Inner {
         self.writable()?;
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         let payload = manifest.payload();
-        let noted = self.deleted.note(payload.sender, id, payload.expires);
+        let (sender, transfer, created) = (payload.sender, payload.transfer_id, payload.created);
+        let noted = self
+            .deleted
+            .note(sender, transfer, created, Timestamp::now());
         noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
         self.unpublish(id)?;
         self.receipts

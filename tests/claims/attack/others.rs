@@ -76,6 +76,63 @@ fn what_its_sender_has_deleted_nobody_else_brings_back() {
     site.is_well();
 }
 
+#[test]
+fn no_manifest_of_a_deleted_transfer_brings_it_back_unless_it_is_made_afterwards() {
+    let site = site();
+    let [a, b] = ["a", "b"].map(|name| site.identity(name));
+    let parcel = Parcel::seal(&b, &a, Plain::files(&["regretted.txt"]));
+    parcel.upload(&site);
+    let now = Timestamp::now().unix_seconds();
+    let made = |created: u64, lasts: u64| {
+        let mut manifest = parcel.manifest.clone();
+        manifest.created = Timestamp::from_unix_seconds(created);
+        manifest.expires = Some(manifest.created.plus_seconds(lasts));
+        manifest
+    };
+    let signed = |manifest: &Manifest| sign(&to_json(manifest), Manifest::TYPE, &b);
+    // The signer's clock is an hour ahead, so that the time of the deletion is known here.
+    let deletion = now + 3600;
+    let first = signed(&made(deletion, 7200));
+    assert_eq!(publish(&site, &first).status, 201);
+    let path = format!("/v1/manifests/{}", ManifestId::of(&first));
+    let deleted = site.talk(&request("DELETE", &path, "", b""));
+    assert_eq!(deleted.status, 204);
+    for created in [now - 60, now, deletion] {
+        let older = made(created, 90_000);
+        talk_as_c(&site, &publishing(&signed(&older))).is(Code::Deleted, "made before");
+        talk_as_c(&site, &offering(&older, &b)).is(Code::Deleted, "offered before");
+    }
+    let granted = made(deletion + 1, 7200);
+    assert_eq!(talk_as_c(&site, &offering(&granted, &b)).status, 200);
+    let answer = talk_as_c(&site, &publishing(&signed(&granted)));
+    assert_eq!(answer.status, 201, "made afterwards");
+    talk_as_c(&site, &publishing(&first)).is(Code::Deleted, "nor does the new one bring it");
+    assert_eq!(publish(&site, &first).status, 201, "its sender may");
+    site.is_well();
+}
+
+/// The request that announces `manifest`, signed by `signer`.
+fn offering(manifest: &Manifest, signer: &Identity) -> Vec<u8> {
+    let manifest = manifest.clone();
+    let path = format!("/v1/offers/{}", manifest.transfer_id);
+    let offer = Offer {
+        v: 1,
+        transfer_id: manifest.transfer_id,
+        created: manifest.created,
+        expires: manifest.expires,
+        sender: manifest.sender,
+        certificate: manifest.certificate,
+        key_id: manifest.key_id,
+        chunk_size: manifest.chunk_size,
+        size: Some(manifest.size),
+        table: manifest.table,
+        wraps: manifest.wraps,
+    };
+    let body = sign(&to_json(&offer), Offer::TYPE, signer);
+    let headers = "content-type: application/vnd.dsse+json\r\n";
+    request("PUT", &path, headers, &body)
+}
+
 /// Tables that contradict themselves, each with what is wrong with it.
 fn contradictions() -> Vec<(&'static str, Plain)> {
     let table = |make: fn(&mut Plain)| {

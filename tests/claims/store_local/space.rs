@@ -146,7 +146,7 @@ async fn an_offer_reserves_its_space_until_it_is_used() {
     assert_eq!(answer, OfferAnswer::Accepted);
     assert!(
         store
-            .check_offer(&draft_of(9).sign_offer(&signer))
+            .check_offer(&draft_of(9).sign_offer(&signer), signer.peer_id())
             .await
             .is_ok()
     );
