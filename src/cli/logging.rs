@@ -1,15 +1,15 @@
 //! Where the log goes: lines for people on standard error, and while serving JSON lines in the home folder.
 
+mod daily;
+
 use std::{
     io,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
-use tracing_appender::{
-    non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard},
-    rolling::{RollingFileAppender, Rotation},
-};
+use daily::Daily;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry,
     fmt::{
@@ -20,7 +20,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::private;
+use crate::{manifest::Timestamp, private};
 
 use super::{
     args::Global,
@@ -101,12 +101,7 @@ impl<'a> MakeWriter<'a> for LateFile {
 
 fn open(folder: &Path, days: usize) -> Result<(NonBlocking, WorkerGuard), Failure> {
     private::make_folder(folder).map_err(|e| Failure::io(folder, &e))?;
-    let file = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("colis")
-        .filename_suffix("jsonl")
-        .max_log_files(days)
-        .build(folder);
+    let file = Daily::open(folder.to_owned(), days, Timestamp::now());
     let file = file.map_err(|e| {
         let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
         failure.hint("or serve without a log: colis config set log_days 0")

@@ -11,6 +11,14 @@ use testkit::{Homes, Ran, around, bytes, wait_for};
 
 const CONFIG: i32 = 3;
 
+/// Made for others, and in a folder that others cannot enter.
+const PUBLIC: [&str; 4] = [
+    "certs/ca-cert.pem",
+    "certs/server-cert.pem",
+    "certs/client-cert.pem",
+    "certs/crl.pem",
+];
+
 /// With a umask that takes nothing away.
 fn open_handed(inner: &Command) -> Command {
     let mut shell = Command::new("sh");
@@ -56,9 +64,10 @@ impl OpenHomes {
             let home = self.0.home(name);
             let found = exposed(&home);
             assert!(found.is_empty(), "{name} after {after}: {found:?}");
-            let state = home.join("chunks/state");
-            let found = state.is_dir().then(|| not_private(&state));
-            let found = found.unwrap_or_default();
+            let mut found = not_private(&home);
+            found.retain(|path| !PUBLIC.iter().any(|name| path.ends_with(name)));
+            // Its files have the modes that their person gets; the folder keeps others out.
+            found.retain(|path| path.parent() != Some(&home.join("received")));
             assert!(found.is_empty(), "{name} after {after}: {found:?}");
         }
     }
@@ -101,6 +110,8 @@ fn nothing_in_a_home_that_others_can_enter_is_readable_by_them() {
     homes.ok("a", &["send", "--text", "hello", "--to", &to, "--wait"]);
     homes.ok("a", &["share", "small", "--to", "b"]);
     homes.check("send, serve and share");
+    let logs = fs::read_dir(homes.0.home("b").join("logs")).unwrap();
+    assert!(logs.count() > 0, "a serving peer keeps a log");
     drop(serving);
     homes.ok("a", &["receive", "--all"]);
     homes.ok("b", &["receive", "--all"]);

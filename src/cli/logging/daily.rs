@@ -1,0 +1,123 @@
+//! A log file a day, for its owner alone whatever the umask says, of which the last are kept.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use crate::{manifest::Timestamp, private};
+
+const PREFIX: &str = "colis.";
+const SUFFIX: &str = ".jsonl";
+/// The length of a date such as 2026-11-21.
+const DATE: usize = 10;
+
+/// The files of a folder, of which today's is written.
+pub(super) struct Daily {
+    folder: PathBuf,
+    days: usize,
+    name: String,
+    file: File,
+}
+
+impl Daily {
+    /// Opens the file of the day of `now` in `folder`, which is there, and removes all but the last `days` files.
+    pub(super) fn open(folder: PathBuf, days: usize, now: Timestamp) -> io::Result<Self> {
+        let name = name_of(now);
+        let file = private::file()
+            .append(true)
+            .create(true)
+            .open(folder.join(&name))?;
+        let daily = Self {
+            folder,
+            days,
+            name,
+            file,
+        };
+        // What cannot be removed keeps nothing from being logged.
+        let _ = daily.remove_old();
+        Ok(daily)
+    }
+
+    /// Goes on in the file of the day of `now`. If that cannot be opened, the one before it is written on.
+    fn turn_to(&mut self, now: Timestamp) {
+        if name_of(now) != self.name
+            && let Ok(next) = Self::open(self.folder.clone(), self.days, now)
+        {
+            *self = next;
+        }
+    }
+
+    fn remove_old(&self) -> io::Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            names.extend(
+                entry?
+                    .file_name()
+                    .into_string()
+                    .ok()
+                    .filter(|name| is_log(name)),
+            );
+        }
+        names.sort_unstable();
+        let old = names.len().saturating_sub(self.days);
+        let mut old = names.iter().take(old).filter(|name| **name != self.name);
+        old.try_for_each(|name| fs::remove_file(self.folder.join(name)))
+    }
+}
+
+impl Write for Daily {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.turn_to(Timestamp::now());
+        self.file.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn name_of(now: Timestamp) -> String {
+    let time = now.to_string();
+    let date = time.get(..DATE).unwrap_or(&time);
+    format!("{PREFIX}{date}{SUFFIX}")
+}
+
+fn is_log(name: &str) -> bool {
+    let date = name.strip_prefix(PREFIX);
+    let date = date.and_then(|rest| rest.strip_suffix(SUFFIX));
+    date.is_some_and(|date| date.len() == DATE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const DAY: u64 = 24 * 60 * 60;
+
+    #[test]
+    fn each_day_has_a_private_file_and_the_last_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().to_owned();
+        fs::write(folder.join("notes"), "not ours").unwrap();
+        let day = |n: u64| Timestamp::from_unix_seconds(1_795_219_187 + n * DAY);
+        let mut daily = Daily::open(folder.clone(), 2, day(0)).unwrap();
+        for n in 0..4 {
+            daily.turn_to(day(n));
+            daily.file.write_all(format!("{n}\n").as_bytes()).unwrap();
+        }
+        drop(daily);
+        let mut again = Daily::open(folder.clone(), 2, day(3)).unwrap();
+        again.file.write_all(b"again\n").unwrap();
+        let text = |n| fs::read_to_string(folder.join(name_of(day(n))));
+        assert!(text(0).is_err() && text(1).is_err());
+        assert_eq!(text(2).unwrap(), "2\n");
+        assert_eq!(text(3).unwrap(), "3\nagain\n");
+        assert!(folder.join("notes").exists());
+        let metadata = fs::metadata(folder.join(name_of(day(3)))).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+}
