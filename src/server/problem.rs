@@ -10,6 +10,7 @@ use axum::{
 
 use crate::{
     manifest::{ManifestError, VerifyError},
+    name::Escaped,
     store::StoreError,
     wire::{Code, Problem, media},
 };
@@ -30,7 +31,6 @@ struct Parts {
 
 /// The most characters of text that is not ours in a detail.
 const MAX_QUOTE: usize = 200;
-
 /// Seconds after which a busy server may be asked again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -181,17 +181,14 @@ impl From<ManifestError> for Failure {
     }
 }
 
-/// Text that may contain what the peer sent us: on one line, harmless to a terminal, and no longer than a person reads.
+/// Text that may contain foreign text: on one line, harmless to a terminal, and no longer than a person reads. Quotes in it
+/// stay as they are: JSON escapes them, and its reader takes that back.
 pub(super) fn quote(text: &str) -> String {
-    let mut quoted: String = text
-        .chars()
-        .take(MAX_QUOTE)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut quoted: String = text.chars().take(MAX_QUOTE).collect();
     if text.chars().nth(MAX_QUOTE).is_some() {
         quoted.push('…');
     }
-    quoted
+    Escaped::new(&quoted).to_string()
 }
 
 /// The answer where no route is.

@@ -170,6 +170,10 @@ impl Answer {
         assert_eq!(problem.kind, format!("urn:colis:problem:{spelling}"));
         assert!(!problem.detail.is_empty() && problem.detail.chars().count() < 500);
         assert!(!problem.detail.contains('\n'), "{}", problem.detail);
+        let is_escaped = ["\\'", "\\\""]
+            .iter()
+            .any(|quote| problem.detail.contains(quote));
+        assert!(!is_escaped, "twice: {}", problem.detail);
         assert_clean(&problem.detail);
     }
 
