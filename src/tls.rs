@@ -18,6 +18,7 @@ mod join;
 mod pairing;
 mod revoked;
 mod signature;
+mod staging;
 
 use std::{
     fs::File,
@@ -35,6 +36,7 @@ pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
+pub use staging::remove_left_keys;
 
 use identity::SEAL_KEY_LABEL;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

@@ -41,7 +41,7 @@ use crate::{
     server::{self, BindError},
     store::LocalStore,
     tls::{
-        CertsDir, Identity, Joining, TlsError,
+        self, CertsDir, Identity, Joining, TlsError,
         ca::{self, CertificateOptions},
     },
     trust::{NAME_RULE, is_peer_name},
@@ -59,6 +59,7 @@ const NOTHING_KEPT: &str = "interrupted; nothing was kept";
 const MAX_ADDRESSES: usize = 4;
 
 pub(super) async fn run(context: &Context, args: Pair) -> Result<ExitCode, Failure> {
+    tls::remove_left_keys(&CertsDir::new(context.home.certs()))?;
     match &args.host {
         Some(host) => join(context, &args, host).await,
         None => invite(context, &args).await,

@@ -24,7 +24,7 @@ use super::{
     certificate::ACTS_FOR,
     hold_list,
     identity::{SEAL_KEY_LABEL, key_pair, read_certificate},
-    io_error,
+    io_error, remove_left_keys,
 };
 use crate::{
     crypto::SealKey,
@@ -87,6 +87,7 @@ pub fn init(
             return Err(TlsError::Exists { path });
         }
     }
+    remove_left_keys(dir)?;
     make_private_folder(dir.path())?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();

@@ -1,14 +1,11 @@
 //! Taking over the `certs/` folder that the circle's machine made for this one.
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, io, path::Path};
 
-use tempfile::TempDir;
-
-use super::{CertsDir, Circle, Identity, TlsError, circle::Usage, io_error};
+use super::{CertsDir, Circle, Identity, TlsError, circle::Usage, io_error, staging::Staging};
 use crate::{
     disk::sync_folder,
     manifest::Timestamp,
-    private,
     trust::{AddressBook, write_durably},
 };
 
@@ -48,7 +45,7 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
         return Err(TlsError::Refused { reason });
     }
     fs::metadata(from.server_key()).map_err(|e| io_error(&from.server_key(), e))?;
-    let staged = staging(dir)?;
+    let staged = Staging::new(dir)?;
     let copy = CertsDir::new(staged.path());
     for (names, mode) in [(PRIVATE, 0o600), (PUBLIC, 0o644)] {
         for name in names {
@@ -58,17 +55,6 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
     check(&copy)?;
     publish(&copy, dir)?;
     Identity::load(dir)
-}
-
-/// A private folder beside `dir`, to become it.
-pub(super) fn staging(dir: &CertsDir) -> Result<TempDir, TlsError> {
-    let root = dir.path().parent().unwrap_or(Path::new("."));
-    private::make_folder(root).map_err(|e| io_error(root, e))?;
-    tempfile::Builder::new()
-        .prefix(".certs-")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(root)
-        .map_err(|e| io_error(root, e))
 }
 
 fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<(), TlsError> {
@@ -111,6 +97,8 @@ pub(super) fn publish(copy: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::{manifest::Signer as _, tls::ca};
 

@@ -3,7 +3,6 @@
 use std::fs;
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
-use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     circle::{Circle, Usage},
     identity::{SEAL_KEY_LABEL, read_certificate, read_key_of},
     import, io_error,
+    staging::Staging,
 };
 use crate::{
     crypto::SealKey,
@@ -47,7 +47,7 @@ pub struct Membership {
 /// A checked folder that is not in its place yet. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Staged {
-    folder: TempDir,
+    folder: Staging,
 }
 
 impl Joining {
@@ -115,7 +115,7 @@ impl Joining {
     /// [`TlsError::Refused`], [`TlsError::Distrusted`], [`TlsError::Malformed`], [`TlsError::Io`].
     pub fn stage(&self, dir: &CertsDir, given: &Membership) -> Result<Staged, TlsError> {
         Self::check_place(dir)?;
-        let folder = import::staging(dir)?;
+        let folder = Staging::new(dir)?;
         let copy = CertsDir::new(folder.path());
         self.write(&copy, given)?;
         import::check(&copy)?;

@@ -294,3 +294,26 @@ fn curl_and_openssl_can_use_the_certificates() {
         "TLS 1.2 is spoken: {old:?}"
     );
 }
+
+#[test]
+fn keys_of_a_joiner_that_was_killed_do_not_stay_in_its_home() {
+    let homes = Homes::new(&[]);
+    let issued = homes.path("issued");
+    let issued = issued.to_str().unwrap();
+    homes.ok("a", &["certs", "issue", "n", "--out", issued]);
+    let next: [(&str, &[&str]); 3] = [
+        ("by-init", &["certs", "init", "--name", "n"]),
+        ("by-import", &["certs", "import", issued]),
+        ("by-pair", &["pair", "127.0.0.1:1", "--name", "n"]),
+    ];
+    for (home, args) in next {
+        let [left, other] = [".certs-x1Y2z3", ".certs-of-mine"].map(|n| homes.home(home).join(n));
+        for folder in [&left, &other] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("server-key.pem"), "secret").unwrap();
+        }
+        let ran = homes.run(home, args);
+        assert!(!left.exists(), "{home}: {}", ran.err);
+        assert!(other.exists(), "{home}: this is none of ours");
+    }
+}
