@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{
-    Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error, kind_at,
+    Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error,
     make_folder, modified, open_beneath, probe, room,
 };
 use crate::{
@@ -181,9 +181,6 @@ impl Staging {
     /// [`ReceivedError::NoRoom`]; [`ReceivedError::Unsafe`] if it is no plain file of ours.
     pub fn create_file(&self, path: &StagedPath, size: u64) -> Result<StagedFile, ReceivedError> {
         let (parent, shown) = (self.parent(path)?, self.path_of(path));
-        if kind_at(&parent, path.name()).is_none() {
-            self.take_room(size, 1)?;
-        }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         let open = |flags| {
             let mode = Mode::from_raw_mode(0o644);
@@ -191,6 +188,10 @@ impl Staging {
         };
         match open(flags | OFlags::EXCL) {
             Ok(file) => {
+                if let Err(no_room) = self.take_room(size, 1) {
+                    let _ = unlinkat(&parent, path.name(), AtFlags::empty());
+                    return Err(no_room);
+                }
                 return Ok(StagedFile {
                     file: file.into(),
                     path: shown,
