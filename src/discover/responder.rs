@@ -133,10 +133,13 @@ impl Responder {
 
     /// A machine that speaks multicast DNS hears the answer with all others; any other one is answered at once, alone.
     fn answer(&mut self, heard: &Message, bytes: &[u8]) {
-        let records = self.records(heard.source.link);
-        let Some(query) = Query::read(bytes).ok().filter(|q| q.wants(&records)) else {
+        let Ok(query) = Query::read(bytes) else {
             return;
         };
+        let records = self.records(heard.source.link);
+        if !query.wants(&records) {
+            return;
+        }
         if heard.port != PORT {
             if let Ok(message) = legacy_answer(&records, &query) {
                 self.links.answer(heard, &message);

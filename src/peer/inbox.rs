@@ -313,8 +313,11 @@ impl Inbox {
             let waits = || Looked::Waits(Waiting::Locked);
             return Ok(if locked { waits() } else { Looked::Nothing });
         }
-        let waits = self.waits(payload.sender, sender, Some(payload.size));
-        if let Some(why) = waits.or(table::waits(&self.store, &payload.table).await?) {
+        let waits = match self.waits(payload.sender, sender, Some(payload.size)) {
+            None => table::waits(&self.store, &payload.table).await?,
+            why => why,
+        };
+        if let Some(why) = waits {
             tracing::info!(
                 manifest = manifest.id().short(),
                 bytes = payload.size,

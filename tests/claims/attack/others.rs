@@ -12,7 +12,7 @@ use colis::{
     wire::Code,
 };
 
-use crate::bad_input::parcel::{Parcel, Plain, publish, publishing, sign};
+use crate::bad_input::parcel::{Parcel, Plain, offer_of, publish, publishing, sign};
 use testkit::site::{Answer, Site, certificate, certs, key, read_to_close, request, shows};
 use testkit::{Homes, bytes, wait_for};
 
@@ -65,9 +65,7 @@ fn what_its_sender_has_deleted_nobody_else_brings_back() {
     parcel.upload(&site);
     let envelope = sign(&to_json(&parcel.manifest), Manifest::TYPE, &b);
     assert_eq!(publish(&site, &envelope).status, 201);
-    let path = format!("/v1/manifests/{}", ManifestId::of(&envelope));
-    let deleted = site.talk(&request("DELETE", &path, "", b""));
-    assert_eq!(deleted.status, 204);
+    let path = delete(&site, &envelope);
     let again = || talk_as_c(&site, &publishing(&envelope));
     again().is(Code::Deleted, "its sender has deleted it");
     site.get(&path).is(Code::NoSuchManifest, "deleted");
@@ -94,9 +92,7 @@ fn no_manifest_of_a_deleted_transfer_brings_it_back_unless_it_is_made_afterwards
     let deletion = now + 3600;
     let first = signed(&made(deletion, 7200));
     assert_eq!(publish(&site, &first).status, 201);
-    let path = format!("/v1/manifests/{}", ManifestId::of(&first));
-    let deleted = site.talk(&request("DELETE", &path, "", b""));
-    assert_eq!(deleted.status, 204);
+    delete(&site, &first);
     for created in [now - 60, now, deletion] {
         let older = made(created, 90_000);
         talk_as_c(&site, &publishing(&signed(&older))).is(Code::Deleted, "made before");
@@ -111,26 +107,24 @@ fn no_manifest_of_a_deleted_transfer_brings_it_back_unless_it_is_made_afterwards
     site.is_well();
 }
 
+/// Deletes, as `b`, the manifest in `envelope`. Gives its path.
+fn delete(site: &Site, envelope: &[u8]) -> String {
+    let path = format!("/v1/manifests/{}", ManifestId::of(envelope));
+    let deleted = site.talk(&request("DELETE", &path, "", b""));
+    assert_eq!(deleted.status, 204);
+    path
+}
+
 /// The request that announces `manifest`, signed by `signer`.
 fn offering(manifest: &Manifest, signer: &Identity) -> Vec<u8> {
-    let manifest = manifest.clone();
-    let path = format!("/v1/offers/{}", manifest.transfer_id);
-    let offer = Offer {
-        v: 1,
-        transfer_id: manifest.transfer_id,
-        created: manifest.created,
-        expires: manifest.expires,
-        sender: manifest.sender,
-        certificate: manifest.certificate,
-        key_id: manifest.key_id,
-        chunk_size: manifest.chunk_size,
-        size: Some(manifest.size),
-        table: manifest.table,
-        wraps: manifest.wraps,
-    };
-    let body = sign(&to_json(&offer), Offer::TYPE, signer);
+    putting(&offer_of(manifest), signer)
+}
+
+fn putting(offer: &Offer, signer: &Identity) -> Vec<u8> {
+    let path = format!("/v1/offers/{}", offer.transfer_id);
+    let envelope = sign(&to_json(offer), Offer::TYPE, signer);
     let headers = "content-type: application/vnd.dsse+json\r\n";
-    request("PUT", &path, headers, &body)
+    request("PUT", &path, headers, &envelope)
 }
 
 /// Tables that contradict themselves, each with what is wrong with it.
@@ -206,22 +200,11 @@ fn free(site: &Site) -> u64 {
 fn announcing(sender: &Identity, reader: &Identity, size: u64) -> Vec<u8> {
     let manifest = Parcel::seal(sender, reader, Plain::files(&["f"])).manifest;
     let offer = Offer {
-        v: manifest.v,
-        transfer_id: manifest.transfer_id,
-        created: manifest.created,
-        expires: manifest.expires,
-        sender: manifest.sender,
-        certificate: manifest.certificate,
-        key_id: manifest.key_id,
         chunk_size: 64 << 20,
         size: Some(size),
-        table: manifest.table,
-        wraps: manifest.wraps,
+        ..offer_of(&manifest)
     };
-    let path = format!("/v1/offers/{}", offer.transfer_id);
-    let envelope = sign(&to_json(&offer), Offer::TYPE, sender);
-    let json = "content-type: application/vnd.dsse+json\r\n";
-    request("PUT", &path, json, &envelope)
+    putting(&offer, sender)
 }
 
 #[test]

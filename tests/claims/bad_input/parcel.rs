@@ -129,19 +129,10 @@ impl Parcel {
             let public = to.seal_keys()[0].public();
             Wrap::to_recipient(&self.key, scope, to.peer_id(), public).unwrap()
         };
-        let manifest = self.manifest.clone();
         Offer {
-            v: 1,
             transfer_id,
-            created: manifest.created,
-            expires: manifest.expires,
-            sender: manifest.sender,
-            certificate: manifest.certificate,
-            key_id: manifest.key_id,
-            chunk_size: manifest.chunk_size,
-            size: Some(manifest.size),
-            table: manifest.table,
             wraps: vec![wrap(sender), wrap(reader)],
+            ..offer_of(&self.manifest)
         }
     }
 
@@ -163,6 +154,24 @@ impl Parcel {
     /// The one spelling of its manifest.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(to_json(&self.manifest)).unwrap()
+    }
+}
+
+/// What announces `manifest`.
+pub(crate) fn offer_of(manifest: &Manifest) -> Offer {
+    let manifest = manifest.clone();
+    Offer {
+        v: 1,
+        transfer_id: manifest.transfer_id,
+        created: manifest.created,
+        expires: manifest.expires,
+        sender: manifest.sender,
+        certificate: manifest.certificate,
+        key_id: manifest.key_id,
+        chunk_size: manifest.chunk_size,
+        size: Some(manifest.size),
+        table: manifest.table,
+        wraps: manifest.wraps,
     }
 }
 
