@@ -140,7 +140,8 @@ fn doctor_names_what_a_file_system_lacks() {
 /// `colis` under strace, which lets `call` fail with `error`.
 fn injected(homes: &Homes, call: &str, error: &str, args: &[&str]) -> Command {
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null"]);
+    // The tracer stands aside, so that who ends the child ends the program and not only its tracer.
+    strace.args(["-D", "-f", "-qq", "-o", "/dev/null"]);
     strace.args(["-e", &format!("trace={call}")]);
     strace.args(["-e", &format!("inject={call}:error={error}")]);
     around(strace, &homes.command("a", args))
