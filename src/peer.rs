@@ -37,7 +37,7 @@ use crate::{
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
     store::{LocalStore, LocalStoreOptions, Relay, StoreError},
-    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError, ca},
+    tls::{CertsDir, Identity, TlsError, ca},
     trust::Role,
 };
 use collect::Collector;
@@ -158,7 +158,7 @@ impl Peer {
         revoke_pending(&dir);
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
-        let circle = CircleHandle::new(Circle::load(&dir)?);
+        let circle = neighbours::load_circle(&dir)?;
         let store_options = LocalStoreOptions {
             relay: Some(options.relay.of(identity.peer_id())),
             ..options.store

@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    doctor::{SOON_DAYS, days_left, renewal},
+    doctor::{SOON_DAYS, days_left, merging, renewal},
     whom::nearest,
 };
 use crate::{
@@ -25,6 +25,11 @@ pub(super) fn notices(context: &Context) -> Vec<String> {
         notices.extend(ends.map(|what| format!("{what}; {}", renewal(&dir, Renewed::Script))));
     }
     if let Ok(circle) = Circle::load(&dir) {
+        notices.extend(
+            circle
+                .conflict()
+                .map(|what| format!("{what}; {}", merging(&dir))),
+        );
         notices.extend(about_list(&circle, now));
     }
     let book = AddressBook::new(dir.peers());

@@ -7,7 +7,11 @@ use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use rustls::ServerConfig;
 
-use super::{Stamp, stamps_of};
+use super::{
+    Stamp,
+    neighbours::{say_conflict, settle_lists},
+    stamps_of,
+};
 use crate::{
     id::PeerId,
     manifest::{Claim, Signer as _, Verifier, VerifyError},
@@ -128,7 +132,11 @@ impl Door {
 
     /// Reads certificates and revocations again. What cannot be used changes nothing, and keeps nothing else from changing.
     pub(super) fn reload(&self) -> Result<(), TlsError> {
+        let before = self.circle.now();
         let circle = self.circle.reload(&self.dir);
+        if before.crl_pem() != self.circle.now().crl_pem() {
+            say_conflict(&self.circle);
+        }
         let identity = Arc::new(Identity::load(&self.dir)?);
         let current = Current::new(identity, &self.circle, &self.roles)?;
         self.current.store(Arc::new(current));
@@ -209,7 +217,12 @@ impl CircleDesk for Door {
     fn take_revocation_list<'a>(&'a self, pem: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
         let (dir, circle, pem) = (self.dir.clone(), self.circle.clone(), pem.to_owned());
         Box::pin(async move {
-            let taken = tokio::task::spawn_blocking(move || circle.install_crl(&dir, &pem)).await;
+            let taken = tokio::task::spawn_blocking(move || {
+                let taken = circle.install_crl(&dir, &pem)?;
+                settle_lists(&dir, &circle, taken);
+                Ok(taken)
+            });
+            let taken = taken.await;
             let failed = |reason: String| ListError::Failed { reason };
             match taken.map_err(|e| failed(e.to_string()))? {
                 Ok(taken) => Ok(taken == Taken::Newer),

@@ -10,7 +10,7 @@ use crate::{
     client::PeerClient,
     name::Escaped,
     store::StoreError,
-    tls::{CertsDir, CircleHandle, Taken, TlsError},
+    tls::{CertsDir, Circle, CircleHandle, Taken, TlsError, ca},
     trust::KnownPeer,
 };
 
@@ -47,12 +47,41 @@ pub async fn exchange_lists(
         Some(pem) => circle.install_crl(dir, pem)?,
         None => Taken::Older,
     };
+    settle_lists(dir, circle, taken);
     let ours = circle.now();
     match ours.crl_pem() {
         Some(pem) if theirs.as_deref() != Some(pem) => client.put_crl(pem).await?,
         _ => {}
     }
     Ok(taken)
+}
+
+/// Reads the circle. Lists that contradict each other are merged on the circle's machine, and said elsewhere.
+pub(super) fn load_circle(dir: &CertsDir) -> Result<CircleHandle, TlsError> {
+    let circle = CircleHandle::new(Circle::load(dir)?);
+    settle_lists(dir, &circle, Taken::Newer);
+    Ok(circle)
+}
+
+/// After lists were taken over: the circle's machine signs one list if they contradict each other. Elsewhere that is said, once.
+pub(super) fn settle_lists(dir: &CertsDir, circle: &CircleHandle, taken: Taken) {
+    match ca::merge_lists(dir, circle) {
+        Ok(true) => {
+            tracing::warn!("revocation lists contradicted each other: one list of all was signed")
+        }
+        Ok(false) if taken == Taken::Newer => say_conflict(circle),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(%error, "revocation lists contradict each other, and no list of all can be signed")
+        }
+    }
+}
+
+/// Logs it if the lists in force contradict each other.
+pub(super) fn say_conflict(circle: &CircleHandle) {
+    if let Some(conflict) = circle.now().conflict() {
+        tracing::error!("{conflict}; they are merged when the circle's machine meets a member");
+    }
 }
 
 /// Asks known peers, round after round; at once if there is no list here, which would let in whom it revokes.

@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use pending::revoke_pending;
-pub use revocation::{refresh_list, revoke};
+pub use revocation::{merge_lists, refresh_list, revoke};
 
 use super::{
     Caller, CertsDir, Circle, Identity, Renewed, TlsError,

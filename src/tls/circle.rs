@@ -13,7 +13,7 @@ use webpki::{
 
 use super::{
     Caller, CertsDir, TlsError, hold_list, io_error, provider,
-    revoked::{MAX_LISTS, Revoked},
+    revoked::Revoked,
     signature::{check_alone, is_signed, public_key},
 };
 use crate::{
@@ -196,6 +196,20 @@ impl Circle {
         self.revoked.number()
     }
 
+    /// What is wrong if more than one revocation list is in force, each with a key that the others lack.
+    pub fn conflict(&self) -> Option<String> {
+        if !self.revoked.is_split() {
+            return None;
+        }
+        let numbers = self.revoked.numbers();
+        let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
+        Some(format!(
+            "revocation lists {} of the circle contradict each other, and all of them apply: the circle's machine was restored \
+             from an older copy, or its key is used on two machines",
+            numbers.join(" and ")
+        ))
+    }
+
     /// The revocation lists in force, as PEM.
     pub fn crl_pem(&self) -> Option<&str> {
         self.revoked.pem()
@@ -327,7 +341,7 @@ impl CircleHandle {
             let is_same = offered.pem() == known.pem();
             return Ok(if is_same { Taken::Same } else { Taken::Older });
         }
-        if joined.pem().is_some_and(|pem| pem.len() > MAX_LISTS) {
+        if joined.is_too_long() {
             return Err(not_ours("with ours it is longer than lists may be".into()));
         }
         let disk = Circle {

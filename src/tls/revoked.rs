@@ -5,8 +5,8 @@
 //! for ever: with it every certificate is revoked that was or will be signed for it, and every signature by it.
 //!
 //! Usually there is one list. Two can exist that each have a key which the other lacks: the circle's machine was restored
-//! from a backup and has signed again. Then both are in force and both are passed on, until the circle's machine meets them
-//! and signs one list with the keys of both.
+//! from a backup and has signed again. Then both are in force and both are passed on, whatever their numbers are, until the
+//! circle's machine meets them and signs one list with the keys of both.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -100,6 +100,16 @@ impl Revoked {
     /// Whether there is more than one.
     pub(super) fn is_split(&self) -> bool {
         self.lists.len() > 1
+    }
+
+    /// Whether there are more, or longer ones, than are read again.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.lists.len() > MAX_COUNT || self.pem.len() > MAX_LISTS
+    }
+
+    /// Their numbers, the highest first.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.lists.iter().map(|list| list.number).collect()
     }
 
     /// The highest number, 0 without a list.

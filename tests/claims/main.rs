@@ -38,6 +38,7 @@ mod promises;
 mod readme;
 mod recipients;
 mod renamed;
+mod restored;
 mod scripts;
 mod sources;
 mod store_local;

@@ -156,6 +156,12 @@ async fn revocation(us: &Us, client: &PeerClient) -> Finding {
     let ours = circle.crl_number();
     let theirs = match timeout(LIST_TIME, client.crl()).await {
         Ok(Ok(Some(pem))) => match circle.number_of(&us.dir, &pem) {
+            Ok(number) if number == ours && circle.crl_pem() != Some(&pem) => {
+                let what = format!("its list {number} is another one than our list {ours}");
+                return Finding::fail(STEP, ExitCode::Trust, what).hint(
+                    "exchange them: colis peers check PEER; the circle's machine makes one of both",
+                );
+            }
             Ok(number) => number,
             Err(error) => {
                 return Finding::fail(STEP, ExitCode::Trust, error).hint(

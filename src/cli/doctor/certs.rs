@@ -148,6 +148,15 @@ pub(in crate::cli) fn renewal(dir: &CertsDir, which: Renewed) -> String {
     }
 }
 
+/// What ends it that revocation lists contradict each other.
+pub(in crate::cli) fn merging(dir: &CertsDir) -> &'static str {
+    if dir.ca_key().exists() {
+        "merge them into one list: colis peers check PEER, any member that answers"
+    } else {
+        "start the circle's machine, and reach it once: colis peers check PEER"
+    }
+}
+
 fn distrusted(step: &'static str, error: TlsError) -> Finding {
     match &error {
         TlsError::Distrusted(distrust) => {
@@ -175,6 +184,9 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     if circle.is_revoked(own) {
         let what = format!("list {number} of the circle revokes our own certificate");
         return Finding::fail(STEP, ExitCode::Trust, what).hint(ASK_FOR_NEW);
+    }
+    if let Some(conflict) = circle.conflict() {
+        return Finding::fail(STEP, ExitCode::Trust, conflict).hint(merging(dir));
     }
     match circle.crl_next_update() {
         Some(next) if next < now => Finding::warn(

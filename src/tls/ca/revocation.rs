@@ -17,7 +17,7 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     tls::{
-        CertsDir, Circle, Identity, TlsError, hold_list,
+        CertsDir, Circle, CircleHandle, Identity, TlsError, hold_list,
         revoked::{MAX_LIST, key_entry},
     },
     trust::AddressBook,
@@ -94,6 +94,19 @@ pub fn refresh_list(dir: &CertsDir, now: Timestamp) -> Result<bool, TlsError> {
     Ok(true)
 }
 
+/// On the circle's machine: signs one list if there are more, and puts it in force. Elsewhere it does nothing.
+///
+/// # Errors
+/// [`TlsError::Malformed`], [`TlsError::Io`].
+pub fn merge_lists(dir: &CertsDir, circle: &CircleHandle) -> Result<bool, TlsError> {
+    if !dir.ca_key().exists() || circle.now().conflict().is_none() {
+        return Ok(false);
+    }
+    refresh_list(dir, Timestamp::now())?;
+    circle.reload(dir)?;
+    Ok(true)
+}
+
 /// Signs everything that `circle` has revoked, and the keys `added`. Serial numbers of certificates that have expired are
 /// left out; their keys stay.
 pub(super) fn sign_list(
@@ -113,7 +126,7 @@ pub(super) fn sign_list(
             entries.insert(issued.serial.clone());
         }
     }
-    let number = circle.crl_number().saturating_add(1);
+    let number = number_after(circle.crl_number(), now);
     let mut pem = list_of(dir, &entries, number)?;
     if pem.len() > MAX_LIST {
         // The keys are what members look at.
@@ -125,9 +138,15 @@ pub(super) fn sign_list(
     write(&dir.crl(), &pem, Mode::Public)
 }
 
+/// The number of a list that is signed at `now`, after one with the number `last`: the time, so that no number is given twice
+/// by a machine that was restored from an older copy; or the next one, where the clock was set back.
+fn number_after(last: u64, now: Timestamp) -> u64 {
+    now.unix_seconds().max(last.saturating_add(1))
+}
+
 /// Writes the first list of a circle, which revokes nothing.
 pub(super) fn write_first_list(dir: &CertsDir) -> Result<(), TlsError> {
-    let pem = list_of(dir, &BTreeSet::new(), 1)?;
+    let pem = list_of(dir, &BTreeSet::new(), number_after(0, Timestamp::now()))?;
     write(&dir.crl(), &pem, Mode::Public)
 }
 
@@ -175,11 +194,21 @@ mod tests {
         };
         let issued: Vec<_> = (0..).zip(&keys).map(|(n, key)| issued(n, key)).collect();
         let circle = Circle::load(&dir).unwrap();
+        let first = circle.crl_number();
         sign_list(&dir, &circle, &issued, &keys).unwrap();
         let length = std::fs::metadata(dir.crl()).unwrap().len();
         assert!(length <= MAX_LIST as u64, "{length}");
         let circle = Circle::load(&dir).unwrap();
         assert!(keys.iter().all(|key| circle.is_key_revoked(key)));
-        assert_eq!(circle.crl_number(), 2);
+        assert!(circle.crl_number() > first);
+    }
+
+    #[test]
+    fn a_number_is_the_time_and_grows_also_where_the_clock_was_set_back() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        assert_eq!(number_after(1, now), now.unix_seconds());
+        for last in [now.unix_seconds(), now.unix_seconds() + 7] {
+            assert_eq!(number_after(last, now), last + 1);
+        }
     }
 }

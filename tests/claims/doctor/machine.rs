@@ -22,7 +22,7 @@ fn a_machine_that_is_well_is_said_to_be() {
         .says("certificate", "ok", "a, peer ", None)
         .says("certificate", "ok", " days left (until 2", None)
         .says("certificate", "ok", " localhost ", None)
-        .says("revocation", "ok", "list 1, good until ", None)
+        .says("revocation", "ok", ", good until ", None)
         .says("files", "ok", "1 peers known, 2 certificates issued", None)
         .says("clock", "ok", "Z", None)
         .says("store", "ok", "none yet", None)

@@ -26,11 +26,12 @@ fn a_caller_brings_a_newer_list_and_takes_one() {
     homes.ok("c", &["list", &b.to()]);
     // a calls b, which learns of it.
     homes.ok("a", &["list", &b.to()]);
-    assert_eq!(number(&homes, "b"), 2);
+    let newest = number(&homes, "a");
+    assert_eq!(number(&homes, "b"), newest);
     wait_for("c is out", || homes.run("c", &["list", &b.to()]).code == 4);
-    assert_eq!(number(&homes, "d"), 1);
+    assert!(number(&homes, "d") < newest);
     homes.ok("d", &["list", &b.to()]);
-    assert_eq!(number(&homes, "d"), 2);
+    assert_eq!(number(&homes, "d"), newest);
 }
 
 /// Puts a list with curl. Gives the status.
@@ -54,13 +55,13 @@ fn a_list_never_goes_back_and_a_forged_one_is_not_taken() {
     assert!(put(&homes, &b, &new).ends_with("\"stored\"} 201"));
     for known in [&new, &old] {
         assert!(put(&homes, &b, known).ends_with("\"already-there\"} 200"));
-        assert_eq!(number(&homes, "b"), 2);
+        assert_eq!(number(&homes, "b"), number(&homes, "a"));
     }
     for _ in 0..2 {
         ca::revoke(&certs(&foreign, "a"), "c").unwrap();
     }
     let forged = fs::read(certs(&foreign, "a").crl()).unwrap();
-    assert_eq!(number(&foreign, "a"), 3, "its number is higher");
+    assert!(number(&foreign, "a") > number(&homes, "a"));
     for bad in [&forged[..], &new[..new.len() / 2], b"no list", b"\xff"] {
         let said = put(&homes, &b, bad);
         assert!(
@@ -79,6 +80,7 @@ fn an_older_list_does_not_replace_one_that_another_process_has_written() {
     let homes = Homes::new(&["b", "c", "d"]);
     let dir = certs(&homes, "b");
     let handle = CircleHandle::new(Circle::load(&dir).unwrap());
+    let first = number(&homes, "b");
     homes.ok("a", &["certs", "revoke", "c"]);
     let second = fs::read_to_string(certs(&homes, "a").crl()).unwrap();
     homes.ok("a", &["certs", "revoke", "d"]);
@@ -86,7 +88,7 @@ fn an_older_list_does_not_replace_one_that_another_process_has_written() {
     fs::write(dir.crl(), &third).unwrap();
     assert_eq!(
         handle.now().crl_number(),
-        1,
+        first,
         "this process has not read it yet"
     );
     assert_eq!(handle.install_crl(&dir, &second).unwrap(), Taken::Older);
@@ -105,14 +107,15 @@ fn nothing_is_sealed_for_whoever_is_revoked() {
         homes.log("a").contains("revocations read again")
     });
     // b does not know yet: the relay that it meets tells it.
-    assert_eq!(number(&homes, "b"), 1);
+    let newest = number(&homes, "a");
+    assert!(number(&homes, "b") < newest);
     let said = homes.fails("b", &["send", "f.txt", "--to", "c", "--via", "a"], 4);
     assert!(
-        said.contains("c is revoked (list 2") && said.contains("hint: "),
+        said.contains(&format!("c is revoked (list {newest}")) && said.contains("hint: "),
         "{said}"
     );
     assert_eq!(homes.ok("a", &["list"]), "");
-    assert_eq!(number(&homes, "b"), 2);
+    assert_eq!(number(&homes, "b"), newest);
     // And now it knows by itself, with nobody to ask.
     for args in [
         &["send", "f.txt", "--to", "c"][..],
@@ -163,7 +166,9 @@ async fn a_serving_peer_asks_those_that_it_knows_and_tells_them() {
     let (_stop, _running) = restless(&homes, "b");
     homes.ok("a", &["certs", "revoke", "d"]);
     homes.ok("a", &["peers", "add", &c.to()]);
-    wait_for("b has asked c", || number(&homes, "b") == 2);
+    wait_for("b has asked c", || {
+        number(&homes, "b") == number(&homes, "a")
+    });
     // The other way: b learns of something by its own file, and tells c.
     homes.ok(
         "a",
@@ -177,7 +182,7 @@ async fn a_serving_peer_asks_those_that_it_knows_and_tells_them() {
     );
     homes.ok("a", &["certs", "revoke", "e"]);
     fs::copy(certs(&homes, "a").crl(), certs(&homes, "b").crl()).unwrap();
-    wait_for("c was told", || number(&homes, "c") == 3);
+    wait_for("c was told", || number(&homes, "c") == number(&homes, "a"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +201,7 @@ async fn a_missing_list_is_said_and_fetched() {
     }
     let _b = homes.serve("b", &[]);
     wait_for("it asks at once", || certs(&homes, "b").crl().exists());
-    assert_eq!(number(&homes, "b"), 1);
+    assert_eq!(number(&homes, "b"), number(&homes, "a"));
 }
 
 #[test]
@@ -212,7 +217,7 @@ fn the_circles_machine_signs_its_list_again_in_time() {
     let late = colis::manifest::Timestamp::from_unix_seconds(next.unix_seconds() - 14 * day);
     assert!(ca::refresh_list(&dir, late).unwrap());
     let after = Circle::load(&dir).unwrap();
-    assert_eq!(after.crl_number(), before.crl_number() + 1);
+    assert!(after.crl_number() > before.crl_number());
     assert!(
         ca::list(&dir)
             .unwrap()
