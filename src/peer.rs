@@ -163,7 +163,11 @@ impl Peer {
             relay: Some(options.relay.of(identity.peer_id())),
             ..options.store
         };
-        let store = Arc::new(LocalStore::open(&options.chunks, store_options)?);
+        let store = Arc::new(LocalStore::open_known(
+            &options.chunks,
+            &dir.store(),
+            store_options,
+        )?);
         let (listener, address) = listen(options.listen, &store)?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role)?;
         let door = Arc::new(door);

@@ -204,6 +204,11 @@ impl CertsDir {
     pub fn peers(&self) -> PathBuf {
         self.0.join("peers.json")
     }
+
+    /// Which store belongs to this home.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store-id")
+    }
 }
 
 /// Whether a file called `name` is worth a look for a private key: a copy may have any name around it.

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::{
     Context,
     report::{ExitCode, Failure},
-    seen,
+    seen, store,
     whom::{self, Whom},
 };
 use crate::{
@@ -99,7 +99,7 @@ impl OwnStore {
     ) -> Result<(), Failure> {
         let store = match self {
             Self::Direct(store) => store.clone(),
-            Self::Served(_) => Arc::new(LocalStore::open_read_only(&context.home.chunks())?),
+            Self::Served(_) => Arc::new(store::look(context)?),
         };
         let recorded = tokio::task::spawn_blocking(move || store.record_state(id, state)).await;
         recorded.map_err(|e| Failure::new(ExitCode::Storage, e))??;
@@ -342,7 +342,7 @@ impl Us {
     /// Our own store. A peer of ours that is serving holds it: then we ask that one.
     pub(super) fn own_store(&self, context: &Context) -> Result<OwnStore, Failure> {
         let path = context.home.chunks();
-        match LocalStore::open(&path, store_options(context)) {
+        match store::open(context) {
             Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
             Err(error @ StoreError::Locked { .. }) => {
                 let Some(address) = LocalStore::serving_address(&path) else {
@@ -357,7 +357,7 @@ impl Us {
                 Ok(OwnStore::Served(client))
             }
             // A disk to read only keeps nobody from looking, nor from receiving to another.
-            Err(error @ StoreError::Io { .. }) => match LocalStore::open_read_only(&path) {
+            Err(error @ StoreError::Io { .. }) => match store::look(context) {
                 Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
                 Err(_) => Err(error.into()),
             },

@@ -1,7 +1,5 @@
 //! `check PEER TRANSFER`: whether a peer still has every byte of what it stores, compared with our own copy.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::{
@@ -11,6 +9,7 @@ use super::{
     list::all_manifests,
     output::{Output, count},
     report::{ExitCode, Failure},
+    store,
     which::Which,
 };
 use crate::{
@@ -57,7 +56,7 @@ pub(super) async fn run(
     args: &Check,
 ) -> Result<ExitCode, Failure> {
     let us = Us::load(context)?;
-    let own = own_copies(&context.home.chunks(), transfer)?;
+    let own = own_copies(context, transfer)?;
     let manifest = find(context.output, &own, transfer).await?;
     let reached = us.reach(context, peer).await?;
     let payload = manifest.payload();
@@ -81,8 +80,8 @@ pub(super) async fn run(
 }
 
 /// Our store, if there is one, beside whoever is using it.
-fn own_copies(path: &Path, transfer: &str) -> Result<LocalStore, Failure> {
-    match LocalStore::open_read_only(path) {
+fn own_copies(context: &Context, transfer: &str) -> Result<LocalStore, Failure> {
+    match store::look(context) {
         Err(StoreError::NotFound { .. }) => Err(no_copy(transfer)),
         opened => Ok(opened?),
     }

@@ -12,10 +12,12 @@ use crate::{
     manifest::Timestamp,
     name::Escaped,
     peer::{Direction, History, HistoryEntry},
-    store::ManifestInfo,
+    store::{LocalStore, ManifestInfo},
 };
 
 pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
+    context.home.check_there()?;
+    LocalStore::check_known(&context.home.chunks(), &context.home.store_mark())?;
     let history = History::new(&context.home.chunks());
     let entries = history
         .entries()

@@ -11,11 +11,15 @@ use super::report::{ExitCode, Failure};
 use crate::{
     id::Digest,
     received::STAGINGS,
+    tls::CertsDir,
     trust::{is_peer_name, write_durably},
 };
 
 /// The file in a home that says where it is.
 const MARK: &str = ".colis-home";
+
+/// What to do where a home has no keys.
+pub(super) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
 
 /// A home folder, and why it is the one.
 #[derive(Debug, Clone)]
@@ -75,12 +79,29 @@ impl Home {
         &self.root
     }
 
+    /// Fails if it has no certificates, before anything is made in it: it may be the place of a disk that is not mounted.
+    pub(super) fn check_there(&self) -> Result<(), Failure> {
+        if self.certs().is_dir() {
+            return Ok(());
+        }
+        let what = match self.root.is_dir() {
+            true => format!("{} is no home: it has no certs/", self.root.display()),
+            false => format!("{} is not there", self.root.display()),
+        };
+        Err(Failure::new(ExitCode::Config, what).hint(NO_HOME))
+    }
+
     pub(super) fn certs(&self) -> PathBuf {
         self.root.join("certs")
     }
 
     pub(super) fn chunks(&self) -> PathBuf {
         self.root.join("chunks")
+    }
+
+    /// What says which store it has.
+    pub(super) fn store_mark(&self) -> PathBuf {
+        CertsDir::new(self.certs()).store()
     }
 
     pub(super) fn received(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use std::{
 use rustix::io::Errno;
 use serde_json::json;
 
-use super::output::Output;
+use super::{home::NO_HOME, output::Output};
 use crate::{
     client::AddressError,
     config::{
@@ -31,6 +31,10 @@ use crate::{
 /// For a file that must be text.
 const NOT_UTF8: &str =
     "it must be text in UTF-8: save it so, for instance: iconv -f UTF-16 -t UTF-8";
+
+/// For a store that is not there. Only a person knows whether it is lost.
+const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin with the one that is there or with a new one: \
+    colis check --new-store";
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +172,7 @@ impl From<StoreError> for Failure {
             }
             StoreError::ReadOnly { .. } => failure(Exit::Storage)
                 .hint("look at that disk; then restart its peer, which opens the store again"),
+            StoreError::Displaced { .. } => failure(Exit::Storage).hint(NOT_MOUNTED),
             StoreError::Locked { .. } => {
                 failure(Exit::Locked).hint("wait for it to end, or use another --home")
             }
@@ -352,7 +357,7 @@ impl From<TlsError> for Failure {
             TlsError::Missing { path } if path.ends_with("issued.jsonl") => failure(Exit::Config)
                 .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
             TlsError::Missing { .. } => {
-                failure(Exit::Config).hint("make a circle: colis certs init --name NAME")
+                failure(Exit::Config).hint(NO_HOME)
             }
             TlsError::Exists { .. } => {
                 failure(Exit::Config).hint("nothing was changed; use another --home or folder")

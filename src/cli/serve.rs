@@ -40,6 +40,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     if args.install {
         return install::run(context, args);
     }
+    context.home.check_there()?;
     let _log = start_logging(context)?;
     raise_descriptor_limit();
     // Before anybody is told that this peer serves: it may be told to stop from then on.

@@ -11,7 +11,7 @@ use super::{
     list::all_manifests,
     output::{Output, count},
     report::{ExitCode, Failure},
-    store::blocking,
+    store::{self, blocking},
 };
 use crate::{
     config::{InboxSetting, units::Size},
@@ -60,7 +60,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let dir = CertsDir::new(home.certs());
     let identity = Identity::load(&dir)?;
     let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
-    let (store, waiting) = match LocalStore::open_read_only(&home.chunks()) {
+    let (store, waiting) = match store::look(context) {
         Ok(store) => look(context.output, store, identity.peer_id()).await?,
         Err(StoreError::NotFound { .. }) => (None, Vec::new()),
         Err(error) => return Err(error.into()),

@@ -20,6 +20,11 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
     if let (Some(peer), Some(transfer)) = (&args.peer, &args.transfer) {
         return custody::run(context, peer, transfer, args).await;
     }
+    context.home.check_there()?;
+    if args.new_store {
+        begin_anew(context)?;
+    }
+    LocalStore::check_known(&context.home.chunks(), &context.home.store_mark())?;
     if !context.home.chunks().join("FORMAT").exists() {
         let none = json!({"chunks": 0, "bytes": 0, "manifests": 0, "problems": []});
         context.output.object("check", &none);
@@ -52,7 +57,8 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
 }
 
 pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
-    let store = LocalStore::open(&context.home.chunks(), store_options(context))?;
+    context.home.check_there()?;
+    let store = open(context)?;
     let keep = context
         .config
         .keep_opened
@@ -75,15 +81,37 @@ pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Ok)
 }
 
+/// The store of this home, made if it never had one.
+pub(super) fn open(context: &Context) -> Result<LocalStore, StoreError> {
+    let (home, options) = (&context.home, store_options(context));
+    LocalStore::open_known(&home.chunks(), &home.store_mark(), options)
+}
+
+/// The same only to read, whoever uses it.
+pub(super) fn look(context: &Context) -> Result<LocalStore, StoreError> {
+    LocalStore::look_at_known(&context.home.chunks(), &context.home.store_mark())
+}
+
+/// Takes the store that is in the place of the one that this home had, or makes one.
+fn begin_anew(context: &Context) -> Result<(), Failure> {
+    let (root, mark) = (context.home.chunks(), context.home.store_mark());
+    LocalStore::open_instead(&root, &mark, store_options(context))?;
+    context.output.talk(format!(
+        "{} is the store of this home from now on; transfers that were opened before may come once more, if their sender or a \
+         relay still has them",
+        root.display()
+    ));
+    Ok(())
+}
+
 /// The store, or if a peer of ours is serving it, a look at it.
 fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
-    let path = context.home.chunks();
-    match LocalStore::open(&path, store_options(context)) {
+    match open(context) {
         Err(StoreError::Locked { holder }) => {
             context.output.talk(format!(
                 "{holder} is using the store: damage is reported and left where it is"
             ));
-            Ok(LocalStore::open_read_only(&path)?)
+            Ok(look(context)?)
         }
         store => Ok(store?),
     }

@@ -79,6 +79,14 @@ pub enum StoreError {
         /// "process 123".
         holder: String,
     },
+    /// The store that a home has is not there, or another is in its place. Nothing was made.
+    #[error("{path}: {reason}")]
+    Displaced {
+        /// Where it should be.
+        path: std::path::PathBuf,
+        /// What is there.
+        reason: &'static str,
+    },
     /// The store was written by a later version, or is none.
     #[error("{path}: {reason}")]
     Format {

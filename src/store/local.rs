@@ -9,6 +9,7 @@ mod deleted;
 pub(super) mod disk;
 mod gc;
 mod group_sync;
+mod known;
 mod layout;
 mod lock;
 mod manifests;
@@ -42,7 +43,7 @@ use crate::{
 };
 use deleted::Deleted;
 use disk::{DiskError, Folder};
-use layout::{Place, make_layout, make_root, refuse_other_format};
+use layout::{Place, id_at, make_layout, make_root};
 use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
@@ -96,7 +97,7 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::Format`], [`StoreError::Io`].
     pub fn open(root: &Path, options: LocalStoreOptions) -> Result<Self, StoreError> {
-        refuse_other_format(root)?;
+        id_at(root)?;
         make_root(root).map_err(|e| io(root, e))?;
         let lock = Lock::take(root)?;
         make_layout(root).map_err(|e| io(root, e))?;
@@ -116,12 +117,11 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none, [`StoreError::Format`], [`StoreError::Io`].
     pub fn open_read_only(root: &Path) -> Result<Self, StoreError> {
-        if !root.join("FORMAT").exists() {
+        if id_at(root)?.is_none() {
             return Err(StoreError::NotFound {
                 what: format!("a store in {}", root.display()),
             });
         }
-        refuse_other_format(root)?;
         Ok(Self::new(Inner::open(root, None)?))
     }
 

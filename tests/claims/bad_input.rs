@@ -298,7 +298,7 @@ rows! {
     85, "store", "a store in use" =>
         "exit 9 with the process",
         store::row_85_a_store_in_use;
-    86, "store", "the format of a later version, or none" =>
+    86, "store", "the format of a later version, or none; no store, or another, where this home has one" =>
         "exit 3; not touched",
         store::row_86_a_store_of_another_format;
     87, "store", "a chunk that is cut, longer, empty, a folder, a FIFO, a link; a file of another name" =>

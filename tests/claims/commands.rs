@@ -363,7 +363,7 @@ fn mistakes_are_answered_with_what_to_do() {
     }
     let empty = homes.fails("nowhere", &["status"], 3);
     assert!(
-        empty.contains("hint: make a circle: colis certs init"),
+        empty.contains("hint: is its disk mounted? For a new home: colis certs init"),
         "{empty}"
     );
 }

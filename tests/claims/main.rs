@@ -32,6 +32,7 @@ mod inbox;
 mod layering;
 mod members;
 mod menu;
+mod mounts;
 mod mtls;
 mod pair;
 mod promises;

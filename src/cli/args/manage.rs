@@ -208,6 +208,9 @@ pub(in crate::cli) struct Check {
     /// Read and hash every chunk
     #[arg(long)]
     pub(in crate::cli) read_data: bool,
+    /// Begin with the store that is there, or with a new one: the one that this home had is lost
+    #[arg(long, conflicts_with = "peer")]
+    pub(in crate::cli) new_store: bool,
     /// Ask the peer for so many chunks, chosen at random [default: all]
     #[arg(long, value_name = "N", requires = "peer", value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) sample: Option<u32>,

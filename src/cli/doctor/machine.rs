@@ -7,7 +7,7 @@ use std::{
 
 use super::{Finding, Report, Verdict};
 use crate::{
-    cli::{Context, connect::store_options, report::ExitCode},
+    cli::{Context, connect::store_options, home::NO_HOME, report::ExitCode},
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
@@ -44,7 +44,7 @@ pub(super) fn home(context: &Context) -> Finding {
         "is not there"
     };
     Finding::fail(STEP, ExitCode::Config, format!("{detail} {what}"))
-        .hint("make a circle: colis certs init --name NAME; or name another home: --home DIR")
+        .hint(format!("{NO_HOME}; or name another home: --home DIR"))
 }
 
 pub(super) fn config(context: &Context) -> Finding {
@@ -61,6 +61,11 @@ pub(super) fn config(context: &Context) -> Finding {
 fn store(context: &Context) -> Finding {
     const STEP: &str = "store";
     let path = context.home.chunks();
+    if let Err(error @ StoreError::Displaced { .. }) =
+        LocalStore::check_known(&path, &context.home.store_mark())
+    {
+        return Finding::failure(STEP, error);
+    }
     if !path.exists() {
         return match parent_writable(&path) {
             Ok(()) => Finding::ok(STEP, "none yet; it is made when it is first needed"),

@@ -12,6 +12,7 @@ use std::{
 use super::{
     disk::{DiskError, Folder},
     io as io_error,
+    known::StoreId,
 };
 use crate::{disk::sync_folder, store::StoreError};
 
@@ -45,20 +46,22 @@ impl Place {
     }
 }
 
-/// Refuses what another version wrote, before anything is touched.
-pub(super) fn refuse_other_format(root: &Path) -> Result<(), StoreError> {
+/// The id of the store at `root`, `None` if there is none. Refuses what another version wrote, before anything is touched.
+pub(super) fn id_at(root: &Path) -> Result<Option<StoreId>, StoreError> {
     let path = root.join("FORMAT");
     let text = match fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error(&path, e)),
     };
-    let version = text
+    let lines = text
         .strip_prefix(FORMAT)
-        .and_then(|rest| rest.strip_suffix('\n')?.parse::<u64>().ok());
-    let reason = match version {
-        Some(VERSION) => return Ok(()),
-        Some(later) if later > VERSION => "written by a later version of colis; not touched",
+        .and_then(|rest| rest.split_once('\n'));
+    let version = lines.and_then(|(version, _)| version.parse::<u64>().ok());
+    let id = lines.and_then(|(_, rest)| StoreId::parse(rest));
+    let reason = match (version, id) {
+        (Some(VERSION), Some(id)) => return Ok(Some(id)),
+        (Some(later), _) if later > VERSION => "written by a later version of colis; not touched",
         _ => "not the format of a store of colis; not touched",
     };
     Err(StoreError::Format {
@@ -84,7 +87,8 @@ pub(super) fn make_layout(root: &Path) -> io::Result<()> {
         return Ok(());
     }
     let folder = Folder::open(root.to_owned())?;
-    match folder.create("FORMAT", format!("{FORMAT}{VERSION}\n").as_bytes()) {
+    let text = format!("{FORMAT}{VERSION}\n{}", StoreId::random()?);
+    match folder.create("FORMAT", text.as_bytes()) {
         Ok(_) => Ok(()),
         Err(DiskError::Failed(e) | DiskError::Other(e)) => Err(e),
         Err(DiskError::Full) => Err(io::ErrorKind::StorageFull.into()),

@@ -127,6 +127,11 @@ pub(crate) fn row_86_a_store_of_another_format() {
         }
         assert_eq!(tree(&chunks), before, "it was touched");
     }
+    fs::rename(&chunks, site.homes.path("disk")).unwrap();
+    fs::create_dir(&chunks).unwrap();
+    let said = site.homes.fails("a", &["gc"], 7);
+    assert!(said.contains("is its disk mounted?"), "{said}");
+    assert_eq!(fs::read_dir(&chunks).unwrap().count(), 0);
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]

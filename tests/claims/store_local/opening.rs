@@ -80,10 +80,9 @@ fn a_store_is_made_with_the_folders_above_it() {
     let store = open(&path);
     assert_eq!(store.state_dir(), path.join("state"));
     assert_eq!(fs::read_dir(path.join("data")).unwrap().count(), 256);
-    assert_eq!(
-        fs::read_to_string(path.join("FORMAT")).unwrap(),
-        "colis store 1\n"
-    );
+    let format = fs::read_to_string(path.join("FORMAT")).unwrap();
+    let id = format.strip_prefix("colis store 1\n").unwrap();
+    assert_eq!(id.trim_end().len(), 32, "{id}");
 }
 
 #[test]

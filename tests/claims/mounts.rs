@@ -1,0 +1,104 @@
+//! Stores and homes on disks that are not mounted: nothing is made in their place, and it is said what to look at.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use testkit::Homes;
+
+const ASKS: &str = "is its disk mounted?";
+
+/// Every command that would make a store or say that there is none.
+const COMMANDS: [&[&str]; 9] = [
+    &["serve", "--listen", "127.0.0.1:0"],
+    &["list"],
+    &["inbox"],
+    &["receive", "--all"],
+    &["share", "f"],
+    &["check"],
+    &["gc"],
+    &["status"],
+    &["history"],
+];
+
+/// What is where the disk was.
+const PLACES: [(&str, fn(&Path)); 3] = [
+    ("nothing", |_| ()),
+    ("an empty folder", |path| fs::create_dir(path).unwrap()),
+    ("a link that leads nowhere", |path| {
+        symlink("/nowhere/at/all", path).unwrap();
+    }),
+];
+
+fn remove(path: &Path) {
+    let _ = fs::remove_dir(path);
+    let _ = fs::remove_file(path);
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[test]
+fn a_store_that_is_not_there_is_not_made_anew() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("a", &["share", "f"]);
+    let (chunks, disk) = (homes.home("a").join("chunks"), homes.path("disk"));
+    fs::rename(&chunks, &disk).unwrap();
+    for (what, put) in PLACES {
+        put(&chunks);
+        for args in COMMANDS {
+            let said = homes.fails("a", args, 7);
+            assert!(said.contains(ASKS), "{what}, {args:?}: {said}");
+            assert!(!chunks.exists() || is_empty(&chunks), "{what}, {args:?}");
+        }
+        let doctor = homes.run("a", &["doctor"]);
+        assert!(doctor.code == 7 && doctor.out.contains(ASKS), "{doctor:?}");
+        remove(&chunks);
+    }
+    fs::rename(&disk, &chunks).unwrap();
+    assert!(homes.ok("a", &["check"]).contains("1 transfers complete"));
+}
+
+#[test]
+fn another_store_is_taken_and_a_new_one_made_only_when_told_so() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    let serving = homes.serve("b", &[]);
+    homes.ok("a", &["send", "f", "--to", &serving.to(), "--wait"]);
+    drop(serving);
+    let (chunks, old) = (homes.home("b").join("chunks"), homes.path("old"));
+    fs::rename(&chunks, &old).unwrap();
+    let told = homes.run("b", &["check", "--new-store"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    let said = told.out + &told.err;
+    assert!(said.contains("may come once more"), "{said}");
+    homes.ok("b", &["gc"]);
+    // The old one, on the disk that was found again, is now the foreign one.
+    fs::rename(&chunks, homes.path("new")).unwrap();
+    fs::rename(&old, &chunks).unwrap();
+    let said = homes.fails("b", &["gc"], 7);
+    assert!(said.contains("another store"), "{said}");
+    homes.ok("b", &["check", "--new-store"]);
+    let history = homes.ok("b", &["history"]);
+    assert!(history.contains("received"), "{history}");
+}
+
+#[test]
+fn nothing_is_made_where_a_home_should_be() {
+    let homes = Homes::new(&[]);
+    fs::write(homes.path("f"), "f").unwrap();
+    fs::create_dir(homes.path("empty")).unwrap();
+    let more: [&[&str]; 3] = [
+        &["send", "f", "--to", "a"],
+        &["peers"],
+        &["serve", "--install"],
+    ];
+    for home in ["empty", "nowhere"] {
+        for args in COMMANDS.into_iter().chain(more) {
+            let said = homes.fails(home, args, 3);
+            assert!(said.contains(ASKS), "{args:?}: {said}");
+            assert!(!homes.path("nowhere").exists(), "{args:?}");
+            assert!(is_empty(&homes.path("empty")), "{args:?}");
+        }
+    }
+}
