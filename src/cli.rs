@@ -41,7 +41,7 @@ mod whom;
 
 use std::{env, future::Future, process};
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::error::ErrorKind;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -60,7 +60,7 @@ const DESCRIPTORS: i32 = 1024;
 pub fn run() -> process::ExitCode {
     keep_memory_private();
     signals::note_ignored();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return process::ExitCode::from(say_usage(&error) as u8),
     };

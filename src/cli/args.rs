@@ -9,9 +9,11 @@ mod transfer;
 use std::path::PathBuf;
 
 use clap::{
-    Args, Parser, Subcommand,
+    Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     builder::{OsStringValueParser, TypedValueParser as _},
 };
+
+use super::terminal;
 
 pub(super) use manage::*;
 pub(super) use offline::*;
@@ -31,6 +33,19 @@ pub(super) struct Cli {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+}
+
+impl Cli {
+    /// What was typed. What is said of it has colours only where the terminal has them.
+    pub(super) fn read() -> clap::error::Result<Self> {
+        let colors = match terminal::knows_escapes() {
+            true => ColorChoice::Auto,
+            false => ColorChoice::Never,
+        };
+        let mut command = Self::command().color(colors);
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 /// What every command takes.

@@ -13,6 +13,7 @@ mod first_run;
 mod listing;
 mod paths;
 mod peers;
+mod plain;
 mod send;
 mod settings;
 mod words;
@@ -142,7 +143,7 @@ impl Menu {
     async fn open(&self, serving: &mut Serving) -> Result<ExitCode, Failure> {
         match self.live(serving).await {
             Ok(()) | Err(Stop::Closed) => Ok(ExitCode::Ok),
-            Err(Stop::Back | Stop::Interrupted) => {
+            Err(Stop::Back | Stop::Ended | Stop::Interrupted) => {
                 terminal::say("stopped before everything was made: `colis` asks for the rest");
                 Ok(ExitCode::Interrupted)
             }
@@ -159,7 +160,7 @@ impl Menu {
         loop {
             let labels = ENTRIES.map(|(label, _)| label.to_owned()).to_vec();
             let chosen = match choose::one("What next?", labels).await {
-                Err(Stop::Interrupted) => Entry::Quit,
+                Err(Stop::Interrupted | Stop::Ended) => Entry::Quit,
                 Err(Stop::Back) => continue,
                 chosen => ENTRIES[chosen?].1,
             };
@@ -167,7 +168,7 @@ impl Menu {
                 return Ok(());
             }
             match self.enter(chosen).await {
-                Ok(()) | Err(Stop::Back) => {}
+                Ok(()) | Err(Stop::Back | Stop::Ended) => {}
                 Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
                 Err(Stop::Failed(failure)) => failure.print(self.output()),
                 Err(Stop::Closed) => return Err(Stop::Closed),

@@ -330,7 +330,7 @@ async fn read_code(args: &Pair) -> Result<Code, Failure> {
 async fn ask() -> Result<Zeroizing<String>, Failure> {
     let asked = tokio::task::spawn_blocking(|| {
         loop {
-            let text = terminal::read_shown("Code")?;
+            let text = terminal::read_line("Code")?;
             match text.parse::<Code>() {
                 Ok(_) => return Ok(text),
                 Err(error) => terminal::say(&say_code_error(&error)),
@@ -342,6 +342,7 @@ async fn ask() -> Result<Zeroizing<String>, Failure> {
         .map_err(|e| Failure::new(ExitCode::Storage, e))?;
     asked.map_err(|error: io::Error| match error.kind() {
         io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, NOTHING_KEPT),
+        io::ErrorKind::UnexpectedEof => Failure::usage("no code was given"),
         _ => Failure::usage(format!("no code: {error}")),
     })
 }

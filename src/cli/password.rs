@@ -84,6 +84,7 @@ async fn from_terminal(purpose: Purpose) -> Result<Zeroizing<String>, Failure> {
         io::ErrorKind::Interrupted => {
             Failure::new(ExitCode::Interrupted, "interrupted; no password was given")
         }
+        io::ErrorKind::UnexpectedEof => Failure::usage("no password was given"),
         _ => Failure::usage(format!("no password: {error}")),
     })
 }

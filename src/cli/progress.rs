@@ -1,7 +1,6 @@
-//! Showing how a transfer goes: a bar on a terminal, objects for programs, or nothing.
+//! Showing how a transfer goes: a bar on a screen, objects for programs, or nothing.
 
 use std::{
-    io::{self, IsTerminal as _},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,7 +8,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::output::Output;
+use super::{
+    output::Output,
+    terminal::{self, Shows},
+};
 use crate::{
     config::units::Size,
     transfer::{Event, Progress, Silent},
@@ -26,12 +28,10 @@ pub(super) fn progress(output: Output, label: &str) -> Box<dyn Progress> {
             state: Mutex::new(State::default()),
         });
     }
-    if output.quiet || !io::stderr().is_terminal() {
-        return if output.quiet {
-            Box::new(Silent)
-        } else {
-            Box::new(Lines { output })
-        };
+    match (output.quiet, terminal::shows()) {
+        (true, _) => return Box::new(Silent),
+        (false, Shows::Lines) => return Box::new(Lines { output }),
+        (false, Shows::Screen) => {}
     }
     let bar = ProgressBar::new_spinner().with_message(label.to_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -81,7 +81,7 @@ impl Drop for Bar {
     }
 }
 
-/// Without a terminal only a resume is told.
+/// Without a screen only a resume is told.
 struct Lines {
     output: Output,
 }

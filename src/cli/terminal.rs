@@ -1,25 +1,35 @@
-//! The person's terminal: keys taken one by one, and lines that appear without breaking a prompt.
+//! The person's terminal: what it can show, keys and lines that are taken from it, and lines that appear without breaking
+//! a prompt.
 //!
 //! A process has one terminal, so what is on it is one value here. While a prompt is shown the terminal is in a mode of
 //! ours from before its first character to after its last: a key pressed in between is neither echoed nor lost, and
 //! Ctrl-C is a key like others, which the prompt answers.
 
+mod line;
+
 use std::{
     collections::VecDeque,
-    io::{self, Write},
+    env,
+    ffi::OsStr,
+    io::{self, IsTerminal as _, Write},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use console::{Key, Term, truncate_str};
+use console::{Term, truncate_str};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
-use zeroize::Zeroizing;
+
+pub(super) use line::{read_line, read_secret};
 
 /// Lines that wait for the end of a prompt; more of them are only counted.
 const MAX_WAITING: usize = 100;
-/// Bytes of a secret that are taken.
-const MAX_SECRET: usize = 4096;
+/// Names of terminals of which no escape sequence is known.
+const PLAIN: [&str; 5] = ["", "dumb", "unknown", "emacs", "network"];
+/// The byte of Ctrl-C.
+const CTRL_C: u8 = 3;
+/// The key Ctrl-D: the end of the input.
+pub(super) const CTRL_D: char = '\u{4}';
 
 static SCREEN: Mutex<Screen> = Mutex::new(Screen {
     before: None,
@@ -42,6 +52,29 @@ fn screen() -> MutexGuard<'static, Screen> {
     SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What standard error can show. Prompts, lists, bars and colours go by this alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    /// A screen whose cursor can be moved, with colours.
+    Screen,
+    /// Lines, one after the other: no escape sequence may be written.
+    Lines,
+}
+
+/// What standard error can show.
+pub(super) fn shows() -> Shows {
+    match io::stderr().is_terminal() && knows_escapes() {
+        true => Shows::Screen,
+        false => Shows::Lines,
+    }
+}
+
+/// Whether the terminal, by its name, understands escape sequences at all.
+pub(super) fn knows_escapes() -> bool {
+    let term = env::var_os("TERM");
+    term.is_some_and(|term| !PLAIN.iter().any(|plain| term == OsStr::new(plain)))
+}
+
 /// What is written here is for the person; a terminal that is gone is noticed by who reads from it.
 fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
@@ -57,27 +90,50 @@ pub(super) fn say(text: &str) {
     write(&format!("{text}\n"));
 }
 
-/// Every key comes to us while this lives.
-pub(super) struct Keys(());
+/// What of the input comes to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Take {
+    /// Every key, at once.
+    Keys,
+    /// Lines, which the terminal itself lets the person correct.
+    Lines,
+    /// Lines that are not shown.
+    HiddenLines,
+}
 
-impl Keys {
+/// The input is ours while this lives.
+pub(super) struct Taken(());
+
+impl Taken {
     /// Takes the terminal, after everything that waits was said.
-    pub(super) fn take() -> io::Result<Self> {
+    pub(super) fn new(take: Take) -> io::Result<Self> {
         let mut screen = screen();
         screen.say_waiting();
         let before = tcgetattr(io::stdin())?;
-        let mut keys = before.clone();
-        keys.local_modes -=
-            LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN;
-        keys.special_codes[SpecialCodeIndex::VMIN] = 1;
-        keys.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(io::stdin(), OptionalActions::Now, &keys)?;
+        let mut ours = before.clone();
+        ours.local_modes -= LocalModes::ISIG;
+        match take {
+            Take::Keys => {
+                ours.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN;
+                ours.special_codes[SpecialCodeIndex::VMIN] = 1;
+                ours.special_codes[SpecialCodeIndex::VTIME] = 0;
+            }
+            Take::Lines | Take::HiddenLines => {
+                ours.local_modes |= LocalModes::ICANON;
+                // It ends a line, so that it comes without Enter.
+                ours.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+            }
+        }
+        if take == Take::HiddenLines {
+            ours.local_modes -= LocalModes::ECHO | LocalModes::ECHONL;
+        }
+        tcsetattr(io::stdin(), OptionalActions::Now, &ours)?;
         screen.before.get_or_insert(before);
         Ok(Self(()))
     }
 }
 
-impl Drop for Keys {
+impl Drop for Taken {
     fn drop(&mut self) {
         restore();
     }
@@ -89,7 +145,9 @@ pub(super) fn restore() {
     screen.list = None;
     if let Some(before) = screen.before.take() {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-        let _ = Term::stderr().show_cursor();
+        if shows() == Shows::Screen {
+            let _ = Term::stderr().show_cursor();
+        }
     }
 }
 
@@ -123,7 +181,7 @@ impl Screen {
     }
 }
 
-/// Shows `lines`, in the place of those that were there. Announcements go above them if that can be done.
+/// Shows `lines` on a screen, in the place of those that were there. Announcements go above them.
 pub(super) fn show_list(lines: &[String], again: bool) {
     let mut text = String::new();
     if again {
@@ -134,7 +192,7 @@ pub(super) fn show_list(lines: &[String], again: bool) {
     }
     let mut screen = screen();
     write(&text);
-    screen.list = (!is_dumb()).then_some(lines.len());
+    screen.list = Some(lines.len());
 }
 
 /// Takes the list of `height` lines away.
@@ -142,58 +200,6 @@ pub(super) fn clear_list(height: usize) {
     let mut screen = screen();
     screen.list = None;
     write(&format!("\x1b[{height}A\r\x1b[J"));
-}
-
-/// Whether the terminal knows of no movements.
-fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_none_or(|term| term == "dumb")
-}
-
-/// Asks for something that is not shown. Ctrl-C is [`io::ErrorKind::Interrupted`].
-pub(super) fn read_secret(prompt: &str) -> io::Result<Zeroizing<String>> {
-    read_typed(prompt, Echo::No)
-}
-
-/// Asks for something that is shown while it is typed, and forgotten afterwards.
-pub(super) fn read_shown(prompt: &str) -> io::Result<Zeroizing<String>> {
-    read_typed(prompt, Echo::Yes)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Echo {
-    Yes,
-    No,
-}
-
-fn read_typed(prompt: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
-    let _keys = Keys::take()?;
-    let term = Term::stderr();
-    let mut typed = Zeroizing::new(String::with_capacity(MAX_SECRET));
-    term.write_str(&format!("{prompt}: "))?;
-    loop {
-        match term.read_key_raw() {
-            Ok(Key::Enter) => break,
-            Ok(Key::CtrlC) => {
-                term.write_line("")?;
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            Ok(Key::Backspace) => {
-                if typed.pop().is_some() && echo == Echo::Yes {
-                    term.clear_chars(1)?;
-                }
-            }
-            Ok(Key::Char(c)) if !c.is_control() && typed.len() + c.len_utf8() <= MAX_SECRET => {
-                typed.push(c);
-                if echo == Echo::Yes {
-                    term.write_str(c.encode_utf8(&mut [0; 4]))?;
-                }
-            }
-            Ok(_) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    term.write_line("")?;
-    Ok(typed)
 }
 
 /// Where log lines go while the menu has the terminal.

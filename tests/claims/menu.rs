@@ -4,4 +4,5 @@ mod endings;
 mod entries;
 mod first_run;
 mod interrupts;
+mod plain;
 mod transfers;

@@ -15,7 +15,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         return Ok(());
     }
     let items = rows.iter().map(|row| ask::cut(&fetch::label(row)));
-    let chosen = ask::several("Which? Space marks, Enter goes on", items.collect()).await?;
+    let chosen = ask::several("Which?", "goes on", items.collect()).await?;
     let chosen: Vec<_> = chosen.into_iter().filter_map(|at| rows.get(at)).collect();
     loop {
         let ways = ["Open into received/", "Show what is in it", "Refuse"];

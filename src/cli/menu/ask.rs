@@ -8,9 +8,10 @@ use dialoguer::{
     theme::{ColorfulTheme, SimpleTheme, Theme},
 };
 
+use super::plain;
 use crate::cli::{
     report::Failure,
-    terminal::{self, Keys},
+    terminal::{self, Shows, Take, Taken},
 };
 
 /// Why there is no answer.
@@ -18,6 +19,8 @@ use crate::cli::{
 pub(super) enum Stop {
     /// The person goes back: Esc, or nothing was typed.
     Back,
+    /// The end of the input, Ctrl-D: goes back too, and leaves where there is nothing to go back to.
+    Ended,
     /// Ctrl-C.
     Interrupted,
     /// The terminal is gone.
@@ -59,6 +62,18 @@ async fn line(
     check: Check,
     completion: impl Completion + Send + 'static,
 ) -> Result<String, Stop> {
+    match terminal::shows() {
+        Shows::Lines => answer(move || Ok(plain::text(&prompt, default.as_deref(), &check)?)).await,
+        Shows::Screen => typed(prompt, default, check, completion).await,
+    }
+}
+
+async fn typed(
+    prompt: String,
+    default: Option<String>,
+    check: Check,
+    completion: impl Completion + Send + 'static,
+) -> Result<String, Stop> {
     interact(move |term| {
         let theme = theme();
         let mut input = Input::<String>::with_theme(&*theme)
@@ -84,6 +99,9 @@ async fn line(
 /// Yes or no.
 pub(super) async fn yes(prompt: &str) -> Result<bool, Stop> {
     let prompt = prompt.to_owned();
+    if terminal::shows() == Shows::Lines {
+        return answer(move || Ok(plain::yes(&prompt)?)).await;
+    }
     interact(move |term| {
         Confirm::with_theme(&*theme())
             .with_prompt(prompt)
@@ -93,9 +111,17 @@ pub(super) async fn yes(prompt: &str) -> Result<bool, Stop> {
     .await
 }
 
-/// Some of `items`, by their places.
-pub(super) async fn several(prompt: &str, items: Vec<String>) -> Result<Vec<usize>, Stop> {
-    let prompt = prompt.to_owned();
+/// Some of `items`, by their places; `does` says what becomes of them then.
+pub(super) async fn several(
+    prompt: &str,
+    does: &str,
+    items: Vec<String>,
+) -> Result<Vec<usize>, Stop> {
+    if terminal::shows() == Shows::Lines {
+        let prompt = prompt.to_owned();
+        return answer(move || Ok(plain::several(&prompt, &items)?)).await;
+    }
+    let prompt = format!("{prompt} Space marks, Enter {does}");
     let chosen = interact(move |term| {
         MultiSelect::with_theme(&*theme())
             .with_prompt(prompt)
@@ -111,21 +137,37 @@ pub(super) async fn several(prompt: &str, items: Vec<String>) -> Result<Vec<usiz
     Ok(chosen)
 }
 
-/// Runs a prompt of dialoguer; none as an answer goes back.
+/// Runs a prompt that takes keys; none as an answer goes back.
 pub(super) async fn interact<T: Send + 'static>(
     prompt: impl FnOnce(&Term) -> dialoguer::Result<Option<T>> + Send + 'static,
 ) -> Result<T, Stop> {
-    let answered = tokio::task::spawn_blocking(move || {
-        let _keys = Keys::take()?;
+    answer(move || {
+        let _taken = Taken::new(Take::Keys)?;
         prompt(&Term::stderr())
-    });
-    match answered.await {
-        Ok(Ok(Some(answer))) => Ok(answer),
-        Ok(Ok(None)) => Err(Stop::Back),
-        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == io::ErrorKind::Interrupted => {
-            terminal::say("");
+    })
+    .await
+}
+
+/// Waits for the person; none as an answer goes back.
+pub(super) async fn answer<T: Send + 'static>(
+    ask: impl FnOnce() -> dialoguer::Result<Option<T>> + Send + 'static,
+) -> Result<T, Stop> {
+    let answered = tokio::task::spawn_blocking(ask).await;
+    let error = match answered {
+        Ok(Ok(Some(answer))) => return Ok(answer),
+        Ok(Ok(None)) => return Err(Stop::Back),
+        Ok(Err(dialoguer::Error::IO(error))) => error,
+        Err(_) => return Err(Stop::Closed),
+    };
+    match error.kind() {
+        io::ErrorKind::Interrupted => {
+            // A line that was begun is ended already.
+            if terminal::shows() == Shows::Screen {
+                terminal::say("");
+            }
             Err(Stop::Interrupted)
         }
+        io::ErrorKind::UnexpectedEof => Err(Stop::Ended),
         _ => Err(Stop::Closed),
     }
 }
@@ -139,8 +181,11 @@ pub(super) fn theme() -> Box<dyn Theme> {
     }
 }
 
-/// `text` on one line of the terminal beside the marks of a list. It must be fit for a terminal already.
+/// `text` on one line of the screen beside the marks of a list. It must be fit for a terminal already.
 pub(super) fn cut(text: &str) -> String {
+    if terminal::shows() == Shows::Lines {
+        return text.to_owned();
+    }
     let width = usize::from(Term::stderr().size().1).saturating_sub(8);
     console::truncate_str(text, width.max(16), "...").into_owned()
 }

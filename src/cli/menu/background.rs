@@ -70,7 +70,7 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
                 terminal::say(&format!("{error}"));
                 match another_port(wanted).await {
                     Ok(address) => args.listen = Some(address),
-                    Err(Stop::Back | Stop::Interrupted) => {
+                    Err(Stop::Back | Stop::Ended | Stop::Interrupted) => {
                         terminal::say("nothing is served: others cannot send to this machine now");
                         return Ok(Serving::No);
                     }

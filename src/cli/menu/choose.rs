@@ -8,8 +8,11 @@ use std::io;
 use console::{Key, Term, style};
 use dialoguer::Select;
 
-use super::ask::{self, Stop};
-use crate::cli::terminal;
+use super::{
+    ask::{self, Stop},
+    plain,
+};
+use crate::cli::terminal::{self, CTRL_D, Shows};
 
 /// The digits of the lines, in their order.
 const DIGITS: &str = "1234567890";
@@ -17,6 +20,9 @@ const DIGITS: &str = "1234567890";
 /// One of `items`, by its place. Esc goes back.
 pub(super) async fn one(prompt: &str, items: Vec<String>) -> Result<usize, Stop> {
     let prompt = prompt.to_owned();
+    if terminal::shows() == Shows::Lines {
+        return ask::answer(move || Ok(plain::one(&prompt, &items)?)).await;
+    }
     ask::interact(move |term| {
         let items: Vec<_> = items.iter().map(|item| ask::cut(item)).collect();
         if items.len() <= DIGITS.len() && items.len() + 2 < usize::from(term.size().0) {
@@ -58,6 +64,7 @@ impl List {
                     }
                 }
                 Key::Escape | Key::Char('q') => break None,
+                Key::Char(CTRL_D) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Key::CtrlC => return Err(io::ErrorKind::Interrupted.into()),
                 _ => {}
             }

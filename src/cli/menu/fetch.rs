@@ -30,7 +30,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         return Ok(());
     }
     let items = rows.iter().map(|row| ask::cut(&label(row))).collect();
-    let chosen = ask::several("Which? Space marks, Enter fetches", items).await?;
+    let chosen = ask::several("Which?", "fetches", items).await?;
     let chosen = chosen.into_iter().filter_map(|at| rows.get(at));
     receive(menu, &peer, chosen.collect()).await
 }

@@ -91,7 +91,7 @@ async fn certificates(menu: &Menu, context: &Context) -> Result<Made, Stop> {
             Err(stop) => return Err(stop),
         };
         match done {
-            Err(Stop::Back) => {}
+            Err(Stop::Back | Stop::Ended) => {}
             Err(Stop::Failed(failure)) => failure.print(menu.output()),
             done => return done,
         }

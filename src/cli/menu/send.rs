@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cli::{
         report::{ExitCode, Failure},
-        terminal,
+        terminal::{self, Shows},
     },
     config::units::Size,
     name::Escaped,
@@ -42,7 +42,12 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
 
 /// Asks until every path is there.
 async fn paths() -> Result<Vec<PathBuf>, Stop> {
-    terminal::say("Type or drop files and folders here; Tab completes, an empty line goes back.");
+    terminal::say(match terminal::shows() {
+        Shows::Screen => {
+            "Type or drop files and folders here; Tab completes, an empty line goes back."
+        }
+        Shows::Lines => "Type files and folders here; an empty line goes back.",
+    });
     let home = std::env::home_dir();
     let check = {
         let home = home.clone();

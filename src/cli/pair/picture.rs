@@ -4,15 +4,17 @@
 use console::Term;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
+use crate::cli::terminal::{self, Shows};
+
 /// Lines around the picture that are to be seen with it.
 const BESIDE: usize = 5;
 
-/// The picture, if standard error is a terminal that has room for it.
+/// The picture, if standard error is a screen that has room for it.
 pub(super) fn of_command(host: &str) -> Option<String> {
-    let term = Term::stderr();
-    if !term.is_term() {
+    if terminal::shows() == Shows::Lines {
         return None;
     }
+    let term = Term::stderr();
     let (rows, columns) = term.size();
     let picture = draw(host)?;
     let width = picture.lines().map(|line| line.chars().count()).max()?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use testkit::person::{DOWN, Person, address_of};
+use testkit::person::{CTRL_D, DOWN, Person, address_of};
 use testkit::{Homes, wait_for};
 
 #[test]
@@ -203,11 +203,9 @@ fn settings_are_seen_and_changed() {
 }
 
 #[test]
-fn arrows_letters_and_a_dumb_terminal_do_as_well() {
+fn arrows_and_letters_do_as_well_and_ctrl_d_leaves() {
     let homes = Homes::new(&[]);
-    testkit::person::listen_on_a_free_port(&homes, "a");
-    let mut person = Person::start_as(&homes, "a", "dumb");
-    person.sees_menu();
+    let mut person = Person::at_menu(&homes, "a");
     person.presses(DOWN);
     person.sees("> 2  Fetch");
     person.sees("0  Pair");
@@ -224,7 +222,13 @@ fn arrows_letters_and_a_dumb_terminal_do_as_well() {
     person.presses("\r");
     person.sees("serving: 127.0.0.1:");
     person.sees_menu();
-    person.quits();
+    // The end of the input goes back from a list, and leaves from the first one.
+    person.presses("8");
+    person.sees("4  Back");
+    person.presses(CTRL_D);
+    person.sees_menu();
+    person.presses(CTRL_D);
+    assert_eq!(person.ends(), 0);
 }
 
 #[test]

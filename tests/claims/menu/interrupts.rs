@@ -8,7 +8,7 @@ use testkit::person::{CTRL_C, ESC, Person, address_of, listen_on_a_free_port, se
 use testkit::{Homes, bytes};
 
 /// What is pressed, and what is shown then.
-type Step = (&'static str, &'static str);
+pub(super) type Step = (&'static str, &'static str);
 
 const PATH: Step = ("~/f.txt\r", "another address...");
 const SEND: [Step; 5] = [
@@ -23,7 +23,7 @@ const ARRIVALS: Step = ("7", "f.txt  1 B");
 const SETTINGS: Step = ("8", "4  Back");
 
 /// A way to each prompt.
-const WAYS: [&[Step]; 23] = [
+pub(super) const WAYS: [&[Step]; 23] = [
     SEND.split_at(1).0,
     SEND.split_at(2).0,
     &[SEND[0], PATH, ("2", "Its address")],

@@ -16,6 +16,7 @@ use crate::Homes;
 const PATIENCE_MS: u64 = 60_000;
 
 pub const CTRL_C: &str = "\u{3}";
+pub const CTRL_D: &str = "\u{4}";
 pub const ESC: &str = "\u{1b}";
 pub const DOWN: &str = "\u{1b}[B";
 
@@ -47,6 +48,32 @@ impl Person {
         }
     }
 
+    /// Runs a command on a terminal of 20 columns and few lines of which nothing is known: no locale, the name `term` or
+    /// none. Colours are asked for, which such a terminal has not.
+    pub fn at_plain_terminal(homes: &Homes, command: &Command, term: Option<&str>) -> Self {
+        let mut shell = Command::new("sh");
+        let script = "stty cols 20 rows 6; exec \"$0\" \"$@\"";
+        shell.args(["-c", script]).arg(command.get_program());
+        shell.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.current_dir(homes.path(""));
+        shell.env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1");
+        shell.env("LC_ALL", "C").env("HOME", homes.path(""));
+        match term {
+            Some(term) => shell.env("TERM", term),
+            None => shell.env_remove("TERM"),
+        };
+        Self {
+            session: spawn_command(shell, Some(PATIENCE_MS)).unwrap(),
+            shown: String::new(),
+        }
+    }
+
     /// Starts the menu of a home that has certificates, on a port of its own, and waits for the list.
     pub fn at_menu(homes: &Homes, home: &str) -> Self {
         listen_on_a_free_port(homes, home);
@@ -74,6 +101,11 @@ impl Person {
             Ok((before, found)) => self.shown.push_str(&format!("{before}{found}")),
             Err(error) => panic!("{pattern:?} is not shown: {error}\nbefore: {}", self.shown),
         }
+    }
+
+    /// All that was waited for so far, and at the end everything.
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 
     /// Waits for the list of entries, whole.

@@ -1,0 +1,67 @@
+//! Lines that a person types, corrected by the means of the terminal itself: no escape sequence is written for them.
+
+use std::io;
+
+use rustix::io::{read, retry_on_intr};
+use zeroize::Zeroizing;
+
+use super::{CTRL_C, Take, Taken, write};
+
+/// Bytes of a line that are taken.
+const MAX: usize = 4096;
+
+/// Asks for a line, without its end and without control characters.
+///
+/// # Errors
+/// [`io::ErrorKind::UnexpectedEof`] at the end of the input (Ctrl-D), [`io::ErrorKind::Interrupted`] by Ctrl-C; if the
+/// terminal is gone.
+pub(in crate::cli) fn read_line(prompt: &str) -> io::Result<Zeroizing<String>> {
+    ask(prompt, Take::Lines)
+}
+
+/// Asks for a line that is not shown, as [`read_line`].
+pub(in crate::cli) fn read_secret(prompt: &str) -> io::Result<Zeroizing<String>> {
+    ask(prompt, Take::HiddenLines)
+}
+
+fn ask(prompt: &str, take: Take) -> io::Result<Zeroizing<String>> {
+    let _taken = Taken::new(take)?;
+    write(&format!("{prompt}: "));
+    let typed = typed();
+    // Only the end of a line that is shown has moved the cursor to the next one.
+    if take == Take::HiddenLines || typed.is_err() {
+        write("\n");
+    }
+    let bytes = typed?;
+    // In a secret no byte may be replaced by another.
+    let lossy = if take == Take::Lines { "\u{fffd}" } else { "" };
+    let mut line = Zeroizing::new(String::with_capacity(3 * bytes.len()));
+    for part in bytes.utf8_chunks() {
+        line.extend(part.valid().chars().filter(|c| !c.is_control()));
+        match part.invalid() {
+            [] => {}
+            _ if lossy.is_empty() => return Err(io::Error::other("it is not UTF-8")),
+            _ => line.push_str(lossy),
+        }
+    }
+    Ok(line)
+}
+
+/// The bytes of a line. The terminal gives a line at once; what is longer is dropped.
+fn typed() -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX));
+    let mut buffer = Zeroizing::new([0; MAX]);
+    loop {
+        let count = retry_on_intr(|| read(io::stdin(), &mut buffer[..]))?;
+        let part = &buffer[..count];
+        let room = MAX - line.len();
+        line.extend_from_slice(&part[..count.min(room)]);
+        match part.last() {
+            Some(b'\n') => return Ok(line),
+            Some(&CTRL_C) => return Err(io::ErrorKind::Interrupted.into()),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // Ctrl-D after some characters, or what was typed before the line was asked for.
+            Some(_) => {}
+        }
+    }
+}

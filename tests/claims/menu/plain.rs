@@ -1,0 +1,234 @@
+//! Terminals of which no escape sequence is known: nothing is written to them but lines.
+
+use std::fs;
+
+use testkit::person::{CTRL_C, CTRL_D, ESC, Person, address_of, listen_on_a_free_port, set};
+use testkit::{Homes, bytes};
+
+use super::interrupts::WAYS;
+
+/// Names that say that the terminal can do nothing.
+const TERMS: [Option<&str>; 4] = [Some("dumb"), None, Some(""), Some("unknown")];
+
+/// Starts the menu on the plain terminal `term`.
+fn at_menu(homes: &Homes, home: &str, term: Option<&str>) -> Person {
+    listen_on_a_free_port(homes, home);
+    let mut person = Person::at_plain_terminal(homes, &homes.command(home, &[]), term);
+    person.sees("serves on 127.0.0.1:");
+    sees_menu(&mut person);
+    person
+}
+
+fn sees_menu(person: &mut Person) {
+    person.sees_menu();
+    person.sees("Number: ");
+}
+
+/// The keys of a screen as a line.
+fn line(keys: &str) -> String {
+    match keys.trim_end() {
+        "" => "1\r".to_owned(),
+        keys => format!("{keys}\r"),
+    }
+}
+
+fn has_no_escapes(person: &Person) {
+    assert!(!person.shown().contains(ESC), "{:?}", person.shown());
+}
+
+/// A home `a` that knows `b`, in which something waits, and `b`, which shares something.
+fn two() -> (Homes, testkit::Serving) {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f.txt"), "f").unwrap();
+    let b = homes.serve("b", &[]);
+    homes.ok("b", &["share", "f.txt", "--to", "a"]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    set(&homes, "a", "inbox", "ask");
+    (homes, b)
+}
+
+#[test]
+fn every_question_is_asked_in_lines_and_left_by_ctrl_c_and_ctrl_d() {
+    let (homes, _b) = two();
+    for (turn, term) in TERMS.into_iter().enumerate() {
+        let mut person = at_menu(&homes, "a", term);
+        if turn == 0 {
+            let a = address_of(&homes, "a");
+            homes.ok("b", &["send", "f.txt", "--to", &a]);
+            // Nothing is written into a question: it is said before one of the next.
+            let said = (0..100).any(|_| {
+                person.types("9");
+                let before = person.sees_menu();
+                person.sees("Number: ");
+                before.contains("* 1 B from b waits for a yes: see Arrivals")
+            });
+            assert!(said, "{}", person.shown());
+        }
+        for (at, way) in WAYS.iter().enumerate() {
+            for (keys, shown) in *way {
+                person.presses(&line(keys));
+                person.sees(shown);
+            }
+            // Each question is left both ways.
+            match (at + turn) % 2 {
+                0 => {
+                    person.presses(CTRL_C);
+                    person.sees("interrupted: back to the menu");
+                }
+                _ => person.presses(CTRL_D),
+            }
+            sees_menu(&mut person);
+        }
+        person.types("nothing");
+        person.sees("a number of the list");
+        person.presses(if turn % 2 == 0 { CTRL_D } else { CTRL_C });
+        person.sees("stopped; everything acknowledged is on disk");
+        assert_eq!(person.ends(), 0);
+        has_no_escapes(&person);
+    }
+}
+
+#[test]
+fn transfers_passwords_and_lists_are_lines_too() {
+    let (homes, b) = two();
+    fs::write(homes.path("big.bin"), bytes(7, 3 << 20)).unwrap();
+    let mut person = at_menu(&homes, "a", Some("dumb"));
+    let ask = |person: &mut Person, steps: &[(&str, &str)]| {
+        for (answer, shown) in steps {
+            person.types(answer);
+            person.sees(shown);
+        }
+    };
+    let send: &[(&str, &str)] = &[
+        ("1", "Files or folders: "),
+        ("/no/such/file", "not found"),
+        ("~/big.bin", "another address..."),
+        ("1", "Encrypt for whom?"),
+        ("2", "Send big.bin (3 MiB) to b? [Y/n]: "),
+        ("perhaps", "y or n"),
+        ("", "Password: "),
+        ("correct horse battery", "Once more: "),
+        ("correct horse battery", "stored durably"),
+    ];
+    ask(&mut person, send);
+    sees_menu(&mut person);
+    ask(
+        &mut person,
+        &[
+            ("2", "another address..."),
+            ("1", "Numbers, for example 1 3: "),
+            ("1, 9", "a number of the list"),
+            ("1,2 2", "received/big.bin"),
+        ],
+    );
+    sees_menu(&mut person);
+    ask(&mut person, &[("7", "nothing waits")]);
+    sees_menu(&mut person);
+    for list in ["1", "2", "3"] {
+        ask(&mut person, &[("3", "What of it?"), (list, "  ")]);
+        sees_menu(&mut person);
+    }
+    person.types("5");
+    person.sees("stopped; everything acknowledged is on disk");
+    assert_eq!(person.ends(), 0);
+    has_no_escapes(&person);
+    assert!(!person.shown().contains("correct horse"));
+    drop(b);
+}
+
+#[test]
+fn a_machine_is_made_and_another_joins_it_by_lines() {
+    let homes = Homes::new(&[]);
+    let mut anna = at_menu(&homes, "a", Some("unknown"));
+    anna.types("0");
+    anna.sees("  colis pair ");
+    let host = anna.sees("\r\n");
+    anna.sees("and then the code:");
+    anna.sees_like(r"\s+");
+    let code = anna.sees("\r\n").trim().to_owned();
+    anna.sees("Ctrl-C ends it");
+    let mut ben = Person::at_plain_terminal(&homes, &homes.command("b", &[]), None);
+    let port = testkit::person::free_port().to_string();
+    ben.sees("3  Join a circle by a code");
+    for (answer, shown) in [
+        ("", "Who is this machine?"),
+        ("3", "The address or name that it shows: "),
+        (host.trim(), "Name of this machine"),
+        ("Not A Name", "a name has 1 to 63"),
+        ("b", "Port [8443]: "),
+        ("70000", "1 to 65535"),
+        (&port, "Code: "),
+        ("no code", "Code: "),
+        (&code, "joined the circle of a"),
+    ] {
+        if shown == "Who is this machine?" {
+            continue;
+        }
+        ben.types(answer);
+        ben.sees(shown);
+    }
+    sees_menu(&mut ben);
+    anna.sees("b has joined from 127.0.0.1");
+    sees_menu(&mut anna);
+    for mut person in [anna, ben] {
+        person.presses(CTRL_D);
+        assert_eq!(person.ends(), 0);
+        has_no_escapes(&person);
+    }
+}
+
+#[test]
+fn commands_write_no_escapes_to_a_plain_terminal() {
+    let (homes, b) = two();
+    fs::write(homes.path("big.bin"), bytes(7, 3 << 20)).unwrap();
+    let commands: [&[&str]; 9] = [
+        &["--help"],
+        &["send", "--help"],
+        &["nonsense"],
+        &["send", "big.bin", "--to", "b"],
+        &["receive", "--from", "b", "--all", "--out", "o"],
+        &["list", "b"],
+        &["peers"],
+        &["doctor"],
+        &["pair", "--for", "1s"],
+    ];
+    for term in TERMS {
+        for args in commands {
+            let command = homes.command("a", args);
+            let mut person = Person::at_plain_terminal(&homes, &command, term);
+            person.ends();
+            assert!(!person.shown().is_empty(), "{args:?}");
+            has_no_escapes(&person);
+        }
+    }
+    drop(b);
+}
+
+#[test]
+fn output_that_is_no_terminal_gets_no_escapes_whatever_the_input_is() {
+    let (homes, _b) = two();
+    let command = |args: &[&str]| {
+        let mut shell = std::process::Command::new("sh");
+        let colis = homes.command("a", args);
+        shell.args(["-c", "\"$0\" \"$@\" 2>err >out; echo ended $?"]);
+        shell.arg(colis.get_program()).args(colis.get_args());
+        shell.current_dir(homes.path("")).env("TERM", "xterm");
+        shell
+            .env("COLIS_DISCOVERY", "false")
+            .env_remove("COLIS_HOME");
+        shell
+    };
+    for (args, code) in [
+        (&[][..], 2),
+        (&["send", "f.txt", "--to", "b", "--password"], 2),
+        (&["send", "f.txt", "--to", "b"], 0),
+        (&["--help"], 0),
+    ] {
+        let mut session = rexpect::session::spawn_command(command(args), Some(60_000)).unwrap();
+        session.exp_string(&format!("ended {code}")).unwrap();
+        for file in ["out", "err"] {
+            let text = fs::read_to_string(homes.path(file)).unwrap();
+            assert!(!text.contains(ESC), "{args:?}: {text}");
+        }
+    }
+}
