@@ -25,7 +25,7 @@ pub(super) use transfer::*;
 #[command(name = "colis", version, about, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 ok, 2 usage, 3 config or format, 4 trust, 5 integrity, 6 not found, 7 storage,
-8 network, 9 locked, 10 partly done, 130 interrupted.
+8 network, 9 locked, 10 partly done, 11 needs care, 130 interrupted.
 Without a command, on a terminal: a menu. See the whole tour in a minute: colis demo"
 )]
 pub(super) struct Cli {
@@ -118,7 +118,7 @@ pub(super) enum Command {
     /// Collect what no transfer names any more, and what has expired
     Gc,
     /// What this peer is, has and knows
-    Status,
+    Status(Status),
     /// Say which step fails, here or on the way to a peer, and what to do
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub(super) use certs::{SOON_DAYS, days_left, merging, renewal};
-pub(super) use machine::existing;
+pub(super) use machine::{LITTLE, existing};
 
 use super::{
     Context,

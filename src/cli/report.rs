@@ -49,6 +49,7 @@ pub(super) enum ExitCode {
     Network = 8,
     Locked = 9,
     Partial = 10,
+    Care = 11,
     Interrupted = 130,
 }
 

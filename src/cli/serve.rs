@@ -60,7 +60,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
     );
     for notice in care::notices(context) {
-        context.output.object("notice", &json!({"text": notice}));
+        context.output.object("notice", &notice);
         context.output.warn(notice);
     }
     context.output.talk(format!(

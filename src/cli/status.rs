@@ -5,7 +5,9 @@ use std::fs;
 use serde::Serialize;
 
 use super::{
-    Context, care,
+    Context,
+    args::Status as Args,
+    care::{self, Notice},
     connect::store_options,
     doctor,
     list::all_manifests,
@@ -14,30 +16,38 @@ use super::{
     store::{self, blocking},
 };
 use crate::{
-    config::{InboxSetting, units::Size},
+    config::{
+        InboxSetting,
+        units::{Size, SizeText},
+    },
     disk::Room,
     id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     name::{Escaped, PathText},
     peer::Reasons,
     store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
-    tls::{CertsDir, Circle, Identity},
+    tls::{CertsDir, Circle, Identity, Inspected},
     trust::AddressBook,
 };
 
 /// All of it, as programs read it.
 #[derive(Serialize)]
 struct Status<'a> {
+    version: &'static str,
     home: PathText<'a>,
     why: &'static str,
     name: String,
     peer_id: PeerId,
     certificate_until: Timestamp,
     certificate_days: u64,
+    /// Days that the certificate of curl and scripts has left, if there is one.
+    script_days: Option<u64>,
     /// Number of the revocation list; 0 if there is none.
     revocations: u64,
-    /// What should be done soon about certificates and revocations.
-    notices: Vec<String>,
+    /// Days since it was signed.
+    revocations_days: Option<u64>,
+    /// What should be known, or done about it.
+    notices: Vec<Notice>,
     serving: Option<String>,
     /// Since when it serves.
     since: Option<Timestamp>,
@@ -50,34 +60,70 @@ struct Status<'a> {
     not_opened: Vec<(ManifestId, String)>,
     /// Sends that were begun and not finished.
     unfinished: usize,
-    /// Bytes of the disk, and what may be stored of them.
+    /// Bytes that are free on the disk, the most that may be stored in all, and what may still be stored.
     free: u64,
+    quota: Option<u64>,
     usable: u64,
 }
 
-pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
+impl Status<'_> {
+    fn needs_care(&self) -> bool {
+        self.notices.iter().any(|notice| notice.care)
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let home = &context.home;
     let dir = CertsDir::new(home.certs());
-    let identity = Identity::load(&dir)?;
     let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
+    let options = store_options(context);
+    let room = LocalStore::room(&doctor::existing(&home.chunks()), options)?;
+    let mut status = gather(context, &dir, holder.as_ref()).await?;
+    status.free = room.free;
+    let used = status.store.as_ref().map_or(0, |usage| usage.bytes);
+    status.usable = options.usable(room, used);
+    status.notices = care::notices(context);
+    let found = noticed(&status, room, args);
+    status.notices.extend(found);
+    show(context, &dir, &status, holder.as_ref(), room);
+    context.output.object("status", &status);
+    Ok(match status.needs_care() {
+        true => ExitCode::Care,
+        false => ExitCode::Ok,
+    })
+}
+
+/// What is there, without what the disk has and what follows from it.
+async fn gather<'a>(
+    context: &'a Context,
+    dir: &CertsDir,
+    holder: Option<&Holder>,
+) -> Result<Status<'a>, Failure> {
+    let (home, now) = (&context.home, Timestamp::now());
+    let identity = Identity::load(dir)?;
     let (store, waiting) = match store::look(context) {
         Ok(store) => look(context.output, store, identity.peer_id()).await?,
         Err(StoreError::NotFound { .. }) => (None, Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let room = LocalStore::room(&doctor::existing(&home.chunks()), store_options(context))?;
-    let until = identity.caller().not_after;
-    let status = Status {
+    let (until, circle) = (identity.caller().not_after, Circle::load(dir)?);
+    let script = Inspected::script(dir).ok();
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
         home: PathText(home.root()),
         why: home.why,
         name: identity.name().to_owned(),
         peer_id: identity.peer_id(),
         certificate_until: until,
-        certificate_days: doctor::days_left(until, Timestamp::now()),
-        revocations: Circle::load(&dir)?.crl_number(),
-        notices: care::notices(context),
-        serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
-        since: holder.as_ref().and_then(|holder| holder.since),
+        certificate_days: doctor::days_left(until, now),
+        script_days: script.map(|script| doctor::days_left(script.caller.not_after, now)),
+        revocations: circle.crl_number(),
+        revocations_days: circle
+            .crl_this_update()
+            .map(|signed| doctor::days_left(now, signed)),
+        notices: Vec::new(),
+        serving: holder.and_then(|holder| holder.serving.clone()),
+        since: holder.and_then(|holder| holder.since),
         inbox: match context.config.inbox {
             Some(InboxSetting::Off) => "off",
             Some(InboxSetting::Ask) => "ask",
@@ -92,12 +138,52 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
         },
         waiting: waiting.len(),
         unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
-        free: room.free,
-        usable: room.usable(),
-    };
-    show(context, &dir, &status, holder.as_ref(), room);
-    context.output.object("status", &status);
-    Ok(ExitCode::Ok)
+        free: 0,
+        quota: context.config.quota.map(SizeText::bytes),
+        usable: 0,
+    })
+}
+
+/// What the store, the inbox and the disk have to say beside [`care::notices`].
+fn noticed(status: &Status, room: Room, args: &Args) -> Vec<Notice> {
+    let mut found = Vec::new();
+    match status.usable {
+        0 if room.usable() == 0 || room.files == 0 => found.push(Notice::care(
+            "no-space",
+            "the disk has no room: nothing can be stored; free some space, or lower `reserve` in colis.toml",
+        )),
+        0 => found.push(Notice::care(
+            "quota-full",
+            "the quota is used up: nothing can be stored; raise `quota` in colis.toml, or make room: colis gc, colis list",
+        )),
+        little if little < doctor::LITTLE && room.usable() < doctor::LITTLE => {
+            let text = format!("the disk has little room: {} can be stored", Size(little));
+            found.push(Notice::note("little-space", text));
+        }
+        _ => {}
+    }
+    if !status.not_opened.is_empty() {
+        let what = count(status.not_opened.len() as u64, "transfer", "transfers");
+        let text = format!("{what} could not be opened; see why: colis inbox");
+        found.push(Notice::care("not-opened", text));
+    }
+    if status.waiting > status.not_opened.len() {
+        let waits = count(status.waiting as u64, "transfer waits", "transfers wait");
+        let text = format!("{waits} to be opened; see them: colis inbox");
+        found.push(Notice::note("waiting", text));
+    }
+    if status.inbox == "off" {
+        let text = "the inbox is off: what arrives stays sealed until colis receive";
+        found.push(Notice::note("inbox-off", text));
+    }
+    if status.serving.is_none() {
+        let text = "this home is not served: others reach nothing here; start it: colis serve";
+        found.push(Notice {
+            care: args.serving,
+            ..Notice::note("not-served", text)
+        });
+    }
+    found
 }
 
 /// What is in the store, and which transfers wait there for us.
@@ -137,7 +223,10 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     let (days, until) = (status.certificate_days, status.certificate_until);
     output.line(format!("certificate: {days} days left, until {until}"));
     for notice in &status.notices {
-        output.warn(notice);
+        match notice.care {
+            true => output.warn(notice),
+            false => output.talk(format!("note: {notice}")),
+        }
     }
     output.line(match (&status.serving, status.since) {
         (Some(address), Some(since)) => {
@@ -165,9 +254,11 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
         ),
         None => "store: none yet".to_owned(),
     });
+    let quota = status.quota.map(|quota| format!(", quota {}", Size(quota)));
     output.line(format!(
-        "disk: {} free, {} of it can be stored",
+        "disk: {} free{}, {} can be stored",
         Size(room.free),
-        Size(room.usable())
+        quota.unwrap_or_default(),
+        Size(status.usable)
     ));
 }

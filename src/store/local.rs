@@ -63,6 +63,14 @@ pub struct LocalStoreOptions {
     pub relay: Option<Relay>,
 }
 
+impl LocalStoreOptions {
+    /// Bytes that may still be stored beside the `used` ones: the smaller of what the disk and the quota leave, and none
+    /// where no file can be made.
+    pub fn usable(self, room: Room, used: u64) -> u64 {
+        space::usable(room, self.quota, used)
+    }
+}
+
 /// A store in a directory, which no other process uses meanwhile.
 pub struct LocalStore {
     inner: Arc<Inner>,

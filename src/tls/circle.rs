@@ -224,6 +224,11 @@ impl Circle {
         lists.map(|lists| lists.number()).map_err(not_ours)
     }
 
+    /// When the newest revocation list was signed.
+    pub fn crl_this_update(&self) -> Option<Timestamp> {
+        self.revoked.this_update()
+    }
+
     /// When the newest revocation list should have been signed again.
     pub fn crl_next_update(&self) -> Option<Timestamp> {
         self.revoked.next_update()

@@ -51,6 +51,7 @@ struct List {
     number: u64,
     der: Vec<u8>,
     entries: BTreeSet<Vec<u8>>,
+    this_update: Timestamp,
     next_update: Option<Timestamp>,
 }
 
@@ -117,6 +118,11 @@ impl Revoked {
         self.lists.first().map_or(0, |list| list.number)
     }
 
+    /// When the newest list was signed.
+    pub(super) fn this_update(&self) -> Option<Timestamp> {
+        self.lists.first().map(|list| list.this_update)
+    }
+
     /// When the newest list should have been signed again.
     pub(super) fn next_update(&self) -> Option<Timestamp> {
         self.lists.first().and_then(|list| list.next_update)
@@ -150,6 +156,7 @@ impl List {
     fn parse(der: &[u8]) -> Result<Self, String> {
         let (_, parsed) = CertificateRevocationList::from_der(der).map_err(|e| e.to_string())?;
         let number = parsed.crl_number().and_then(|n| u64::try_from(n).ok());
+        let this_update = u64::try_from(parsed.last_update().timestamp()).unwrap_or(0);
         let next_update = parsed.next_update();
         let next_update = next_update.and_then(|t| u64::try_from(t.timestamp()).ok());
         let revoked = parsed.iter_revoked_certificates();
@@ -157,6 +164,7 @@ impl List {
             number: number.ok_or("it has no usable number")?,
             der: der.to_vec(),
             entries: revoked.map(|entry| entry.raw_serial().to_vec()).collect(),
+            this_update: Timestamp::from_unix_seconds(this_update),
             next_update: next_update.map(Timestamp::from_unix_seconds),
         })
     }

@@ -220,6 +220,13 @@ pub(in crate::cli) struct Check {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Status {
+    /// That this home is not served needs care too (exit code 11)
+    #[arg(long)]
+    pub(in crate::cli) serving: bool,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct Doctor {
     /// Name or address of a peer; without it, only this machine is looked at
     pub(in crate::cli) peer: Option<String>,

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Less than this to write is worth a word.
-const LITTLE: u64 = 1 << 30;
+pub(in crate::cli) const LITTLE: u64 = 1 << 30;
 
 /// Looks at the store, the disk and the inbox.
 pub(super) fn examine(context: &Context, descriptors: Verdict, report: &mut Report) {
@@ -108,33 +108,54 @@ fn store(context: &Context) -> Finding {
 
 fn disk(context: &Context) -> Finding {
     const STEP: &str = "disk";
-    let folder = existing(&context.home.chunks());
-    let room = match LocalStore::room(&folder, store_options(context)) {
+    let (chunks, options) = (context.home.chunks(), store_options(context));
+    let room = match LocalStore::room(&existing(&chunks), options) {
         Ok(room) => room,
         Err(error) => return Finding::failure(STEP, error).hint("look at that disk"),
     };
-    let detail = format!(
+    let used = match options.quota {
+        Some(_) => used(&chunks),
+        None => 0,
+    };
+    let mut detail = format!(
         "{} free, {} of it in reserve",
         Size(room.free),
         Size(room.reserve)
     );
-    let hint = "free some space (colis gc, colis list), or lower `reserve` in colis.toml";
-    match room.usable() {
-        _ if room.free == u64::MAX => {
-            Finding::ok(STEP, "this file system does not say how much is free")
+    if room.free == u64::MAX {
+        "this file system does not say how much is free".clone_into(&mut detail);
+    }
+    let mut enough = LITTLE;
+    let mut hint = "free some space (colis gc, colis list), or lower `reserve` in colis.toml";
+    if let Some(quota) = options.quota {
+        detail.push_str(&format!(", {} of the quota {}", Size(used), Size(quota)));
+        if quota.saturating_sub(used) < room.usable() {
+            enough = LITTLE.min(quota / 10);
+            hint = "raise `quota` in colis.toml, or make room (colis gc, colis list)";
         }
-        0 => Finding::fail(
-            STEP,
-            ExitCode::Storage,
-            format!("{detail}: nothing can be stored"),
-        )
-        .hint(hint),
-        little if little < LITTLE => {
+    }
+    if room.files == 0 {
+        detail.push_str(", no more files");
+        hint = "remove some files on that disk";
+    }
+    match options.usable(room, used) {
+        0 => {
+            let what = format!("{detail}: nothing can be stored");
+            Finding::fail(STEP, ExitCode::Storage, what).hint(hint)
+        }
+        little if little < enough => {
             let what = format!("{detail}: {} can be stored", Size(little));
             Finding::warn(STEP, what).hint(hint)
         }
+        _ if room.free == u64::MAX && options.quota.is_none() => Finding::ok(STEP, detail),
         usable => Finding::ok(STEP, format!("{detail}: {} can be stored", Size(usable))),
     }
+}
+
+/// Bytes in the store; none if there is none, or it cannot be read, which another step says.
+fn used(chunks: &Path) -> u64 {
+    let usage = LocalStore::open_read_only(chunks).and_then(|store| store.usage());
+    usage.map_or(0, |usage| usage.bytes)
 }
 
 fn received(context: &Context) -> Finding {

@@ -61,6 +61,15 @@ pub(super) fn sealed_size(offer: &Offer) -> u64 {
     size.saturating_add(chunks * (MIN_SEALED_CHUNK as u64 - 1))
 }
 
+/// Bytes that disk and quota leave beside the `used` ones.
+pub(super) fn usable(room: Room, quota: Option<u64>, used: u64) -> u64 {
+    let of_quota = quota.map_or(u64::MAX, |quota| quota.saturating_sub(used));
+    match room.files {
+        0 => 0,
+        _ => room.usable().min(of_quota),
+    }
+}
+
 impl Space {
     pub(super) fn new(reserve: Option<u64>, quota: Option<u64>, used: u64) -> Self {
         let state = State {
@@ -226,11 +235,7 @@ impl Space {
     }
 
     fn free_of(&self, state: &State, disk: Disk) -> u64 {
-        let of_disk = disk.room(self.reserve).usable();
-        let of_quota = self
-            .quota
-            .map_or(u64::MAX, |quota| quota.saturating_sub(state.used));
-        of_disk.min(of_quota).saturating_sub(state.promised())
+        usable(disk.room(self.reserve), self.quota, state.used).saturating_sub(state.promised())
     }
 
     /// Whether `needed` bytes may be written to a file beside what was promised.

@@ -8,7 +8,93 @@ use super::{DAY, member_with_dates};
 use testkit::{Homes, bytes, wait_for};
 
 fn status(homes: &Homes, home: &str) -> Value {
-    serde_json::from_str(&homes.ok(home, &["--json", "status"])).unwrap()
+    let ran = homes.run(home, &["--json", "status"]);
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    let notices = said["notices"].as_array().unwrap();
+    let care = notices.iter().any(|notice| notice["care"] == true);
+    assert_eq!(ran.code, if care { 11 } else { 0 }, "{said}");
+    said
+}
+
+/// The codes of what is noticed, those that need care first.
+fn noticed(said: &Value) -> [Vec<&str>; 2] {
+    let notices = said["notices"].as_array().unwrap();
+    [true, false].map(|care| {
+        let of = notices.iter().filter(|notice| notice["care"] == care);
+        of.map(|notice| notice["code"].as_str().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_quota_that_is_used_up_fails_the_doctor_and_needs_care() {
+    let homes = Homes::new(&["b"]);
+    let config = homes.home("b").join("colis.toml");
+    let b = homes.serve("b", &["--inbox", "off"]);
+    fs::write(homes.path("f.txt"), bytes(3, 80_000)).unwrap();
+    homes.ok("a", &["send", "f.txt", "--to", &b.to()]);
+    let well = status(&homes, "b");
+    assert_eq!(noticed(&well)[0], [""; 0], "{well}");
+    assert_eq!(well["quota"], Value::Null);
+    let stored = well["store"]["bytes"].as_u64().unwrap();
+    for (quota, usable) in [(10 << 10, 0), (stored, 0), (stored + 4321, 4321)] {
+        fs::write(&config, format!("quota = \"{quota}\"\n")).unwrap();
+        let said = status(&homes, "b");
+        assert_eq!(said["quota"], quota);
+        assert_eq!(said["usable"], usable, "{said}");
+        assert_eq!(noticed(&said)[0].contains(&"quota-full"), usable == 0);
+        let doctor = homes.run("b", &["doctor"]);
+        let failed = doctor.out.contains("fail  disk");
+        assert_eq!(
+            (failed, doctor.code == 7),
+            (usable == 0, usable == 0),
+            "{}",
+            doctor.out
+        );
+        assert!(doctor.out.contains("of the quota"), "{}", doctor.out);
+    }
+}
+
+#[test]
+fn status_says_what_to_know_and_by_its_exit_code_what_to_do() {
+    let homes = Homes::new(&["b"]);
+    let config = homes.home("b").join("colis.toml");
+    fs::write(&config, "inbox = \"off\"\n").unwrap();
+    let said = status(&homes, "b");
+    assert_eq!(noticed(&said), [vec![], vec!["inbox-off", "not-served"]]);
+    assert_eq!(said["version"], env!("CARGO_PKG_VERSION"));
+    assert!(matches!(said["script_days"].as_u64(), Some(364 | 365)));
+    assert_eq!(said["revocations_days"], 0);
+    let down = homes.run("b", &["status", "--serving"]);
+    assert_eq!(down.code, 11, "{down:?}");
+    assert!(down.err.contains("not served"), "{down:?}");
+    let b = homes.serve("b", &[]);
+    assert_eq!(homes.run("b", &["status", "--serving"]).code, 0);
+    drop(b);
+    fs::write(&config, "reserve = \"8000TiB\"\n").unwrap();
+    assert_eq!(noticed(&status(&homes, "b"))[0], ["no-space"]);
+    fs::write(&config, "[peers.nobody]\ninbox = \"off\"\n").unwrap();
+    assert_eq!(noticed(&status(&homes, "b"))[0], ["rule-unknown"]);
+    fs::write(&config, "").unwrap();
+    fs::remove_file(homes.home("b").join("certs/crl.pem")).unwrap();
+    assert_eq!(noticed(&status(&homes, "b"))[0], ["list-missing"]);
+    // What the inbox cannot write waits, and somebody has to see to it.
+    let received = homes.home("a").join("received");
+    let a = homes.serve("a", &[]);
+    fs::remove_dir_all(&received).unwrap();
+    fs::write(&received, "no folder").unwrap();
+    fs::write(homes.path("f.txt"), "x").unwrap();
+    homes.ok("b", &["send", "f.txt", "--to", &a.to()]);
+    wait_for("it is noticed", || {
+        noticed(&status(&homes, "a"))[0] == ["not-opened"]
+    });
+}
+
+#[test]
+fn what_has_expired_needs_care() {
+    let homes = Homes::new(&[]);
+    member_with_dates(&homes, "over", -20 * DAY, -DAY);
+    let said = status(&homes, "over");
+    assert!(noticed(&said)[0].contains(&"certificate-expired"), "{said}");
 }
 
 #[test]
@@ -74,7 +160,7 @@ fn status_warns_of_a_certificate_that_ends_soon() {
     let homes = Homes::new(&[]);
     member_with_dates(&homes, "soon", -DAY, 12 * DAY + DAY / 2);
     let ran = homes.run("soon", &["status"]);
-    assert_eq!(ran.code, 0);
+    assert_eq!(ran.code, 11);
     assert!(ran.out.contains("certificate: 12 days left"), "{}", ran.out);
     assert!(
         ran.err
