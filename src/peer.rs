@@ -154,20 +154,13 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
-        let dir = CertsDir::new(options.certs);
+        let dir = CertsDir::new(&options.certs);
         revoke_pending(&dir);
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;
-        let store_options = LocalStoreOptions {
-            relay: Some(options.relay.of(identity.peer_id())),
-            ..options.store
-        };
-        let store = Arc::new(LocalStore::open_known(
-            &options.chunks,
-            &dir.store(),
-            store_options,
-        )?);
+        let store = open_store(&options, &dir, identity.peer_id())?;
+        let keep_opened = options.inbox.keep_opened;
         let (listener, address) = listen(options.listen, &store)?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role)?;
         let door = Arc::new(door);
@@ -182,15 +175,14 @@ impl Peer {
             events.clone(),
             options.relay.collect,
         );
+        let received = Received::open_private(&options.received)?;
         let inbox = Arc::new(Inbox::new(
             store.clone(),
-            Arc::new(
-                Received::open_private(&options.received)?.with_reserve(options.store.reserve),
-            ),
+            Arc::new(received.with_reserve(options.store.reserve)),
             &identity,
             door.clone(),
             events.clone(),
-            options.inbox.clone(),
+            options.inbox,
             (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
         let state = ServerState::new(Services {
@@ -215,7 +207,7 @@ impl Peer {
             identity,
             neighbours,
             read,
-            keep_opened: options.inbox.keep_opened,
+            keep_opened,
             discovery: options.discovery,
         })
     }
@@ -395,6 +387,19 @@ fn renew_list(certs: &CertsDir) {
         Ok(false) | Err(TlsError::NotTheCircle { .. }) => {}
         Err(error) => tracing::error!(%error, "the revocation list cannot be signed again"),
     }
+}
+
+fn open_store(
+    options: &PeerOptions,
+    dir: &CertsDir,
+    us: PeerId,
+) -> Result<Arc<LocalStore>, PeerError> {
+    let store_options = LocalStoreOptions {
+        relay: Some(options.relay.of(us)),
+        ..options.store
+    };
+    let store = LocalStore::open_known(&options.chunks, &dir.store(), store_options)?;
+    Ok(Arc::new(store))
 }
 
 /// Takes the port, and tells other processes of this machine.

@@ -299,7 +299,7 @@ rows! {
         "exit 9 with the process",
         store::row_85_a_store_in_use;
     86, "store", "the format of a later version, or none; no store, or another, where this home has one" =>
-        "exit 3; not touched",
+        "exit 3; exit 7, asks whether its disk is mounted; not touched, nothing is made (`check --new-store` begins anew)",
         store::row_86_a_store_of_another_format;
     87, "store", "a chunk that is cut, longer, empty, a folder, a FIFO, a link; a file of another name" =>
         "404, and `check` names it: exit 5, set aside, heals by being put again; left alone. No link is followed",

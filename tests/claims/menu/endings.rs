@@ -56,6 +56,8 @@ fn the_end_by_a_signal_leaves_everything_in_order() {
     let b = homes.serve("b", &[]);
     homes.ok("a", &["peers", "add", &b.to()]);
     fs::write(homes.path("f.txt"), "f").unwrap();
+    // It has a store, which certs/ knows of from then on.
+    homes.ok("a", &["share", "f.txt"]);
     for (signal, keys, shown) in [
         (Signal::SIGHUP, "", ""),
         (Signal::SIGTERM, "", ""),

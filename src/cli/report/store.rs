@@ -1,0 +1,73 @@
+//! How a command fails for a store, ours or a peer's.
+
+use super::{ExitCode, Failure};
+use crate::{config::units::Size, name::Escaped, store::StoreError};
+
+/// For a store that is not there. Only a person knows whether it is lost.
+const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin with the one that is there or with a new one: \
+    colis check --new-store";
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        use ExitCode as Exit;
+        let failure = |code| Self::new(code, &error);
+        match &error {
+            StoreError::NotFound { .. } => {
+                failure(Exit::NotFound).hint("see what is there: colis list")
+            }
+            StoreError::HashMismatch { .. } | StoreError::ChunkLength { .. } => {
+                failure(Exit::Integrity)
+            }
+            StoreError::MissingChunks { .. } => {
+                failure(Exit::Integrity).hint("run the same command again")
+            }
+            StoreError::NoFiles { detail } => Self::new(Exit::Storage, Escaped::new(detail))
+                .hint("remove files there, then run the same command again"),
+            StoreError::NoSpace {
+                needed,
+                free,
+                quota,
+            } => no_space(*needed, *free, *quota),
+            StoreError::Deleted => failure(Exit::Trust),
+            StoreError::EndsTooSoon { .. } => {
+                failure(Exit::Trust).hint("send it again with a longer life: --expires 7d")
+            }
+            StoreError::ReadOnly { .. } => failure(Exit::Storage)
+                .hint("look at that disk; then restart its peer, which opens the store again"),
+            StoreError::Displaced { .. } => failure(Exit::Storage).hint(NOT_MOUNTED),
+            StoreError::Locked { .. } => {
+                failure(Exit::Locked).hint("wait for it to end, or use another --home")
+            }
+            StoreError::Format { .. } => failure(Exit::Config)
+                .hint("a newer colis may have written it: use that one, or another --home"),
+            StoreError::Manifest(manifest) => manifest.clone().into(),
+            StoreError::Refused { .. } => failure(Exit::Trust),
+            StoreError::Untrusted { reason } if reason.contains("revoked") => failure(Exit::Trust)
+                .hint("ask the owner of the circle for a new certificate: colis certs issue"),
+            StoreError::Untrusted { reason } if reason.contains("blocked") => failure(Exit::Trust)
+                .hint("only its owner can change that, there: colis peers role NAME member"),
+            StoreError::Untrusted { .. } => failure(Exit::Trust)
+                .hint("compare certificates and clocks on both machines: colis certs show"),
+            StoreError::TooSlow { .. } => failure(Exit::Network).hint(
+                "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
+            ),
+            StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network).hint(
+                "find out which step fails: colis doctor PEER; the same command continues later",
+            ),
+            StoreError::Protocol { .. } => {
+                failure(Exit::Network).hint("is it a colis peer, of a like version?")
+            }
+            StoreError::Io { path, source } => Self::io(path, source),
+        }
+    }
+}
+
+fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
+    let bound = quota.map_or("on its disk".to_owned(), |quota| {
+        format!("of a quota of {}", Size(quota))
+    });
+    let (needed, free) = (Size(needed), Size(free));
+    let what = format!("no space: {needed} needed, {free} free {bound}");
+    Failure::new(ExitCode::Storage, what)
+        .hint("free some space there, then run the same command again")
+}
