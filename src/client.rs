@@ -5,7 +5,6 @@
 //! verified, redirects, proxies and compression are off. Everything that is sent is idempotent, so what may help is tried
 //! again, with full jitter.
 
-mod address;
 mod error;
 mod handshake;
 mod line;
@@ -19,9 +18,10 @@ use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use address::{AddressError, PeerAddress};
 pub use handshake::{Handshake, HandshakeError};
 pub use line::Line;
+
+pub use crate::address::{AddressError, PeerAddress};
 
 use crate::{
     id::{ChunkId, Digest},
@@ -94,7 +94,13 @@ impl PeerClient {
         let base = address.base_url();
         // A name that no URL can hold would look like a failure of the network, and be tried again.
         Url::parse(&base).map_err(|e| network(&e))?;
-        let http = Client::builder()
+        let interface = address.interface().map_err(|e| network(&e))?;
+        let mut http = Client::builder();
+        if let Some(interface) = interface {
+            // The kernel takes it for the zone, which no URL may have.
+            http = http.interface(interface);
+        }
+        let http = http
             .tls_backend_preconfigured(tls)
             .https_only(true)
             .http1_only()

@@ -12,24 +12,26 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs, io,
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 pub use edit::{set, template};
 pub use origin::{Origin, Shown};
 pub use settings::{SETTINGS, Setting, Unset, variable};
 
-use crate::trust;
+use crate::{address::parse_listen, trust};
 
 /// The settings that were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where to listen, as `0.0.0.0:8443`.
-    pub listen: Option<std::net::SocketAddr>,
+    /// Where to listen, as [`parse_listen`] reads it: `[::]:8443`, `:8443`.
+    #[serde(default, deserialize_with = "listen")]
+    pub listen: Option<SocketAddr>,
     /// What to do with what arrives for us.
     pub inbox: Option<InboxSetting>,
     /// With `inbox = "auto"`: larger transfers wait for a yes.
@@ -61,6 +63,11 @@ pub struct Config {
     /// What is different for one sender, by its name.
     #[serde(default)]
     pub peers: BTreeMap<String, PeerSettings>,
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let parsed = parse_listen(&String::deserialize(deserializer)?);
+    parsed.map(Some).map_err(de::Error::custom)
 }
 
 /// What is different for one sender.

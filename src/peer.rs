@@ -30,6 +30,7 @@ pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use reasons::Reasons;
 
 use crate::{
+    address::{PeerAddress, loopback},
     discover::{Announcement, Discovery, Service},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
@@ -406,20 +407,15 @@ fn open_store(
 fn listen(wanted: SocketAddr, store: &LocalStore) -> Result<(TcpListener, SocketAddr), PeerError> {
     let listener = server::bind(wanted)?;
     let address = listener.local_addr()?;
-    store.note_serving(&reachable(address).to_string());
+    store.note_serving(&PeerAddress::from(reachable(address)).to_string());
     Ok((listener, address))
 }
 
 /// An address by which this machine itself reaches the listener.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(_) if address.ip().is_unspecified() => {
-            SocketAddr::from(([127, 0, 0, 1], address.port()))
-        }
-        SocketAddr::V6(_) if address.ip().is_unspecified() => {
-            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port()))
-        }
-        _ => address,
+    match address.ip().is_unspecified() {
+        true => SocketAddr::new(loopback(), address.port()),
+        false => address,
     }
 }
 

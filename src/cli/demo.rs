@@ -17,6 +17,7 @@ use super::{
     report::{ExitCode, Failure},
 };
 use crate::{
+    address::loopback,
     client::PeerClient,
     config::units::{Size, SizeText},
     discover::Discovery,
@@ -104,7 +105,7 @@ impl Stage {
             certs: ben.home.join("certs"),
             chunks: ben.home.join("chunks"),
             received: ben.home.join("received"),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: SocketAddr::new(loopback(), 0),
             inbox: InboxOptions::default(),
             store: LocalStoreOptions::default(),
             relay: RelayOptions::default(),

@@ -13,6 +13,7 @@ use super::{
     serve,
 };
 use crate::{
+    address::PeerAddress,
     config::{SETTINGS, variable},
     name::PathText,
     tls::{CertsDir, Identity},
@@ -85,7 +86,10 @@ fn serve_words(args: &Serve) -> Vec<String> {
     } = args;
     let inbox = inbox.and_then(|inbox| Some(inbox.to_possible_value()?.get_name().to_owned()));
     let valued = [
-        ("--listen", listen.map(|listen| listen.to_string())),
+        (
+            "--listen",
+            listen.map(|at| PeerAddress::from(at).to_string()),
+        ),
         ("--inbox", inbox),
         ("--auto-up-to", auto_up_to.clone()),
         ("--keep-opened", keep_opened.clone()),

@@ -2,6 +2,7 @@
 
 mod doorstep;
 mod find;
+mod hosts;
 mod picture;
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
     fs::File,
     future::Future,
     io::{self, IsTerminal as _, Read as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::Path,
     pin::{Pin, pin},
     sync::{
@@ -33,6 +34,7 @@ use super::{
     signals, terminal,
 };
 use crate::{
+    address::{DEFAULT_LISTEN, PeerAddress},
     config::units::DurationText,
     discover::{Announcement, Service},
     manifest::Signer as _,
@@ -45,18 +47,16 @@ use crate::{
         ca::{self, CertificateOptions},
     },
     trust::{NAME_RULE, is_peer_name},
-    wire::DEFAULT_PORT,
 };
 
 use doorstep::Doorstep;
 pub(super) use find::Inviter;
 use find::is_name;
+use hosts::ITS_INTERFACE;
 
 /// Bytes of a code file that are looked at.
 const MAX_CODE: u64 = 256;
 const NOTHING_KEPT: &str = "interrupted; nothing was kept";
-/// Addresses of this machine that are shown; one of them is the right one.
-const MAX_ADDRESSES: usize = 4;
 
 pub(super) async fn run(context: &Context, args: Pair) -> Result<ExitCode, Failure> {
     tls::remove_left_keys(&CertsDir::new(context.home.certs()))?;
@@ -178,11 +178,12 @@ fn own_name(args: &Pair) -> Result<String, Failure> {
 /// Listens where this peer does, on a port of its own. If that is taken and was not asked for, another one does as well:
 /// what is to be typed is shown anyway.
 fn bind(context: &Context, asked: Option<u16>) -> Result<TcpListener, Failure> {
-    let any = IpAddr::from(Ipv4Addr::UNSPECIFIED);
-    let ip = context.config.listen.map_or(any, |listen| listen.ip());
-    let mut bound = server::bind(SocketAddr::new(ip, asked.unwrap_or(PAIRING_PORT)));
+    let mut listen = context.config.listen.unwrap_or(DEFAULT_LISTEN);
+    listen.set_port(asked.unwrap_or(PAIRING_PORT));
+    let mut bound = server::bind(listen);
     if asked.is_none() && matches!(bound, Err(BindError::AddressInUse { .. })) {
-        bound = server::bind(SocketAddr::new(ip, 0));
+        listen.set_port(0);
+        bound = server::bind(listen);
     }
     let failed = |e: &dyn Display| Failure::new(ExitCode::Storage, e);
     let listener = bound.map_err(|e| failed(&e).hint("choose another: --port 8445"))?;
@@ -198,7 +199,7 @@ fn show(
     options: &PairOptions,
 ) {
     let output = context.output;
-    let (hosts, name) = (hosts(listen), name.filter(|name| is_name(name)));
+    let (hosts, name) = (hosts::of(listen), name.filter(|name| is_name(name)));
     output.object(
         "code",
         &json!({"code": code.expose(), "hosts": hosts, "name": name, "port": listen.port(),
@@ -209,9 +210,15 @@ fn show(
     for way in ways {
         output.line(format!("  colis pair {way}"));
     }
+    let is_scoped = |host: &String| host.contains(ITS_INTERFACE);
+    if hosts.iter().any(is_scoped) {
+        output.talk(format!(
+            "with its network interface for {ITS_INTERFACE}, for instance eth0,"
+        ));
+    }
     output.talk("and then the code:");
     output.line(format!("  {}", code.expose()));
-    if let Some(host) = hosts.first()
+    if let Some(host) = hosts.first().filter(|host| !is_scoped(host))
         && let Some(picture) = picture::of_command(host)
     {
         output.talk(picture);
@@ -220,29 +227,6 @@ fn show(
     output.talk(format!(
         "It counts for one machine, {minutes} minutes and {tries} tries. Ctrl-C ends it."
     ));
-}
-
-/// How the new machine can call this one.
-fn hosts(listen: SocketAddr) -> Vec<String> {
-    let mut found = vec![listen.ip()];
-    if listen.ip().is_unspecified() {
-        let own = if_addrs::get_if_addrs().unwrap_or_default();
-        found = own.into_iter().map(|interface| interface.ip()).collect();
-        found.retain(|ip| match ip {
-            IpAddr::V4(v4) => !v4.is_loopback(),
-            IpAddr::V6(v6) => listen.is_ipv6() && !v6.is_loopback() && !v6.is_unicast_link_local(),
-        });
-        found.sort_by_key(IpAddr::is_ipv6);
-        found.truncate(MAX_ADDRESSES);
-        if found.is_empty() {
-            found.push(Ipv4Addr::LOCALHOST.into());
-        }
-    }
-    let shown = |ip: IpAddr| match listen.port() {
-        PAIRING_PORT => ip.to_string(),
-        port => SocketAddr::new(ip, port).to_string(),
-    };
-    found.into_iter().map(shown).collect()
 }
 
 async fn join(context: &Context, args: &Pair, typed: &str) -> Result<ExitCode, Failure> {
@@ -300,9 +284,9 @@ async fn join_one(
 /// Where this peer serves, or will by its settings.
 fn serving_port(context: &Context) -> Option<u16> {
     let serving = LocalStore::serving_address(&context.home.chunks());
-    let serving = serving.and_then(|address| address.parse::<SocketAddr>().ok());
-    let address = serving.or(context.config.listen);
-    let port = address.map_or(DEFAULT_PORT, |address| address.port());
+    let serving = serving.and_then(|address| address.parse::<PeerAddress>().ok());
+    let serving = serving.map(|address| address.port());
+    let port = serving.unwrap_or_else(|| context.config.listen.unwrap_or(DEFAULT_LISTEN).port());
     (port > 0).then_some(port)
 }
 

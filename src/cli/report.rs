@@ -351,7 +351,7 @@ impl From<PeerError> for Failure {
             PeerError::Tls(error) => error.into(),
             PeerError::Received(error) => error.into(),
             PeerError::Bind(_) => {
-                Self::new(ExitCode::Storage, &error).hint("choose another: --listen 0.0.0.0:9443")
+                Self::new(ExitCode::Storage, &error).hint("choose another: --listen :9443")
             }
             PeerError::Serve(_) => Self::new(ExitCode::Storage, &error),
         }

@@ -38,7 +38,7 @@ struct Shown<'a> {
     name: &'a str,
     known: bool,
     /// Where it is said to be.
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<String>,
     /// Where it answered.
     reachable: Option<String>,
     /// Why it did not.
@@ -136,7 +136,7 @@ fn show_answer(context: &Context, peer: &KnownPeer, seen: &Table, answer: &Resul
         peer_id: peer.peer_id,
         name: peer.called(),
         known: true,
-        addresses: seen.addresses_of(peer.peer_id),
+        addresses: shown_at(&seen.addresses_of(peer.peer_id)),
         reachable: answer.as_ref().ok().cloned(),
         reason: answer.as_ref().err().cloned(),
     };
@@ -149,7 +149,9 @@ fn show_unknown(context: &Context, known: &[KnownPeer], peer: &SeenPeer) {
         .any(|other| other.name == peer.name || other.alias.as_deref() == Some(&peer.name));
     let what = match (is_taken, peer.addresses.first()) {
         (true, _) => format!("not the {} that is known here", Escaped::new(&peer.name)),
-        (false, Some(address)) => format!("not known: colis peers add {address}"),
+        (false, Some(address)) => {
+            format!("not known: colis peers add {}", PeerAddress::from(*address))
+        }
         (false, None) => "not known".to_owned(),
     };
     show(context, peer, &what);
@@ -157,13 +159,13 @@ fn show_unknown(context: &Context, known: &[KnownPeer], peer: &SeenPeer) {
 
 /// Without a certificate there is only one thing to do.
 fn show_before_joining(context: &Context, peer: &SeenPeer) {
-    let host = peer.addresses.first().map(SocketAddr::ip);
-    let host = host.map_or("HOST".to_owned(), |ip| ip.to_string());
+    let host = peer.addresses.first().map(|at| PeerAddress::from(*at));
+    let host = host.map_or("HOST".to_owned(), |at| at.bare_host());
     show(context, peer, &format!("not known: colis pair {host}"));
 }
 
 fn show(context: &Context, peer: &SeenPeer, what: &str) {
-    let addresses: Vec<_> = peer.addresses.iter().map(SocketAddr::to_string).collect();
+    let addresses = shown_at(&peer.addresses);
     context.output.line(format!(
         "{}  {}  {}  {what}",
         Escaped::new(&peer.name),
@@ -174,11 +176,16 @@ fn show(context: &Context, peer: &SeenPeer, what: &str) {
         peer_id: peer.id,
         name: &peer.name,
         known: false,
-        addresses: peer.addresses.clone(),
+        addresses,
         reachable: None,
         reason: None,
     };
     context.output.object("seen", &shown);
+}
+
+fn shown_at(addresses: &[SocketAddr]) -> Vec<String> {
+    let shown = |address: &SocketAddr| PeerAddress::from(*address).to_string();
+    addresses.iter().map(shown).collect()
 }
 
 /// Looks in the network for a known peer that answers at none of its addresses. Whoever says to be it must show its key.
@@ -189,7 +196,7 @@ pub(super) async fn find_again(us: &Us, context: &Context, known: &KnownPeer) ->
     let mut browser = Browser::start(Service::Peer, PATIENCE)
         .inspect_err(|error| tracing::debug!(%error, "not looked for in the network"))
         .ok()?;
-    let mut tried: Vec<SocketAddr> = known
+    let mut tried: Vec<PeerAddress> = known
         .addresses
         .iter()
         .filter_map(|address| address.parse().ok())
@@ -201,9 +208,10 @@ pub(super) async fn find_again(us: &Us, context: &Context, known: &KnownPeer) ->
             seen = browser.next(), if !is_over => {
                 is_over = seen.is_none();
                 let is_it = |seen: &SeenPeer| seen.id == known.peer_id;
-                for address in seen.filter(is_it).into_iter().flat_map(|seen| seen.addresses) {
+                let found = seen.filter(is_it).into_iter().flat_map(|seen| seen.addresses);
+                for address in found.map(PeerAddress::from) {
                     if tried.len() < most && !tried.contains(&address) {
-                        tried.push(address);
+                        tried.push(address.clone());
                         tries.push(try_at(us, context, known, address));
                     }
                 }
@@ -222,11 +230,11 @@ async fn try_at(
     us: &Us,
     context: &Context,
     known: &KnownPeer,
-    address: SocketAddr,
+    address: PeerAddress,
 ) -> Option<Reached> {
     let (shown, expected) = (known.shown(), Some(known.peer_id));
     let name = Escaped::new(&shown);
-    match us.reach_at(context, &address.into(), expected).await {
+    match us.reach_at(context, &address, expected).await {
         Ok(reached) => {
             let text = format!("{name} is at {address} now; remembered");
             context.output.talk(text);

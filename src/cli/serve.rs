@@ -1,6 +1,6 @@
 //! `serve`: runs this peer until it is told to stop.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
@@ -19,6 +19,7 @@ use super::{
     signals,
 };
 use crate::{
+    address::{DEFAULT_LISTEN, PeerAddress},
     config::{
         InboxSetting,
         units::{DurationText, SizeText},
@@ -30,7 +31,6 @@ use crate::{
         RelayOptions,
     },
     transfer::ReceiveOptions,
-    wire::DEFAULT_PORT,
 };
 
 /// Days of logs that are kept unless told otherwise.
@@ -64,7 +64,8 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         context.output.warn(notice);
     }
     context.output.talk(format!(
-        "{name} serves on {address}, inbox {inbox}; peer {id}"
+        "{name} serves on {}, inbox {inbox}; peer {id}",
+        PeerAddress::from(address)
     ));
     let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
     // Without systemd there is nobody to tell.
@@ -128,10 +129,7 @@ pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Fa
         certs: home.certs(),
         chunks: home.chunks(),
         received: home.received(),
-        listen: args
-            .listen
-            .or(config.listen)
-            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))),
+        listen: args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
         inbox: InboxOptions {
             policy: policy(context, args)?,
             keep_opened,

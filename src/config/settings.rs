@@ -45,8 +45,9 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 pub const SETTINGS: [Setting; 15] = [
     setting(
         "listen",
-        Unset::Value("\"0.0.0.0:8443\""),
-        "Where `colis serve` listens.",
+        Unset::Value("\"[::]:8443\""),
+        "Where `colis serve` listens: [::]:8443 or :8443 is every address of this machine, of both families; 0.0.0.0:8443 of\n\
+         IPv4 only, 192.0.2.7:8443 one address.",
     ),
     setting(
         "inbox",

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::message::{Kind, MAX_MESSAGE};
+use crate::address::is_link_local;
 
 /// Where all of multicast DNS happens (RFC 6762, section 3).
 pub(super) const PORT: u16 = 5353;
@@ -101,8 +102,7 @@ impl Link {
 
     /// Whether that address is one of this link, so that who speaks from there is near.
     fn is_near(&self, ip: IpAddr) -> bool {
-        let is_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        is_local || self.nets.iter().any(|net| net.holds(ip))
+        is_link_local(ip) || self.nets.iter().any(|net| net.holds(ip))
     }
 }
 
@@ -141,7 +141,11 @@ impl Links {
         self.links
             .retain(|link| !link.is_broken && interfaces.get(&link.index) == Some(&link.nets));
         let mut new = Vec::new();
-        for (index, nets) in interfaces {
+        // A machine with many containers has as many interfaces with nothing but a link-local address.
+        let (local, wide): (Vec<_>, Vec<_>) = interfaces
+            .into_iter()
+            .partition(|(_, nets)| nets.iter().all(|net| is_link_local(net.ip)));
+        for (index, nets) in wide.into_iter().chain(local) {
             let is_open = self.links.iter().any(|link| link.index == index);
             if !is_open && self.links.len() < MAX_LINKS {
                 self.links.push(Link::open(index, nets));
@@ -254,8 +258,7 @@ fn send(socket: &UdpSocket, message: &[u8], to: SocketAddr) {
     }
 }
 
-/// The interfaces that are up, except for the loopback, which reaches nobody else, and those with link-local IPv6 addresses
-/// only: such addresses need a scope (RFC 4007), and can be written nowhere.
+/// The interfaces that are up, except for the loopback, which reaches nobody else.
 fn interfaces() -> io::Result<BTreeMap<u32, Vec<Net>>> {
     let mut all: BTreeMap<u32, Vec<Net>> = BTreeMap::new();
     let is_used = |interface: &Interface| !interface.is_loopback() && interface.is_oper_up();
@@ -264,8 +267,6 @@ fn interfaces() -> io::Result<BTreeMap<u32, Vec<Net>>> {
             all.entry(index).or_default().push(Net::of(&interface.addr));
         }
     }
-    let is_scoped = |net: &Net| matches!(net.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    all.retain(|_, nets| !nets.iter().all(is_scoped));
     all.values_mut().for_each(|nets| nets.sort_unstable());
     Ok(all)
 }

@@ -12,6 +12,7 @@ use super::{
     link::{Links, Message, PORT, buffer},
     message::{Instance, Kind, Query, Told, announcement, goodbye, legacy_answer},
 };
+use crate::address::is_link_local;
 
 /// How often it is looked whether links have come, gone or changed.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -106,7 +107,7 @@ impl Responder {
     /// What is told on a link: none where nobody could come.
     fn records(&self, link: u32) -> Vec<Told> {
         let mut ips = self.links.addresses(link);
-        ips.retain(|ip| is_served(self.listen.ip(), *ip));
+        ips.retain(|ip| is_served(self.listen, link, *ip));
         if ips.is_empty() {
             return Vec::new();
         }
@@ -155,14 +156,17 @@ impl Responder {
     }
 }
 
-/// Whether a peer that listens at `listen` is at `ip` for others. A link-local IPv6 address needs a scope, which no record
-/// has.
-fn is_served(listen: IpAddr, ip: IpAddr) -> bool {
-    let listen = listen.to_canonical();
-    let is_scoped = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    match listen.is_unspecified() {
-        true => !is_scoped && (listen.is_ipv6() || ip.is_ipv4()),
-        false => listen == ip,
+/// Whether a peer that listens at `listen` is at `ip` for others on that link. Who hears a link-local address there has its
+/// scope by the link where it is heard (RFC 6762, section 15).
+fn is_served(listen: SocketAddr, link: u32, ip: IpAddr) -> bool {
+    let at = listen.ip().to_canonical();
+    let is_on_link = match listen {
+        SocketAddr::V6(v6) if is_link_local(at) => v6.scope_id() == link,
+        _ => true,
+    };
+    match at.is_unspecified() {
+        true => at.is_ipv6() || ip.is_ipv4(),
+        false => at == ip && is_on_link,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
 };
 
 use domain::base::Rtype;
@@ -12,7 +12,7 @@ use super::{
     link::Source,
     message::{Heard, Question},
 };
-use crate::{id::PeerId, trust::is_peer_name};
+use crate::{address::is_link_local, id::PeerId, trust::is_peer_name};
 
 /// Peers that are remembered at once: more than a network of people has, little enough for any machine.
 pub const MAX_SEEN: usize = 256;
@@ -67,7 +67,8 @@ impl Entry {
     fn seen(&self) -> Option<SeenPeer> {
         let (id, name) = self.told.as_ref()?;
         let (_, port) = self.place.as_ref()?;
-        let addresses: Vec<_> = self.ips.iter().map(|ip| (*ip, *port).into()).collect();
+        let at = |ip: &IpAddr| at(*ip, *port, self.source.link);
+        let addresses: Vec<_> = self.ips.iter().map(at).collect();
         (!addresses.is_empty()).then(|| SeenPeer {
             id: *id,
             name: name.clone(),
@@ -298,14 +299,18 @@ impl Table {
     }
 }
 
-/// Whether a machine of the network can be there. An address that needs a scope (RFC 4007) can be written nowhere.
+/// Whether a machine of the network can be there.
 fn is_elsewhere(ip: IpAddr) -> bool {
     let is_none = ip.is_loopback() || ip.is_multicast() || ip.is_unspecified();
-    let is_special = match ip {
-        IpAddr::V4(v4) => v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    !is_none && !is_special
+    !is_none && !matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
+}
+
+/// Where something is that was heard of on `link`, which is the scope of a link-local address (RFC 4007).
+fn at(ip: IpAddr, port: u16, link: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V6(v6) if is_link_local(ip) => SocketAddrV6::new(v6, port, 0, link).into(),
+        _ => SocketAddr::new(ip, port),
+    }
 }
 
 #[cfg(test)]
@@ -414,17 +419,16 @@ mod tests {
             "::",
             "::1",
             "ff02::fb",
-            "fe80::1",
             "::ffff:127.0.0.2",
         ];
         assert!(note(&mut table, 1, "x", &nowhere).is_none());
-        assert_eq!(table.cut(), 10);
+        assert_eq!(table.cut(), 9);
         let many: Vec<_> = (0..1000)
             .map(|n| format!("10.0.{}.{}", n / 250, n % 250))
             .collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         let seen = note(&mut table, 1, "y", &many).unwrap();
-        assert_eq!((seen.addresses.len(), table.cut()), (MAX_ADDRESSES, 1002));
+        assert_eq!((seen.addresses.len(), table.cut()), (MAX_ADDRESSES, 1001));
     }
 
     #[test]
@@ -453,6 +457,19 @@ mod tests {
         let expected = ["192.0.2.1:8443", "198.51.100.1:8443"].map(|at| at.parse().unwrap());
         assert_eq!(peers[0].addresses, expected);
         assert_eq!(table.addresses_of(PeerId::of(b"x")), expected);
+    }
+
+    #[test]
+    fn a_link_local_address_is_one_of_the_link_where_it_was_heard() {
+        let mut table = Table::default();
+        for link in [7, 3] {
+            let ip: IpAddr = "fe80::1".parse().unwrap();
+            let source = Source { link, ip };
+            table.note(source, said("x", &id("x"), "b", 8443, &[ip]));
+        }
+        let addresses = &table.peers()[0].addresses;
+        let scoped = ["[fe80::1%3]:8443", "[fe80::1%7]:8443"].map(|at| at.parse().unwrap());
+        assert_eq!(addresses, &scoped);
     }
 
     #[test]

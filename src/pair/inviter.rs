@@ -22,6 +22,7 @@ use super::{
     frame::{self, Kind, MAX_BODY},
 };
 use crate::{
+    address::PeerAddress,
     tls::{
         self, CertsDir, Identity, TlsError,
         ca::{self, Admitted, Newcomer},
@@ -102,7 +103,7 @@ pub async fn invite(
             accepted = listener.accept(), if visitors.len() < MAX_VISITORS => match accepted {
                 Ok((tcp, from)) => {
                     let (house, acceptor) = (house.clone(), acceptor.clone());
-                    visitors.spawn(async move { (from, house.visit(acceptor, tcp, from.ip()).await) });
+                    visitors.spawn(async move { (from, house.visit(acceptor, tcp, from).await) });
                 }
                 // Running out of descriptors passes: those that are here end.
                 Err(_) => sleep(AFTER_AN_ERROR).await,
@@ -168,7 +169,7 @@ impl House {
         &self,
         acceptor: TlsAcceptor,
         tcp: TcpStream,
-        from: IpAddr,
+        from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
         tcp.set_nodelay(true).map_err(PairError::Broken)?;
         let accepted = timeout(self.options.step, acceptor.accept(tcp)).await;
@@ -186,9 +187,9 @@ impl House {
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         exporter: &Exporter,
-        from: IpAddr,
+        from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
-        let met = self.talk(stream, exporter, from.to_canonical()).await;
+        let met = self.talk(stream, exporter, from).await;
         if let Some(refusal) = met.as_ref().err().and_then(refusal) {
             let body = serde_json::to_vec(&refusal).map_err(PairError::failed)?;
             // Who does not hear why is refused as well.
@@ -202,7 +203,7 @@ impl House {
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         exporter: &Exporter,
-        from: IpAddr,
+        from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
         let step = self.options.step;
         let hello = Hello::parse(self.hear(stream, Kind::Hello).await?)?;
@@ -219,7 +220,7 @@ impl House {
         let request = self.hear(stream, Kind::Request).await?;
         let request: Request = card::open(&request, hello.commitment())?;
         let port = request.port;
-        let admitted = self.admit(request, from).await?;
+        let admitted = self.admit(request, from.ip().to_canonical()).await?;
         let settled = self.settle(stream, &admitted, address(from, port)).await;
         match settled {
             Ok(peer) => Ok(peer),
@@ -335,14 +336,10 @@ fn refusal(error: &PairError) -> Option<Refusal> {
     }
 }
 
-/// Where the new peer will serve, as we reach it. A link-local address means nothing without its interface.
-fn address(from: IpAddr, port: Option<u16>) -> Option<String> {
-    let is_link_local = match from {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    let port = port.filter(|port| *port > 0 && !is_link_local)?;
-    Some(SocketAddr::new(from, port).to_string())
+/// Where the new peer will serve, as we reach it.
+fn address(mut from: SocketAddr, port: Option<u16>) -> Option<String> {
+    from.set_port(port.filter(|port| *port > 0)?);
+    Some(PeerAddress::from(from).to_string())
 }
 
 fn read(path: std::path::PathBuf) -> Result<String, PairError> {

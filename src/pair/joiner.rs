@@ -1,7 +1,7 @@
 //! The machine that joins: it proves that it knows the code, and takes nothing from anybody who does not.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +24,7 @@ use super::{
     frame::{self, Kind, MAX_BODY, MAX_GRANT},
 };
 use crate::{
+    address::PeerAddress,
     tls::{self, CertsDir, Identity, Joining, Membership, Staged, TlsError},
     trust::SignedBundle,
 };
@@ -63,7 +64,7 @@ pub async fn join(addresses: &[SocketAddr], wish: &Wish) -> Result<Joined, PairE
     Joining::check_place(&wish.certs)?;
     let tcp = connect(addresses, wish.options.step).await?;
     tcp.set_nodelay(true).map_err(PairError::Broken)?;
-    let from = tcp.peer_addr().map_err(PairError::Broken)?.ip();
+    let from = tcp.peer_addr().map_err(PairError::Broken)?;
     let (config, name) = tls::pairing_client()?;
     let connecting = TlsConnector::from(config).connect(name, tcp);
     let connected = timeout(wish.options.step, connecting).await;
@@ -103,7 +104,7 @@ pub(super) async fn meet(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     exporter: &Exporter,
     wish: &Wish,
-    from: IpAddr,
+    from: SocketAddr,
 ) -> Result<Joined, PairError> {
     let step = wish.options.step;
     let keys = Joining::new(&wish.name)?;
@@ -149,7 +150,7 @@ async fn stage(
     grant: Grant,
     host: Host,
     wish: &Wish,
-    from: IpAddr,
+    from: SocketAddr,
 ) -> Result<(Staged, String), PairError> {
     let issuer = SignedBundle::parse(Bytes::from(host.bundle));
     let issuer = issuer.map_err(|e| PairError::protocol(e.to_string()))?;
@@ -162,7 +163,11 @@ async fn stage(
         issuer,
         address: host.port.map(|port| match &wish.host {
             Some(called) => format!("{called}:{port}"),
-            None => SocketAddr::new(from.to_canonical(), port).to_string(),
+            None => {
+                let mut from = from;
+                from.set_port(port);
+                PeerAddress::from(from).to_string()
+            }
         }),
     };
     let certs = wish.certs.clone();

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     future::Future,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -26,7 +26,7 @@ use crate::{
     trust::{AddressBook, KnownPeer},
 };
 
-pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(super) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 pub(super) const EXPORTER: [u8; 32] = [7; 32];
 pub(super) const CODE: &str = "7-lotus-castor";
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

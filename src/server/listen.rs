@@ -2,9 +2,10 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -29,15 +30,25 @@ pub enum BindError {
     },
 }
 
-/// Listens on `address`; port 0 takes a free one, `[::]` all addresses of both families.
+/// Listens on `address`; port 0 takes a free one, `[::]` all addresses of both families, or of IPv4 where the system has no
+/// IPv6.
 ///
 /// # Errors
 /// [`BindError`].
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    listen(address).map_err(|source| match source.kind() {
+    let mut bound = listen(address);
+    let all_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    if address.ip() == Ipv6Addr::UNSPECIFIED && bound.as_ref().is_err_and(is_without_v6) {
+        bound = listen(all_v4);
+    }
+    bound.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::AddressInUse { address },
         _ => BindError::Other { address, source },
     })
+}
+
+fn is_without_v6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

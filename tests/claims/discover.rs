@@ -3,6 +3,7 @@
 //! It takes root, `unshare`, `nsenter`, `ip`, and for what lies or listens `python3` and `tcpdump`.
 
 mod flood;
+mod link_local;
 mod others;
 mod pairing;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 23] = [
+const MAY: [(&str, &[&str]); 24] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
@@ -28,6 +28,7 @@ const MAY: [(&str, &[&str]); 23] = [
         &["id", "lock", "disk", "name", "manifest", "sabotage"],
     ),
     ("wire", &["id", "name", "crypto", "manifest", "store"]),
+    ("address", &["wire"]),
     (
         "received",
         &["id", "private", "lock", "disk", "name", "sabotage"],
@@ -41,7 +42,8 @@ const MAY: [(&str, &[&str]); 23] = [
     (
         "client",
         &[
-            "id", "name", "crypto", "manifest", "wire", "trust", "tls", "store", "sabotage",
+            "id", "name", "crypto", "manifest", "wire", "address", "trust", "tls", "store",
+            "sabotage",
         ],
     ),
     (
@@ -53,23 +55,28 @@ const MAY: [(&str, &[&str]); 23] = [
     ),
     (
         "pair",
-        &["id", "name", "crypto", "manifest", "trust", "tls"],
+        &[
+            "id", "name", "crypto", "manifest", "trust", "tls", "address",
+        ],
     ),
-    ("discover", &["id", "trust"]),
+    ("discover", &["id", "trust", "address"]),
     (
         "peer",
         &[
             "id", "private", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
-            "received", "server", "client", "transfer", "discover",
+            "received", "server", "client", "transfer", "discover", "address",
         ],
     ),
-    ("config", &["name", "manifest", "trust", "store", "peer"]),
+    (
+        "config",
+        &["name", "manifest", "trust", "store", "peer", "address"],
+    ),
     (
         "cli",
         &[
             "id", "private", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
             "received", "server", "client", "transfer", "pair", "discover", "peer", "config",
-            "sabotage",
+            "sabotage", "address",
         ],
     ),
     ("lib", &[]),

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod homeless;
+mod listening;
 mod not_utf8;
 mod settings;
 mod signals;

@@ -4,12 +4,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::{config::InboxSetting, trust::Role};
+use crate::{address::parse_listen, config::InboxSetting, trust::Role};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
-    /// Address to listen on [default: 0.0.0.0:8443]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address to listen on, as 192.0.2.7:9443; a port alone means all addresses [default: [::]:8443]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     pub(in crate::cli) listen: Option<SocketAddr>,
     /// What to do with what arrives for this peer [default: auto]
     #[arg(long, value_enum)]
@@ -230,8 +230,8 @@ pub(in crate::cli) struct Status {
 pub(in crate::cli) struct Doctor {
     /// Name or address of a peer; without it, only this machine is looked at
     pub(in crate::cli) peer: Option<String>,
-    /// Address that `serve` is to listen on [default: that of colis.toml, or 0.0.0.0:8443]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address that `serve` is to listen on [default: that of colis.toml, or [::]:8443]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     pub(in crate::cli) listen: Option<SocketAddr>,
 }
 

@@ -31,7 +31,7 @@ struct State {
 
 impl CutLink {
     pub(super) async fn to(target: SocketAddr, limit: u64) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = TcpListener::bind((target.ip(), 0)).await?;
         let address = listener.local_addr()?;
         let cut = CancellationToken::new();
         let state = Arc::new(State {

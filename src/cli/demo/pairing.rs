@@ -1,13 +1,11 @@
 //! How the demonstration's second peer becomes a member: by a code, over real TLS on loopback.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-};
+use std::{net::SocketAddr, path::Path};
 
 use tokio::net::TcpListener;
 
 use crate::{
+    address,
     cli::report::{ExitCode, Failure},
     pair::{self, Code, Invitation, PairOptions, Wish},
     tls::CertsDir,
@@ -16,7 +14,7 @@ use crate::{
 /// Lets the peer `name` join the circle of `host` into `certs`. Gives the code that was used.
 pub(super) async fn pair(host: &CertsDir, name: &str, certs: &CertsDir) -> Result<Code, Failure> {
     let loopback = |e| Failure::io(Path::new("loopback"), &e);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = TcpListener::bind((address::loopback(), 0)).await;
     let listener = listener.map_err(loopback)?;
     let address: SocketAddr = listener.local_addr().map_err(loopback)?;
     let code = Code::generate().map_err(|e| Failure::new(ExitCode::Storage, e))?;

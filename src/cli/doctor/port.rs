@@ -1,16 +1,12 @@
 //! The port that this peer serves on: free, ours, or somebody else's.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use tokio::time::timeout;
 
 use super::Finding;
 use crate::{
+    address::DEFAULT_LISTEN,
     cli::{
         Context,
         connect::Us,
@@ -21,7 +17,7 @@ use crate::{
     server::{self, BindError},
     store::{Holder, LocalStore},
     tls::Seen,
-    wire::{DEFAULT_PORT, HealthStatus},
+    wire::HealthStatus,
 };
 
 const STEP: &str = "port";
@@ -45,8 +41,7 @@ pub(super) async fn port(
         };
         return served(us, &holder, address).await;
     }
-    let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
-    let wanted = listen.or(context.config.listen).unwrap_or(default);
+    let wanted = listen.or(context.config.listen).unwrap_or(DEFAULT_LISTEN);
     // Listens for an instant.
     match server::bind(wanted) {
         Ok(_) => Finding::ok(
@@ -60,11 +55,10 @@ pub(super) async fn port(
                 ExitCode::Network,
                 format!("{address} is in use by {who}"),
             )
-            .hint("end that program, or choose another: listen = \"0.0.0.0:9443\" in colis.toml")
+            .hint("end that program, or choose another: listen = \":9443\" in colis.toml")
         }
-        Err(error) => Finding::fail(STEP, ExitCode::Network, error).hint(
-            "`listen` must be an address of this machine, with a port above 1023: 0.0.0.0:8443",
-        ),
+        Err(error) => Finding::fail(STEP, ExitCode::Network, error)
+            .hint("`listen` must be an address of this machine, with a port above 1023: [::]:8443"),
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     words,
 };
 use crate::{
+    address::PeerAddress,
     cli::{Context, args::Command, care, report::Failure, serve, terminal},
     peer::{Peer, PeerError},
     server,
@@ -86,7 +87,8 @@ fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
     let log = open_log(menu, context);
     let (name, address) = (peer.identity().name(), peer.address());
     terminal::say(&format!(
-        "{name} serves on {address}; what arrives goes to {}",
+        "{name} serves on {}; what arrives goes to {}",
+        PeerAddress::from(address),
         context.home.received().display()
     ));
     for notice in care::notices(context) {
@@ -129,7 +131,7 @@ fn elsewhere(context: &Context, error: StoreError) -> Result<Serving, Stop> {
 async fn another_port(taken: SocketAddr) -> Result<SocketAddr, Stop> {
     let candidates = (taken.port()..=u16::MAX).skip(1).take(100);
     let free = candidates
-        .map(|port| SocketAddr::new(taken.ip(), port))
+        .map(|port| at_port(taken, port))
         .find(|address| server::bind(*address).is_ok());
     let port = port(
         "Another port, for now (settings keep it)",
@@ -137,7 +139,13 @@ async fn another_port(taken: SocketAddr) -> Result<SocketAddr, Stop> {
         free.map(|a| a.port()),
     )
     .await?;
-    Ok(SocketAddr::new(taken.ip(), port))
+    Ok(at_port(taken, port))
+}
+
+/// The same address, with its scope, and another port.
+fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 /// Asks for a port of `address` that can be had.
@@ -149,7 +157,7 @@ pub(super) async fn port(
     let check = move |text: &str| {
         let port = text.trim().parse::<u16>().ok().filter(|port| *port > 0);
         let port = port.ok_or("a port is a number from 1 to 65535")?;
-        match server::bind(SocketAddr::new(address.ip(), port)) {
+        match server::bind(at_port(address, port)) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         }

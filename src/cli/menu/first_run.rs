@@ -1,6 +1,6 @@
 //! The first run: what is missing is made by asking, and said.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, path::Path};
 
 use super::{
     Menu, ask,
@@ -10,6 +10,7 @@ use super::{
     words,
 };
 use crate::{
+    address::DEFAULT_LISTEN,
     cli::{Context, home::host_name, pair::Inviter, report::Failure, terminal},
     private,
     tls::CertsDir,
@@ -149,13 +150,12 @@ async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
     if context.home.config().exists() {
         return Ok(());
     }
-    let any = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT));
-    let port = background::port("Port", any, Some(DEFAULT_PORT)).await?;
+    let port = background::port("Port", DEFAULT_LISTEN, Some(DEFAULT_PORT)).await?;
     if port != DEFAULT_PORT {
         // Who joins has no home yet.
         let root = context.home.root();
         private::make_folder(root).map_err(|e| Failure::io(root, &e))?;
-        let listen = format!("0.0.0.0:{port}");
+        let listen = format!("[::]:{port}");
         menu.run(words(&["config", "set", "listen", &listen]))
             .await?;
     }

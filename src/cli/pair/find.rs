@@ -147,7 +147,11 @@ fn ambiguous(name: &str, named: &[&SeenPeer]) -> Failure {
 
 /// Where each says that it is.
 fn first_addresses(named: &[&SeenPeer]) -> String {
-    let first = |peer: &&SeenPeer| peer.addresses.first().map(SocketAddr::to_string);
+    let first = |peer: &&SeenPeer| {
+        peer.addresses
+            .first()
+            .map(|at| PeerAddress::from(*at).to_string())
+    };
     let mut listed: Vec<_> = named.iter().take(MAX_LISTED).filter_map(first).collect();
     if named.len() > MAX_LISTED {
         listed.push("...".to_owned());
@@ -167,7 +171,7 @@ mod tests {
             ("anna.lan", Some("anna.lan:8444"), Some("anna.lan")),
             ("anna:8444", Some("anna:8444"), None),
             ("192.0.2.7", Some("192.0.2.7:8444"), None),
-            ("fe80::1", Some("[fe80::1]:8444"), None),
+            ("fe80::1%eth0", Some("[fe80::1%eth0]:8444"), None),
             ("cafe::", Some("[cafe::]:8444"), None),
             ("[::1]:9", Some("[::1]:9"), None),
             ("anna-", None, Some("anna-")),
@@ -186,6 +190,7 @@ mod tests {
             "1.2.3",
             "192.0.2.700",
             "7",
+            "fe80::1",
             "anna ",
             "anna:x",
             "-",

@@ -39,7 +39,10 @@ pub(crate) fn row_67_commands_that_are_none() {
         (&["send", "f.txt", "--to"], "a value is required"),
         (&["receive", "--all", "x"], "cannot be used with"),
         (&["serve", "--inbox", "maybe"], "possible values"),
-        (&["serve", "--listen", "nowhere"], "invalid socket address"),
+        (
+            &["serve", "--listen", "nowhere"],
+            "for instance 0.0.0.0:9443",
+        ),
         (
             &["send", "f.txt", "--to", "a", "--jobs", "-1"],
             "unexpected argument",

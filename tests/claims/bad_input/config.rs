@@ -49,8 +49,11 @@ pub(crate) fn row_77_values_that_cannot_be() {
         ("reserve = \"much\"\n", "not a size"),
         ("keep_opened = \"-1d\"\n", "not a time"),
         ("keep_opened = \"soon\"\n", "not a time"),
-        ("listen = \"0.0.0.0:99999\"\n", "1:10: "),
-        ("listen = \"nowhere:1\"\n", "1:10: "),
+        (
+            "listen = \"0.0.0.0:99999\"\n",
+            "1:10: not an address to listen on",
+        ),
+        ("listen = \"nowhere:1\"\n", "for instance 0.0.0.0:9443"),
         ("jobs = -1\n", "1:8: "),
     ] {
         is_refused(&homes, text, what);

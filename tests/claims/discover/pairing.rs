@@ -15,11 +15,11 @@ use testkit::{
 };
 
 /// `colis pair` that shows a code, killed when it is dropped.
-struct Inviting {
+pub(super) struct Inviting {
     child: Child,
     out: BufReader<ChildStdout>,
     /// What it said of the code.
-    said: Value,
+    pub(super) said: Value,
 }
 
 impl Inviting {
@@ -44,12 +44,12 @@ impl Inviting {
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"))
     }
 
-    fn code(&self) -> &str {
+    pub(super) fn code(&self) -> &str {
         self.said["code"].as_str().unwrap()
     }
 
     /// One machine has come, which joined at the first try.
-    fn ends_well(mut self) {
+    pub(super) fn ends_well(mut self) {
         let said = self.hears();
         assert_eq!(said["event"], "paired", "{said}");
         assert!(self.child.wait().unwrap().success());
@@ -68,7 +68,7 @@ fn invite(net: &Net, homes: &Homes, home: &str, side: usize, discovery: bool) ->
     invite_at(net, homes, home, side, discovery, "0.0.0.0:8443")
 }
 
-fn invite_at(
+pub(super) fn invite_at(
     net: &Net,
     homes: &Homes,
     home: &str,
@@ -83,11 +83,18 @@ fn invite_at(
 }
 
 /// `colis pair TO` of a new home, with a code on standard input.
-fn join(net: &Net, homes: &Homes, home: &str, to: &str, code: &str) -> Ran {
+pub(super) fn join(net: &Net, homes: &Homes, home: &str, to: &str, code: &str) -> Ran {
     join_with(net, homes, home, to, code, true)
 }
 
-fn join_with(net: &Net, homes: &Homes, home: &str, to: &str, code: &str, discovery: bool) -> Ran {
+pub(super) fn join_with(
+    net: &Net,
+    homes: &Homes,
+    home: &str,
+    to: &str,
+    code: &str,
+    discovery: bool,
+) -> Ran {
     let args = ["pair", to, "--name", home];
     let mut command = net.command(homes, home, RIGHT, &args, discovery);
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -256,7 +256,7 @@ fn a_machine_joins_by_a_code_from_menu_to_menu() {
     ben.types(&code);
     ben.sees("joined the circle of a");
     ben.sees("opens what is sealed for this peer");
-    ben.sees(&format!("b serves on 0.0.0.0:{port}"));
+    ben.sees(&format!("b serves on [::]:{port}"));
     ben.sees_menu();
     anna.sees("b has joined from 127.0.0.1");
     anna.sees_menu();

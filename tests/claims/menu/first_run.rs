@@ -32,7 +32,7 @@ fn the_first_run_makes_a_circle_says_what_and_serves() {
     }
     person.sees("Port");
     person.types(&port.to_string());
-    person.sees(&format!("anna serves on 0.0.0.0:{port}"));
+    person.sees(&format!("anna serves on [::]:{port}"));
     person.sees_menu();
     person.presses("9");
     person.sees(&format!("serving: 127.0.0.1:{port}"));
@@ -50,7 +50,7 @@ fn the_first_run_makes_a_circle_says_what_and_serves() {
     }
     // The port was kept; the second time nothing is asked.
     let mut again = Person::start(&homes, "new");
-    again.sees(&format!("anna serves on 0.0.0.0:{port}"));
+    again.sees(&format!("anna serves on [::]:{port}"));
     again.sees_menu();
     again.quits();
 }

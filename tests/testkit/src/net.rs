@@ -116,6 +116,30 @@ pub fn can(program: &str, arg: &str) -> bool {
 impl Net {
     /// The left side is 10.77.0.1, the right one 10.77.0.2. None, and a line that says so, where that cannot be made.
     pub fn new() -> Option<Self> {
+        let net = Self::bare()?;
+        for (side, address) in [(LEFT, "10.77.0.1/24"), (RIGHT, "10.77.0.2/24")] {
+            net.ip(side, &["addr", "add", address, "dev", "v"]);
+        }
+        net.come_up();
+        Some(net)
+    }
+
+    /// Two machines on one cable, without IPv4 and without anybody who gives out addresses: the left side is fe80::1, the
+    /// right one fe80::2.
+    pub fn link_local() -> Option<Self> {
+        let net = Self::bare()?;
+        for (side, address) in [(LEFT, "fe80::1/64"), (RIGHT, "fe80::2/64")] {
+            net.ip(side, &["link", "set", "v", "addrgenmode", "none"]);
+            net.ip(side, &["addr", "add", address, "dev", "v", "nodad"]);
+        }
+        net.come_up();
+        for side in [LEFT, RIGHT] {
+            net.ip(side, &["addr", "del", "127.0.0.1/8", "dev", "lo"]);
+        }
+        Some(net)
+    }
+
+    fn bare() -> Option<Self> {
         let can = Command::new("unshare").args(["-n", "ip", "link"]).output();
         if !can.is_ok_and(|ran| ran.status.success()) {
             eprintln!("not tried: it takes root, unshare, nsenter and ip");
@@ -129,16 +153,18 @@ impl Net {
             "link", "add", "v", "type", "veth", "peer", "name", "v", "netns",
         ];
         net.ip(LEFT, &[&cable[..], &[&right]].concat());
-        for (side, address) in [(LEFT, "10.77.0.1/24"), (RIGHT, "10.77.0.2/24")] {
-            net.ip(side, &["addr", "add", address, "dev", "v"]);
-            net.ip(side, &["link", "set", "v", "up"]);
-            net.ip(side, &["link", "set", "lo", "up"]);
+        Some(net)
+    }
+
+    fn come_up(&self) {
+        for side in [LEFT, RIGHT] {
+            self.ip(side, &["link", "set", "v", "up"]);
+            self.ip(side, &["link", "set", "lo", "up"]);
         }
         // Before that nobody is announced there: an interface that comes up is noticed seconds later.
         for side in [LEFT, RIGHT] {
-            wait_for("the cable is up", || net.is_up(side));
+            wait_for("the cable is up", || self.is_up(side));
         }
-        Some(net)
     }
 
     /// Gives the right side one more address.

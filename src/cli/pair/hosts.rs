@@ -1,0 +1,39 @@
+//! What to type on the new machine for the one that shows a code.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::{
+    address::{is_link_local, loopback},
+    pair::PAIRING_PORT,
+};
+
+/// Addresses that are shown; one of them is the right one.
+const MAX_ADDRESSES: usize = 4;
+/// Stands for the zone of a link-local address: an interface of the machine where it is typed, which only that one knows.
+pub(super) const ITS_INTERFACE: &str = "INTERFACE";
+
+/// Where a machine that shows a code at `listen` can be reached.
+pub(super) fn of(listen: SocketAddr) -> Vec<String> {
+    let mut found = vec![listen.ip()];
+    if listen.ip().is_unspecified() {
+        let own = if_addrs::get_if_addrs().unwrap_or_default();
+        found = own.into_iter().map(|interface| interface.ip()).collect();
+        found.retain(|ip| !ip.is_loopback() && (listen.is_ipv6() || ip.is_ipv4()));
+        if !found.iter().all(|ip| is_link_local(*ip)) {
+            found.retain(|ip| !is_link_local(*ip));
+        }
+        found.sort_by_key(IpAddr::is_ipv6);
+        found.truncate(MAX_ADDRESSES);
+        if found.is_empty() {
+            found.push(loopback());
+        }
+    }
+    // The zone of a link-local address is an interface of the machine where it is typed.
+    let shown = |ip: IpAddr| match (listen.port(), is_link_local(ip)) {
+        (PAIRING_PORT, false) => ip.to_string(),
+        (PAIRING_PORT, true) => format!("{ip}%{ITS_INTERFACE}"),
+        (port, false) => SocketAddr::new(ip, port).to_string(),
+        (port, true) => format!("[{ip}%{ITS_INTERFACE}]:{port}"),
+    };
+    found.into_iter().map(shown).collect()
+}
