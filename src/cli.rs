@@ -32,6 +32,7 @@ mod shell;
 mod signals;
 mod signed_by;
 mod sources;
+mod spool;
 mod status;
 mod store;
 mod swarm;
@@ -39,7 +40,7 @@ mod terminal;
 mod which;
 mod whom;
 
-use std::{env, future::Future, process};
+use std::{env, future::Future, process, time::Duration};
 
 use clap::error::ErrorKind;
 #[cfg(target_os = "linux")]
@@ -52,9 +53,13 @@ use home::Home;
 use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
+use signals::Ending;
 
 /// What the table of descriptors is made for: the usual limit of a process.
 const DESCRIPTORS: i32 = 1024;
+
+/// How long a command that was asked to end may take for it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn run() -> process::ExitCode {
@@ -85,7 +90,10 @@ pub fn run() -> process::ExitCode {
         failure.print(output);
         failure.code
     });
-    process::ExitCode::from(output::code_with_output(code) as u8)
+    output::finish();
+    let code = output::code_with_output(code);
+    output::finish();
+    process::ExitCode::from(code as u8)
 }
 
 /// Says what is wrong with the command line, to programs as every other failure, or gives the help that was asked for.
@@ -157,10 +165,17 @@ impl Context {
 }
 
 async fn start(cli: Cli) -> Result<ExitCode, Failure> {
-    match cli.command {
-        Some(command) => dispatch(&cli.global, command).await,
-        None => menu::run(&cli.global).await,
+    signals::outlive_user_signals();
+    let Some(command) = cli.command else {
+        return menu::run(&cli.global).await;
+    };
+    if command.serves() {
+        let spooled = output::spool(cli.global.json);
+        spooled.map_err(|e| Failure::new(ExitCode::Storage, format!("cannot start: {e}")))?;
+    } else if command.transfers() {
+        signals::insist(Ending::new, PATIENCE);
     }
+    dispatch(&cli.global, command).await
 }
 
 /// Does one thing. The menu comes here too.
@@ -222,12 +237,14 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
     }
 }
 
-/// Ends on Ctrl-C: what was transferred stays, and the same command continues.
+/// Ends on Ctrl-C, or when the system asks: what was transferred stays, and the same command continues.
 async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let ending =
+        Ending::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     tokio::select! {
         done = work => done,
-        () = signals::interrupted() => {
-            let failure = Failure::new(ExitCode::Interrupted, "interrupted; what was transferred is kept");
+        asked = ending.comes() => {
+            let failure = Failure::new(asked.code(), "interrupted; what was transferred is kept");
             Err(failure.hint("run the same command again to continue"))
         }
     }

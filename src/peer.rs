@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use history::{Direction, History, HistoryEntry};
 pub use inbox::{
-    Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, OpenedFiles, Outcome, Waiting,
+    Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, OpenedFiles, Outcome,
+    Waiting,
 };
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use reasons::Reasons;
@@ -226,6 +227,11 @@ impl Peer {
     /// Tells what arrives from now on.
     pub fn arrivals(&self) -> broadcast::Receiver<Arrival> {
         self.inbox.arrivals()
+    }
+
+    /// What its inbox does with what arrives, which may be changed while it runs.
+    pub fn inbox_rules(&self) -> InboxRules {
+        self.inbox.rules()
     }
 
     /// Runs until `shutdown` is ready, then lets requests in work finish.

@@ -25,7 +25,7 @@ pub(super) use transfer::*;
 #[command(name = "colis", version, about, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 ok, 2 usage, 3 config or format, 4 trust, 5 integrity, 6 not found, 7 storage,
-8 network, 9 locked, 10 partly done, 11 needs care, 130 interrupted.
+8 network, 9 locked, 10 partly done, 11 needs care, 129, 130, 143 ended by a signal.
 Without a command, on a terminal: a menu. See the whole tour in a minute: colis demo"
 )]
 pub(super) struct Cli {
@@ -137,6 +137,30 @@ impl Command {
     /// Whether it does nothing but show what is there.
     pub(super) fn only_shows(&self) -> bool {
         matches!(self, Self::List(_) | Self::History(_))
+    }
+
+    /// Whether others are served meanwhile, who must not wait for the reader of our lines. Nothing is asked in these.
+    pub(super) fn serves(&self) -> bool {
+        match self {
+            Self::Serve(args) => !args.install,
+            Self::Pair(args) => args.host.is_none(),
+            Self::Demo(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it may be long at work, which [`super::interruptible`] ends.
+    pub(super) fn transfers(&self) -> bool {
+        matches!(
+            self,
+            Self::Send(_)
+                | Self::Share(_)
+                | Self::Grant(_)
+                | Self::Receive(_)
+                | Self::Inbox(_)
+                | Self::Seal(_)
+                | Self::Open(_)
+        )
     }
 
     /// Whether it writes the content of a file to standard output.

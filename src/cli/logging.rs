@@ -3,13 +3,14 @@
 mod daily;
 
 use std::{
-    io,
+    io::{self, Write},
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use daily::Daily;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use serde_json::json;
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry,
     fmt::{
@@ -24,12 +25,14 @@ use crate::{manifest::Timestamp, private};
 
 use super::{
     args::Global,
+    output::{LogLines, say},
     report::{ExitCode, Failure},
+    spool::Spool,
     terminal,
 };
 
-/// Lines that may wait to be written; more are dropped.
-const WAITING_LINES: usize = 8192;
+/// How long the end of a peer waits for its disk to take what is left.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is logged, unless `COLIS_LOG` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub(super) enum Level {
 
 /// Logs to standard error.
 pub(super) fn start(global: &Global, level: Level) {
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(|| LogLines).with_target(false);
     let lines = lines.with_ansi(false).with_filter(filter(global, level));
     // A program that embeds us may have its own.
     let _ = Registry::default().with(lines).try_init();
@@ -58,56 +61,103 @@ pub(super) fn start_beside_prompts(global: &Global, file: LateFile) {
     let _ = Registry::default().with(lines).with(objects).try_init();
 }
 
-/// Logs to standard error, and to a file a day in `folder`, of which the last `days` are kept. Writing ends when the
-/// guard is dropped. A disk that is full costs lines of the log, never a transfer.
+/// Logs to standard error, and to a file a day in `folder`, of which the last `days` are kept. A disk that is full or stalls
+/// costs lines of the log, never a transfer.
 pub(super) fn start_with_file(
     global: &Global,
     folder: &Path,
     days: usize,
-) -> Result<WorkerGuard, Failure> {
-    let (file, guard) = open(folder, days)?;
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+) -> Result<LogFile, Failure> {
+    let file = LogFile::open(folder, days)?;
+    let (writer, lines) = (file.clone(), fmt::layer().with_writer(|| LogLines));
+    let lines = lines.with_target(false);
     let lines = lines
         .with_ansi(false)
         .with_filter(filter(global, Level::Serving));
-    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
+    let objects = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_writer(move || writer.clone());
     let objects = objects.with_filter(filter(global, Level::Serving));
     let _ = Registry::default().with(lines).with(objects).try_init();
-    Ok(guard)
+    Ok(file)
+}
+
+/// The log file of a peer.
+#[derive(Clone)]
+pub(super) struct LogFile(Spool);
+
+impl LogFile {
+    fn open(folder: &Path, days: usize) -> Result<Self, Failure> {
+        private::make_folder(folder).map_err(|e| Failure::io(folder, &e))?;
+        let failed = |e: &io::Error| {
+            let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
+            failure.hint("or serve without a log: colis config set log_days 0")
+        };
+        let file = Daily::open(folder.to_owned(), days, Timestamp::now());
+        let file = file.map_err(|e| failed(&e))?;
+        let spool = Spool::to(file, gap, cannot_be_written(folder)).map_err(|e| failed(&e))?;
+        Ok(Self(spool))
+    }
+
+    /// Waits for the disk, a moment.
+    pub(super) fn finish(&self) {
+        self.0.drain(PATIENCE);
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line.to_owned());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Stands in the file for lines that the disk did not take in time.
+fn gap(count: u64) -> String {
+    let (timestamp, message) = (Timestamp::now(), "lines of this log were dropped");
+    let line = json!({"timestamp": timestamp, "level": "WARN", "message": message, "count": count});
+    format!("{line}\n")
+}
+
+/// Said where it can be read: the log itself takes nothing.
+fn cannot_be_written(folder: &Path) -> impl FnMut(io::Error) + Send + 'static {
+    let folder = folder.display().to_string();
+    move |error| {
+        say(&format!(
+            "colis: the log in {folder} is not written: {error}"
+        ))
+    }
 }
 
 /// The file of a log that begins before its folder is there. What is logged before it is opened is not kept.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LateFile(Arc<OnceLock<NonBlocking>>);
+#[derive(Clone, Default)]
+pub(super) struct LateFile(Arc<OnceLock<LogFile>>);
 
 impl LateFile {
     /// From now on what is logged goes into `folder`, as with [`start_with_file`].
-    pub(super) fn open(&self, folder: &Path, days: usize) -> Result<WorkerGuard, Failure> {
-        let (file, guard) = open(folder, days)?;
-        // A second one would not be written, and costs nothing.
-        let _ = self.0.set(file);
-        Ok(guard)
+    pub(super) fn open(&self, folder: &Path, days: usize) -> Result<LogFile, Failure> {
+        match self.0.get() {
+            Some(file) => Ok(file.clone()),
+            None => {
+                let file = LogFile::open(folder, days)?;
+                Ok(self.0.get_or_init(|| file).clone())
+            }
+        }
     }
 }
 
 impl<'a> MakeWriter<'a> for LateFile {
-    type Writer = OptionalWriter<NonBlocking>;
+    type Writer = OptionalWriter<LogFile>;
 
     fn make_writer(&'a self) -> Self::Writer {
         let file = self.0.get().cloned();
         file.map_or_else(OptionalWriter::none, OptionalWriter::some)
     }
-}
-
-fn open(folder: &Path, days: usize) -> Result<(NonBlocking, WorkerGuard), Failure> {
-    private::make_folder(folder).map_err(|e| Failure::io(folder, &e))?;
-    let file = Daily::open(folder.to_owned(), days, Timestamp::now());
-    let file = file.map_err(|e| {
-        let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
-        failure.hint("or serve without a log: colis config set log_days 0")
-    })?;
-    let log = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
-    Ok(log.finish(file))
 }
 
 fn filter(global: &Global, level: Level) -> EnvFilter {

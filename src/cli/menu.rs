@@ -34,7 +34,7 @@ use super::{
     output::Output,
     pair,
     report::{ExitCode, Failure},
-    signals::Heard,
+    signals::{self, Ending, Heard},
     terminal,
 };
 use crate::tls::CertsDir;
@@ -44,6 +44,8 @@ use words::{Words, words};
 
 /// How long a pairing of another process is waited for that may be at its last step.
 const PAIRING_ENDS: Duration = Duration::from_secs(2);
+/// How long the menu may take to end when the system asks: a terminal that takes nothing must not keep it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The entries of the menu, in their order.
 const ENTRIES: [(&str, Entry); 10] = [
@@ -90,8 +92,11 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     }
     let log = LateFile::default();
     logging::start_beside_prompts(global, log.clone());
-    let signals =
-        Signals::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
+    let failed = |e| Failure::new(ExitCode::Storage, format!("signals: {e}"));
+    // Prompts answer Ctrl-C themselves: it must not end the process.
+    let _interrupt = Heard::new(SignalKind::interrupt()).map_err(failed)?;
+    let ending = Ending::by_the_system().map_err(failed)?;
+    signals::insist(Ending::by_the_system, PATIENCE);
     let (menu, mut serving) = (
         Menu {
             global: global.clone(),
@@ -101,7 +106,7 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     );
     let done = tokio::select! {
         biased;
-        () = signals.ended() => Ok(ExitCode::Ok),
+        _ = ending.comes() => Ok(ExitCode::Ok),
         done = menu.open(&mut serving) => done,
     };
     terminal::restore();
@@ -111,32 +116,6 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
         terminal::say("stopped; everything acknowledged is on disk");
     }
     done
-}
-
-/// What the system tells us.
-struct Signals {
-    /// Heard so that Ctrl-C, which prompts answer themselves, does not end the process.
-    _interrupt: Heard,
-    terminate: Heard,
-    hangup: Heard,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            _interrupt: Heard::new(SignalKind::interrupt())?,
-            terminate: Heard::new(SignalKind::terminate())?,
-            hangup: Heard::new(SignalKind::hangup())?,
-        })
-    }
-
-    /// Ready when the system wants us to end: it says so, or the terminal is closed.
-    async fn ended(mut self) {
-        tokio::select! {
-            () = self.terminate.comes() => {}
-            () = self.hangup.comes() => {}
-        }
-    }
 }
 
 impl Menu {
@@ -219,7 +198,7 @@ impl Menu {
     async fn pair(&self, words: Words) -> Result<(), Stop> {
         let command = words.command()?;
         match dispatch(&self.global, command).await {
-            Err(failure) if failure.code == ExitCode::Interrupted => Err(Stop::Interrupted),
+            Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
             done => Ok(done.map(drop)?),
         }
     }
@@ -227,7 +206,7 @@ impl Menu {
     /// Does what Ctrl-C may end.
     async fn watch<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Stop> {
         match interruptible(work).await {
-            Err(failure) if failure.code == ExitCode::Interrupted => {
+            Err(failure) if failure.code.is_interruption() => {
                 terminal::say("what was transferred is kept: choose the same again to continue");
                 Err(Stop::Interrupted)
             }

@@ -2,9 +2,12 @@
 
 use std::{
     fmt::Display,
-    io::{self, Write as _},
-    process,
+    fs::File,
+    io::{self, Write},
+    os::fd::AsFd,
+    panic, process,
     sync::OnceLock,
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -13,11 +16,91 @@ use serde_json::{Map, Value};
 use super::{
     args::{Command, Global},
     report::ExitCode,
+    spool::Spool,
 };
 use crate::name::escape_json;
 
 /// Why standard output takes nothing more, since it does not. Set once: what a command does goes on without its lines.
 static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// How long the end of the process waits for a reader to take what is left, for each stream.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Standard output and standard error, once lines must not wait for their readers.
+static SPOOLED: OnceLock<Spooled> = OnceLock::new();
+
+struct Spooled {
+    out: Spool,
+    err: Spool,
+}
+
+/// From now on threads of their own write the lines of both streams: for commands that serve, which a reader that stops
+/// reading must not stop. Without such threads the lines are written as before.
+pub(super) fn spool(json: bool) -> io::Result<()> {
+    let gap_of_lines =
+        |count| format!("colis: {count} lines were dropped here: they were not read\n");
+    let gap_of_objects = |count| {
+        let object = object("dropped", &serde_json::json!({ "count": count }));
+        format!("{object}\n")
+    };
+    let gap = if json { gap_of_objects } else { gap_of_lines };
+    let lost = |error| drop(LOST.set(error));
+    let spooled = Spooled {
+        out: Spool::to(unbuffered(&io::stdout())?, gap, lost)?,
+        err: Spool::to(unbuffered(&io::stderr())?, gap_of_lines, |_| {})?,
+    };
+    let _ = SPOOLED.set(spooled);
+    // Its default writes to standard error itself, and would wait there.
+    panic::set_hook(Box::new(|panic| say(&panic.to_string())));
+    Ok(())
+}
+
+/// A descriptor of its own: no lock of the process is held while a reader is waited for.
+fn unbuffered(stream: &impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+/// Gives the readers a moment to take what is left.
+pub(super) fn finish() {
+    if let Some(spooled) = SPOOLED.get() {
+        spooled.out.drain(PATIENCE);
+        spooled.err.drain(PATIENCE);
+    }
+}
+
+/// Standard error for log lines, each of which is written in one piece.
+pub(super) struct LogLines;
+
+impl Write for LogLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        write_talk(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Talk that nobody hears changes nothing.
+fn write_talk(bytes: &[u8]) {
+    match SPOOLED.get() {
+        Some(spooled) => spooled.err.push(bytes.to_owned()),
+        None => {
+            let _ = io::stderr().lock().write_all(bytes);
+        }
+    }
+}
+
+/// Writes a line of the result, or leaves it to the thread that does.
+fn write_result(line: &str) -> io::Result<()> {
+    if let Some(spooled) = SPOOLED.get() {
+        spooled.out.push(format!("{line}\n").into_bytes());
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush())
+}
 
 /// `1 chunk`, `2 chunks`.
 pub(super) fn count(number: u64, what: &str, many: &str) -> String {
@@ -89,8 +172,7 @@ impl Output {
         if LOST.get().is_some() {
             return;
         }
-        let mut out = io::stdout().lock();
-        if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+        if let Err(error) = write_result(text) {
             LOST.get_or_init(|| error);
             if self.only_shows {
                 process::exit(code_with_output(ExitCode::Ok) as i32);
@@ -105,8 +187,7 @@ impl Output {
         } else {
             text.to_string()
         };
-        let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        let _ = write_result(&line);
     }
 
     /// The last object, of a failure: nobody reading it changes nothing.
@@ -115,7 +196,7 @@ impl Output {
         if self.beside_content {
             return say(&text);
         }
-        let _ = writeln!(io::stdout().lock(), "{text}");
+        let _ = write_result(&text);
     }
 }
 
@@ -129,9 +210,9 @@ fn object(event: &str, value: &impl Serialize) -> String {
     escape_json(&Value::Object(object).to_string())
 }
 
-/// Talk that nobody hears changes nothing.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+/// A line for the person.
+pub(super) fn say(text: &str) {
+    write_talk(format!("{text}\n").as_bytes());
 }
 
 /// How a command that ended with `code` ends if its lines were lost: a reader that went away wanted no more, but a disk that

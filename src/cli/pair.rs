@@ -31,7 +31,8 @@ use super::{
     home::host_name,
     report::{ExitCode, Failure},
     serve::discovery,
-    signals, terminal,
+    signals::Ending,
+    terminal,
 };
 use crate::{
     address::{DEFAULT_LISTEN, PeerAddress},
@@ -347,12 +348,12 @@ async fn until_interrupted<T, E: Into<Failure>>(
     work: impl Future<Output = Result<T, E>>,
     interrupted: &str,
 ) -> Result<T, Failure> {
-    let stop = signals::stop();
-    let stop = stop.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
+    let ending = Ending::new();
+    let ending = ending.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     tokio::select! {
         done = work => done.map_err(Into::into),
-        () = stop => {
-            Err(Failure::new(ExitCode::Interrupted, interrupted).hint("run the same command again"))
+        asked = ending.comes() => {
+            Err(Failure::new(asked.code(), interrupted).hint("run the same command again"))
         }
     }
 }
@@ -363,9 +364,7 @@ async fn until_interrupted_before<T, E: Into<Failure>>(
     mut work: Pin<&mut impl Future<Output = Result<T, E>>>,
 ) -> Result<T, Failure> {
     match until_interrupted(work.as_mut(), NOTHING_KEPT).await {
-        Err(failure)
-            if failure.code == ExitCode::Interrupted && is_last_step.load(Ordering::SeqCst) =>
-        {
+        Err(failure) if failure.code.is_interruption() && is_last_step.load(Ordering::SeqCst) => {
             work.await.map_err(Into::into)
         }
         done => done,

@@ -2,16 +2,15 @@
 
 mod store;
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{fmt::Display, io, path::Path};
 
 use rustix::io::Errno;
 use serde_json::json;
 
-use super::{home::NO_HOME, output::Output};
+use super::{
+    home::NO_HOME,
+    output::{Output, say},
+};
 use crate::{
     client::AddressError,
     config::{
@@ -47,7 +46,16 @@ pub(super) enum ExitCode {
     Locked = 9,
     Partial = 10,
     Care = 11,
+    HungUp = 129,
     Interrupted = 130,
+    Terminated = 143,
+}
+
+impl ExitCode {
+    /// Whether a signal ended it.
+    pub(super) fn is_interruption(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
+    }
 }
 
 /// What failed, on what, and what to do next.
@@ -108,12 +116,11 @@ impl Failure {
                 &json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint}),
             );
         }
-        let mut text = format!("colis: {}\n", Escaped::new(&self.what));
+        let mut text = format!("colis: {}", Escaped::new(&self.what));
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("hint: {}\n", Escaped::new(hint)));
+            text.push_str(&format!("\nhint: {}", Escaped::new(hint)));
         }
-        // The terminal may be gone: that is no reason to fail again.
-        let _ = io::stderr().write_all(text.as_bytes());
+        say(&text);
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
     Context,
@@ -13,22 +12,23 @@ use super::{
     arrivals, care,
     connect::{jobs, store_options},
     install,
-    logging::{self, Level},
+    logging::{self, Level, LogFile},
     output::Output,
     report::{ExitCode, Failure},
-    signals,
+    signals::Ending,
 };
 use crate::{
     address::{DEFAULT_LISTEN, PeerAddress},
     config::{
-        InboxSetting,
+        Config, InboxSetting,
         units::{DurationText, SizeText},
     },
     discover::Discovery,
     manifest::Signer as _,
+    name::Escaped,
     peer::{
-        ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Peer, PeerOptions,
-        RelayOptions,
+        ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Peer,
+        PeerOptions, RelayOptions,
     },
     transfer::ReceiveOptions,
 };
@@ -41,11 +41,11 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         return install::run(context, args);
     }
     context.home.check_there()?;
-    let _log = start_logging(context)?;
+    let log = start_logging(context)?;
     raise_descriptor_limit();
     // Before anybody is told that this peer serves: it may be told to stop from then on.
-    let stop =
-        signals::stop().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
+    let ending =
+        Ending::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     let options = options(context, args)?;
     let mode = options.inbox.policy.default.mode;
     let peer = Peer::open(options)?;
@@ -70,14 +70,37 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let rules = peer.inbox_rules();
+    let stop = ending.comes_to_a_peer(|| reload(context, args, &rules));
     let served = peer.run(stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     showing.abort();
+    if let Some(log) = log {
+        log.finish();
+    }
     served?;
     context
         .output
         .talk("stopped; everything acknowledged is on disk");
     Ok(ExitCode::Ok)
+}
+
+/// Takes what may change in force of the settings. Certificates, revocations and roles are watched anyway, and so is the log.
+fn reload(context: &Context, args: &Serve, rules: &InboxRules) {
+    let config = Config::load(&context.home.config(), |name| std::env::var_os(name));
+    match config
+        .map_err(Failure::from)
+        .and_then(|config| policy(&config, args))
+    {
+        Ok(policy) => {
+            rules.set(policy);
+            tracing::info!("settings read again");
+        }
+        Err(failure) => {
+            let error = Escaped::new(failure.what()).to_string();
+            tracing::error!(error, "settings unchanged: what is on disk cannot be used");
+        }
+    }
 }
 
 /// Days of logs to keep; 0 writes none.
@@ -86,7 +109,7 @@ pub(super) fn log_days(context: &Context) -> usize {
 }
 
 /// A log in the home folder too, unless that is switched off.
-fn start_logging(context: &Context) -> Result<Option<WorkerGuard>, Failure> {
+fn start_logging(context: &Context) -> Result<Option<LogFile>, Failure> {
     let days = log_days(context);
     if days == 0 {
         logging::start(&context.global, Level::Serving);
@@ -99,11 +122,11 @@ async fn show_arrivals(output: Output, mut arrivals: Receiver<Arrival>) {
     loop {
         match arrivals.recv().await {
             Ok(arrival) => arrivals::tell(output, &arrival),
-            Err(RecvError::Lagged(missed)) => {
-                output.warn(format!(
-                    "{missed} arrivals were too fast to show: colis history"
-                ));
-            }
+            Err(RecvError::Lagged(missed)) => output.happened(
+                format!("{missed} arrivals were too fast to show: colis history"),
+                "dropped",
+                &json!({ "count": missed }),
+            ),
             Err(RecvError::Closed) => return,
         }
     }
@@ -131,7 +154,7 @@ pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Fa
         received: home.received(),
         listen: args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
         inbox: InboxOptions {
-            policy: policy(context, args)?,
+            policy: policy(config, args)?,
             keep_opened,
             receive,
         },
@@ -162,8 +185,7 @@ fn relay(context: &Context) -> RelayOptions {
 }
 
 /// Flags change the rule for everybody; what the file says of a single sender stays.
-fn policy(context: &Context, args: &Serve) -> Result<InboxPolicy, Failure> {
-    let config = &context.config;
+fn policy(config: &Config, args: &Serve) -> Result<InboxPolicy, Failure> {
     let asked = args
         .auto_up_to
         .as_deref()

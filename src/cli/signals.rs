@@ -2,10 +2,20 @@
 //!
 //! A signal that was ignored when the program began stays ignored: `nohup` and `trap '' INT` ask for that. A handler of
 //! ours would take it back, so this is looked up before any is there.
+//!
+//! A peer reads its settings again on a hangup, as services do, unless the terminal that it was started on is gone.
 
-use std::{fs, future::pending, io, sync::OnceLock};
+use std::{fs, future::pending, io, process, sync::OnceLock, thread, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
+
+use super::report::ExitCode;
+
+/// After which it is seen whether a hangup took the terminal.
+const A_MOMENT: Duration = Duration::from_millis(200);
 
 /// A bit for each signal that was ignored when the program began.
 static IGNORED: OnceLock<u64> = OnceLock::new();
@@ -51,27 +61,113 @@ impl Heard {
     }
 }
 
-/// Ready on Ctrl-C.
-pub(super) async fn interrupted() {
-    match Heard::new(SignalKind::interrupt()) {
-        Ok(mut interrupt) => interrupt.comes().await,
-        Err(error) => {
-            tracing::warn!(%error, "Ctrl-C ends this command at once");
-            pending().await
+/// What asked a command to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Ctrl-C.
+    Interrupt,
+    /// The system, or whoever manages it.
+    Terminate,
+    /// The terminal is gone.
+    HangUp,
+}
+
+impl Asked {
+    /// The exit code of a command that it ended.
+    pub(super) fn code(self) -> ExitCode {
+        match self {
+            Self::Interrupt => ExitCode::Interrupted,
+            Self::Terminate => ExitCode::Terminated,
+            Self::HangUp => ExitCode::HungUp,
         }
     }
 }
 
-/// Ready when the person or the system asks to stop.
-pub(super) fn stop() -> io::Result<impl Future<Output = ()> + Send> {
-    let mut interrupt = Heard::new(SignalKind::interrupt())?;
-    let mut terminate = Heard::new(SignalKind::terminate())?;
-    let mut hangup = Heard::new(SignalKind::hangup())?;
-    Ok(async move {
+/// The signals that end a command, heard from when this is made.
+pub(super) struct Ending {
+    interrupt: Heard,
+    terminate: Heard,
+    hangup: Heard,
+}
+
+impl Ending {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: Heard::new(SignalKind::interrupt())?,
+            ..Self::by_the_system()?
+        })
+    }
+
+    /// Without Ctrl-C, which means something else.
+    pub(super) fn by_the_system() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: Heard(None),
+            terminate: Heard::new(SignalKind::terminate())?,
+            hangup: Heard::new(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ready when one comes.
+    pub(super) async fn comes(mut self) -> Asked {
         tokio::select! {
-            () = interrupt.comes() => {}
-            () = terminate.comes() => {}
-            () = hangup.comes() => {}
+            () = self.interrupt.comes() => Asked::Interrupt,
+            () = self.terminate.comes() => Asked::Terminate,
+            () = self.hangup.comes() => Asked::HangUp,
         }
-    })
+    }
+
+    /// Ready when a peer is asked to end. A hangup ends it if the terminal that it was started on is gone; else it asks for
+    /// the settings to be read again, and `reload` does that.
+    pub(super) async fn comes_to_a_peer(mut self, reload: impl Fn() + Send) {
+        let began_on_a_terminal = has_terminal();
+        loop {
+            tokio::select! {
+                () = self.interrupt.comes() => return,
+                () = self.terminate.comes() => return,
+                () = self.hangup.comes() => {
+                    // The kernel may tell before it takes the terminal away.
+                    sleep(A_MOMENT).await;
+                    if began_on_a_terminal && !has_terminal() {
+                        return;
+                    }
+                    reload();
+                }
+            }
+        }
+    }
+}
+
+/// Whether this process has a terminal that could go away.
+fn has_terminal() -> bool {
+    fs::File::open("/dev/tty").is_ok()
+}
+
+/// SIGUSR1 and SIGUSR2 mean nothing, and end nothing.
+pub(super) fn outlive_user_signals() {
+    for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        if let Err(error) = Heard::new(kind) {
+            tracing::warn!(%error, "SIGUSR1 or SIGUSR2 ends this process");
+        }
+    }
+}
+
+/// Ends the process when `ending` came and it is still there after `patience`: it may wait for a reader that does not read.
+/// A thread of its own hears it, for every other may be the one that waits.
+pub(super) fn insist(
+    ending: impl FnOnce() -> io::Result<Ending> + Send + 'static,
+    patience: Duration,
+) {
+    let insisting = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let asked = runtime.block_on(async { io::Result::Ok(ending()?.comes().await) })?;
+        thread::sleep(patience);
+        process::exit(asked.code() as i32)
+    };
+    // Without it the process ends all the same, unless it waits.
+    let _ = thread::Builder::new().spawn(move || {
+        let done: io::Result<()> = insisting();
+        done
+    });
 }

@@ -12,7 +12,8 @@ use std::{
     env,
     ffi::OsStr,
     io::{self, IsTerminal as _, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use console::{Term, truncate_str};
@@ -21,6 +22,8 @@ use rustix::termios::{
 };
 
 pub(super) use line::{read_line, read_secret};
+
+use super::spool::Spool;
 
 /// Lines that wait for the end of a prompt; more of them are only counted.
 const MAX_WAITING: usize = 100;
@@ -80,8 +83,20 @@ fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// How long the end of the menu waits for a terminal that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Announcements on their way: a terminal that takes nothing, and a prompt that waits for it, must not stop the peer beside it.
+static ANNOUNCING: LazyLock<Option<Spool>> = LazyLock::new(|| {
+    let gap = |count| format!("... and {count} more\n");
+    Spool::to(Announcing, gap, |_| {}).ok()
+});
+
 /// Says what waits, when no prompt comes any more.
 pub(super) fn say_waiting() {
+    if let Some(announcing) = &*ANNOUNCING {
+        announcing.drain(PATIENCE);
+    }
     screen().say_waiting();
 }
 
@@ -151,8 +166,15 @@ pub(super) fn restore() {
     }
 }
 
-/// Shows `text` at once above a list, or before the next prompt.
+/// Shows `text` soon: above a list, or before the next prompt.
 pub(super) fn announce(text: &str) {
+    match &*ANNOUNCING {
+        Some(announcing) => announcing.push(text.into()),
+        None => announce_now(text),
+    }
+}
+
+fn announce_now(text: &str) {
     let mut screen = screen();
     match screen.list {
         Some(height) => write(&above(height, text, Term::stderr().size().1)),
@@ -200,6 +222,20 @@ pub(super) fn clear_list(height: usize) {
     let mut screen = screen();
     screen.list = None;
     write(&format!("\x1b[{height}A\r\x1b[J"));
+}
+
+/// Takes an announcement in each piece that is written.
+struct Announcing;
+
+impl Write for Announcing {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        announce_now(String::from_utf8_lossy(text).trim_end());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where log lines go while the menu has the terminal.

@@ -8,10 +8,7 @@ mod queue;
 mod said;
 mod table;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use futures::future::BoxFuture;
 use tokio::{
@@ -20,7 +17,7 @@ use tokio::{
 };
 
 pub use arrival::{Arrival, OpenedFiles, Outcome};
-pub use policy::{InboxMode, InboxPolicy, InboxRule, Waiting};
+pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
 use super::{
     door::Door,
@@ -33,7 +30,7 @@ use crate::{
     received::Received,
     store::{LocalStore, PageRequest, StateAt, Store as _, TransferState},
     tls::Identity,
-    transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Silent, TransferError},
+    transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
     trust::AddressBook,
     wire::{DEFAULT_PAGE, Event},
 };
@@ -44,29 +41,6 @@ use queue::Queue;
 /// Arrivals that whoever shows them may lag behind.
 const ARRIVALS: usize = 64;
 
-/// How the inbox behaves.
-#[derive(Debug, Clone)]
-pub struct InboxOptions {
-    /// What is opened unasked.
-    pub policy: InboxPolicy,
-    /// For how long the manifest of an opened transfer stays; zero lets it go at once. Its chunks are collected after it,
-    /// when their leases are over.
-    pub keep_opened: Duration,
-    /// How files are written.
-    pub receive: ReceiveOptions,
-}
-
-impl Default for InboxOptions {
-    fn default() -> Self {
-        let keep_opened = Duration::from_secs(24 * 3600);
-        Self {
-            policy: InboxPolicy::default(),
-            keep_opened,
-            receive: ReceiveOptions::default(),
-        }
-    }
-}
-
 /// Opens arrivals, one after the other.
 pub(super) struct Inbox {
     store: Arc<LocalStore>,
@@ -75,6 +49,7 @@ pub(super) struct Inbox {
     reader: Reader,
     events: broadcast::Sender<Event>,
     arrivals: broadcast::Sender<Arrival>,
+    rules: InboxRules,
     options: InboxOptions,
     history: History,
     reasons: Reasons,
@@ -85,7 +60,7 @@ pub(super) struct Inbox {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listed {
     /// Those that wait are looked at again too: what the person wants may have changed.
-    AtStart,
+    Anew,
     Later,
 }
 
@@ -136,11 +111,16 @@ impl Inbox {
             reader,
             events,
             arrivals: broadcast::channel(ARRIVALS).0,
+            rules: InboxRules::new(options.policy.clone()),
             options,
             history,
             reasons,
             early: Early::default(),
         }
+    }
+
+    pub(super) fn rules(&self) -> InboxRules {
+        self.rules.clone()
     }
 
     pub(super) fn arrivals(&self) -> broadcast::Receiver<Arrival> {
@@ -153,9 +133,16 @@ impl Inbox {
         self.reasons.clear();
         self.finish_interrupted().await;
         let mut queue = Queue::default();
-        self.list(&mut queue, Listed::AtStart).await;
+        self.list(&mut queue, Listed::Anew).await;
         loop {
-            match next_event(&mut events, &queue).await {
+            let next = tokio::select! {
+                next = next_event(&mut events, &queue) => next,
+                () = self.rules.changed() => {
+                    self.list(&mut queue, Listed::Anew).await;
+                    continue;
+                }
+            };
+            match next {
                 Some(Ok(Event::Published { id, sender, .. })) => queue.arrived((sender, id)),
                 Some(Ok(Event::State { .. })) => {}
                 // Too many at once to be told one by one.
@@ -205,7 +192,7 @@ impl Inbox {
                 let state = self.store.manifest_state(info.id).await;
                 match state.map(|state| state.state) {
                     Ok(TransferState::Stored) => queue.arrived((info.sender, info.id)),
-                    Ok(TransferState::Waiting) if listed == Listed::AtStart => {
+                    Ok(TransferState::Waiting) if listed == Listed::Anew => {
                         queue.waited((info.sender, info.id));
                     }
                     _ => {}
@@ -330,7 +317,7 @@ impl Inbox {
 
     /// Why a transfer of `sender`, whose certificate says `certified` if it is verified, is not opened unasked, if so.
     fn waits(&self, sender: PeerId, certified: Option<&str>, size: Option<u64>) -> Option<Waiting> {
-        let policy = &self.options.policy;
+        let policy = self.rules.now();
         let names = match certified {
             Some(name) if !policy.senders.is_empty() => names_of(&self.book, sender, name),
             _ => Ok(Vec::new()),

@@ -35,6 +35,7 @@ mod menu;
 mod mounts;
 mod mtls;
 mod pair;
+mod pipes;
 mod promises;
 mod readme;
 mod recipients;

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
 };
 
@@ -40,13 +41,23 @@ impl Daily {
         Ok(daily)
     }
 
-    /// Goes on in the file of the day of `now`. If that cannot be opened, the one before it is written on.
+    /// Goes on in the file of the day of `now`, also if somebody took it or its folder away. If it cannot be opened, the one
+    /// before it is written on.
     fn turn_to(&mut self, now: Timestamp) {
-        if name_of(now) != self.name
+        if (name_of(now) != self.name || self.was_taken_away())
+            && private::make_folder(&self.folder).is_ok()
             && let Ok(next) = Self::open(self.folder.clone(), self.days, now)
         {
             *self = next;
         }
+    }
+
+    fn was_taken_away(&self) -> bool {
+        let there = fs::metadata(self.folder.join(&self.name));
+        let (Ok(there), Ok(ours)) = (there, self.file.metadata()) else {
+            return true;
+        };
+        (there.dev(), there.ino()) != (ours.dev(), ours.ino())
     }
 
     fn remove_old(&self) -> io::Result<()> {
@@ -119,5 +130,26 @@ mod tests {
         assert!(folder.join("notes").exists());
         let metadata = fs::metadata(folder.join(name_of(day(3)))).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_log_that_was_moved_or_removed_is_begun_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, now) = (root.path().join("logs"), Timestamp::now());
+        fs::create_dir(&folder).unwrap();
+        let mut daily = Daily::open(folder.clone(), 2, now).unwrap();
+        let path = folder.join(&daily.name);
+        let moved = root.path().join("moved");
+        daily.turn_to(now);
+        daily.file.write_all(b"1\n").unwrap();
+        fs::rename(&path, &moved).unwrap();
+        daily.turn_to(now);
+        daily.file.write_all(b"2\n").unwrap();
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "1\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        fs::remove_dir_all(&folder).unwrap();
+        daily.turn_to(now);
+        daily.file.write_all(b"3\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
     }
 }

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
     Menu, announce,
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     address::PeerAddress,
-    cli::{Context, args::Command, care, report::Failure, serve, terminal},
+    cli::{Context, args::Command, care, logging::LogFile, report::Failure, serve, terminal},
     peer::{Peer, PeerError},
     server,
     store::{LocalStore, StoreError},
@@ -34,8 +33,8 @@ pub(super) enum Serving {
         stop: CancellationToken,
         /// Its task.
         task: JoinHandle<()>,
-        /// Writes its log until it has stopped.
-        log: Option<WorkerGuard>,
+        /// Its log.
+        log: Option<LogFile>,
     },
 }
 
@@ -47,7 +46,9 @@ impl Serving {
         };
         stop.cancel();
         let stopped = tokio::time::timeout(DRAIN, task).await.is_ok();
-        drop(log);
+        if let Some(log) = log {
+            log.finish();
+        }
         stopped
     }
 }
@@ -106,7 +107,7 @@ fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
 }
 
 /// A peer without a log is better than none.
-fn open_log(menu: &Menu, context: &Context) -> Option<WorkerGuard> {
+fn open_log(menu: &Menu, context: &Context) -> Option<LogFile> {
     let days = serve::log_days(context);
     if days == 0 {
         return None;

@@ -1,11 +1,38 @@
 //! What the person wants done with what arrives, and from whom.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 use crate::{
     id::PeerId,
+    transfer::ReceiveOptions,
     trust::{AddressBook, TrustError},
 };
+
+/// How the inbox behaves.
+#[derive(Debug, Clone)]
+pub struct InboxOptions {
+    /// What is opened unasked.
+    pub policy: InboxPolicy,
+    /// For how long the manifest of an opened transfer stays; zero lets it go at once. Its chunks are collected after it,
+    /// when their leases are over.
+    pub keep_opened: Duration,
+    /// How files are written.
+    pub receive: ReceiveOptions,
+}
+
+impl Default for InboxOptions {
+    fn default() -> Self {
+        let keep_opened = Duration::from_secs(24 * 3600);
+        Self {
+            policy: InboxPolicy::default(),
+            keep_opened,
+            receive: ReceiveOptions::default(),
+        }
+    }
+}
 
 /// What to do with what arrives for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +62,36 @@ pub struct InboxPolicy {
     pub default: InboxRule,
     /// For these.
     pub senders: BTreeMap<String, InboxRule>,
+}
+
+/// The policy in force, which may change while the inbox runs.
+#[derive(Debug, Clone)]
+pub struct InboxRules {
+    policy: Arc<ArcSwap<InboxPolicy>>,
+    changed: Arc<Notify>,
+}
+
+impl InboxRules {
+    pub(super) fn new(policy: InboxPolicy) -> Self {
+        Self {
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            changed: Arc::default(),
+        }
+    }
+
+    /// From now on `policy` counts, also for transfers that wait.
+    pub fn set(&self, policy: InboxPolicy) {
+        self.policy.store(Arc::new(policy));
+        self.changed.notify_one();
+    }
+
+    pub(super) fn now(&self) -> Arc<InboxPolicy> {
+        self.policy.load_full()
+    }
+
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
 }
 
 /// Why a transfer was not opened on arrival.

@@ -148,6 +148,12 @@ impl Person {
         }
     }
 
+    /// Waits for the end of a process whose terminal takes nothing.
+    pub fn ends_held(mut self) {
+        let ended = self.session.process_mut().wait().unwrap();
+        assert!(matches!(ended, WaitStatus::Exited(..)), "{ended:?}");
+    }
+
     fn has_cursor(&self) {
         let (hidden, there) = (
             self.shown.rfind("\u{1b}[?25l"),
