@@ -1,6 +1,7 @@
 //! What a disk has room for, in bytes and in files, less a reserve that stays free. Whoever writes what others sent asks here.
 //! And what its file system cannot do, with what is done in its place: one place for each.
 
+mod held;
 mod lacks;
 mod names;
 mod replace;
@@ -9,6 +10,7 @@ use std::{io, os::fd::AsFd, path::Path};
 
 use rustix::fs::{StatVfs, fstatvfs, statvfs};
 
+pub(crate) use held::{Held, Link, is_at, is_same};
 pub use lacks::{Lack, lacks};
 pub(crate) use names::{is_lacking, move_new, sync_folder};
 pub use replace::write_durably;

@@ -6,6 +6,7 @@ mod history;
 mod inbox;
 mod known;
 mod neighbours;
+mod places;
 mod reasons;
 
 use std::{
@@ -47,6 +48,7 @@ use door::{Door, Files};
 use inbox::Inbox;
 use known::Known;
 use neighbours::Neighbours;
+use places::{Places, tell};
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
@@ -164,7 +166,11 @@ impl Peer {
         let store = open_store(&options, &dir, identity.peer_id())?;
         let keep_opened = options.inbox.keep_opened;
         let (listener, address) = listen(options.listen, &store)?;
-        let door = Door::new(dir, identity.clone(), circle, options.default_role)?;
+        let received =
+            Received::open_private(&options.received)?.with_reserve(options.store.reserve);
+        let received = Arc::new(received);
+        let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
+        let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         let door = Arc::new(door);
         let neighbours = Neighbours {
             known: Known::new(&door, 0),
@@ -177,10 +183,9 @@ impl Peer {
             events.clone(),
             options.relay.collect,
         );
-        let received = Received::open_private(&options.received)?;
         let inbox = Arc::new(Inbox::new(
             store.clone(),
-            Arc::new(received.with_reserve(options.store.reserve)),
+            received,
             &identity,
             door.clone(),
             events.clone(),
@@ -285,8 +290,16 @@ impl Peer {
 /// Reads certificates, revocations and roles again when their files change.
 async fn watch(door: Arc<Door>, mut read: Files, state: ServerState) {
     let mut ticks = tokio::time::interval(WATCH);
+    let mut displaced = Vec::new();
     loop {
         ticks.tick().await;
+        let gone = door.places().displaced();
+        tell(&displaced, &gone);
+        displaced = gone;
+        // Without its address book nobody would be blocked.
+        if !door.places().has_certs() {
+            continue;
+        }
         let now = door.files();
         if now.book != read.book {
             match door.reload_roles() {

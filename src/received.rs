@@ -26,8 +26,7 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2,
-        readlinkat, statat,
+        AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat, statat,
     },
     io::Errno,
 };
@@ -40,7 +39,7 @@ pub use staging::Staging;
 pub use syncer::{Syncer, Unsynced};
 
 use crate::{
-    disk::{Disk, NoRoom, Room},
+    disk::{Disk, Held, Link, NoRoom, Room, is_at},
     name::{Escaped, SafeName},
     private, sabotage,
 };
@@ -136,7 +135,7 @@ pub enum Existing {
 pub struct Received {
     path: PathBuf,
     /// What `path` led to when that was looked at last.
-    held: Mutex<Arc<OwnedFd>>,
+    held: Mutex<Held>,
     reserve: Option<u64>,
 }
 
@@ -152,7 +151,7 @@ impl Received {
         })?;
         Ok(Self {
             path: path.to_owned(),
-            held: Mutex::new(Arc::new(open_root(path)?)),
+            held: Mutex::new(Held::open(path, Link::Refused).map_err(|e| root_error(path, e))?),
             reserve: None,
         })
     }
@@ -160,16 +159,17 @@ impl Received {
     /// The folder that the path leads to now: people move the folder away to sort it, remove it, or mount another over it.
     fn root(&self) -> Result<Arc<OwnedFd>, ReceivedError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if !leads_to(&self.path, &held) {
-            // With the modes of a folder that was never there.
-            private::make_folder(&self.path).map_err(|e| match e.kind() {
-                io::ErrorKind::AlreadyExists => not_a_folder(&self.path),
-                _ => io_error(&self.path, e),
-            })?;
-            *held = Arc::new(open_root(&self.path)?);
+        if !held.is_in_place() {
+            *held = held.again().map_err(|e| root_error(&self.path, e))?;
             tracing::info!("the folder of received files is another one: opened anew");
         }
-        Ok(held.clone())
+        Ok(held.folder().clone())
+    }
+
+    /// Whether what arrives can be written here: it is in its place, or can be made again there.
+    pub fn can_be_in_place(&self) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.can_be_in_place()
     }
 
     /// The same for a folder that only its owner may look into, if it is not there yet.
@@ -312,27 +312,17 @@ impl Received {
     }
 }
 
-fn open_root(path: &Path) -> Result<OwnedFd, ReceivedError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty()).map_err(|e| match e {
-        Errno::LOOP | Errno::NOTDIR => not_a_folder(path),
-        _ => io_error(path, e.into()),
-    })
-}
-
-/// Whether `path` is the name of the open `folder`, and not of a link or of another folder.
-fn leads_to(path: &Path, folder: &OwnedFd) -> bool {
-    let there = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
-    let (Ok(there), Ok(held)) = (there, fstat(folder)) else {
-        return false;
-    };
-    (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+fn root_error(path: &Path, error: io::Error) -> ReceivedError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP | Errno::NOTDIR) => not_a_folder(path),
+        _ => io_error(path, error),
+    }
 }
 
 /// Where the open `folder` is, which was opened as `path`.
 fn place_of(folder: &OwnedFd, path: &Path) -> PathBuf {
     let told = || fs::read_link(staging::in_folder(folder)).ok();
-    match leads_to(path, folder) {
+    match is_at(folder, path, Link::Refused) {
         true => path.to_owned(),
         false => told().unwrap_or_else(|| path.to_owned()),
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub(super) use certs::{SOON_DAYS, days_left, merging, renewal};
-pub(super) use machine::{LITTLE, existing};
+pub(super) use machine::{LITTLE, MOVED, existing, moved};
 
 use super::{
     Context,

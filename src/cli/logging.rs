@@ -21,7 +21,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::{manifest::Timestamp, private};
+use crate::{
+    disk::{Held, Link},
+    manifest::Timestamp,
+    private,
+};
 
 use super::{
     args::Global,
@@ -94,7 +98,8 @@ impl LogFile {
             let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
             failure.hint("or serve without a log: colis config set log_days 0")
         };
-        let file = Daily::open(folder.to_owned(), days, Timestamp::now());
+        let held = Held::open(folder, Link::Followed);
+        let file = held.and_then(|held| Daily::open(held, days, Timestamp::now()));
         let file = file.map_err(|e| failed(&e))?;
         let spool = Spool::to(file, gap, cannot_be_written(folder)).map_err(|e| failed(&e))?;
         Ok(Self(spool))

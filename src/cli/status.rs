@@ -82,7 +82,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Fail
     status.free = room.free;
     let used = status.store.as_ref().map_or(0, |usage| usage.bytes);
     status.usable = options.usable(room, used);
-    status.notices = care::notices(context);
+    status.notices = moved(holder.as_ref()).collect();
+    status.notices.extend(care::notices(context));
     let found = noticed(&status, room, args);
     status.notices.extend(found);
     show(context, &dir, &status, holder.as_ref(), room);
@@ -142,6 +143,13 @@ async fn gather<'a>(
         quota: context.config.quota.map(SizeText::bytes),
         usable: 0,
     })
+}
+
+fn moved(holder: Option<&Holder>) -> impl Iterator<Item = Notice> {
+    let from = holder.and_then(|holder| holder.moved_from.as_deref());
+    let text = from.map(|from| format!("{}: {}", doctor::moved(from), doctor::MOVED));
+    text.into_iter()
+        .map(|text| Notice::care("home-moved", text))
 }
 
 /// What the store, the inbox and the disk have to say beside [`care::notices`].

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use rustls::ServerConfig;
 
 use super::{
-    Stamp,
+    Places, Stamp,
     neighbours::{say_conflict, settle_lists},
     stamps_of,
 };
@@ -27,6 +27,7 @@ pub(super) struct Door {
     current: Arc<ArcSwap<Current>>,
     roles: Arc<ArcSwap<Roles>>,
     default_role: Role,
+    places: Places,
 }
 
 /// The versions of the files that a door reads.
@@ -92,6 +93,7 @@ impl Door {
         identity: Arc<Identity>,
         circle: CircleHandle,
         default_role: Role,
+        places: Places,
     ) -> Result<Self, TlsError> {
         let assigned = AddressBook::new(dir.peers()).roles()?;
         let roles = Roles::new(identity.peer_id(), default_role, assigned);
@@ -103,12 +105,17 @@ impl Door {
             current: Arc::new(ArcSwap::from_pointee(current)),
             roles,
             default_role,
+            places,
         })
     }
 
     /// The folder whose files it reads.
     pub(super) fn dir(&self) -> &CertsDir {
         &self.dir
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn circle(&self) -> &CircleHandle {
@@ -191,6 +198,10 @@ impl Gate for Door {
 
     fn role(&self, caller: &Caller) -> Role {
         role_of(&self.roles, caller)
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.places.displaced().is_empty()
     }
 }
 

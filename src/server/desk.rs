@@ -28,6 +28,10 @@ pub trait Gate: Send + Sync {
     fn role(&self, _: &Caller) -> Role {
         Role::Member
     }
+    /// Whether the folders that the peer works with are where they were; the health says if not.
+    fn is_in_place(&self) -> bool {
+        true
+    }
 }
 
 /// Decides about offers: the inbox of a running peer.

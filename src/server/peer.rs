@@ -53,6 +53,7 @@ pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Resp
     // Asked anew each time: a store whose folder was moved away writes again when it is back.
     let status = match state.services().store.check_new_chunk(0, None).await {
         Err(StoreError::ReadOnly { .. }) => HealthStatus::ReadOnly,
+        _ if !state.services().gate.is_in_place() => HealthStatus::ReadOnly,
         _ => HealthStatus::Ok,
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();

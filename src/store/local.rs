@@ -37,13 +37,13 @@ use super::{
     missing_chunks_error, not_found,
 };
 use crate::{
-    disk::{Disk, Room},
+    disk::{Disk, Held, Link, Room},
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
 };
 use deleted::Deleted;
 use disk::{DiskError, Folder};
-use layout::{Place, id_at, make_layout, make_root};
+use layout::{id_at, make_layout, make_root};
 use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
@@ -94,7 +94,7 @@ struct Inner {
     index: Index,
     failed: OnceLock<String>,
     /// The folder that `root` led to when it was opened.
-    place: Place,
+    place: Held,
     /// `None` if only to read.
     lock: Option<Lock>,
 }
@@ -197,6 +197,11 @@ impl LocalStore {
         self.run(move |inner| inner.check_offer(&offer, by)).await
     }
 
+    /// Whether the folder that was opened is where it was.
+    pub fn is_in_place(&self) -> bool {
+        self.inner.place.is_in_place()
+    }
+
     /// Where other rooms keep what they must remember.
     pub fn state_dir(&self) -> PathBuf {
         self.inner.root.join("state")
@@ -212,7 +217,7 @@ impl LocalStore {
             let permit = self.jobs.clone().acquire_owned().await.ok();
             let inner = self.inner.clone();
             let done = tokio::task::spawn_blocking(move || {
-                let result = work(&inner);
+                let result = work(&inner).map_err(|error| inner.explained(error));
                 drop(permit);
                 result
             });
@@ -326,7 +331,7 @@ impl Inner {
             (0..=255).map(|shard: u8| folder(root.join("data").join(format!("{shard:02x}"))));
         Ok(Self {
             root: root.to_owned(),
-            place: Place::open(root).map_err(|e| io(root, e))?,
+            place: Held::open(root, Link::Followed).map_err(|e| io(root, e))?,
             shards: shards.collect::<Result<_, _>>()?,
             manifests: folder(root.join("manifests"))?,
             trash: folder(root.join("trash"))?,
@@ -368,14 +373,26 @@ impl Inner {
             let reason = reason.clone();
             return Err(StoreError::ReadOnly { reason });
         }
-        if self.place.is_in_place() {
-            return Ok(());
-        }
         // What is written to a folder without its name would be found by nobody after a restart.
+        match self.place.is_in_place() {
+            true => Ok(()),
+            false => Err(self.displaced()),
+        }
+    }
+
+    fn displaced(&self) -> StoreError {
         let root = self.root.display();
-        Err(StoreError::ReadOnly {
+        StoreError::ReadOnly {
             reason: format!("{root} is not the folder that was opened: move that back, or restart"),
-        })
+        }
+    }
+
+    /// A path that fails in a store that is not in its place has failed for that reason.
+    fn explained(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Io { .. } if !self.place.is_in_place() => self.displaced(),
+            error => error,
+        }
     }
 
     /// What a failed write means: a full disk heals, a failing one ends writing.

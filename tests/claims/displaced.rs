@@ -1,8 +1,8 @@
 //! Folders that are moved or removed under a running peer: it goes on where their names lead now, or says that it cannot.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use testkit::{Homes, wait_for};
+use testkit::{Homes, Serving, wait_for};
 
 const WAITED: &str = "--wait";
 
@@ -92,4 +92,131 @@ fn a_store_that_was_moved_away_takes_nothing_until_it_is_back() {
         "{}",
         doctor.out
     );
+}
+
+/// What is asked of a running peer: how it is, as a member sees it.
+fn is_well(homes: &Homes, serving: &Serving) -> bool {
+    let doctor = homes.run("b", &["doctor", &serving.to()]);
+    !doctor.out.contains("cannot write any more")
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status();
+    assert!(copied.unwrap().success());
+}
+
+/// The folders without which a peer cannot go on by itself, below the one that has its home.
+const NEEDED: [&str; 3] = ["a", "a/certs", "a/chunks"];
+
+#[test]
+fn a_folder_that_goes_is_told_and_the_peer_goes_on_when_it_is_back() {
+    for folder in NEEDED {
+        let homes = homes();
+        let (path, away) = (homes.path(folder), homes.path("away"));
+        let serving = homes.serve("a", &[]);
+        homes.ok("b", &["send", "f", "--to", &serving.to(), WAITED]);
+        fs::rename(&path, &away).unwrap();
+        wait_for("its health says so", || !is_well(&homes, &serving));
+        let told = || homes.log("a").matches("moved or removed while").count();
+        wait_for("its log says so", || told() > 0);
+        if folder != "a/certs" {
+            let sent = homes.run("b", &["send", "g", "--to", &serving.to()]);
+            assert!(matches!(sent.code, 7 | 8), "{folder}: {sent:?}");
+        }
+        if folder == "a" {
+            let status = homes.run("away", &["status"]);
+            assert!(status.err.contains("does not lead to it"), "{status:?}");
+            let doctor = homes.run("away", &["doctor"]);
+            assert!(doctor.out.contains("does not lead to it"), "{doctor:?}");
+        }
+        assert!(!path.exists(), "{folder} is made again");
+        // A disk that is not mounted leaves an empty folder.
+        fs::create_dir(&path).unwrap();
+        let sent = homes.run("b", &["send", "h", "--to", &serving.to()]);
+        assert!(
+            folder == "a/certs" || matches!(sent.code, 7 | 8),
+            "{folder}: {sent:?}"
+        );
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "{folder}");
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&away, &path).unwrap();
+        wait_for("it is well again", || is_well(&homes, &serving));
+        homes.ok("b", &["send", "i", "--to", &serving.to(), WAITED]);
+        assert_eq!(told(), 1, "{folder}: said once");
+    }
+}
+
+#[test]
+fn a_folder_that_is_removed_is_told_and_made_by_nobody() {
+    for folder in NEEDED {
+        let homes = homes();
+        let (path, copied) = (homes.path(folder), homes.path("copy"));
+        let serving = homes.serve("a", &[]);
+        copy(&path, &copied);
+        fs::remove_dir_all(&path).unwrap();
+        wait_for("its health says so", || !is_well(&homes, &serving));
+        let sent = homes.run("b", &["send", "g", "--to", &serving.to()]);
+        assert!(
+            folder == "a/certs" || matches!(sent.code, 7 | 8),
+            "{folder}: {sent:?}"
+        );
+        assert!(!path.exists(), "{folder} is made again");
+        drop(serving);
+        copy(&copied, &path);
+        let serving = homes.serve("a", &[]);
+        homes.ok("b", &["send", "g", "--to", &serving.to(), WAITED]);
+    }
+}
+
+#[test]
+fn a_blocked_peer_stays_blocked_while_the_folder_of_certificates_is_gone() {
+    let homes = homes();
+    let serving = homes.serve("a", &[]);
+    homes.ok("b", &["send", "f", "--to", &serving.to()]);
+    homes.ok("a", &["peers", "role", &peer_id(&homes, "b"), "none"]);
+    wait_for("b is kept out", || {
+        homes.run("b", &["send", "g", "--to", &serving.to()]).code == 4
+    });
+    fs::rename(homes.path("a/certs"), homes.path("away")).unwrap();
+    wait_for("its log says so", || {
+        homes.log("a").contains("moved or removed while")
+    });
+    homes.fails("b", &["send", "h", "--to", &serving.to()], 4);
+}
+
+/// The id of the peer whose home it is.
+fn peer_id(homes: &Homes, home: &str) -> String {
+    let status = homes.ok(home, &["--json", "status"]);
+    let status: serde_json::Value = serde_json::from_str(status.lines().next().unwrap()).unwrap();
+    status["peer_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_log_whose_folder_or_file_goes_is_begun_again() {
+    let homes = homes();
+    let serving = homes.serve("a", &[]);
+    let logs = homes.home("a").join("logs");
+    let text = || {
+        let files = fs::read_dir(&logs).into_iter().flatten();
+        let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        texts.collect::<String>()
+    };
+    let gone: [fn(&Path, &Path); 3] = [
+        |logs, away| fs::rename(logs, away).unwrap(),
+        |logs, _| fs::remove_dir_all(logs).unwrap(),
+        |logs, _| {
+            let mut files = fs::read_dir(logs).unwrap();
+            files
+                .try_for_each(|file| fs::remove_file(file?.path()))
+                .unwrap();
+        },
+    ];
+    for (go, name) in gone.into_iter().zip(["f", "g", "h"]) {
+        go(&logs, &homes.path("away"));
+        homes.ok("b", &["send", name, "--to", &serving.to(), WAITED]);
+        wait_for("what came then is in the log", || text().contains("opened"));
+    }
 }

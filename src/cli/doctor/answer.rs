@@ -119,9 +119,9 @@ fn health_of(health: &Health) -> Finding {
         ),
         (HealthStatus::Ok, None) => Finding::ok(STEP, format!("{version}, well")),
         (HealthStatus::ReadOnly, _) => {
-            let what = format!("{version}; its store cannot write any more");
+            let what = format!("{version}; it cannot write any more");
             Finding::fail(STEP, ExitCode::Storage, what)
-                .hint("look at the disk of that machine, then restart `colis serve` there")
+                .hint("look at the disk of that machine and whether its home was moved, then restart `colis serve` there")
         }
     }
 }

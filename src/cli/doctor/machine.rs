@@ -11,7 +11,7 @@ use crate::{
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
-    store::{LocalStore, StoreError},
+    store::{Holder, LocalStore, StoreError},
 };
 
 /// Less than this to write is worth a word.
@@ -92,6 +92,10 @@ fn store(context: &Context) -> Finding {
     let lacks: Vec<_> = lacks.into_iter().filter(matters).collect();
     match LocalStore::holder(&path) {
         None => with_lacks(STEP, format!("{}, free to be used", path.display()), &lacks),
+        Some(Holder {
+            moved_from: Some(from),
+            ..
+        }) => Finding::fail(STEP, ExitCode::Storage, moved(&from)).hint(MOVED),
         Some(holder) => {
             let who = match holder.process {
                 Some(process) => format!("process {process}"),
@@ -200,6 +204,16 @@ fn not_writable(step: &'static str, path: &Path, error: &io::Error) -> Finding {
         _ => "it must be a folder that belongs to the user who runs colis",
     };
     Finding::fail(step, ExitCode::Storage, what).hint(hint)
+}
+
+/// What to do about a store that was moved while it is in use.
+pub(in crate::cli) const MOVED: &str = "move it back, or restart the peer";
+
+pub(in crate::cli) fn moved(from: &Path) -> String {
+    let from = from.display();
+    format!(
+        "a peer serves this store as {from}, which does not lead to it any more: it stores nothing"
+    )
 }
 
 /// Tries everything that is needed there.

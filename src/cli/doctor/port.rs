@@ -72,8 +72,9 @@ async fn served(us: &Us, holder: &Holder, address: &str) -> Finding {
         Ok(Ok(HealthStatus::ReadOnly)) => {
             let what =
                 format!("our own peer on {address} (process {process}) cannot write any more");
-            Finding::fail(STEP, ExitCode::Storage, what)
-                .hint("look at the disk (dmesg), then restart `colis serve`")
+            Finding::fail(STEP, ExitCode::Storage, what).hint(
+                "was its home moved? Else look at the disk (dmesg); then restart `colis serve`",
+            )
         }
         // It is ours: its certificate was judged above.
         Ok(Err(Failure {

@@ -4,10 +4,9 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
 };
 
-use crate::{manifest::Timestamp, private};
+use crate::{disk::Held, manifest::Timestamp, private};
 
 const PREFIX: &str = "colis.";
 const SUFFIX: &str = ".jsonl";
@@ -16,7 +15,7 @@ const DATE: usize = 10;
 
 /// The files of a folder, of which today's is written.
 pub(super) struct Daily {
-    folder: PathBuf,
+    folder: Held,
     days: usize,
     name: String,
     file: File,
@@ -24,12 +23,12 @@ pub(super) struct Daily {
 
 impl Daily {
     /// Opens the file of the day of `now` in `folder`, which is there, and removes all but the last `days` files.
-    pub(super) fn open(folder: PathBuf, days: usize, now: Timestamp) -> io::Result<Self> {
+    pub(super) fn open(folder: Held, days: usize, now: Timestamp) -> io::Result<Self> {
         let name = name_of(now);
         let file = private::file()
             .append(true)
             .create(true)
-            .open(folder.join(&name))?;
+            .open(folder.path().join(&name))?;
         let daily = Self {
             folder,
             days,
@@ -41,19 +40,20 @@ impl Daily {
         Ok(daily)
     }
 
-    /// Goes on in the file of the day of `now`, also if somebody took it or its folder away. If it cannot be opened, the one
-    /// before it is written on.
+    /// Goes on in the file of the day of `now`, in a folder made again if it was moved or removed. If that cannot be
+    /// opened, the one before it is written on.
     fn turn_to(&mut self, now: Timestamp) {
-        if (name_of(now) != self.name || self.was_taken_away())
-            && private::make_folder(&self.folder).is_ok()
-            && let Ok(next) = Self::open(self.folder.clone(), self.days, now)
-        {
-            *self = next;
+        if name_of(now) != self.name || self.was_taken_away() {
+            let next = self.folder.again();
+            let next = next.and_then(|folder| Self::open(folder, self.days, now));
+            if let Ok(next) = next {
+                *self = next;
+            }
         }
     }
 
     fn was_taken_away(&self) -> bool {
-        let there = fs::metadata(self.folder.join(&self.name));
+        let there = fs::metadata(self.folder.path().join(&self.name));
         let (Ok(there), Ok(ours)) = (there, self.file.metadata()) else {
             return true;
         };
@@ -62,7 +62,7 @@ impl Daily {
 
     fn remove_old(&self) -> io::Result<()> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
+        for entry in fs::read_dir(self.folder.path())? {
             names.extend(
                 entry?
                     .file_name()
@@ -74,7 +74,7 @@ impl Daily {
         names.sort_unstable();
         let old = names.len().saturating_sub(self.days);
         let mut old = names.iter().take(old).filter(|name| **name != self.name);
-        old.try_for_each(|name| fs::remove_file(self.folder.join(name)))
+        old.try_for_each(|name| fs::remove_file(self.folder.path().join(name)))
     }
 }
 
@@ -106,6 +106,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::disk::Link;
 
     const DAY: u64 = 24 * 60 * 60;
 
@@ -115,13 +116,14 @@ mod tests {
         let folder = root.path().to_owned();
         fs::write(folder.join("notes"), "not ours").unwrap();
         let day = |n: u64| Timestamp::from_unix_seconds(1_795_219_187 + n * DAY);
-        let mut daily = Daily::open(folder.clone(), 2, day(0)).unwrap();
+        let held = || Held::open(&folder, Link::Followed).unwrap();
+        let mut daily = Daily::open(held(), 2, day(0)).unwrap();
         for n in 0..4 {
             daily.turn_to(day(n));
             daily.file.write_all(format!("{n}\n").as_bytes()).unwrap();
         }
         drop(daily);
-        let mut again = Daily::open(folder.clone(), 2, day(3)).unwrap();
+        let mut again = Daily::open(held(), 2, day(3)).unwrap();
         again.file.write_all(b"again\n").unwrap();
         let text = |n| fs::read_to_string(folder.join(name_of(day(n))));
         assert!(text(0).is_err() && text(1).is_err());
@@ -137,7 +139,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (folder, now) = (root.path().join("logs"), Timestamp::now());
         fs::create_dir(&folder).unwrap();
-        let mut daily = Daily::open(folder.clone(), 2, now).unwrap();
+        let held = Held::open(&folder, Link::Followed).unwrap();
+        let mut daily = Daily::open(held, 2, now).unwrap();
         let path = folder.join(&daily.name);
         let moved = root.path().join("moved");
         daily.turn_to(now);

@@ -1,7 +1,7 @@
 //! How a command fails for a store, ours or a peer's.
 
 use super::{ExitCode, Failure};
-use crate::{config::units::Size, name::Escaped, store::StoreError};
+use crate::{config::units::Size, name::Escaped, store::StoreError, wire::Code};
 
 /// For a store that is not there. Only a person knows whether it is lost.
 const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin with the one that is there or with a new one: \
@@ -33,7 +33,7 @@ impl From<StoreError> for Failure {
                 failure(Exit::Trust).hint("send it again with a longer life: --expires 7d")
             }
             StoreError::ReadOnly { .. } => failure(Exit::Storage)
-                .hint("look at that disk; then restart its peer, which opens the store again"),
+                .hint("look at that disk, and whether its home was moved; then restart its peer, which opens the store again"),
             StoreError::Displaced { .. } => failure(Exit::Storage).hint(NOT_MOUNTED),
             StoreError::Locked { .. } => {
                 failure(Exit::Locked).hint("wait for it to end, or use another --home")
@@ -41,13 +41,11 @@ impl From<StoreError> for Failure {
             StoreError::Format { .. } => failure(Exit::Config)
                 .hint("a newer colis may have written it: use that one, or another --home"),
             StoreError::Manifest(manifest) => manifest.clone().into(),
+            StoreError::Refused { code, .. } if code == Code::Internal.parts().0 => {
+                failure(Exit::Network).hint("look at the log of that peer")
+            }
             StoreError::Refused { .. } => failure(Exit::Trust),
-            StoreError::Untrusted { reason } if reason.contains("revoked") => failure(Exit::Trust)
-                .hint("ask the owner of the circle for a new certificate: colis certs issue"),
-            StoreError::Untrusted { reason } if reason.contains("blocked") => failure(Exit::Trust)
-                .hint("only its owner can change that, there: colis peers role NAME member"),
-            StoreError::Untrusted { .. } => failure(Exit::Trust)
-                .hint("compare certificates and clocks on both machines: colis certs show"),
+            StoreError::Untrusted { reason } => failure(Exit::Trust).hint(untrusted_hint(reason)),
             StoreError::TooSlow { .. } => failure(Exit::Network).hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),
@@ -70,4 +68,16 @@ fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
     let what = format!("no space: {needed} needed, {free} free {bound}");
     Failure::new(ExitCode::Storage, what)
         .hint("free some space there, then run the same command again")
+}
+
+fn untrusted_hint(reason: &str) -> &'static str {
+    match reason {
+        _ if reason.contains("revoked") => {
+            "ask the owner of the circle for a new certificate: colis certs issue"
+        }
+        _ if reason.contains("blocked") => {
+            "only its owner can change that, there: colis peers role NAME member"
+        }
+        _ => "compare certificates and clocks on both machines: colis certs show",
+    }
 }

@@ -4,7 +4,7 @@
 //! the folder is synced before anybody is told. One sync of a folder serves everybody who came before it began.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _, Write as _},
     os::{
         fd::{AsRawFd as _, OwnedFd},
@@ -16,8 +16,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat, openat,
-        unlinkat, utimensat,
+        AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat,
+        openat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -252,15 +252,13 @@ impl Folder {
 
     /// The names in this folder, in order.
     pub(in crate::store) fn names(&self) -> io::Result<Vec<String>> {
-        let named = fs::read_dir(&self.path)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        let mut names = named.collect::<io::Result<Vec<_>>>()?;
+        let mut names = entries(&self.fd)?.collect::<io::Result<Vec<_>>>()?;
         names.sort();
         Ok(names)
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        Ok(fs::read_dir(&self.path)?.next().transpose()?.is_none())
+        Ok(entries(&self.fd)?.next().transpose()?.is_none())
     }
 
     pub(in crate::store) fn disk(&self) -> io::Result<Disk> {
@@ -333,6 +331,15 @@ impl Folder {
     }
 }
 
+/// The names in an open folder, whatever has become of its path.
+fn entries(folder: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<String>>> {
+    let named = Dir::read_from(folder)?.map(|entry| {
+        let entry = entry?;
+        Ok(entry.file_name().to_string_lossy().into_owned())
+    });
+    Ok(named.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))))
+}
+
 fn write_and_sync(mut file: &File, bytes: &[u8]) -> Result<(), DiskError> {
     file.write_all(bytes)?;
     if sabotage::without("file-sync") {
@@ -372,6 +379,8 @@ impl From<Errno> for DiskError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -5,8 +5,8 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
-    path::{Path, PathBuf},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
 };
 
 use super::{
@@ -23,28 +23,6 @@ const VERSION: u64 = 1;
 
 const FOLDERS: [&str; 5] = ["data", "manifests", "trash", "corrupt", "state"];
 const STATE_FOLDERS: [&str; 4] = ["receipts", "transfers", "deleted", "sending"];
-
-/// The folder that a path led to when it was opened. Folders are moved and removed under a running program.
-pub(super) struct Place {
-    path: PathBuf,
-    folder: File,
-}
-
-impl Place {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let folder = File::open(path)?;
-        let path = path.to_owned();
-        Ok(Self { path, folder })
-    }
-
-    /// Whether the path leads to it still.
-    pub(super) fn is_in_place(&self) -> bool {
-        match (fs::metadata(&self.path), self.folder.metadata()) {
-            (Ok(there), Ok(held)) => (there.dev(), there.ino()) == (held.dev(), held.ino()),
-            _ => false,
-        }
-    }
-}
 
 /// The id of the store at `root`, `None` if there is none. Refuses what another version wrote, before anything is touched.
 pub(super) fn id_at(root: &Path) -> Result<Option<StoreId>, StoreError> {

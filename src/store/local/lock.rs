@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    disk::is_same,
     lock::{Locked, is_held},
     manifest::Timestamp,
     store::StoreError,
@@ -20,6 +21,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 /// Held for the life of the process. The system lets it go when the process ends, however it ends.
 pub(super) struct Lock {
     file: Mutex<Locked>,
+    root: PathBuf,
 }
 
 impl Lock {
@@ -49,6 +51,7 @@ impl Lock {
         warn_of_an_early_clock(&file);
         let lock = Self {
             file: Mutex::new(file),
+            root: std::path::absolute(root).map_err(io)?,
         };
         // The lock counts without its text, which a full disk has no room for.
         if let Err(error) = lock.write(&format!("pid {}\n", std::process::id())) {
@@ -59,7 +62,11 @@ impl Lock {
 
     /// Tells others where the holder listens.
     pub(super) fn note_serving(&self, address: &str) -> std::io::Result<()> {
-        self.write(&format!("pid {}\nserving {address}\n", std::process::id()))
+        let pid = std::process::id();
+        // A path with a line end in it is left out.
+        let root = self.root.to_str().filter(|root| !root.contains('\n'));
+        let at = root.map_or_else(String::new, |root| format!("at {root}\n"));
+        self.write(&format!("pid {pid}\nserving {address}\n{at}"))
     }
 
     fn write(&self, text: &str) -> std::io::Result<()> {
@@ -92,6 +99,8 @@ pub struct Holder {
     pub serving: Option<String>,
     /// Since when it has the store, or serves it.
     pub since: Option<Timestamp>,
+    /// Where the store was when it opened it, if that path does not lead there any more.
+    pub moved_from: Option<PathBuf>,
 }
 
 /// Who holds the lock of the store at `root`, if somebody does.
@@ -101,6 +110,9 @@ pub(super) fn holder(root: &Path) -> Option<Holder> {
         process: line(root, "pid").and_then(|pid| pid.parse().ok()),
         serving: line(root, "serving"),
         since: last_taken(root),
+        moved_from: line(root, "at")
+            .map(PathBuf::from)
+            .filter(|at| !is_same(at, root)),
     })
 }
 

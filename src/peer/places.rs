@@ -1,0 +1,84 @@
+//! The folders that a running peer holds, and whether they are where they were when it opened them.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    disk::{Held, Link},
+    id::PeerId,
+    manifest::Signer as _,
+    received::Received,
+    store::LocalStore,
+    tls::{CertsDir, Identity},
+};
+
+pub(super) struct Places {
+    dir: CertsDir,
+    owner: PeerId,
+    certs: Mutex<Held>,
+    store: Arc<LocalStore>,
+    received: Arc<Received>,
+}
+
+impl Places {
+    pub(super) fn open(
+        dir: &CertsDir,
+        owner: PeerId,
+        store: Arc<LocalStore>,
+        received: Arc<Received>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            dir: dir.clone(),
+            owner,
+            certs: Mutex::new(Held::open(dir.path(), Link::Followed)?),
+            store,
+            received,
+        })
+    }
+
+    /// Whether the folder of certificates is in place. Another one there with the keys of this peer is taken for it, as
+    /// after a restore.
+    pub(super) fn has_certs(&self) -> bool {
+        let mut certs = self.certs.lock().unwrap_or_else(PoisonError::into_inner);
+        if certs.is_in_place() {
+            return true;
+        }
+        let is_ours = |found: Identity| found.peer_id() == self.owner;
+        if !Identity::load(&self.dir).is_ok_and(is_ours) {
+            return false;
+        }
+        match Held::open(self.dir.path(), Link::Followed) {
+            Ok(held) => {
+                *certs = held;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The folders that are not where they were.
+    pub(super) fn displaced(&self) -> Vec<&'static str> {
+        let places = [
+            (self.has_certs(), "certs/"),
+            (self.store.is_in_place(), "chunks/"),
+            (self.received.can_be_in_place(), "received/"),
+        ];
+        let displaced = places.into_iter().filter(|(is_in_place, _)| !is_in_place);
+        displaced.map(|(_, name)| name).collect()
+    }
+}
+
+/// Says once that folders have gone, and that they are back.
+pub(super) fn tell(before: &[&str], now: &[&str]) {
+    if before == now {
+        return;
+    }
+    if now.is_empty() {
+        tracing::info!("every folder is where it was again");
+        return;
+    }
+    let folders = now.join(", ");
+    tracing::error!(%folders, "moved or removed while they are in use, or their disk is not mounted: move them back, or restart");
+}
