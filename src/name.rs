@@ -136,10 +136,15 @@ impl SafeName {
 
     /// `name (n).ext`: another name for the same thing, for when this one is taken.
     pub fn numbered(&self, n: u32) -> Self {
-        let (stem, extension) = split_extension(&self.0);
-        let ending = format!(" ({n}){extension}");
-        Self(shorten(stem.to_owned(), &ending))
+        Self(numbered(&self.0, n))
     }
+}
+
+/// `name (n).ext`, no longer than a component may be.
+pub fn numbered(name: &str, n: u32) -> String {
+    let (stem, extension) = split_extension(name);
+    let ending = format!(" ({n}){extension}");
+    shorten(stem.to_owned(), &ending)
 }
 
 impl fmt::Display for SafeName {

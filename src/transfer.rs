@@ -154,6 +154,16 @@ pub enum TransferError {
         /// Why.
         reason: &'static str,
     },
+    /// A source lies so deep in the folder that was named that no recipient would take its path.
+    #[error(
+        "a path that cannot be sent, of more than {} folders or {} bytes: {path}",
+        crate::name::MAX_DEPTH,
+        crate::name::MAX_PATH
+    )]
+    TooDeep {
+        /// Which.
+        path: PathBuf,
+    },
     /// A source changed while it was sent. Nothing was published.
     #[error("{path} changed while it was being sent")]
     SourceChanged {
@@ -287,6 +297,7 @@ impl TransferError {
             | Self::DuplicateSource { .. }
             | Self::NamelessSource { .. }
             | Self::UnsendableName { .. }
+            | Self::TooDeep { .. }
             | Self::SourceChanged { .. }
             | Self::TooManyChunks { .. }
             | Self::TooManyEntries { .. }

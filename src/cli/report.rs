@@ -1,5 +1,6 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
+mod source;
 mod store;
 
 use std::{fmt::Display, io, path::Path};
@@ -197,10 +198,11 @@ impl From<TransferError> for Failure {
             | TransferError::BadGlob { .. }
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }
+            | TransferError::TooDeep { .. }
             | TransferError::NamelessSource { .. }
             | TransferError::SourceChanged { .. }
             | TransferError::TooManyChunks { .. }
-            | TransferError::TooManyEntries { .. } => of_source(&error),
+            | TransferError::TooManyEntries { .. } => source::failure(&error),
             TransferError::Output(_) => failure(Exit::Storage),
             TransferError::Stopped => failure(Exit::Interrupted),
             TransferError::AlreadySending => failure(Exit::Locked).hint("wait for it to end"),
@@ -227,33 +229,6 @@ impl From<TransferError> for Failure {
             }
             TransferError::Received(error) => error.into(),
         }
-    }
-}
-
-/// What was to be sent cannot be.
-fn of_source(error: &TransferError) -> Failure {
-    use ExitCode as Exit;
-    let failure = |code| Failure::new(code, error);
-    let usage = |hint| failure(Exit::Usage).hint(hint);
-    match error {
-        TransferError::Source { path, source } => Failure::io(path, source),
-        TransferError::DanglingLink { .. } => failure(Exit::NotFound).hint(
-            "is its disk there? A link inside of a folder is sent as a link: name the folder",
-        ),
-        TransferError::PrivateKey { .. } => {
-            usage("another machine makes its own: colis pair; to send it all the same: --with-keys")
-        }
-        TransferError::BadGlob { .. } => usage("a glob is as in .gitignore: --exclude '*.o'"),
-        TransferError::DuplicateSource { .. } => usage("send them one by one, or rename one"),
-        TransferError::UnsendableName { .. } => usage("rename it"),
-        TransferError::NamelessSource { .. } => usage("send what is in it"),
-        TransferError::SourceChanged { .. } => {
-            Failure::new(Exit::Integrity, format!("source-changed: {error}"))
-                .hint("nothing was published; send it again when it is quiet")
-        }
-        TransferError::TooManyChunks { .. } => usage("use larger chunks: --chunk-size 16MiB"),
-        TransferError::TooManyEntries { .. } => usage("send them in several transfers"),
-        _ => failure(Exit::Storage),
     }
 }
 

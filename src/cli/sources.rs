@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::units::Size,
     manifest::table::Entry,
-    name::{self, Escaped, RelPath},
+    name::{self, Escaped, PathText, RelPath},
     transfer::{
         Filter, Keys, LeftOut, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources, TransferError,
     },
@@ -101,6 +101,14 @@ pub(super) fn say_left_out(output: Output, sources: &Sources) {
         return;
     };
     say_each_left_out(output, &tree.left_out);
+    for (path, name) in &tree.renamed {
+        let text = path.to_string_lossy();
+        let (shown, called) = (Escaped::new(&text), Escaped::new(name));
+        output.warn(format!(
+            "{shown} is sent as {called}: its name is no UTF-8, and another entry is called so"
+        ));
+        output.object("renamed", &json!({"path": PathText(path), "name": name}));
+    }
     for link in tree.entries.iter().filter(|entry| leads_out(entry)) {
         let reason = "a link that leads out of its folder: no recipient makes it";
         output.warn(format!("{}: {reason}", Escaped::new(link.path())));

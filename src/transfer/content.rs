@@ -29,8 +29,8 @@ pub(super) struct Total {
 /// Reads `files` back to back, hashes each, and hands chunk after chunk to `each`, which may stop it by an error.
 ///
 /// # Errors
-/// [`TransferError::SourceChanged`] if a file is not exactly what was walked, [`TransferError::Source`]; what `each`
-/// gives.
+/// [`TransferError::SourceChanged`] if a file is not exactly what was walked, [`TransferError::UnsupportedSource`] if its
+/// size is not the number of its bytes, [`TransferError::Source`]; what `each` gives.
 pub(super) fn read_files(
     files: &[SourceFile],
     chunk_size: u32,
@@ -86,17 +86,17 @@ fn read_file(
             })
         })?;
         if taken == 0 {
-            return Err(source.changed());
+            return Err(source.other_size(&file));
         }
         left -= taken as u64;
         if taken as u64 == source.size {
             chunks.sum_with_others(taken);
-            return source.check_unchanged(&file);
+            return source.check_end(&mut file);
         }
         hasher.update(chunks.newest(taken));
     }
     chunks.sums.push(hasher.finish());
-    source.check_unchanged(&file)
+    source.check_end(&mut file)
 }
 
 /// Packs bytes into full chunks. A full chunk is handed on only when more bytes follow: then it was not the last.

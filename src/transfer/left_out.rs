@@ -15,6 +15,10 @@ use crate::tls;
 
 /// A key file is smaller; a larger file is not looked into.
 const MAX_KEY: u64 = 64 << 10;
+/// Files of the system that only pretend to have a size are smaller; a larger file is read when its turn comes.
+const MAX_PRETENDED: u64 = 64 << 10;
+/// What a file is whose size is not the number of its bytes.
+pub(super) const NOT_ON_A_DISK: &str = "file that is not on a disk: it has more or fewer bytes than it says, as those of /proc and /sys";
 
 /// Something below a named folder that is not sent.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl WhyLeftOut {
 impl fmt::Display for WhyLeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsupported(_) => f.write_str("neither file, folder nor link"),
+            Self::Unsupported(kind) => write!(f, "a {kind}"),
             Self::Unreadable(error) => write!(f, "{error}"),
             Self::Changed => f.write_str("it changed or vanished while it was being sent"),
             Self::OwnFolder => f.write_str("colis works in it: it is in the home in use"),
@@ -96,11 +100,16 @@ impl Rules {
 
     /// Why `path` cannot or must not be sent, if so.
     pub(super) fn refuse(&self, path: &Path, metadata: &fs::Metadata) -> Option<WhyLeftOut> {
-        if let Some(kind) = unsupported(path, metadata) {
+        if let Some(kind) = unsupported(metadata) {
             return Some(WhyLeftOut::Unsupported(kind));
         }
         if !metadata.is_file() {
             return None;
+        }
+        match pretends(path, metadata) {
+            Ok(false) => {}
+            Ok(true) => return Some(WhyLeftOut::Unsupported(NOT_ON_A_DISK)),
+            Err(error) => return Some(WhyLeftOut::Unreadable(error)),
         }
         if let Err(error) = accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS) {
             return Some(WhyLeftOut::Unreadable(error.into()));
@@ -121,23 +130,26 @@ fn is_key(path: &Path, size: u64) -> bool {
     read.is_ok() && tls::has_private_key(&name, &text)
 }
 
-fn unsupported(path: &Path, metadata: &fs::Metadata) -> Option<&'static str> {
+fn unsupported(metadata: &fs::Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
-    let pretends = kind.is_file() && metadata.len() == 0 && has_bytes(path);
     [
         (kind.is_fifo(), "FIFO"),
         (kind.is_socket(), "socket"),
         (kind.is_char_device(), "character device"),
         (kind.is_block_device(), "block device"),
-        (pretends, "file that says it is empty and is not"),
     ]
     .into_iter()
     .find_map(|(is, name)| is.then_some(name))
 }
 
-/// Whether a file that has no size has bytes nevertheless, as those of `/proc` do.
-fn has_bytes(path: &Path) -> bool {
-    open(path).is_ok_and(|mut file| file.read(&mut [0]).is_ok_and(|length| length > 0))
+/// Whether a file has more or fewer bytes than its size. Only one without a block of a disk can, and is read for it.
+fn pretends(path: &Path, metadata: &fs::Metadata) -> io::Result<bool> {
+    let size = metadata.len();
+    if metadata.blocks() > 0 || size > MAX_PRETENDED {
+        return Ok(false);
+    }
+    let mut some = open(path)?.take(size + 1);
+    Ok(io::copy(&mut some, &mut io::sink())? != size)
 }
 
 /// Opens a file for reading. Never waits for the other end of a FIFO, never follows a link.

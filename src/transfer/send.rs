@@ -131,6 +131,9 @@ fn without_failed(
     };
     let rest = match &error {
         TransferError::SourceChanged { path } => tree.without(path, WhyLeftOut::Changed),
+        TransferError::UnsupportedSource { path, kind } => {
+            tree.without(path, WhyLeftOut::Unsupported(kind))
+        }
         TransferError::Source { path, source } => {
             let source = std::io::Error::new(source.kind(), source.to_string());
             tree.without(path, WhyLeftOut::Unreadable(source))

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, Metadata},
+    io::Read as _,
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
 };
@@ -64,6 +65,30 @@ impl SourceFile {
             Ok(())
         } else {
             Err(self.changed())
+        }
+    }
+
+    /// Compares the open file, which was read to the end of its size, with what was walked.
+    ///
+    /// # Errors
+    /// As [`SourceFile::check_unchanged`]; [`TransferError::UnsupportedSource`] if it has more bytes than it says.
+    pub(super) fn check_end(&self, file: &mut File) -> Result<(), TransferError> {
+        self.check_unchanged(file)?;
+        match file.read(&mut [0]).map_err(|e| source(&self.path, e))? {
+            0 => Ok(()),
+            // It may have grown since.
+            _ => Err(self.other_size(file)),
+        }
+    }
+
+    /// The error for a file that has not the bytes that it said: it changed, or it says so always.
+    pub(super) fn other_size(&self, file: &File) -> TransferError {
+        match self.check_unchanged(file) {
+            Ok(()) => TransferError::UnsupportedSource {
+                path: self.path.clone(),
+                kind: left_out::NOT_ON_A_DISK,
+            },
+            Err(error) => error,
         }
     }
 

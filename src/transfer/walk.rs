@@ -52,6 +52,8 @@ pub struct Tree {
     pub left_out: Vec<LeftOut>,
     /// How many files and whole folders the filter left out.
     pub filtered: usize,
+    /// What has another name in the table, because the text that its name becomes is the name of something beside it.
+    pub renamed: Vec<(PathBuf, String)>,
 }
 
 /// A path on its way into the table.
@@ -67,8 +69,8 @@ impl Sources {
     ///
     /// # Errors
     /// [`TransferError::Source`], [`TransferError::UnsupportedSource`], [`TransferError::DuplicateSource`],
-    /// [`TransferError::NamelessSource`], [`TransferError::UnsendableName`], [`TransferError::TooManyEntries`],
-    /// [`TransferError::DanglingLink`], [`TransferError::PrivateKey`].
+    /// [`TransferError::NamelessSource`], [`TransferError::UnsendableName`], [`TransferError::TooDeep`],
+    /// [`TransferError::TooManyEntries`], [`TransferError::DanglingLink`], [`TransferError::PrivateKey`].
     pub fn walk(paths: &[PathBuf]) -> Result<Self, TransferError> {
         Self::walk_filtered(paths, &Filter::default())
     }
@@ -214,13 +216,7 @@ impl Tree {
             }
         };
         children.sort_by(|a, b| a.table_path.cmp(&b.table_path));
-        // Names that are no text may become the same text.
-        let mut pairs = children.array_windows();
-        if let Some([first, _]) = pairs.find(|[a, b]| a.table_path == b.table_path) {
-            return Err(TransferError::DuplicateSource {
-                name: first.table_path.clone(),
-            });
-        }
+        self.number_twins(&mut children);
         let all = children.len();
         children.retain(|child| kept.has(&child.path));
         self.filtered += all - children.len();
@@ -231,6 +227,32 @@ impl Tree {
             mtime_ns,
         });
         Ok(children)
+    }
+
+    /// Names that are no text may become the same text: all but one of those get a number.
+    fn number_twins(&mut self, children: &mut [Found]) {
+        let mut pairs = children.array_windows();
+        if !pairs.any(|[a, b]| a.table_path == b.table_path) {
+            return;
+        }
+        let is_text = |found: &Found| found.path.to_str().is_some();
+        // What has this name as it is keeps it.
+        children.sort_by(|a, b| {
+            let key = |found: &Found| (found.table_path.clone(), !is_text(found));
+            key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path))
+        });
+        let mut taken: HashSet<_> = children.iter().map(|c| c.table_path.clone()).collect();
+        let mut before = String::new();
+        for child in children.iter_mut() {
+            if child.table_path != before {
+                before.clone_from(&child.table_path);
+                continue;
+            }
+            child.table_path = unused(&before, &mut taken);
+            let renamed = (child.path.clone(), child.table_path.clone());
+            self.renamed.push(renamed);
+        }
+        children.sort_by(|a, b| a.table_path.cmp(&b.table_path));
     }
 
     fn children(&mut self, folder: &Found) -> io::Result<Vec<Found>> {
@@ -287,6 +309,7 @@ impl Tree {
     pub(super) fn without(&self, failed: &Path, why: WhyLeftOut) -> Option<(Self, Vec<LeftOut>)> {
         let mut rest = Self {
             origins: self.origins.clone(),
+            renamed: self.renamed.clone(),
             ..Self::default()
         };
         let (mut left_out, mut why) = (Vec::new(), Some(why));
@@ -359,10 +382,25 @@ fn top_level_name(path: &Path) -> Result<String, TransferError> {
     Ok(name::from_os_component(name))
 }
 
+/// `path` with the first number that nothing beside it has.
+fn unused(path: &str, taken: &mut HashSet<String>) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let numbered = (2..).map(|n| format!("{folder}/{}", name::numbered(name, n)));
+    let unused = numbered.filter(|path| taken.insert(path.clone())).next();
+    unused.expect("some number is not taken")
+}
+
 /// What a recipient would refuse is refused here, before anything is sent.
 fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
     match RelPath::parse(table_path) {
         Ok(_) => Ok(()),
+        Err(NameError::BadPath { path: text, .. })
+            if text.len() > name::MAX_PATH || text.split('/').count() > name::MAX_DEPTH =>
+        {
+            Err(TransferError::TooDeep {
+                path: path.to_owned(),
+            })
+        }
         Err(NameError::BadPath { reason, .. } | NameError::BadTarget { reason, .. }) => {
             Err(TransferError::UnsendableName {
                 path: path.to_owned(),

@@ -234,8 +234,8 @@ rows! {
     63, "name", "a leading `-` or `.` at the top of a transfer" =>
         "`_` before it",
         name::row_63_leading_dashes_and_dots;
-    64, "name", "more than 255 bytes, no UTF-8, a lone surrogate; on the sender's disk: no UTF-8, too long as text" =>
-        "refused, exit 5 or 3; sent as `%FF`; exit 2 at the sender, who can rename it",
+    64, "name", "more than 255 bytes, no UTF-8, a lone surrogate; on the sender's disk: no UTF-8, too long as text, the name of something beside it as text; a path too deep or too long" =>
+        "refused, exit 5 or 3; sent as `%FF`; exit 2 at the sender, who can rename it; numbered, and said; exit 2, and to send a folder further down",
         name::row_64_long_names_and_names_that_are_no_text;
     65, "name", "a name that is taken by a file, a folder, a link; twins in case or normal form; one name twice in a table, a file that is a folder too" =>
         "` (2)`; names of their own, with ` (2)` and said so where the file system takes both for one (what only the file system knows to be one: exit 7, nothing stays); exit 5, and the inbox refuses it for good. What is there, identical, under its name or under ` (2)`..., is already there. Nothing is ever written over",
@@ -252,7 +252,7 @@ rows! {
     69, "command line", "a password that is empty, longer than 1,024 bytes, or newly chosen and shorter than 12 characters; its last line end" =>
         "exit 2, `password-length`; taken off once",
         cli::row_69_passwords_of_bad_length;
-    70, "command line", "a source that is missing; a FIFO, a socket, a device; a file of `/proc`; unreadable" =>
+    70, "command line", "a source that is missing; a FIFO, a socket, a device; a file of `/proc` or `/sys`; unreadable" =>
         "exit 6; 7; 7; 7; each naming it. In a folder what cannot be sent is left out and said, and exit 10 if it cannot be read, also in a dry run; links there are sent as links. A link that is named stands for what it leads to; one that leads nowhere: exit 6",
         cli::row_70_sources_that_cannot_be_sent;
     71, "command line", "a source that grows or shrinks while it is sent; one whose name another file takes" =>

@@ -342,3 +342,109 @@ fn what_goes_while_a_folder_is_sealed_is_left_out_and_said() {
     homes.ok("b", &["open", "sealed", "--out", "opened"]);
     assert!(fs::read(homes.path("opened/d/large")).unwrap() == bytes(3, size));
 }
+
+#[test]
+fn names_that_become_one_text_are_numbered_and_said() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let name = |bytes: &[u8]| homes.path("d").join(std::ffi::OsStr::from_bytes(bytes));
+    fs::create_dir(homes.path("d")).unwrap();
+    for (bytes, text) in [
+        (&b"caf\xe9.txt"[..], "no text"),
+        (b"caf%E9.txt", "text"),
+        (b"caf%E9 (2).txt", "taken"),
+        (b"\xe9\xe9", "neither"),
+        (b"\xe9%E9", "nor"),
+    ] {
+        fs::write(name(bytes), text).unwrap();
+    }
+    fs::create_dir(name(b"f\xff")).unwrap();
+    fs::write(name(b"f\xff/inside"), "inside").unwrap();
+    fs::write(name(b"f%FF"), "beside").unwrap();
+    let ran = homes.run("a", &["--json", "send", "d", "--to", &b.to(), "--wait"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    let names = objects(&ran, "renamed");
+    let names: Vec<_> = names.iter().map(|o| o["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["d/%E9%E9 (2)", "d/caf%E9 (3).txt", "d/f%FF (2)"]);
+    let received = |name: &str| {
+        let path = homes.home("b").join("received/d").join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    for (name, text) in [
+        ("caf%E9.txt", "text"),
+        ("caf%E9 (2).txt", "taken"),
+        ("caf%E9 (3).txt", "no text"),
+        ("f%FF", "beside"),
+        ("f%FF (2)/inside", "inside"),
+    ] {
+        assert_eq!(received(name), text, "{name}");
+    }
+    let mut pair = [received("%E9%E9"), received("%E9%E9 (2)")];
+    pair.sort();
+    assert_eq!(pair, ["neither", "nor"]);
+    let again = homes.run("a", &["share", "d"]);
+    assert!(
+        again.err.contains("is sent as d/f%FF (2): "),
+        "{}",
+        again.err
+    );
+}
+
+#[test]
+fn files_that_are_on_no_disk_are_left_out_and_can_be_streamed() {
+    let folder = "/sys/kernel/mm/transparent_hugepage";
+    if !Path::new(folder).join("enabled").exists() {
+        return eprintln!("not tried: there is no {folder} here");
+    }
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    for dry in [&["--dry-run"][..], &["--wait"]] {
+        let ran = homes.run("a", &[&["send", folder, "--to", &b.to()], dry].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let said = format!("skipped {folder}/enabled: a file that is not on a disk");
+        assert!(ran.err.contains(&said), "{}", ran.err);
+        assert!(!ran.err.contains("changed"), "{}", ran.err);
+    }
+    let file = format!("{folder}/enabled");
+    let said = homes.fails("a", &["send", &file, "--to", &b.to()], 7);
+    assert!(
+        said.contains("hint: send what it gives instead: `- --name NAME < FILE`"),
+        "{said}"
+    );
+    let args = ["send", "-", "--name", "enabled", "--to", &b.to(), "--wait"];
+    let mut stream = homes.command("a", &args);
+    stream.stdin(fs::File::open(&file).unwrap());
+    let ran = Ran::from(stream.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let received = fs::read(homes.home("b").join("received/enabled")).unwrap();
+    assert_eq!(received, fs::read(&file).unwrap());
+}
+
+#[test]
+fn a_path_that_is_too_deep_or_too_long_is_not_to_be_renamed() {
+    let homes = Homes::new(&[]);
+    let (deep, long) = (
+        ["d"; 130].join("/"),
+        ["x".repeat(200).as_str(); 21].join("/"),
+    );
+    for tree in [&deep, &long] {
+        fs::create_dir_all(homes.path("top")).unwrap();
+        // Made step by step: the system takes no path that is so long.
+        let script = "cd top; for part; do mkdir \"$part\" && cd \"$part\" || exit 1; done";
+        let mut shell = Command::new("bash");
+        shell.args(["-c", script, "bash"]).args(tree.split('/'));
+        assert!(
+            shell
+                .current_dir(homes.path(""))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let said = homes.fails("a", &["share", "top"], 2);
+        assert!(said.contains("hint: send a folder further down"), "{said}");
+        let mut remove = Command::new("rm");
+        remove.arg("-rf").arg(homes.path("top"));
+        assert!(remove.status().unwrap().success());
+    }
+}

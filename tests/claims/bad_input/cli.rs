@@ -140,7 +140,12 @@ pub(crate) fn row_70_sources_that_cannot_be_sent() {
         ("fifo", 7, "fifo is a FIFO"),
         ("socket", 7, "socket is a socket"),
         ("/dev/null", 7, "/dev/null is a character device"),
-        ("/proc/self/status", 7, "says it is empty and is not"),
+        ("/proc/self/status", 7, "is not on a disk"),
+        (
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+            7,
+            "is not on a disk",
+        ),
         ("/", 2, "no name that could be sent"),
     ] {
         fails(&homes, &["share", source], code, what);

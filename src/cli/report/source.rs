@@ -1,0 +1,36 @@
+//! What was to be sent cannot be.
+
+use super::{ExitCode, Failure};
+use crate::transfer::TransferError;
+
+/// What failed, and what to do.
+pub(super) fn failure(error: &TransferError) -> Failure {
+    use ExitCode as Exit;
+    let failure = |code| Failure::new(code, error);
+    let usage = |hint| failure(Exit::Usage).hint(hint);
+    match error {
+        TransferError::Source { path, source } => Failure::io(path, source),
+        TransferError::DanglingLink { .. } => failure(Exit::NotFound).hint(
+            "is its disk there? A link inside of a folder is sent as a link: name the folder",
+        ),
+        TransferError::PrivateKey { .. } => {
+            usage("another machine makes its own: colis pair; to send it all the same: --with-keys")
+        }
+        TransferError::BadGlob { .. } => usage("a glob is as in .gitignore: --exclude '*.o'"),
+        TransferError::DuplicateSource { .. } => usage("send them one by one, or rename one"),
+        TransferError::UnsendableName { .. } => usage("rename it"),
+        TransferError::TooDeep { .. } => {
+            usage("send a folder further down, which has shorter paths")
+        }
+        TransferError::UnsupportedSource { .. } => failure(Exit::Storage)
+            .hint("send what it gives instead: `- --name NAME < FILE` in the place of its path"),
+        TransferError::NamelessSource { .. } => usage("send what is in it"),
+        TransferError::SourceChanged { .. } => {
+            Failure::new(Exit::Integrity, format!("source-changed: {error}"))
+                .hint("nothing was published; send it again when it is quiet")
+        }
+        TransferError::TooManyChunks { .. } => usage("use larger chunks: --chunk-size 16MiB"),
+        TransferError::TooManyEntries { .. } => usage("send them in several transfers"),
+        _ => failure(Exit::Storage),
+    }
+}
