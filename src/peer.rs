@@ -6,15 +6,16 @@ mod history;
 mod inbox;
 mod known;
 mod neighbours;
+mod notices;
 mod places;
 mod reasons;
+mod renewal;
+mod stamps;
 
 use std::{
-    fs,
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
-    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -29,6 +30,7 @@ pub use inbox::{
     Waiting,
 };
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
+pub use notices::{Notice, after_the_end, merging, notices, renewal};
 pub use reasons::Reasons;
 
 use crate::{
@@ -42,6 +44,7 @@ use crate::{
     store::{LocalStore, LocalStoreOptions, Relay, StoreError},
     tls::{CertsDir, Identity, TlsError, ca},
     trust::Role,
+    wire::Event,
 };
 use collect::Collector;
 use door::{Door, Files};
@@ -49,6 +52,8 @@ use inbox::Inbox;
 use known::Known;
 use neighbours::Neighbours;
 use places::{Places, tell};
+use renewal::Renewal;
+use stamps::stamps_of;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
@@ -146,6 +151,7 @@ pub struct Peer {
     collector: Collector,
     identity: Arc<Identity>,
     neighbours: Neighbours,
+    renewal: Renewal,
     /// What of `certs/` is in use.
     read: Files,
     keep_opened: Duration,
@@ -160,6 +166,7 @@ impl Peer {
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
         let dir = CertsDir::new(&options.certs);
         revoke_pending(&dir);
+        renewal::renew_here(&dir);
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;
@@ -177,6 +184,7 @@ impl Peer {
             every: options.ask_every,
         };
         let (events, _) = broadcast::channel(EVENTS);
+        let renewal = Renewal::new(&door, &events);
         let collector = Collector::new(
             Known::new(&door, 1),
             store.clone(),
@@ -192,17 +200,7 @@ impl Peer {
             options.inbox,
             (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
-        let state = ServerState::new(Services {
-            peer_id: identity.peer_id(),
-            store: store.clone(),
-            verifier: door.clone(),
-            gate: door.clone(),
-            bundle: door.bundle(),
-            circle: door.clone(),
-            offers: inbox.clone(),
-            events,
-            limits: Limits::default(),
-        });
+        let state = ServerState::new(services(&store, &door, &inbox, events));
         Ok(Self {
             listener,
             address,
@@ -213,6 +211,7 @@ impl Peer {
             collector,
             identity,
             neighbours,
+            renewal,
             read,
             keep_opened,
             discovery: options.discovery,
@@ -237,6 +236,11 @@ impl Peer {
     /// What its inbox does with what arrives, which may be changed while it runs.
     pub fn inbox_rules(&self) -> InboxRules {
         self.inbox.rules()
+    }
+
+    /// Tells from now on what needs its owner, each notice once a day.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.renewal.notices()
     }
 
     /// Runs until `shutdown` is ready, then lets requests in work finish.
@@ -272,6 +276,8 @@ impl Peer {
         let collecting = tokio::spawn(stopping.clone().run_until_cancelled_owned(collecting));
         let asking = self.neighbours.run();
         let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
+        let renewing = self.renewal.run();
+        let renewing = tokio::spawn(stopping.clone().run_until_cancelled_owned(renewing));
         let served = server::serve(self.listener, self.state, shutdown).await;
         stopping.cancel();
         if let Some(announcement) = announcement {
@@ -279,11 +285,30 @@ impl Peer {
         }
         // Each is at an await soon; what they had begun on disk continues at the next start.
         for task in [
-            inbox, watching, keeping, expiring, revoking, collecting, asking,
+            inbox, watching, keeping, expiring, revoking, collecting, asking, renewing,
         ] {
             let _ = task.await;
         }
         Ok(served?)
+    }
+}
+
+fn services(
+    store: &Arc<LocalStore>,
+    door: &Arc<Door>,
+    inbox: &Arc<Inbox>,
+    events: broadcast::Sender<Event>,
+) -> Services {
+    Services {
+        peer_id: door.identity().peer_id(),
+        store: store.clone(),
+        verifier: door.clone(),
+        gate: door.clone(),
+        bundle: door.bundle(),
+        circle: door.clone(),
+        offers: inbox.clone(),
+        events,
+        limits: Limits::default(),
     }
 }
 
@@ -436,15 +461,4 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         true => SocketAddr::new(loopback(), address.port()),
         false => address,
     }
-}
-
-/// What tells one version of a file from the next: two may have one length, and be written within one tick of the clock.
-type Stamp = Option<(SystemTime, u64, u64)>;
-
-fn stamps_of(paths: &[PathBuf]) -> Vec<Stamp> {
-    let stamp = |path: &PathBuf| {
-        let metadata = fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
-    };
-    paths.iter().map(stamp).collect()
 }

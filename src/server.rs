@@ -63,7 +63,7 @@ use crate::{
     id::PeerId,
     manifest::{Timestamp, Verifier},
     store::Store,
-    tls::Caller,
+    tls::{Caller, Standing},
     trust::Role,
     wire::{self, Event},
 };
@@ -144,13 +144,25 @@ impl ServerState {
     /// Closes every connection whose certificate is revoked or has expired, and says how many there were. [`serve`] calls
     /// it twice a second; call it after a reload to be sooner.
     pub fn drop_revoked(&self) -> usize {
-        self.0.registry.cut_if(|caller| self.is_out(caller))
+        self.0
+            .registry
+            .cut_if(|caller, standing| self.is_out(caller, standing))
     }
 
-    /// Whether this caller gets no answer any more: what let it in at its handshake is over. An open connection outlives
-    /// nothing that would refuse a new one.
-    fn is_out(&self, caller: &Caller) -> bool {
-        caller.not_after < Timestamp::now() || self.services().gate.is_revoked(caller)
+    /// As what this caller would be let in now, if at all.
+    fn standing(&self, caller: &Caller) -> Option<Standing> {
+        let gate = &self.services().gate;
+        match caller.not_after < Timestamp::now() {
+            _ if gate.is_revoked(caller) => None,
+            false => Some(Standing::Member),
+            true => gate.may_renew(caller).then_some(Standing::Ended),
+        }
+    }
+
+    /// Whether a connection gets no answer any more that was let in as this: an open one outlives nothing that would refuse a
+    /// new one.
+    fn is_out(&self, caller: &Caller, standing: Standing) -> bool {
+        self.standing(caller) != Some(standing)
     }
 
     /// How many connections have passed the handshake and are open.

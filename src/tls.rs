@@ -7,10 +7,12 @@
 //! Verifiers here check chain, usage, dates and revocation, and leave the handshake's signature to rustls: a verifier
 //! that only compared a fingerprint would let anyone in who has seen a certificate.
 
+mod anchor;
 pub mod ca;
 mod certificate;
 mod circle;
 mod config;
+mod ending;
 mod identity;
 mod import;
 mod inspect;
@@ -29,7 +31,10 @@ use std::{
 
 pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Distrust, Taken};
-pub use config::{Admission, Expect, Seen, client_config, server_config, server_config_for};
+pub use config::{
+    Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
+};
+pub use ending::{Endings, days_left};
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
@@ -85,6 +90,8 @@ pub enum TlsError {
     AlreadyIssued {
         /// The name.
         name: String,
+        /// Until when its newest certificate counts.
+        until: crate::manifest::Timestamp,
     },
     /// A name never had a certificate of this circle.
     #[error("no certificate was issued to {name}")]

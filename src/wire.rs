@@ -240,6 +240,18 @@ pub struct Health {
     /// Bytes that may still be stored, if the peer knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<u64>,
+    /// Whole days until its certificate ends: negative when that is over. So in the next fields, each if the peer knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_days: Option<i64>,
+    /// Until the certificate of its scripts ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts_certificate_days: Option<i64>,
+    /// Until the circle's own certificate ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circle_days: Option<i64>,
+    /// Until its revocation list should have been signed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_list_days: Option<i64>,
 }
 
 /// Whether a peer is well.
@@ -296,5 +308,12 @@ pub enum Event {
         /// The state, and since when.
         #[serde(flatten)]
         state: StateAt,
+    },
+    /// Something here needs its owner: a certificate that ends, for instance. Repeated once a day.
+    Notice {
+        /// The stable code, for programs.
+        code: String,
+        /// What it is and what to do, for people.
+        text: String,
     },
 }

@@ -1,18 +1,19 @@
 //! `certs`: the circle and its certificates.
 
+mod renew;
+
 use serde_json::json;
 
 use super::{
     Context,
     args::{Certs, CertsCommand},
-    connect::Us,
     report::{ExitCode, Failure},
 };
 use crate::{
     manifest::{Signer as _, Timestamp},
     name::{Escaped, PathText},
     tls::{
-        self, CertsDir, Identity, Inspected, Renewed, TlsError,
+        self, CertsDir, Identity, Renewed, TlsError,
         ca::{self, CertificateOptions},
     },
 };
@@ -67,7 +68,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
                 true => Renewed::Script,
                 false => Renewed::Peer,
             };
-            renew(context, &dir, from.as_deref(), which).await?;
+            renew::run(context, &dir, from.as_deref(), which).await?;
         }
     }
     Ok(ExitCode::Ok)
@@ -100,7 +101,7 @@ fn show(context: &Context, dir: &CertsDir) -> Result<(), Failure> {
     if until < Timestamp::now().plus_seconds(WARN_SECONDS) {
         context
             .output
-            .warn("its certificate ends soon; renew it: colis certs renew [--from PEER]");
+            .warn("its certificate ends soon; renew it: colis certs renew");
     }
     let circle = tls::Circle::load(dir)?;
     if circle
@@ -144,56 +145,4 @@ fn revoke(context: &Context, dir: &CertsDir, name: &str) -> Result<(), Failure> 
         "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
     );
     Ok(())
-}
-
-async fn renew(
-    context: &Context,
-    dir: &CertsDir,
-    from: Option<&str>,
-    which: Renewed,
-) -> Result<(), Failure> {
-    let before = serial(dir, which);
-    let caller = match from {
-        None => ca::renew_own(dir, which)?,
-        Some(peer) => {
-            let us = Us::load(context)?;
-            let reached = us.reach(context, peer).await?;
-            let request = tls::renewal_request(dir, which)?;
-            let pem = reached.client.renew(&request).await?;
-            tls::install_renewed(dir, which, &pem)?
-        }
-    };
-    let (purpose, what) = match which {
-        Renewed::Peer => ("peer", caller.name.clone()),
-        Renewed::Script => (
-            "script",
-            format!("the certificate for scripts of {}", caller.name),
-        ),
-    };
-    let until = caller.not_after;
-    let is_new = before.as_ref() != Some(&caller.serial);
-    context.output.line(match is_new {
-        true => format!("renewed: {what} is valid until {until}"),
-        false => format!("not renewed yet: {what} is valid until {until}"),
-    });
-    if !is_new {
-        let from = ca::renewable_from(&caller);
-        context.output.talk(format!(
-            "the circle's machine renews a certificate when a third of its time is over: from {from}"
-        ));
-    }
-    context.output.object(
-        "renewed",
-        &json!({"name": caller.name, "purpose": purpose, "not_after": until, "new": is_new}),
-    );
-    Ok(())
-}
-
-/// The serial number of the certificate in use, if it can be read.
-fn serial(dir: &CertsDir, which: Renewed) -> Option<Vec<u8>> {
-    let inspected = match which {
-        Renewed::Peer => Inspected::peer(dir),
-        Renewed::Script => Inspected::script(dir),
-    };
-    inspected.ok().map(|inspected| inspected.caller.serial)
 }

@@ -15,7 +15,6 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::json;
 
-pub(super) use certs::{SOON_DAYS, days_left, merging, renewal};
 pub(super) use machine::{LITTLE, MOVED, existing, moved};
 
 use super::{

@@ -1,5 +1,6 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
+mod advice;
 mod source;
 mod store;
 
@@ -284,9 +285,9 @@ impl From<TlsError> for Failure {
             ),
             TlsError::Crypto(_) => failure(Exit::Config),
             TlsError::BadName => failure(Exit::Usage).hint("for instance: box-1"),
-            TlsError::AlreadyIssued { name } => failure(Exit::Trust).hint(format!(
-                "renew it there: colis certs renew; or revoke it for good: colis certs revoke {name}"
-            )),
+            TlsError::AlreadyIssued { name, until } => {
+                failure(Exit::Trust).hint(advice::already_issued(name, *until))
+            }
             TlsError::NeverIssued { .. } => {
                 failure(Exit::NotFound).hint(
                     "see what was issued: colis certs show; what is not recorded is revoked by its peer id",

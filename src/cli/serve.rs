@@ -27,8 +27,8 @@ use crate::{
     manifest::Signer as _,
     name::Escaped,
     peer::{
-        ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Peer,
-        PeerOptions, RelayOptions,
+        ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Notice,
+        Peer, PeerOptions, RelayOptions,
     },
     transfer::ReceiveOptions,
 };
@@ -59,8 +59,8 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         "serving",
         &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
     );
-    for notice in care::notices(context) {
-        context.output.object("notice", &notice);
+    for notice in care::rules(context) {
+        care::tell(context.output, &notice);
         context.output.warn(notice);
     }
     context.output.talk(format!(
@@ -68,6 +68,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         PeerAddress::from(address)
     ));
     let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
+    let telling = tokio::spawn(tell_notices(context.output, peer.notices()));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let rules = peer.inbox_rules();
@@ -75,6 +76,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let served = peer.run(stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     showing.abort();
+    telling.abort();
     if let Some(log) = log {
         log.finish();
     }
@@ -116,6 +118,12 @@ fn start_logging(context: &Context) -> Result<Option<LogFile>, Failure> {
         return Ok(None);
     }
     logging::start_with_file(&context.global, &context.home.logs(), days).map(Some)
+}
+
+async fn tell_notices(output: Output, mut notices: Receiver<Notice>) {
+    while let Ok(notice) = notices.recv().await {
+        care::tell(output, &notice);
+    }
 }
 
 async fn show_arrivals(output: Output, mut arrivals: Receiver<Arrival>) {

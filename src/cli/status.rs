@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Context,
     args::Status as Args,
-    care::{self, Notice},
+    care,
     connect::store_options,
     doctor,
     list::all_manifests,
@@ -24,9 +24,9 @@ use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     name::{Escaped, PathText},
-    peer::Reasons,
+    peer::{Notice, Reasons},
     store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
-    tls::{CertsDir, Circle, Identity, Inspected},
+    tls::{CertsDir, Circle, Endings, Identity, days_left},
     trust::AddressBook,
 };
 
@@ -39,13 +39,13 @@ struct Status<'a> {
     name: String,
     peer_id: PeerId,
     certificate_until: Timestamp,
-    certificate_days: u64,
-    /// Days that the certificate of curl and scripts has left, if there is one.
-    script_days: Option<u64>,
+    certificate_days: i64,
+    /// Until when the certificate of its scripts counts, and the circle's own; when the revocation list is to be signed again.
+    scripts_certificate_days: Option<i64>,
+    circle_days: Option<i64>,
+    revocation_list_days: Option<i64>,
     /// Number of the revocation list; 0 if there is none.
     revocations: u64,
-    /// Days since it was signed.
-    revocations_days: Option<u64>,
     /// What should be known, or done about it.
     notices: Vec<Notice>,
     serving: Option<String>,
@@ -107,8 +107,8 @@ async fn gather<'a>(
         Err(StoreError::NotFound { .. }) => (None, Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let (until, circle) = (identity.caller().not_after, Circle::load(dir)?);
-    let script = Inspected::script(dir).ok();
+    let (endings, until) = (Endings::read(dir), identity.caller().not_after);
+    let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         home: PathText(home.root()),
@@ -116,12 +116,11 @@ async fn gather<'a>(
         name: identity.name().to_owned(),
         peer_id: identity.peer_id(),
         certificate_until: until,
-        certificate_days: doctor::days_left(until, now),
-        script_days: script.map(|script| doctor::days_left(script.caller.not_after, now)),
-        revocations: circle.crl_number(),
-        revocations_days: circle
-            .crl_this_update()
-            .map(|signed| doctor::days_left(now, signed)),
+        certificate_days: days_left(until, now),
+        scripts_certificate_days: days(endings.scripts_certificate),
+        circle_days: days(endings.circle),
+        revocation_list_days: days(endings.revocation_list),
+        revocations: Circle::load(dir)?.crl_number(),
         notices: Vec::new(),
         serving: holder.and_then(|holder| holder.serving.clone()),
         since: holder.and_then(|holder| holder.since),
@@ -229,7 +228,10 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     };
     output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
     let (days, until) = (status.certificate_days, status.certificate_until);
-    output.line(format!("certificate: {days} days left, until {until}"));
+    output.line(match days {
+        0.. => format!("certificate: {days} days left, until {until}"),
+        _ => format!("certificate: expired on {until}"),
+    });
     for notice in &status.notices {
         match notice.care {
             true => output.warn(notice),

@@ -7,6 +7,9 @@ use rustls::{AlertDescription, Error as TlsError, InvalidMessage};
 use super::PeerAddress;
 use crate::{store::StoreError, tls::Distrust};
 
+/// Why a peer refuses a certificate that has ended.
+pub(super) const EXPIRED: &str = "it has expired, or a clock is wrong";
+
 /// What a failed request means.
 pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreError {
     let network = |what: &str| network(address, what);
@@ -128,7 +131,7 @@ fn is_about_bytes(alert: AlertDescription) -> bool {
 pub(super) fn alert_reason(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRevoked => "it is revoked",
-        AlertDescription::CertificateExpired => "it has expired, or a clock is wrong",
+        AlertDescription::CertificateExpired => EXPIRED,
         AlertDescription::AccessDenied => "its owner has blocked us",
         AlertDescription::UnknownCA => "it does not come from that peer's circle",
         AlertDescription::CertificateRequired => "none was shown",

@@ -7,7 +7,12 @@ use reqwest::{Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{PeerAddress, error, line::Reading, time_for};
+use super::{
+    PeerAddress,
+    error::{self, EXPIRED},
+    line::Reading,
+    time_for,
+};
 use crate::{
     manifest::Timestamp,
     store::StoreError,
@@ -160,6 +165,10 @@ impl Reply {
             },
             _ if is(Code::Busy) || is(Code::TooManyRequests) => StoreError::Busy {
                 seconds: retry_after.map_or(1, |time| time.as_secs()),
+            },
+            // As the alert of the peers that do not renew certificates.
+            _ if is(Code::CertificateExpired) => StoreError::Untrusted {
+                reason: format!("{address} refused our certificate ({EXPIRED})"),
             },
             StatusCode::NOT_FOUND if !is(Code::NoSuchRoute) => StoreError::NotFound { what },
             _ => StoreError::Refused {

@@ -8,15 +8,18 @@ use futures::future::BoxFuture;
 use rustls::ServerConfig;
 
 use super::{
-    Places, Stamp,
+    Places,
     neighbours::{say_conflict, settle_lists},
-    stamps_of,
+    stamps::{Stamp, stamps_of},
 };
 use crate::{
     id::PeerId,
-    manifest::{Claim, Signer as _, Verifier, VerifyError},
+    manifest::{Claim, Signer as _, Timestamp, Verifier, VerifyError},
     server::{CircleDesk, Gate, ListError, RenewError},
-    tls::{self, Admission, Caller, CertsDir, CircleHandle, Identity, Taken, TlsError, ca},
+    tls::{
+        self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Standing,
+        Taken, TlsError, ca,
+    },
     trust::{AddressBook, Bearer, Role, Roles, TrustError},
 };
 
@@ -40,11 +43,12 @@ pub(super) struct Files {
 impl Files {
     /// To be asked before they are read: what changes after that is read again.
     pub(super) fn of(dir: &CertsDir) -> Self {
-        let certificates: [PathBuf; 5] = [
+        let certificates: [PathBuf; 6] = [
             dir.ca_cert(),
             dir.crl(),
             dir.server_cert(),
             dir.server_key(),
+            dir.client_cert(),
             dir.seal_key(),
         ];
         Self {
@@ -59,22 +63,32 @@ struct Current {
     identity: Arc<Identity>,
     config: Arc<ServerConfig>,
     bundle: String,
+    /// Until when the certificate of its scripts counts.
+    scripts_until: Option<Timestamp>,
 }
 
 impl Current {
     fn new(
+        dir: &CertsDir,
         identity: Arc<Identity>,
         circle: &CircleHandle,
         roles: &Arc<ArcSwap<Roles>>,
     ) -> Result<Self, TlsError> {
-        let roles = roles.clone();
-        let admitted: Admission = Arc::new(move |caller| role_of(&roles, caller) != Role::None);
+        let (roles, ca_key) = (roles.clone(), dir.ca_key());
+        let admitted: Admission = Arc::new(move |caller, standing| {
+            let may = match standing {
+                Standing::Member => true,
+                Standing::Ended => ca_key.exists(),
+            };
+            may && role_of(&roles, caller) != Role::None
+        });
         let config = tls::server_config_for(&identity, circle, admitted)?;
         let bundle = String::from_utf8_lossy(identity.bundle()?.envelope()).into_owned();
         Ok(Self {
             identity,
             config,
             bundle,
+            scripts_until: Inspected::script(dir).ok().map(|i| i.caller.not_after),
         })
     }
 }
@@ -98,7 +112,7 @@ impl Door {
         let assigned = AddressBook::new(dir.peers()).roles()?;
         let roles = Roles::new(identity.peer_id(), default_role, assigned);
         let roles = Arc::new(ArcSwap::from_pointee(roles));
-        let current = Current::new(identity, &circle, &roles)?;
+        let current = Current::new(&dir, identity, &circle, &roles)?;
         Ok(Self {
             dir,
             circle,
@@ -145,7 +159,7 @@ impl Door {
             say_conflict(&self.circle);
         }
         let identity = Arc::new(Identity::load(&self.dir)?);
-        let current = Current::new(identity, &self.circle, &self.roles)?;
+        let current = Current::new(&self.dir, identity, &self.circle, &self.roles)?;
         self.current.store(Arc::new(current));
         circle
     }
@@ -203,6 +217,10 @@ impl Gate for Door {
     fn is_in_place(&self) -> bool {
         self.places.displaced().is_empty()
     }
+
+    fn may_renew(&self, caller: &Caller) -> bool {
+        ca::may_still_renew(caller, Timestamp::now()) && self.dir.ca_key().exists()
+    }
 }
 
 /// Every way in asks here: the server before it stores, the collector before it fetches, the inbox before it opens. So who
@@ -221,6 +239,12 @@ impl Verifier for Door {
 }
 
 impl CircleDesk for Door {
+    fn endings(&self) -> Endings {
+        let current = self.current.load();
+        let own = current.identity.caller().not_after;
+        Endings::of(Some(own), current.scripts_until, Some(&self.circle.now()))
+    }
+
     fn revocation_list(&self) -> Option<String> {
         self.circle.now().crl_pem().map(str::to_owned)
     }

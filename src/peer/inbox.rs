@@ -144,7 +144,7 @@ impl Inbox {
             };
             match next {
                 Some(Ok(Event::Published { id, sender, .. })) => queue.arrived((sender, id)),
-                Some(Ok(Event::State { .. })) => {}
+                Some(Ok(Event::State { .. } | Event::Notice { .. })) => {}
                 // Too many at once to be told one by one.
                 Some(Err(RecvError::Lagged(_))) => self.list(&mut queue, Listed::Later).await,
                 Some(Err(RecvError::Closed)) => return std::future::pending().await,

@@ -19,7 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::{ServerState, link::Link, strangers::Stranger};
-use crate::{name::Escaped, sabotage, tls::Caller, wire};
+use crate::{
+    name::Escaped,
+    sabotage,
+    tls::{Caller, Standing},
+    wire,
+};
 
 /// At most so many failed handshakes are logged in [`LOG_WINDOW`].
 const LOG_BURST: u32 = 10;
@@ -33,6 +38,8 @@ const UNSENT: u32 = 128 << 10;
 pub(super) struct Connection {
     /// Who calls.
     pub(super) caller: Arc<Caller>,
+    /// As what it was let in.
+    pub(super) standing: Standing,
     /// Closes the connection at once.
     pub(super) cut: CancellationToken,
     /// The server is shutting down.
@@ -97,18 +104,19 @@ impl Door {
             .peer_certificates()
             .and_then(|chain| gate.caller(chain.first()?))
             .ok_or_else(|| refused("the certificate names no peer"))?;
-        if self.state.is_out(&caller) {
-            return Err(refused("the certificate is revoked, or has expired"));
-        }
+        let standing = self.state.standing(&caller);
+        let standing =
+            standing.ok_or_else(|| refused("the certificate is revoked, or has expired"))?;
         let caller = Arc::new(caller);
         let share = self.state.0.connections.take(caller.peer_id, 1);
         link.hold(share.map_err(|_| refused("too many connections"))?);
         let registry = &self.state.0.registry;
-        link.hold(registry.enter(caller.clone(), address, cut.clone()));
+        link.hold(registry.enter(caller.clone(), standing, address, cut.clone()));
         link.count_for(self.state.0.uptake.enter(caller.peer_id, cut.clone()));
         let draining = self.draining.clone();
         let connection = Connection {
             caller,
+            standing,
             cut,
             draining,
         };

@@ -27,6 +27,7 @@ use crate::{
     id::PeerId,
     name::Escaped,
     sabotage,
+    tls::Standing,
     wire::{self, Code, route},
 };
 
@@ -50,7 +51,7 @@ pub(super) async fn admit(
     let Some(connection) = request.extensions().get::<Connection>().cloned() else {
         return Failure::internal(&"the router runs outside of `serve`").into_response();
     };
-    if state.is_out(&connection.caller) {
+    if state.is_out(&connection.caller, connection.standing) {
         // No answer: the cut wakes the connection, which drops this future.
         connection.cut.cancel();
         std::future::pending::<()>().await;
@@ -93,6 +94,7 @@ fn turn(
     parts: &Parts,
     has_body: bool,
 ) -> Answer<Share<PeerId>> {
+    check_standing(connection, parts)?;
     check_uri(parts)?;
     check_headers(&parts.headers, parts.version)?;
     if has_body && [Method::GET, Method::HEAD, Method::DELETE].contains(&parts.method) {
@@ -108,6 +110,21 @@ fn turn(
         ),
         Shortage::Total => Failure::busy(Code::Busy, "too many requests at once; try again"),
     })
+}
+
+/// Somebody whose certificate has ended may have it renewed, and nothing else.
+fn check_standing(connection: &Connection, parts: &Parts) -> Answer<()> {
+    let path = parts.extensions.get::<MatchedPath>();
+    let is_renewal = path.is_some_and(|path| path.as_str() == route::RENEW);
+    if connection.standing == Standing::Member || is_renewal {
+        return Ok(());
+    }
+    let detail = format!(
+        "your certificate ended on {}: renew it with POST {}; nothing else is answered",
+        connection.caller.not_after,
+        route::RENEW
+    );
+    Err(Failure::new(Code::CertificateExpired, detail))
 }
 
 /// Who may put nothing is told before the body is read. What a role may see is for [`ServerState::store`].

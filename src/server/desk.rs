@@ -11,7 +11,7 @@ use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreFuture},
-    tls::Caller,
+    tls::{Caller, Endings},
     trust::Role,
 };
 
@@ -31,6 +31,11 @@ pub trait Gate: Send + Sync {
     /// Whether the folders that the peer works with are where they were; the health says if not.
     fn is_in_place(&self) -> bool {
         true
+    }
+    /// Whether this caller, whose certificate has ended, may still have it renewed here, and do nothing else. No, unless the
+    /// circle's key is here. Must not wait for anything either.
+    fn may_renew(&self, _: &Caller) -> bool {
+        false
     }
 }
 
@@ -98,6 +103,10 @@ pub trait CircleDesk: Send + Sync {
         caller: &'a Caller,
         request: &'a str,
     ) -> BoxFuture<'a, Result<String, RenewError>>;
+    /// When the certificates here end, as far as that is known.
+    fn endings(&self) -> Endings {
+        Endings::default()
+    }
 }
 
 /// Why a revocation list was not taken over.

@@ -30,7 +30,7 @@ problems!(Problems);
 
 /// Streams what happens here, as server-sent events, until either side ends it.
 ///
-/// Events are `published` and `state`, whose data is an `Event`; after `resync` the listener has missed some, and asks the
+/// Events are `published`, `state` and `notice`, whose data is an `Event`; after `resync` the listener has missed some, and asks the
 /// catalogue again. A stream begins with a comment, and a quiet one carries another every 15 seconds. Nothing is repeated after a reconnection. A peer
 /// has at most two streams.
 #[utoipa::path(
@@ -99,10 +99,15 @@ impl Subscription {
 
     /// A stream stays open while roles change: each event is judged by the role of its moment.
     async fn shows(&self, event: &Event) -> bool {
-        let (Event::Published { id, .. } | Event::State { id, .. }) = event;
         let role = self.state.looker(&self.connection).role;
         let store = self.state.store(&self.connection);
-        role == Role::Member || store.manifest_state(*id).await.is_ok()
+        match event {
+            _ if role == Role::Member => true,
+            Event::Published { id, .. } | Event::State { id, .. } => {
+                store.manifest_state(*id).await.is_ok()
+            }
+            Event::Notice { .. } => false,
+        }
     }
 }
 
@@ -110,6 +115,7 @@ fn write(event: &Event) -> SseEvent {
     let name = match event {
         Event::Published { .. } => "published",
         Event::State { .. } => "state",
+        Event::Notice { .. } => "notice",
     };
     let plain = SseEvent::default().event(name);
     plain

@@ -63,6 +63,7 @@ pub(super) const ANY: &[Code] = &[
     Code::UriTooLong,
     Code::UnsupportedMediaType,
     Code::ExpectationFailed,
+    Code::CertificateExpired,
     Code::TooManyRequests,
     Code::Internal,
     Code::Busy,

@@ -8,7 +8,9 @@ use super::{
     text::{self, Form},
 };
 use crate::{
+    manifest::Timestamp,
     store::StoreError,
+    tls::days_left,
     wire::{self, Health, HealthStatus, Limits, PeerBody, route},
 };
 
@@ -64,10 +66,16 @@ pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Resp
         .free_space()
         .await
         .unwrap_or_default();
+    let (endings, now) = (state.services().circle.endings(), Timestamp::now());
+    let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
     let health = Health {
         status,
         version,
         free,
+        certificate_days: days(endings.certificate),
+        scripts_certificate_days: days(endings.scripts_certificate),
+        circle_days: days(endings.circle),
+        revocation_list_days: days(endings.revocation_list),
     };
     form.answer(health, text::health)
 }

@@ -8,7 +8,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{name::Escaped, tls::Caller};
+use crate::{
+    name::Escaped,
+    tls::{Caller, Standing},
+};
 
 /// All connections that have passed the handshake.
 #[derive(Clone, Default)]
@@ -17,7 +20,7 @@ pub(super) struct Registry(Arc<Mutex<Open>>);
 #[derive(Default)]
 struct Open {
     last: u64,
-    by_number: HashMap<u64, (Arc<Caller>, CancellationToken)>,
+    by_number: HashMap<u64, (Arc<Caller>, Standing, CancellationToken)>,
 }
 
 /// A connection's entry, which goes when it is dropped.
@@ -28,17 +31,19 @@ pub(super) struct Registered {
 }
 
 impl Registry {
-    /// Enters a connection from `address` that `cut` closes.
+    /// Enters a connection from `address` that `cut` closes, of `caller`, who was let in as `standing`.
     pub(super) fn enter(
         &self,
         caller: Arc<Caller>,
+        standing: Standing,
         address: IpAddr,
         cut: CancellationToken,
     ) -> Registered {
         let mut open = self.lock();
         open.last += 1;
         let number = open.last;
-        open.by_number.insert(number, (caller.clone(), cut));
+        open.by_number
+            .insert(number, (caller.clone(), standing, cut));
         let connections = open.by_number.len();
         drop(open);
         let peer = Escaped::new(&caller.name);
@@ -51,11 +56,11 @@ impl Registry {
     }
 
     /// Closes the connections of those for whom `unwanted` is true, and counts them.
-    pub(super) fn cut_if(&self, unwanted: impl Fn(&Caller) -> bool) -> usize {
+    pub(super) fn cut_if(&self, unwanted: impl Fn(&Caller, Standing) -> bool) -> usize {
         let open: Vec<_> = self.lock().by_number.values().cloned().collect();
         open.iter()
-            .filter(|(caller, cut)| !cut.is_cancelled() && unwanted(caller))
-            .map(|(_, cut)| cut.cancel())
+            .filter(|(caller, standing, cut)| !cut.is_cancelled() && unwanted(caller, *standing))
+            .map(|(.., cut)| cut.cancel())
             .count()
     }
 

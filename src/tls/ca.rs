@@ -3,39 +3,44 @@
 mod issued;
 mod join;
 mod pending;
+mod renew;
 mod revocation;
 
 use std::{fs, net::IpAddr, path::Path};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SanType,
+    SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
 pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use pending::revoke_pending;
+pub use renew::{
+    GRACE_DAYS, RENEW_DAYS, due_from, last_renewal, may_still_renew, renew_own, renew_own_if_due,
+    renewable_from, sign_renewal,
+};
 pub use revocation::{merge_lists, refresh_list, revoke};
 
 use super::{
-    Caller, CertsDir, Circle, Identity, Renewed, TlsError,
+    CertsDir, Circle, Identity, TlsError,
     certificate::ACTS_FOR,
-    hold_list,
     identity::{SEAL_KEY_LABEL, key_pair, read_certificate},
     io_error, remove_left_keys,
 };
 use crate::{
     crypto::SealKey,
     id::PeerId,
-    manifest::Timestamp,
     private,
     trust::{AddressBook, is_peer_name, write_durably},
 };
 
 const CA_LIFE: Duration = Duration::days(3650);
 const LEAF_LIFE: Duration = Duration::days(365);
+/// Before the name of the peer that made a circle, in the circle's certificate.
+pub(super) const CIRCLE_OF: &str = "colis circle of ";
 /// Clocks differ: what was issued just now must count everywhere.
 const BACKDATE: Duration = Duration::minutes(5);
 
@@ -90,21 +95,26 @@ pub fn init(
     remove_left_keys(dir)?;
     make_private_folder(dir.path())?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name = distinguished_name(&format!("colis circle of {name}"));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.not_before = OffsetDateTime::now_utc() - BACKDATE;
-    params.not_after = OffsetDateTime::now_utc() + CA_LIFE;
-    params.serial_number = Some(random_serial()?);
-    let certificate = params.self_signed(&key)?;
+    let certificate = circle_certificate(&format!("{CIRCLE_OF}{name}"), &key)?;
     write(&dir.ca_key(), &key.serialize_pem(), Mode::Private)?;
-    write(&dir.ca_cert(), &certificate.pem(), Mode::Public)?;
+    write(&dir.ca_cert(), &certificate, Mode::Public)?;
     revocation::write_first_list(dir)?;
     write_peer(dir, dir, name, options, &names_here(name, &options.sans))?;
     let identity = Identity::load(dir)?;
     remember(dir, &identity)?;
     Ok(identity)
+}
+
+/// A certificate of the circle, as PEM, which begins now.
+fn circle_certificate(common_name: &str, key: &KeyPair) -> Result<String, TlsError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = distinguished_name(common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = OffsetDateTime::now_utc() - BACKDATE;
+    params.not_after = OffsetDateTime::now_utc() + CA_LIFE;
+    params.serial_number = Some(random_serial()?);
+    Ok(params.self_signed(key)?.pem())
 }
 
 /// Makes the `certs/` folder `out` of another machine: its own keys and certificates, never the circle's key.
@@ -149,99 +159,6 @@ pub fn issue(
     Ok(identity)
 }
 
-/// Renews a certificate of the circle's machine itself, however young it is.
-///
-/// # Errors
-/// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
-pub fn renew_own(dir: &CertsDir, which: Renewed) -> Result<Caller, TlsError> {
-    need_ca_key(dir)?;
-    let mut request = join::parse(&super::renewal_request(dir, which)?)?;
-    let key_id = PeerId::of(&request.public_key.subject_public_key_info());
-    let own = Identity::load(dir)?.caller().key_id;
-    let alone = hold_list(dir)?;
-    let before = newest(dir, key_id, own)?;
-    let pem = sign_again(dir, &mut request, &before, OffsetDateTime::now_utc())?;
-    drop(alone);
-    super::install_renewed(dir, which, &pem)
-}
-
-/// A certificate, as PEM, for the key that `caller` has; or, if that is a peer, for the key that its scripts have. If the
-/// newest one for that key is younger than a third of its life, it is that one: nothing is signed, and nothing recorded.
-///
-/// Nothing that `request` asks for is granted: its key is looked up, and name and addresses are those of the certificate
-/// before.
-///
-/// # Errors
-/// [`TlsError::NotTheCircle`], [`TlsError::Refused`].
-pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<String, TlsError> {
-    renew(dir, request, caller, OffsetDateTime::now_utc())
-}
-
-/// The same as of `now`.
-fn renew(
-    dir: &CertsDir,
-    request: &str,
-    caller: &Caller,
-    now: OffsetDateTime,
-) -> Result<String, TlsError> {
-    need_ca_key(dir)?;
-    let mut request = join::parse(request)?;
-    let key_id = PeerId::of(&request.public_key.subject_public_key_info());
-    if caller.script && key_id != caller.key_id {
-        return Err(refused("a certificate is renewed for the key that it has"));
-    }
-    let _alone = hold_list(dir)?;
-    let before = newest(dir, key_id, caller.peer_id)?;
-    if before.is_revoked(&Circle::load(dir)?) {
-        return Err(refused("its certificates are revoked"));
-    }
-    let from = renewable_from(&Caller::from_certificate(&before.certificate)?);
-    if now.unix_timestamp() < i64::try_from(from.unix_seconds()).unwrap_or(i64::MAX) {
-        return Ok(before.pem());
-    }
-    sign_again(dir, &mut request, &before, now)
-}
-
-/// From when a certificate is renewed: when a third of its life is over. A key has four live certificates at most.
-pub fn renewable_from(caller: &Caller) -> Timestamp {
-    let (begin, end) = (caller.not_before, caller.not_after);
-    begin.plus_seconds(end.unix_seconds().saturating_sub(begin.unix_seconds()) / 3)
-}
-
-/// The newest certificate of the key `key_id` that was issued for `peer_id`.
-fn newest(dir: &CertsDir, key_id: PeerId, peer_id: PeerId) -> Result<Issued, TlsError> {
-    let issued = issued::read(dir)?;
-    let mut of_key = issued.into_iter().rev().filter(|i| i.key_id == key_id);
-    of_key
-        .find(|i| i.peer_id == peer_id)
-        .ok_or_else(|| refused("this circle has issued nothing to that key"))
-}
-
-/// Signs the key of `request` once more as `before`, and records that.
-fn sign_again(
-    dir: &CertsDir,
-    request: &mut CertificateSigningRequestParams,
-    before: &Issued,
-    now: OffsetDateTime,
-) -> Result<String, TlsError> {
-    let options = CertificateOptions {
-        sans: before.sans.clone(),
-        ..CertificateOptions::beginning(now)
-    };
-    let is_own = before.peer_id == Identity::load(dir)?.caller().key_id;
-    let names = match is_own {
-        true => names_here(&before.name, &options.sans),
-        false => options.sans.clone(),
-    };
-    let (name, peer) = (&before.name, before.peer_id);
-    request.params = leaf_of(name, before.purpose, Some(peer), &options, &names)?;
-    let certificate = request.signed_by(&issuer(dir)?)?;
-    // Recorded first: a certificate that nobody could revoke must not exist.
-    let issued = Issued::new(certificate.der(), before.purpose, options.sans)?;
-    issued::append(dir, &issued)?;
-    Ok(certificate.pem())
-}
-
 fn refused(reason: &str) -> TlsError {
     TlsError::Refused {
         reason: reason.to_owned(),
@@ -275,7 +192,7 @@ fn write_peer(
     let peer_id = PeerId::of(&peer.subject_public_key_info());
     let script = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let seal = SealKey::generate().map_err(|e| TlsError::Crypto(e.to_string()))?;
-    let issuer = issuer(dir)?;
+    let (issuer, last) = (issuer(dir)?, last_second(dir, OffsetDateTime::now_utc())?);
     for (key, purpose, key_path, cert_path) in [
         (&peer, Purpose::Peer, out.server_key(), out.server_cert()),
         (
@@ -286,7 +203,7 @@ fn write_peer(
         ),
     ] {
         let certificate =
-            leaf_of(name, purpose, Some(peer_id), options, names)?.signed_by(key, &issuer)?;
+            leaf_of(name, (purpose, peer_id), options, names, last)?.signed_by(key, &issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
         let issued = Issued::new(certificate.der(), purpose, options.sans.clone())?;
         issued::append(dir, &issued)?;
@@ -300,13 +217,14 @@ fn write_peer(
     )
 }
 
-/// A certificate with these host names and addresses.
+/// A certificate of the peer with this id, or of its scripts, with these host names and addresses. It ends at `last` at the
+/// latest.
 fn leaf_of(
     name: &str,
-    purpose: Purpose,
-    acts_for: Option<PeerId>,
+    (purpose, peer): (Purpose, PeerId),
     options: &CertificateOptions,
     names: &[String],
+    last: OffsetDateTime,
 ) -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished_name(name);
@@ -314,14 +232,14 @@ fn leaf_of(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     params.not_before = options.not_before;
-    params.not_after = options.not_after;
+    params.not_after = options.not_after.min(last);
     params.serial_number = Some(random_serial()?);
-    match (purpose, acts_for) {
-        (Purpose::Script, Some(peer)) => {
+    match purpose {
+        Purpose::Script => {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             params.subject_alt_names = vec![SanType::URI(format!("{ACTS_FOR}{peer}").try_into()?)];
         }
-        _ => {
+        Purpose::Peer => {
             params.extended_key_usages = vec![
                 ExtendedKeyUsagePurpose::ServerAuth,
                 ExtendedKeyUsagePurpose::ClientAuth,
@@ -368,6 +286,20 @@ fn issuer(dir: &CertsDir) -> Result<Issuer<'static, KeyPair>, TlsError> {
         &certificate,
         key_pair(&dir.ca_key())?,
     )?)
+}
+
+/// When the circle's own certificate ends: nothing that it signs counts longer, since other programs stop trusting it then.
+///
+/// Fails if that is over.
+fn last_second(dir: &CertsDir, now: OffsetDateTime) -> Result<OffsetDateTime, TlsError> {
+    let end = Circle::without_revocations(dir)?.not_after();
+    let seconds = i64::try_from(end.unix_seconds()).unwrap_or(i64::MAX);
+    match OffsetDateTime::from_unix_timestamp(seconds) {
+        Ok(last) if last > now => Ok(last),
+        _ => Err(refused(&format!(
+            "the circle's own certificate ended on {end}: renew it first, with colis certs renew-circle"
+        ))),
+    }
 }
 
 fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {
@@ -428,36 +360,4 @@ fn write(path: &Path, text: &str, mode: Mode) -> Result<(), TlsError> {
         Mode::Public => 0o644,
     };
     write_durably(path, text.as_bytes(), mode).map_err(|e| io_error(path, e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_that_is_renewed_every_week_for_ten_years_has_four_live_certificates_at_most() {
-        let root = tempfile::tempdir().unwrap();
-        let [dir, out] = ["a", "b"].map(|name| CertsDir::new(root.path().join(name)));
-        let options = CertificateOptions::default();
-        init(&dir, "a", &options).unwrap();
-        let b = issue(&dir, "b", &out, &options).unwrap();
-        let both = [Renewed::Peer, Renewed::Script];
-        let requests = both.map(|which| super::super::renewal_request(&out, which).unwrap());
-        for week in 0..520 {
-            let now = OffsetDateTime::now_utc() + Duration::weeks(week);
-            for request in &requests {
-                let pem = renew(&dir, request, b.caller(), now).unwrap();
-                assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"));
-            }
-            let at = u64::try_from(now.unix_timestamp()).unwrap();
-            let is_live = |i: &&Issued| i.name == "b" && i.not_after.unix_seconds() > at;
-            let live = issued::read(&dir).unwrap();
-            let live: Vec<_> = live.iter().filter(is_live).map(|i| i.key_id).collect();
-            for key in &live {
-                let count = live.iter().filter(|other| *other == key).count();
-                assert!(count <= 4, "{count} in week {week}");
-            }
-        }
-        assert!(issued::read(&dir).unwrap().len() < 70);
-    }
 }

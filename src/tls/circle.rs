@@ -4,15 +4,17 @@ use std::{fs, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls_pki_types::{
-    CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject as _,
+    CertificateDer, CertificateRevocationListDer, UnixTime, pem::PemObject as _,
 };
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, anchor_from_trusted_cert,
+    RevocationCheckDepth, RevocationOptionsBuilder,
 };
 
 use super::{
-    Caller, CertsDir, TlsError, hold_list, io_error, provider,
+    Caller, CertsDir, TlsError,
+    anchor::Anchor,
+    hold_list, io_error, provider,
     revoked::Revoked,
     signature::{check_alone, is_signed, public_key},
 };
@@ -100,7 +102,7 @@ pub(super) enum Usage {
 
 /// The circle's certificate and its revocation lists, as they were read.
 pub struct Circle {
-    anchor: TrustAnchor<'static>,
+    anchor: Arc<Anchor>,
     revoked: Revoked,
 }
 
@@ -124,19 +126,27 @@ impl Circle {
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
         let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
-        let malformed = |reason: String| TlsError::Malformed {
-            path: path.clone(),
-            reason,
-        };
-        let certificate =
-            CertificateDer::from_pem_slice(&pem).map_err(|e| malformed(e.to_string()))?;
-        let anchor = anchor_from_trusted_cert(&certificate)
-            .map_err(|e| malformed(e.to_string()))?
-            .to_owned();
+        let anchor = Anchor::parse(&pem).map_err(|reason| TlsError::Malformed { path, reason })?;
         Ok(Self {
-            anchor,
+            anchor: Arc::new(anchor),
             revoked: Revoked::default(),
         })
+    }
+
+    /// When the circle's own certificate ends. No certificate that it has signed counts longer.
+    pub fn not_after(&self) -> Timestamp {
+        self.anchor.not_after()
+    }
+
+    /// What the peer was called that made the circle, by the circle's certificate.
+    pub fn maker(&self) -> Option<&str> {
+        self.anchor.maker()
+    }
+
+    /// The same of the circle of `dir`, if that can be read.
+    pub fn maker_of(dir: &CertsDir) -> Option<String> {
+        let circle = Self::without_revocations(dir).ok()?;
+        circle.maker().map(str::to_owned)
     }
 
     /// Reads revocation lists and checks that our circle signed each, by judging our own certificate under it.
@@ -160,7 +170,7 @@ impl Circle {
             // A list past its date still applies: a circle's machine that is off must not stop the others.
             .with_expiration_policy(ExpirationPolicy::Ignore)
             .build();
-        let anchors = [self.anchor.clone()];
+        let anchors = [self.anchor.trusted()];
         let algorithms = provider().signature_verification_algorithms.all;
         let judged = own.verify_for_usage(
             algorithms,
@@ -254,7 +264,7 @@ impl Circle {
         let certificate = EndEntityCert::try_from(der).map_err(|e| Distrust::Malformed {
             reason: e.to_string(),
         })?;
-        let anchors = [self.anchor.clone()];
+        let anchors = [self.anchor.trusted()];
         let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at.unix_seconds()));
         let key_usage = match usage {
             Usage::Server => KeyUsage::required(SERVER_AUTH),

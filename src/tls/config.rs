@@ -24,6 +24,7 @@ use rustls::{
 
 use super::{
     Caller, Identity, TlsError,
+    ca::may_still_renew,
     circle::{CircleHandle, Distrust, Usage},
     provider,
 };
@@ -42,13 +43,23 @@ pub fn server_config(
     identity: &Identity,
     circle: &CircleHandle,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    server_config_for(identity, circle, Arc::new(|_| true))
+    let members = |_: &Caller, standing| standing == Standing::Member;
+    server_config_for(identity, circle, Arc::new(members))
 }
 
-/// Which members of the circle are let in.
-pub type Admission = Arc<dyn Fn(&Caller) -> bool + Send + Sync>;
+/// As what somebody of the circle is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its certificate counts.
+    Member,
+    /// Its certificate ended not long ago: it may have it renewed, and do nothing else.
+    Ended,
+}
 
-/// The same for those members only that `admitted` lets in at their handshake.
+/// Who of the circle is let in, as what.
+pub type Admission = Arc<dyn Fn(&Caller, Standing) -> bool + Send + Sync>;
+
+/// The same for those only that `admitted` lets in at their handshake.
 ///
 /// # Errors
 /// [`TlsError::Crypto`].
@@ -137,6 +148,23 @@ struct MemberVerifier {
     provider: Arc<CryptoProvider>,
 }
 
+impl MemberVerifier {
+    /// Whether to let in somebody whose certificate ended at `not_after`. It must have counted until then: chain, usage and
+    /// signatures are checked as of that second, and revocation as of now.
+    fn admit_ended(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        not_after: Timestamp,
+        now: Timestamp,
+    ) -> Option<()> {
+        let circle = self.circle.now();
+        let caller = circle.judge(end_entity, Usage::Client, not_after).ok()?;
+        let is_admitted =
+            may_still_renew(&caller, now) && (self.admitted)(&caller, Standing::Ended);
+        is_admitted.then_some(())
+    }
+}
+
 impl ClientCertVerifier for MemberVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
@@ -149,10 +177,22 @@ impl ClientCertVerifier for MemberVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let judged = judge(&self.circle, Usage::Client, end_entity, intermediates, now);
-        let admitted = judged.and_then(|caller| match (self.admitted)(&caller) {
-            true => Ok(()),
-            false => Err(Distrust::Blocked { name: caller.name }),
-        });
+        let admitted = match judged {
+            Ok(caller) if (self.admitted)(&caller, Standing::Member) => Ok(()),
+            Ok(caller) => Err(Distrust::Blocked { name: caller.name }),
+            Err(Distrust::Expired {
+                name,
+                not_after,
+                now,
+            }) => self
+                .admit_ended(end_entity, not_after, now)
+                .ok_or(Distrust::Expired {
+                    name,
+                    not_after,
+                    now,
+                }),
+            Err(distrust) => Err(distrust),
+        };
         admitted
             .map(|()| ClientCertVerified::assertion())
             .map_err(|distrust| alert(&distrust))

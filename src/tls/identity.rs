@@ -155,7 +155,7 @@ pub fn renewal_request(dir: &CertsDir, which: Renewed) -> Result<String, TlsErro
     Ok(params.serialize_request(&key)?.pem()?)
 }
 
-/// Replaces a certificate of this peer by a renewed one for the same key.
+/// Replaces a certificate of this peer by a renewed one for the same key, unless it is the same.
 ///
 /// # Errors
 /// [`TlsError::Refused`] if it is for another key, name or use.
@@ -176,6 +176,9 @@ pub fn install_renewed(dir: &CertsDir, which: Renewed, pem: &str) -> Result<Call
         return Err(refused(
             "the renewed certificate is for another key, name or use",
         ));
+    }
+    if read_certificate(&path).is_ok_and(|before| before == der) {
+        return Ok(new);
     }
     write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
     Ok(new)

@@ -385,8 +385,8 @@ fn top_level_name(path: &Path) -> Result<String, TransferError> {
 /// `path` with the first number that nothing beside it has.
 fn unused(path: &str, taken: &mut HashSet<String>) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let numbered = (2..).map(|n| format!("{folder}/{}", name::numbered(name, n)));
-    let unused = numbered.filter(|path| taken.insert(path.clone())).next();
+    let mut numbered = (2..).map(|n| format!("{folder}/{}", name::numbered(name, n)));
+    let unused = numbered.find(|path| taken.insert(path.clone()));
     unused.expect("some number is not taken")
 }
 

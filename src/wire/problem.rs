@@ -73,6 +73,7 @@ pub enum Code {
     NoSuchManifest,
     NotTheCircle,
     NotAllowed,
+    CertificateExpired,
     MethodNotAllowed,
     LengthRequired,
     TooLarge,
@@ -124,6 +125,7 @@ impl Code {
         Self::NoSuchManifest,
         Self::NotTheCircle,
         Self::NotAllowed,
+        Self::CertificateExpired,
         Self::MethodNotAllowed,
         Self::LengthRequired,
         Self::TooLarge,
@@ -175,6 +177,7 @@ impl Code {
             Self::NoSuchManifest => ("no-such-manifest", 404),
             Self::NotTheCircle => ("not-the-circle", 404),
             Self::NotAllowed => ("not-allowed", 403),
+            Self::CertificateExpired => ("certificate-expired", 403),
             Self::MethodNotAllowed => ("method-not-allowed", 405),
             Self::LengthRequired => ("length-required", 411),
             Self::TooLarge => ("too-large", 413),
@@ -233,9 +236,8 @@ impl Code {
             Self::NoSuchManifest => "the manifest is not here",
             Self::NotTheCircle => "the circle's list or key is not on this machine",
             Self::NotAllowed => "refused; `detail` says why",
-            Self::MethodNotAllowed => {
-                "the route does not take this method; `Allow` names those it does"
-            }
+            Self::CertificateExpired => "the caller's certificate has ended: renew it",
+            Self::MethodNotAllowed => "the route takes the methods that `Allow` names",
             Self::LengthRequired => "a body needs a `Content-Length`, and no `Transfer-Encoding`",
             Self::TooLarge => "the body is too long, or none is taken",
             Self::UriTooLong => "more than 256 bytes of path or 2 KiB of query",

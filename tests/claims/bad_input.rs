@@ -66,7 +66,7 @@ rows! {
         "alert `decrypt_error`",
         tls::row_6_the_right_certificate_with_another_key;
     7, "TLS", "an expired certificate, or one that is not yet valid" =>
-        "alert `certificate_expired`; a client that meets such a server: exit 4 with the date and its own clock",
+        "alert `certificate_expired`, but the circle's machine renews one for 90 days after its end and answers everything else with 403 `certificate-expired`; a client that meets such a server: exit 4 with the date and its own clock",
         tls::row_7_expired_or_not_yet_valid;
     8, "TLS", "a certificate for an RSA-1024 or Ed448 key, or signed with SHA-1, even by the circle itself" =>
         "the handshake fails with an alert",

@@ -104,9 +104,12 @@ async fn a_serving_peer_answers_members_and_nobody_else() {
     let serving = homes.serve("a", &[]);
     let member = ask(&serving, config(&homes, Some((&b, &b)))).await.unwrap();
     assert!(member.starts_with(b"HTTP/1.1 200 "), "a member is answered");
+    let expired = ask(&serving, config(&homes, Some((&expired, &expired))));
+    let expired = String::from_utf8(expired.await.unwrap()).unwrap();
+    assert!(expired.starts_with("HTTP/1.1 403 "), "only to be renewed");
+    assert!(expired.contains("certificate-expired"), "{expired}");
     for (who, shown) in [
         ("no certificate", None),
-        ("expired", Some((&expired, &expired))),
         ("not yet valid", Some((&early, &early))),
         ("revoked", Some((&revoked, &revoked))),
         ("of another circle", Some((&stranger, &stranger))),

@@ -44,7 +44,7 @@ impl Hostile {
         let dir = certs(homes, home);
         let identity = Identity::load(&dir).unwrap();
         let circle = CircleHandle::new(Circle::load(&dir).unwrap());
-        let config = server_config_for(&identity, &circle, Arc::new(|_| true)).unwrap();
+        let config = server_config_for(&identity, &circle, Arc::new(|_, _| true)).unwrap();
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
         let (reply, asked) = (Arc::new(reply), Arc::<Mutex<Vec<String>>>::default());

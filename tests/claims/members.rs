@@ -2,6 +2,7 @@
 //! certificates that are renewed.
 
 mod book;
+mod ends;
 mod kept;
 mod lists;
 mod renewal;

@@ -189,7 +189,7 @@ pub(in crate::cli) enum CertsCommand {
     },
     /// Renew this peer's certificate; it stays the same peer
     Renew {
-        /// The peer that holds the circle's key [default: this one]
+        /// The peer that holds the circle's key [default: this one, or the one that made the circle]
         #[arg(long, value_name = "PEER")]
         from: Option<String>,
         /// The certificate of curl and scripts instead

@@ -11,6 +11,7 @@ use crate::{
     client::{ClientOptions, Handshake, HandshakeError, PeerClient},
     config::units::Size,
     manifest::Timestamp,
+    store::StoreError,
     tls::{Caller, Seen},
     wire::{Health, HealthStatus},
 };
@@ -54,14 +55,16 @@ pub(super) async fn examine(us: &Us, met: Met, report: &mut Report) {
             report.add(round_trip(&client).await);
             return;
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", ANSWER_TIME.as_secs()),
+        Ok(Err(error)) => error,
+        Err(_) => StoreError::Network {
+            reason: format!("no answer within {} s", ANSWER_TIME.as_secs()),
+        },
     };
-    no_answer(met.handshake, &error, report).await;
+    no_answer(met.handshake, error, report).await;
 }
 
 /// A peer judges our certificate after its part of the handshake: whoever does not answer may have refused it.
-async fn no_answer(handshake: Handshake, error: &str, report: &mut Report) {
+async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report) {
     const STEP: &str = "our-certificate";
     match handshake.refusal(REFUSAL_TIME).await {
         Some(refusal @ HandshakeError::Refused { .. }) => {
@@ -71,6 +74,10 @@ async fn no_answer(handshake: Handshake, error: &str, report: &mut Report) {
             let hint =
                 "it may not accept our certificate, or have too many connections: look at its log";
             report.add(Finding::fail(STEP, ExitCode::Network, other).hint(hint));
+        }
+        // The circle's machine lets in a certificate that has ended, to be renewed, and answers that it is no good.
+        None if matches!(error, StoreError::Untrusted { .. }) => {
+            report.add(Finding::failure(STEP, error));
         }
         None => {
             report.add(Finding::ok(STEP, "not refused"));
@@ -88,7 +95,7 @@ fn remedy(refusal: &HandshakeError) -> &'static str {
         HandshakeError::Refused { alert } => match alert.as_str() {
             Some("CertificateRevoked") => certs::ASK_FOR_NEW,
             Some("CertificateExpired") => {
-                "compare the clocks of both machines: timedatectl; if they are right: colis certs renew --from PEER"
+                "compare the clocks of both machines: timedatectl; if they are right: colis certs renew"
             }
             Some("AccessDenied") => ASK_OWNER,
             Some("UnknownCA") => {

@@ -7,19 +7,22 @@ use crate::{
     cli::{Context, report::ExitCode},
     id::Short as _,
     manifest::Timestamp,
+    peer::{after_the_end, merging, renewal},
     store::LocalStore,
-    tls::{self, Caller, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca},
+    tls::{
+        self, Caller, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca,
+        days_left,
+    },
     trust::AddressBook,
 };
 
 /// A certificate that ends so soon is worth a word.
-pub(in crate::cli) const SOON_DAYS: u64 = 30;
+pub(super) const SOON_DAYS: i64 = ca::RENEW_DAYS.cast_signed();
 /// Clocks of one minute's difference are told apart.
 pub(super) const CLOCK_SECONDS: u64 = 60;
 /// What to do about a certificate of ours that does not count any more.
 pub(super) const ASK_FOR_NEW: &str =
     "ask the owner of the circle for a new certificate: colis certs issue";
-const DAY: u64 = 24 * 3600;
 
 /// Looks at all of them.
 pub(super) fn examine(context: &Context, report: &mut Report) {
@@ -47,7 +50,7 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
     });
     report.add(match own {
         Ok(own) => certificate(&dir, &own, keys, now),
-        Err(error) => distrusted("certificate", error),
+        Err(error) => distrusted(&dir, "certificate", error, now),
     });
     report.add(match &caller {
         Some(caller) if is_of_circle => revocation(&dir, caller, now),
@@ -60,17 +63,10 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
     report.add(clock(context, caller.as_ref(), now));
 }
 
-/// Days until `end`; none if it is over.
-pub(in crate::cli) fn days_left(end: Timestamp, now: Timestamp) -> u64 {
-    end.unix_seconds().saturating_sub(now.unix_seconds()) / DAY
-}
-
 /// What to do about our own certificate if it does not count.
 pub(super) fn remedy(distrust: &Distrust) -> &'static str {
     match distrust {
-        Distrust::Expired { .. } => {
-            "renew it: colis certs renew, with --from PEER where the circle's key is not; or set the clock, if it is wrong"
-        }
+        Distrust::Expired { .. } => "renew it: colis certs renew",
         Distrust::NotYetValid { .. } => "set the clock: timedatectl set-ntp true",
         Distrust::Revoked { .. } => ASK_FOR_NEW,
         Distrust::Foreign { .. } => {
@@ -110,7 +106,7 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
     const STEP: &str = "certificate";
     let caller = &own.caller;
     if let Err(error) = own.judge(dir, now) {
-        return distrusted(STEP, error);
+        return distrusted(dir, STEP, error, now);
     }
     match Identity::load(dir) {
         // It was said of the key already.
@@ -135,30 +131,13 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
     Finding::ok(STEP, detail)
 }
 
-/// How a certificate of this home is renewed.
-pub(in crate::cli) fn renewal(dir: &CertsDir, which: Renewed) -> String {
-    let script = match which {
-        Renewed::Peer => "",
-        Renewed::Script => " --script",
-    };
-    if dir.ca_key().exists() {
-        format!("renew it: colis certs renew{script}")
-    } else {
-        format!("renew it: colis certs renew{script} --from PEER, the machine that made the circle")
-    }
-}
-
-/// What ends it that revocation lists contradict each other.
-pub(in crate::cli) fn merging(dir: &CertsDir) -> &'static str {
-    if dir.ca_key().exists() {
-        "merge them into one list: colis peers check PEER, any member that answers"
-    } else {
-        "start the circle's machine, and reach it once: colis peers check PEER"
-    }
-}
-
-fn distrusted(step: &'static str, error: TlsError) -> Finding {
+fn distrusted(dir: &CertsDir, step: &'static str, error: TlsError, now: Timestamp) -> Finding {
     match &error {
+        TlsError::Distrusted(Distrust::Expired { not_after, .. }) => {
+            let todo = after_the_end(dir, Renewed::Peer, *not_after, now);
+            let hint = format!("{todo}; or set the clock, if it is wrong");
+            Finding::fail(step, ExitCode::Trust, &error).hint(hint)
+        }
         TlsError::Distrusted(distrust) => {
             Finding::fail(step, ExitCode::Trust, &error).hint(remedy(distrust))
         }

@@ -16,7 +16,7 @@ use crate::{
     id::{PeerId, Short as _},
     manifest::Timestamp,
     name::Escaped,
-    tls::{self, Caller, CertsDir, Distrust, Expect, Seen},
+    tls::{self, Caller, CertsDir, Distrust, Expect, Seen, days_left},
     trust::AddressBook,
 };
 
@@ -331,7 +331,7 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
 fn remedy(distrust: &Distrust) -> &'static str {
     match distrust {
         Distrust::Expired { .. } => {
-            "renew it on that machine: colis certs renew; or set the clock of this one, if it is wrong"
+            "a peer that serves renews it by itself, if it reaches the circle's machine; on that machine: colis certs renew; or set the clock of this one, if it is wrong"
         }
         Distrust::NotYetValid { .. } => "compare the clocks of both machines: timedatectl",
         Distrust::Revoked { .. } => {
@@ -353,7 +353,7 @@ fn remedy(distrust: &Distrust) -> &'static str {
 fn their_certificate(book: &AddressBook, met: &Met) -> Finding {
     const STEP: &str = "their-certificate";
     let caller = &met.caller;
-    let days = certs::days_left(caller.not_after, Timestamp::now());
+    let days = days_left(caller.not_after, Timestamp::now());
     let known = book.by_name(&caller.name);
     let known = matches!(known, Ok(Some(known)) if known.peer_id == caller.key_id);
     let whether = if known { "known" } else { "not met before" };

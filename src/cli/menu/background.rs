@@ -93,7 +93,7 @@ fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
         context.home.received().display()
     ));
     for notice in care::notices(context) {
-        terminal::say(&format!("warning: {notice}"));
+        terminal::say(&format!("warning: {}", notice.text));
     }
     tokio::spawn(announce::run(peer.arrivals(), context.home.received()));
     let stop = CancellationToken::new();

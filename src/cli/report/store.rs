@@ -1,6 +1,6 @@
 //! How a command fails for a store, ours or a peer's.
 
-use super::{ExitCode, Failure};
+use super::{ExitCode, Failure, advice};
 use crate::{config::units::Size, name::Escaped, store::StoreError, wire::Code};
 
 /// For a store that is not there. Only a person knows whether it is lost.
@@ -45,7 +45,9 @@ impl From<StoreError> for Failure {
                 failure(Exit::Network).hint("look at the log of that peer")
             }
             StoreError::Refused { .. } => failure(Exit::Trust),
-            StoreError::Untrusted { reason } => failure(Exit::Trust).hint(untrusted_hint(reason)),
+            StoreError::Untrusted { reason } => {
+                failure(Exit::Trust).hint(advice::untrusted(reason))
+            }
             StoreError::TooSlow { .. } => failure(Exit::Network).hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),
@@ -68,16 +70,4 @@ fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
     let what = format!("no space: {needed} needed, {free} free {bound}");
     Failure::new(ExitCode::Storage, what)
         .hint("free some space there, then run the same command again")
-}
-
-fn untrusted_hint(reason: &str) -> &'static str {
-    match reason {
-        _ if reason.contains("revoked") => {
-            "ask the owner of the circle for a new certificate: colis certs issue"
-        }
-        _ if reason.contains("blocked") => {
-            "only its owner can change that, there: colis peers role NAME member"
-        }
-        _ => "compare certificates and clocks on both machines: colis certs show",
-    }
 }

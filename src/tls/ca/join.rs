@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use p256::ecdsa::VerifyingKey;
 use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
+use time::OffsetDateTime;
 
 use super::{
-    CertificateOptions, Issued, Purpose, check_name, issued, issuer, leaf_of, need_ca_key,
-    pending::hold_pending, refused,
+    CertificateOptions, Issued, Purpose, check_name, issued, issuer, last_second, leaf_of,
+    need_ca_key, pending::hold_pending, refused,
 };
 use crate::{
     id::{PeerId, SealPublicKey},
@@ -75,13 +76,13 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
         return Err(refused("its scripts need a key of their own"));
     }
     check_new_keys(dir, [peer_id, script_id])?;
-    let issuer = issuer(dir)?;
+    let (issuer, last) = (issuer(dir)?, last_second(dir, OffsetDateTime::now_utc())?);
     let options = CertificateOptions {
         sans,
         ..CertificateOptions::default()
     };
     let sign = |request: &mut CertificateSigningRequestParams, purpose| {
-        request.params = leaf_of(name, purpose, Some(peer_id), &options, &options.sans)?;
+        request.params = leaf_of(name, (purpose, peer_id), &options, &options.sans, last)?;
         let certificate = request.signed_by(&issuer)?;
         // Recorded first: a certificate that nobody could revoke must not exist.
         let issued = Issued {
@@ -149,9 +150,14 @@ pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     AddressBook::new(dir.peers()).check_no_alias(name)?;
     let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
     let is_live = |issued: &Issued| issued.name == name && !issued.is_revoked(&circle);
-    if issued.iter().any(is_live) {
+    if let Some(until) = issued
+        .iter()
+        .filter(|i| is_live(i))
+        .map(|i| i.not_after)
+        .max()
+    {
         let name = name.to_owned();
-        return Err(TlsError::AlreadyIssued { name });
+        return Err(TlsError::AlreadyIssued { name, until });
     }
     let peers: BTreeSet<_> = issued
         .iter()

@@ -273,11 +273,18 @@ fn events() -> impl Iterator<Item = Value> {
             since: Timestamp::now(),
         },
     });
-    let events = changed.into_iter().chain([Event::Published {
-        id,
-        sender,
-        size: 1,
-    }]);
+    let others = [
+        Event::Published {
+            id,
+            sender,
+            size: 1,
+        },
+        Event::Notice {
+            code: "certificate-ends-soon".to_owned(),
+            text: "the certificate ends soon".to_owned(),
+        },
+    ];
+    let events = changed.into_iter().chain(others);
     let events = events.map(|event| json!({"schema": "Event", "body": event}));
     let answers = [
         OfferAnswer::Accepted,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use colis::tls::ca;
+use colis::{tls::ca, wire::Code};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{AlertDescription, HandshakeKind, pki_types::CertificateDer};
 
@@ -127,11 +127,23 @@ pub(crate) fn row_7_expired_or_not_yet_valid() {
         };
         ca::issue(&circle, name, &certs(&homes, name), &options).unwrap();
     }
-    let site = Site::of(homes, &[]);
-    for name in ["late", "early"] {
+    let mut site = Site::of(homes, &[]);
+    let shown = |site: &Site, name| {
         let dir = certs(&site.homes, name);
-        let alert = site.alert(shows(&site.homes, vec![certificate(&dir)], key(&dir)));
-        assert_eq!(alert, AlertDescription::CertificateExpired, "{name}");
+        shows(&site.homes, vec![certificate(&dir)], key(&dir))
+    };
+    // The circle's machine lets it in to be renewed.
+    let mut late = site.connect(shown(&site, "late"));
+    let _ = late.write_all(&request("GET", "/v1/peer", "", b""));
+    read_to_close(&mut late).is(Code::CertificateExpired, "whose certificate has ended");
+    let b = site.homes.serve("b", &[]);
+    let a = std::mem::replace(&mut site.serving, b);
+    let alert = site.alert(shown(&site, "late"));
+    assert_eq!(alert, AlertDescription::CertificateExpired);
+    site.serving = a;
+    let alert = site.alert(shown(&site, "early"));
+    assert_eq!(alert, AlertDescription::CertificateExpired);
+    for name in ["late", "early"] {
         let said = site.homes.fails(name, &["list", &site.serving.to()], 4);
         assert!(said.contains("expired, or a clock is wrong"), "{said}");
         let theirs = site.homes.serve(name, &[]);

@@ -114,7 +114,7 @@ fn certificates_that_have_ended_are_told_apart() {
             "our-certificate",
             "fail",
             "refused: it has expired",
-            Some("colis certs renew --from PEER"),
+            Some("colis certs renew"),
         );
 }
 

@@ -1,0 +1,179 @@
+//! What the owner of a home should know of its certificates before it hurts, each with what to do.
+
+use std::fmt::{self, Display};
+
+use serde::Serialize;
+
+use crate::{
+    manifest::Timestamp,
+    tls::{CertsDir, Circle, Endings, Renewed, ca, days_left},
+    trust::AddressBook,
+};
+
+/// Days before the end of the circle's own certificate from which that is worth a word: members that meet seldom take the new
+/// one too.
+const CIRCLE_DAYS: i64 = 365;
+
+/// Something for the owner to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// What it is about, for programs: never renamed.
+    pub code: &'static str,
+    /// Whether the owner should do something about it.
+    pub care: bool,
+    /// What is so, and what to do.
+    pub text: String,
+}
+
+impl Notice {
+    /// Something to be done.
+    pub fn care(code: &'static str, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            code,
+            care: true,
+            text,
+        }
+    }
+
+    /// Something to know.
+    pub fn note(code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            care: false,
+            ..Self::care(code, text)
+        }
+    }
+}
+
+impl Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What is wrong or will be soon with the certificates in `dir`, which end then. What cannot be read at all is for others to
+/// say.
+pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice> {
+    let own = endings
+        .certificate
+        .and_then(|end| about_own(dir, Renewed::Peer, end, now));
+    let script = endings
+        .scripts_certificate
+        .and_then(|end| about_own(dir, Renewed::Script, end, now));
+    let circle = endings.circle.and_then(|end| about_circle(dir, end, now));
+    let list = endings.circle.and_then(|_| about_list(endings, now));
+    let conflict = Circle::load(dir).ok().and_then(|circle| {
+        let text = format!("{}; {}", circle.conflict()?, merging(dir));
+        Some(Notice::care("lists-contradict", text))
+    });
+    let all = [own, script, circle, list, conflict];
+    all.into_iter().flatten().collect()
+}
+
+fn about_own(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> Option<Notice> {
+    let (what, soon, over) = match which {
+        Renewed::Peer => (
+            "the certificate",
+            "certificate-ends-soon",
+            "certificate-expired",
+        ),
+        Renewed::Script => (
+            "the certificate for scripts",
+            "scripts-certificate-ends-soon",
+            "scripts-certificate-expired",
+        ),
+    };
+    if end < now {
+        let todo = after_the_end(dir, which, end, now);
+        return Some(Notice::care(
+            over,
+            format!("{what} expired on {end}; {todo}"),
+        ));
+    }
+    let is_soon = days_left(end, now) < ca::RENEW_DAYS.cast_signed();
+    is_soon.then(|| {
+        let todo = renewal(dir, which);
+        Notice::care(soon, format!("{what} (until {end}) ends soon; {todo}"))
+    })
+}
+
+/// What to do about a certificate of this home that ended at `end`.
+pub fn after_the_end(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> String {
+    let grace = ca::last_renewal(end);
+    match which {
+        Renewed::Peer if now > grace && !dir.ca_key().exists() => format!(
+            "it could be renewed until {grace}. On the circle's machine: colis certs revoke NAME, then colis pair; here, with \
+             certs/ moved away: colis pair HOST. It becomes another peer: what was sealed for the old one stays closed"
+        ),
+        Renewed::Peer if !dir.ca_key().exists() => {
+            format!("{} (possible until {grace})", renewal(dir, which))
+        }
+        _ => renewal(dir, which),
+    }
+}
+
+/// How a certificate of this home is renewed.
+pub fn renewal(dir: &CertsDir, which: Renewed) -> String {
+    let script = match which {
+        Renewed::Peer => "",
+        Renewed::Script => " --script",
+    };
+    match dir.ca_key().exists() || knows_maker(dir) {
+        true => format!("renew it: colis certs renew{script}"),
+        false => {
+            format!(
+                "renew it: colis certs renew{script} --from PEER, the machine that made the circle"
+            )
+        }
+    }
+}
+
+/// What ends it that revocation lists contradict each other.
+pub fn merging(dir: &CertsDir) -> &'static str {
+    match dir.ca_key().exists() {
+        true => "merge them into one list: colis peers check PEER, any member that answers",
+        false => "start the circle's machine, and reach it once: colis peers check PEER",
+    }
+}
+
+/// Whether it is known where the machine is that made the circle.
+fn knows_maker(dir: &CertsDir) -> bool {
+    let name = Circle::maker_of(dir).unwrap_or_default();
+    let known = AddressBook::new(dir.peers()).by_certificate_name(&name);
+    known.is_ok_and(|known| known.is_some_and(|known| !known.addresses.is_empty()))
+}
+
+fn about_circle(dir: &CertsDir, end: Timestamp, now: Timestamp) -> Option<Notice> {
+    let what = "the circle's own certificate";
+    let todo = match dir.ca_key().exists() {
+        true => "renew it: colis certs renew-circle".to_owned(),
+        false => "its owner renews it on the machine that made the circle: colis certs renew-circle; the others take it over from those that they meet: colis peers check PEER".to_owned(),
+    };
+    if end < now {
+        let text = format!("{what} expired on {end}, and with it every certificate; {todo}");
+        return Some(Notice::care("circle-expired", text));
+    }
+    let is_soon = days_left(end, now) < CIRCLE_DAYS;
+    is_soon.then(|| {
+        let text = format!("{what} ends on {end}, and every certificate with it; {todo}");
+        Notice::care("circle-ends-soon", text)
+    })
+}
+
+fn about_list(endings: &Endings, now: Timestamp) -> Option<Notice> {
+    match endings.revocation_list {
+        None => Some(Notice::care(
+            "no-revocation-list",
+            "there is no revocation list (certs/crl.pem): whoever was revoked would be let in until a member brings one; \
+             fetch it: colis peers check PEER",
+        )),
+        Some(next) if next < now => Some(Notice::care(
+            "revocation-list-old",
+            format!(
+                "the revocation list is past its date ({next}); it still applies, but what was revoked since is not known \
+                 here; start the circle's machine and reach it: colis peers check PEER"
+            ),
+        )),
+        Some(_) => None,
+    }
+}

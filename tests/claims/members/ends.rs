@@ -1,0 +1,329 @@
+//! Certificates that end: they are renewed in time, or it is said everywhere; one that has ended can be renewed and do nothing
+//! else. Tried with clocks that are moved, as real processes.
+
+use std::{fs, process::Command};
+
+use colis::{
+    tls::{
+        Inspected,
+        ca::{self, CertificateOptions},
+    },
+    wire::{Code, route},
+};
+use rustls::AlertDescription;
+use serde_json::Value;
+use testkit::{
+    Homes, Ran, Serving, around, has,
+    site::{Site, certificate, key, read_to_close, request, shows},
+    wait_for,
+};
+use time::Duration;
+
+use super::{
+    certs, curl,
+    kept::{YEAR, begun, member},
+};
+
+/// `colis ...` of `home`, so many days from now.
+fn in_days(homes: &Homes, days: i64, home: &str, args: &[&str]) -> Command {
+    let mut faketime = Command::new("faketime");
+    faketime.args(["-f", &format!("{days:+}d")]);
+    let mut command = around(faketime, &homes.command(home, args));
+    // Waiting is measured by another clock, which nobody can set.
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command
+}
+
+fn ran_in_days(homes: &Homes, days: i64, home: &str, args: &[&str]) -> Ran {
+    in_days(homes, days, home, args).output().unwrap().into()
+}
+
+fn serve_in_days(homes: &Homes, days: i64, home: &str) -> Serving {
+    let args = ["--json", "serve", "--listen", "127.0.0.1:0"];
+    homes.serve_by(home, in_days(homes, days, home, &args))
+}
+
+/// The serial numbers of both certificates of `home`.
+fn serials(homes: &Homes, home: &str) -> [Vec<u8>; 2] {
+    let dir = certs(homes, home);
+    [Inspected::peer(&dir), Inspected::script(&dir)].map(|i| i.unwrap().caller.serial)
+}
+
+fn both_are_new(homes: &Homes, home: &str, before: &[Vec<u8>; 2]) -> bool {
+    let after = serials(homes, home);
+    after
+        .iter()
+        .zip(before)
+        .all(|(after, before)| after != before)
+}
+
+fn status(homes: &Homes, home: &str) -> Value {
+    serde_json::from_str(&homes.ok(home, &["--json", "status"])).unwrap()
+}
+
+fn codes(notices: &Value) -> Vec<&str> {
+    let notices = notices.as_array().unwrap().iter();
+    notices.map(|n| n["code"].as_str().unwrap()).collect()
+}
+
+fn told(serving: &Serving, code: &str) -> bool {
+    let said = serving.said();
+    said.iter()
+        .any(|said| said["event"] == "notice" && said["code"] == code)
+}
+
+#[test]
+fn a_serving_peer_renews_by_itself_and_shows_the_new_certificate_at_once() {
+    let homes = Homes::new(&["c"]);
+    // 25 days are left.
+    member(&homes, "b", &begun(340, YEAR));
+    let (dir, before) = (certs(&homes, "b"), serials(&homes, "b"));
+    let id = Inspected::peer(&dir).unwrap().caller.key_id;
+    let a = homes.serve("a", &[]);
+    homes.ok("b", &["list", &a.to()]);
+    let b = homes.serve("b", &[]);
+    wait_for("both are renewed", || both_are_new(&homes, "b", &before));
+    assert_eq!(Inspected::peer(&dir).unwrap().caller.key_id, id);
+    let says = format!("{} left", "364 days");
+    wait_for("b shows the new one", || {
+        homes.run("c", &["doctor", &b.to()]).out.contains(&says)
+    });
+    assert!(!told(&b, "certificate-ends-soon"));
+    // It is the same peer, under a later bundle.
+    fs::write(homes.path("f"), "x").unwrap();
+    homes.ok("b", &["send", "f", "--to", &a.to(), "--wait"]);
+}
+
+#[test]
+fn the_certificate_of_the_circle_s_machine_is_renewed_by_itself_too() {
+    if !has("faketime") {
+        return;
+    }
+    for days in [336, 400, 1000] {
+        let homes = Homes::new(&[]);
+        let before = serials(&homes, "a");
+        let a = serve_in_days(&homes, days, "a");
+        wait_for("both are renewed", || both_are_new(&homes, "a", &before));
+        let ran = ran_in_days(&homes, days, "a", &["list", &a.to()]);
+        assert_eq!(ran.code, 0, "{days}: {}", ran.err);
+    }
+}
+
+#[test]
+fn what_cannot_be_renewed_is_said_everywhere() {
+    let homes = Homes::new(&["c"]);
+    member(&homes, "b", &begun(340, YEAR));
+    let b = homes.serve("b", &[]);
+    for code in ["certificate-ends-soon", "scripts-certificate-ends-soon"] {
+        wait_for("the program that started it is told", || told(&b, code));
+        assert!(codes(&status(&homes, "b")["notices"]).contains(&code));
+        let logs = fs::read_dir(homes.home("b").join("logs")).unwrap();
+        let logs = logs.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        let is_warning = |line: &str| line.contains("\"WARN\"") && line.contains(code);
+        assert!(
+            logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>())
+                .any(|line| is_warning(&line))
+        );
+    }
+    let url = format!("https://localhost:{}/v1/health", b.address.port());
+    let health: Value = serde_json::from_str(&curl(&homes, "c", &[&url]).out).unwrap();
+    for (field, days) in [
+        ("certificate_days", 24),
+        ("scripts_certificate_days", 24),
+        ("circle_days", 3649),
+        ("revocation_list_days", 29),
+    ] {
+        assert_eq!(health[field], days, "{health}");
+        assert_eq!(status(&homes, "b")[field], days, "{field}");
+    }
+}
+
+/// A machine that is too slow to listen in time gets more of it.
+#[test]
+fn the_moment_at_which_a_certificate_of_a_serving_peer_ends_is_an_event() {
+    let homes = Homes::new(&["c"]);
+    for seconds in [8, 16, 32, 64] {
+        let name = format!("b{seconds}");
+        let options = CertificateOptions {
+            not_after: time::OffsetDateTime::now_utc() + Duration::seconds(seconds),
+            ..CertificateOptions::default()
+        };
+        member(&homes, &name, &options);
+        let b = homes.serve(&name, &[]);
+        let url = format!("https://localhost:{}/v1/events", b.address.port());
+        let most = (seconds + 5).to_string();
+        let heard = curl(&homes, "c", &["-N", "--max-time", &most, &url]);
+        if !heard.out.contains(": listening") {
+            continue;
+        }
+        assert!(heard.out.contains("event: notice"), "{}", heard.out);
+        assert!(heard.out.contains("certificate-expired"), "{}", heard.out);
+        assert!(told(&b, "certificate-expired"));
+        let text = homes.ok(&name, &["status"]);
+        assert!(text.contains("certificate: expired on 20"), "{text}");
+        assert_eq!(status(&homes, &name)["certificate_days"], -1);
+        return;
+    }
+    panic!("nobody was heard in time");
+}
+
+#[test]
+fn a_member_whose_certificate_has_ended_renews_within_the_time_for_it_and_stays_who_it_is() {
+    if !has("faketime") {
+        return;
+    }
+    // Issued for 365 days: the last of them, the day after, and the last of the 90 in which it is still renewed.
+    for days in [364, 366, 450] {
+        let homes = Homes::new(&["b", "s"]);
+        let ids =
+            ["b", "s"].map(|name| Inspected::peer(&certs(&homes, name)).unwrap().caller.key_id);
+        let now = homes.serve("a", &[]);
+        homes.ok("b", &["list", &now.to()]);
+        drop(now);
+        let a = serve_in_days(&homes, days, "a");
+        homes_know(&homes, &["b", "s"], &a);
+        // By the command that everything advises, exactly as it stands there.
+        let said = ran_in_days(&homes, days, "b", &["status"]);
+        assert!(
+            said.err.contains("renew it: colis certs renew"),
+            "{}",
+            said.err
+        );
+        let before = serials(&homes, "b");
+        for args in [&["certs", "renew"][..], &["certs", "renew", "--script"]] {
+            let ran = ran_in_days(&homes, days, "b", args);
+            assert_eq!(ran.code, 0, "{days} {args:?}: {}", ran.err);
+        }
+        assert!(both_are_new(&homes, "b", &before), "{days}");
+        // By itself.
+        let before = serials(&homes, "s");
+        let s = serve_in_days(&homes, days, "s");
+        wait_for("s has renewed both", || both_are_new(&homes, "s", &before));
+        fs::write(homes.path("f"), "x").unwrap();
+        let ran = ran_in_days(&homes, days, "b", &["send", "f", "--to", &s.to()]);
+        assert_eq!(ran.code, 0, "{days}: {}", ran.err);
+        for (name, id) in ["b", "s"].iter().zip(ids) {
+            let caller = Inspected::peer(&certs(&homes, name)).unwrap().caller;
+            assert_eq!(caller.key_id, id, "{days} {name}");
+        }
+    }
+}
+
+/// Writes into the address books of these where `a` is: what they know from former times.
+fn homes_know(homes: &Homes, names: &[&str], a: &Serving) {
+    for name in names {
+        let path = certs(homes, name).peers();
+        let mut book: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        book["peers"]["a"]["addresses"] = serde_json::json!([a.to()]);
+        fs::write(&path, serde_json::to_vec(&book).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn after_the_time_for_it_a_certificate_is_renewed_no_more_and_what_to_do_is_said() {
+    if !has("faketime") {
+        return;
+    }
+    for days in [456, 2000] {
+        let homes = Homes::new(&["b"]);
+        let a = serve_in_days(&homes, days, "a");
+        homes_know(&homes, &["b"], &a);
+        let ran = ran_in_days(&homes, days, "b", &["certs", "renew"]);
+        assert_eq!(ran.code, 4, "{days}: {}", ran.err);
+        for says in ["colis certs revoke", "colis pair", "stays closed"] {
+            assert!(ran.err.contains(says), "{days} {says}: {}", ran.err);
+        }
+        let out = homes.path("b2");
+        let args = ["certs", "issue", "b", "--out", out.to_str().unwrap()];
+        let ran = ran_in_days(&homes, days, "a", &args);
+        assert_eq!(ran.code, 4, "{}", ran.err);
+        assert!(ran.err.contains("colis certs revoke b"), "{}", ran.err);
+        // And that is what helps.
+        let ran = ran_in_days(&homes, days, "a", &["certs", "revoke", "b"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let ran = ran_in_days(&homes, days, "a", &args);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+}
+
+#[test]
+fn whose_certificate_has_ended_may_have_it_renewed_and_nothing_else() {
+    let homes = Homes::new(&["c", "gone", "none"]);
+    for name in ["late", "out", "blocked"] {
+        member(&homes, name, &begun(20, Duration::days(19)));
+    }
+    homes.ok("a", &["certs", "revoke", "out"]);
+    homes.ok("a", &["peers", "block", "blocked"]);
+    let site = Site::of(homes, &["--inbox", "off"]);
+    let homes = &site.homes;
+    let shown = |name: &str| {
+        let dir = certs(homes, name);
+        shows(homes, vec![certificate(&dir)], key(&dir))
+    };
+    let asked = |bytes: &[u8]| {
+        let mut stream = site.connect(shown("late"));
+        let _ = std::io::Write::write_all(&mut stream, bytes);
+        read_to_close(&mut stream)
+    };
+    let zeros = "0".repeat(64);
+    for path in route::ALL {
+        let path = path
+            .replace("{id}", &zeros)
+            .replace("{transfer_id}", &zeros[..32]);
+        for method in ["GET", "PUT", "POST", "DELETE"] {
+            if path != route::RENEW {
+                asked(&request(method, &path, "", b"")).is(Code::CertificateExpired, &path);
+            }
+        }
+    }
+    asked(&request("GET", "/nothing", "", b"")).is(Code::CertificateExpired, "no route");
+    let said = homes.fails("late", &["list", &site.serving.to()], 4);
+    assert!(said.contains("colis certs renew"), "{said}");
+    // Whom the circle has taken back, or the owner has blocked, gets nothing.
+    for name in ["out", "blocked"] {
+        let alert = site.alert(shown(name));
+        assert_eq!(alert, AlertDescription::CertificateExpired, "{name}");
+        homes.fails(name, &["certs", "renew", "--from", &site.serving.to()], 4);
+    }
+    homes.ok("late", &["certs", "renew", "--from", &site.serving.to()]);
+    homes.ok("late", &["list", &site.serving.to()]);
+}
+
+#[test]
+fn another_machine_than_the_circle_s_lets_nobody_in_whose_certificate_has_ended() {
+    let homes = Homes::new(&["c"]);
+    member(&homes, "late", &begun(20, Duration::days(19)));
+    let c = homes.serve("c", &[]);
+    let site = Site { homes, serving: c };
+    let dir = certs(&site.homes, "late");
+    let alert = site.alert(shows(&site.homes, vec![certificate(&dir)], key(&dir)));
+    assert_eq!(alert, AlertDescription::CertificateExpired);
+    let said = site
+        .homes
+        .fails("late", &["certs", "renew", "--from", &site.serving.to()], 4);
+    assert!(said.contains("expired"), "{said}");
+}
+
+#[test]
+fn a_name_that_was_given_to_another_key_is_renewed_for_that_one_only() {
+    let homes = Homes::new(&[]);
+    let b = member(&homes, "b", &begun(20, Duration::days(19)));
+    let (dir, kept) = (certs(&homes, "a"), homes.path("issued.kept"));
+    fs::copy(dir.issued(), &kept).unwrap();
+    // The record was lost, the name issued again, and the record was found.
+    let first = fs::read_to_string(&kept).unwrap();
+    let own: String = first
+        .lines()
+        .filter(|l| l.contains("\"name\":\"a\""))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    fs::write(dir.issued(), own).unwrap();
+    let out = colis::tls::CertsDir::new(homes.path("b2"));
+    ca::issue(&dir, "b", &out, &CertificateOptions::default()).unwrap();
+    let again = fs::read_to_string(dir.issued()).unwrap();
+    fs::write(dir.issued(), format!("{first}{again}")).unwrap();
+    let request =
+        colis::tls::renewal_request(&certs(&homes, "b"), colis::tls::Renewed::Peer).unwrap();
+    let refused = ca::sign_renewal(&dir, &request, b.caller()).unwrap_err();
+    assert!(refused.to_string().contains("another key"), "{refused}");
+}
