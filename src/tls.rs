@@ -17,10 +17,12 @@ mod identity;
 mod import;
 mod inspect;
 mod join;
+mod key_form;
 mod pairing;
 mod revoked;
 mod signature;
 mod staging;
+mod writers;
 
 use std::{
     fs::File,
@@ -39,9 +41,11 @@ pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_re
 pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
+pub use key_form::KeyForm;
 pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;
+pub use writers::written_by_others;
 
 use identity::SEAL_KEY_LABEL;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -70,6 +74,22 @@ pub enum TlsError {
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// Others can write what decides who is a member.
+    #[error("{path} can be written by others (mode {mode:o}), who could make themselves members")]
+    Writable {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A private key is in a form that is not read.
+    #[error("{path}: {form}")]
+    KeyForm {
+        /// Which.
+        path: PathBuf,
+        /// What is in it.
+        form: KeyForm,
     },
     /// A file is not what it must be.
     #[error("{path}: {reason}")]

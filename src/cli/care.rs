@@ -4,23 +4,42 @@ use super::{Context, output::Output, whom::nearest};
 use crate::{
     manifest::Timestamp,
     peer::{self, Notice},
+    private,
     tls::{CertsDir, Endings},
     trust::AddressBook,
 };
+
+/// Everybody but the owner and the group.
+const EVERYBODY: u32 = 0o002;
 
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
 pub(super) fn notices(context: &Context) -> Vec<Notice> {
     let dir = CertsDir::new(context.home.certs());
     let mut notices = peer::notices(&dir, &Endings::read(&dir), Timestamp::now());
-    notices.extend(rules(context));
+    notices.extend(settings(context));
     notices
 }
 
-/// What is wrong with the settings. A peer that serves finds out the rest by itself.
-pub(super) fn rules(context: &Context) -> Vec<Notice> {
+/// What is wrong with the settings and with who may write them. A peer that serves finds out the rest by itself.
+pub(super) fn settings(context: &Context) -> Vec<Notice> {
     let book = AddressBook::new(CertsDir::new(context.home.certs()).peers());
     let rules = context.config.peers.keys();
-    rules.filter_map(|name| about_rule(&book, name)).collect()
+    let rules = rules.filter_map(|name| about_rule(&book, name));
+    writable(context).into_iter().chain(rules).collect()
+}
+
+/// What everybody can write beside `certs/`. A home that is shared by mistake goes on: its certificates are checked for themselves.
+pub(super) fn writable(context: &Context) -> Vec<Notice> {
+    let paths = [context.home.root().to_owned(), context.home.config()];
+    let written = paths.into_iter().filter_map(|path| {
+        let mode = private::mode_if_written_by(EVERYBODY, &path).ok()??;
+        let path = path.display();
+        let text = format!(
+            "{path} can be written by everybody (mode {mode:o}), who could replace what is in it: chmod go-w {path}"
+        );
+        Some(Notice::care("written-by-everybody", text))
+    });
+    written.collect()
 }
 
 /// Says a notice of a peer that serves. The log has those of certificates, and is on standard error too.

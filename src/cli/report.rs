@@ -25,7 +25,7 @@ use crate::{
     name::Escaped,
     peer::PeerError,
     received::ReceivedError,
-    tls::TlsError,
+    tls::{KeyForm, TlsError},
     transfer::TransferError,
     trust::TrustError,
 };
@@ -280,6 +280,10 @@ impl From<TlsError> for Failure {
             TlsError::TooOpen { path, .. } => {
                 failure(Exit::Config).hint(format!("chmod 600 {}", path.display()))
             }
+            TlsError::Writable { path, .. } => {
+                failure(Exit::Config).hint(format!("chmod go-w {}", path.display()))
+            }
+            TlsError::KeyForm { path, form } => failure(Exit::Config).hint(for_key(path, *form)),
             TlsError::Malformed { .. } => failure(Exit::Config).hint(
                 "restore it, or let the circle's machine issue a new certs/: colis certs issue",
             ),
@@ -299,6 +303,21 @@ impl From<TlsError> for Failure {
             }
             TlsError::Trust(_) => failure(Exit::Trust),
             TlsError::Io { path, source } => Self::io(path, source),
+        }
+    }
+}
+
+/// How a key of another form becomes one that is read.
+fn for_key(path: &Path, form: KeyForm) -> String {
+    let path = path.display();
+    match form {
+        KeyForm::Sec1 | KeyForm::Encrypted => format!(
+            "openssl pkcs8 -topk8 -nocrypt -in {path} -out {path}.new && chmod 600 {path}.new && mv {path}.new {path}"
+        ),
+        KeyForm::Ssh => format!("ssh-keygen -p -N '' -m PKCS8 -f {path}"),
+        KeyForm::Rsa => "let the circle's machine issue a new certs/: colis certs issue".to_owned(),
+        KeyForm::Certificate => {
+            "put the private key there that was made with the certificate".to_owned()
         }
     }
 }
@@ -332,6 +351,11 @@ impl From<PeerError> for Failure {
         match error {
             PeerError::Store(error) => error.into(),
             PeerError::Tls(error) => error.into(),
+            PeerError::Received(ReceivedError::Unsafe { .. }) => {
+                Self::new(ExitCode::Storage, &error).hint(
+                    "it must be a folder of its own: remove it, and mount another disk there, or choose another --home DIR",
+                )
+            }
             PeerError::Received(error) => error.into(),
             PeerError::Bind(_) => {
                 Self::new(ExitCode::Storage, &error).hint("choose another: --listen :9443")

@@ -59,7 +59,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         "serving",
         &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
     );
-    for notice in care::rules(context) {
+    for notice in care::settings(context) {
         care::tell(context.output, &notice);
         context.output.warn(notice);
     }

@@ -17,6 +17,7 @@ use super::{
     hold_list, io_error, provider,
     revoked::Revoked,
     signature::{check_alone, is_signed, public_key},
+    writers,
 };
 use crate::{
     id::PeerId,
@@ -110,8 +111,9 @@ impl Circle {
     /// Reads the circle of `dir`.
     ///
     /// # Errors
-    /// [`TlsError::Missing`], [`TlsError::Malformed`].
+    /// [`TlsError::Missing`], [`TlsError::Malformed`]; [`TlsError::Writable`] if others could change who is a member.
     pub fn load(dir: &CertsDir) -> Result<Self, TlsError> {
+        writers::check_writers(dir)?;
         let mut circle = Self::without_revocations(dir)?;
         if dir.crl().exists() {
             let path = dir.crl();

@@ -15,7 +15,9 @@ use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use super::{Caller, CertsDir, TlsError, certificate::ACTS_FOR, io_error, signature::public_key};
+use super::{
+    Caller, CertsDir, KeyForm, TlsError, certificate::ACTS_FOR, io_error, signature::public_key,
+};
 use crate::{
     crypto::SealKey,
     id::PeerId,
@@ -224,10 +226,15 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
         reason: reason.to_owned(),
     };
     let mut keys = PrivatePkcs8KeyDer::pem_slice_iter(&pem);
-    let key = keys
-        .next()
-        .and_then(Result::ok)
-        .ok_or_else(|| malformed("no PKCS#8 private key in it"))?;
+    let Some(key) = keys.next().and_then(Result::ok) else {
+        return Err(match KeyForm::of(&pem) {
+            Some(form) => TlsError::KeyForm {
+                path: path.to_owned(),
+                form,
+            },
+            None => malformed("no PKCS#8 private key in it"),
+        });
+    };
     if keys.next().is_some() {
         return Err(malformed("more than one private key in it"));
     }

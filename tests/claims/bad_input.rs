@@ -283,11 +283,11 @@ rows! {
     80, "settings", "a proxy in the environment" =>
         "never asked",
         config::row_80_proxies_of_the_environment;
-    81, "keys", "a key that others can read; of another user; a link" =>
-        "exit 3, `chmod 600 PATH`; exit 3 naming it",
+    81, "keys", "a key that others can read; of another user, a link; a circle's certificate, list, record or address book that others can write" =>
+        "exit 3, `chmod 600 PATH`; exit 3 naming it; exit 3, `chmod go-w PATH`",
         certs::row_81_keys_that_others_could_read_or_swap;
-    82, "keys", "garbage, two keys, an encrypted or RSA key, the key of another certificate, a broken certificate or revocation list; line ends of Windows" =>
-        "exit 3 naming the file and what is wrong with it; taken",
+    82, "keys", "garbage, two keys, an encrypted, RSA or SEC 1 key, the key of another certificate, a broken certificate or revocation list; line ends of Windows" =>
+        "exit 3 naming the file, what is wrong with it and what to do; taken",
         certs::row_82_files_that_are_no_keys;
     83, "keys", "a peer that shows an older bundle, another seal key without a signature, a field of another scheme, another's name or bundle" =>
         "exit 3, 4 or 5; the address book keeps what it had",

@@ -4,7 +4,7 @@ use std::{env, time::SystemTime};
 
 use super::{Finding, Report, Verdict};
 use crate::{
-    cli::{Context, report::ExitCode},
+    cli::{Context, care, report::ExitCode},
     id::Short as _,
     manifest::Timestamp,
     peer::{after_the_end, merging, renewal},
@@ -35,7 +35,7 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
         report.add(clock(context, None, now));
         return;
     }
-    let keys = report.add(keys(&dir));
+    let keys = report.add(keys(context, &dir));
     let own = Inspected::peer(&dir);
     let caller = own.as_ref().ok().map(|own| own.caller.clone());
     // Dates do not matter for whose it is.
@@ -79,25 +79,44 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
     }
 }
 
-fn keys(dir: &CertsDir) -> Finding {
+fn keys(context: &Context, dir: &CertsDir) -> Finding {
     const STEP: &str = "keys";
     let keys = dir.private_keys();
-    let wrong: Vec<TlsError> = keys
-        .iter()
-        .filter_map(|path| tls::check_private(path).err())
-        .collect();
-    if wrong.is_empty() {
-        return Finding::ok(STEP, format!("{} private keys, ours alone", keys.len()));
+    let private = keys.iter().map(|path| tls::check_private(path));
+    let mut wrong: Vec<TlsError> = private.filter_map(Result::err).collect();
+    let written = tls::written_by_others(dir);
+    if wrong.is_empty() && written.is_empty() {
+        return match care::writable(context).as_slice() {
+            [] => Finding::ok(STEP, format!("{} private keys, ours alone", keys.len())),
+            notices => {
+                let texts: Vec<_> = notices.iter().map(|notice| notice.text.as_str()).collect();
+                Finding::warn(STEP, texts.join("; "))
+            }
+        };
     }
+    let writable = written.iter().filter_map(|error| match error {
+        TlsError::Writable { path, .. } => Some(path.display().to_string()),
+        _ => None,
+    });
+    let writable: Vec<_> = writable.collect();
+    wrong.extend(written);
     let open = wrong.iter().filter_map(|error| match error {
         TlsError::TooOpen { path, .. } => Some(path.display().to_string()),
         _ => None,
     });
     let open: Vec<_> = open.collect();
-    let hint = if open.is_empty() {
-        "a key must be a regular file of the user who runs colis: restore it, and chown it".into()
-    } else {
-        format!("chmod 600 {}", open.join(" "))
+    let hint = match (open.as_slice(), writable.as_slice()) {
+        ([], []) => {
+            "a key must be a regular file of the user who runs colis: restore it, and chown it"
+                .into()
+        }
+        (open, []) => format!("chmod 600 {}", open.join(" ")),
+        ([], writable) => format!("chmod go-w {}", writable.join(" ")),
+        (open, writable) => format!(
+            "chmod 600 {}; chmod go-w {}",
+            open.join(" "),
+            writable.join(" ")
+        ),
     };
     Finding::fail(STEP, ExitCode::Config, listed(&wrong)).hint(hint)
 }
@@ -111,6 +130,7 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
     match Identity::load(dir) {
         // It was said of the key already.
         Err(_) if keys == Verdict::Fail => {}
+        Err(error @ TlsError::KeyForm { .. }) => return Finding::failure(STEP, error),
         Err(error) => {
             let hint = "restore certificate and key from one folder, or ask for a new one: colis certs issue";
             return Finding::failure(STEP, error).hint(hint);
@@ -154,6 +174,9 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     }
     let circle = match Circle::load(dir) {
         Ok(circle) => circle,
+        Err(TlsError::Writable { .. }) => {
+            return Finding::skip(STEP, "others can write what decides who is a member");
+        }
         Err(error) => {
             return Finding::fail(STEP, ExitCode::Config, error)
                 .hint("remove that file, then fetch it from a member: colis peers check PEER");

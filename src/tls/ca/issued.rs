@@ -18,7 +18,7 @@ use crate::{
     id::PeerId,
     lock::Locked,
     manifest::Timestamp,
-    tls::{Caller, CertsDir, Circle, TlsError, io_error},
+    tls::{Caller, CertsDir, Circle, TlsError, io_error, writers::check_writers},
 };
 
 /// What a certificate is for.
@@ -107,6 +107,7 @@ impl Issued {
 /// Fails if the record is missing, or has no whole line: a circle has one from its first certificate on, and without it names
 /// and keys could be given twice.
 pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
+    check_writers(dir)?;
     let path = dir.issued();
     let bytes = fs::read(&path).map_err(|e| io_error(&path, e))?;
     let malformed = |number: usize, reason: String| TlsError::Malformed {

@@ -158,3 +158,81 @@ fn a_home_that_came_in_an_archive_is_not_the_home_of_who_unpacks_it() {
     );
     assert_eq!(run_in(&homes, &unpacked, &["status"]).code, 0, "named once");
 }
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_others_can_write_of_who_is_a_member_is_refused_with_what_mends_it() {
+    let homes = Homes::new(&["b"]);
+    let commands: [&[&str]; 7] = [
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["send", "f.txt", "--to", "b"],
+        &["share", "f.txt"],
+        &["peers"],
+        &["status"],
+        &["certs", "issue", "c", "--out", "c"],
+        &["certs", "show"],
+    ];
+    fs::write(homes.path("f.txt"), "f").unwrap();
+    for (name, opened) in [
+        ("certs", 0o777),
+        ("certs/ca-cert.pem", 0o666),
+        ("certs/crl.pem", 0o664),
+        ("certs/peers.json", 0o606),
+        ("certs/issued.jsonl", 0o666),
+        ("certs/server-cert.pem", 0o646),
+    ] {
+        let path = homes.home("a").join(name);
+        let before = mode(&path) & 0o7777;
+        set_mode(&path, opened);
+        let chmod = format!("chmod go-w {}", path.display());
+        for args in commands {
+            let said = homes.fails("a", args, CONFIG);
+            assert!(
+                said.contains(&format!("hint: {chmod}\n")),
+                "{name} {args:?}: {said}"
+            );
+        }
+        assert!(!homes.path("c").exists(), "{name}");
+        let doctor = homes.run("a", &["doctor"]);
+        let all = doctor.out + &doctor.err;
+        assert!(
+            doctor.code == CONFIG && all.contains(&chmod),
+            "{name}: {all}"
+        );
+        assert!(
+            Command::new("sh")
+                .args(["-c", &chmod])
+                .status()
+                .unwrap()
+                .success()
+        );
+        homes.ok("a", &["peers"]);
+        set_mode(&path, before);
+    }
+}
+
+#[test]
+fn a_home_and_settings_that_everybody_can_write_are_said() {
+    let homes = Homes::new(&[]);
+    let home = homes.home("a");
+    homes.ok("a", &["config", "set", "jobs", "2"]);
+    for (path, opened, before) in [
+        (home.clone(), 0o777, 0o700),
+        (home.join("colis.toml"), 0o666, 0o600),
+    ] {
+        set_mode(&path, opened);
+        let chmod = format!("chmod go-w {}", path.display());
+        for args in [["status"], ["doctor"]] {
+            let ran = homes.run("a", &args);
+            let all = ran.out + &ran.err;
+            assert!(all.contains(&chmod), "{args:?}: {all}");
+        }
+        set_mode(&path, before);
+    }
+    // In a folder with the sticky bit nobody can replace what is ours.
+    set_mode(&home, 0o1777);
+    assert!(!homes.ok("a", &["status"]).contains("chmod"));
+}

@@ -113,7 +113,7 @@ pub(crate) fn row_82_files_that_are_no_keys() {
             [good.clone(), good.clone()].concat(),
             "more than one private key in it",
         ),
-        (encrypted, "no PKCS#8 private key in it"),
+        (encrypted, "a private key under a passphrase"),
         (rsa, "not an ECDSA P-256 key"),
         (
             fs::read(other.server_key()).unwrap(),
@@ -121,7 +121,7 @@ pub(crate) fn row_82_files_that_are_no_keys() {
         ),
         (
             fs::read(dir.server_cert()).unwrap(),
-            "no PKCS#8 private key in it",
+            "a certificate, where its private key is needed",
         ),
     ] {
         let damage = || fs::write(&file, bytes).unwrap();
@@ -294,4 +294,46 @@ pub(crate) fn row_84_ourselves_and_names_that_are_taken() {
     assert_eq!(homes.ok("b", &["peers"]), before);
     homes.ok("b", &["peers", "forget", "c"]);
     homes.ok("b", &["peers", "add", &new.to()]);
+}
+
+#[test]
+fn a_key_of_another_form_has_the_command_that_makes_it_one() {
+    if !testkit::has("openssl") {
+        return;
+    }
+    let homes = Homes::new(&[]);
+    let key = homes.home("a").join("certs/server-key.pem");
+    let run = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(&key);
+        assert!(shell.output().unwrap().status.success(), "{script}");
+    };
+    run("openssl ec -in \"$1\" -out \"$1\"");
+    let failed = homes.fails("a", &["certs", "show"], 3);
+    assert!(failed.contains("in the form of SEC 1"), "{failed}");
+    let doctor = homes.run("a", &["doctor"]);
+    let hint = failed.split_once("hint: ").unwrap().1.trim();
+    assert!((doctor.out + &doctor.err).contains(hint), "{hint}");
+    run(hint);
+    homes.ok("a", &["certs", "show"]);
+    for (label, said, hint) in [
+        (
+            "ENCRYPTED PRIVATE KEY",
+            "under a passphrase",
+            "openssl pkcs8",
+        ),
+        ("RSA PRIVATE KEY", "an RSA key", "colis certs issue"),
+        ("OPENSSH PRIVATE KEY", "of SSH", "ssh-keygen"),
+        (
+            "CERTIFICATE",
+            "a certificate, where",
+            "put the private key there",
+        ),
+    ] {
+        let text = format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+        fs::write(&key, text).unwrap();
+        let failed = homes.fails("a", &["certs", "show"], 3);
+        let (what, hints) = failed.split_once("hint: ").unwrap();
+        assert!(what.contains(said) && hints.contains(hint), "{failed}");
+    }
 }

@@ -301,5 +301,7 @@ pub(crate) fn row_66_a_destination_that_is_no_folder() {
     symlink(&elsewhere, &received).unwrap();
     let said = homes.fails("b", &["serve", "--listen", "127.0.0.1:0"], 7);
     assert!(said.contains("unsafe destination"), "{said}");
+    // The hint is for `serve`, which has no --out.
+    assert!(said.contains("hint: ") && !said.contains("--out"), "{said}");
     wait_for("the peer is well", || site.get("/v1/health").status == 200);
 }
