@@ -14,11 +14,12 @@ mod publish;
 mod staged_file;
 mod staging;
 mod syncer;
+mod tree;
 
 use std::{
     fs::{self, File},
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -321,7 +322,9 @@ fn root_error(path: &Path, error: io::Error) -> ReceivedError {
 
 /// Where the open `folder` is, which was opened as `path`.
 fn place_of(folder: &OwnedFd, path: &Path) -> PathBuf {
-    let told = || fs::read_link(staging::in_folder(folder)).ok();
+    // Without /proc nothing tells.
+    let descriptor = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    let told = || fs::read_link(descriptor).ok();
     match is_at(folder, path, Link::Refused) {
         true => path.to_owned(),
         false => told().unwrap_or_else(|| path.to_owned()),

@@ -39,7 +39,7 @@ impl Secret {
     pub(super) async fn read(&self, purpose: Purpose) -> Result<Password, Failure> {
         let text = match (&self.password_file, self.password_fd) {
             (Some(path), _) => from_file(path)?,
-            (None, Some(fd)) => from_file(Path::new(&format!("/proc/self/fd/{fd}")))?,
+            (None, Some(fd)) => from_descriptor(fd)?,
             (None, None) => from_terminal(purpose).await?,
         };
         // Editors of Windows put a byte order mark before UTF-8; nobody types one.
@@ -100,4 +100,13 @@ fn ask(purpose: Purpose) -> io::Result<Zeroizing<String>> {
         }
         terminal::say("They differ, try again");
     }
+}
+
+fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
+    let descriptors = Path::new("/proc/self/fd");
+    if !descriptors.is_dir() {
+        let what = "--password-fd needs /proc, which is not mounted here";
+        return Err(Failure::new(ExitCode::Storage, what).hint("use --password-file FILE"));
+    }
+    from_file(&descriptors.join(fd.to_string()))
 }

@@ -1,17 +1,14 @@
 //! What the file system of a staging can do, tried before anything is planned.
 
-use std::{fs::File, os::fd::OwnedFd, path::Path};
+use std::{os::fd::OwnedFd, path::Path};
 
 use rustix::{
-    fs::{AtFlags, fstat, symlinkat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, fstat, openat, symlinkat, unlinkat},
     io::Errno,
     process::geteuid,
 };
 
-use super::{
-    Names, ReceivedError, Staging, error_at, kind_at,
-    staging::{LOCK, in_folder},
-};
+use super::{Names, ReceivedError, Staging, error_at, kind_at, staging::LOCK};
 use crate::disk::is_lacking;
 
 /// A name that has a second normal form, and that form.
@@ -76,9 +73,24 @@ pub(super) fn check_ours(
 /// Whether the file system says whose a file is. FAT, and often CIFS and 9p, have one owner and one mode for all: then
 /// nothing there can be told to be ours. A file that is made here and now is looked at, which nobody can exchange.
 fn keeps_modes(folder: &OwnedFd) -> bool {
-    let made: std::io::Result<File> = tempfile::tempfile_in(in_folder(folder));
-    let stat = made.and_then(|file| Ok(fstat(&file)?));
+    let made = make_unnamed(folder).or_else(|_| make_and_remove(folder));
+    let stat = made.and_then(|file| fstat(&file));
     stat.map_or(true, |stat| {
         stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0
     })
+}
+
+fn make_unnamed(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    openat(folder, ".", flags, Mode::RUSR | Mode::WUSR)
+}
+
+/// The same where a file system has no files without names.
+fn make_and_remove(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let number = getrandom::u64().map_err(|_| Errno::IO)?;
+    let name = format!(".colis-probe-{number:x}");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let made = openat(folder, &name, flags, Mode::RUSR | Mode::WUSR)?;
+    let _ = unlinkat(folder, &name, AtFlags::empty());
+    Ok(made)
 }

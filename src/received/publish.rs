@@ -1,6 +1,6 @@
 //! Giving a finished transfer its final names.
 
-use std::{collections::HashSet, fs, io, path::PathBuf};
+use std::{collections::HashSet, io, path::PathBuf};
 
 use rustix::{
     fs::{FileType, fstat, renameat},
@@ -8,7 +8,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ReceivedError, Staging, error_at, io_error, kind_at, place_of, staging::in_folder};
+use super::{ReceivedError, Staging, error_at, io_error, kind_at, place_of, tree};
 use crate::{
     disk::{move_new, sync_folder},
     name::SafeName,
@@ -56,14 +56,13 @@ impl Staging {
     /// # Errors
     /// [`ReceivedError`].
     pub fn finish_publishing(&self) -> Result<Option<Vec<PathBuf>>, ReceivedError> {
-        let path = in_folder(&self.folder).join(JOURNAL);
-        match fs::read(path) {
-            Ok(bytes) => {
+        match tree::read(&self.folder, JOURNAL) {
+            Ok(Some(bytes)) => {
                 let moves =
                     serde_json::from_slice(&bytes).map_err(|e| io_error(&self.path, e.into()))?;
                 self.make_moves(moves).map(Some)
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(None) => Ok(None),
             Err(e) => Err(io_error(&self.path, e)),
         }
     }
@@ -119,11 +118,10 @@ impl Staging {
     /// Writes the journal so that it is there whole or not at all.
     fn write_moves(&self, moves: &[Move]) -> Result<(), ReceivedError> {
         let bytes = serde_json::to_vec(moves).map_err(|e| io_error(&self.path, e.into()))?;
-        let folder = in_folder(&self.folder);
         let mut file = self.new_file(JOURNAL_NEW)?;
         let written = io::Write::write_all(&mut file, &bytes).and_then(|()| {
             file.sync_all()?;
-            fs::rename(folder.join(JOURNAL_NEW), folder.join(JOURNAL))
+            Ok(renameat(&self.folder, JOURNAL_NEW, &self.folder, JOURNAL)?)
         });
         written.map_err(|e| io_error(&self.path, e))?;
         sync_folder(&self.folder).map_err(|e| error_at(&self.path, e))

@@ -1,11 +1,12 @@
 //! The place where one transfer is built before anybody sees it.
 
 use std::{
-    fs::{self, File, TryLockError},
+    ffi::CString,
+    fs::{File, TryLockError},
     io::ErrorKind::AlreadyExists,
     os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -17,8 +18,8 @@ use rustix::{
 };
 
 use super::{
-    Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error,
-    make_folder, modified, open_beneath, probe, room,
+    Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error, kind_at,
+    make_folder, modified, open_beneath, probe, room, tree,
 };
 use crate::{
     disk::{Room, sync_folder},
@@ -46,13 +47,6 @@ pub struct Staging {
     /// Bytes and files that may be written before the disk is asked again.
     allowed: Mutex<(u64, u64)>,
     _lock: Locked,
-}
-
-/// What is in the tree of a staging.
-#[derive(Debug, Default)]
-struct Staged {
-    entries: usize,
-    bytes: u64,
 }
 
 /// The folder `key`, made if it is not there, and its lock. The holder of a lock may remove the folder with it when it is
@@ -112,9 +106,33 @@ impl Staging {
         })
     }
 
-    /// Where a receive keeps how far it has come.
+    /// Where a receive keeps how far it has come, for people.
     pub fn journal_path(&self) -> PathBuf {
-        in_folder(&self.folder).join(JOURNAL)
+        self.path.join(JOURNAL)
+    }
+
+    /// Whether a receive has begun to keep that.
+    pub fn has_journal(&self) -> bool {
+        kind_at(&self.folder, JOURNAL).is_some()
+    }
+
+    /// What an earlier receive kept, if it did.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn journal(&self) -> Result<Option<Vec<u8>>, ReceivedError> {
+        tree::read(&self.folder, JOURNAL).map_err(|e| io_error(&self.path, e))
+    }
+
+    /// Forgets it: then the transfer is begun anew.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn remove_journal(&self) -> Result<(), ReceivedError> {
+        match unlinkat(&self.folder, JOURNAL, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error_at(&self.path, error)),
+        }
     }
 
     /// An empty journal, in the place of any other.
@@ -141,10 +159,9 @@ impl Staging {
     /// # Errors
     /// [`ReceivedError`].
     pub fn is_new(&self) -> Result<bool, ReceivedError> {
-        let listed = fs::read_dir(in_folder(&self.folder)).map_err(|e| io_error(&self.path, e))?;
-        let known = |entry: fs::DirEntry| entry.file_name() == LOCK || entry.file_name() == TREE;
-        let only_known = listed.filter_map(Result::ok).all(known);
-        Ok(only_known && self.walk()?.entries == 0)
+        let names = tree::names(&self.folder).map_err(|e| error_at(&self.path, e))?;
+        let known = |name: &CString| [LOCK, TREE].map(str::as_bytes).contains(&name.to_bytes());
+        Ok(names.iter().all(known) && self.walk()?.entries == 0)
     }
 
     /// Whether each of the `planned` entries has a name of its own.
@@ -301,21 +318,10 @@ impl Staging {
         Ok(self.room()?.check(bytes, files + OUR_OWN)?)
     }
 
-    fn walk(&self) -> Result<Staged, ReceivedError> {
-        let mut staged = Staged::default();
-        let mut todo = vec![in_folder(&self.tree)];
-        while let Some(folder) = todo.pop() {
-            for entry in fs::read_dir(&folder).map_err(|e| io_error(&self.path, e))? {
-                let entry = entry.map_err(|e| io_error(&self.path, e))?;
-                let metadata = entry.metadata().map_err(|e| io_error(&self.path, e))?;
-                staged.entries += 1;
-                staged.bytes += metadata.blocks() * 512;
-                if metadata.is_dir() {
-                    todo.push(entry.path());
-                }
-            }
-        }
-        Ok(staged)
+    fn walk(&self) -> Result<tree::Size, ReceivedError> {
+        let mut size = tree::Size::default();
+        tree::measure(&self.tree, &mut size).map_err(|e| error_at(&self.path, e))?;
+        Ok(size)
     }
 
     /// Forgets what an earlier run left, so that the transfer begins anew.
@@ -327,24 +333,11 @@ impl Staging {
             .last_parent
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = None;
-        let tree = in_folder(&self.tree);
-        for entry in fs::read_dir(&tree).map_err(|e| io_error(&self.path, e))? {
-            let entry = entry.map_err(|e| io_error(&self.path, e))?;
-            let is_dir = entry
-                .file_type()
-                .map_err(|e| io_error(&self.path, e))?
-                .is_dir();
-            let removed = if is_dir {
-                fs::remove_dir_all(entry.path())
-            } else {
-                fs::remove_file(entry.path())
-            };
-            removed.map_err(|e| io_error(&self.path, e))?;
+        let failed = |e| error_at(&self.path, e);
+        for name in tree::names(&self.tree).map_err(failed)? {
+            tree::remove_all(&self.tree, &name).map_err(failed)?;
         }
-        match fs::remove_file(self.journal_path()) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error(&self.path, e)),
-            _ => Ok(()),
-        }
+        self.remove_journal()
     }
 
     /// Gives the staging up: nothing of it stays.
@@ -358,8 +351,9 @@ impl Staging {
     pub(super) fn remove(&self) -> Result<(), ReceivedError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let all = open_beneath(&self.root, STAGINGS, flags, Mode::empty(), &self.path)?;
-        let key = self.path.file_name().unwrap_or_default();
-        fs::remove_dir_all(in_folder(&all).join(key)).map_err(|e| io_error(&self.path, e))?;
+        let key = self.path.file_name().unwrap_or_default().as_bytes();
+        let key = CString::new(key).map_err(|e| io_error(&self.path, e.into()))?;
+        tree::remove_all(&all, &key).map_err(|e| error_at(&self.path, e))?;
         // The folder of stagings goes with its last one; another process may be making one.
         let _ = unlinkat(&self.root, STAGINGS, AtFlags::REMOVEDIR);
         Ok(())
@@ -397,9 +391,4 @@ impl Staging {
         *last = Some((parent.clone(), folder.clone()));
         Ok(folder)
     }
-}
-
-/// A path by which this process reaches an open folder, whatever its name has become.
-pub(super) fn in_folder(folder: &OwnedFd) -> PathBuf {
-    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string())
 }

@@ -109,7 +109,7 @@ pub async fn receive_rest(
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
     let received = Received::of(&plan, size);
-    let resumed = begun.is_some() || staging.journal_path().exists();
+    let resumed = begun.is_some() || staging.has_journal();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
         move || match begun {
@@ -260,7 +260,7 @@ impl Prepared {
             staging.discard()?;
             return done(&plan, paths, true);
         }
-        if !staging.journal_path().exists() {
+        if !staging.has_journal() {
             // Without a journal nothing counts of what may be there.
             staging.clear()?;
         }

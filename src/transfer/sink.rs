@@ -230,8 +230,13 @@ impl Sink {
     /// A sync failed. What is on the disk is not known any more, though reading may seem to show it: nothing of it counts
     /// for a later run.
     fn distrust(&mut self, error: ReceivedError) -> TransferError {
-        if let Proof::Known { journal, .. } = &self.proof {
-            journal.remove();
+        if let Proof::Known { .. } = &self.proof
+            && let Err(error) = self.staging.remove_journal()
+        {
+            tracing::error!(
+                error = error.kind(),
+                "cannot forget what may not be on the disk"
+            );
         }
         error.into()
     }

@@ -34,6 +34,7 @@ mod members;
 mod menu;
 mod mounts;
 mod mtls;
+mod no_proc;
 mod pair;
 mod pipes;
 mod promises;

@@ -19,10 +19,10 @@ const COMMANDS: [&[&str]; 9] = [
     &["history"],
 ];
 
-/// What is where the disk was, and how it is made.
-type Place = (&'static str, fn(&Path));
+type Put = fn(&Path);
 
-const PLACES: [Place; 3] = [
+/// What is where the disk was.
+const PLACES: [(&str, Put); 3] = [
     ("nothing", |_| ()),
     ("an empty folder", |path| fs::create_dir(path).unwrap()),
     ("a link that leads nowhere", |path| {

@@ -28,9 +28,8 @@ impl Journal {
             source,
         };
         let boot = boot_id();
-        let done = fs::read(&path)
-            .map(|bytes| parse(&bytes, key_id, &boot))
-            .unwrap_or(0);
+        let kept = staging.journal()?;
+        let done = kept.map_or(0, |bytes| parse(&bytes, key_id, &boot));
         let mut file = staging.new_journal()?;
         let header = [&key_id[..], boot.as_bytes()].concat();
         file.write_all(&header).map_err(|e| failed(&path, e))?;
@@ -50,13 +49,6 @@ impl Journal {
             source,
         })
     }
-
-    /// A staging without a journal is begun anew.
-    pub(super) fn remove(&self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::error!(path = %self.path.display(), %error, "cannot forget what may not be on the disk");
-        }
-    }
 }
 
 /// The number of chunks that count: all if the machine has not been started again since, else the durable ones.
@@ -67,7 +59,8 @@ fn parse(bytes: &[u8], key_id: &[u8; 32], boot: &str) -> u64 {
     let Some((then, records)) = rest.split_at_checked(boot.len()) else {
         return 0;
     };
-    let same_boot = then == boot.as_bytes();
+    // Where the system does not say, it may have been another.
+    let same_boot = then == boot.as_bytes() && !boot.trim().is_empty();
     let whole = records.chunks_exact(RECORD).map_while(|record| {
         let (fields, crc) = record.split_last_chunk::<4>()?;
         let (chunks, durable) = fields.split_first_chunk::<8>()?;
