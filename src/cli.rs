@@ -47,7 +47,7 @@ use clap::error::ErrorKind;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::{config::Config, sabotage};
+use crate::{config::Config, sabotage, store::LocalStore};
 use args::{Cli, Command, Global};
 use home::Home;
 use logging::Level;
@@ -212,6 +212,10 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
 
 /// Does what needs a home.
 async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    if matches!(command, Command::Peers(_) | Command::Certs(_)) {
+        // Blocking and revoking must not fail for a full disk.
+        LocalStore::make_room(&context.home.chunks(), &context.home.certs());
+    }
     match command {
         Command::Serve(args) => serve::run(context, &args).await,
         Command::Send(args) => interruptible(send::send(context, args)).await,

@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         return install::run(context, args);
     }
     context.home.check_there()?;
-    let log = start_logging(context)?;
+    let log = start_logging(context);
     raise_descriptor_limit();
     // Before anybody is told that this peer serves: it may be told to stop from then on.
     let ending =
@@ -111,13 +111,21 @@ pub(super) fn log_days(context: &Context) -> usize {
 }
 
 /// A log in the home folder too, unless that is switched off.
-fn start_logging(context: &Context) -> Result<Option<LogFile>, Failure> {
+fn start_logging(context: &Context) -> Option<LogFile> {
     let days = log_days(context);
     if days == 0 {
         logging::start(&context.global, Level::Serving);
-        return Ok(None);
+        return None;
     }
-    logging::start_with_file(&context.global, &context.home.logs(), days).map(Some)
+    let opened = logging::start_with_file(&context.global, &context.home.logs(), days);
+    opened
+        .map_err(|failure| {
+            // A disk that takes no log keeps nobody from being served.
+            logging::start(&context.global, Level::Serving);
+            let (_, what, _) = failure.into_parts();
+            tracing::warn!(cause = %what, "no log is written to the home folder");
+        })
+        .ok()
 }
 
 async fn tell_notices(output: Output, mut notices: Receiver<Notice>) {

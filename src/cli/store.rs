@@ -113,6 +113,16 @@ fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
             ));
             Ok(look(context)?)
         }
+        // A disk to read only keeps nobody from looking.
+        Err(error @ StoreError::Io { .. }) => match look(context) {
+            Ok(store) => {
+                context
+                    .output
+                    .talk(format!("{error}: damage is reported and left where it is"));
+                Ok(store)
+            }
+            Err(_) => Err(error.into()),
+        },
         store => Ok(store?),
     }
 }

@@ -3,6 +3,7 @@
 //! Where a chunk is follows from its id, so no index is needed to find anything and opening walks nothing. The list of
 //! manifests in memory is a cache that is made when it is first asked for.
 
+mod ballast;
 mod check;
 mod chunks;
 mod deleted;
@@ -117,6 +118,7 @@ impl LocalStore {
         };
         inner.space = Space::new(options.reserve, options.quota, used);
         inner.relay = options.relay;
+        inner.keep_ballast();
         Ok(Self::new(inner))
     }
 

@@ -1,15 +1,23 @@
 //! A disk that is full or only to be read keeps nobody from sending, from looking, or from receiving to another disk.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+};
 
+use tempfile::TempDir;
 use testkit::{
-    Homes,
+    Homes, around,
     disk::{self, Disk},
+    wait_for,
 };
 
 /// A circle of `b` and of a peer whose home is on `disk`, in which there is a file and something for it.
-fn on(disk: &Disk) -> (Homes, String) {
-    let (homes, home) = (Homes::new(&[]), disk.path().join("h"));
+fn on(disk: &Path) -> (Homes, String) {
+    let (homes, home) = (Homes::new(&[]), disk.join("h"));
     let home = home.to_str().unwrap().to_owned();
     homes.ok(&home, &["certs", "init", "--name", "h"]);
     let certs = homes.home("b").join("certs");
@@ -17,7 +25,7 @@ fn on(disk: &Disk) -> (Homes, String) {
         &home,
         &["certs", "issue", "b", "--out", certs.to_str().unwrap()],
     );
-    fs::write(disk.path().join("data"), vec![7; 100_000]).unwrap();
+    fs::write(disk.join("data"), vec![7; 100_000]).unwrap();
     fs::write(homes.path("f"), "for h").unwrap();
     let serving = homes.serve(&home, &["--inbox", "off"]);
     homes.ok("b", &["send", "f", "--to", &serving.to()]);
@@ -32,7 +40,7 @@ fn a_disk_that_takes_nothing_keeps_nobody_from_exchanging() {
         let Some(disk) = Disk::mount(disk::exact, 10_000) else {
             return;
         };
-        let (homes, home) = on(&disk);
+        let (homes, home) = on(&disk.path());
         wrong(&disk);
         let serving = homes.serve("b", &[]);
         let data = disk.path().join("data");
@@ -59,4 +67,143 @@ fn a_disk_that_takes_nothing_keeps_nobody_from_exchanging() {
             "{number}"
         );
     }
+}
+
+/// A small disk in memory, which is really full when it is full.
+struct Tmpfs(TempDir);
+
+impl Tmpfs {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=3m", "none"]);
+        match mount.arg(folder.path()).output() {
+            Ok(done) if done.status.success() => Some(Self(folder)),
+            _ => {
+                eprintln!("not tried: nothing can be mounted here");
+                None
+            }
+        }
+    }
+
+    fn fill(&self) {
+        let mut file = File::create(self.0.path().join("fill")).unwrap();
+        for size in [65_536, 4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn freeze(&self) {
+        let path = self.0.path();
+        let frozen = Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(path)
+            .status();
+        assert!(frozen.unwrap().success());
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+/// What only looks.
+const LOOKS: [&[&str]; 6] = [
+    &["list"],
+    &["inbox"],
+    &["check", "--read-data"],
+    &["status"],
+    &["history"],
+    &["peers"],
+];
+
+#[test]
+fn what_waits_can_be_let_go_on_a_disk_that_is_full() {
+    let Some(disk) = Tmpfs::mount() else {
+        return;
+    };
+    let (homes, home) = on(disk.0.path());
+    let id = peer_id(&homes, "b");
+    let waiting = homes.ok(&home, &["--json", "inbox"]);
+    let waiting: serde_json::Value = serde_json::from_str(waiting.lines().next().unwrap()).unwrap();
+    let transfer = waiting["id"].as_str().unwrap();
+    disk.fill();
+    for args in LOOKS {
+        homes.ok(&home, args);
+    }
+    homes.ok(&home, &["inbox", "refuse", transfer]);
+    homes.ok(&home, &["gc"]);
+    homes.ok(&home, &["peers", "block", &id]);
+    homes.ok(&home, &["certs", "revoke", "b"]);
+    let serving = homes.serve(&home, &["--inbox", "off"]);
+    let refused = homes.run("b", &["list", &serving.to()]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+}
+
+#[test]
+fn a_home_to_read_only_is_looked_at() {
+    let Some(disk) = Tmpfs::mount() else {
+        return;
+    };
+    let (homes, home) = on(disk.0.path());
+    disk.freeze();
+    for args in LOOKS {
+        homes.ok(&home, args);
+    }
+    for (args, code) in [(&["gc"][..], 7), (&["serve", "--listen", "127.0.0.1:0"], 7)] {
+        let said = homes.fails(&home, args, code);
+        assert!(said.contains("Read-only file system"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_home_whose_folders_belong_to_us_to_read_only_is_looked_at() {
+    let (homes, home) = (Homes::new(&["b"]), "b");
+    let serving = homes.serve("a", &[]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("b", &["send", "f", "--to", &serving.to(), "--wait"]);
+    homes.ok("b", &["share", "f"]);
+    let root = homes.home(home);
+    let owned = Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(&root)
+        .status();
+    if !owned.unwrap().success() {
+        eprintln!("not tried: only root can run it as another user");
+        return;
+    }
+    fs::set_permissions(homes.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    for folder in ["certs", "chunks"] {
+        let folder = root.join(folder);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+        for args in LOOKS.iter().copied().chain([&["list", "a"][..]]) {
+            let mut other = Command::new("setpriv");
+            other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+            let ran = around(other, &homes.command(home, args)).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(0), "{folder:?}, {args:?}: {said}");
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_keeps_nobody_from_being_served() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    fs::write(homes.home("a").join("logs"), "a file is in the way").unwrap();
+    let serving = homes.serve("a", &[]);
+    homes.ok("b", &["send", "f", "--to", &serving.to(), "--wait"]);
+    wait_for("it is said", || {
+        homes.log("a").contains("no log is written")
+    });
+}
+
+/// The id of the peer whose home it is.
+fn peer_id(homes: &Homes, home: &str) -> String {
+    let status = homes.ok(home, &["--json", "status"]);
+    let status: serde_json::Value = serde_json::from_str(status.lines().next().unwrap()).unwrap();
+    status["peer_id"].as_str().unwrap().to_owned()
 }

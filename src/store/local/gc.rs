@@ -12,6 +12,7 @@
 
 use std::{
     collections::HashSet,
+    io::ErrorKind,
     time::{Duration, SystemTime},
 };
 
@@ -124,6 +125,7 @@ impl Inner {
         self.empty_trash(clock, &mut report)?;
         self.collect(clock, &mut report)?;
         self.remove_abandoned(clock, &mut report)?;
+        self.keep_ballast();
         Ok(report)
     }
 
@@ -207,7 +209,12 @@ impl Inner {
         let failed = |e| io(&shard.path().join(name), e);
         let length = shard.length(name).map_err(failed)?.unwrap_or(0);
         shard.touch(name).map_err(failed)?;
-        match shard.move_to(name, &self.trash).map_err(failed)? {
+        let moved = match shard.move_to(name, &self.trash) {
+            // No room in the trash either.
+            Err(error) if error.kind() == ErrorKind::StorageFull => Moved::InTheWay,
+            moved => moved.map_err(failed)?,
+        };
+        match moved {
             Moved::Done => {}
             Moved::NotThere => return Ok(()),
             // One of that name is in the trash already.

@@ -291,9 +291,8 @@ impl Inner {
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         let payload = manifest.payload();
         let (sender, transfer, created) = (payload.sender, payload.transfer_id, payload.created);
-        let noted = self
-            .deleted
-            .note(sender, transfer, created, Timestamp::now());
+        let now = Timestamp::now();
+        let noted = self.write_surely(|| self.deleted.note(sender, transfer, created, now));
         noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
         self.unpublish(id)?;
         self.receipts

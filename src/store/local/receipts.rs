@@ -171,8 +171,7 @@ impl super::Inner {
             state,
             since: Timestamp::now(),
         };
-        self.receipts
-            .write(&receipt)
+        self.write_surely(|| self.receipts.write(&receipt))
             .map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
     }
 }
