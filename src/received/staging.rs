@@ -1,7 +1,7 @@
 //! The place where one transfer is built before anybody sees it.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     fs::{File, TryLockError},
     io::ErrorKind::AlreadyExists,
     os::{
@@ -10,6 +10,8 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use rustix::{
@@ -34,6 +36,10 @@ pub(super) const LOCK: &str = "lock";
 const OUR_OWN: u64 = 3;
 /// The disk is asked again after this part of what it has room for: others write to it beside us.
 const ASKED_AGAIN: u64 = 16;
+/// How often, and how long apart, a folder is tried in which a closed file has yet to go.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// One transfer under construction. Locked against other processes for as long as it is open.
 #[derive(Debug)]
 pub struct Staging {
@@ -46,7 +52,8 @@ pub struct Staging {
     last_parent: Mutex<Option<(Arc<StagedPath>, Arc<OwnedFd>)>>,
     /// Bytes and files that may be written before the disk is asked again.
     allowed: Mutex<(u64, u64)>,
-    _lock: Locked,
+    /// `None` once it is removed.
+    lock: Mutex<Option<Locked>>,
 }
 
 /// The folder `key`, made if it is not there, and its lock. The holder of a lock may remove the folder with it when it is
@@ -102,7 +109,7 @@ impl Staging {
             reserve: received.reserve,
             last_parent,
             allowed: Mutex::default(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         })
     }
 
@@ -353,10 +360,25 @@ impl Staging {
         let all = open_beneath(&self.root, STAGINGS, flags, Mode::empty(), &self.path)?;
         let key = self.path.file_name().unwrap_or_default().as_bytes();
         let key = CString::new(key).map_err(|e| io_error(&self.path, e.into()))?;
-        tree::remove_all(&all, &key).map_err(|e| error_at(&self.path, e))?;
+        match tree::remove_all(&all, &key) {
+            Err(Errno::NOTEMPTY) => self.remove_late(&all, &key),
+            removed => removed.map_err(|e| error_at(&self.path, e))?,
+        }
         // The folder of stagings goes with its last one; another process may be making one.
         let _ = unlinkat(&self.root, STAGINGS, AtFlags::REMOVEDIR);
         Ok(())
+    }
+
+    /// NFS and many FUSE file systems keep a removed file that is still open, here the lock, under a name of their own until
+    /// it is closed. What stays of it fails nothing: it is removed as a staging that nobody touches.
+    fn remove_late(&self, all: &OwnedFd, key: &CStr) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        for _ in 0..ATTEMPTS {
+            match unlinkat(all, key, AtFlags::REMOVEDIR) {
+                Err(Errno::NOTEMPTY) => thread::sleep(PAUSE),
+                _ => return,
+            }
+        }
     }
 
     fn path_of(&self, path: &StagedPath) -> PathBuf {

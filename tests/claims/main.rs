@@ -39,6 +39,7 @@ mod pair;
 mod pipes;
 mod promises;
 mod readme;
+mod real_disks;
 mod recipients;
 mod renamed;
 mod restored;
