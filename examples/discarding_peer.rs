@@ -152,6 +152,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         gate: Arc::new(Members { config, circle }),
         bundle: Arc::new(move || bundle.clone()),
         circle: Arc::new(NoCircle),
+        health: Arc::new(NoCircle),
         offers: Arc::new(StoreDesk(store)),
         events: broadcast::Sender::new(64),
         limits: Limits::default(),

@@ -1,6 +1,7 @@
 //! One running peer: server, inbox and housekeeping, started and stopped together.
 
 mod collect;
+mod condition;
 mod door;
 mod history;
 mod inbox;
@@ -47,6 +48,7 @@ use crate::{
     wire::Event,
 };
 use collect::Collector;
+use condition::ConditionDesk;
 use door::{Door, Files};
 use inbox::Inbox;
 use known::Known;
@@ -200,7 +202,8 @@ impl Peer {
             options.inbox,
             (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
-        let state = ServerState::new(services(&store, &door, &inbox, events));
+        let health = ConditionDesk::new(&door, &store, &inbox, (options.chunks, options.store));
+        let state = ServerState::new(services(&store, &door, &inbox, health, events));
         Ok(Self {
             listener,
             address,
@@ -297,6 +300,7 @@ fn services(
     store: &Arc<LocalStore>,
     door: &Arc<Door>,
     inbox: &Arc<Inbox>,
+    health: ConditionDesk,
     events: broadcast::Sender<Event>,
 ) -> Services {
     Services {
@@ -306,6 +310,7 @@ fn services(
         gate: door.clone(),
         bundle: door.bundle(),
         circle: door.clone(),
+        health: Arc::new(health),
         offers: inbox.clone(),
         events,
         limits: Limits::default(),

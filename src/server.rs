@@ -1,7 +1,7 @@
 //! A peer's HTTPS service: the routes of [`crate::wire`] over mutual TLS, in front of any [`Store`].
 //!
 //! The server is blind and knows no files. Certificates, revocation, the inbox and the circle's machine are reached
-//! through small traits ([`Gate`], [`OfferDesk`], [`CircleDesk`]), so it can be started in a test with a store in
+//! through small traits ([`Gate`], [`OfferDesk`], [`CircleDesk`], [`HealthDesk`]), so it can be started in a test with a store in
 //! memory, and later with another back office, without being touched.
 //!
 //! How a request passes: `accept` lets a connection in (permits, handshake, who is it), `admit` lets a request
@@ -18,10 +18,12 @@ mod custody;
 mod desk;
 mod events;
 mod extract;
+mod health;
 mod limits;
 mod link;
 mod listen;
 mod manifests;
+mod meter;
 mod narrow;
 mod offers;
 mod openapi;
@@ -54,7 +56,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use desk::{
-    Brought, Charge, CircleDesk, Gate, ListError, NoCircle, OfferDesk, RenewError, StoreDesk,
+    Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, OfferDesk, RenewError,
+    StoreDesk,
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind};
@@ -69,6 +72,7 @@ use crate::{
 };
 use accept::Connection;
 use arrivals::Arrivals;
+use meter::Meter;
 use narrow::{Looker, Narrow};
 use rate::Rate;
 use registry::Registry;
@@ -92,6 +96,8 @@ pub struct Services {
     pub bundle: Arc<dyn Fn() -> String + Send + Sync>,
     /// The revocation list, and renewal if the circle's key is here.
     pub circle: Arc<dyn CircleDesk>,
+    /// How the rest of this peer is.
+    pub health: Arc<dyn HealthDesk>,
     /// Decides about offers.
     pub offers: Arc<dyn OfferDesk>,
     /// What happens here; whoever changes the state of a transfer sends it too.
@@ -118,6 +124,7 @@ struct Shared {
     lists: Rate,
     renewals: Rate,
     views: Arc<Views>,
+    meter: Meter,
 }
 
 impl ServerState {
@@ -137,6 +144,7 @@ impl ServerState {
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
             views: Arc::default(),
+            meter: Meter::new(),
             services,
         }))
     }
@@ -180,7 +188,7 @@ impl ServerState {
         let looker = self.looker(connection);
         match looker.role {
             Role::Member => store,
-            Role::Sender | Role::Reader | Role::None => Arc::new(Narrow {
+            Role::Sender | Role::Reader | Role::Monitor | Role::None => Arc::new(Narrow {
                 store,
                 views: self.0.views.clone(),
                 looker,
@@ -232,7 +240,8 @@ fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(circle::crl, circle::put_crl))
         .routes(routes!(circle::renew))
         .routes(routes!(peer::describe))
-        .routes(routes!(peer::health))
+        .routes(routes!(health::health))
+        .routes(routes!(health::metrics))
         .routes(routes!(events::stream))
         .routes(routes!(openapi::get))
 }

@@ -5,6 +5,7 @@
 //! what both ends really use.
 
 mod custody;
+mod health;
 mod problem;
 mod schema;
 
@@ -17,6 +18,7 @@ pub use custody::{
     CustodyAnswer, CustodyNonce, CustodyQuestion, MAX_CUSTODY_BODY, MAX_CUSTODY_BYTES,
     MAX_CUSTODY_IDS, custody_proof,
 };
+pub use health::{Condition, Health, HealthDetails, HealthStatus, InboxCounts, Incident, Stored};
 pub use problem::{Code, Problem};
 pub(crate) use schema::{Envelope, Sealed};
 
@@ -55,6 +57,8 @@ pub mod route {
     pub const PEER: &str = "/v1/peer";
     /// Whether it is well.
     pub const HEALTH: &str = "/v1/health";
+    /// Counts and measures, for what watches machines.
+    pub const METRICS: &str = "/v1/metrics";
     /// Arrivals, as server-sent events.
     pub const EVENTS: &str = "/v1/events";
     /// The contract, as an OpenAPI document.
@@ -63,7 +67,7 @@ pub mod route {
     /// All of them, for the tests.
     pub const ALL: &[&str] = &[
         OFFER, CHUNK, CHUNKS, MISSING, CUSTODY, MANIFEST, STATE, MANIFESTS, CRL, RENEW, PEER,
-        HEALTH, EVENTS, OPENAPI,
+        HEALTH, METRICS, EVENTS, OPENAPI,
     ];
 }
 
@@ -84,6 +88,8 @@ pub mod media {
     pub const PEM: &str = "application/x-pem-file";
     /// The same as JSON, aligned for a terminal.
     pub const TEXT: &str = "text/plain";
+    /// Metrics, in the text format of Prometheus.
+    pub const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
     /// A stream of events.
     pub const EVENTS: &str = "text/event-stream";
 }
@@ -229,40 +235,6 @@ pub struct ManifestList {
 
 /// Answer of `GET /v1/manifests/{id}/state`.
 pub type StateBody = StateAt;
-
-/// Answer of `GET /v1/health`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Health {
-    /// `ok` or `read-only`.
-    pub status: HealthStatus,
-    /// Version of colis.
-    pub version: String,
-    /// Bytes that may still be stored, if the peer knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub free: Option<u64>,
-    /// Whole days until its certificate ends: negative when that is over. So in the next fields, each if the peer knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_days: Option<i64>,
-    /// Until the certificate of its scripts ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scripts_certificate_days: Option<i64>,
-    /// Until the circle's own certificate ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub circle_days: Option<i64>,
-    /// Until its revocation list should have been signed again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revocation_list_days: Option<i64>,
-}
-
-/// Whether a peer is well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum HealthStatus {
-    /// It is.
-    Ok,
-    /// It reads but cannot write.
-    ReadOnly,
-}
 
 /// Answer of `GET /v1/peer`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -7,6 +7,7 @@ mod policy;
 mod queue;
 mod said;
 mod table;
+mod tally;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -32,11 +33,13 @@ use crate::{
     tls::Identity,
     transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
     trust::AddressBook,
-    wire::{DEFAULT_PAGE, Event},
+    wire::{DEFAULT_PAGE, Event, InboxCounts},
 };
 use early::Early;
 use policy::names_of;
 use queue::Queue;
+use said::failed;
+use tally::Tally;
 
 /// Arrivals that whoever shows them may lag behind.
 const ARRIVALS: usize = 64;
@@ -54,6 +57,7 @@ pub(super) struct Inbox {
     history: History,
     reasons: Reasons,
     early: Early,
+    tally: Tally,
 }
 
 /// When the stored transfers are listed.
@@ -116,11 +120,17 @@ impl Inbox {
             history,
             reasons,
             early: Early::default(),
+            tally: Tally::default(),
         }
     }
 
     pub(super) fn rules(&self) -> InboxRules {
         self.rules.clone()
+    }
+
+    /// What it has done since it was made.
+    pub(super) fn counts(&self) -> InboxCounts {
+        self.tally.counts()
     }
 
     pub(super) fn arrivals(&self) -> broadcast::Receiver<Arrival> {
@@ -241,7 +251,10 @@ impl Inbox {
                     (TransferState::Opened, Outcome::Opened(opened.files))
                 }
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
-                Err(error) => failed(id, &error),
+                Err(error) => {
+                    self.tally.failed(error.kind());
+                    failed(id, &error)
+                }
             };
             let tried = match &outcome {
                 Outcome::Waiting(Waiting::Failed { reason }) => {
@@ -257,6 +270,7 @@ impl Inbox {
             if state == before {
                 return tried;
             }
+            self.tally.settled(&outcome);
             self.settle(id, state).await;
             let payload = manifest.payload();
             let arrival = Arrival {
@@ -418,18 +432,5 @@ async fn next_event(
         // An event that is there already is taken before the time is looked at.
         Some(due) => timeout_at(due, events.recv()).await.ok(),
         None => Some(events.recv().await),
-    }
-}
-
-/// What follows from not being able to open a transfer.
-fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
-    let reason = error.to_string();
-    // The reason may have names of files, which a log must not have.
-    tracing::error!(manifest = id.short(), error = error.kind(), "not opened");
-    if error.is_final() {
-        (TransferState::Refused, Outcome::Refused { reason })
-    } else {
-        let waiting = Waiting::Failed { reason };
-        (TransferState::Waiting, Outcome::Waiting(waiting))
     }
 }

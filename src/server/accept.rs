@@ -74,7 +74,8 @@ impl Door {
         let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
         let cut = CancellationToken::new();
         prepare(&tcp)?;
-        let link = Link::new(tcp, cut.clone(), limits.linger);
+        let traffic = self.state.0.meter.traffic();
+        let link = Link::new(tcp, cut.clone(), limits.linger, traffic);
         let patience = match sabotage::without("handshake-timeout") {
             true => Duration::MAX,
             false => limits.handshake_timeout,
@@ -88,7 +89,17 @@ impl Door {
             None => failed(io::ErrorKind::ConnectionRefused, "it made way for others"),
         };
         drop(stranger);
-        result.inspect_err(|e| self.log.record(address, e))
+        result.inspect_err(|e| self.turn_away(address, e))
+    }
+
+    fn turn_away(&self, address: IpAddr, error: &io::Error) {
+        self.state.0.meter.turned_away(match error.kind() {
+            io::ErrorKind::TimedOut => "timeout",
+            io::ErrorKind::ConnectionRefused => "crowded",
+            io::ErrorKind::PermissionDenied => "not-allowed",
+            _ => "handshake",
+        });
+        self.log.record(address, error);
     }
 
     fn register(
@@ -136,7 +147,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
             let stranger = door.state.0.strangers.enter(neighbourhood(address));
             let stranger = stranger.ok_or_else(|| {
                 let e = io::Error::new(io::ErrorKind::ConnectionRefused, "too many handshakes");
-                door.log.record(address, &e);
+                door.turn_away(address, &e);
                 e
             })?;
             let (stream, connection) = door.admit(tcp, address, stranger).await?;

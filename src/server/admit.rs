@@ -19,6 +19,7 @@ use hyper::body::Body as _;
 use super::{
     ServerState,
     accept::Connection,
+    meter::Asked,
     problem::{Answer, Failure},
     sending,
     shares::{Share, Shortage},
@@ -64,6 +65,7 @@ pub(super) async fn admit(
     request.extensions_mut().insert(read.clone());
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
+    let asked = Asked::of(&parts);
     let line = format!("{} {}", parts.method, parts.uri.path());
     let mut response = match turn(&state, &connection, &parts, has_body) {
         Ok(share) => {
@@ -72,6 +74,7 @@ pub(super) async fn admit(
         }
         Err(failure) => failure.into_response(),
     };
+    state.0.meter.answered(&asked, &response);
     let unread = has_body && !read.0.load(Ordering::Relaxed);
     finish(response.headers_mut(), unread);
     let (peer, line) = (Escaped::new(&connection.caller.name), Escaped::new(&line));

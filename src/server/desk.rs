@@ -13,6 +13,7 @@ use crate::{
     store::{OfferAnswer, Store, StoreFuture},
     tls::{Caller, Endings},
     trust::Role,
+    wire::Condition,
 };
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
@@ -91,6 +92,14 @@ impl OfferDesk for StoreDesk {
     fn stored(&self, _: &Caller, _: TransferId, _: u64, _: Brought) {}
 }
 
+/// How the rest of the peer is: certificates, disk, inbox.
+pub trait HealthDesk: Send + Sync {
+    /// What it knows, as of now. Asked by the owner and by whom he lets watch, as often as they like.
+    fn condition(&self) -> BoxFuture<'_, Condition> {
+        Box::pin(async { Condition::default() })
+    }
+}
+
 /// The circle as seen from this machine.
 pub trait CircleDesk: Send + Sync {
     /// The newest revocation list, as PEM.
@@ -166,3 +175,5 @@ impl CircleDesk for NoCircle {
         Box::pin(async { Err(RenewError::NotTheCircle) })
     }
 }
+
+impl HealthDesk for NoCircle {}

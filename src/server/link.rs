@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::uptake::Taker;
+use super::{meter::Traffic, uptake::Taker};
 
 /// One connection, and what is held as long as it is open.
 pub(super) struct Link {
@@ -26,6 +26,7 @@ pub(super) struct Link {
     /// Nobody before the handshake, which has a deadline of its own.
     taker: Option<Taker>,
     linger: Linger,
+    traffic: Traffic,
     held: Vec<Box<dyn Any + Send>>,
 }
 
@@ -35,13 +36,19 @@ enum Linger {
 }
 
 impl Link {
-    /// `cut` ends it at once; `linger` is how long we listen after our last word.
-    pub(super) fn new(tcp: TcpStream, cut: CancellationToken, linger: Duration) -> Self {
+    /// `cut` ends it at once; `linger` is how long we listen after our last word; what comes and goes is added to `traffic`.
+    pub(super) fn new(
+        tcp: TcpStream,
+        cut: CancellationToken,
+        linger: Duration,
+        traffic: Traffic,
+    ) -> Self {
         Self {
             tcp,
             cut: Box::pin(cut.cancelled_owned()),
             taker: None,
             linger: Linger::Talking(linger),
+            traffic,
             held: Vec::new(),
         }
     }
@@ -67,6 +74,9 @@ impl Link {
     }
 
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.traffic.went(*bytes);
+        }
         match (&self.taker, &written) {
             (Some(taker), Poll::Pending) => taker.waits(),
             (Some(taker), Poll::Ready(Ok(bytes))) => taker.took(*bytes),
@@ -83,7 +93,10 @@ impl AsyncRead for Link {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_cut(cx)?;
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.traffic.came(buf.filled().len() - before);
+        read
     }
 }
 

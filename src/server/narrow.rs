@@ -32,7 +32,7 @@ impl Looker {
             Role::Member => true,
             Role::Sender => info.sender == self.peer,
             Role::Reader => info.recipients.contains(&self.peer),
-            Role::None => false,
+            Role::Monitor | Role::None => false,
         }
     }
 

@@ -1,4 +1,4 @@
-//! `/v1/peer` and `/v1/health`: who we are, and how.
+//! `/v1/peer`: who we are.
 
 use axum::{extract::State, response::Response};
 
@@ -7,12 +7,7 @@ use super::{
     openapi::problems,
     text::{self, Form},
 };
-use crate::{
-    manifest::Timestamp,
-    store::StoreError,
-    tls::days_left,
-    wire::{self, Health, HealthStatus, Limits, PeerBody, route},
-};
+use crate::wire::{self, Limits, PeerBody, route};
 
 problems!(PeerProblems);
 
@@ -39,43 +34,4 @@ pub(super) async fn describe(State(state): State<ServerState>, form: Form) -> Re
         },
     };
     form.answer(body, text::peer)
-}
-
-problems!(HealthProblems);
-
-/// Says whether this peer is well.
-#[utoipa::path(
-    get,
-    path = route::HEALTH,
-    operation_id = "health",
-    tag = "Peer",
-    responses((status = 200, description = "How it is.", content((Health), (String = "text/plain"))), HealthProblems)
-)]
-pub(super) async fn health(State(state): State<ServerState>, form: Form) -> Response {
-    // Asked anew each time: a store whose folder was moved away writes again when it is back.
-    let status = match state.services().store.check_new_chunk(0, None).await {
-        Err(StoreError::ReadOnly { .. }) => HealthStatus::ReadOnly,
-        _ if !state.services().gate.is_in_place() => HealthStatus::ReadOnly,
-        _ => HealthStatus::Ok,
-    };
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    // A disk that cannot be asked has nothing to tell; that it fails shows when something is written.
-    let free = state
-        .services()
-        .store
-        .free_space()
-        .await
-        .unwrap_or_default();
-    let (endings, now) = (state.services().circle.endings(), Timestamp::now());
-    let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
-    let health = Health {
-        status,
-        version,
-        free,
-        certificate_days: days(endings.certificate),
-        scripts_certificate_days: days(endings.scripts_certificate),
-        circle_days: days(endings.circle),
-        revocation_list_days: days(endings.revocation_list),
-    };
-    form.answer(health, text::health)
 }

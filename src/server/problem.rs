@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use axum::{
-    Json,
+    Extension, Json,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -25,6 +25,7 @@ pub(super) struct Failure(Box<Parts>);
 #[derive(Debug)]
 struct Parts {
     status: StatusCode,
+    code: Code,
     problem: Problem,
     headers: HeaderMap,
 }
@@ -54,6 +55,7 @@ impl Failure {
         };
         Self(Box::new(Parts {
             status,
+            code,
             problem,
             headers: HeaderMap::new(),
         }))
@@ -86,11 +88,13 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Parts {
             status,
+            code,
             problem,
             headers,
         } = *self.0;
         let media = [(header::CONTENT_TYPE, media::PROBLEM)];
-        (status, headers, media, Json(problem)).into_response()
+        // The code is for the meter.
+        (status, headers, media, Extension(code), Json(problem)).into_response()
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Role {
     Sender,
     /// See what is addressed to it.
     Reader,
+    /// Know how the peer is, in full, and see nothing of the store.
+    Monitor,
     /// Nothing: it is not let in.
     None,
 }
@@ -27,7 +29,7 @@ impl Role {
     pub fn may_put(self) -> bool {
         match self {
             Self::Member | Self::Sender => true,
-            Self::Reader | Self::None => false,
+            Self::Reader | Self::Monitor | Self::None => false,
         }
     }
 
@@ -43,6 +45,7 @@ impl fmt::Display for Role {
             Self::Member => "member",
             Self::Sender => "sender",
             Self::Reader => "reader",
+            Self::Monitor => "monitor",
             Self::None => "none",
         })
     }
@@ -95,7 +98,7 @@ impl Roles {
             false => assigned.role.unwrap_or(self.default),
         };
         match (bearer, own) {
-            (Bearer::Script, Role::Member | Role::Sender | Role::Reader) => {
+            (Bearer::Script, Role::Member | Role::Sender | Role::Reader | Role::Monitor) => {
                 assigned.scripts.unwrap_or(own)
             }
             _ => own,

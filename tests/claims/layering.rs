@@ -84,12 +84,13 @@ const MAY: [(&str, &[&str]); 24] = [
 ];
 
 /// Each heavy dependency has its rooms.
-const HEAVY: [(&str, &[&str]); 16] = [
+const HEAVY: [(&str, &[&str]); 17] = [
     ("axum", &["server"]),
     ("axum_server", &["server"]),
     ("reqwest", &["client"]),
     ("aes_gcm", &["crypto"]),
     ("pbkdf2", &["crypto"]),
+    ("prometheus", &["server"]),
     ("hpke", &["crypto"]),
     ("rcgen", &["tls"]),
     ("spake2", &["pair"]),

@@ -32,6 +32,7 @@ mod inbox;
 mod layering;
 mod members;
 mod menu;
+mod metrics;
 mod mounts;
 mod mtls;
 mod no_proc;

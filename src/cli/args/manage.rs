@@ -111,6 +111,8 @@ pub(in crate::cli) enum RoleArg {
     Sender,
     /// See what is addressed to it
     Reader,
+    /// Read health and metrics in full, and see nothing of the store
+    Monitor,
     /// Nothing: it is not let in
     None,
 }
@@ -122,6 +124,7 @@ impl RoleArg {
             Self::Member => Role::Member,
             Self::Sender => Role::Sender,
             Self::Reader => Role::Reader,
+            Self::Monitor => Role::Monitor,
             Self::None => Role::None,
         }
     }

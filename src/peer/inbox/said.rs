@@ -1,6 +1,11 @@
-//! What is not as it was sent of a transfer that was opened: for the log, without names.
+//! What the log is told of transfers that are not opened, or not as they were sent; without names.
 
-use crate::transfer::ReceivedFiles;
+use super::{Outcome, Waiting};
+use crate::{
+    id::{ManifestId, Short as _},
+    store::TransferState,
+    transfer::{ReceivedFiles, TransferError},
+};
 
 pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
     let links = written.skipped_links.len();
@@ -31,5 +36,18 @@ pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
             executable,
             "this file system cannot keep these"
         );
+    }
+}
+
+/// What follows from not being able to open a transfer.
+pub(super) fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
+    let reason = error.to_string();
+    // The reason may have names of files, which a log must not have.
+    tracing::error!(manifest = id.short(), error = error.kind(), "not opened");
+    if error.is_final() {
+        (TransferState::Refused, Outcome::Refused { reason })
+    } else {
+        let waiting = Waiting::Failed { reason };
+        (TransferState::Waiting, Outcome::Waiting(waiting))
     }
 }

@@ -42,6 +42,7 @@ fn peer_with_a_store_at(path: &Path, circle: &Arc<Circle>, member: &Identity) ->
         gate,
         bundle: Arc::new(|| "the bundle".to_owned()),
         circle: Arc::new(NoCircle),
+        health: Arc::new(NoCircle),
         offers: Arc::new(StoreDesk(store)),
         events: broadcast::Sender::new(4),
         limits: Limits::default(),

@@ -139,6 +139,7 @@ impl TestPeer {
                 Arc::new(move || bundle.lock().unwrap().clone())
             },
             circle: desk.clone(),
+            health: Arc::new(server::NoCircle),
             offers: Arc::new(StoreDesk(store)),
             events: events.clone(),
             limits,

@@ -1,0 +1,127 @@
+//! How a running peer is, beyond what its server sees: revocation list, disk, store, inbox.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use super::{door::Door, inbox::Inbox};
+use crate::{
+    id::PeerId,
+    manifest::Signer as _,
+    server::HealthDesk,
+    store::{LocalStore, LocalStoreOptions, PageRequest, Store as _, StoreError, TransferState},
+    wire::{Condition, DEFAULT_PAGE, Stored},
+};
+
+/// Counting the store anew takes at most this part of the time, however often somebody asks.
+const COUNTING: u32 = 50;
+
+/// Looks at the parts of a peer.
+pub(super) struct ConditionDesk {
+    door: Arc<Door>,
+    store: Arc<LocalStore>,
+    inbox: Arc<Inbox>,
+    chunks: PathBuf,
+    options: LocalStoreOptions,
+    counted: Mutex<Option<Counted>>,
+}
+
+/// What counting gave, when it was done, and how long it took.
+#[derive(Clone, Copy)]
+struct Counted {
+    stored: Stored,
+    waiting: u64,
+    at: Instant,
+    took: Duration,
+}
+
+impl ConditionDesk {
+    pub(super) fn new(
+        door: &Arc<Door>,
+        store: &Arc<LocalStore>,
+        inbox: &Arc<Inbox>,
+        (chunks, options): (PathBuf, LocalStoreOptions),
+    ) -> Self {
+        Self {
+            door: door.clone(),
+            store: store.clone(),
+            inbox: inbox.clone(),
+            chunks,
+            options,
+            counted: Mutex::default(),
+        }
+    }
+
+    /// What is stored and what waits, if the store can be read; who asks meanwhile waits for the same count.
+    async fn counted(&self) -> Option<Counted> {
+        let mut kept = self.counted.lock().await;
+        if let Some(counted) = *kept
+            && counted.at.elapsed() < counted.took * COUNTING
+        {
+            return Some(counted);
+        }
+        let began = Instant::now();
+        let store = self.store.clone();
+        let usage = tokio::task::spawn_blocking(move || store.usage().ok());
+        let usage = usage.await.ok().flatten()?;
+        let counted = Counted {
+            stored: Stored {
+                bytes: usage.bytes,
+                chunks: usage.chunks,
+                manifests: usage.manifests,
+            },
+            waiting: waiting(&self.store, self.door.identity().peer_id())
+                .await
+                .ok()?,
+            at: Instant::now(),
+            took: began.elapsed(),
+        };
+        *kept = Some(counted);
+        *kept
+    }
+
+    async fn look(&self) -> Condition {
+        let circle = self.door.circle().now();
+        let room = LocalStore::room(&self.chunks, self.options).ok();
+        let counted = self.counted().await;
+        Condition {
+            list_since: circle.crl_this_update(),
+            disk_free: room.map(|room| room.free),
+            quota: self.options.quota,
+            store: counted.map(|counted| counted.stored),
+            waiting: counted.map(|counted| counted.waiting),
+            inbox: Some(self.inbox.counts()),
+        }
+    }
+}
+
+impl HealthDesk for ConditionDesk {
+    fn condition(&self) -> BoxFuture<'_, Condition> {
+        Box::pin(self.look())
+    }
+}
+
+/// How many transfers for `us`, from others, are not opened.
+async fn waiting(store: &LocalStore, us: PeerId) -> Result<u64, StoreError> {
+    let (mut waiting, mut after) = (0, None);
+    loop {
+        let limit = DEFAULT_PAGE;
+        let page = store
+            .list_manifests(PageRequest { after, limit }, Some(us))
+            .await?;
+        after = page.items.last().map(|info| info.id);
+        for info in page.items.iter().filter(|info| info.sender != us) {
+            let state = store.manifest_state(info.id).await;
+            let waits = |state| matches!(state, TransferState::Stored | TransferState::Waiting);
+            waiting += u64::from(state.is_ok_and(|at| waits(at.state)));
+        }
+        if !page.more {
+            return Ok(waiting);
+        }
+    }
+}
