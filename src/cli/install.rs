@@ -1,6 +1,13 @@
-//! `serve --install`: a systemd unit that serves this home whenever its user is there.
+//! `serve --install`: a systemd unit that serves this home, of this user or of the system.
 
-use std::{env, ffi::OsString, fs, path::Path};
+mod unit;
+
+use std::{
+    env,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum as _;
 use serde_json::json;
@@ -19,53 +26,125 @@ use crate::{
     tls::{CertsDir, Identity},
     trust::write_durably,
 };
+use unit::{Unit, argument, check_ours, executable, quote, text};
 
-/// The first line of a unit that is ours to replace.
-const MARK: &str = "# Written by `colis serve --install`.";
+/// Whose service manager runs the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    User,
+    System,
+}
 
+/// Writes the unit of this user, or gives that of the system.
 pub(super) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
     // What would not serve by hand does not serve by systemd either, which only says so in its journal.
     Identity::load(&CertsDir::new(context.home.certs()))?;
-    serve::options(context, args)?;
-    let unit = unit_of(context, args)?;
-    let missing = || {
-        let what = "there is no folder for units: HOME names no folder by its whole path";
-        Failure::new(ExitCode::Config, what).hint("set HOME, or XDG_CONFIG_HOME")
-    };
-    let config = platform_folder("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?;
-    let folder = config.join("systemd/user");
-    let path = folder.join("colis.service");
-    if fs::read_to_string(&path).is_ok_and(|text| !text.starts_with(MARK)) {
-        let what = format!("{} was not written by colis", path.display());
-        let failure = Failure::new(ExitCode::Config, what);
-        return Err(failure.hint("move it away, then run this again"));
+    if args.system {
+        return print(context, args);
     }
-    fs::create_dir_all(&folder).map_err(|e| Failure::io(&folder, &e))?;
+    let home = home_of(context)?;
+    let unit = unit_of(context, args, Kind::User, &home)?;
+    let path = path_of(args)?;
+    check_ours(&path, &home)?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|e| Failure::io(folder, &e))?;
+    }
     write_durably(&path, unit.as_bytes(), 0o644).map_err(|e| Failure::io(&path, &e))?;
     context
         .output
         .object("installed", &json!({"path": PathText(&path)}));
     context.output.line(path.display());
-    context.output.talk(
-        "start it, now and at every login: systemctl --user daemon-reload && systemctl --user enable --now colis\n\
+    let name = &args.unit;
+    context.output.talk(format!(
+        "start it, now and at every login: systemctl --user daemon-reload && systemctl --user enable --now {name}\n\
          also when nobody is logged in: loginctl enable-linger\n\
-         its log: journalctl --user -u colis; what arrived, with its names: colis history",
-    );
+         its log: journalctl --user -u {name}; what arrived, with its names: colis history"
+    ));
     Ok(ExitCode::Ok)
 }
 
+/// The unit for a service account goes to standard output: only an administrator writes where it belongs, and only the
+/// account itself reads the keys.
+fn print(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
+    let unit = unit_of(context, args, Kind::System, &home_of(context)?)?;
+    context.output.object("unit", &json!({"text": unit}));
+    context.output.line(unit.trim_end());
+    let name = &args.unit;
+    context.output.talk(format!(
+        "put it to /etc/systemd/system/{name}.service, then: systemctl daemon-reload && systemctl enable --now {name}"
+    ));
+    if rustix::process::geteuid().is_root() {
+        context.output.warn(
+            "it would serve as root: run this as the account that is to serve, which owns the home",
+        );
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Removes the unit of this user that serves this home.
+pub(super) fn remove(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
+    let path = path_of(args)?;
+    check_ours(&path, &home_of(context)?)?;
+    match fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let what = format!("there is no unit {}", path.display());
+            return Err(Failure::new(ExitCode::NotFound, what)
+                .hint("another name: --unit NAME; a system's unit is removed by hand"));
+        }
+        Err(error) => return Err(Failure::io(&path, &error)),
+    }
+    context
+        .output
+        .object("uninstalled", &json!({"path": PathText(&path)}));
+    context.output.line(path.display());
+    let name = &args.unit;
+    context.output.talk(format!(
+        "end it too: systemctl --user stop {name} && systemctl --user daemon-reload"
+    ));
+    Ok(ExitCode::Ok)
+}
+
+/// Where the unit of this user belongs.
+fn path_of(args: &Serve) -> Result<PathBuf, Failure> {
+    let missing = || {
+        let what = "there is no folder for units: HOME names no folder by its whole path";
+        Failure::new(ExitCode::Config, what).hint("set HOME, or XDG_CONFIG_HOME")
+    };
+    let config = platform_folder("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?;
+    Ok(config
+        .join("systemd/user")
+        .join(format!("{}.service", args.unit)))
+}
+
+/// The home by its whole path, which is its name in a unit.
+fn home_of(context: &Context) -> Result<PathBuf, Failure> {
+    let root = context.home.root();
+    std::path::absolute(root).map_err(|e| Failure::io(root, &e))
+}
+
 /// The unit that does what this command line and this environment say.
-fn unit_of(context: &Context, args: &Serve) -> Result<String, Failure> {
+fn unit_of(context: &Context, args: &Serve, kind: Kind, home: &Path) -> Result<String, Failure> {
+    let listen = serve::options(context, args)?.listen;
     let program = env::current_exe().map_err(|e| Failure::io(Path::new("colis"), &e))?;
-    let home = text("the home folder", context.home.root())?;
-    let mut words = vec!["--home".to_owned(), home.to_owned()];
+    let mut words = vec![
+        "--home".to_owned(),
+        text("the home folder", home)?.to_owned(),
+    ];
     words.extend(global_words(&context.global));
     words.push("serve".to_owned());
     words.extend(serve_words(args));
     let words = words.iter().map(|word| argument(word));
     let words = words.collect::<Result<Vec<_>, _>>()?.join(" ");
-    let start = format!("{} {words}", executable(&program)?);
-    Ok(unit(&start, &environment(|name| env::var_os(name))?))
+    let unit = Unit {
+        kind,
+        home,
+        start: format!("{} {words}", executable(&program)?),
+        program: &program,
+        environment: environment(|name| env::var_os(name))?,
+        listen,
+    };
+    unit.text()
 }
 
 fn global_words(global: &Global) -> Vec<String> {
@@ -82,6 +161,9 @@ fn serve_words(args: &Serve) -> Vec<String> {
         auto_up_to,
         keep_opened,
         install: _,
+        system: _,
+        unit: _,
+        uninstall: _,
         keep_exec,
     } = args;
     let inbox = inbox.and_then(|inbox| Some(inbox.to_possible_value()?.get_name().to_owned()));
@@ -116,76 +198,9 @@ fn environment(set: impl Fn(&str) -> Option<OsString>) -> Result<String, Failure
     Ok(lines)
 }
 
-fn unit(start: &str, environment: &str) -> String {
-    format!(
-        "{MARK}\n\
-         [Unit]\n\
-         Description=colis, encrypted file exchange between peers\n\
-         After=network-online.target\n\
-         \n\
-         [Service]\n\
-         Type=notify\n\
-         {environment}\
-         ExecStart={start}\n\
-         Restart=on-failure\n\
-         RestartSec=2\n\
-         TimeoutStopSec=30\n\
-         LimitNOFILE=65536\n\
-         LimitCORE=0\n\
-         StandardOutput=null\n\
-         NoNewPrivileges=yes\n\
-         \n\
-         [Install]\n\
-         WantedBy=default.target\n"
-    )
-}
-
-/// A path for the unit, which must be text for systemd to read the same bytes.
-fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, Failure> {
-    path.to_str().ok_or_else(|| {
-        let shown = path.display();
-        refused(&format!(
-            "{what} is not UTF-8, which a unit must be: {shown}"
-        ))
-    })
-}
-
 fn refused(what: &str) -> Failure {
     Failure::usage(what)
         .hint("no unit was written; move it to another name, or start colis serve in another way")
-}
-
-/// The program. systemd expands no variable in its name, and takes none with a quote or a backslash.
-fn executable(program: &Path) -> Result<String, Failure> {
-    let text = text("the name of the program", program)?;
-    if text.contains(['"', '\'', '\\']) {
-        let what = "systemd starts no program with a quote or a backslash in its name";
-        return Err(refused(&format!("{what}: {text}")));
-    }
-    quote(text, "%")
-}
-
-fn argument(word: &str) -> Result<String, Failure> {
-    quote(word, "%$")
-}
-
-/// As systemd.syntax(7) wants it: in double quotes, and the characters of `special`, doubled, mean themselves.
-fn quote(text: &str, special: &str) -> Result<String, Failure> {
-    if text.contains(char::is_control) {
-        let what = format!("it has a control character, which no line of a unit has: {text}");
-        return Err(refused(&what));
-    }
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        if special.contains(c) {
-            quoted.push(c);
-        } else if matches!(c, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('"');
-    Ok(quoted)
 }
 
 #[cfg(test)]
@@ -222,10 +237,5 @@ mod tests {
             lines,
             "Environment=\"COLIS_JOBS=7\"\nEnvironment=\"COLIS_LOG=a=\\\"50%%\\\" $b\"\n"
         );
-        let unit = unit("\"/usr/bin/colis\" serve", &lines);
-        assert!(unit.starts_with(MARK) && unit.contains(&lines));
-        assert!(unit.contains("\nExecStart=\"/usr/bin/colis\" serve\n"));
-        // Arrivals are printed with names and messages, and others read the journal.
-        assert!(unit.contains("\nStandardOutput=null\n"));
     }
 }

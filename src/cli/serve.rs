@@ -40,6 +40,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     if args.install {
         return install::run(context, args);
     }
+    if args.uninstall {
+        return install::remove(context, args);
+    }
     context.home.check_there()?;
     let log = start_logging(context);
     raise_descriptor_limit();

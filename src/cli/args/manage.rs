@@ -23,9 +23,26 @@ pub(in crate::cli) struct Serve {
     /// Write a systemd unit that serves this home for this user, and say how to start it
     #[arg(long)]
     pub(in crate::cli) install: bool,
+    /// With --install: print a unit for the whole system, which serves as the account that runs this
+    #[arg(long, requires = "install")]
+    pub(in crate::cli) system: bool,
+    /// The unit's name
+    #[arg(long, value_name = "NAME", default_value = "colis", value_parser = unit_name)]
+    pub(in crate::cli) unit: String,
+    /// Remove the unit that --install wrote for this home
+    #[arg(long, conflicts_with_all = ["install", "system"])]
+    pub(in crate::cli) uninstall: bool,
     /// Let opened programs keep their executable bit
     #[arg(long)]
     pub(in crate::cli) keep_exec: bool,
+}
+
+fn unit_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match !text.is_empty() && text.len() <= 64 && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a unit is named by at most 64 letters, digits, - and _"),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -142,3 +142,91 @@ fn verify(unit: &Path) {
     let ours: Vec<_> = ours.collect();
     assert!(ours.is_empty(), "{ours:?}");
 }
+
+#[test]
+fn a_unit_is_kept_apart_from_those_of_other_homes() {
+    let homes = Homes::new(&["b"]);
+    let first = install(&homes, "a", &[], &[]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let text = fs::read_to_string(unit(&homes)).unwrap();
+    let ran = |home, args: &[&str]| {
+        let mut command = homes.command(home, &[&["serve"], args].concat());
+        Ran::from(
+            command
+                .env("XDG_CONFIG_HOME", homes.path("cfg"))
+                .output()
+                .unwrap(),
+        )
+    };
+    for args in [&["--install"][..], &["--uninstall"]] {
+        let other = ran("b", args);
+        assert_eq!(other.code, 3, "{other:?}");
+        assert!(other.err.contains("--unit NAME"), "{other:?}");
+        assert_eq!(fs::read_to_string(unit(&homes)).unwrap(), text);
+    }
+    assert_eq!(ran("b", &["--install", "--unit", "other"]).code, 0);
+    assert_eq!(ran("b", &["--install", "--unit", "../x"]).code, 2);
+    assert!(homes.path("cfg/systemd/user/other.service").exists());
+    assert_eq!(install(&homes, "a", &[], &[]).code, 0, "again");
+    assert_eq!(ran("a", &["--uninstall"]).code, 0);
+    assert!(!unit(&homes).exists());
+    assert_eq!(ran("a", &["--uninstall"]).code, 6);
+}
+
+#[test]
+fn units_are_restarted_and_confined() {
+    let homes = Homes::new(&[]);
+    assert_eq!(install(&homes, "a", &[], &[]).code, 0);
+    let user = fs::read_to_string(unit(&homes)).unwrap();
+    let printed = homes.run(
+        "a",
+        &["serve", "--install", "--system", "--listen", "[::]:443"],
+    );
+    assert_eq!(printed.code, 0, "{printed:?}");
+    assert!(
+        printed
+            .out
+            .contains("\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n")
+    );
+    let system = homes.ok("a", &["serve", "--install", "--system"]);
+    let home = homes.home("a");
+    for text in [&user, &system] {
+        for line in [
+            &format!("RequiresMountsFor=\"{}\"", home.display()),
+            "Restart=always",
+            "UMask=0077",
+            "ExecReload=/bin/kill -HUP $MAINPID",
+            "LimitNOFILE=65536",
+            "Type=notify",
+            // Arrivals are printed with names and messages, and others read the journal.
+            "StandardOutput=null",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+        }
+    }
+    if !has("systemd-analyze") {
+        return println!("not tried: systemd-analyze is not here");
+    }
+    let path = homes.path("colis.service");
+    fs::write(&path, &system).unwrap();
+    analyze(&["verify"], &path);
+    // In tenths: a service account is shut in, and a user's manager has fewer means.
+    analyze(&["security", "--offline=true", "--threshold=20"], &path);
+    analyze(&["verify", "--user"], &unit(&homes));
+    analyze(
+        &["security", "--offline=true", "--threshold=65"],
+        &unit(&homes),
+    );
+}
+
+fn analyze(args: &[&str], unit: &Path) {
+    let mut command = Command::new("systemd-analyze");
+    let ran = Ran::from(command.args(args).arg(unit).output().unwrap());
+    let ours: Vec<_> = ran
+        .err
+        .lines()
+        .filter(|line| line.contains("colis.service:"))
+        .collect();
+    assert!(ours.is_empty(), "{ours:?}");
+    assert!(args[0] == "verify" || ran.code == 0, "{ran:?}");
+}
