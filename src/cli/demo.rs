@@ -1,13 +1,20 @@
 //! `demo`: the main job with two throwaway peers on this machine, step by step, with figures.
 
+mod folder;
 mod link;
 mod material;
+mod next;
 mod pairing;
 mod player;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::Instant,
+};
 
-use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
@@ -15,6 +22,7 @@ use super::{
     output::Output,
     progress::progress,
     report::{ExitCode, Failure},
+    signals::{Asked, Ending},
 };
 use crate::{
     address::loopback,
@@ -36,6 +44,7 @@ use crate::{
     },
     trust::{Role, SignedBundle},
 };
+use folder::DemoFolder;
 use link::CutLink;
 use player::Player;
 
@@ -51,30 +60,53 @@ pub(super) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
             Failure::usage("a smaller file has no middle to cut").hint("--size 8MiB or more")
         );
     }
-    let stage = Stage::set(output).await?;
-    let root = stage.root.path().to_owned();
-    let played = stage.play(size).await;
-    stage.stop().await;
-    // Dropping the folder removes it; a person may want to look.
+    let ending = Ending::new();
+    let ending = ending.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
+    let folder = DemoFolder::make()?;
+    let root = folder.path().to_owned();
+    let played = perform(output, &root, size, ending.comes()).await;
+    // A person may want to look.
     if args.keep {
-        let kept = stage.root.keep();
+        let kept = folder.keep();
         output.line(format!("\nkept in {}", kept.display()));
     } else {
-        drop(stage.root);
+        folder.remove();
     }
-    played.map_err(|failure| {
-        failure.hint(format!(
+    played.map_err(|failure| match failure.code {
+        code if code.is_interruption() => failure,
+        _ => failure.hint(format!(
             "run it again with --keep to look into {}",
             root.display()
-        ))
+        )),
     })?;
     Ok(ExitCode::Ok)
+}
+
+/// Plays to the end, or until a signal comes. Nobody writes into `root` after that.
+async fn perform(
+    output: Output,
+    root: &Path,
+    size: u64,
+    stop: impl Future<Output = Asked>,
+) -> Result<(), Failure> {
+    let interrupted = |asked: Asked| Failure::new(asked.code(), "interrupted");
+    let mut stop = pin!(stop);
+    let stage = tokio::select! {
+        stage = Stage::set(output, root) => stage?,
+        asked = &mut stop => return Err(interrupted(asked)),
+    };
+    let played = tokio::select! {
+        played = stage.play(size) => played,
+        asked = &mut stop => Err(interrupted(asked)),
+    };
+    stage.stop().await;
+    played
 }
 
 /// Two peers of a circle: anna sends, ben serves.
 struct Stage {
     output: Output,
-    root: TempDir,
+    root: PathBuf,
     anna: Player,
     ben: Player,
     address: SocketAddr,
@@ -84,13 +116,9 @@ struct Stage {
 
 impl Stage {
     /// Makes the circle and starts ben.
-    async fn set(output: Output) -> Result<Self, Failure> {
+    async fn set(output: Output, root: &Path) -> Result<Self, Failure> {
         let start = Instant::now();
-        let root = tempfile::Builder::new()
-            .prefix("colis-demo-")
-            .tempdir()
-            .map_err(|e| Failure::io(Path::new("the temporary folder"), &e))?;
-        let (anna, ben) = (root.path().join("anna"), root.path().join("ben"));
+        let (anna, ben) = (root.join("anna"), root.join("ben"));
         let (dir, out) = (
             CertsDir::new(anna.join("certs")),
             CertsDir::new(ben.join("certs")),
@@ -121,7 +149,7 @@ impl Stage {
         });
         let stage = Self {
             output,
-            root,
+            root: root.to_owned(),
             anna,
             ben,
             address,
@@ -138,26 +166,15 @@ impl Stage {
     }
 
     async fn play(&self, size: u64) -> Result<(), Failure> {
-        let file = self.root.path().join("holiday.mov");
-        let folder = self.root.path().join("project");
+        let file = self.root.join("holiday.mov");
+        let folder = self.root.join("project");
         material::write_file(&file, size).map_err(|e| Failure::io(&file, &e))?;
         material::write_folder(&folder).map_err(|e| Failure::io(&folder, &e))?;
         let sent = self.send_over_a_cut_link(&file, size).await?;
         self.arrived(4, &file, sent.manifest, "holiday.mov").await?;
         self.send_folder(&folder).await?;
         self.store_with_ben_for_anna(&file).await?;
-        self.output
-            .line("\nEverything came through. Where to go next:");
-        self.output
-            .line("  colis certs init --name NAME              make your circle");
-        self.output
-            .line("  colis pair                                shows a code");
-        self.output
-            .line("  colis pair HOST                           on the other machine: asks for it");
-        self.output
-            .line("  colis serve                               on the other machine");
-        self.output
-            .line("  colis send FILE --to HOST                 and the README for the rest");
+        next::say(self.output);
         Ok(())
     }
 

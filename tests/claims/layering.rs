@@ -74,9 +74,9 @@ const MAY: [(&str, &[&str]); 24] = [
     (
         "cli",
         &[
-            "id", "private", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
-            "received", "server", "client", "transfer", "pair", "discover", "peer", "config",
-            "sabotage", "address",
+            "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
+            "store", "received", "server", "client", "transfer", "pair", "discover", "peer",
+            "config", "sabotage", "address",
         ],
     ),
     ("lib", &[]),

@@ -20,6 +20,7 @@ mod copies;
 mod corpus;
 mod crash;
 mod custody;
+mod demo;
 mod discover;
 mod disks;
 mod displaced;
