@@ -52,5 +52,6 @@ mod streams;
 mod surroundings;
 mod terminal;
 mod transcripts;
+mod testing;
 mod transfer;
 mod vectors;
