@@ -99,6 +99,14 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
+    /// A newer version has written a file, and what it says must not be passed over.
+    #[error("{path} was written by a newer colis: {reason}")]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// What is not known in it.
+        reason: String,
+    },
     /// A certificate is not trusted.
     #[error(transparent)]
     Distrusted(#[from] Distrust),

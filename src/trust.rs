@@ -10,6 +10,7 @@
 //! Roles are kept beside the peers, by id: forgetting a peer does not let it in again.
 
 mod error;
+mod file;
 mod role;
 
 use std::{
@@ -292,10 +293,7 @@ impl AddressBook {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Book::default()),
             Err(e) => return Err(self.io(e)),
         };
-        serde_json::from_slice(&bytes).map_err(|e| TrustError::Damaged {
-            path: self.path.clone(),
-            reason: e.to_string(),
-        })
+        file::parse(&self.path, &bytes)
     }
 
     /// Reads, changes and writes the book, while no other process does.
@@ -311,7 +309,7 @@ impl AddressBook {
         if book == before {
             return Ok(result);
         }
-        book.v = 1;
+        book.v = file::VERSION;
         let mut bytes = serde_json::to_vec_pretty(&book).map_err(|e| self.io(e.into()))?;
         bytes.push(b'\n');
         write_durably(&self.path, &bytes, 0o600).map_err(|e| self.io(e))?;

@@ -3,6 +3,7 @@
 mod advice;
 mod source;
 mod store;
+mod usage;
 
 use std::{fmt::Display, io, path::Path};
 
@@ -30,6 +31,11 @@ use crate::{
     trust::TrustError,
 };
 
+pub(super) use usage::usage;
+
+/// For a file of a newer version.
+const NEWER: &str =
+    "use the colis that wrote it, or restore the file from before; nothing was changed";
 /// For a file that must be text.
 const NOT_UTF8: &str =
     "it must be text in UTF-8: save it so, for instance: iconv -f UTF-16 -t UTF-8";
@@ -124,21 +130,6 @@ impl Failure {
         }
         say(&text);
     }
-}
-
-/// A command line that cannot be parsed: the sentence, and how it is used.
-pub(super) fn usage(error: &clap::Error) -> Failure {
-    let text = error.render().to_string();
-    let (what, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // The help that stands for an error has no sentence of its own.
-    let what = match what.strip_prefix("error: ") {
-        Some(what) => words(what),
-        None => "a command is missing".to_owned(),
-    };
-    let usage = rest.lines().find(|line| line.starts_with("Usage: "));
-    let hint = usage.unwrap_or("see how it is used: colis --help");
-    Failure::usage(what).hint(hint)
 }
 
 impl From<ManifestError> for Failure {
@@ -267,8 +258,13 @@ impl From<ReceivedError> for Failure {
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
         use ExitCode as Exit;
+        let error = match error {
+            TlsError::Trust(error) => return error.into(),
+            other => other,
+        };
         let failure = |code| Self::new(code, &error);
         match &error {
+            TlsError::Newer { .. } => failure(Exit::Config).hint(NEWER),
             TlsError::Missing { path } if path.ends_with("issued.jsonl") => failure(Exit::Config)
                 .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
             TlsError::Missing { .. } => {
@@ -301,8 +297,8 @@ impl From<TlsError> for Failure {
             TlsError::NotTheCircle { .. } => {
                 failure(Exit::Config).hint("run it on the machine that made the circle")
             }
-            TlsError::Trust(_) => failure(Exit::Trust),
             TlsError::Io { path, source } => Self::io(path, source),
+            TlsError::Trust(_) => failure(Exit::Trust),
         }
     }
 }
@@ -338,6 +334,7 @@ impl From<TrustError> for Failure {
             TrustError::Unknown { .. } => {
                 failure(ExitCode::NotFound).hint("see who is known: colis peers")
             }
+            TrustError::Newer { .. } => failure(ExitCode::Config).hint(NEWER),
             TrustError::Damaged { .. } => {
                 failure(ExitCode::Config).hint("restore it from a backup, or remove it")
             }
@@ -367,12 +364,14 @@ impl From<PeerError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let is_text = !matches!(&error, ConfigError::Io { source, .. } if source.kind() == io::ErrorKind::InvalidData);
-        let failure = Self::new(ExitCode::Config, error);
-        if is_text {
-            failure
-        } else {
-            failure.hint(NOT_UTF8)
+        let failure = Self::new(ExitCode::Config, &error);
+        match &error {
+            ConfigError::Io { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                failure.hint(NOT_UTF8)
+            }
+            ConfigError::Invalid { reason, .. } if reason.starts_with("unknown key") => failure
+                .hint("correct it, or remove it; a newer colis may have written it: then use that one"),
+            _ => failure,
         }
     }
 }

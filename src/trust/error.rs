@@ -54,6 +54,14 @@ pub enum TrustError {
         /// The name.
         name: String,
     },
+    /// A newer version has written the file. It is never overwritten, for what is not known would be lost.
+    #[error("{path} was written by a newer colis: {reason}")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What is not known in it.
+        reason: String,
+    },
     /// The file is damaged. It is never overwritten.
     #[error("{path} is damaged: {reason}")]
     Damaged {

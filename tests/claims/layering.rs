@@ -16,7 +16,10 @@ const MAY: [(&str, &[&str]); 24] = [
     ("name", &["sabotage"]),
     ("crypto", &["id", "name"]),
     ("manifest", &["id", "name", "crypto"]),
-    ("trust", &["id", "lock", "disk", "name", "manifest"]),
+    (
+        "trust",
+        &["id", "private", "lock", "disk", "name", "manifest"],
+    ),
     (
         "tls",
         &[
@@ -87,10 +90,10 @@ const MAY: [(&str, &[&str]); 24] = [
 const HEAVY: [(&str, &[&str]); 17] = [
     ("axum", &["server"]),
     ("axum_server", &["server"]),
+    ("prometheus", &["server"]),
     ("reqwest", &["client"]),
     ("aes_gcm", &["crypto"]),
     ("pbkdf2", &["crypto"]),
-    ("prometheus", &["server"]),
     ("hpke", &["crypto"]),
     ("rcgen", &["tls"]),
     ("spake2", &["pair"]),

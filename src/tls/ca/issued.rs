@@ -102,6 +102,8 @@ impl Issued {
     }
 }
 
+type Object = serde_json::Map<String, serde_json::Value>;
+
 /// Reads what was issued.
 ///
 /// Fails if the record is missing, or has no whole line: a circle has one from its first certificate on, and without it names
@@ -122,10 +124,17 @@ pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
         }
         match serde_json::from_slice::<Settled>(line) {
             Ok(line) => drop(settled.insert(line.settled)),
-            Err(_) => issued.push(
-                serde_json::from_slice::<Issued>(line)
-                    .map_err(|e| malformed(number, e.to_string()))?,
-            ),
+            Err(_) => match serde_json::from_slice::<Issued>(line) {
+                Ok(line) => issued.push(line),
+                // Damage leaves no object: this is a line of a kind that only a newer version knows, and may revoke.
+                Err(error) if serde_json::from_slice::<Object>(line).is_ok() => {
+                    return Err(TlsError::Newer {
+                        path: path.clone(),
+                        reason: format!("line {number}: {error}"),
+                    });
+                }
+                Err(error) => return Err(malformed(number, error.to_string())),
+            },
         }
     }
     for issued in &mut issued {

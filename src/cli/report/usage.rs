@@ -1,0 +1,18 @@
+//! A command line that is wrong.
+
+use super::Failure;
+
+/// A command line that cannot be parsed: the sentence, and how it is used.
+pub(in crate::cli) fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (what, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The help that stands for an error has no sentence of its own.
+    let what = match what.strip_prefix("error: ") {
+        Some(what) => words(what),
+        None => "a command is missing".to_owned(),
+    };
+    let usage = rest.lines().find(|line| line.starts_with("Usage: "));
+    let hint = usage.unwrap_or("see how it is used: colis --help");
+    Failure::usage(what).hint(hint)
+}
