@@ -181,10 +181,8 @@ impl Peer {
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         let door = Arc::new(door);
-        let neighbours = Neighbours {
-            known: Known::new(&door, 0),
-            every: options.ask_every,
-        };
+        let (known, every) = (Known::new(&door, 0), options.ask_every);
+        let neighbours = Neighbours { known, every };
         let (events, _) = broadcast::channel(EVENTS);
         let renewal = Renewal::new(&door, &events);
         let collector = Collector::new(
@@ -202,7 +200,7 @@ impl Peer {
             options.inbox,
             (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
-        let health = ConditionDesk::new(&door, &store, &inbox, (options.chunks, options.store));
+        let health = ConditionDesk::new(&door, &store, &inbox, options.chunks, options.store);
         let state = ServerState::new(services(&store, &door, &inbox, health, events));
         Ok(Self {
             listener,

@@ -45,7 +45,8 @@ impl ConditionDesk {
         door: &Arc<Door>,
         store: &Arc<LocalStore>,
         inbox: &Arc<Inbox>,
-        (chunks, options): (PathBuf, LocalStoreOptions),
+        chunks: PathBuf,
+        options: LocalStoreOptions,
     ) -> Self {
         Self {
             door: door.clone(),

@@ -22,7 +22,9 @@ use crate::{
     store::StoreError,
     tls::{Endings, days_left},
     trust::Role,
-    wire::{Code, Condition, Health, HealthDetails, HealthStatus, media, route},
+    wire::{
+        Code, Condition, Health, HealthDetails, HealthStatus, InboxCounts, Stored, media, route,
+    },
 };
 
 problems!(HealthProblems);
@@ -168,8 +170,16 @@ async fn measure(state: &ServerState) -> Result<Vec<MetricFamily>, prometheus::E
     Ok(gauges.0.gather())
 }
 
+fn measure_condition(gauges: &Gauges, condition: &Condition) -> Result<(), prometheus::Error> {
+    measure_store(gauges, condition)?;
+    match &condition.inbox {
+        Some(inbox) => measure_inbox(gauges, inbox),
+        None => Ok(()),
+    }
+}
+
 fn measure_endings(gauges: &Gauges, endings: &Endings) -> Result<(), prometheus::Error> {
-    for (name, help, until) in [
+    let ends = [
         (
             "colis_certificate_left_seconds",
             "Until the peer's certificate ends; negative when it is over.",
@@ -190,73 +200,43 @@ fn measure_endings(gauges: &Gauges, endings: &Endings) -> Result<(), prometheus:
             "Until the revocation list should be signed again.",
             endings.revocation_list,
         ),
-    ] {
-        gauges.set_left(name, help, until)?;
-    }
-    Ok(())
+    ];
+    let mut ends = ends.into_iter();
+    ends.try_for_each(|(name, help, until)| gauges.set_left(name, help, until))
 }
 
-fn measure_condition(gauges: &Gauges, condition: &Condition) -> Result<(), prometheus::Error> {
-    let store = condition.store;
-    let inbox = condition.inbox.clone();
-    let count = |of: fn(&crate::wire::InboxCounts) -> u64| inbox.as_ref().map(of);
-    for (name, help, value) in [
-        (
-            "colis_disk_free_bytes",
-            "Bytes that are free on the disk of the store.",
-            condition.disk_free,
-        ),
-        (
-            "colis_store_quota_bytes",
-            "The most bytes to store; not there without a quota.",
-            condition.quota,
-        ),
-        (
-            "colis_store_bytes",
-            "Bytes in the store.",
-            store.map(|store| store.bytes),
-        ),
-        (
-            "colis_store_chunks",
-            "Chunks in the store.",
-            store.map(|store| store.chunks),
-        ),
-        (
-            "colis_store_manifests",
-            "Manifests in the store.",
-            store.map(|store| store.manifests),
-        ),
-        (
-            "colis_transfers_waiting",
-            "Transfers for this peer that are not opened.",
-            condition.waiting,
-        ),
-        (
-            "colis_inbox_last_error_seconds",
-            "When the inbox last failed, in seconds since 1970, if it has opened nothing since.",
-            inbox
-                .as_ref()
-                .and_then(|inbox| inbox.last_error.as_ref())
-                .map(|error| error.at.unix_seconds()),
-        ),
-    ] {
-        gauges.set(name, help, value)?;
-    }
-    gauges.count(
-        "colis_transfers_opened_total",
-        "Transfers that the inbox opened.",
-        count(|inbox| inbox.opened),
-    )?;
-    gauges.count(
-        "colis_transfers_refused_total",
-        "Transfers that cannot be opened.",
-        count(|inbox| inbox.refused),
-    )?;
-    gauges.count(
-        "colis_inbox_errors_total",
-        "Tries of the inbox that failed.",
-        count(|inbox| inbox.failed),
-    )
+fn measure_store(gauges: &Gauges, condition: &Condition) -> Result<(), prometheus::Error> {
+    let help = "Bytes that are free on the disk of the store.";
+    gauges.set("colis_disk_free_bytes", help, condition.disk_free)?;
+    let help = "The most bytes to store; not there without a quota.";
+    gauges.set("colis_store_quota_bytes", help, condition.quota)?;
+    let help = "Transfers for this peer that are not opened.";
+    gauges.set("colis_transfers_waiting", help, condition.waiting)?;
+    let Some(Stored {
+        bytes,
+        chunks,
+        manifests,
+    }) = condition.store
+    else {
+        return Ok(());
+    };
+    gauges.set("colis_store_bytes", "Bytes in the store.", Some(bytes))?;
+    gauges.set("colis_store_chunks", "Chunks in the store.", Some(chunks))?;
+    let help = "Manifests in the store.";
+    gauges.set("colis_store_manifests", help, Some(manifests))
+}
+
+fn measure_inbox(gauges: &Gauges, inbox: &InboxCounts) -> Result<(), prometheus::Error> {
+    let failed_at = inbox.last_error.as_ref().map(|error| error.at);
+    let help = "When the inbox last failed, in seconds since 1970, if it has opened nothing since.";
+    let failed_at = failed_at.map(Timestamp::unix_seconds);
+    gauges.set("colis_inbox_last_error_seconds", help, failed_at)?;
+    let help = "Transfers that the inbox opened.";
+    gauges.count("colis_transfers_opened_total", help, inbox.opened)?;
+    let help = "Transfers that cannot be opened.";
+    gauges.count("colis_transfers_refused_total", help, inbox.refused)?;
+    let help = "Tries of the inbox that failed.";
+    gauges.count("colis_inbox_errors_total", help, inbox.failed)
 }
 
 /// The metrics of one answer.
@@ -290,8 +270,7 @@ impl Gauges {
     }
 
     /// A count that is kept elsewhere.
-    fn count(&self, name: &str, help: &str, value: Option<u64>) -> Result<(), prometheus::Error> {
-        let Some(value) = value else { return Ok(()) };
+    fn count(&self, name: &str, help: &str, value: u64) -> Result<(), prometheus::Error> {
         let counter = prometheus::IntCounter::with_opts(Opts::new(name, help))?;
         counter.inc_by(value);
         self.0.register(Box::new(counter))
