@@ -307,7 +307,7 @@ rows! {
     88, "store", "empty folders that a backup left out, a lock file full of garbage" =>
         "made again; there is no index on disk that could be damaged",
         store::row_88_what_can_be_made_again;
-    89, "store", "a damaged revocation list or address book" =>
+    89, "store", "a damaged revocation list or address book, or an address book of a newer version" =>
         "exit 3, never written over; a peer that is serving keeps what it knew, and says so in its log",
         store::row_89_trust_that_is_damaged;
     90, "store", "a damaged journal of a receive, or data that is not what the journal says" =>
