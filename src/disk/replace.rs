@@ -3,15 +3,19 @@
 use std::{
     fs::File,
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
 use super::sync_folder;
 
+/// Others of the group, and all others.
+const OTHERS: u32 = 0o077;
+
 /// Writes `bytes` to `path` so that it has the old content or the new, whatever happens, and the new once this returns.
 ///
 /// # Errors
-/// Those of the file system.
+/// Those of the file system; that it has no modes, if nobody else may read the file: then nothing is written.
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path
         .parent()
@@ -21,6 +25,12 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
         .prefix(".staged-")
         .tempfile_in(folder)?;
+    if mode & OTHERS == 0 && staged.as_file().metadata()?.mode() & OTHERS != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "nothing is private on this file system: use another, or mount it with umask=077",
+        ));
+    }
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
     staged.persist(path).map_err(|e| e.error)?;

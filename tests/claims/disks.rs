@@ -115,6 +115,27 @@ fn a_home_works_on_every_file_system_that_keeps_its_keys_private() {
 }
 
 #[test]
+fn no_private_key_is_written_where_nothing_is_private() {
+    let Some(disk) = Disk::refusing(FAT) else {
+        return;
+    };
+    let homes = Homes::new(&[]);
+    let home = disk.path().join("h");
+    let (home, certs) = (home.to_str().unwrap(), home.join("g"));
+    let said = homes.fails(home, &["certs", "init", "--name", "h"], 7);
+    assert!(said.contains("umask=077"), "{said}");
+    let issue = ["certs", "issue", "g", "--out", certs.to_str().unwrap()];
+    let said = homes.fails("a", &issue, 7);
+    assert!(said.contains("umask=077"), "{said}");
+    let found = Command::new("grep")
+        .args(["-rlE", "PRIVATE KEY|SEAL KEY"])
+        .arg(disk.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+#[test]
 fn doctor_names_what_a_file_system_lacks() {
     let words = [
         (RenameFlags, "no rename without replacing"),
