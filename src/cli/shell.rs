@@ -3,15 +3,25 @@
 use std::{fs, io, path::Path};
 
 use clap::CommandFactory as _;
+use clap_complete::Shell;
 
 use super::{
     args::{Cli, Completions, Man},
     report::{ExitCode, Failure},
 };
 
+/// How clap_complete completes the name of a file in bash: a name with a space becomes two words.
+const SPLIT_NAMES: &str = r#"COMPREPLY=($(compgen -f "${cur}"))"#;
+/// Nothing is proposed, so bash completes the name itself (`-o default`): it knows spaces, quotes and folders.
+const OWN_NAMES: &str = "COMPREPLY=()";
+
 pub(super) fn completions(args: &Completions) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "colis", &mut script);
+    if args.shell == Shell::Bash {
+        let text = String::from_utf8_lossy(&script).replace(SPLIT_NAMES, OWN_NAMES);
+        script = text.into_bytes();
+    }
     print(&script)
 }
 

@@ -15,6 +15,7 @@ mod carriers;
 mod circle;
 mod client;
 mod commands;
+mod completions;
 mod conformance;
 mod copies;
 mod corpus;
