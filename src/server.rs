@@ -36,6 +36,7 @@ mod sending;
 mod shares;
 mod strangers;
 mod text;
+mod told;
 mod uptake;
 mod view;
 
@@ -44,6 +45,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{Extension, Router, middleware::from_fn_with_state};
@@ -55,12 +57,14 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use arrivals::Cut;
 pub use desk::{
     Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, OfferDesk, RenewError,
     StoreDesk,
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind};
+pub(crate) use text::per_second;
 
 use crate::{
     id::PeerId,
@@ -78,8 +82,12 @@ use rate::Rate;
 use registry::Registry;
 use shares::Shares;
 use strangers::Strangers;
+use told::Told;
 use uptake::Uptake;
 use view::Views;
+
+/// A transfer whose peer is connected counts as cut only when nothing of it came for so long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -123,6 +131,7 @@ struct Shared {
     event_streams: Shares<PeerId>,
     lists: Rate,
     renewals: Rate,
+    told: Told,
     views: Arc<Views>,
     meter: Meter,
 }
@@ -143,6 +152,7 @@ impl ServerState {
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
+            told: Told::default(),
             views: Arc::default(),
             meter: Meter::new(),
             services,
@@ -294,11 +304,24 @@ pub async fn serve_router(
         handle.graceful_shutdown(Some(state.limits().drain));
         std::future::pending::<()>().await;
     };
-    tokio::select! {
+    let served = tokio::select! {
         result = serving => result,
         () = stopping => Ok(()),
         () = watch_connections(&state) => Ok(()),
+    };
+    note_cuts(&state, told::tell_cuts(&state, |_, _| true)).await;
+    served
+}
+
+/// Has the owner's history note them.
+async fn note_cuts(state: &ServerState, cuts: Vec<Cut>) {
+    if cuts.is_empty() {
+        return;
     }
+    let desk = state.services().offers.clone();
+    let noted = tokio::task::spawn_blocking(move || cuts.iter().for_each(|cut| desk.cut(cut)));
+    // It has been logged.
+    let _ = noted.await;
 }
 
 async fn watch_connections(state: &ServerState) {
@@ -310,6 +333,12 @@ async fn watch_connections(state: &ServerState) {
         for rate in [&state.0.rate, &state.0.lists, &state.0.renewals] {
             rate.forget_rested();
         }
+        state.0.told.forget_rested();
+        let cuts = told::tell_cuts(state, |peer, idle| {
+            let is_here = state.0.registry.has(peer);
+            idle >= state.limits().cut_after && (!is_here || idle >= LONGEST_PAUSE)
+        });
+        note_cuts(state, cuts).await;
     }
 }
 

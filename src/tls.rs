@@ -33,6 +33,7 @@ use std::{
 
 pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Distrust, Taken};
+pub(crate) use config::with_reason;
 pub use config::{
     Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
 };

@@ -86,7 +86,7 @@ fn changed(opened: &OpenedFiles) -> String {
 pub(super) fn tell(output: Output, arrival: &Arrival) {
     let (state, opened, reason) = match &arrival.outcome {
         Outcome::Opened(opened) => ("opened", Some(opened), None),
-        Outcome::Waiting(why) => ("waiting", None, Some(name_of(why))),
+        Outcome::Waiting(why) => ("waiting", None, Some(why.reason())),
         Outcome::Refused { reason } => ("refused", None, Some(reason.as_str())),
     };
     output.happened(
@@ -106,15 +106,4 @@ pub(super) fn tell(output: Output, arrival: &Arrival) {
 fn sender(arrival: &Arrival) -> String {
     let name = arrival.sender_name.clone();
     name.unwrap_or_else(|| format!("{} (not verified)", arrival.sender.short()))
-}
-
-fn name_of(why: &Waiting) -> &str {
-    match why {
-        Waiting::Asks => "asks",
-        Waiting::Larger { .. } => "larger",
-        Waiting::LongTable { .. } => "long-table",
-        Waiting::Locked => "locked",
-        Waiting::Off => "off",
-        Waiting::Failed { reason } => reason,
-    }
 }

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     config::units::Size,
-    manifest::Timestamp,
     name::Escaped,
     peer::{Direction, History, HistoryEntry},
     store::{LocalStore, ManifestInfo},
@@ -39,13 +38,24 @@ fn line(entry: &HistoryEntry) -> String {
         Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
         Direction::Received => ("received", from(entry)),
         Direction::Refused => ("refused", from(entry)),
+        Direction::Waiting => ("waits", from(entry)),
+        Direction::Cut => ("cut", from(entry)),
     };
     let size = Size(entry.bytes).to_string();
-    format!(
-        "{}  {direction:<8}  {size:>10}  {peers}  {}",
-        entry.at,
-        escape(&entry.names)
-    )
+    let mut line = format!("{}  {direction:<8}  {size:>10}  {peers}", entry.at);
+    if let Some(of) = entry.of {
+        line.push_str(&format!("  of {}", Size(of)));
+    }
+    if !entry.names.is_empty() {
+        line.push_str(&format!("  {}", escape(&entry.names)));
+    }
+    if let Some(named) = &entry.named {
+        line.push_str(&format!("  as {}", escape(named)));
+    }
+    if let Some(reason) = &entry.reason {
+        line.push_str(&format!("  ({})", Escaped::new(reason)));
+    }
+    line
 }
 
 fn from(entry: &HistoryEntry) -> String {
@@ -75,19 +85,21 @@ pub(super) fn note(context: &Context, entry: &HistoryEntry) {
 }
 
 /// Adds that the person said no.
-pub(super) fn note_refused(context: &Context, info: &ManifestInfo, sender: SignedBy) {
+pub(super) fn note_refused(
+    context: &Context,
+    info: &ManifestInfo,
+    sender: SignedBy,
+    names: Vec<String>,
+) {
     note(
         context,
         &HistoryEntry {
-            at: Timestamp::now(),
-            direction: Direction::Refused,
-            transfer: info.transfer_id,
-            manifest: info.id,
+            manifest: Some(info.id),
             verified: sender.verified || sender.blocked,
             peers: vec![sender.name],
             bytes: info.size,
-            seconds: None,
-            names: Vec::new(),
+            names,
+            ..HistoryEntry::new(Direction::Refused, info.transfer_id)
         },
     );
 }

@@ -15,7 +15,7 @@ use super::{
     report::{ExitCode, Failure},
     signed_by::SignedBy,
     sources,
-    which::{GLANCE, Which, manifest_of},
+    which::{GLANCE, Which, manifest_of, top_names},
 };
 use crate::{
     config::units::Size,
@@ -145,15 +145,20 @@ async fn refuse(
 ) -> Result<ExitCode, Failure> {
     for info in chosen(context.output, us, &*own.as_store(), ids, false).await? {
         own.record(context, info.id, TransferState::Refused).await?;
-        let from = match manifest_of(&*own.as_store(), info.id).await {
-            Some(manifest) => SignedBy::of(us, &manifest),
-            None => SignedBy::unknown(info.sender),
+        let store = own.as_store();
+        let (from, names) = match manifest_of(&*store, info.id).await {
+            Some(manifest) => {
+                let names = top_names(&*store, &us.reader(), &manifest).await;
+                (SignedBy::of(us, &manifest), names)
+            }
+            None => (SignedBy::unknown(info.sender), None),
         };
+        let names = names.map_or_else(Vec::new, |top| top.names);
         context.output.object("refused", &info);
         context
             .output
             .line(format!("{}  refused, from {from}", info.id));
-        history::note_refused(context, &info, from);
+        history::note_refused(context, &info, from, names);
     }
     context.output.talk(
         "the sealed bytes stay for the time of keep_opened; until then it can still be accepted",

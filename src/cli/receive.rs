@@ -2,7 +2,13 @@
 
 mod choose;
 
-use std::{collections::BTreeSet, io::Write as _, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use serde::Serialize;
 use serde_json::json;
@@ -21,7 +27,7 @@ use super::{
 use crate::{
     config::units::Size,
     id::{ManifestId, Short as _},
-    manifest::{SignedManifest, Timestamp},
+    manifest::SignedManifest,
     name::{Escaped, PathText},
     peer::{Direction, HistoryEntry},
     received::{NewNames, Received},
@@ -266,7 +272,7 @@ impl<'a> Job<'a> {
         if let Some(own) = self.own {
             self.record(own, id).await;
         }
-        self.remember(id, &transfer, seconds);
+        self.remember(id, &transfer, &received.paths, seconds);
         self.report(id, &transfer, &received, message.as_deref());
         Ok(())
     }
@@ -302,20 +308,19 @@ impl<'a> Job<'a> {
             .map_err(|e| Failure::io(Path::new("standard output"), &e))
     }
 
-    fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, seconds: f64) {
+    fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, paths: &[PathBuf], seconds: f64) {
         let payload = transfer.manifest.payload();
         let (sender, verified) = self.sender_of(transfer);
-        let entry = HistoryEntry {
-            at: Timestamp::now(),
-            direction: Direction::Received,
-            transfer: payload.transfer_id,
-            manifest: id,
+        let mut entry = HistoryEntry {
+            manifest: Some(id),
             peers: vec![sender],
             verified,
             bytes: payload.size,
             seconds: Some(seconds),
             names: transfer.listing.top_names().map(str::to_owned).collect(),
+            ..HistoryEntry::new(Direction::Received, payload.transfer_id)
         };
+        entry.set_paths(paths);
         history::note(self.context, &entry);
     }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::units::{DurationText, Size, SizeText},
     id::{ManifestId, Short as _, TransferId},
-    manifest::{DEFAULT_CHUNK_SIZE, Timestamp},
+    manifest::DEFAULT_CHUNK_SIZE,
     name::Escaped,
     peer::{Direction, HistoryEntry},
     store::{LEAST_LIFE, OfferAnswer, TransferState},
@@ -223,15 +223,12 @@ fn remember(context: &Context, sent: &Sent, peers: &[String], seconds: f64, name
         return;
     };
     let entry = HistoryEntry {
-        at: Timestamp::now(),
-        direction: Direction::Sent,
-        transfer: sent.transfer_id,
-        manifest,
+        manifest: Some(manifest),
         peers: peers.to_vec(),
-        verified: true,
         bytes: sent.size,
         seconds: Some(seconds),
         names,
+        ..HistoryEntry::new(Direction::Sent, sent.transfer_id)
     };
     history::note(context, &entry);
 }

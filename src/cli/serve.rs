@@ -1,6 +1,6 @@
 //! `serve`: runs this peer until it is told to stop.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
@@ -24,6 +24,7 @@ use crate::{
         units::{DurationText, SizeText},
     },
     discover::Discovery,
+    id::Short as _,
     manifest::Signer as _,
     name::Escaped,
     peer::{
@@ -62,9 +63,10 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         "serving",
         &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
     );
+    log_start(context, &name, &id.short(), peer.address(), &inbox);
     for notice in care::settings(context) {
+        tracing::warn!(code = notice.code, "{}", Escaped::new(&notice.text));
         care::tell(context.output, &notice);
-        context.output.warn(notice);
     }
     context.output.talk(format!(
         "{name} serves on {}, inbox {inbox}; peer {id}",
@@ -75,11 +77,21 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let rules = peer.inbox_rules();
-    let stop = ending.comes_to_a_peer(|| reload(context, args, &rules));
+    let why = OnceLock::new();
+    let stop = async {
+        let asked = ending
+            .comes_to_a_peer(|| reload(context, args, &rules))
+            .await;
+        let _ = why.set(asked);
+    };
     let served = peer.run(stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     showing.abort();
     telling.abort();
+    tracing::info!(
+        why = why.get().map_or("it failed", |asked| asked.name()),
+        "stopped"
+    );
     if let Some(log) = log {
         log.finish();
     }
@@ -88,6 +100,12 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         .output
         .talk("stopped; everything acknowledged is on disk");
     Ok(ExitCode::Ok)
+}
+
+fn log_start(context: &Context, name: &str, id: &str, address: SocketAddr, inbox: &str) {
+    let (version, home) = (env!("CARGO_PKG_VERSION"), context.home.root());
+    let home = home.to_string_lossy();
+    tracing::info!(version, name, id, home = %Escaped::new(&home), %address, inbox, "started");
 }
 
 /// Takes what may change in force of the settings. Certificates, revocations and roles are watched anyway, and so is the log.

@@ -73,6 +73,15 @@ pub(super) enum Asked {
 }
 
 impl Asked {
+    /// For the log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+            Self::HangUp => "its terminal is gone",
+        }
+    }
+
     /// The exit code of a command that it ended.
     pub(super) fn code(self) -> ExitCode {
         match self {
@@ -118,17 +127,17 @@ impl Ending {
 
     /// Ready when a peer is asked to end. A hangup ends it if the terminal that it was started on is gone; else it asks for
     /// the settings to be read again, and `reload` does that.
-    pub(super) async fn comes_to_a_peer(mut self, reload: impl Fn() + Send) {
+    pub(super) async fn comes_to_a_peer(mut self, reload: impl Fn() + Send) -> Asked {
         let began_on_a_terminal = has_terminal();
         loop {
             tokio::select! {
-                () = self.interrupt.comes() => return,
-                () = self.terminate.comes() => return,
+                () = self.interrupt.comes() => return Asked::Interrupt,
+                () = self.terminate.comes() => return Asked::Terminate,
                 () = self.hangup.comes() => {
                     // The kernel may tell before it takes the terminal away.
                     sleep(A_MOMENT).await;
                     if began_on_a_terminal && !has_terminal() {
-                        return;
+                        return Asked::HangUp;
                     }
                     reload();
                 }

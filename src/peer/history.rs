@@ -27,6 +27,10 @@ pub enum Direction {
     Received,
     /// Refused here.
     Refused,
+    /// To here; it was not opened unasked.
+    Waiting,
+    /// To here; no more of it came.
+    Cut,
 }
 
 /// A transfer that ended.
@@ -38,18 +42,53 @@ pub struct HistoryEntry {
     pub direction: Direction,
     /// The transfer.
     pub transfer: TransferId,
-    /// Its manifest.
-    pub manifest: ManifestId,
+    /// Its manifest. None was published of what was cut.
+    pub manifest: Option<ManifestId>,
     /// Whom it went to, or who sent it, as far as they have names. Foreign text.
     pub peers: Vec<String>,
     /// Whether the circle vouches for the name of who sent it; of what was sent, always.
     pub verified: bool,
-    /// Bytes of content.
+    /// Bytes of content; of what was cut, the sealed bytes that came.
     pub bytes: u64,
+    /// Of what was cut: the bytes of its content, if they were announced.
+    pub of: Option<u64>,
+    /// Why it waits or was refused, if not by the owner's word. It may have foreign text in it.
+    pub reason: Option<String>,
     /// How long it took.
     pub seconds: Option<f64>,
     /// What it has at its top, the first few. Foreign text if it was received.
     pub names: Vec<String>,
+    /// What these are called here, if it is something else.
+    pub named: Option<Vec<String>>,
+}
+
+impl HistoryEntry {
+    /// Of a transfer without names, as of now.
+    pub fn new(direction: Direction, transfer: TransferId) -> Self {
+        Self {
+            at: Timestamp::now(),
+            direction,
+            transfer,
+            manifest: None,
+            peers: Vec::new(),
+            verified: true,
+            bytes: 0,
+            of: None,
+            reason: None,
+            seconds: None,
+            names: Vec::new(),
+            named: None,
+        }
+    }
+
+    /// What its `names` are called at these `paths`.
+    pub fn set_paths(&mut self, paths: &[PathBuf]) {
+        let named = paths.iter().filter_map(|path| path.file_name());
+        let named: Vec<_> = named
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        self.named = (named != self.names).then_some(named);
+    }
 }
 
 /// The file with what was.
@@ -73,6 +112,9 @@ impl History {
     pub fn append(&self, entry: &HistoryEntry) -> io::Result<()> {
         let mut entry = entry.clone();
         entry.names.truncate(MAX_NAMES);
+        if let Some(named) = &mut entry.named {
+            named.truncate(MAX_NAMES);
+        }
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
         if let Some(folder) = self.path.parent() {
@@ -118,14 +160,11 @@ mod tests {
         assert!(history.entries().unwrap().is_empty());
         let entry = |n: u8| HistoryEntry {
             at: Timestamp::from_unix_seconds(u64::from(n)),
-            direction: Direction::Sent,
-            transfer: TransferId::from_bytes([n; 16]),
-            manifest: ManifestId::of(&[n]),
+            manifest: Some(ManifestId::of(&[n])),
             peers: vec!["ben".into()],
-            verified: true,
             bytes: 1,
-            seconds: None,
             names: vec!["a".into(); 40],
+            ..HistoryEntry::new(Direction::Sent, TransferId::from_bytes([n; 16]))
         };
         history.append(&entry(1)).unwrap();
         let mut file = fs::OpenOptions::new()

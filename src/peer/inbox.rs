@@ -20,15 +20,12 @@ use tokio::{
 pub use arrival::{Arrival, OpenedFiles, Outcome};
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
-use super::{
-    door::Door,
-    history::{Direction, History, HistoryEntry},
-    reasons::Reasons,
-};
+use super::{door::Door, history::History, reasons::Reasons};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{SignedManifest, Signer as _, Timestamp},
     received::Received,
+    server,
     store::{LocalStore, PageRequest, StateAt, Store as _, TransferState},
     tls::Identity,
     transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
@@ -247,13 +244,13 @@ impl Inbox {
             let (state, outcome) = match self.look(&manifest, sender_name.as_deref()).await {
                 Ok(Looked::Nothing) => return Tried::Settled,
                 Ok(Looked::Opened(opened)) => {
-                    self.remember(&manifest, sender_name.clone(), &opened);
+                    self.remember_opened(&manifest, sender_name.as_deref(), &opened);
                     (TransferState::Opened, Outcome::Opened(opened.files))
                 }
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
                 Err(error) => {
                     self.tally.failed(error.kind());
-                    failed(id, &error)
+                    failed(&manifest, sender_name.as_deref(), &error)
                 }
             };
             let tried = match &outcome {
@@ -272,6 +269,7 @@ impl Inbox {
             }
             self.tally.settled(&outcome);
             self.settle(id, state).await;
+            self.remember_not_opened(&manifest, sender_name.as_deref(), &outcome);
             let payload = manifest.payload();
             let arrival = Arrival {
                 id,
@@ -320,13 +318,16 @@ impl Inbox {
         };
         if let Some(why) = waits {
             tracing::info!(
+                transfer = payload.transfer_id.short(),
                 manifest = manifest.id().short(),
+                sender = %said::who(sender, payload.sender),
                 bytes = payload.size,
+                why = why.kind(),
                 "not opened unasked"
             );
             return Ok(Looked::Waits(why));
         }
-        self.receive(manifest.clone()).await
+        self.receive(manifest.clone(), sender).await
     }
 
     /// Why a transfer of `sender`, whose certificate says `certified` if it is verified, is not opened unasked, if so.
@@ -345,7 +346,11 @@ impl Inbox {
         }
     }
 
-    async fn receive(&self, manifest: SignedManifest) -> Result<Looked, TransferError> {
+    async fn receive(
+        &self,
+        manifest: SignedManifest,
+        sender: Option<&str>,
+    ) -> Result<Looked, TransferError> {
         let (start, id) = (std::time::Instant::now(), manifest.id());
         let payload = manifest.payload();
         let begun = self.early.take(payload.sender, payload.transfer_id).await;
@@ -356,13 +361,17 @@ impl Inbox {
         let written =
             transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
         let seconds = start.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "for people")]
-        let rate = format!(
-            "{:.1} MiB/s",
-            written.size as f64 / (1 << 20) as f64 / seconds
-        );
         let (short, bytes) = (id.short(), written.size);
-        tracing::info!(manifest = &*short, bytes, seconds, rate, "opened");
+        let payload = transfer.manifest.payload();
+        tracing::info!(
+            transfer = payload.transfer_id.short(),
+            manifest = &*short,
+            sender = %said::who(sender, payload.sender),
+            bytes,
+            seconds,
+            rate = server::per_second(bytes, start.elapsed()),
+            "opened"
+        );
         said::warn_of_changes(&short, &written);
         let message = transfer::message(&transfer, &written).await;
         let names = transfer.listing.top_names().map(str::to_owned).collect();
@@ -373,25 +382,6 @@ impl Inbox {
             seconds,
         };
         Ok(Looked::Opened(opened))
-    }
-
-    /// Not being able to write the history is no reason not to deliver.
-    fn remember(&self, manifest: &SignedManifest, sender: Option<String>, opened: &Opened) {
-        let payload = manifest.payload();
-        let entry = HistoryEntry {
-            at: Timestamp::now(),
-            direction: Direction::Received,
-            transfer: payload.transfer_id,
-            manifest: manifest.id(),
-            verified: sender.is_some(),
-            peers: vec![sender.unwrap_or_else(|| payload.sender.short())],
-            bytes: payload.size,
-            seconds: Some(opened.seconds),
-            names: opened.names.clone(),
-        };
-        if let Err(error) = self.history.append(&entry) {
-            tracing::warn!(%error, "the history is not written");
-        }
     }
 
     /// A copy of a transfer id under another manifest must not deliver twice.

@@ -22,7 +22,7 @@ use super::{ServerState, link::Link, strangers::Stranger};
 use crate::{
     name::Escaped,
     sabotage,
-    tls::{Caller, Standing},
+    tls::{Caller, Standing, with_reason},
     wire,
 };
 
@@ -80,11 +80,12 @@ impl Door {
             true => Duration::MAX,
             false => limits.handshake_timeout,
         };
-        let handshake = timeout(patience, acceptor.accept(link));
+        let handshake = timeout(patience, with_reason(acceptor.accept(link)));
         let failed = |kind, why| Err(io::Error::new(kind, why));
         let result = match stranger.leave.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.register(stream, address, cut),
-            Some(Ok(Err(e))) => Err(e),
+            Some(Ok((Ok(stream), _))) => self.register(stream, address, cut),
+            Some(Ok((Err(e), None))) => Err(e),
+            Some(Ok((Err(e), Some(why)))) => Err(io::Error::new(e.kind(), why)),
             Some(Err(_)) => failed(io::ErrorKind::TimedOut, "no handshake in time"),
             None => failed(io::ErrorKind::ConnectionRefused, "it made way for others"),
         };

@@ -23,6 +23,7 @@ use super::{
     problem::{Answer, Failure},
     sending,
     shares::{Share, Shortage},
+    told::tell_refusal,
 };
 use crate::{
     id::PeerId,
@@ -77,6 +78,7 @@ pub(super) async fn admit(
     state.0.meter.answered(&asked, &response);
     let unread = has_body && !read.0.load(Ordering::Relaxed);
     finish(response.headers_mut(), unread);
+    tell_refusal(&state, &connection.caller, &line, &response);
     let (peer, line) = (Escaped::new(&connection.caller.name), Escaped::new(&line));
     tracing::debug!(%peer, %line, status = response.status().as_u16(), "answered");
     response

@@ -1,4 +1,4 @@
-//! What is on its way here, for the log only: since when, and how much came. Nothing is decided by it.
+//! What is on its way here, for the log and the history only: since when, and how much came. Nothing is decided by it.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::text::Size;
+use super::text::per_second;
 use crate::id::{PeerId, TransferId};
 
 /// Transfers that are remembered; whichever moved least recently is forgotten for a new one.
@@ -19,31 +19,50 @@ pub(super) struct Arrivals(Mutex<HashMap<Key, Arrival>>);
 type Key = (PeerId, TransferId);
 
 /// What came of a transfer since it was offered, or since its first chunk.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Arrival {
+    /// Who brings it.
+    name: String,
     began: Instant,
     moved: Instant,
     offered: bool,
+    /// The bytes that it is to have, as far as that was said.
+    of: Option<u64>,
     /// Chunks that were new.
     pub(super) chunks: u64,
     /// Their bytes.
     bytes: u64,
 }
 
+/// A transfer of which no more came.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// Who brought it.
+    pub peer: PeerId,
+    /// The name in its certificate.
+    pub name: String,
+    /// The transfer.
+    pub transfer: TransferId,
+    /// The bytes that came, sealed.
+    pub bytes: u64,
+    /// The bytes of its content, if they were announced.
+    pub of: Option<u64>,
+}
+
 impl Arrivals {
     /// It was announced. A second time means that it is being resumed, and counts from now on.
-    pub(super) fn offered(&self, by: PeerId, transfer: TransferId) {
-        self.touch((by, transfer), |arrival, now| {
+    pub(super) fn offered(&self, by: PeerId, name: &str, transfer: TransferId, of: Option<u64>) {
+        self.touch((by, transfer), name, |arrival, now| {
             if arrival.offered {
-                *arrival = Arrival::new(now);
+                *arrival = Arrival::new(name, now);
             }
-            arrival.offered = true;
+            (arrival.offered, arrival.of) = (true, of);
         });
     }
 
     /// A chunk of it came, with so many bytes that were not here.
-    pub(super) fn came(&self, by: PeerId, transfer: TransferId, new: Option<u64>) {
-        self.touch((by, transfer), |arrival, _| {
+    pub(super) fn came(&self, by: PeerId, name: &str, transfer: TransferId, new: Option<u64>) {
+        self.touch((by, transfer), name, |arrival, _| {
             arrival.chunks += u64::from(new.is_some());
             arrival.bytes = arrival.bytes.saturating_add(new.unwrap_or(0));
         });
@@ -54,7 +73,21 @@ impl Arrivals {
         self.lock().remove(&(by, transfer))
     }
 
-    fn touch(&self, key: Key, note: impl FnOnce(&mut Arrival, Instant)) {
+    /// Those that `is_over` says of their peer and how long nothing came. They are forgotten.
+    pub(super) fn take_cut(&self, is_over: impl Fn(&PeerId, Duration) -> bool) -> Vec<Cut> {
+        let mut arrivals = self.lock();
+        let cut = arrivals.extract_if(|(by, _), arrival| is_over(by, arrival.moved.elapsed()));
+        let cut = cut.map(|((peer, transfer), arrival)| Cut {
+            peer,
+            name: arrival.name,
+            transfer,
+            bytes: arrival.bytes,
+            of: arrival.of,
+        });
+        cut.collect()
+    }
+
+    fn touch(&self, key: Key, name: &str, note: impl FnOnce(&mut Arrival, Instant)) {
         let now = Instant::now();
         let mut arrivals = self.lock();
         if arrivals.len() >= MAX_ARRIVALS && !arrivals.contains_key(&key) {
@@ -65,7 +98,7 @@ impl Arrivals {
         }
         let arrival = match arrivals.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Arrival::new(now)),
+            Entry::Vacant(entry) => entry.insert(Arrival::new(name, now)),
         };
         arrival.moved = now;
         note(arrival, now);
@@ -77,8 +110,10 @@ impl Arrivals {
 }
 
 impl Arrival {
-    fn new(now: Instant) -> Self {
+    fn new(name: &str, now: Instant) -> Self {
         Self {
+            name: name.to_owned(),
+            of: None,
             began: now,
             moved: now,
             offered: false,
@@ -94,10 +129,7 @@ impl Arrival {
 
     /// How fast its new bytes came; `None` if none had to.
     pub(super) fn rate(&self) -> Option<String> {
-        let millis = self.elapsed().as_millis().max(1);
-        let rate = u128::from(self.bytes) * 1000 / millis;
-        let rate = Size(u64::try_from(rate).unwrap_or(u64::MAX));
-        (self.bytes > 0).then(|| format!("{rate}/s"))
+        (self.bytes > 0).then(|| per_second(self.bytes, self.elapsed()))
     }
 
     fn elapsed(&self) -> Duration {
@@ -116,13 +148,13 @@ mod tests {
     #[test]
     fn a_resumed_transfer_counts_what_came_since_it_was_resumed() {
         let (arrivals, by, id) = (Arrivals::default(), PeerId::of(b"a"), transfer(1));
-        arrivals.came(by, id, Some(100)); // its table, before the offer
-        arrivals.offered(by, id);
-        arrivals.came(by, id, Some(100));
-        arrivals.came(by, id, None);
+        arrivals.came(by, "a", id, Some(100)); // its table, before the offer
+        arrivals.offered(by, "a", id, None);
+        arrivals.came(by, "a", id, Some(100));
+        arrivals.came(by, "a", id, None);
         assert_eq!(arrivals.lock()[&(by, id)].chunks, 2);
-        arrivals.offered(by, id);
-        arrivals.came(by, id, Some(50));
+        arrivals.offered(by, "a", id, None);
+        arrivals.came(by, "a", id, Some(50));
         assert!(
             arrivals.complete(PeerId::of(b"b"), id).is_none(),
             "brought by another"
@@ -137,8 +169,8 @@ mod tests {
     fn memory_is_bounded_and_what_moves_stays() {
         let (arrivals, by) = (Arrivals::default(), PeerId::of(b"a"));
         for number in 0..3 * MAX_ARRIVALS {
-            arrivals.offered(by, transfer(number));
-            arrivals.came(by, transfer(0), Some(1));
+            arrivals.offered(by, "a", transfer(number), None);
+            arrivals.came(by, "a", transfer(0), Some(1));
         }
         assert_eq!(arrivals.lock().len(), MAX_ARRIVALS);
         assert_eq!(
@@ -146,5 +178,20 @@ mod tests {
             3 * MAX_ARRIVALS as u64
         );
         assert!(arrivals.complete(by, transfer(1)).is_none());
+    }
+
+    #[test]
+    fn what_moves_is_not_cut_and_what_was_cut_is_told_once() {
+        let (arrivals, by) = (Arrivals::default(), PeerId::of(b"a"));
+        arrivals.came(by, "a", transfer(1), Some(70));
+        arrivals.offered(by, "a", transfer(1), Some(100));
+        let cut = |longest| arrivals.take_cut(|_, idle| idle >= longest);
+        assert!(cut(Duration::from_secs(3600)).is_empty());
+        let [cut_now] = cut(Duration::ZERO).try_into().unwrap();
+        let Cut {
+            name, bytes, of, ..
+        } = cut_now;
+        assert_eq!((name.as_str(), bytes, of), ("a", 70, Some(100)));
+        assert!(cut(Duration::ZERO).is_empty());
     }
 }

@@ -83,7 +83,8 @@ pub(super) async fn put(
     }) = part_of
     {
         let (caller, new) = (&connection.caller, (put == Put::Stored).then_some(length));
-        state.0.arrivals.came(caller.peer_id, transfer_id, new);
+        let arrivals = &state.0.arrivals;
+        arrivals.came(caller.peer_id, &caller.name, transfer_id, new);
         if let Some(index) = index {
             let offers = &state.services().offers;
             let chunk = Brought {

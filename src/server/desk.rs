@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::shares::Share;
+use super::{arrivals::Cut, shares::Share};
 use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
@@ -51,6 +51,9 @@ pub trait OfferDesk: Send + Sync {
 
     /// A content chunk that `caller` brought for an announced transfer is stored. Must not wait for anything.
     fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: Brought);
+
+    /// No more came of a transfer. May write a file.
+    fn cut(&self, _: &Cut) {}
 }
 
 /// A chunk that a peer has brought.

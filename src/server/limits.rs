@@ -53,6 +53,8 @@ pub struct Limits {
     pub revocation_check: Duration,
     /// After our last word, how long we listen so that the peer can read it.
     pub linger: Duration,
+    /// A transfer of which nothing came for so long, from a peer that is not connected, counts as cut.
+    pub cut_after: Duration,
     /// How long requests in work may take after a shutdown.
     pub drain: Duration,
 }
@@ -82,6 +84,7 @@ impl Default for Limits {
             event_keep_alive: Duration::from_secs(15),
             revocation_check: wire::REVOCATION_DEADLINE / 2,
             linger: Duration::from_secs(2),
+            cut_after: Duration::from_secs(60),
             drain: Duration::from_secs(10),
         }
     }

@@ -84,7 +84,7 @@ pub(super) async fn put(
     };
     if result == PutResult::Stored {
         state.0.views.changed();
-        log_stored(&state, &manifest, &signer, by, arrival);
+        log_stored(&state, &manifest, &signer, by, arrival.as_ref());
         let (sender, size) = (manifest.payload().sender, manifest.payload().size);
         // Nobody listens: then there is nobody to tell.
         let _ = state
@@ -102,7 +102,7 @@ fn log_stored(
     manifest: &SignedManifest,
     signer: &str,
     by: &Caller,
-    arrival: Option<Arrival>,
+    arrival: Option<&Arrival>,
 ) {
     let payload = manifest.payload();
     let chunks = payload.all_chunks().count() as u64;
@@ -115,8 +115,8 @@ fn log_stored(
         bytes = payload.size,
         chunks,
         already_there = arrival.map(|a| chunks.saturating_sub(a.chunks)),
-        seconds = arrival.map(|a| a.seconds()),
-        rate = arrival.and_then(|a| a.rate()),
+        seconds = arrival.map(Arrival::seconds),
+        rate = arrival.and_then(Arrival::rate),
         connections = state.open_connections(),
         "stored"
     );

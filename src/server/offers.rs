@@ -17,6 +17,7 @@ use super::{
 use crate::{
     id::TransferId,
     manifest::SignedOffer,
+    store::OfferAnswer,
     wire::{Code, Envelope, OfferBody, media, route},
 };
 
@@ -57,6 +58,10 @@ pub(super) async fn put(
         .decide(&offer, &connection.caller)
         .await;
     let answer = answer?;
-    state.0.arrivals.offered(connection.caller.peer_id, id);
+    if matches!(answer, OfferAnswer::Accepted | OfferAnswer::Waiting) {
+        let (caller, size) = (&connection.caller, offer.payload().size);
+        let arrivals = &state.0.arrivals;
+        arrivals.offered(caller.peer_id, &caller.name, id, size);
+    }
     Ok(Json(OfferBody { answer }))
 }

@@ -3,11 +3,12 @@
 use std::any::Any;
 
 use axum::{
-    Extension, Json,
+    Json,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
+use super::told::Refusal;
 use crate::{
     manifest::{ManifestError, VerifyError},
     name::Escaped,
@@ -24,8 +25,8 @@ pub(super) struct Failure(Box<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    status: StatusCode,
     code: Code,
+    status: StatusCode,
     problem: Problem,
     headers: HeaderMap,
 }
@@ -54,8 +55,8 @@ impl Failure {
             actual: None,
         };
         Self(Box::new(Parts {
-            status,
             code,
+            status,
             problem,
             headers: HeaderMap::new(),
         }))
@@ -87,14 +88,18 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Parts {
-            status,
             code,
+            status,
             problem,
             headers,
         } = *self.0;
         let media = [(header::CONTENT_TYPE, media::PROBLEM)];
+        let refusal = Refusal::of(code, &problem);
+        let mut response = (status, headers, media, Json(problem)).into_response();
         // The code is for the meter.
-        (status, headers, media, Extension(code), Json(problem)).into_response()
+        response.extensions_mut().insert(code);
+        response.extensions_mut().insert(refusal);
+        response
     }
 }
 

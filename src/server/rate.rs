@@ -15,7 +15,11 @@ impl Rate {
     pub(super) fn new(each_second: u32, burst: u32) -> Self {
         let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(each_second));
-        Self(RateLimiter::keyed(quota.allow_burst(at_least_one(burst))))
+        Self::of(quota.allow_burst(at_least_one(burst)))
+    }
+
+    pub(super) fn of(quota: Quota) -> Self {
+        Self(RateLimiter::keyed(quota))
     }
 
     /// Ready when `peer` may have another request, which counts as `cost`.

@@ -9,6 +9,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    id::PeerId,
     name::Escaped,
     tls::{Caller, Standing},
 };
@@ -62,6 +63,13 @@ impl Registry {
             .filter(|(caller, standing, cut)| !cut.is_cancelled() && unwanted(caller, *standing))
             .map(|(.., cut)| cut.cancel())
             .count()
+    }
+
+    /// Whether this peer has one that is open.
+    pub(super) fn has(&self, peer: &PeerId) -> bool {
+        let open = self.lock();
+        let mut callers = open.by_number.values();
+        callers.any(|(caller, ..)| caller.peer_id == *peer)
     }
 
     /// How many are open.

@@ -2,7 +2,7 @@
 //!
 //! What is shown is made of ids, numbers, times and names that were parsed, so nothing in it can command a terminal.
 
-use std::{convert::Infallible, fmt};
+use std::{convert::Infallible, fmt, time::Duration};
 
 use axum::{
     Json,
@@ -224,6 +224,13 @@ fn aligned<const N: usize>(sides: [Side; N], lines: &[[String; N]]) -> String {
 
 /// Shows bytes in the unit that fits.
 pub(super) struct Size(pub(super) u64);
+
+/// How fast so many bytes went, in a unit that fits.
+pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> String {
+    let millis = elapsed.as_millis().max(1);
+    let rate = u128::from(bytes) * 1000 / millis;
+    format!("{}/s", Size(u64::try_from(rate).unwrap_or(u64::MAX)))
+}
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

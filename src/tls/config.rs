@@ -1,6 +1,7 @@
 //! The TLS configurations of both ends, and the verifiers in them.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -28,7 +29,10 @@ use super::{
     circle::{CircleHandle, Distrust, Usage},
     provider,
 };
-use crate::{id::PeerId, manifest::Timestamp};
+use crate::{
+    id::{PeerId, Short as _},
+    manifest::Timestamp,
+};
 
 /// HTTP/1.1 and nothing else.
 const ALPN: &[u8] = b"http/1.1";
@@ -195,7 +199,10 @@ impl ClientCertVerifier for MemberVerifier {
         };
         admitted
             .map(|()| ClientCertVerified::assertion())
-            .map_err(|distrust| alert(&distrust))
+            .map_err(|distrust| {
+                note(end_entity, &distrust);
+                alert(&distrust)
+            })
     }
 
     fn verify_tls12_signature(
@@ -329,6 +336,31 @@ fn judge(
     }
     let now = Timestamp::from_unix_seconds(now.as_secs());
     circle.now().judge(end_entity, usage, now)
+}
+
+tokio::task_local! {
+    /// Why the certificate that was shown in this handshake is not trusted.
+    static WHY: Cell<Option<String>>;
+}
+
+/// A handshake with a stranger; with it, why its certificate was not trusted, in words for our log. Names in it are foreign.
+pub(crate) async fn with_reason<T>(handshake: impl Future<Output = T>) -> (T, Option<String>) {
+    let heard = async { (handshake.await, WHY.with(Cell::take)) };
+    WHY.scope(Cell::new(None), heard).await
+}
+
+fn note(certificate: &CertificateDer<'_>, distrust: &Distrust) {
+    let is_of_the_circle = matches!(
+        distrust,
+        Distrust::Expired { .. } | Distrust::Revoked { .. } | Distrust::Blocked { .. }
+    );
+    let caller = is_of_the_circle.then(|| Caller::from_certificate(certificate));
+    let why = match caller {
+        Some(Ok(caller)) => format!("{distrust}; its id is {}", caller.key_id.short()),
+        _ => distrust.to_string(),
+    };
+    // Outside of `with_reason` nobody wants to know.
+    let _ = WHY.try_with(|noted| noted.set(Some(why)));
 }
 
 /// What the other side is told: TLS has a word for most reasons.

@@ -28,6 +28,7 @@ mod displaced;
 mod doctor;
 mod endless;
 mod examples;
+mod fates;
 mod full;
 mod hostile;
 mod inbox;

@@ -6,7 +6,7 @@ use crate::{
     id::TransferId,
     manifest::{SignedOffer, Timestamp, Wrap},
     received::ReceivedError,
-    server::{Brought, OfferDesk},
+    server::{Brought, Cut, OfferDesk},
     store::{OfferAnswer, Store as _, StoreError, StoreFuture},
     tls::Caller,
 };
@@ -40,6 +40,10 @@ impl OfferDesk for Inbox {
 
     fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: Brought) {
         self.early.stored(caller.peer_id, transfer, index, chunk);
+    }
+
+    fn cut(&self, cut: &Cut) {
+        self.remember_cut(cut);
     }
 }
 

@@ -120,6 +120,28 @@ pub enum Waiting {
     },
 }
 
+impl Waiting {
+    /// Why, in a word that programs know, or in the words of what failed.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Failed { reason } => reason,
+            other => other.kind(),
+        }
+    }
+
+    /// Why, in a word without names of files.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Asks => "asks",
+            Self::Larger { .. } => "larger",
+            Self::LongTable { .. } => "long-table",
+            Self::Locked => "locked",
+            Self::Off => "off",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
 impl InboxPolicy {
     /// Why a transfer of `size` bytes is not opened unasked, if so, from a sender that has these names here; the first with a rule
     /// counts. A stream has no size before it ends.

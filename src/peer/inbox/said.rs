@@ -1,11 +1,81 @@
-//! What the log is told of transfers that are not opened, or not as they were sent; without names.
+//! What became of transfers: for the log, without names of files, and for the history, with them.
 
-use super::{Outcome, Waiting};
+use super::{Inbox, Opened, Outcome, Waiting};
 use crate::{
-    id::{ManifestId, Short as _},
+    id::{PeerId, Short as _},
+    manifest::SignedManifest,
+    name::Escaped,
+    peer::history::{Direction, HistoryEntry},
+    server::Cut,
     store::TransferState,
     transfer::{ReceivedFiles, TransferError},
 };
+
+/// A sender, for the log: its name if it is verified, else the beginning of its id.
+pub(super) fn who(name: Option<&str>, id: PeerId) -> String {
+    name.map_or_else(|| id.short(), |name| Escaped::new(name).to_string())
+}
+
+impl Inbox {
+    pub(super) fn remember_opened(
+        &self,
+        manifest: &SignedManifest,
+        sender: Option<&str>,
+        opened: &Opened,
+    ) {
+        let mut entry = HistoryEntry {
+            seconds: Some(opened.seconds),
+            names: opened.names.clone(),
+            ..entry(Direction::Received, manifest, sender)
+        };
+        entry.set_paths(&opened.files.paths);
+        self.remember(&entry);
+    }
+
+    pub(super) fn remember_not_opened(
+        &self,
+        manifest: &SignedManifest,
+        sender: Option<&str>,
+        outcome: &Outcome,
+    ) {
+        let (direction, reason) = match outcome {
+            Outcome::Opened(_) => return,
+            Outcome::Waiting(why) => (Direction::Waiting, why.reason()),
+            Outcome::Refused { reason } => (Direction::Refused, reason.as_str()),
+        };
+        self.remember(&HistoryEntry {
+            reason: Some(reason.to_owned()),
+            ..entry(direction, manifest, sender)
+        });
+    }
+
+    pub(super) fn remember_cut(&self, cut: &Cut) {
+        self.remember(&HistoryEntry {
+            peers: vec![cut.name.clone()],
+            bytes: cut.bytes,
+            of: cut.of,
+            ..HistoryEntry::new(Direction::Cut, cut.transfer)
+        });
+    }
+
+    /// Not being able to write the history is no reason not to deliver.
+    fn remember(&self, entry: &HistoryEntry) {
+        if let Err(error) = self.history.append(entry) {
+            tracing::warn!(%error, "the history is not written");
+        }
+    }
+}
+
+fn entry(direction: Direction, manifest: &SignedManifest, sender: Option<&str>) -> HistoryEntry {
+    let payload = manifest.payload();
+    HistoryEntry {
+        manifest: Some(manifest.id()),
+        verified: sender.is_some(),
+        peers: vec![sender.map_or_else(|| payload.sender.short(), str::to_owned)],
+        bytes: payload.size,
+        ..HistoryEntry::new(direction, payload.transfer_id)
+    }
+}
 
 pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
     let links = written.skipped_links.len();
@@ -40,10 +110,20 @@ pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
 }
 
 /// What follows from not being able to open a transfer.
-pub(super) fn failed(id: ManifestId, error: &TransferError) -> (TransferState, Outcome) {
-    let reason = error.to_string();
+pub(super) fn failed(
+    manifest: &SignedManifest,
+    sender: Option<&str>,
+    error: &TransferError,
+) -> (TransferState, Outcome) {
+    let (reason, payload) = (error.to_string(), manifest.payload());
     // The reason may have names of files, which a log must not have.
-    tracing::error!(manifest = id.short(), error = error.kind(), "not opened");
+    tracing::error!(
+        transfer = payload.transfer_id.short(),
+        manifest = manifest.id().short(),
+        sender = %who(sender, payload.sender),
+        error = error.kind(),
+        "not opened"
+    );
     if error.is_final() {
         (TransferState::Refused, Outcome::Refused { reason })
     } else {

@@ -85,7 +85,9 @@ pub(crate) fn row_4_a_certificate_of_another_circle() {
     let said = others.fails("b", &["list", &site.serving.to()], 4);
     assert!(said.contains("hint: "), "{said}");
     wait_for("it is logged", || {
-        site.homes.log("a").contains("UnknownIssuer")
+        site.homes
+            .log("a")
+            .contains("does not come from our circle")
     });
     site.is_well();
 }

@@ -1,0 +1,194 @@
+//! "My file did not arrive" is answered by the log and the history, whatever became of it.
+
+use std::{
+    fs,
+    process::{Child, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::{Homes, Serving, bytes, person::set, wait_for};
+
+/// The lines of the log file that have this message, as objects.
+fn logged(homes: &Homes, message: &str) -> Vec<serde_json::Value> {
+    let folder = fs::read_dir(homes.home("b").join("logs")).unwrap();
+    let files = folder.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let lines: String = files.collect();
+    let objects = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    objects
+        .filter(|line: &serde_json::Value| line["message"] == message)
+        .collect()
+}
+
+/// Waits for a line of the log, and gives it.
+fn is_logged(homes: &Homes, message: &str) -> serde_json::Value {
+    wait_for(message, || !logged(homes, message).is_empty());
+    logged(homes, message).pop().unwrap()
+}
+
+/// The newest of the history, as programs and as people see it.
+fn newest(homes: &Homes, direction: &str) -> (serde_json::Value, String) {
+    let history = |args: &[&str]| homes.ok("b", args);
+    let is_there = || {
+        let all = history(&["--json", "history"]);
+        all.lines()
+            .next_back()
+            .is_some_and(|line| line.contains(&format!("\"direction\":\"{direction}\"")))
+    };
+    wait_for(direction, is_there);
+    let object = history(&["--json", "history"]);
+    let line = history(&["history"]);
+    (
+        serde_json::from_str(object.lines().next_back().unwrap()).unwrap(),
+        line.lines().next_back().unwrap().to_owned(),
+    )
+}
+
+fn send(homes: &Homes, b: &Serving, name: &str) {
+    homes.ok("a", &["send", name, "--to", &b.to()]);
+}
+
+fn stop(b: &Serving) {
+    kill_process(Pid::from_raw(b.id() as i32).unwrap(), Signal::TERM).unwrap();
+}
+
+#[test]
+fn a_file_that_was_opened_waits_or_was_refused_is_found_with_its_names_and_why() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let started = is_logged(&homes, "started");
+    assert_eq!(started["address"], b.to());
+    assert!(started["version"].is_string() && started["home"].is_string());
+    fs::write(homes.path("report.txt"), "one").unwrap();
+    send(&homes, &b, "report.txt");
+    let opened = is_logged(&homes, "opened");
+    assert_eq!(opened["sender"], "a");
+    assert!(
+        !opened["rate"].as_str().unwrap().starts_with("0.0"),
+        "{opened}"
+    );
+    // Another file has its name.
+    fs::write(homes.path("report.txt"), "two").unwrap();
+    newest(&homes, "received");
+    send(&homes, &b, "report.txt");
+    wait_for("both", || logged(&homes, "opened").len() == 2);
+    wait_for("its name", || {
+        newest(&homes, "received").0["named"].is_array()
+    });
+    let (entry, line) = newest(&homes, "received");
+    assert_eq!(entry["named"][0], "report (2).txt");
+    assert!(line.ends_with("report.txt  as report (2).txt"), "{line}");
+    // It waits for a yes, and why; then the owner says no.
+    set(&homes, "b", "inbox", "ask");
+    kill_process(Pid::from_raw(b.id() as i32).unwrap(), Signal::HUP).unwrap();
+    is_logged(&homes, "settings read again");
+    fs::write(homes.path("asked.txt"), "x").unwrap();
+    send(&homes, &b, "asked.txt");
+    let (entry, line) = newest(&homes, "waiting");
+    assert_eq!(entry["reason"], "asks");
+    assert!(
+        line.contains("from a") && line.ends_with("(asks)"),
+        "{line}"
+    );
+    assert_eq!(is_logged(&homes, "not opened unasked")["why"], "asks");
+    let manifest = entry["manifest"].as_str().unwrap();
+    homes.ok("b", &["inbox", "refuse", manifest]);
+    let (entry, line) = newest(&homes, "refused");
+    assert_eq!(entry["names"][0], "asked.txt");
+    assert!(line.ends_with("from a  asked.txt"), "{line}");
+    stop(&b);
+    assert_eq!(is_logged(&homes, "stopped")["why"], "SIGTERM");
+}
+
+#[test]
+fn what_is_not_taken_is_logged_with_who_and_why_and_nobody_fills_a_disk_with_it() {
+    let homes = Homes::new(&["b"]);
+    set(&homes, "b", "quota", "1MiB");
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("large"), bytes(1, 3_000_000)).unwrap();
+    for _ in 0..12 {
+        homes.fails("a", &["send", "large", "--to", &b.to()], 7);
+    }
+    let refused = is_logged(&homes, "refused");
+    assert_eq!(refused["peer"], "a");
+    assert_eq!(refused["why"], "quota-exceeded");
+    assert!(refused["needed"].as_u64() > refused["free"].as_u64());
+    assert!(logged(&homes, "refused").len() <= 10);
+    homes.ok("b", &["peers", "role", "a", "reader"]);
+    stop(&b);
+    is_logged(&homes, "stopped");
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("small"), "x").unwrap();
+    assert_ne!(homes.run("a", &["send", "small", "--to", &b.to()]).code, 0);
+    wait_for("the role", || {
+        logged(&homes, "refused")
+            .iter()
+            .any(|line| line["why"] == "not-allowed")
+    });
+}
+
+fn slowly(homes: &Homes, to: &str) -> Child {
+    let mut send = homes.command(
+        "a",
+        &[
+            "send",
+            "large",
+            "--to",
+            to,
+            "--chunk-size",
+            "64KiB",
+            "--limit",
+            "256KiB",
+        ],
+    );
+    let send = send.stdout(Stdio::null()).stderr(Stdio::null());
+    send.spawn().unwrap()
+}
+
+#[test]
+fn a_transfer_that_was_cut_half_way_is_told_with_how_much_of_it_came() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("large"), bytes(1, 30_000_000)).unwrap();
+    let mut sending = slowly(&homes, &b.to());
+    wait_for("chunks", || {
+        homes.ok("b", &["list", "--chunks"]).lines().count() > 4
+    });
+    sending.kill().unwrap();
+    sending.wait().unwrap();
+    stop(&b);
+    let cut = is_logged(&homes, "cut half way");
+    assert_eq!(cut["peer"], "a");
+    assert_eq!(cut["of"], 30_000_000);
+    let came = cut["bytes"].as_u64().unwrap();
+    assert!(came > 0 && came < 30_000_000);
+    let (entry, line) = newest(&homes, "cut");
+    assert_eq!((&entry["bytes"], &entry["of"]), (&cut["bytes"], &cut["of"]));
+    assert!(
+        line.contains("cut") && line.contains("from a  of 28"),
+        "{line}"
+    );
+}
+
+#[test]
+fn who_is_not_let_in_is_said_by_name_and_in_words() {
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("f"), "x").unwrap();
+    homes.ok("c", &["send", "f", "--to", &b.to()]);
+    let blocked = homes.ok("b", &["--json", "peers", "block", "c"]);
+    let blocked: serde_json::Value = serde_json::from_str(blocked.trim()).unwrap();
+    let short = &blocked["peer_id"].as_str().unwrap()[..8];
+    wait_for("the role", || {
+        !logged(&homes, "roles read again").is_empty()
+    });
+    assert_ne!(homes.run("c", &["send", "f", "--to", &b.to()]).code, 0);
+    let cause = is_logged(&homes, "connection refused")["cause"].clone();
+    let cause = cause.as_str().unwrap();
+    assert!(
+        cause.contains("certificate of c") || cause.contains("c is blocked"),
+        "{cause}"
+    );
+    assert!(cause.contains(short), "{cause}");
+}
