@@ -16,6 +16,7 @@ mod inbox;
 mod install;
 mod list;
 mod logging;
+mod meant;
 mod menu;
 mod offline;
 mod output;

@@ -7,6 +7,7 @@ use super::{
     Context,
     args::{Peers, PeersCommand},
     connect::Us,
+    meant,
     report::{ExitCode, Failure},
     seen,
 };
@@ -56,11 +57,13 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
         }
         PeersCommand::Role { peer, role, script } => {
             let bearer = if script { Bearer::Script } else { Bearer::Peer };
-            assign(context, &us, &peer, bearer, role.role())?;
+            assign(context, &us, &peer, bearer, role.role()).await?;
         }
-        PeersCommand::Block { peer } => assign(context, &us, &peer, Bearer::Peer, Role::None)?,
+        PeersCommand::Block { peer } => {
+            assign(context, &us, &peer, Bearer::Peer, Role::None).await?;
+        }
         PeersCommand::Forget { name } => {
-            us.book.forget(&name)?;
+            forget(context, &us, &name).await?;
             context.output.object("forgotten", &json!({"name": name}));
             context.output.talk(format!(
                 "forgot {name}; its certificate still counts, see `colis certs revoke`, and so does its role"
@@ -80,8 +83,20 @@ struct Shown<'a> {
     script_role: Role,
 }
 
+/// Forgets the peer of this name, or of this id or the beginning of one.
+async fn forget(context: &Context, us: &Us, name: &str) -> Result<(), Failure> {
+    if us.book.by_name(name)?.is_some() {
+        return Ok(us.book.forget(name)?);
+    }
+    let id = meant::id_of(context, us, name).await?;
+    let known = us.book.peers()?.into_iter().find(|peer| peer.peer_id == id);
+    Ok(us
+        .book
+        .forget(known.as_ref().map_or(name, |peer| &peer.name))?)
+}
+
 /// Changes what a peer may do here.
-fn assign(
+async fn assign(
     context: &Context,
     us: &Us,
     who: &str,
@@ -97,7 +112,7 @@ fn assign(
     let who_id = if is_us {
         ours.to_string()
     } else {
-        who.to_owned()
+        meant::id_of(context, us, who).await?.to_string()
     };
     let id = us.book.set_role(&who_id, bearer, role)?;
     let script = bearer == Bearer::Script;

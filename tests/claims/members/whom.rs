@@ -129,3 +129,25 @@ fn another_machine_at_an_address_of_a_known_peer_is_named() {
         }
     }
 }
+
+#[test]
+fn a_peer_is_blocked_by_what_lists_and_the_log_show_of_it() {
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    fs::write(homes.path("f"), "x").unwrap();
+    homes.ok("c", &["send", "f", "--to", &b.to()]);
+    let listed = homes.ok("b", &["--json", "list"]);
+    let listed: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    let id = listed["sender"].as_str().unwrap();
+    for shown in [&id[..8], "c"] {
+        let said = homes.ok("b", &["--json", "peers", "block", shown]);
+        let said: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+        assert_eq!(said["peer_id"], id, "{shown}");
+        homes.ok("b", &["peers", "role", shown, "member"]);
+    }
+    assert!(
+        homes
+            .fails("b", &["peers", "block", "0000"], 6)
+            .contains("0000")
+    );
+}
