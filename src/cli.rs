@@ -2,6 +2,7 @@
 
 mod args;
 mod arrivals;
+mod ask;
 mod care;
 mod certs;
 mod config;

@@ -24,7 +24,7 @@ pub use line::Line;
 pub use crate::address::{AddressError, PeerAddress};
 
 use crate::{
-    id::{ChunkId, Digest},
+    id::{ChunkId, Digest, PeerId},
     manifest::Timestamp,
     sabotage,
     store::StoreError,
@@ -144,6 +144,17 @@ impl PeerClient {
     /// [`StoreError`].
     pub async fn peer(&self) -> Result<PeerBody, StoreError> {
         self.get_json(route::PEER.to_owned()).await
+    }
+
+    /// Who has a certificate with this name, as far as the peer knows. It must be a name as peers have them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn named(&self, name: &str) -> Result<Option<PeerId>, StoreError> {
+        let body: PeerBody = self
+            .get_json(format!("{}?name={name}", route::PEER))
+            .await?;
+        Ok(body.named)
     }
 
     /// Whether the peer is well.

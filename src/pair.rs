@@ -22,7 +22,7 @@ mod words;
 use std::{io, net::SocketAddr, time::Duration};
 
 pub use code::{Code, CodeError};
-pub use inviter::{Event, Invitation, Paired, invite};
+pub use inviter::{Event, Invitation, NameCheck, Paired, all_free, invite};
 pub use joiner::{Joined, Wish, join};
 
 use crate::tls::TlsError;

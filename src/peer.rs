@@ -1,8 +1,10 @@
 //! One running peer: server, inbox and housekeeping, started and stopped together.
 
+mod acquainted;
 mod collect;
 mod condition;
 mod door;
+mod elsewhere;
 mod history;
 mod inbox;
 mod known;
@@ -18,6 +20,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -25,6 +28,7 @@ use std::{
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+pub use elsewhere::Elsewhere;
 pub use history::{Direction, History, HistoryEntry};
 pub use inbox::{
     Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, OpenedFiles, Outcome,
@@ -249,6 +253,12 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
+        let mut shutdown = pin!(shutdown);
+        // Connections wait until the known peers were asked: who was revoked since is not to be let in.
+        tokio::select! {
+            () = self.neighbours.ask_all() => {}
+            () = &mut shutdown => return Ok(()),
+        }
         let (name, id) = (self.identity.name(), self.identity.peer_id());
         let announcement =
             Announcement::start(self.discovery, Service::Peer, name, id, self.address);
@@ -330,7 +340,7 @@ async fn watch(door: Arc<Door>, mut read: Files, state: ServerState) {
         }
         let now = door.files();
         if now.book != read.book {
-            match door.reload_roles() {
+            match door.reload_book() {
                 Ok(false) => {}
                 Ok(true) => tracing::info!(closed = state.drop_revoked(), "roles read again"),
                 Err(error) => {

@@ -119,8 +119,8 @@ pub enum TlsError {
     AlreadyIssued {
         /// The name.
         name: String,
-        /// Until when its newest certificate counts.
-        until: crate::manifest::Timestamp,
+        /// Until when its newest certificate counts, if that is on record here.
+        until: Option<crate::manifest::Timestamp>,
     },
     /// A name never had a certificate of this circle.
     #[error("no certificate was issued to {name}")]

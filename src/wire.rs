@@ -245,6 +245,13 @@ pub struct PeerBody {
     pub peer_id: PeerId,
     /// Its limits.
     pub limits: Limits,
+    /// The sequence of the caller's bundle that is known here. Who has a lower one was restored from an older copy, or is not
+    /// the only one that serves its home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub your_sequence: Option<u64>,
+    /// Who is called so as the query `name` asks, if a member may know it and somebody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<PeerId>,
 }
 
 /// What a peer takes.

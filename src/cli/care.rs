@@ -3,7 +3,7 @@
 use super::{Context, output::Output, whom::nearest};
 use crate::{
     manifest::Timestamp,
-    peer::{self, Notice},
+    peer::{self, Elsewhere, Notice},
     private,
     tls::{CertsDir, Endings},
     trust::AddressBook,
@@ -12,10 +12,15 @@ use crate::{
 /// Everybody but the owner and the group.
 const EVERYBODY: u32 = 0o002;
 
+/// What to do about a home that may be served twice.
+pub(super) const ONE_HOME: &str =
+    "serve it on one machine only, see docs/operating.md; if it was a clock, all is well again";
+
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
 pub(super) fn notices(context: &Context) -> Vec<Notice> {
     let dir = CertsDir::new(context.home.certs());
-    let mut notices = peer::notices(&dir, &Endings::read(&dir), Timestamp::now());
+    let now = Timestamp::now();
+    let mut notices = peer::notices(&dir, &Endings::read(&dir), now);
     notices.extend(settings(context));
     notices
 }
@@ -25,7 +30,25 @@ pub(super) fn settings(context: &Context) -> Vec<Notice> {
     let book = AddressBook::new(CertsDir::new(context.home.certs()).peers());
     let rules = context.config.peers.keys();
     let rules = rules.filter_map(|name| about_rule(&book, name));
-    writable(context).into_iter().chain(rules).collect()
+    let copies = copies(context).into_iter();
+    writable(context)
+        .into_iter()
+        .chain(copies)
+        .chain(rules)
+        .collect()
+}
+
+/// Signs that this home is served elsewhere too.
+fn copies(context: &Context) -> Vec<Notice> {
+    let now = Timestamp::now();
+    let copied = context.home.copied(now).map(|at| format!(
+        "this home is a copy, or was moved here ({at}): no other machine may serve it any more, see docs/operating.md"
+    ));
+    let elsewhere = Elsewhere::of_late(&CertsDir::new(context.home.certs()), now);
+    let elsewhere = elsewhere.map(|note| format!("{}; {ONE_HOME}", note.meaning()));
+    let copied = copied.map(|text| Notice::note("home-copied", text));
+    let elsewhere = elsewhere.map(|text| Notice::care("served-twice", text));
+    copied.into_iter().chain(elsewhere).collect()
 }
 
 /// What everybody can write beside `certs/`. A home that is shared by mistake goes on: its certificates are checked for themselves.

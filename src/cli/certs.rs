@@ -2,11 +2,14 @@
 
 mod renew;
 
+use std::{fs, path::Path};
+
 use serde_json::json;
 
 use super::{
     Context,
     args::{Certs, CertsCommand},
+    ask::Asked,
     report::{ExitCode, Failure},
 };
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
         self, CertsDir, Identity, Renewed, TlsError,
         ca::{self, CertificateOptions},
     },
+    trust::is_peer_name,
 };
 
 /// A certificate that ends within a third of its year is worth a word.
@@ -44,6 +48,9 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
                 ..CertificateOptions::default()
             };
             let out = CertsDir::new(out);
+            if dir.ca_key().exists() && is_peer_name(&name) {
+                Asked::known_peers(context).await.check_free(&name).await?;
+            }
             let identity = ca::issue(&dir, &name, &out, &options)?;
             made(context, &identity, &out);
             context.output.talk("next: carry that folder to the other machine as the certs/ of its home; it holds its keys");
@@ -62,7 +69,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             ));
         }
         CertsCommand::Show => show(context, &dir)?,
-        CertsCommand::Revoke { name } => revoke(context, &dir, &name)?,
+        CertsCommand::Revoke { name } => revoke(context, &dir, &name).await?,
         CertsCommand::Renew { from, script } => {
             let which = match script {
                 true => Renewed::Script,
@@ -133,8 +140,17 @@ fn show(context: &Context, dir: &CertsDir) -> Result<(), Failure> {
     Ok(())
 }
 
-fn revoke(context: &Context, dir: &CertsDir, name: &str) -> Result<(), Failure> {
-    let count = ca::revoke(dir, name)?;
+async fn revoke(context: &Context, dir: &CertsDir, name: &str) -> Result<(), Failure> {
+    if dir.ca_key().exists() {
+        Asked::known_peers(context).await;
+    }
+    let count = match ca::revoke(dir, name) {
+        Err(TlsError::NeverIssued { .. }) if Path::new(name).is_file() => {
+            let pem = fs::read(name).map_err(|e| Failure::io(Path::new(name), &e))?;
+            ca::revoke_certificate(dir, &pem)?
+        }
+        revoked => revoked?,
+    };
     context
         .output
         .line(format!("revoked {count} certificates of {name}"));

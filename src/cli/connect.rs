@@ -23,7 +23,7 @@ use crate::{
     name::Escaped,
     peer::{Reasons, exchange_lists},
     store::{LocalStore, LocalStoreOptions, Pace, PacedStore, Store, StoreError, TransferState},
-    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
+    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen, ca},
     transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Roles, SignedBundle},
 };
@@ -298,7 +298,22 @@ impl Us {
             ));
         }
         self.exchange_lists(&client).await;
+        self.record_found(context, &bundle.certificate);
         Ok(Reached { client, peer })
+    }
+
+    /// On the circle's machine: a member that is on no record was issued after the copy was made that this home is.
+    fn record_found(&self, context: &Context, certificate: &[u8]) {
+        match ca::record_found(&self.dir, certificate) {
+            Ok(None) => {}
+            Ok(Some(name)) => context.output.warn(format!(
+                "{} was on no record here, and is recorded now: was this home restored?",
+                Escaped::new(&name)
+            )),
+            Err(error) => {
+                tracing::warn!(error = %Escaped::new(&error.to_string()), "a member is not recorded")
+            }
+        }
     }
 
     /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.

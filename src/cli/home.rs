@@ -10,6 +10,7 @@ use std::{
 use super::report::{ExitCode, Failure};
 use crate::{
     id::Digest,
+    manifest::Timestamp,
     received::STAGINGS,
     tls::CertsDir,
     trust::{is_peer_name, write_durably},
@@ -17,6 +18,9 @@ use crate::{
 
 /// The file in a home that says where it is.
 const MARK: &str = ".colis-home";
+/// The file in `certs/` that says since when this home is a copy, and for how long it is told.
+const COPIED: &str = "copied.json";
+const TOLD_SECONDS: u64 = 7 * 24 * 3600;
 
 /// What to do where a home has no keys.
 pub(super) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
@@ -67,12 +71,38 @@ impl Home {
             return;
         }
         let path = self.root.join(MARK);
+        if self.is_unmarked_copy() {
+            self.note_copied();
+        }
         let written =
             place(&self.root).and_then(|place| write_durably(&path, place.as_bytes(), 0o600));
         if let Err(error) = written {
             // It works as well, but must be named.
             tracing::debug!(%error, path = %path.display(), "the home is not marked");
         }
+    }
+
+    /// Whether it has the mark of another place: it is a copy, or was moved here from another file system.
+    fn is_unmarked_copy(&self) -> bool {
+        is_home(&self.root) && self.root.join(MARK).exists() && !is_marked(&self.root)
+    }
+
+    fn note_copied(&self) {
+        let note = serde_json::to_vec(&Timestamp::now()).map_err(io::Error::from);
+        let noted = note.and_then(|note| write_durably(&self.certs().join(COPIED), &note, 0o600));
+        if let Err(error) = noted {
+            tracing::debug!(%error, "it is not noted that this home is a copy");
+        }
+    }
+
+    /// When this home was first used as a copy, if that was within [`TOLD_SECONDS`].
+    pub(super) fn copied(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_unmarked_copy() {
+            return Some(now);
+        }
+        let note = fs::read(self.certs().join(COPIED)).ok()?;
+        let copied: Timestamp = serde_json::from_slice(&note).ok()?;
+        (now < copied.plus_seconds(TOLD_SECONDS)).then_some(copied)
     }
 
     pub(super) fn root(&self) -> &Path {

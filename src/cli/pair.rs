@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 use super::{
     Context,
     args::Pair,
+    ask::Asked,
     certs::made_object,
     home::host_name,
     report::{ExitCode, Failure},
@@ -79,6 +80,7 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         (false, _) => make_circle(context, args, &certs)?,
     }
     take_back_pending(context, certs.clone(), Duration::ZERO).await?;
+    let taken = Asked::known_peers(context).await.into_check();
     let life = args.life.as_deref().map(str::parse::<DurationText>);
     let mut options = PairOptions::default();
     options.life = life
@@ -93,13 +95,13 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
     let announcement = Announcement::start(discovery(context), Service::Pairing, name, id, address);
     let name = announcement.is_some().then_some(name);
     show(context, &code, address, name, &options);
-    let tries = options.tries;
-    let patience = options.step;
+    let (tries, patience) = (options.tries, options.step);
     let invitation = Invitation {
         code,
         certs: certs.clone(),
         port: serving_port(context),
         options,
+        taken,
     };
     let mut doorstep = Doorstep::new(context.output, tries);
     let inviting = pair::invite(listener, invitation, |event| doorstep.came(&event));

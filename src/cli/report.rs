@@ -325,7 +325,10 @@ impl From<TrustError> for Failure {
             TrustError::NameTaken { name, .. } => failure(ExitCode::Trust).hint(format!(
                 "if that peer really has a new key: colis peers forget {name}, then try again"
             )),
-            TrustError::OldBundle { .. } => failure(ExitCode::Trust),
+            TrustError::OldBundle { .. } => failure(ExitCode::Trust).hint(
+                "its clock was set back, or two machines serve copies of its home; it heals itself within minutes, or at once when \
+                 `colis serve` is started again there: docs/operating.md",
+            ),
             TrustError::AliasTaken { alias, .. } => failure(ExitCode::Trust)
                 .hint(format!("take another: colis peers rename {alias} NAME")),
             TrustError::InUse { .. } | TrustError::BadName { .. } => {

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -27,7 +28,7 @@ use crate::{
         self, CertsDir, Identity, TlsError,
         ca::{self, Admitted, Newcomer},
     },
-    trust::{KnownPeer, TrustError},
+    trust::{KnownPeer, TrustError, is_peer_name},
 };
 
 /// Connections that are looked at; others wait in the backlog of the system.
@@ -46,6 +47,16 @@ pub struct Invitation {
     pub port: Option<u16>,
     /// What bounds it.
     pub options: PairOptions,
+    /// Whether members know somebody who is called so, beside what is on record here.
+    pub taken: NameCheck,
+}
+
+/// Says whether a name is taken.
+pub type NameCheck = Arc<dyn Fn(String) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Says of every name that it is free: for a circle that nobody else knows.
+pub fn all_free() -> NameCheck {
+    Arc::new(|_| Box::pin(async { false }))
 }
 
 /// Somebody came while a code is shown, and did not join.
@@ -123,6 +134,7 @@ pub(super) struct House {
     commitment: [u8; 32],
     /// One visitor at a time tries the code. The tries that are left.
     desk: Mutex<u8>,
+    taken: NameCheck,
 }
 
 impl House {
@@ -132,6 +144,7 @@ impl House {
             certs,
             port,
             options,
+            taken,
         } = invitation;
         let bundle = Identity::load(&certs)?.bundle()?;
         let host = Host {
@@ -146,6 +159,7 @@ impl House {
             certs,
             ends: Instant::now() + options.life,
             desk: Mutex::new(options.tries),
+            taken,
             options,
             card,
             commitment,
@@ -249,6 +263,10 @@ impl House {
             seal_key: request.seal_key,
             address: Some(from),
         };
+        let name = newcomer.name.clone();
+        if is_peer_name(&name) && (self.taken)(name.clone()).await {
+            return Err(TlsError::AlreadyIssued { name, until: None }.into());
+        }
         self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
     }
 

@@ -59,6 +59,7 @@ impl Site {
             certs: self.a(),
             port: Some(1),
             options: PairOptions::default(),
+            taken: all_free(),
         }
     }
 

@@ -8,13 +8,15 @@ use futures::future::BoxFuture;
 use rustls::ServerConfig;
 
 use super::{
-    Places,
-    neighbours::{say_conflict, settle_lists},
+    Elsewhere, Places,
+    acquainted::{Acquainted, Met},
+    neighbours::{record_found, say_conflict, settle_lists},
     stamps::{Stamp, stamps_of},
 };
 use crate::{
     id::PeerId,
     manifest::{Claim, Signer as _, Timestamp, Verifier, VerifyError},
+    name::Escaped,
     server::{CircleDesk, Gate, ListError, RenewError},
     tls::{
         self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Standing,
@@ -29,8 +31,10 @@ pub(super) struct Door {
     circle: CircleHandle,
     current: Arc<ArcSwap<Current>>,
     roles: Arc<ArcSwap<Roles>>,
+    known: ArcSwap<Acquainted>,
     default_role: Role,
     places: Places,
+    met: Met,
 }
 
 /// The versions of the files that a door reads.
@@ -65,6 +69,8 @@ struct Current {
     bundle: String,
     /// Until when the certificate of its scripts counts.
     scripts_until: Option<Timestamp>,
+    /// The sequence of the bundle.
+    sequence: u64,
 }
 
 impl Current {
@@ -73,6 +79,7 @@ impl Current {
         identity: Arc<Identity>,
         circle: &CircleHandle,
         roles: &Arc<ArcSwap<Roles>>,
+        sequence: u64,
     ) -> Result<Self, TlsError> {
         let (roles, ca_key) = (roles.clone(), dir.ca_key());
         let admitted: Admission = Arc::new(move |caller, standing| {
@@ -83,12 +90,13 @@ impl Current {
             may && role_of(&roles, caller) != Role::None
         });
         let config = tls::server_config_for(&identity, circle, admitted)?;
-        let bundle = String::from_utf8_lossy(identity.bundle()?.envelope()).into_owned();
+        let bundle = identity.bundle_from(sequence)?;
         Ok(Self {
             identity,
             config,
-            bundle,
             scripts_until: Inspected::script(dir).ok().map(|i| i.caller.not_after),
+            sequence: bundle.payload().sequence,
+            bundle: String::from_utf8_lossy(bundle.envelope()).into_owned(),
         })
     }
 }
@@ -109,16 +117,20 @@ impl Door {
         default_role: Role,
         places: Places,
     ) -> Result<Self, TlsError> {
-        let assigned = AddressBook::new(dir.peers()).roles()?;
-        let roles = Roles::new(identity.peer_id(), default_role, assigned);
+        let book = AddressBook::new(dir.peers());
+        let roles = Roles::new(identity.peer_id(), default_role, book.roles()?);
         let roles = Arc::new(ArcSwap::from_pointee(roles));
-        let current = Current::new(&dir, identity, &circle, &roles)?;
+        let told = Elsewhere::load(&dir).map_or(0, |note| note.sequence.saturating_add(1));
+        let sequence = Timestamp::now().unix_seconds().max(told);
+        let current = Current::new(&dir, identity, &circle, &roles, sequence)?;
         Ok(Self {
+            roles,
+            known: ArcSwap::from_pointee(Acquainted::of(&book)?),
+            default_role,
+            met: Met::default(),
             dir,
             circle,
             current: Arc::new(ArcSwap::from_pointee(current)),
-            roles,
-            default_role,
             places,
         })
     }
@@ -159,9 +171,34 @@ impl Door {
             say_conflict(&self.circle);
         }
         let identity = Arc::new(Identity::load(&self.dir)?);
-        let current = Current::new(&self.dir, identity, &self.circle, &self.roles)?;
-        self.current.store(Arc::new(current));
+        self.become_now(identity, self.current.load().sequence)?;
         circle
+    }
+
+    /// Signs a new bundle if the peer `by` knows a newer one of this peer than it has itself, and notes that.
+    pub(super) fn outgrow(&self, known: u64, by: &str) -> Result<(), TlsError> {
+        if known <= self.current.load().sequence {
+            return Ok(());
+        }
+        self.become_now(self.identity(), known)?;
+        let note = Elsewhere {
+            at: Timestamp::now(),
+            by: by.to_owned(),
+            sequence: self.current.load().sequence,
+        };
+        tracing::error!("{}; a new bundle was signed", Escaped::new(&note.meaning()));
+        note.save(&self.dir).map_err(|source| TlsError::Io {
+            path: self.dir.path().to_owned(),
+            source,
+        })
+    }
+
+    /// Takes `identity`, with a bundle that is later than that of the sequence `last`.
+    fn become_now(&self, identity: Arc<Identity>, last: u64) -> Result<(), TlsError> {
+        let sequence = Timestamp::now().unix_seconds().max(last.saturating_add(1));
+        let current = Current::new(&self.dir, identity, &self.circle, &self.roles, sequence)?;
+        self.current.store(Arc::new(current));
+        Ok(())
     }
 
     /// What the peer may do here.
@@ -169,9 +206,11 @@ impl Door {
         self.roles.load().of(peer, Bearer::Peer)
     }
 
-    /// Reads the roles again. A damaged book changes nothing. Gives whether a role has changed.
-    pub(super) fn reload_roles(&self) -> Result<bool, TrustError> {
-        let assigned = AddressBook::new(self.dir.peers()).roles()?;
+    /// Reads the address book again. A damaged one changes nothing. Gives whether a role has changed.
+    pub(super) fn reload_book(&self) -> Result<bool, TrustError> {
+        let book = AddressBook::new(self.dir.peers());
+        self.known.store(Arc::new(Acquainted::of(&book)?));
+        let assigned = book.roles()?;
         if *self.roles.load().assigned() == assigned {
             return Ok(false);
         }
@@ -203,7 +242,12 @@ impl Gate for Door {
     }
 
     fn caller(&self, certificate: &[u8]) -> Option<Caller> {
-        Caller::from_certificate(certificate).ok()
+        let caller = Caller::from_certificate(certificate).ok()?;
+        if self.met.add(&caller) && self.dir.ca_key().exists() {
+            let (dir, certificate) = (self.dir.clone(), certificate.to_owned());
+            tokio::task::spawn_blocking(move || record_found(&dir, &certificate));
+        }
+        Some(caller)
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
@@ -243,6 +287,21 @@ impl CircleDesk for Door {
         let current = self.current.load();
         let own = current.identity.caller().not_after;
         Endings::of(Some(own), current.scripts_until, Some(&self.circle.now()))
+    }
+
+    fn sequence_of(&self, peer: PeerId) -> Option<u64> {
+        self.known.load().sequences.get(&peer).copied()
+    }
+
+    fn named(&self, name: &str) -> Option<PeerId> {
+        let (known, circle) = (self.known.load(), self.circle.now());
+        let mut named = known
+            .names
+            .get(name)
+            .copied()
+            .into_iter()
+            .chain(self.met.named(name));
+        named.find(|id| !circle.is_key_revoked(id))
     }
 
     fn revocation_list(&self) -> Option<String> {

@@ -3,21 +3,26 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::known::{Known, no_address};
 use crate::{
     client::PeerClient,
+    manifest::Timestamp,
     name::Escaped,
     store::StoreError,
     tls::{CertsDir, Circle, CircleHandle, Taken, TlsError, ca},
-    trust::KnownPeer,
+    trust::{KnownPeer, SignedBundle},
 };
 
 /// How often others are asked, give or take a half: who starts together need not ask together.
 pub const ASK_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How many are asked in one round.
 const ASKED: usize = 8;
+/// How many are asked at once at the start, and how long that may take.
+const AT_ONCE: usize = 16;
+const AT_START: Duration = Duration::from_secs(2);
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,25 +89,67 @@ pub(super) fn say_conflict(circle: &CircleHandle) {
     }
 }
 
-/// Asks known peers, round after round; at once if there is no list here, which would let in whom it revokes.
+/// On the circle's machine: records a certificate that a member has shown, if it is on no record.
+pub(super) fn record_found(dir: &CertsDir, certificate: &[u8]) {
+    match ca::record_found(dir, certificate) {
+        Ok(None) => {}
+        Ok(Some(name)) => {
+            let name = Escaped::new(&name);
+            tracing::warn!(%name, "a certificate of this circle was on no record here, and is recorded now: was this home restored?");
+        }
+        Err(error) => {
+            let error = error.to_string();
+            tracing::error!(error = %Escaped::new(&error), "a certificate that was met is not recorded");
+        }
+    }
+}
+
+/// Asks known peers: all of them before this one answers others, then some, round after round.
 pub(super) struct Neighbours {
     pub(super) known: Known,
     pub(super) every: Duration,
 }
 
 impl Neighbours {
+    /// Asks every known peer, side by side: a home that was restored from an older copy would let in whom they refuse. Takes
+    /// [`AT_START`] at most, and says if none has answered.
+    pub(super) async fn ask_all(&self) {
+        let peers = self.known.others().unwrap_or_else(|error| {
+            tracing::warn!(%error, "nobody is asked for revocations");
+            Vec::new()
+        });
+        if peers.is_empty() {
+            return;
+        }
+        let asked = peers.iter().map(|peer| self.ask_one(peer).boxed());
+        let asked: Vec<_> = asked.collect();
+        let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+        let mut answers = 0;
+        let asking = async {
+            while let Some(answer) = asked.next().await {
+                answers += usize::from(answer.is_ok());
+            }
+        };
+        // The others are asked in the rounds that follow.
+        let _ = timeout(AT_START, asking).await;
+        match answers {
+            0 => tracing::warn!(
+                known = peers.len(),
+                "none of the known peers has answered: what was revoked since this home served last is not known here yet"
+            ),
+            _ => tracing::debug!(answers, known = peers.len(), "asked for revocations"),
+        }
+    }
+
     pub(super) async fn run(self) {
         let mut round = 0;
-        if self.known.door.circle().now().crl_pem().is_some() {
-            sleep(jittered(self.every)).await;
-        }
         loop {
+            sleep(jittered(self.every)).await;
             match self.known.others() {
                 Ok(peers) => self.ask(peers, round).await,
                 Err(error) => tracing::warn!(%error, "nobody is asked for revocations"),
             }
             round += ASKED;
-            sleep(jittered(self.every)).await;
         }
     }
 
@@ -131,10 +178,28 @@ impl Neighbours {
         for client in self.known.clients(peer) {
             match exchange_lists(&client, door.circle(), door.dir()).await {
                 Err(ExchangeError::Peer(error)) => last = error,
-                done => return done,
+                done => {
+                    self.listen_to(&client, &peer.name).await?;
+                    return done;
+                }
             }
         }
         Err(last.into())
+    }
+
+    /// Learns what the peer `name` knows of this one, and who it is.
+    async fn listen_to(&self, client: &PeerClient, name: &str) -> Result<(), ExchangeError> {
+        let (door, body) = (&self.known.door, client.peer().await?);
+        if let Some(sequence) = body.your_sequence {
+            door.outgrow(sequence, name)?;
+        }
+        let bundle = SignedBundle::parse(body.bundle);
+        if let Ok(bundle) = bundle
+            && bundle.verify(&**door, Timestamp::now()).is_ok()
+        {
+            record_found(door.dir(), &bundle.payload().certificate);
+        }
+        Ok(())
     }
 }
 

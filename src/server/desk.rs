@@ -119,6 +119,14 @@ pub trait CircleDesk: Send + Sync {
     fn endings(&self) -> Endings {
         Endings::default()
     }
+    /// The sequence of the bundle of `peer` that is known here. Must not wait for anything.
+    fn sequence_of(&self, _peer: PeerId) -> Option<u64> {
+        None
+    }
+    /// Who has a certificate with this name, as far as is known here. Must not wait for anything.
+    fn named(&self, _name: &str) -> Option<PeerId> {
+        None
+    }
 }
 
 /// Why a revocation list was not taken over.

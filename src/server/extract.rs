@@ -14,6 +14,7 @@ use super::{
 use crate::{
     id::{ParseIdError, PeerId},
     store::PageRequest,
+    trust::is_peer_name,
     wire::{self, Code},
 };
 
@@ -70,6 +71,19 @@ impl<K: FromStr<Err = ParseIdError>> ListQuery<K> {
     }
 }
 
+/// The `name=` of a query, as peers are called.
+pub(super) fn name(uri: &Uri) -> Answer<Option<&str>> {
+    let mut fields = Fields::split(uri.query().unwrap_or_default(), &["name"])?;
+    let name = fields.take("name");
+    match name.is_none_or(is_peer_name) {
+        true => Ok(name),
+        false => Err(Failure::new(
+            Code::BadQuery,
+            "`name` is not what a peer is called",
+        )),
+    }
+}
+
 struct Fields<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Fields<'a> {
@@ -77,7 +91,7 @@ impl<'a> Fields<'a> {
         let bad = || {
             Failure::new(
                 Code::BadQuery,
-                format!("this list takes {}, each once", keys.join(", ")),
+                format!("the query takes {}, each once", keys.join(", ")),
             )
         };
         let mut fields: Vec<(&str, &str)> = Vec::new();

@@ -1,28 +1,42 @@
 //! `/v1/peer`: who we are.
 
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::Uri};
 
 use super::{
     ServerState,
+    accept::Connection,
+    extract,
     openapi::problems,
+    problem::Answer,
     text::{self, Form},
 };
-use crate::wire::{self, Limits, PeerBody, route};
+use crate::{
+    trust::Role,
+    wire::{self, Code, Limits, PeerBody, route},
+};
 
-problems!(PeerProblems);
+problems!(PeerProblems: &[Code::BadQuery]);
 
 /// Says who this is, and what it takes.
 ///
-/// Programs take the peer's id from `bundle`, after checking the signature.
+/// Programs take the peer's id from `bundle`, after checking the signature. Members are also told what this peer knows of them,
+/// and who has a name.
 #[utoipa::path(
     get,
     path = route::PEER,
     operation_id = "peer",
     tag = "Peer",
+    params(("name" = Option<String>, Query, description = "Who is called so? Members are answered.")),
     responses((status = 200, description = "This peer.", content((PeerBody), (String = "text/plain"))), PeerProblems)
 )]
-pub(super) async fn describe(State(state): State<ServerState>, form: Form) -> Response {
-    let services = state.services();
+pub(super) async fn describe(
+    State(state): State<ServerState>,
+    connection: Connection,
+    uri: Uri,
+    form: Form,
+) -> Answer {
+    let (services, caller) = (state.services(), &connection.caller);
+    let asked = extract::name(&uri)?.filter(|_| services.gate.role(caller) == Role::Member);
     let body = PeerBody {
         bundle: (services.bundle)(),
         peer_id: services.peer_id,
@@ -32,6 +46,8 @@ pub(super) async fn describe(State(state): State<ServerState>, form: Form) -> Re
             missing_ids: wire::MAX_MISSING_IDS,
             requests: services.limits.requests_per_peer,
         },
+        your_sequence: services.circle.sequence_of(caller.peer_id),
+        named: asked.and_then(|name| services.circle.named(name)),
     };
-    form.answer(body, text::peer)
+    Ok(form.answer(body, text::peer))
 }

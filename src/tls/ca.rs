@@ -1,5 +1,6 @@
 //! The circle's machine: making the circle, issuing, revoking and renewing certificates.
 
+mod found;
 mod issued;
 mod join;
 mod pending;
@@ -15,6 +16,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+pub use found::{record_found, revoke_certificate};
 pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use pending::revoke_pending;

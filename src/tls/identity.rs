@@ -86,10 +86,21 @@ impl Identity {
     /// # Errors
     /// [`TlsError::Crypto`].
     pub fn bundle(&self) -> Result<SignedBundle, TlsError> {
+        self.bundle_from(0)
+    }
+
+    /// The same with a sequence of at least `sequence`. A serving peer takes the time: a home that was restored from an older
+    /// copy must not tell less than others know.
+    ///
+    /// # Errors
+    /// [`TlsError::Crypto`].
+    pub fn bundle_from(&self, sequence: u64) -> Result<SignedBundle, TlsError> {
         let current = self
             .seal_keys
             .first()
             .ok_or_else(|| TlsError::Crypto("no seal key".into()))?;
+        // Whoever renews certificate or seal key has a later certificate or one more key.
+        let own = self.caller.not_before.unix_seconds() + self.seal_keys.len() as u64;
         let bundle = PeerBundle {
             v: 1,
             created: Timestamp::now(),
@@ -97,8 +108,7 @@ impl Identity {
             name: self.caller.name.clone(),
             certificate: self.certificate.to_vec(),
             seal_key: current.public().clone(),
-            // Whoever renews certificate or seal key has a later certificate or one more key.
-            sequence: self.caller.not_before.unix_seconds() + self.seal_keys.len() as u64,
+            sequence: own.max(sequence),
         };
         Signed::sign(bundle, self).map_err(|e| TlsError::Crypto(e.to_string()))
     }

@@ -3,8 +3,8 @@
 
 mod book;
 mod ends;
-mod kept;
-mod lists;
+pub(crate) mod kept;
+pub(crate) mod lists;
 mod renewal;
 mod revoked;
 mod roles;

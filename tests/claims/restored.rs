@@ -1,7 +1,9 @@
 //! Homes that were restored from an older copy, as processes: what was revoked stays revoked, what was issued stays known, and
 //! what is wrong is said by command, log and `doctor`.
 
+mod issued;
 mod lists;
+mod member;
 
 use std::{
     fs,

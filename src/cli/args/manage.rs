@@ -204,7 +204,7 @@ pub(in crate::cli) enum CertsCommand {
     Show,
     /// Revoke every certificate of a peer
     Revoke {
-        /// Its name, or its peer id
+        /// Its name, its peer id, the first eight digits of that, or a file with its certificate
         name: String,
     },
     /// Renew this peer's certificate; it stays the same peer

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::{
     cli::{
         Context,
+        ask::Asked,
         connect::Us,
         report::{ExitCode, Failure},
         whom::Whom,
@@ -26,7 +27,10 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let before = serial(dir, which);
     let caller = match from {
-        None if dir.ca_key().exists() => ca::renew_own(dir, which)?,
+        None if dir.ca_key().exists() => {
+            Asked::known_peers(context).await;
+            ca::renew_own(dir, which)?
+        }
         from => ask(context, dir, from, which).await?,
     };
     let (purpose, what) = match which {

@@ -23,6 +23,7 @@ pub(super) async fn pair(host: &CertsDir, name: &str, certs: &CertsDir) -> Resul
         certs: host.clone(),
         port: None,
         options: PairOptions::default(),
+        taken: pair::all_free(),
     };
     let wish = Wish {
         code: code.clone(),

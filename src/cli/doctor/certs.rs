@@ -4,10 +4,14 @@ use std::{env, time::SystemTime};
 
 use super::{Finding, Report, Verdict};
 use crate::{
-    cli::{Context, care, report::ExitCode},
+    cli::{
+        Context,
+        care::{self, ONE_HOME},
+        report::ExitCode,
+    },
     id::Short as _,
     manifest::Timestamp,
-    peer::{after_the_end, merging, renewal},
+    peer::{Elsewhere, after_the_end, merging, renewal},
     store::LocalStore,
     tls::{
         self, Caller, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca,
@@ -29,7 +33,7 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
     let dir = CertsDir::new(context.home.certs());
     let now = Timestamp::now();
     if !dir.path().is_dir() {
-        for step in ["keys", "certificate", "revocation", "files"] {
+        for step in ["keys", "certificate", "revocation", "files", "copies"] {
             report.add(Finding::skip(step, "there is no certs/"));
         }
         report.add(clock(context, None, now));
@@ -60,6 +64,7 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
         ),
     });
     report.add(files(&dir, now));
+    report.add(copies(&dir, context.home.copied(now), now));
     report.add(clock(context, caller.as_ref(), now));
 }
 
@@ -248,6 +253,19 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
             };
             Finding::warn(STEP, format!("curl and scripts cannot call: {error}")).hint(hint)
         }
+    }
+}
+
+/// Whether other peers have met another machine with this home.
+fn copies(dir: &CertsDir, copied: Option<Timestamp>, now: Timestamp) -> Finding {
+    const STEP: &str = "copies";
+    match Elsewhere::of_late(dir, now) {
+        Some(note) => Finding::warn(STEP, note.meaning()).hint(ONE_HOME),
+        None if copied.is_some() => Finding::ok(
+            STEP,
+            "this home is a copy; no other machine is known to serve it",
+        ),
+        None => Finding::ok(STEP, "no other machine is known to serve this home"),
     }
 }
 

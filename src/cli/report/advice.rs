@@ -16,8 +16,13 @@ pub(super) fn untrusted(reason: &str) -> &'static str {
 }
 
 /// What to do for a peer whose certificate counts until then.
-pub(super) fn already_issued(name: &str, until: Timestamp) -> String {
+pub(super) fn already_issued(name: &str, until: Option<Timestamp>) -> String {
     let revoke = format!("colis certs revoke {name}");
+    let Some(until) = until else {
+        return format!(
+            "renew it on that machine: colis certs renew; or revoke it for good: {revoke}"
+        );
+    };
     let last = ca::last_renewal(until);
     match Timestamp::now() > last {
         true => format!(

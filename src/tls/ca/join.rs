@@ -150,12 +150,14 @@ pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     AddressBook::new(dir.peers()).check_no_alias(name)?;
     let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
     let is_live = |issued: &Issued| issued.name == name && !issued.is_revoked(&circle);
-    if let Some(until) = issued
+    let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
+    let is_known = known.is_some_and(|known| !circle.is_key_revoked(&known.peer_id));
+    let until = issued
         .iter()
-        .filter(|i| is_live(i))
-        .map(|i| i.not_after)
-        .max()
-    {
+        .filter(|issued| is_live(issued))
+        .map(|issued| issued.not_after)
+        .max();
+    if is_known || until.is_some() {
         let name = name.to_owned();
         return Err(TlsError::AlreadyIssued { name, until });
     }

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     BACKDATE, Mode,
     issued::{self, Issued},
-    issuer, need_ca_key, write,
+    issuer, need_ca_key, refused, write,
 };
 use crate::{
     id::PeerId,
@@ -23,10 +23,12 @@ use crate::{
     trust::AddressBook,
 };
 
+/// Digits of an id that are enough to name a peer, as lists and logs show them.
+const SHORT_ID: usize = 8;
 /// Past it the list still applies, and is warned about.
 const CRL_LIFE: Duration = Duration::days(30);
 
-/// Revokes the peer `who`, by its name or its id: each of its keys, and with them all its certificates and those of its
+/// Revokes the peer `who`, by its name, its id or the first eight digits of that: each of its keys, and with them all its certificates and those of its
 /// scripts. Gives how many certificates that were issued are newly revoked.
 ///
 /// A name is looked up in what was issued and in the address book. An id can be revoked whatever was lost.
@@ -61,18 +63,35 @@ pub fn revoke(dir: &CertsDir, who: &str) -> Result<usize, TlsError> {
     Ok(fresh)
 }
 
-fn keys_of(dir: &CertsDir, name: &str, issued: &[Issued]) -> Result<BTreeSet<PeerId>, TlsError> {
+fn keys_of(dir: &CertsDir, name: &str, all: &[Issued]) -> Result<BTreeSet<PeerId>, TlsError> {
     let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
-    let issued = issued.iter().filter(|i| i.name == name);
+    let issued = all.iter().filter(|i| i.name == name);
     let keys: BTreeSet<_> = issued
         .map(|i| i.peer_id)
         .chain(known.map(|known| known.peer_id))
         .collect();
     if keys.is_empty() {
-        let name = name.to_owned();
-        return Err(TlsError::NeverIssued { name });
+        return key_of_short_id(dir, name, all).map(|key| BTreeSet::from([key]));
     }
     Ok(keys)
+}
+
+/// The one key whose id begins so, of those that were issued or are in the address book.
+fn key_of_short_id(dir: &CertsDir, short: &str, issued: &[Issued]) -> Result<PeerId, TlsError> {
+    let is_short = short.len() >= SHORT_ID && short.bytes().all(|b| b.is_ascii_hexdigit());
+    let known = AddressBook::new(dir.peers()).peers()?;
+    let known = known.iter().map(|known| known.peer_id);
+    let mut keys: BTreeSet<_> = issued.iter().map(|i| i.peer_id).chain(known).collect();
+    keys.retain(|key| is_short && key.to_string().starts_with(short));
+    match (keys.pop_first(), keys.len()) {
+        (Some(key), 0) => Ok(key),
+        (Some(_), _) => Err(refused(
+            "several peers have an id that begins so: give the whole id",
+        )),
+        (None, _) => Err(TlsError::NeverIssued {
+            name: short.to_owned(),
+        }),
+    }
 }
 
 /// Signs the revocation list again before its date is over, or if there are two lists: everything that they revoke, under a

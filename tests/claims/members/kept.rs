@@ -21,10 +21,10 @@ use super::certs;
 use crate::bad_input::parcel::{Parcel, Plain, publish, sign};
 
 const DAY: u64 = 24 * 3600;
-pub(super) const YEAR: Duration = Duration::days(365);
+pub(crate) const YEAR: Duration = Duration::days(365);
 
 /// A certificate that began so many days ago.
-pub(super) fn begun(days: i64, life: Duration) -> CertificateOptions {
+pub(crate) fn begun(days: i64, life: Duration) -> CertificateOptions {
     let not_before = OffsetDateTime::now_utc() - Duration::days(days);
     CertificateOptions {
         not_before,
@@ -33,7 +33,7 @@ pub(super) fn begun(days: i64, life: Duration) -> CertificateOptions {
     }
 }
 
-pub(super) fn member(homes: &Homes, name: &str, options: &CertificateOptions) -> Identity {
+pub(crate) fn member(homes: &Homes, name: &str, options: &CertificateOptions) -> Identity {
     ca::issue(&certs(homes, "a"), name, &certs(homes, name), options).unwrap()
 }
 

@@ -134,7 +134,10 @@ fn nothing_is_sealed_for_whoever_is_revoked() {
 }
 
 /// A peer of the library that asks the others all the time.
-fn restless(homes: &Homes, name: &str) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+pub(crate) fn restless(
+    homes: &Homes,
+    name: &str,
+) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let home = homes.home(name);
     let peer = Peer::open(PeerOptions {
         certs: home.join("certs"),

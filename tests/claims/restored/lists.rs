@@ -45,7 +45,7 @@ fn two_lists_of_one_number_are_said_by_all_and_merged_by_the_circles_machine() {
     });
     assert_eq!(number(&homes, "a"), number(&homes, "ben"));
     let ben = homes.serve("ben", &[]);
-    homes.fails("a", &["doctor", &ben.to()], 4);
+    homes.fails("a", &["doctor", "--listen", "127.0.0.1:0", &ben.to()], 4);
     let told = homes.run("a", &["doctor", &ben.to()]).out;
     assert!(told.contains("is another one than our list"), "{told}");
     // A member brings ben the other list: both apply there, and that is said.
