@@ -28,7 +28,7 @@ use crate::{
     manifest::Timestamp,
     sabotage,
     store::StoreError,
-    tls::MAX_LISTS,
+    tls::{MAX_CIRCLE, MAX_LISTS},
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
         MAX_MANIFEST_BODY, MAX_PAGE_BYTES, MIN_BODY_RATE, OFFER_HEADER, PeerBody, PutBody, media,
@@ -187,6 +187,15 @@ impl PeerClient {
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The circle's own certificate that the peer has, as PEM.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn circle(&self) -> Result<String, StoreError> {
+        let body = self.get_body(route::CIRCLE, media::PEM, MAX_CIRCLE).await?;
+        self.text(body)
     }
 
     /// Brings the peer a revocation list, which it takes over if it is newer.

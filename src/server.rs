@@ -248,6 +248,7 @@ fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(manifests::state))
         .routes(routes!(manifests::list))
         .routes(routes!(circle::crl, circle::put_crl))
+        .routes(routes!(circle::certificate))
         .routes(routes!(circle::renew))
         .routes(routes!(peer::describe))
         .routes(routes!(health::health))

@@ -25,12 +25,14 @@ mod staging;
 mod writers;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+pub use anchor::MAX_CIRCLE;
 pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Distrust, Taken};
 pub(crate) use config::with_reason;
@@ -274,12 +276,19 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// Held by whoever changes the revocation list or what was issued. The circle's certificate stands for both: it is in every
-/// folder and never replaced.
+/// Held by whoever changes the revocation list, what was issued, or the circle's certificate. The last stands for all: it is in
+/// every folder.
 fn hold_list(dir: &CertsDir) -> Result<Locked, TlsError> {
     let path = dir.ca_cert();
-    let held = File::open(&path).and_then(Locked::wait);
-    held.map_err(|e| io_error(&path, e))
+    let hold = || loop {
+        let held = Locked::wait(File::open(&path)?)?;
+        // Whoever held it before may have renewed the circle's certificate: then it is another file.
+        let (ours, there) = (held.metadata()?, fs::metadata(&path)?);
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            return Ok(held);
+        }
+    };
+    hold().map_err(|e| io_error(&path, e))
 }
 
 fn io_error(path: &Path, source: io::Error) -> TlsError {

@@ -51,6 +51,8 @@ pub mod route {
     pub const MANIFESTS: &str = "/v1/manifests";
     /// The newest revocation list.
     pub const CRL: &str = "/v1/crl";
+    /// The circle's own certificate.
+    pub const CIRCLE: &str = "/v1/circle";
     /// Renewal of a certificate by the circle's machine.
     pub const RENEW: &str = "/v1/certs/renew";
     /// Who this peer is.
@@ -66,8 +68,8 @@ pub mod route {
 
     /// All of them, for the tests.
     pub const ALL: &[&str] = &[
-        OFFER, CHUNK, CHUNKS, MISSING, CUSTODY, MANIFEST, STATE, MANIFESTS, CRL, RENEW, PEER,
-        HEALTH, METRICS, EVENTS, OPENAPI,
+        OFFER, CHUNK, CHUNKS, MISSING, CUSTODY, MANIFEST, STATE, MANIFESTS, CRL, CIRCLE, RENEW,
+        PEER, HEALTH, METRICS, EVENTS, OPENAPI,
     ];
 }
 

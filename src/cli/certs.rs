@@ -70,6 +70,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
         }
         CertsCommand::Show => show(context, &dir)?,
         CertsCommand::Revoke { name } => revoke(context, &dir, &name).await?,
+        CertsCommand::RenewCircle => renew::circle(context, &dir)?,
         CertsCommand::Renew { from, script } => {
             let which = match script {
                 true => Renewed::Script,

@@ -283,6 +283,10 @@ impl Verifier for Door {
 }
 
 impl CircleDesk for Door {
+    fn circle_certificate(&self) -> Option<String> {
+        Some(self.circle.now().certificate_pem())
+    }
+
     fn endings(&self) -> Endings {
         let current = self.current.load();
         let own = current.identity.caller().not_after;

@@ -53,6 +53,9 @@ pub async fn exchange_lists(
         None => Taken::Older,
     };
     settle_lists(dir, circle, taken);
+    if circle.now().is_near_its_end(Timestamp::now()) {
+        take_circle(client, circle, dir).await?;
+    }
     let ours = circle.now();
     match ours.crl_pem() {
         Some(pem) if theirs.as_deref() != Some(pem) => client.put_crl(pem).await?,
@@ -102,6 +105,20 @@ pub(super) fn record_found(dir: &CertsDir, certificate: &[u8]) {
             tracing::error!(error = %Escaped::new(&error), "a certificate that was met is not recorded");
         }
     }
+}
+
+/// Takes over the circle's certificate of the peer behind `client`, if that was renewed.
+async fn take_circle(
+    client: &PeerClient,
+    circle: &CircleHandle,
+    dir: &CertsDir,
+) -> Result<(), ExchangeError> {
+    let pem = client.circle().await?;
+    if circle.install_circle(dir, &pem)? {
+        let until = circle.now().not_after();
+        tracing::info!(%until, "the circle's certificate was renewed");
+    }
+    Ok(())
 }
 
 /// Asks known peers: all of them before this one answers others, then some, round after round.

@@ -14,6 +14,9 @@ use crate::{
 /// one too.
 const CIRCLE_DAYS: i64 = 365;
 
+/// What to do about a certificate that ends with the circle's.
+const WITH_THE_CIRCLE: &str = "the circle's own certificate, with which it ends, is renewed first";
+
 /// Something for the owner to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notice {
@@ -54,12 +57,15 @@ impl Display for Notice {
 /// What is wrong or will be soon with the certificates in `dir`, which end then. What cannot be read at all is for others to
 /// say.
 pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice> {
-    let own = endings
-        .certificate
-        .and_then(|end| about_own(dir, Renewed::Peer, end, now));
-    let script = endings
-        .scripts_certificate
-        .and_then(|end| about_own(dir, Renewed::Script, end, now));
+    // No longer than the circle's own: renewing it alone would change nothing.
+    let is_last = |end| endings.circle.is_some_and(|circle| circle <= end);
+    let about_own = |which, end: Option<Timestamp>| match end {
+        Some(end) if is_last(end) => about_own(dir, which, end, now, Some(WITH_THE_CIRCLE)),
+        Some(end) => about_own(dir, which, end, now, None),
+        None => None,
+    };
+    let own = about_own(Renewed::Peer, endings.certificate);
+    let script = about_own(Renewed::Script, endings.scripts_certificate);
     let circle = endings.circle.and_then(|end| about_circle(dir, end, now));
     let list = endings.circle.and_then(|_| about_list(endings, now));
     let conflict = Circle::load(dir).ok().and_then(|circle| {
@@ -70,7 +76,13 @@ pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice>
     all.into_iter().flatten().collect()
 }
 
-fn about_own(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> Option<Notice> {
+fn about_own(
+    dir: &CertsDir,
+    which: Renewed,
+    end: Timestamp,
+    now: Timestamp,
+    todo: Option<&str>,
+) -> Option<Notice> {
     let (what, soon, over) = match which {
         Renewed::Peer => (
             "the certificate",
@@ -84,7 +96,7 @@ fn about_own(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> 
         ),
     };
     if end < now {
-        let todo = after_the_end(dir, which, end, now);
+        let todo = todo.map_or_else(|| after_the_end(dir, which, end, now), str::to_owned);
         return Some(Notice::care(
             over,
             format!("{what} expired on {end}; {todo}"),
@@ -92,7 +104,7 @@ fn about_own(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> 
     }
     let is_soon = days_left(end, now) < ca::RENEW_DAYS.cast_signed();
     is_soon.then(|| {
-        let todo = renewal(dir, which);
+        let todo = todo.map_or_else(|| renewal(dir, which), str::to_owned);
         Notice::care(soon, format!("{what} (until {end}) ends soon; {todo}"))
     })
 }

@@ -66,9 +66,11 @@ impl Renewal {
         loop {
             let now = Timestamp::now();
             let due = self.due(now);
-            if due.is_empty() {
-                tries = Tries::default();
-            } else if tries.is_time(now) {
+            let circle = self.known.door.circle().now().not_after();
+            if due.is_empty() || tries.circle != Some(circle) {
+                tries = Tries::under(circle);
+            }
+            if !due.is_empty() && tries.is_time(now) {
                 let failed = self.renew(&due).await;
                 tries.tried(Timestamp::now(), failed);
             }
@@ -239,6 +241,8 @@ struct Tries {
     next: Timestamp,
     pause: u64,
     failed: Option<String>,
+    /// The end of the circle's certificate under which it was tried: after a later one nothing is waited for.
+    circle: Option<Timestamp>,
 }
 
 impl Default for Tries {
@@ -249,11 +253,20 @@ impl Default for Tries {
             next: never,
             pause: PAUSE,
             failed: None,
+            circle: None,
         }
     }
 }
 
 impl Tries {
+    /// None yet, under a circle that ends then.
+    fn under(circle: Timestamp) -> Self {
+        Self {
+            circle: Some(circle),
+            ..Self::default()
+        }
+    }
+
     /// Also if the clock was set back.
     fn is_time(&self, now: Timestamp) -> bool {
         now >= self.next || now < self.last

@@ -1,4 +1,4 @@
-//! `/v1/crl` and `/v1/certs/renew`: the circle's business, if this machine has it.
+//! `/v1/crl`, `/v1/circle` and `/v1/certs/renew`: the circle's business, if this machine has it.
 
 use axum::{
     Json,
@@ -86,6 +86,25 @@ pub(super) async fn put_crl(
         false => (StatusCode::OK, PutResult::AlreadyThere),
     };
     Ok((status, Json(PutBody { result })).into_response())
+}
+
+problems!(CircleProblems: &[Code::NotTheCircle]);
+
+/// Gives the circle's own certificate.
+///
+/// Members ask each other for it when theirs is near its end. One of the same name and key that ends later takes the place of
+/// the former.
+#[utoipa::path(
+    get,
+    path = route::CIRCLE,
+    operation_id = "circle_certificate",
+    tag = "Circle",
+    responses((status = 200, description = "The certificate, as PEM.", body = String, content_type = media::PEM), CircleProblems)
+)]
+pub(super) async fn certificate(State(state): State<ServerState>) -> Answer {
+    let pem = state.services().circle.circle_certificate();
+    let none = || Failure::new(Code::NotTheCircle, "no certificate of the circle is here");
+    Ok(([(header::CONTENT_TYPE, media::PEM)], pem.ok_or_else(none)?).into_response())
 }
 
 problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);

@@ -115,6 +115,10 @@ pub trait CircleDesk: Send + Sync {
         caller: &'a Caller,
         request: &'a str,
     ) -> BoxFuture<'a, Result<String, RenewError>>;
+    /// The circle's own certificate, as PEM, if it is here.
+    fn circle_certificate(&self) -> Option<String> {
+        None
+    }
     /// When the certificates here end, as far as that is known.
     fn endings(&self) -> Endings {
         Endings::default()

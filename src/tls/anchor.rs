@@ -1,13 +1,26 @@
 //! The circle's own certificate: what members trust, and until when.
 
+use std::sync::Arc;
+
+use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject as _};
 use webpki::anchor_from_trusted_cert;
 
-use super::ca::CIRCLE_OF;
-use crate::manifest::Timestamp;
+use super::{
+    CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
+    signature::is_self_signed,
+};
+use crate::{manifest::Timestamp, trust::write_durably};
+
+/// Bytes of a circle's certificate, as PEM.
+pub const MAX_CIRCLE: usize = 16 << 10;
+/// Seconds before its end from which members ask each other for a later certificate of the circle: its owner renews it within
+/// the last year.
+const ASK_BEFORE: u64 = 2 * 365 * 24 * 3600;
 
 /// The circle's certificate, as it was read.
 pub(super) struct Anchor {
+    certificate: CertificateDer<'static>,
     trusted: TrustAnchor<'static>,
     common_name: String,
     not_after: Timestamp,
@@ -27,7 +40,35 @@ impl Anchor {
             trusted: trusted.to_owned(),
             common_name: name.to_owned(),
             not_after: Timestamp::from_unix_seconds(end),
+            certificate,
         })
+    }
+
+    /// Reads another certificate of the same circle, if it counts longer than this one.
+    ///
+    /// Fails if it has another name or key, or that key has not signed it: a member that brings one could have changed it.
+    fn later(&self, pem: &[u8]) -> Result<Option<Self>, String> {
+        let other = Self::parse(pem)?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(&other.certificate).map_err(|e| e.to_string())?;
+        if other.trusted != self.trusted || !parsed.is_ca() {
+            return Err("it is of another circle".to_owned());
+        }
+        if !is_self_signed(&other.certificate) {
+            return Err("the circle's key has not signed it".to_owned());
+        }
+        Ok((other.not_after > self.not_after).then_some(other))
+    }
+
+    /// The certificate, as PEM.
+    pub(super) fn pem(&self) -> String {
+        let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+        pem::encode_config(&Pem::new("CERTIFICATE", self.certificate.to_vec()), config)
+    }
+
+    /// The name in it.
+    pub(super) fn common_name(&self) -> &str {
+        &self.common_name
     }
 
     /// To check certificates with. It has no dates: no certificate that the circle has signed counts longer than the circle's
@@ -44,5 +85,45 @@ impl Anchor {
     /// What the peer was called that made the circle.
     pub(super) fn maker(&self) -> Option<&str> {
         self.common_name.strip_prefix(CIRCLE_OF)
+    }
+}
+
+impl Circle {
+    /// The circle's own certificate, as PEM.
+    pub fn certificate_pem(&self) -> String {
+        self.anchor().pem()
+    }
+
+    /// Whether it is time to ask others for a later certificate of the circle.
+    pub fn is_near_its_end(&self, now: Timestamp) -> bool {
+        self.not_after() < now.plus_seconds(ASK_BEFORE)
+    }
+}
+
+impl CircleHandle {
+    /// Takes over a certificate of the circle from another member, if it counts longer than the one here. Returns whether it
+    /// does.
+    ///
+    /// # Errors
+    /// [`TlsError::Malformed`] if it is not the circle's; [`TlsError::Io`].
+    pub fn install_circle(&self, dir: &CertsDir, pem: &str) -> Result<bool, TlsError> {
+        let later = self.now().anchor().later(pem.as_bytes());
+        let Some(later) = later.map_err(|reason| TlsError::Malformed {
+            path: "the offered certificate of the circle".into(),
+            reason,
+        })?
+        else {
+            return Ok(false);
+        };
+        let _alone = hold_list(dir)?;
+        // Another process may have taken over one by now.
+        let disk = Circle::without_revocations(dir);
+        if disk.is_ok_and(|disk| disk.not_after() >= later.not_after()) {
+            return Ok(false);
+        }
+        let path = dir.ca_cert();
+        write_durably(&path, later.pem().as_bytes(), 0o644).map_err(|e| io_error(&path, e))?;
+        self.set_anchor(&Arc::new(later));
+        Ok(true)
     }
 }

@@ -145,6 +145,10 @@ impl Circle {
         self.anchor.maker()
     }
 
+    pub(super) fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
     /// The same of the circle of `dir`, if that can be read.
     pub fn maker_of(dir: &CertsDir) -> Option<String> {
         let circle = Self::without_revocations(dir).ok()?;
@@ -367,6 +371,14 @@ impl CircleHandle {
         };
         self.write(dir, &disk)?;
         Ok(Taken::Newer)
+    }
+
+    /// Uses another certificate of the circle from now on.
+    pub(super) fn set_anchor(&self, anchor: &Arc<Anchor>) {
+        self.0.rcu(|used| Circle {
+            anchor: anchor.clone(),
+            revoked: used.revoked.clone(),
+        });
     }
 
     /// Adds the lists of `disk` to those in use, and takes its anchor.

@@ -12,6 +12,20 @@ pub(super) fn is_signed(key: &VerifyingKey, message: &[u8], signature: &[u8; 64]
     })
 }
 
+/// Whether the key in a certificate has signed it.
+pub(super) fn is_self_signed(certificate: &[u8]) -> bool {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else {
+        return false;
+    };
+    let signature = Signature::from_der(&parsed.signature_value.data);
+    match (public_key(certificate), signature) {
+        (Some(key), Ok(signature)) => key
+            .verify(parsed.tbs_certificate.as_ref(), &signature)
+            .is_ok(),
+        _ => false,
+    }
+}
+
 /// The P-256 key of a certificate.
 pub(super) fn public_key(certificate: &[u8]) -> Option<VerifyingKey> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;

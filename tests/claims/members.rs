@@ -2,6 +2,7 @@
 //! certificates that are renewed.
 
 mod book;
+mod circle_ends;
 mod ends;
 pub(crate) mod kept;
 pub(crate) mod lists;

@@ -207,6 +207,8 @@ pub(in crate::cli) enum CertsCommand {
         /// Its name, its peer id, the first eight digits of that, or a file with its certificate
         name: String,
     },
+    /// Renew the circle's own certificate, on the machine that made it: same name and key, ten more years
+    RenewCircle,
     /// Renew this peer's certificate; it stays the same peer
     Renew {
         /// The peer that holds the circle's key [default: this one, or the one that made the circle]

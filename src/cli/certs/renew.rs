@@ -59,6 +59,23 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Renews the circle's own certificate.
+pub(super) fn circle(context: &Context, dir: &CertsDir) -> Result<(), Failure> {
+    let until = ca::renew_circle(dir)?;
+    let output = context.output;
+    output.line(format!(
+        "renewed: the circle's own certificate is valid until {until}"
+    ));
+    output.object(
+        "renewed",
+        &json!({"purpose": "circle", "not_after": until, "new": true}),
+    );
+    output.talk(
+        "a peer serving this home shows it within a second; the others take it over when they meet one that has it, by themselves if they serve",
+    );
+    Ok(())
+}
+
 /// Has it renewed by another machine.
 async fn ask(
     context: &Context,
@@ -84,7 +101,14 @@ async fn ask(
         true => failure.hint(after_the_end(dir, Renewed::Peer, own, now)),
         false => failure,
     })?;
-    Ok(tls::install_renewed(dir, which, &pem)?)
+    let renewed = tls::install_renewed(dir, which, &pem)?;
+    // The circle's own certificate may have been renewed too. Whoever does not answer now is asked the next time.
+    if us.circle.now().is_near_its_end(now)
+        && let Ok(us) = Us::load(context)
+    {
+        let _ = us.reach(context, &from).await;
+    }
+    Ok(renewed)
 }
 
 /// What the machine that made the circle is called here.

@@ -11,11 +11,11 @@ use crate::{
     },
     id::Short as _,
     manifest::Timestamp,
-    peer::{Elsewhere, after_the_end, merging, renewal},
+    peer::{Elsewhere, after_the_end, merging, notices, renewal},
     store::LocalStore,
     tls::{
-        self, Caller, CertsDir, Circle, Distrust, Identity, Inspected, Renewed, TlsError, ca,
-        days_left,
+        self, Caller, CertsDir, Circle, Distrust, Endings, Identity, Inspected, Renewed, TlsError,
+        ca, days_left,
     },
     trust::AddressBook,
 };
@@ -33,7 +33,14 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
     let dir = CertsDir::new(context.home.certs());
     let now = Timestamp::now();
     if !dir.path().is_dir() {
-        for step in ["keys", "certificate", "revocation", "files", "copies"] {
+        for step in [
+            "keys",
+            "certificate",
+            "circle",
+            "revocation",
+            "files",
+            "copies",
+        ] {
             report.add(Finding::skip(step, "there is no certs/"));
         }
         report.add(clock(context, None, now));
@@ -56,6 +63,7 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
         Ok(own) => certificate(&dir, &own, keys, now),
         Err(error) => distrusted(&dir, "certificate", error, now),
     });
+    report.add(circle(&dir, now));
     report.add(match &caller {
         Some(caller) if is_of_circle => revocation(&dir, caller, now),
         _ => Finding::skip(
@@ -154,6 +162,22 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
         return Finding::warn(STEP, detail).hint(renewal(dir, Renewed::Peer));
     }
     Finding::ok(STEP, detail)
+}
+
+/// The circle's own certificate. Nothing that it has signed counts longer.
+fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
+    const STEP: &str = "circle";
+    let endings = Endings::read(dir);
+    let Some(end) = endings.circle else {
+        return Finding::skip(STEP, "it cannot be read");
+    };
+    let about = notices(dir, &endings, now);
+    let about = about.iter().find(|n| n.code.starts_with("circle-"));
+    match about.and_then(|notice| notice.text.split_once("; ")) {
+        Some((what, todo)) if end < now => Finding::fail(STEP, ExitCode::Trust, what).hint(todo),
+        Some((what, todo)) => Finding::warn(STEP, what).hint(todo),
+        None => Finding::ok(STEP, format!("its own certificate counts until {end}")),
+    }
 }
 
 fn distrusted(dir: &CertsDir, step: &'static str, error: TlsError, now: Timestamp) -> Finding {

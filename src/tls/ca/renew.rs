@@ -4,15 +4,15 @@ use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
 use time::OffsetDateTime;
 
 use super::{
-    CertificateOptions, Issued, LEAF_LIFE, issued, issuer, join, last_second, leaf_of, names_here,
-    need_ca_key, refused,
+    CertificateOptions, Issued, LEAF_LIFE, Mode, circle_certificate, issued, issuer, join,
+    last_second, leaf_of, names_here, need_ca_key, refused, write,
 };
 use crate::{
     id::PeerId,
     manifest::Timestamp,
     tls::{
-        Caller, CertsDir, Circle, Identity, Renewed, TlsError, hold_list, install_renewed,
-        renewal_request,
+        Caller, CertsDir, Circle, Identity, Renewed, TlsError, hold_list, identity::key_pair,
+        install_renewed, renewal_request,
     },
 };
 
@@ -49,6 +49,21 @@ pub fn renew_own_if_due(dir: &CertsDir, which: Renewed) -> Result<Caller, TlsErr
     let own = Identity::load(dir)?;
     let pem = renew(dir, &request, own.caller(), OffsetDateTime::now_utc())?;
     install_renewed(dir, which, &pem)
+}
+
+/// Renews the circle's own certificate: the same name and key, for another ten years from now. What was issued stays good, and
+/// members take the new one over when they meet one that has it. Returns until when it counts.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::Missing`], [`TlsError::Malformed`], [`TlsError::Io`].
+pub fn renew_circle(dir: &CertsDir) -> Result<Timestamp, TlsError> {
+    need_ca_key(dir)?;
+    let _alone = hold_list(dir)?;
+    let circle = Circle::without_revocations(dir)?;
+    let key = key_pair(&dir.ca_key())?;
+    let pem = circle_certificate(circle.anchor().common_name(), &key)?;
+    write(&dir.ca_cert(), &pem, Mode::Public)?;
+    Ok(Circle::without_revocations(dir)?.not_after())
 }
 
 /// A certificate, as PEM, for the key that `caller` has; or, if that is a peer, for the key that its scripts have. If the

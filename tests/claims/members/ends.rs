@@ -1,7 +1,7 @@
 //! Certificates that end: they are renewed in time, or it is said everywhere; one that has ended can be renewed and do nothing
 //! else. Tried with clocks that are moved, as real processes.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, sync::OnceLock};
 
 use colis::{
     tls::{
@@ -13,7 +13,7 @@ use colis::{
 use rustls::AlertDescription;
 use serde_json::Value;
 use testkit::{
-    Homes, Ran, Serving, around, has,
+    Homes, Ran, Serving, has,
     site::{Site, certificate, key, read_to_close, request, shows},
     wait_for,
 };
@@ -24,21 +24,32 @@ use super::{
     kept::{YEAR, begun, member},
 };
 
-/// `colis ...` of `home`, so many days from now.
-fn in_days(homes: &Homes, days: i64, home: &str, args: &[&str]) -> Command {
-    let mut faketime = Command::new("faketime");
-    faketime.args(["-f", &format!("{days:+}d")]);
-    let mut command = around(faketime, &homes.command(home, args));
+/// Lets `command` run so many days from now: as `faketime` does, but with nothing between that would outlive it.
+pub(super) fn move_clock(command: &mut Command, days: i64) {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let mut faketime = Command::new("faketime");
+        faketime.args(["-f", "+0d", "sh", "-c", "printf %s \"$LD_PRELOAD\""]);
+        String::from_utf8(faketime.output().unwrap().stdout).unwrap()
+    });
+    command.env("LD_PRELOAD", library);
+    command.env("FAKETIME", format!("{days:+}d"));
     // Waiting is measured by another clock, which nobody can set.
     command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
+/// `colis ...` of `home`, so many days from now.
+pub(super) fn in_days(homes: &Homes, days: i64, home: &str, args: &[&str]) -> Command {
+    let mut command = homes.command(home, args);
+    move_clock(&mut command, days);
     command
 }
 
-fn ran_in_days(homes: &Homes, days: i64, home: &str, args: &[&str]) -> Ran {
+pub(super) fn ran_in_days(homes: &Homes, days: i64, home: &str, args: &[&str]) -> Ran {
     in_days(homes, days, home, args).output().unwrap().into()
 }
 
-fn serve_in_days(homes: &Homes, days: i64, home: &str) -> Serving {
+pub(super) fn serve_in_days(homes: &Homes, days: i64, home: &str) -> Serving {
     let args = ["--json", "serve", "--listen", "127.0.0.1:0"];
     homes.serve_by(home, in_days(homes, days, home, &args))
 }
@@ -61,12 +72,12 @@ fn status(homes: &Homes, home: &str) -> Value {
     serde_json::from_str(&homes.ok(home, &["--json", "status"])).unwrap()
 }
 
-fn codes(notices: &Value) -> Vec<&str> {
+pub(super) fn codes(notices: &Value) -> Vec<&str> {
     let notices = notices.as_array().unwrap().iter();
     notices.map(|n| n["code"].as_str().unwrap()).collect()
 }
 
-fn told(serving: &Serving, code: &str) -> bool {
+pub(super) fn told(serving: &Serving, code: &str) -> bool {
     let said = serving.said();
     said.iter()
         .any(|said| said["event"] == "notice" && said["code"] == code)
@@ -210,7 +221,7 @@ fn a_member_whose_certificate_has_ended_renews_within_the_time_for_it_and_stays_
 }
 
 /// Writes into the address books of these where `a` is: what they know from former times.
-fn homes_know(homes: &Homes, names: &[&str], a: &Serving) {
+pub(super) fn homes_know(homes: &Homes, names: &[&str], a: &Serving) {
     for name in names {
         let path = certs(homes, name).peers();
         let mut book: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

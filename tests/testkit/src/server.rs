@@ -80,6 +80,10 @@ impl CircleDesk for Office {
         self.list.lock().unwrap().clone()
     }
 
+    fn circle_certificate(&self) -> Option<String> {
+        Some("certificate".to_owned())
+    }
+
     fn take_revocation_list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
         let taken = self.taken.lock().unwrap().clone();
         let reason = "not a list".to_owned();
