@@ -201,6 +201,28 @@ pub enum TransferState {
     Expired,
 }
 
+/// Why a transfer [waits](TransferState::Waiting).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitReason {
+    /// The person there is asked about each transfer of its sender.
+    Asks,
+    /// It is larger than what is opened unasked.
+    Larger,
+    /// It has more files than what is opened unasked.
+    LongTable,
+    /// Only a password opens it.
+    Locked,
+    /// Nothing is opened unasked.
+    Off,
+    /// The disk for received files is full. It is tried again.
+    NoSpace,
+    /// The folder of received files cannot be written. It is tried again.
+    CannotWrite,
+    /// It could not be opened otherwise. It is tried again.
+    CannotOpen,
+}
+
 /// A [`TransferState`] and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateAt {
@@ -208,6 +230,20 @@ pub struct StateAt {
     pub state: TransferState,
     /// Since when.
     pub since: Timestamp,
+    /// Why it waits, as a serving peer tells its sender and its owner; no store knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<WaitReason>,
+}
+
+impl StateAt {
+    /// A state, and nothing of why.
+    pub const fn new(state: TransferState, since: Timestamp) -> Self {
+        Self {
+            state,
+            since,
+            reason: None,
+        }
+    }
 }
 
 /// Asks for one page of a list.

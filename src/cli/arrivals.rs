@@ -51,7 +51,7 @@ pub(super) fn what(arrival: &Arrival, root: &Path) -> String {
                 ),
                 Waiting::Locked => "is locked by a password".to_owned(),
                 Waiting::Off => "stays sealed, the inbox is off".to_owned(),
-                Waiting::Failed { reason } => {
+                Waiting::Failed { reason, .. } => {
                     format!("could not be opened yet ({})", Escaped::new(reason))
                 }
             };

@@ -26,7 +26,7 @@ use crate::{
     manifest::DEFAULT_CHUNK_SIZE,
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    store::{LEAST_LIFE, OfferAnswer, TransferState},
+    store::{LEAST_LIFE, OfferAnswer, StateAt, TransferState, WaitReason},
     transfer::{self, Recipient, SendOptions, Sent, Sources},
     trust::KnownPeer,
 };
@@ -245,7 +245,7 @@ async fn wait_for_all(
     Ok(others.next_back().unwrap_or(TransferState::Opened))
 }
 
-/// The state that it reaches there. Says once that it is waited for, for it may be for ever.
+/// The state that it reaches there. Says once why it is waited for, for it may be for ever; and again if that changes.
 async fn wait_for(
     output: Output,
     stop: &Stop,
@@ -253,21 +253,58 @@ async fn wait_for(
 ) -> Result<TransferState, Failure> {
     let settled = transfer::wait_until_settled(&*stop.store, manifest);
     tokio::pin!(settled);
-    if let Ok(settled) = tokio::time::timeout(QUIET_WAIT, &mut settled).await {
-        return Ok(settled?.state);
-    }
-    let why = match stop.store.manifest_state(manifest).await?.state {
-        TransferState::Waiting => {
-            "waits: for a yes, or the inbox is off, or it could not be written"
+    let mut said = None;
+    loop {
+        if let Ok(settled) = tokio::time::timeout(QUIET_WAIT, &mut settled).await {
+            return Ok(settled?.state);
         }
-        _ => "is stored and not opened yet",
+        let now = stop.store.manifest_state(manifest).await?;
+        if said.replace((now.state, now.reason)) == Some((now.state, now.reason)) {
+            continue;
+        }
+        let (name, why) = (Escaped::new(&stop.name), why_unopened(now, manifest));
+        output.warn(format!("at {name} it {why}. Ctrl-C ends only the waiting"));
+        output.object(
+            "waiting",
+            &json!({"peer": stop.name, "state": now.state, "reason": now.reason}),
+        );
+    }
+}
+
+/// Why it is not opened, and what helps.
+fn why_unopened(now: StateAt, manifest: ManifestId) -> String {
+    let id = manifest.short();
+    let yes = format!("there it is opened by: colis inbox accept {id}");
+    let receive = format!("there it is opened by: colis receive {id}");
+    let again = "it is tried again by itself";
+    let (why, help) = match now.reason {
+        Some(WaitReason::Asks) => ("waits for a yes", yes),
+        Some(WaitReason::Larger) => ("is larger than what is opened unasked", yes),
+        Some(WaitReason::LongTable) => ("has more files than what is opened unasked", yes),
+        Some(WaitReason::Locked) => ("is locked by a password", receive),
+        Some(WaitReason::Off) => ("stays sealed, because the inbox is off", receive),
+        Some(WaitReason::NoSpace) => (
+            "cannot be written, because the disk for received files is full",
+            again.to_owned(),
+        ),
+        Some(WaitReason::CannotWrite) => (
+            "cannot be written: its folder of received files must be mended, which `colis doctor` examines there",
+            again.to_owned(),
+        ),
+        Some(WaitReason::CannotOpen) => (
+            "could not be opened; its owner sees why by: colis inbox",
+            again.to_owned(),
+        ),
+        None if now.state == TransferState::Waiting => (
+            "waits; its owner sees why by: colis inbox",
+            "it may wait for a yes".to_owned(),
+        ),
+        None => (
+            "is stored and not opened yet",
+            "its peer may be busy".to_owned(),
+        ),
     };
-    let name = Escaped::new(&stop.name);
-    output.warn(format!(
-        "at {name} it {why}; its owner sees it by: colis inbox. Ctrl-C ends only the waiting"
-    ));
-    output.object("waiting", &json!({"peer": stop.name, "reason": why}));
-    Ok(settled.await?.state)
+    format!("{why}; {help}")
 }
 
 fn report(context: &Context, sent: &Sent, to: &str, seconds: f64, state: Option<TransferState>) {

@@ -8,6 +8,7 @@ mod queue;
 mod said;
 mod table;
 mod tally;
+mod why;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -26,7 +27,7 @@ use crate::{
     manifest::{SignedManifest, Signer as _, Timestamp},
     received::Received,
     server,
-    store::{LocalStore, PageRequest, StateAt, Store as _, TransferState},
+    store::{LocalStore, PageRequest, StateAt, Store as _, TransferState, WaitReason},
     tls::Identity,
     transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
     trust::AddressBook,
@@ -37,6 +38,7 @@ use policy::names_of;
 use queue::Queue;
 use said::failed;
 use tally::Tally;
+use why::WhyWaits;
 
 /// Arrivals that whoever shows them may lag behind.
 const ARRIVALS: usize = 64;
@@ -53,6 +55,7 @@ pub(super) struct Inbox {
     options: InboxOptions,
     history: History,
     reasons: Reasons,
+    why: WhyWaits,
     early: Early,
     tally: Tally,
 }
@@ -116,6 +119,7 @@ impl Inbox {
             options,
             history,
             reasons,
+            why: WhyWaits::default(),
             early: Early::default(),
             tally: Tally::default(),
         }
@@ -253,8 +257,13 @@ impl Inbox {
                     failed(&manifest, sender_name.as_deref(), &error)
                 }
             };
+            // Before the state says that it waits.
+            match &outcome {
+                Outcome::Waiting(why) => self.why.note(id, manifest.payload().sender, why),
+                _ => self.why.forget(id),
+            }
             let tried = match &outcome {
-                Outcome::Waiting(Waiting::Failed { reason }) => {
+                Outcome::Waiting(Waiting::Failed { reason, .. }) => {
                     self.reasons.note(id, reason);
                     Tried::Failed
                 }
@@ -341,6 +350,7 @@ impl Inbox {
             Ok(names) => policy.waits(names.iter().map(String::as_str), size),
             // Which rule counts is not known until the book can be read.
             Err(error) => Some(Waiting::Failed {
+                code: WaitReason::CannotOpen,
                 reason: error.to_string(),
             }),
         }
@@ -404,10 +414,7 @@ impl Inbox {
         if let Ok(Err(error)) = settled.await {
             return tracing::error!(manifest = id.short(), %error, "the state of a transfer is not recorded");
         }
-        let state = StateAt {
-            state,
-            since: Timestamp::now(),
-        };
+        let state = StateAt::new(state, Timestamp::now());
         // Nobody listening is no error.
         let _ = self.events.send(Event::State { id, state });
     }

@@ -8,9 +8,9 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::{arrivals::Cut, shares::Share};
 use crate::{
-    id::{ChunkId, PeerId, TransferId},
+    id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::SignedOffer,
-    store::{OfferAnswer, Store, StoreFuture},
+    store::{OfferAnswer, Store, StoreFuture, WaitReason},
     tls::{Caller, Endings},
     trust::Role,
     wire::Condition,
@@ -54,6 +54,12 @@ pub trait OfferDesk: Send + Sync {
 
     /// No more came of a transfer. May write a file.
     fn cut(&self, _: &Cut) {}
+
+    /// Why the transfer `id` waits, if that is known and `asker` may know: its sender and the owner. Must not wait for
+    /// anything.
+    fn why_waits(&self, _id: ManifestId, _asker: PeerId) -> Option<WaitReason> {
+        None
+    }
 }
 
 /// A chunk that a peer has brought.

@@ -24,7 +24,7 @@ use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{MAX_WRAPS, Payload, Signed, SignedManifest, Timestamp},
     name::Escaped,
-    store::{ManifestInfo, Page, PageRequest, PutManifest, Store, StoreError},
+    store::{ManifestInfo, Page, PageRequest, PutManifest, Store, StoreError, TransferState},
     tls::Caller,
     wire::{
         self, Code, Envelope, Event, ManifestList, PutBody, PutResult, StateBody, media, route,
@@ -208,8 +208,13 @@ pub(super) async fn state(
     connection: Connection,
     PathId(id): PathId<ManifestId>,
 ) -> Answer<Json<StateBody>> {
-    let state = state.store(&connection).manifest_state(id).await;
-    state.map(Json).map_err(no_such_manifest)
+    let found = state.store(&connection).manifest_state(id).await;
+    let mut found = found.map_err(no_such_manifest)?;
+    if found.state == TransferState::Waiting {
+        let offers = &state.services().offers;
+        found.reason = offers.why_waits(id, connection.caller.peer_id);
+    }
+    Ok(Json(found))
 }
 
 problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);

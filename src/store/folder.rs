@@ -300,10 +300,10 @@ impl Inner {
         let file = file.ok_or_else(|| not_found("manifest", &id))?;
         let modified = file.metadata().and_then(|m| m.modified()).map_err(failed)?;
         let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(StateAt {
-            state: TransferState::Stored,
-            since: Timestamp::from_unix_seconds(since.as_secs()),
-        })
+        Ok(StateAt::new(
+            TransferState::Stored,
+            Timestamp::from_unix_seconds(since.as_secs()),
+        ))
     }
 
     fn list_manifests(

@@ -34,10 +34,7 @@ impl MemoryStore {
         let mut contents = self.lock();
         if let Some((manifest, _)) = contents.manifests.remove(&id) {
             let payload = manifest.payload();
-            let opened = StateAt {
-                state: TransferState::Opened,
-                since: Timestamp::now(),
-            };
+            let opened = StateAt::new(TransferState::Opened, Timestamp::now());
             contents
                 .receipts
                 .insert((payload.sender, payload.transfer_id), (id, opened));
@@ -146,10 +143,7 @@ impl Store for MemoryStore {
             if !missing.is_empty() {
                 return Err(missing_chunks_error(missing));
             }
-            let stored = StateAt {
-                state: TransferState::Stored,
-                since: Timestamp::now(),
-            };
+            let stored = StateAt::new(TransferState::Stored, Timestamp::now());
             contents.manifests.insert(id, (manifest.clone(), stored));
             Ok(PutManifest::Stored)
         })

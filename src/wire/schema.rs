@@ -22,7 +22,7 @@ use super::media;
 use crate::{
     id::{ChunkId, Digest, ManifestId, PeerId, TransferId},
     manifest::Timestamp,
-    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState},
+    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState, WaitReason},
 };
 
 /// Hex digits, in the one spelling that is taken.
@@ -123,6 +123,9 @@ struct StateShape {
     state: TransferState,
     /// Since when.
     since: Timestamp,
+    /// Why it waits. Only its sender and the owner of the store are told.
+    #[schema(nullable = false)]
+    reason: Option<WaitReason>,
 }
 
 /// An enumeration, spelled as serde spells it.
@@ -155,6 +158,21 @@ one_of!(
     "`stored`: nobody here opens it on arrival. `waiting`: for the recipient's person. `opened`. `refused`: or it could \
      not be opened. `expired`.",
     [Stored, Waiting, Opened, Refused, Expired]
+);
+one_of!(
+    WaitReason,
+    "`asks`: for a yes. `larger`, `long-table`: than what is opened unasked. `locked`: by a password. `off`: nothing is opened \
+     unasked. Tried again by itself: `no-space`; `cannot-write`: the folder of received files; `cannot-open`.",
+    [
+        Asks,
+        Larger,
+        LongTable,
+        Locked,
+        Off,
+        NoSpace,
+        CannotWrite,
+        CannotOpen
+    ]
 );
 
 fn spelling(variant: &impl Serialize) -> Value {

@@ -8,3 +8,4 @@ mod settings;
 mod signals;
 mod unit;
 mod usage;
+mod waiting;

@@ -3,11 +3,11 @@
 use super::{Inbox, early::Opening};
 use crate::{
     disk::Room,
-    id::TransferId,
+    id::{ManifestId, PeerId, TransferId},
     manifest::{SignedOffer, Timestamp, Wrap},
     received::ReceivedError,
     server::{Brought, Cut, OfferDesk},
-    store::{OfferAnswer, Store as _, StoreError, StoreFuture},
+    store::{OfferAnswer, Store as _, StoreError, StoreFuture, WaitReason},
     tls::Caller,
 };
 
@@ -44,6 +44,11 @@ impl OfferDesk for Inbox {
 
     fn cut(&self, cut: &Cut) {
         self.remember_cut(cut);
+    }
+
+    fn why_waits(&self, id: ManifestId, asker: PeerId) -> Option<WaitReason> {
+        let (sender, why) = self.why.of(id)?;
+        (asker == sender || asker == self.reader.me).then_some(why)
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::{
     id::PeerId,
+    store::WaitReason,
     transfer::ReceiveOptions,
     trust::{AddressBook, TrustError},
 };
@@ -115,6 +116,8 @@ pub enum Waiting {
     Off,
     /// It could not be opened now; it is tried again.
     Failed {
+        /// What its sender is told.
+        code: WaitReason,
         /// Why. May have foreign text.
         reason: String,
     },
@@ -124,7 +127,7 @@ impl Waiting {
     /// Why, in a word that programs know, or in the words of what failed.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Failed { reason } => reason,
+            Self::Failed { reason, .. } => reason,
             other => other.kind(),
         }
     }

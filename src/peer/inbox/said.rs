@@ -1,6 +1,6 @@
 //! What became of transfers: for the log, without names of files, and for the history, with them.
 
-use super::{Inbox, Opened, Outcome, Waiting};
+use super::{Inbox, Opened, Outcome, Waiting, why::code_of};
 use crate::{
     id::{PeerId, Short as _},
     manifest::SignedManifest,
@@ -127,7 +127,8 @@ pub(super) fn failed(
     if error.is_final() {
         (TransferState::Refused, Outcome::Refused { reason })
     } else {
-        let waiting = Waiting::Failed { reason };
+        let code = code_of(error);
+        let waiting = Waiting::Failed { code, reason };
         (TransferState::Waiting, Outcome::Waiting(waiting))
     }
 }

@@ -263,10 +263,10 @@ impl Inner {
         let seconds = since
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        Ok(StateAt {
-            state: TransferState::Stored,
-            since: Timestamp::from_unix_seconds(seconds),
-        })
+        Ok(StateAt::new(
+            TransferState::Stored,
+            Timestamp::from_unix_seconds(seconds),
+        ))
     }
 
     pub(super) fn list_manifests(

@@ -68,10 +68,7 @@ impl Receipts {
 
     pub(super) fn state_of(&self, id: ManifestId) -> Result<Option<StateAt>, StoreError> {
         let receipt: Option<Receipt> = read(&self.by_manifest, &id.to_string())?;
-        Ok(receipt.map(|receipt| StateAt {
-            state: receipt.state,
-            since: receipt.since,
-        }))
+        Ok(receipt.map(|receipt| StateAt::new(receipt.state, receipt.since)))
     }
 
     /// Every receipt by manifest. One that cannot be read is left out: it must not keep the others from being used.

@@ -268,10 +268,7 @@ fn events() -> impl Iterator<Item = Value> {
     ];
     let changed = states.map(|state| Event::State {
         id,
-        state: StateAt {
-            state,
-            since: Timestamp::now(),
-        },
+        state: StateAt::new(state, Timestamp::now()),
     });
     let others = [
         Event::Published {

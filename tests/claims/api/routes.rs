@@ -306,10 +306,7 @@ async fn events_are_streamed_as_they_happen() {
         .unwrap();
     assert!(matches!(serde_json::from_str(data), Ok(Event::Published { id: i, .. }) if i == id));
 
-    let state = StateAt {
-        state: TransferState::Opened,
-        since: Timestamp::now(),
-    };
+    let state = StateAt::new(TransferState::Opened, Timestamp::now());
     peer.events.send(Event::State { id, state }).unwrap();
     assert!(next(&mut stream).await.starts_with("event: state\n"));
 }

@@ -2,9 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, ErrorKind, Read as _},
+    io::{ErrorKind, Read as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::Stdio,
     sync::mpsc::{Receiver, channel},
     thread,
 };
@@ -151,25 +150,4 @@ fn a_recipient_is_taken_once_however_it_is_typed() {
         "{}",
         ran.err
     );
-}
-
-#[test]
-fn nobody_waits_for_ever_without_a_word() {
-    let homes = Homes::new(&["b"]);
-    let b = homes.serve("b", &["--inbox", "off"]);
-    fs::write(homes.path("f"), "x").unwrap();
-    let said = homes.fails("b", &["send", "f", "--to", &b.to(), "--wait"], 2);
-    assert!(said.contains("leave out --wait"), "{said}");
-    let mut send = homes.command("a", &["send", "f", "--to", &b.to(), "--wait"]);
-    let mut child = send
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let said = lines.find(|line| line.as_ref().unwrap().contains("colis inbox"));
-    let said = said.unwrap().unwrap();
-    assert!(said.contains("the inbox is off"), "{said}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

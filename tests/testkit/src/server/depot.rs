@@ -247,7 +247,7 @@ impl Store for Depot {
             let since = Timestamp::from_unix_seconds(1_800_000_000);
             let state = TransferState::Stored;
             known
-                .then_some(StateAt { state, since })
+                .then_some(StateAt::new(state, since))
                 .ok_or_else(|| not_found(&id))
         })
     }
