@@ -1,6 +1,6 @@
 //! `serve`: runs this peer until it is told to stop.
 
-use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
@@ -53,25 +53,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let options = options(context, args)?;
     let mode = options.inbox.policy.default.mode;
     let peer = Peer::open(options)?;
-    let (name, id, address) = (
-        peer.identity().name().to_owned(),
-        peer.identity().peer_id(),
-        peer.address(),
-    );
-    let inbox = format!("{mode:?}").to_lowercase();
-    context.output.object(
-        "serving",
-        &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
-    );
-    log_start(context, &name, &id.short(), peer.address(), &inbox);
-    for notice in care::settings(context) {
-        tracing::warn!(code = notice.code, "{}", Escaped::new(&notice.text));
-        care::tell(context.output, &notice);
-    }
-    context.output.talk(format!(
-        "{name} serves on {}, inbox {inbox}; peer {id}",
-        PeerAddress::from(address)
-    ));
+    announce(context, &peer, mode);
     let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
     let telling = tokio::spawn(tell_notices(context.output, peer.notices()));
     // Without systemd there is nobody to tell.
@@ -102,10 +84,29 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     Ok(ExitCode::Ok)
 }
 
-fn log_start(context: &Context, name: &str, id: &str, address: SocketAddr, inbox: &str) {
+/// Tells the log, programs and people that `peer` takes requests now.
+fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
+    let (name, id, address) = (
+        peer.identity().name(),
+        peer.identity().peer_id(),
+        peer.address(),
+    );
+    let inbox = format!("{mode:?}").to_lowercase();
+    context.output.object(
+        "serving",
+        &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
+    );
     let (version, home) = (env!("CARGO_PKG_VERSION"), context.home.root());
     let home = home.to_string_lossy();
-    tracing::info!(version, name, id, home = %Escaped::new(&home), %address, inbox, "started");
+    tracing::info!(version, name, id = id.short(), home = %Escaped::new(&home), %address, inbox, "started");
+    for notice in care::settings(context) {
+        tracing::warn!(code = notice.code, "{}", Escaped::new(&notice.text));
+        care::tell(context.output, &notice);
+    }
+    context.output.talk(format!(
+        "{name} serves on {}, inbox {inbox}; peer {id}",
+        PeerAddress::from(address)
+    ));
 }
 
 /// Takes what may change in force of the settings. Certificates, revocations and roles are watched anyway, and so is the log.
