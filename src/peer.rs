@@ -6,6 +6,7 @@ mod condition;
 mod door;
 mod elsewhere;
 mod history;
+mod housekeeping;
 mod inbox;
 mod known;
 mod neighbours;
@@ -22,7 +23,7 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::sync::broadcast;
@@ -42,31 +43,26 @@ use crate::{
     address::{PeerAddress, loopback},
     discover::{Announcement, Discovery, Service},
     id::PeerId,
-    manifest::{Signer as _, Timestamp},
-    name::Escaped,
+    manifest::Signer as _,
     received::{Received, ReceivedError},
     server::{self, BindError, Limits, ServerState, Services},
     store::{LocalStore, LocalStoreOptions, Relay, StoreError},
-    tls::{CertsDir, Identity, TlsError, ca},
+    tls::{CertsDir, Identity, TlsError},
     trust::Role,
     wire::Event,
 };
 use collect::Collector;
 use condition::ConditionDesk;
 use door::{Door, Files};
+use housekeeping::{expiring, housekeeping, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
 use neighbours::Neighbours;
 use places::{Places, tell};
 use renewal::Renewal;
-use stamps::stamps_of;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
-/// How often transfers whose time is over are let go.
-const EXPIRY: Duration = Duration::from_secs(10);
-/// How often chunks that nobody names are collected, and the rest is put in order.
-const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 /// Events that a slow reader may lag behind.
 const EVENTS: usize = 256;
 
@@ -360,90 +356,6 @@ async fn watch(door: Arc<Door>, mut read: Files, state: ServerState) {
             }
         }
         read = now;
-    }
-}
-
-async fn housekeeping(
-    store: Arc<LocalStore>,
-    inbox: Arc<Inbox>,
-    keep_opened: Duration,
-    certs: CertsDir,
-) {
-    let mut ticks = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        ticks.tick().await;
-        let (store, inbox, certs) = (store.clone(), inbox.clone(), certs.clone());
-        let kept = tokio::task::spawn_blocking(move || {
-            renew_list(&certs);
-            inbox.remove_stale(SystemTime::now());
-            store.let_go_settled(keep_opened, Timestamp::now())?;
-            store.gc(Timestamp::now())
-        });
-        match kept.await {
-            Ok(Ok(report)) => tracing::debug!(?report, "collected"),
-            Ok(Err(error)) => tracing::error!(%error, "collecting failed"),
-            Err(error) => tracing::error!(%error, "collecting failed"),
-        }
-    }
-}
-
-/// Lets transfers go soon after their time is over; what fails is told by [`housekeeping`], less often.
-async fn expiring(store: Arc<LocalStore>) {
-    let mut ticks = tokio::time::interval(EXPIRY);
-    loop {
-        ticks.tick().await;
-        let store = store.clone();
-        let gone = tokio::task::spawn_blocking(move || store.let_expired_go(Timestamp::now()));
-        match gone.await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(gone)) => tracing::debug!(gone, "their time was over"),
-            Ok(Err(error)) => tracing::debug!(%error, "letting go failed"),
-            Err(error) => tracing::debug!(%error, "letting go failed"),
-        }
-    }
-}
-
-/// On the circle's machine: revokes what a pairing left that was killed beside this peer, soon after its end.
-async fn revoking(certs: CertsDir) {
-    let mut ticks = tokio::time::interval(EXPIRY);
-    let mut settled = None;
-    loop {
-        ticks.tick().await;
-        let now = stamps_of(&[certs.issued()]);
-        if settled.as_ref() == Some(&now) {
-            continue;
-        }
-        let dir = certs.clone();
-        let done = tokio::task::spawn_blocking(move || revoke_pending(&dir)).await;
-        settled = matches!(done, Ok(true)).then_some(now);
-    }
-}
-
-/// Revokes what pairings that have ended left pending. Returns whether nothing is pending now.
-fn revoke_pending(certs: &CertsDir) -> bool {
-    match ca::revoke_pending(certs, Duration::ZERO) {
-        Ok(Some(names)) => {
-            for name in names {
-                let name = Escaped::new(&name);
-                tracing::warn!(%name, "a pairing was interrupted: its certificates are revoked");
-            }
-            true
-        }
-        Err(TlsError::NotTheCircle { .. }) => true,
-        Ok(None) => false,
-        Err(error) => {
-            tracing::error!(%error, "what pairings left pending cannot be revoked");
-            false
-        }
-    }
-}
-
-/// On the circle's machine: a list near its date is signed again. Whoever watches the files reads it.
-fn renew_list(certs: &CertsDir) {
-    match ca::refresh_list(certs, Timestamp::now()) {
-        Ok(true) => tracing::info!("the revocation list was signed again, for another 30 days"),
-        Ok(false) | Err(TlsError::NotTheCircle { .. }) => {}
-        Err(error) => tracing::error!(%error, "the revocation list cannot be signed again"),
     }
 }
 

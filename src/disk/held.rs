@@ -51,6 +51,8 @@ impl Held {
         })
     }
 
+    /// For the log of the command line alone.
+    #[cfg(feature = "cli")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

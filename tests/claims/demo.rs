@@ -35,13 +35,13 @@ fn left(temporary: &Path) -> usize {
 
 #[test]
 fn a_signal_ends_the_demonstration_and_its_keys() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let temporary = tempfile::tempdir().unwrap();
         let mut child = begun(temporary.path());
         assert_eq!(left(temporary.path()), 1);
         let id = Pid::from_child(&child);
         kill_process(id, signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal:?}");
         assert_eq!(left(temporary.path()), 0, "{signal:?}");
     }
 }

@@ -137,7 +137,18 @@ fn only_the_owner_and_who_may_watch_know_more_than_whether_all_is_well() {
     assert!(known("b") && scraped("b") && !known("c") && !scraped("c"));
     let all = health(&homes, "c", &b.to());
     let keys: Vec<_> = all.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["free", "status", "version"]);
+    assert_eq!(
+        keys,
+        [
+            "certificate_days",
+            "circle_days",
+            "free",
+            "revocation_list_days",
+            "scripts_certificate_days",
+            "status",
+            "version"
+        ]
+    );
     homes.ok("c", &["peers", "add", &b.to()]);
     homes.ok("c", &["send", "--text", "hi", "--to", "b"]);
     let id = homes.ok("c", &["--json", "status"]);

@@ -43,6 +43,7 @@ async fn every_code_has_its_error() {
             Code::QuotaExceeded => matches!(error, StoreError::NoSpace { .. }),
             Code::StorageFailed => matches!(error, StoreError::ReadOnly { .. }),
             Code::Busy | Code::TooManyRequests => matches!(error, StoreError::Busy { .. }),
+            Code::CertificateExpired => matches!(error, StoreError::Untrusted { .. }),
             Code::SlowBody => matches!(error, StoreError::TooSlow { .. }),
             _ => {
                 matches!(&error, StoreError::Refused { code: c, detail }

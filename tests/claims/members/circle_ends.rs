@@ -60,8 +60,9 @@ fn a_renewed_certificate_of_the_circle_goes_around_and_what_was_issued_stays_goo
         assert_eq!(ends.certificate, ends.circle, "no longer than the circle's");
         assert_eq!(ends.scripts_certificate, ends.circle);
     }
-    let status = ok_in_days(&homes, NEAR, "b", &["--json", "status"]);
-    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let status = ran_in_days(&homes, NEAR, "b", &["--json", "status"]);
+    assert_eq!(status.code, 11, "{}", status.err);
+    let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
     assert!(codes(&status["notices"]).contains(&"circle-ends-soon"));
     assert_eq!(status["circle_days"], 149);
 

@@ -69,7 +69,7 @@ fn both_are_new(homes: &Homes, home: &str, before: &[Vec<u8>; 2]) -> bool {
 }
 
 fn status(homes: &Homes, home: &str) -> Value {
-    serde_json::from_str(&homes.ok(home, &["--json", "status"])).unwrap()
+    serde_json::from_str(&homes.run(home, &["--json", "status"]).out).unwrap()
 }
 
 pub(super) fn codes(notices: &Value) -> Vec<&str> {
@@ -170,7 +170,7 @@ fn the_moment_at_which_a_certificate_of_a_serving_peer_ends_is_an_event() {
         assert!(heard.out.contains("event: notice"), "{}", heard.out);
         assert!(heard.out.contains("certificate-expired"), "{}", heard.out);
         assert!(told(&b, "certificate-expired"));
-        let text = homes.ok(&name, &["status"]);
+        let text = homes.run(&name, &["status"]).out;
         assert!(text.contains("certificate: expired on 20"), "{text}");
         assert_eq!(status(&homes, &name)["certificate_days"], -1);
         return;
@@ -329,6 +329,7 @@ fn a_name_that_was_given_to_another_key_is_renewed_for_that_one_only() {
         .map(|l| format!("{l}\n"))
         .collect();
     fs::write(dir.issued(), own).unwrap();
+    fs::remove_file(dir.peers()).unwrap();
     let out = colis::tls::CertsDir::new(homes.path("b2"));
     ca::issue(&dir, "b", &out, &CertificateOptions::default()).unwrap();
     let again = fs::read_to_string(dir.issued()).unwrap();

@@ -116,7 +116,7 @@ fn a_role_is_seen_and_changed_and_a_peer_is_blocked_and_let_in_again() {
     choose(&mut person, "6", "Whose role?\r\n");
     person.sees(&format!("{now} member now"));
     person.sees("3  reader: See what is addressed to it");
-    person.sees("4  none");
+    person.sees("5  none");
     person.presses("3");
     person.sees("b: reader\r\n");
     person.sees_menu();
@@ -138,7 +138,7 @@ fn a_role_is_seen_and_changed_and_a_peer_is_blocked_and_let_in_again() {
 
     choose(&mut person, "6", "Whose role?\r\n");
     person.sees(&format!("{now} none now"));
-    person.sees("4  none");
+    person.sees("5  none");
     person.presses("1");
     person.sees("b: member\r\n");
     person.sees_menu();

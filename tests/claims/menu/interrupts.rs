@@ -37,7 +37,7 @@ pub(super) const WAYS: [&[Step]; 23] = [
     &[PEERS],
     &[PEERS, ("4", "Rename whom?\r\n"), ("1", "Call it")],
     &[PEERS, ("5", "Forget whom?\r\n"), ("1", "Forget b?")],
-    &[PEERS, ("6", "Whose role?\r\n"), ("1", "4  none")],
+    &[PEERS, ("6", "Whose role?\r\n"), ("1", "5  none")],
     &[PEERS, ("7", "Block whom?\r\n"), ("1", "Block b?")],
     &[PEERS, ("8", "Name of the new machine")],
     &[
