@@ -372,8 +372,7 @@ fn two_people_at_two_terminals_pair_and_ctrl_c_ends_it() {
     let mut anna = at_terminal(&homes, "a", &["pair", "--port", "0"]);
     let port = shown_port(&mut anna);
     anna.sees("and then the code:");
-    anna.sees_like(r"\s+");
-    let code = anna.sees("\r\n").trim().to_owned();
+    let code = anna.next_line();
     // A picture of the command, which has no code in it.
     // What is read is not taken for UTF-8: the three bytes of a full block.
     anna.sees("\u{e2}\u{96}\u{88}");

@@ -73,10 +73,10 @@ fn status_says_what_to_know_and_by_its_exit_code_what_to_do() {
     fs::write(&config, "reserve = \"8000TiB\"\n").unwrap();
     assert_eq!(noticed(&status(&homes, "b"))[0], ["no-space"]);
     fs::write(&config, "[peers.nobody]\ninbox = \"off\"\n").unwrap();
-    assert_eq!(noticed(&status(&homes, "b"))[0], ["rule-unknown"]);
+    assert_eq!(noticed(&status(&homes, "b"))[0], ["rule-for-nobody"]);
     fs::write(&config, "").unwrap();
     fs::remove_file(homes.home("b").join("certs/crl.pem")).unwrap();
-    assert_eq!(noticed(&status(&homes, "b"))[0], ["list-missing"]);
+    assert_eq!(noticed(&status(&homes, "b"))[0], ["no-revocation-list"]);
     // What the inbox cannot write waits, and somebody has to see to it.
     let received = homes.home("a").join("received");
     let a = homes.serve("a", &[]);

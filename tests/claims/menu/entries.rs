@@ -239,8 +239,7 @@ fn a_machine_joins_by_a_code_from_menu_to_menu() {
     anna.sees("  colis pair ");
     let host = anna.sees("\r\n");
     anna.sees("and then the code:");
-    anna.sees_like(r"\s+");
-    let code = anna.sees("\r\n").trim().to_owned();
+    let code = anna.next_line();
     anna.sees("Ctrl-C ends it");
     let mut ben = Person::start(&homes, "b");
     ben.sees("3  Join a circle by a code");

@@ -103,6 +103,16 @@ impl Person {
         }
     }
 
+    /// The next line that is not empty.
+    pub fn next_line(&mut self) -> String {
+        loop {
+            let line = self.sees("\r\n").trim().to_owned();
+            if !line.is_empty() {
+                return line;
+            }
+        }
+    }
+
     /// All that was waited for so far, and at the end everything.
     pub fn shown(&self) -> &str {
         &self.shown
