@@ -78,7 +78,7 @@ fn read_file(
     let mut hasher = Hasher::default();
     let mut left = source.size;
     while left > 0 {
-        let taken = chunks.fill_from(&mut file, left);
+        let taken = chunks.fill_from(&mut file.file, left);
         let taken = taken.map_err(|e| {
             e.or_source(|error| TransferError::Source {
                 path: source.path.clone(),
@@ -91,12 +91,13 @@ fn read_file(
         left -= taken as u64;
         if taken as u64 == source.size {
             chunks.sum_with_others(taken);
-            return source.check_end(&mut file);
+            return source.check_end(&mut file, || Digest::of(chunks.newest(taken)));
         }
         hasher.update(chunks.newest(taken));
     }
-    chunks.sums.push(hasher.finish());
-    source.check_end(&mut file)
+    let sum = hasher.finish();
+    chunks.sums.push(sum);
+    source.check_end(&mut file, || sum)
 }
 
 /// Packs bytes into full chunks. A full chunk is handed on only when more bytes follow: then it was not the last.

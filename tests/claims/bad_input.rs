@@ -255,7 +255,7 @@ rows! {
     70, "command line", "a source that is missing; a FIFO, a socket, a device; a file of `/proc` or `/sys`; unreadable" =>
         "exit 6; 7; 7; 7; each naming it. In a folder what cannot be sent is left out and said, and exit 10 if it cannot be read, also in a dry run; links there are sent as links. A link that is named stands for what it leads to; one that leads nowhere: exit 6",
         cli::row_70_sources_that_cannot_be_sent;
-    71, "command line", "a source that grows or shrinks while it is sent; one whose name another file takes" =>
+    71, "command line", "a source that grows, shrinks or is written to while it is sent, even if its time is set back; one whose name another file takes" =>
         "exit 5, `source-changed`, and nothing is published; the one that was opened is sent, whole. In a folder it is left out and said, as one that vanishes is: exit 10",
         cli::row_71_a_source_that_changes;
     72, "command line", "a destination that cannot be written; a full standard output" =>

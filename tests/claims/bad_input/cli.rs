@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{FileExt as _, PermissionsExt as _, symlink},
     process::{Child, Stdio},
 };
 
@@ -195,7 +195,7 @@ fn sending(site: &Site) -> Child {
 pub(crate) fn row_71_a_source_that_changes() {
     let site = Site::default();
     let path = site.homes.path("large.bin");
-    for change in [append, cut] {
+    for change in [append, cut, write_and_set_time_back] {
         let child = sending(&site);
         change(&path);
         let ran = Ran::from(child.wait_with_output().unwrap());
@@ -231,6 +231,16 @@ fn cut(path: &std::path::Path) {
 pub(crate) fn row_72_a_destination_that_takes_nothing() {
     let homes = homes_with_file();
     homes.ok("a", &["share", "f.txt"]);
+/// Only what the system itself notes of the file tells of it.
+fn write_and_set_time_back(path: &std::path::Path) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let before = file.metadata().unwrap().modified().unwrap();
+    for at in [0, SIZE as u64 - 4] {
+        file.write_all_at(b"edit", at).unwrap();
+    }
+    file.set_modified(before).unwrap();
+}
+
     for out in ["/proc/colis-out", "/dev/null", "/dev/null/x", "f.txt"] {
         let ran = homes.run("a", &["receive", "f.txt", "--out", out]);
         assert!([6, 7].contains(&ran.code), "{out}: {}", ran.err);
