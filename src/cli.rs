@@ -22,6 +22,7 @@ mod menu;
 mod offline;
 mod output;
 mod pair;
+mod panics;
 mod password;
 mod peers;
 mod progress;
@@ -39,6 +40,7 @@ mod status;
 mod store;
 mod swarm;
 mod terminal;
+mod threads;
 mod which;
 mod whom;
 
@@ -73,21 +75,12 @@ pub fn run() -> process::ExitCode {
     };
     let output = Output::new(&cli.global, cli.command.as_ref());
     make_room_for_descriptors();
-    let code = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => {
-            let done = runtime.block_on(start(cli));
-            // A blocked read of standard input must not keep us from ending.
-            runtime.shutdown_background();
-            done
-        }
-        Err(e) => Err(Failure::new(
-            ExitCode::Storage,
-            format!("cannot start: {e}"),
-        )),
-    };
+    panics::watch(output);
+    let code = threads::runtime().and_then(|runtime| {
+        // A blocked read of standard input must not keep us from ending.
+        let (handle, end) = (runtime.handle().clone(), || runtime.shutdown_background());
+        panics::then(|| handle.block_on(start(cli)), end)
+    });
     let code = code.unwrap_or_else(|failure| {
         failure.print(output);
         failure.code
@@ -95,7 +88,7 @@ pub fn run() -> process::ExitCode {
     output::finish();
     let code = output::code_with_output(code);
     output::finish();
-    process::ExitCode::from(code as u8)
+    process::ExitCode::from(panics::exit_code(code))
 }
 
 /// Says what is wrong with the command line, to programs as every other failure, or gives the help that was asked for.

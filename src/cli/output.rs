@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::fd::AsFd,
-    panic, process,
+    process,
     sync::OnceLock,
     time::Duration,
 };
@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     args::{Command, Global},
+    panics,
     report::ExitCode,
     spool::Spool,
 };
@@ -50,8 +51,6 @@ pub(super) fn spool(json: bool) -> io::Result<()> {
         err: Spool::to(unbuffered(&io::stderr())?, gap_of_lines, |_| {})?,
     };
     let _ = SPOOLED.set(spooled);
-    // Its default writes to standard error itself, and would wait there.
-    panic::set_hook(Box::new(|panic| say(&panic.to_string())));
     Ok(())
 }
 
@@ -175,7 +174,7 @@ impl Output {
         if let Err(error) = write_result(text) {
             LOST.get_or_init(|| error);
             if self.only_shows {
-                process::exit(code_with_output(ExitCode::Ok) as i32);
+                process::exit(panics::exit_code(code_with_output(ExitCode::Ok)).into());
             }
         }
     }

@@ -7,5 +7,6 @@ mod not_utf8;
 mod settings;
 mod signals;
 mod unit;
+mod threads;
 mod usage;
 mod waiting;
