@@ -29,6 +29,8 @@ use super::spool::Spool;
 const MAX_WAITING: usize = 100;
 /// Names of terminals of which no escape sequence is known.
 const PLAIN: [&str; 5] = ["", "dumb", "unknown", "emacs", "network"];
+/// The rows of a question, one line of its list, and the cursor.
+const LEAST_ROWS: u16 = 3;
 /// The byte of Ctrl-C.
 const CTRL_C: u8 = 3;
 /// The key Ctrl-D: the end of the input.
@@ -66,10 +68,16 @@ pub(super) enum Shows {
 
 /// What standard error can show.
 pub(super) fn shows() -> Shows {
-    match io::stderr().is_terminal() && knows_escapes() {
+    match io::stderr().is_terminal() && knows_escapes() && !is_flat() {
         true => Shows::Screen,
         false => Shows::Lines,
     }
+}
+
+/// Whether the terminal has too few rows for a list. One that does not say how many it has is taken for a usual one.
+fn is_flat() -> bool {
+    let size = Term::stderr().size_checked();
+    size.is_some_and(|(rows, _)| rows < LEAST_ROWS)
 }
 
 /// Whether the terminal, by its name, understands escape sequences at all.
@@ -160,7 +168,8 @@ pub(super) fn restore() {
     screen.list = None;
     if let Some(before) = screen.before.take() {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-        if shows() == Shows::Screen {
+        // Also where the terminal was made too small meanwhile.
+        if io::stderr().is_terminal() && knows_escapes() {
             let _ = Term::stderr().show_cursor();
         }
     }

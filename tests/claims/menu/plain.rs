@@ -1,8 +1,8 @@
 //! Terminals of which no escape sequence is known: nothing is written to them but lines.
 
-use std::fs;
+use std::{fs, process::Command};
 
-use testkit::person::{CTRL_C, CTRL_D, ESC, Person, address_of, listen_on_a_free_port, set};
+use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, Person, address_of, listen_on_a_free_port, set};
 use testkit::{Homes, bytes};
 
 use super::interrupts::WAYS;
@@ -230,4 +230,39 @@ fn output_that_is_no_terminal_gets_no_escapes_whatever_the_input_is() {
             assert!(!text.contains(ESC), "{args:?}: {text}");
         }
     }
+}
+
+/// A terminal of `rows` that knows escape sequences.
+fn small(homes: &Homes, rows: u16) -> Person {
+    listen_on_a_free_port(homes, "a");
+    let menu = homes.command("a", &[]);
+    Person::at_small_terminal(homes, &menu, Some("xterm-256color"), rows)
+}
+
+#[test]
+fn a_terminal_without_room_for_a_list_is_asked_in_lines() {
+    let homes = Homes::new(&[]);
+    for rows in [1, 2] {
+        let mut person = small(&homes, rows);
+        sees_menu(&mut person);
+        person.types("8");
+        person.sees("Number: ");
+        person.presses(CTRL_D);
+        sees_menu(&mut person);
+        person.types("5");
+        assert_eq!(person.ends(), 0, "{}", person.shown());
+    }
+}
+
+#[test]
+fn a_menu_whose_terminal_becomes_too_small_under_a_list_does_not_end_with_success() {
+    let homes = Homes::new(&[]);
+    let mut person = small(&homes, 6);
+    person.sees("What next?");
+    let tty = fs::read_to_string(homes.path("tty")).unwrap();
+    let mut stty = Command::new("stty");
+    stty.args(["-F", tty.trim(), "rows", "2"]);
+    assert!(stty.status().unwrap().success());
+    person.presses(DOWN);
+    assert_eq!(person.ends(), 101, "{}", person.shown());
 }

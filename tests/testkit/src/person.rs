@@ -51,9 +51,19 @@ impl Person {
     /// Runs a command on a terminal of 20 columns and few lines of which nothing is known: no locale, the name `term` or
     /// none. Colours are asked for, which such a terminal has not.
     pub fn at_plain_terminal(homes: &Homes, command: &Command, term: Option<&str>) -> Self {
+        Self::at_small_terminal(homes, command, term, 6)
+    }
+
+    /// The same on a terminal of so many lines. Its name is in the file `tty`.
+    pub fn at_small_terminal(
+        homes: &Homes,
+        command: &Command,
+        term: Option<&str>,
+        rows: u16,
+    ) -> Self {
         let mut shell = Command::new("sh");
-        let script = "stty cols 20 rows 6; exec \"$0\" \"$@\"";
-        shell.args(["-c", script]).arg(command.get_program());
+        let script = format!("tty >tty; stty cols 20 rows {rows}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script]).arg(command.get_program());
         shell.args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
