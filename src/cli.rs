@@ -160,7 +160,7 @@ impl Context {
 }
 
 async fn start(cli: Cli) -> Result<ExitCode, Failure> {
-    signals::outlive_user_signals();
+    signals::outlive_what_tells_nothing();
     let Some(command) = cli.command else {
         return menu::run(&cli.global).await;
     };

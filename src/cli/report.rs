@@ -95,6 +95,9 @@ impl Failure {
             io::ErrorKind::PermissionDenied => failure(ExitCode::Storage)
                 .hint("look at the permissions of it and of the folders above it"),
             io::ErrorKind::InvalidData => failure(ExitCode::Storage).hint(NOT_UTF8),
+            io::ErrorKind::FileTooLarge => failure(ExitCode::Storage).hint(
+                "this process may write no larger files: raise the limit, `ulimit -f unlimited` or LimitFSIZE= of a service; or choose a folder on another file system",
+            ),
             _ if Errno::from_io_error(error) == Some(Errno::MFILE) => failure(ExitCode::Storage)
                 .hint("this process may open too few files: raise the limit, `ulimit -n 4096`"),
             _ => failure(ExitCode::Storage),

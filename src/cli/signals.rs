@@ -7,6 +7,7 @@
 
 use std::{fs, future::pending, io, process, sync::OnceLock, thread, time::Duration};
 
+use rustix::process::Signal as Sys;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
@@ -151,11 +152,17 @@ fn has_terminal() -> bool {
     fs::File::open("/dev/tty").is_ok()
 }
 
-/// SIGUSR1 and SIGUSR2 mean nothing, and end nothing.
-pub(super) fn outlive_user_signals() {
-    for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+/// SIGUSR1 and SIGUSR2 mean nothing, and end nothing. SIGXFSZ says once more what a write that failed says: the file
+/// would be larger than this process may write.
+pub(super) fn outlive_what_tells_nothing() {
+    let too_large = SignalKind::from_raw(Sys::XFSZ.as_raw());
+    for kind in [
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+        too_large,
+    ] {
         if let Err(error) = Heard::new(kind) {
-            tracing::warn!(%error, "SIGUSR1 or SIGUSR2 ends this process");
+            tracing::warn!(%error, ?kind, "this signal ends the process");
         }
     }
 }

@@ -149,7 +149,7 @@ impl Reply {
                 count: problem.missing_count.unwrap_or(0),
                 first: problem.missing.clone().unwrap_or_default(),
             },
-            _ if is(Code::NoSpace) && problem.needed.is_none() => StoreError::NoFiles {
+            _ if is(Code::NoSpace) && problem.needed.is_none() => StoreError::NoRoom {
                 detail: problem.detail.clone(),
             },
             _ if is(Code::NoSpace) || is(Code::QuotaExceeded) => StoreError::NoSpace {

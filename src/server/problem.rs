@@ -130,8 +130,8 @@ impl From<StoreError> for Failure {
                 free,
                 quota,
             } => no_space(needed, free, quota),
-            StoreError::NoFiles { .. } => {
-                let detail = format!("{detail}; delete something there or ask its owner");
+            StoreError::NoRoom { .. } => {
+                let detail = format!("{detail}, or ask its owner");
                 Self::new(Code::NoSpace, detail)
             }
             StoreError::ReadOnly { .. } => {

@@ -61,10 +61,10 @@ pub enum StoreError {
         /// The quota that binds, if one does.
         quota: Option<u64>,
     },
-    /// The disk can have too few files more. Heals when some are removed.
+    /// Something else than bytes is exhausted: the files of the disk, or how large one may be. Heals when it is seen to.
     #[error("{detail}")]
-    NoFiles {
-        /// How many are needed, and how many there can be. Remote text if a peer said it: escape it before showing it.
+    NoRoom {
+        /// What is, and what to do. Remote text if a peer said it: escape it before showing it.
         detail: String,
     },
     /// A write could not be made durable, so nothing is written any more until the store is opened again.
@@ -154,14 +154,23 @@ impl From<NoRoom> for StoreError {
                 free,
                 quota: None,
             },
-            NoRoom::Files { .. } => Self::NoFiles {
-                detail: no_room.to_string(),
+            NoRoom::Files { .. } => Self::NoRoom {
+                detail: format!("{no_room}; remove files there"),
             },
         }
     }
 }
 
 impl StoreError {
+    /// For a file that the system does not let this process write.
+    pub(crate) fn file_too_large() -> Self {
+        Self::NoRoom {
+            detail: "a file as large as a chunk may not be written there; raise the limit of the process, `ulimit -f` or \
+                LimitFSIZE= of its service"
+                .into(),
+        }
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(

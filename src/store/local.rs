@@ -405,6 +405,7 @@ impl Inner {
                 free: self.disk().map_or(0, |disk| disk.free),
                 quota: None,
             },
+            DiskError::TooLarge => StoreError::file_too_large(),
             DiskError::Other(error) => io(path, error),
             DiskError::Failed(error) => {
                 let reason = format!("{}: {error}", path.display());

@@ -2,11 +2,12 @@
 
 mod addresses;
 mod homeless;
+mod large_files;
 mod listening;
 mod not_utf8;
 mod settings;
 mod signals;
-mod unit;
 mod threads;
+mod unit;
 mod usage;
 mod waiting;

@@ -21,8 +21,8 @@ impl From<StoreError> for Failure {
             StoreError::MissingChunks { .. } => {
                 failure(Exit::Integrity).hint("run the same command again")
             }
-            StoreError::NoFiles { detail } => Self::new(Exit::Storage, Escaped::new(detail))
-                .hint("remove files there, then run the same command again"),
+            StoreError::NoRoom { detail } => Self::new(Exit::Storage, Escaped::new(detail))
+                .hint("when that is done, run the same command again"),
             StoreError::NoSpace {
                 needed,
                 free,

@@ -43,6 +43,8 @@ pub(in crate::store) enum Created {
 pub(in crate::store) enum DiskError {
     /// No space. The disk is well.
     Full,
+    /// No file may be so large. The disk is well.
+    TooLarge,
     /// The disk or a sync failed: what is on disk is not known any more.
     Failed(io::Error),
     /// Nothing was written, for a reason that passes: no descriptor or memory left, say.
@@ -364,7 +366,8 @@ impl DiskError {
 impl From<io::Error> for DiskError {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Self::Full,
+            Some(Errno::NOSPC | Errno::DQUOT) => Self::Full,
+            Some(Errno::FBIG) => Self::TooLarge,
             Some(Errno::IO | Errno::ROFS) => Self::Failed(error),
             _ => Self::Other(error),
         }
@@ -477,6 +480,7 @@ mod tests {
             );
         }
         assert!(matches!(DiskError::from(Errno::DQUOT), DiskError::Full));
+        assert!(matches!(DiskError::from(Errno::FBIG), DiskError::TooLarge));
         let of_sync = DiskError::of_sync(io::Error::from(Errno::INVAL));
         assert!(matches!(of_sync, DiskError::Failed(_)));
     }

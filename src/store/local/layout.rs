@@ -70,6 +70,7 @@ pub(super) fn make_layout(root: &Path) -> io::Result<()> {
         Ok(_) => Ok(()),
         Err(DiskError::Failed(e) | DiskError::Other(e)) => Err(e),
         Err(DiskError::Full) => Err(io::ErrorKind::StorageFull.into()),
+        Err(DiskError::TooLarge) => Err(io::ErrorKind::FileTooLarge.into()),
     }
 }
 

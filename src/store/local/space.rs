@@ -320,9 +320,9 @@ mod tests {
             ..DISK
         };
         let refused = space.take(disk, Some(transfer(1)), 1).unwrap_err();
-        assert!(matches!(refused, StoreError::NoFiles { .. }), "{refused}");
+        assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
         let refused = space.fits(disk, transfer(2), 1, 0).unwrap_err();
-        assert!(matches!(refused, StoreError::NoFiles { .. }), "{refused}");
+        assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
     }
 
     #[test]

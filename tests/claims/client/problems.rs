@@ -39,7 +39,7 @@ async fn every_code_has_its_error() {
             }
             Code::MissingChunks => matches!(error, StoreError::MissingChunks { .. }),
             // Bytes that are needed would be told.
-            Code::NoSpace => matches!(error, StoreError::NoFiles { .. }),
+            Code::NoSpace => matches!(error, StoreError::NoRoom { .. }),
             Code::QuotaExceeded => matches!(error, StoreError::NoSpace { .. }),
             Code::StorageFailed => matches!(error, StoreError::ReadOnly { .. }),
             Code::Busy | Code::TooManyRequests => matches!(error, StoreError::Busy { .. }),

@@ -62,7 +62,7 @@ async fn assert_full_and_healing(store: &LocalStore, root: &Path) {
     let (stored, error) = fill(store).await;
     let full = matches!(
         error,
-        StoreError::NoSpace { .. } | StoreError::NoFiles { .. }
+        StoreError::NoSpace { .. } | StoreError::NoRoom { .. }
     );
     assert!(full, "{error}");
     assert!(stored.len() > 2, "{} chunks", stored.len());
