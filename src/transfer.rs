@@ -40,7 +40,9 @@ pub use receive::{
     MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
     receive_rest, stream_content,
 };
-pub use send::{Recipient, SendOptions, Sender, Sent, send, wait_until_settled};
+pub use send::{
+    Recipient, SendOptions, Sender, Sent, fitting_chunk_size, send, wait_until_settled,
+};
 pub use sink::Lost;
 pub use swarm::{Share, Source, Swarm};
 pub use walk::{Sources, Tree};

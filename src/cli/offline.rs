@@ -13,7 +13,7 @@ use super::{
     progress::progress,
     receive,
     report::{ExitCode, Failure},
-    sources::{code_for, say_each_left_out, say_left_out},
+    sources::{code_for, say_each_left_out, say_left_out, say_limit},
     whom::{each_once, known, unknown},
 };
 use crate::{
@@ -47,7 +47,8 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
             .hint("say who: --to PEER, or use --password; see `colis peers`"));
     }
     let sources = args.seal.sources(&context.home)?;
-    let mut options = args.seal.options(context, jobs(context, None)).await?;
+    let jobs = jobs(context, None);
+    let mut options = args.seal.options(context, &sources, jobs).await?;
     let us = Us::load(context)?;
     let recipients = args.to.iter().map(|name| recipient(&us, name));
     let recipients = recipients.collect::<Result<Vec<_>, _>>()?;
@@ -58,6 +59,7 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
     })?;
     let folder: Arc<dyn Store> = Arc::new(folder);
     say_left_out(context.output, &sources);
+    say_limit(context.output, &sources, &options);
     let code = code_for(sources.left_out());
     let start = Instant::now();
     let sent = match finished(context.output, &us, &*folder, &sources, &options, &args.out).await? {

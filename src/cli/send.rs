@@ -17,21 +17,23 @@ use super::{
     password::Purpose,
     progress::progress,
     report::{ExitCode, Failure},
-    sources::{code_for, say_each_left_out, say_left_out, say_what},
+    sources::{code_for, say_each_left_out, say_left_out, say_limit, say_what},
     whom::each_once,
 };
 use crate::{
     config::units::{DurationText, Size, SizeText},
     id::{ManifestId, Short as _, TransferId},
-    manifest::DEFAULT_CHUNK_SIZE,
+    manifest::{DEFAULT_CHUNK_SIZE, Timestamp, check_chunk_size},
     name::Escaped,
     peer::{Direction, HistoryEntry},
     store::{LEAST_LIFE, OfferAnswer, StateAt, TransferState, WaitReason},
-    transfer::{self, Recipient, SendOptions, Sent, Sources},
+    transfer::{self, Recipient, SendOptions, Sent, Sources, fitting_chunk_size},
     trust::KnownPeer,
 };
 use meet::{Met, Stop, meet};
 
+/// The chunk size of a stream of unknown length: 65,536 of them are 256 GiB.
+const STREAM_CHUNK_SIZE: u32 = 4 << 20;
 /// `--wait` says nothing for so long.
 const QUIET_WAIT: Duration = Duration::from_secs(5);
 
@@ -59,7 +61,8 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     }
     // What is typed wrong is said before anybody is asked.
     let sources = args.seal.sources(&context.home)?;
-    let mut options = args.seal.options(context, jobs(context, args.jobs)).await?;
+    let jobs = jobs(context, args.jobs);
+    let mut options = args.seal.options(context, &sources, jobs).await?;
     let pace = pace(context, args.limit.as_deref())?;
     let us = Us::load(context)?;
     let Met {
@@ -114,7 +117,8 @@ fn in_words(names: &[String], via: &[String]) -> String {
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
     let sources = args.seal.sources(&context.home)?;
-    let mut options = args.seal.options(context, jobs(context, None)).await?;
+    let jobs = jobs(context, None);
+    let mut options = args.seal.options(context, &sources, jobs).await?;
     let us = Us::load(context)?;
     if args.to.is_empty() {
         let known = us.book.peers()?.into_iter();
@@ -166,6 +170,7 @@ async fn deliver(
 ) -> Result<ExitCode, Failure> {
     let output = context.output;
     say_left_out(output, &sources);
+    say_limit(output, &sources, &way.options);
     let code = code_for(sources.left_out());
     let names = sources.top_names();
     let start = Instant::now();
@@ -349,27 +354,40 @@ impl Seal {
         self.password || self.secret.is_given()
     }
 
-    /// How it is sealed; to whom is for the caller to say.
-    pub(super) async fn options(
-        &self,
-        context: &Context,
-        jobs: usize,
-    ) -> Result<SendOptions, Failure> {
-        let defaults = SendOptions::default();
+    /// The chunk size that was asked for, doubled until `sources` fit. A stream whose end nobody knows has larger chunks by
+    /// default, for it cannot have more of them.
+    fn chunk_size(&self, context: &Context, sources: &Sources) -> Result<u32, Failure> {
         let asked = self
             .chunk_size
             .as_deref()
             .map(str::parse::<SizeText>)
             .transpose()?;
+        let size = sources.expected_size();
+        let default = match size {
+            None => STREAM_CHUNK_SIZE,
+            Some(_) => DEFAULT_CHUNK_SIZE,
+        };
         let chunk_size = asked
             .or(context.config.chunk_size)
-            .map_or(u64::from(DEFAULT_CHUNK_SIZE), SizeText::bytes);
+            .map_or(u64::from(default), SizeText::bytes);
         let bad_size = || {
             Failure::usage("a chunk has 64KiB to 64MiB, a power of two")
                 .hint("for instance --chunk-size 4MiB")
         };
         let chunk_size = u32::try_from(chunk_size).map_err(|_| bad_size())?;
-        crate::manifest::check_chunk_size(chunk_size).map_err(|_| bad_size())?;
+        check_chunk_size(chunk_size).map_err(|_| bad_size())?;
+        Ok(fitting_chunk_size(chunk_size, size)?)
+    }
+
+    /// How `sources` are sealed; to whom is for the caller to say.
+    pub(super) async fn options(
+        &self,
+        context: &Context,
+        sources: &Sources,
+        jobs: usize,
+    ) -> Result<SendOptions, Failure> {
+        let defaults = SendOptions::default();
+        let chunk_size = self.chunk_size(context, sources)?;
         let lifetime = match self.expires.as_deref() {
             None => defaults.lifetime,
             Some("never") => None,

@@ -1,10 +1,16 @@
 //! What `send` and `share` take: paths, standard input or a message; and what a dry run says of them.
 
 use std::{
-    io::{self, Cursor, Read as _},
+    fs::{self, File, Metadata},
+    io::{self, Cursor, Read as _, Seek as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, MetadataExt as _},
+    },
     path::Path,
 };
 
+use rustix::fs::{OFlags, fcntl_getfl};
 use serde_json::json;
 
 use super::{
@@ -15,7 +21,7 @@ use super::{
 };
 use crate::{
     config::units::Size,
-    manifest::table::Entry,
+    manifest::{MAX_CHUNK_SIZE, MAX_CHUNKS, table::Entry},
     name::{self, Escaped, PathText, RelPath},
     transfer::{
         Filter, Keys, LeftOut, MAX_MESSAGE, MESSAGE_NAME, SendOptions, Sources, TransferError,
@@ -55,6 +61,7 @@ impl Seal {
         }
         Ok(Sources::Stream {
             name: self.name.clone(),
+            expected: rest_of_stdin()?,
             reader: Box::new(io::stdin()),
         })
     }
@@ -70,9 +77,52 @@ impl Seal {
     }
 }
 
+/// How many bytes standard input still has, if it is a file.
+fn rest_of_stdin() -> Result<Option<u64>, Failure> {
+    let failed = |e| Failure::io(Path::new("standard input"), &e);
+    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+    let mut stdin = File::from(stdin);
+    let metadata = stdin.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Failure::usage("standard input is a folder")
+            .hint("name the folder in the place of `-`"));
+    }
+    if is_stand_in(&stdin, &metadata) {
+        return Err(Failure::usage("standard input is closed")
+            .hint("to send an empty file: colis send - --name NAME --to PEER </dev/null"));
+    }
+    let position = stdin.stream_position().unwrap_or(0);
+    let rest = metadata.len().saturating_sub(position);
+    Ok(metadata.is_file().then_some(rest))
+}
+
+/// Whether this is what a program has in the place of a standard input that is closed: `/dev/null`, open for writing too.
+fn is_stand_in(stdin: &File, metadata: &Metadata) -> bool {
+    let null = fs::metadata("/dev/null").map(|null| null.rdev());
+    let is_null =
+        metadata.file_type().is_char_device() && null.is_ok_and(|null| null == metadata.rdev());
+    let flags = fcntl_getfl(stdin);
+    is_null && flags.is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
+}
+
+/// Says how much a stream may have whose end nobody knows: it would be found out at its end.
+pub(super) fn say_limit(output: Output, sources: &Sources, options: &SendOptions) {
+    if sources.expected_size().is_some() {
+        return;
+    }
+    let most = |chunk_size: u32| Size(u64::from(chunk_size) * MAX_CHUNKS as u64);
+    let limit = most(options.chunk_size);
+    let more = match options.chunk_size < MAX_CHUNK_SIZE {
+        true => format!("; --chunk-size 64MiB for up to {}", most(MAX_CHUNK_SIZE)),
+        false => String::new(),
+    };
+    output.talk(format!("standard input may have up to {limit}{more}"));
+}
+
 /// Lists what would be sent.
 pub(super) fn say_what(output: Output, sources: &Sources, options: &SendOptions, to: &str) {
     say_left_out(output, sources);
+    say_limit(output, sources, options);
     let Sources::Tree(tree) = sources else {
         let object = json!({"to": to, "bytes": null, "entries": 1, "chunks": null});
         output.object("would-send", &object);
@@ -178,6 +228,7 @@ fn message(text: &str) -> Result<Sources, Failure> {
     }
     Ok(Sources::Stream {
         name: MESSAGE_NAME.to_owned(),
+        expected: Some(text.len() as u64),
         reader: Box::new(Cursor::new(text)),
     })
 }

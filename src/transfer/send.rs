@@ -205,8 +205,12 @@ pub async fn wait_until_settled(
     }
 }
 
-/// `chunk_size`, doubled until `size` bytes fit a transfer.
-fn fitting_chunk_size(chunk_size: u32, size: Option<u64>) -> Result<u32, TransferError> {
+/// Returns `chunk_size`, doubled until `size` bytes fit a transfer.
+///
+/// # Errors
+/// [`TransferError::TooManyChunks`] if they do not fit in the largest chunks; [`TransferError::Manifest`] for a size that
+/// no chunk may have.
+pub fn fitting_chunk_size(chunk_size: u32, size: Option<u64>) -> Result<u32, TransferError> {
     check_chunk_size(chunk_size)?;
     let fits = |chunk_size: &u32| {
         size.is_none_or(|size| size.div_ceil(u64::from(*chunk_size)) <= MAX_CHUNKS as u64)

@@ -388,7 +388,9 @@ fn read(sources: Sources, chunk_size: u32, mut batches: Batches) -> Result<Total
     };
     match sources {
         Sources::Tree(tree) => content::read_files(&tree.files, chunk_size, each),
-        Sources::Stream { name, reader } => content::read_stream(reader, &name, chunk_size, each),
+        Sources::Stream { reader, .. } => {
+            content::read_stream(reader, "standard input", chunk_size, each)
+        }
     }
 }
 

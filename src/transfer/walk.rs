@@ -32,6 +32,8 @@ pub enum Sources {
     Stream {
         /// The name of the file that it becomes.
         name: String,
+        /// How many bytes are expected, where that is known. There may be more or fewer.
+        expected: Option<u64>,
         /// Where its bytes come from.
         reader: Box<dyn Read + Send>,
     },
@@ -131,6 +133,14 @@ impl Sources {
         match self {
             Self::Tree(tree) => Some(tree.size),
             Self::Stream { .. } => None,
+        }
+    }
+
+    /// Bytes of content that are expected: how many there are, but for a stream, of which it is known only at its end.
+    pub fn expected_size(&self) -> Option<u64> {
+        match self {
+            Self::Tree(tree) => Some(tree.size),
+            Self::Stream { expected, .. } => *expected,
         }
     }
 

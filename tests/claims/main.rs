@@ -49,6 +49,7 @@ mod recipients;
 mod renamed;
 mod restored;
 mod scripts;
+mod sizes;
 mod sources;
 mod store_local;
 mod streams;

@@ -25,7 +25,8 @@ pub(in crate::cli) struct Seal {
     /// Name of the file that standard input becomes
     #[arg(long, value_name = "NAME", default_value = "stdin")]
     pub(in crate::cli) name: String,
-    /// Bytes of a chunk, 64KiB to 64MiB, a power of two [default: 1MiB]
+    /// Bytes of a chunk, 64KiB to 64MiB, a power of two [default: 1MiB, for a stream 4MiB]. A transfer has 65,536 at most: a
+    /// stream in the largest 4 TiB, by default 256 GiB; for files chunks grow by themselves
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) chunk_size: Option<String>,
     /// For how long stores keep it, as 30d or 12h; `never` for ever

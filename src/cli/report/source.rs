@@ -1,7 +1,7 @@
 //! What was to be sent cannot be.
 
 use super::{ExitCode, Failure};
-use crate::transfer::TransferError;
+use crate::{manifest::MAX_CHUNK_SIZE, transfer::TransferError};
 
 /// What failed, and what to do.
 pub(super) fn failure(error: &TransferError) -> Failure {
@@ -29,7 +29,12 @@ pub(super) fn failure(error: &TransferError) -> Failure {
             Failure::new(Exit::Integrity, format!("source-changed: {error}"))
                 .hint("nothing was published; send it again when it is quiet")
         }
-        TransferError::TooManyChunks { .. } => usage("use larger chunks: --chunk-size 16MiB"),
+        TransferError::TooManyChunks { chunk_size, .. } if *chunk_size < MAX_CHUNK_SIZE => {
+            usage("a stream may have 65536 chunks: send it in larger ones, --chunk-size 64MiB")
+        }
+        TransferError::TooManyChunks { .. } => {
+            usage("a transfer has at most 4 TiB: send it in several, split -b 1T")
+        }
         TransferError::TooManyEntries { .. } => usage("send them in several transfers"),
         _ => failure(Exit::Storage),
     }

@@ -231,15 +231,15 @@ fn cut(path: &std::path::Path) {
 pub(crate) fn row_72_a_destination_that_takes_nothing() {
     let homes = homes_with_file();
     homes.ok("a", &["share", "f.txt"]);
-/// Only what the system itself notes of the file tells of it.
-fn write_and_set_time_back(path: &std::path::Path) {
-    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-    let before = file.metadata().unwrap().modified().unwrap();
-    for at in [0, SIZE as u64 - 4] {
-        file.write_all_at(b"edit", at).unwrap();
+    /// Only what the system itself notes of the file tells of it.
+    fn write_and_set_time_back(path: &std::path::Path) {
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        let before = file.metadata().unwrap().modified().unwrap();
+        for at in [0, SIZE as u64 - 4] {
+            file.write_all_at(b"edit", at).unwrap();
+        }
+        file.set_modified(before).unwrap();
     }
-    file.set_modified(before).unwrap();
-}
 
     for out in ["/proc/colis-out", "/dev/null", "/dev/null/x", "f.txt"] {
         let ran = homes.run("a", &["receive", "f.txt", "--out", out]);
