@@ -1,8 +1,8 @@
 //! Folders and files of the program itself: for their owner alone, whatever the umask and the folder around them say.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
@@ -41,4 +41,20 @@ pub(crate) fn mode_if_written_by(bits: u32, path: &Path) -> io::Result<Option<u3
     let mode = metadata.mode();
     let is_guarded = metadata.is_dir() && mode & STICKY != 0;
     Ok((mode & bits != 0 && !is_guarded).then_some(mode & 0o7777))
+}
+
+/// Opens the file of lines at `path` to append to it, or makes it. A last line that was cut short, by a full disk or a loss
+/// of power, is ended: the next one is a line of its own.
+pub(crate) fn append_lines(path: &Path) -> io::Result<File> {
+    let mut options = file();
+    let mut file = options.read(true).append(true).create(true).open(path)?;
+    let mut last = [b'\n'];
+    // There is no last byte in an empty one.
+    if file.seek(io::SeekFrom::End(-1)).is_ok() {
+        file.read_exact(&mut last)?;
+    }
+    if last != [b'\n'] {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }

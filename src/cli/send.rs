@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::units::{DurationText, Size, SizeText},
     id::{ManifestId, Short as _, TransferId},
-    manifest::{DEFAULT_CHUNK_SIZE, Timestamp, check_chunk_size},
+    manifest::{DEFAULT_CHUNK_SIZE, check_chunk_size},
     name::Escaped,
     peer::{Direction, HistoryEntry},
     store::{LEAST_LIFE, OfferAnswer, StateAt, TransferState, WaitReason},

@@ -120,8 +120,7 @@ impl History {
         if let Some(folder) = self.path.parent() {
             private::make_folder(folder)?;
         }
-        let mut options = private::file();
-        let mut file = options.append(true).create(true).open(&self.path)?;
+        let mut file = private::append_lines(&self.path)?;
         // In one piece: whoever else appends does so before or after.
         file.write_all(&line)
     }
@@ -173,8 +172,11 @@ mod tests {
             .unwrap();
         file.write_all(b"{\"at\":\n").unwrap();
         history.append(&entry(2)).unwrap();
+        file.write_all(b"{\"at\":").unwrap();
+        history.append(&entry(3)).unwrap();
         let read = history.entries().unwrap();
-        assert_eq!(read.len(), 2);
+        assert_eq!(read.len(), 3);
+        assert_eq!(read[2].transfer, TransferId::from_bytes([3; 16]));
         assert_eq!(read[1].transfer, TransferId::from_bytes([2; 16]));
         assert_eq!(read[0].names.len(), MAX_NAMES);
     }

@@ -25,10 +25,7 @@ impl Daily {
     /// Opens the file of the day of `now` in `folder`, which is there, and removes all but the last `days` files.
     pub(super) fn open(folder: Held, days: usize, now: Timestamp) -> io::Result<Self> {
         let name = name_of(now);
-        let file = private::file()
-            .append(true)
-            .create(true)
-            .open(folder.path().join(&name))?;
+        let file = private::append_lines(&folder.path().join(&name))?;
         let daily = Self {
             folder,
             days,
@@ -122,13 +119,15 @@ mod tests {
             daily.turn_to(day(n));
             daily.file.write_all(format!("{n}\n").as_bytes()).unwrap();
         }
+        // The disk was full.
+        daily.file.write_all(b"cut sh").unwrap();
         drop(daily);
         let mut again = Daily::open(held(), 2, day(3)).unwrap();
         again.file.write_all(b"again\n").unwrap();
         let text = |n| fs::read_to_string(folder.join(name_of(day(n))));
         assert!(text(0).is_err() && text(1).is_err());
         assert_eq!(text(2).unwrap(), "2\n");
-        assert_eq!(text(3).unwrap(), "3\nagain\n");
+        assert_eq!(text(3).unwrap(), "3\ncut sh\nagain\n");
         assert!(folder.join("notes").exists());
         let metadata = fs::metadata(folder.join(name_of(day(3)))).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);

@@ -63,7 +63,7 @@ impl Waiting {
 pub(super) fn code_of(error: &TransferError) -> WaitReason {
     match error {
         TransferError::Received(ReceivedError::NoRoom(_) | ReceivedError::NoSpace { .. })
-        | TransferError::Store(StoreError::NoSpace { .. } | StoreError::NoFiles { .. }) => {
+        | TransferError::Store(StoreError::NoSpace { .. } | StoreError::NoRoom { .. }) => {
             WaitReason::NoSpace
         }
         TransferError::Received(_) | TransferError::Store(StoreError::ReadOnly { .. }) => {
