@@ -3,14 +3,14 @@
 use std::{
     fs::File,
     io::{self, IsTerminal as _, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
 use super::{
     args::Secret,
-    report::{ExitCode, Failure},
+    report::{self, ExitCode, Failure},
     terminal,
 };
 use crate::crypto::password::Password;
@@ -63,11 +63,31 @@ impl Secret {
 }
 
 fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::with_capacity(2 * MAX));
     let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
-    file.take(2 * MAX as u64)
-        .read_to_string(&mut text)
-        .map_err(|e| Failure::io(path, &e))?;
+    from(file, path)
+}
+
+fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
+    let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
+    let file = File::open(&path).map_err(|error| {
+        let what = format!("descriptor {fd} cannot be read: {error}");
+        Failure::usage(what).hint(format!(
+            "open it for the command: --password-fd {fd} {fd}<FILE"
+        ))
+    })?;
+    from(file, &path)
+}
+
+fn from(file: File, path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(String::with_capacity(2 * MAX));
+    let read = file.take(2 * MAX as u64).read_to_string(&mut text);
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => {
+            let what = format!("{}: a password is text in UTF-8", path.display());
+            Failure::usage(what).hint(report::NOT_UTF8)
+        }
+        _ => Failure::io(path, &error),
+    })?;
     Ok(text)
 }
 

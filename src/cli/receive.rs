@@ -34,6 +34,7 @@ use crate::{
     store::{Pace, Store, TransferState},
     transfer::{
         self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm,
+        TransferError,
     },
 };
 use choose::{Chosen, MAX_TRIES};
@@ -303,9 +304,19 @@ impl<'a> Job<'a> {
         let bar = progress(self.context.output, "receiving");
         let mut out = std::io::BufWriter::new(std::io::stdout());
         let jobs = self.options_for(&transfer).jobs;
-        transfer::stream_content(&*self.store, &transfer, jobs, &mut out, &*bar).await?;
-        out.flush()
-            .map_err(|e| Failure::io(Path::new("standard output"), &e))
+        let streamed = transfer::stream_content(&*self.store, &transfer, jobs, &mut out, &*bar);
+        let done = match streamed.await {
+            Ok(_) => out.flush(),
+            Err(TransferError::Output(error)) => Err(error),
+            Err(error) => return Err(error.into()),
+        };
+        match done {
+            // A reader that goes away has what it wanted, as `head` has.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::io(Path::new("standard output"), &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, paths: &[PathBuf], seconds: f64) {

@@ -37,7 +37,7 @@ pub(super) use usage::usage;
 const NEWER: &str =
     "use the colis that wrote it, or restore the file from before; nothing was changed";
 /// For a file that must be text.
-const NOT_UTF8: &str =
+pub(super) const NOT_UTF8: &str =
     "it must be text in UTF-8: save it so, for instance: iconv -f UTF-16 -t UTF-8";
 
 /// How a command ended.

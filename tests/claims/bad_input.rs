@@ -249,8 +249,8 @@ rows! {
     68, "command line", "`--password=SECRET`, `--password SECRET`" =>
         "exit 2: the flag takes no value; exit 6: it is taken for a path, and the hint says where a password comes from. Nothing is sent",
         cli::row_68_a_password_on_the_command_line;
-    69, "command line", "a password that is empty, longer than 1,024 bytes, or newly chosen and shorter than 12 characters; its last line end" =>
-        "exit 2, `password-length`; taken off once",
+    69, "command line", "a password that is empty, longer than 1,024 bytes, or newly chosen and shorter than 12 characters; one that is no UTF-8, a descriptor that is closed; its last line end" =>
+        "exit 2, `password-length`; exit 2; taken off once",
         cli::row_69_passwords_of_bad_length;
     70, "command line", "a source that is missing; a FIFO, a socket, a device; a file of `/proc` or `/sys`; unreadable" =>
         "exit 6; 7; 7; 7; each naming it. In a folder what cannot be sent is left out and said, and exit 10 if it cannot be read, also in a dry run; links there are sent as links. A link that is named stands for what it leads to; one that leads nowhere: exit 6",
@@ -264,7 +264,7 @@ rows! {
     73, "command line", "a peer that nobody knows, the beginning of a name; a known name at whose address another machine answers" =>
         "exit 6 with the nearest name and what to type instead; a bare name is never looked up as a host. A known name without an address: exit 6. Exit 4, and whose certificate answered",
         cli::row_73_peers_that_nobody_knows;
-    74, "command line", "Ctrl-C once or twice; a reader of standard output that goes away" =>
+    74, "command line", "Ctrl-C once or twice; a reader of standard output that goes away, also of `receive --out -`" =>
         "exit 130 and how to continue, which works; the work is done, and exit 0, in silence",
         cli::row_74_interrupts_and_closed_outputs;
     75, "command line", "`host:99999`, `[::1`, `http://host`, `user@host`, `0x7f.1`..." =>

@@ -103,7 +103,15 @@ pub(crate) fn row_69_passwords_of_bad_length() {
         assert_eq!(ran.code, 2, "{}", ran.err);
         assert!(ran.err.contains("password-length"), "{}", ran.err);
     }
-    assert_eq!(share(b"\xff\xfe is no text").code, 7);
+    let no_text = share(b"\xff\xfe is no text");
+    assert_eq!(no_text.code, 2, "{}", no_text.err);
+    assert!(
+        no_text.err.contains("UTF-8") && no_text.err.contains("hint: "),
+        "{}",
+        no_text.err
+    );
+    let closed = ["share", "f.txt", "--password-fd", "99"];
+    fails(&homes, &closed, 2, "descriptor 99");
     assert_eq!(homes.ok("a", &["list"]), "", "something was shared");
     assert_eq!(share(b"correct horse\r\n").code, 0);
     // Only the end of the line is no part of it.
@@ -223,6 +231,16 @@ fn append(path: &std::path::Path) {
     file.write_all(b"more").unwrap();
 }
 
+/// Only what the system itself notes of the file tells of it.
+fn write_and_set_time_back(path: &std::path::Path) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let before = file.metadata().unwrap().modified().unwrap();
+    for at in [0, SIZE as u64 - 4] {
+        file.write_all_at(b"edit", at).unwrap();
+    }
+    file.set_modified(before).unwrap();
+}
+
 fn cut(path: &std::path::Path) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(SIZE as u64 - 1).unwrap();
@@ -231,16 +249,6 @@ fn cut(path: &std::path::Path) {
 pub(crate) fn row_72_a_destination_that_takes_nothing() {
     let homes = homes_with_file();
     homes.ok("a", &["share", "f.txt"]);
-    /// Only what the system itself notes of the file tells of it.
-    fn write_and_set_time_back(path: &std::path::Path) {
-        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-        let before = file.metadata().unwrap().modified().unwrap();
-        for at in [0, SIZE as u64 - 4] {
-            file.write_all_at(b"edit", at).unwrap();
-        }
-        file.set_modified(before).unwrap();
-    }
-
     for out in ["/proc/colis-out", "/dev/null", "/dev/null/x", "f.txt"] {
         let ran = homes.run("a", &["receive", "f.txt", "--out", out]);
         assert!([6, 7].contains(&ran.code), "{out}: {}", ran.err);
@@ -300,19 +308,22 @@ pub(crate) fn row_74_interrupts_and_closed_outputs() {
         "it begins anew: {}",
         ran.err
     );
-    // Whoever reads a part of a long list wants no more, and is told nothing.
+    // A reader of a part of a long list or file wants no more, and is told nothing.
     let list = ["list", "a", "--chunks"];
-    let mut child = site.homes.command("b", &list);
-    let mut child = child
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = child.stdout.take().unwrap();
-    out.read_exact(&mut [0; 10]).unwrap();
-    drop(out);
-    let ran = Ran::from(child.wait_with_output().unwrap());
-    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let content = ["receive", "large.bin", "--from", "a", "--out", "-"];
+    for args in [&list[..], &content] {
+        let mut child = site.homes.command("b", args);
+        let mut child = child
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut [0; 10]).unwrap();
+        drop(out);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+    }
     site.is_well();
 }
 
