@@ -49,7 +49,10 @@ use std::{env, future::Future, process, time::Duration};
 use clap::error::ErrorKind;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, setrlimit, umask},
+};
 
 use crate::{config::Config, sabotage, store::LocalStore};
 use args::{Cli, Command, Global};
@@ -68,6 +71,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn run() -> process::ExitCode {
     keep_memory_private();
+    keep_files_ours();
     signals::note_ignored();
     let cli = match Cli::read() {
         Ok(cli) => cli,
@@ -125,6 +129,13 @@ fn keep_memory_private() {
     let _ = setrlimit(Resource::Core, none);
     #[cfg(target_os = "linux")]
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// A umask that takes their owner's rights away makes files that nobody can use again. It may take those of all others.
+fn keep_files_ours() {
+    let others = Mode::RWXG | Mode::RWXO;
+    let asked = umask(others);
+    umask(asked & others);
 }
 
 /// A store and its connections have hundreds of descriptors. Once there are threads, the system stops us for milliseconds

@@ -217,10 +217,16 @@ impl Us {
             ExitCode::NotFound,
             format!("no address of {} is known", known.name),
         )
-        .hint(format!(
-            "say where it is once: colis peers add HOST:PORT (its name is {})",
-            known.name
-        ));
+        .hint(match known.peer_id == self.identity.peer_id() {
+            true => format!(
+                "it is this peer, and does not serve; to keep something here: colis share PATH --to {}",
+                known.name
+            ),
+            false => format!(
+                "say where it is once: colis peers add HOST:PORT (its name is {})",
+                known.name
+            ),
+        });
         let mut waiting = known.addresses.iter();
         let mut tries = FuturesUnordered::new();
         loop {

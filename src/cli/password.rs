@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal as _, Read as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use zeroize::Zeroizing;
@@ -68,7 +68,12 @@ fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
-    let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
+    let descriptors = Path::new("/proc/self/fd");
+    if !descriptors.is_dir() {
+        let what = "--password-fd needs /proc, which is not mounted here";
+        return Err(Failure::new(ExitCode::Storage, what).hint("use --password-file FILE"));
+    }
+    let path = descriptors.join(fd.to_string());
     let file = File::open(&path).map_err(|error| {
         let what = format!("descriptor {fd} cannot be read: {error}");
         Failure::usage(what).hint(format!(
@@ -120,13 +125,4 @@ fn ask(purpose: Purpose) -> io::Result<Zeroizing<String>> {
         }
         terminal::say("They differ, try again");
     }
-}
-
-fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
-    let descriptors = Path::new("/proc/self/fd");
-    if !descriptors.is_dir() {
-        let what = "--password-fd needs /proc, which is not mounted here";
-        return Err(Failure::new(ExitCode::Storage, what).hint("use --password-file FILE"));
-    }
-    from_file(&descriptors.join(fd.to_string()))
 }

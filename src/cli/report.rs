@@ -372,9 +372,13 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let failure = Self::new(ExitCode::Config, &error);
         match &error {
-            ConfigError::Io { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
-                failure.hint(NOT_UTF8)
-            }
+            ConfigError::Io { source, .. } => match source.kind() {
+                io::ErrorKind::InvalidData => failure.hint(NOT_UTF8),
+                io::ErrorKind::PermissionDenied => failure.hint(
+                    "a home is for its owner alone: run this as that user, or name another home: --home DIR",
+                ),
+                _ => failure,
+            },
             ConfigError::Invalid { reason, .. } if reason.starts_with("unknown key") => failure
                 .hint("correct it, or remove it; a newer colis may have written it: then use that one"),
             _ => failure,

@@ -214,6 +214,15 @@ async fn look(
     Ok((Some(usage), waiting))
 }
 
+/// What is left of sends that did not end, and how it goes.
+fn sending(unfinished: usize) -> String {
+    let goes = match unfinished {
+        0 => "",
+        _ => ", by interrupted sends: the same command continues one, after a week it is forgotten",
+    };
+    format!("sending: {unfinished} unfinished{goes}")
+}
+
 fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Holder>, room: Room) {
     let output = context.output;
     output.line(format!(
@@ -253,7 +262,7 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
         let (id, why) = (id.short(), Escaped::new(why));
         output.warn(format!("{id} could not be opened: {why}"));
     }
-    output.line(format!("sending: {} unfinished", status.unfinished));
+    output.line(sending(status.unfinished));
     output.line(format!("peers known: {}", status.peers));
     output.line(match &status.store {
         Some(usage) => format!(

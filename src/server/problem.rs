@@ -186,7 +186,17 @@ impl From<ManifestError> for Failure {
                 | VerifyError::Blocked { .. },
             ) => Code::UntrustedSigner,
         };
-        Self::new(code, quote(&error.to_string()))
+        // Here is somewhere else for the one who reads it.
+        let detail = match error {
+            ManifestError::Expired { expires, now } => {
+                format!("expired on {expires}; the clock of the refusing peer says {now}")
+            }
+            ManifestError::FromTheFuture { created, now } => {
+                format!("made on {created}, but the clock of the refusing peer says {now}")
+            }
+            error => quote(&error.to_string()),
+        };
+        Self::new(code, detail)
     }
 }
 

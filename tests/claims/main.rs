@@ -30,6 +30,7 @@ mod endless;
 mod examples;
 mod fates;
 mod full;
+mod hints;
 mod hostile;
 mod inbox;
 mod layering;

@@ -44,6 +44,11 @@ impl From<StoreError> for Failure {
             StoreError::Refused { code, .. } if code == Code::Internal.parts().0 => {
                 failure(Exit::Network).hint("look at the log of that peer")
             }
+            StoreError::Refused { code, .. }
+                if [Code::FromTheFuture, Code::Expired].map(|code| code.parts().0).contains(&code.as_str()) =>
+            {
+                failure(Exit::Trust).hint("compare the clocks of both machines: date -u")
+            }
             StoreError::Refused { .. } => failure(Exit::Trust),
             StoreError::Untrusted { reason } => {
                 failure(Exit::Trust).hint(advice::untrusted(reason))
@@ -70,4 +75,19 @@ fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
     let what = format!("no space: {needed} needed, {free} free {bound}");
     Failure::new(ExitCode::Storage, what)
         .hint("free some space there, then run the same command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_refuses_for_its_date_is_a_matter_of_clocks() {
+        for code in [Code::FromTheFuture, Code::Expired] {
+            let (code, detail) = (code.parts().0.to_owned(), String::new());
+            let (exit, _, hint) = Failure::from(StoreError::Refused { code, detail }).into_parts();
+            assert_eq!(exit, ExitCode::Trust);
+            assert!(hint.is_some_and(|hint| hint.contains("clocks of both machines")));
+        }
+    }
 }

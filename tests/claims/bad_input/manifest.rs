@@ -310,6 +310,7 @@ pub(crate) fn row_52_expired_or_from_the_future() {
     for input in [&expired, &early] {
         let detail = detail(&bench.site.talk(input));
         assert_eq!(detail.matches("T").count(), 2, "not both times: {detail}");
+        assert!(detail.contains("clock of the refusing peer"), "{detail}");
     }
     bench.refuses(vec![expired], Code::Expired);
     bench.refuses(vec![early], Code::FromTheFuture);

@@ -147,6 +147,8 @@ fn status_tells_what_waits_and_what_is_unfinished() {
     sending.kill().unwrap();
     sending.wait().unwrap();
     assert_eq!(status(&homes, "a")["unfinished"], 1);
+    let text = homes.ok("a", &["status"]);
+    assert!(text.contains("after a week it is forgotten"), "{text}");
     assert_eq!(status(&homes, "b")["serving"], Value::Null);
     let again = homes.serve_on("b", &b.to(), &[]);
     homes.ok("a", &["send", "large.bin", "--to", &again.to()]);

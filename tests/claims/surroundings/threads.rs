@@ -19,7 +19,9 @@ fn run_with(homes: &Homes, threads: usize, args: &[&str]) -> Ran {
     // The shell is the one that becomes the command.
     let script = format!("prlimit --nproc={threads} --pid $$ && exec \"$0\" \"$@\"");
     shell.args(["-c", &script]);
-    let mut command = around(shell, &homes.command("a", args));
+    let mut colis = Command::new(homes.path("colis"));
+    colis.arg("--home").arg(homes.home("a")).args(args);
+    let mut command = around(shell, colis.current_dir(homes.path("")));
     command.uid(lonely()).gid(lonely());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -35,6 +37,7 @@ fn with_few_threads_a_command_works_or_says_so_and_ends() {
     }
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f"), bytes(1, 3_000_000)).unwrap();
+    testkit::copy_program(&homes.path("colis"));
     let mut chown = Command::new("chown");
     chown.args(["-R", &lonely().to_string()]);
     assert!(chown.arg(homes.path("")).status().unwrap().success());
