@@ -1,16 +1,16 @@
 //! Making files durable while the next ones are written: the disk works while the processor does.
 
 use std::{
+    io,
     panic::resume_unwind,
-    path::Path,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, channel, sync_channel},
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread::{self, JoinHandle},
 };
 
-use super::{ReceivedError, StagedFile, Staging, io_error};
+use super::{ReceivedError, StagedFile, Staging};
 
 /// Requests that may wait; whoever makes one more waits with them.
 const WAITING: usize = 2;
@@ -24,15 +24,30 @@ pub enum Unsynced {
     Everything(Arc<Staging>),
 }
 
-/// Syncs what it is given, one after the other, in a thread of its own. The first error ends it.
-#[derive(Debug, Default)]
-pub struct Syncer(Option<Running>);
+/// Syncs what it is given, one after the other, in a thread of its own; where the system refuses it one, in that of the
+/// caller. The first error ends it.
+#[derive(Debug)]
+pub struct Syncer {
+    running: Option<Running>,
+    tell: Sender<u64>,
+    done: Receiver<u64>,
+}
 
 #[derive(Debug)]
 struct Running {
     requests: SyncSender<(Unsynced, u64)>,
-    done: Receiver<u64>,
     thread: JoinHandle<Result<(), ReceivedError>>,
+}
+
+impl Default for Syncer {
+    fn default() -> Self {
+        let (tell, done) = channel();
+        Self {
+            running: None,
+            tell,
+            done,
+        }
+    }
 }
 
 impl Syncer {
@@ -41,11 +56,12 @@ impl Syncer {
     /// # Errors
     /// [`ReceivedError`] of an earlier request: then nothing that was asked for is known to be durable.
     pub fn sync(&mut self, what: Unsynced, mark: u64) -> Result<(), ReceivedError> {
-        let running = match self.0.take() {
-            Some(running) => running,
-            None => Running::start(&what)?,
+        if self.running.is_none() {
+            self.running = Running::start(self.tell.clone()).ok();
+        }
+        let Some(running) = &self.running else {
+            return what.sync_and_tell(&self.tell, mark);
         };
-        let running = self.0.insert(running);
         match running.requests.send((what, mark)) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.finish().expect_err("it ends early only by an error")),
@@ -54,7 +70,7 @@ impl Syncer {
 
     /// The last mark that came back since this was asked.
     pub fn done(&self) -> Option<u64> {
-        self.0.as_ref()?.done.try_iter().last()
+        self.done.try_iter().last()
     }
 
     /// Waits until everything that was asked for is durable.
@@ -62,50 +78,40 @@ impl Syncer {
     /// # Errors
     /// [`ReceivedError`] of any of the requests.
     pub fn finish(&mut self) -> Result<(), ReceivedError> {
-        let Some(Running {
-            requests, thread, ..
-        }) = self.0.take()
-        else {
+        let Some(Running { requests, thread }) = self.running.take() else {
             return Ok(());
         };
         drop(requests);
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        let done = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        self.done.try_iter().for_each(drop);
+        done
     }
 }
 
 impl Running {
-    fn start(first: &Unsynced) -> Result<Self, ReceivedError> {
+    fn start(tell: Sender<u64>) -> io::Result<Self> {
         let (requests, todo) = sync_channel::<(Unsynced, u64)>(WAITING);
-        let (tell, done) = channel();
         let work = move || {
-            todo.into_iter().try_for_each(|(what, mark)| {
-                what.sync()?;
-                // Nobody may be listening any more.
-                let _ = tell.send(mark);
-                Ok(())
-            })
+            let mut todo = todo.into_iter();
+            todo.try_for_each(|(what, mark)| what.sync_and_tell(&tell, mark))
         };
-        let thread = thread::Builder::new().name("sync".into()).spawn(work);
-        Ok(Self {
-            requests,
-            done,
-            thread: thread.map_err(|e| io_error(first.path(), e))?,
-        })
+        let thread = thread::Builder::new().name("sync".into()).spawn(work)?;
+        Ok(Self { requests, thread })
     }
 }
 
 impl Unsynced {
+    fn sync_and_tell(&self, tell: &Sender<u64>, mark: u64) -> Result<(), ReceivedError> {
+        self.sync()?;
+        // Nobody may be listening any more.
+        let _ = tell.send(mark);
+        Ok(())
+    }
+
     fn sync(&self) -> Result<(), ReceivedError> {
         match self {
             Self::File(file) => file.sync(),
             Self::Everything(staging) => staging.sync_all(),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::File(file) => &file.path,
-            Self::Everything(staging) => &staging.path,
         }
     }
 }
