@@ -53,7 +53,7 @@ fn whoever_has_a_wrong_clock_is_told_what_it_shows() {
     let ran = at(&site, "+2d", &["send", "f.txt", "--to", &to]);
     assert_eq!(ran.code, 4, "{}", ran.err);
     assert!(
-        ran.err.contains("future") && ran.err.contains("the clock here says"),
+        ran.err.contains("future") && ran.err.contains("the clock of the refusing peer says"),
         "{}",
         ran.err
     );
