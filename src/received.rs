@@ -11,6 +11,7 @@ mod layout;
 mod names;
 mod probe;
 mod publish;
+mod refused;
 mod staged_file;
 mod staging;
 mod syncer;
@@ -34,6 +35,7 @@ use rustix::{
 
 pub use layout::{EntryKind, Layout, NewNames, StagedPath};
 pub use names::Names;
+pub use refused::Refused;
 use staged_file::modified;
 pub use staged_file::{Kept, StagedFile};
 pub use staging::Staging;

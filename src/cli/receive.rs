@@ -391,7 +391,7 @@ impl<'a> Job<'a> {
         say_losses(output, received);
         let numbered = "another entry has its name on this disk";
         say_new_names(output, &received.numbered, numbered);
-        let renamed = "its name cannot be written everywhere, or is harmful";
+        let renamed = "its name cannot be written here or elsewhere, or is harmful";
         say_new_names(output, &received.renamed, renamed);
         let unverified = if verified {
             ""

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Names, ReceivedError};
+use super::{Names, ReceivedError, Refused};
 use crate::{
     id::{Digest, Hasher},
     name::{Place, RelPath, SafeName},
@@ -58,7 +58,8 @@ impl StagedPath {
         self.parent.as_ref()
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// Its last name.
+    pub fn name(&self) -> &str {
         self.name.as_str()
     }
 }
@@ -85,6 +86,7 @@ pub struct Layout {
     /// The number that is tried next for a name that is taken.
     numbers: HashMap<[u8; 16], u32>,
     names: Names,
+    refused: Refused,
     /// Those with a number in their name, because another one has the name without it.
     numbered: NewNames,
     /// Those whose name cannot be written everywhere, or is harmful.
@@ -115,10 +117,11 @@ impl NewNames {
 const TOLD: usize = 20;
 
 impl Layout {
-    /// For a file system on which `names` are one.
-    pub fn new(names: Names) -> Self {
+    /// For a file system on which `names` are one, and that refuses what is `refused`.
+    pub fn new(names: Names, refused: Refused) -> Self {
         Self {
             names,
+            refused,
             ..Self::default()
         }
     }
@@ -185,7 +188,7 @@ impl Layout {
                 None => return bad("an entry whose parent is not a folder before it"),
             },
         };
-        let wanted = SafeName::new(path.file_name(), place);
+        let wanted = self.refused.avoid(SafeName::new(path.file_name(), place));
         let name = self.free_name(parent.as_deref(), wanted.clone());
         let is_numbered = name != wanted;
         let is_new = name.as_str() != path.file_name();
@@ -260,7 +263,7 @@ mod tests {
 
     #[test]
     fn names_that_are_one_on_the_disk_are_numbered_and_told() {
-        let mut layout = Layout::new(Names::Folded);
+        let mut layout = Layout::new(Names::Folded, Refused::default());
         let mut add = |text, kind| layout.add(&path(text), kind).unwrap().to_string();
         assert_eq!(add("d", EntryKind::Directory), "d");
         assert_eq!(add("D", EntryKind::Directory), "D (2)");

@@ -20,7 +20,7 @@ use crate::{
     crypto::{ChunkOpener, ChunkPosition, Stream},
     id::ChunkId,
     manifest::{SignedOffer, WrapScope, table::Entry},
-    received::{self, Names},
+    received::{self, Layout},
     store::Store,
 };
 
@@ -72,7 +72,7 @@ impl Arriving {
         let (bytes, created) = (size, payload.created);
         let sink = blocking(move || {
             let size = |entry: &Entry| size_of(entry).unwrap_or(0);
-            let plan = Plan::new(&entries, Names::Exact, created, size)?;
+            let plan = Plan::new(&entries, Layout::default(), created, size)?;
             let staging = root.stage(&staging)?;
             if !staging.is_new()? {
                 return Ok(None);

@@ -44,7 +44,7 @@ pub(super) enum StepKind {
 }
 
 impl Plan {
-    /// The same for the file system of `staging`, which may take names of `entries` for one.
+    /// The same for the file system of `staging`, which may take names of `entries` for one, or refuse some.
     pub(super) fn for_staging(
         self,
         staging: &Staging,
@@ -52,9 +52,11 @@ impl Plan {
         created: Timestamp,
         size_of: impl Fn(&Entry) -> u64,
     ) -> Result<Self, TransferError> {
-        let mut plan = match staging.names() {
-            Names::Exact => self,
-            names => Self::new(entries, names, created, size_of)?,
+        let refused = staging.refused(self.steps.iter().map(|step| step.path.name()));
+        let names = staging.names();
+        let mut plan = match names == Names::Exact && refused.is_empty() {
+            true => self,
+            false => Self::new(entries, Layout::new(names, refused), created, size_of)?,
         };
         let is_link = |step: &Step| matches!(step.kind, StepKind::Symlink { .. });
         if plan.steps.iter().any(is_link) && !staging.has_symlinks()? {
@@ -72,15 +74,13 @@ impl Plan {
         }
     }
 
-    /// Maps `entries` of a transfer of the time `created` for a file system on which `names` are one; `size_of` gives the size
-    /// of a file.
+    /// Maps `entries` of a transfer of the time `created` by `layout`, which is new; `size_of` gives the size of a file.
     pub(super) fn new(
         entries: &[Entry],
-        names: Names,
+        mut layout: Layout,
         created: Timestamp,
         size_of: impl Fn(&Entry) -> u64,
     ) -> Result<Self, TransferError> {
-        let mut layout = Layout::new(names);
         let mut plan = Self {
             steps: Vec::with_capacity(entries.len()),
             files: 0,

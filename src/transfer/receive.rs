@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     id::{Hasher, PeerId, TransferId},
-    received::{self, Names, NewNames, ReceivedError, Staging},
+    received::{self, Layout, NewNames, ReceivedError, Staging},
     store::Store,
 };
 
@@ -250,7 +250,7 @@ impl Prepared {
         }
         // Before anything is made on the disk: a table may be hostile.
         let (entries, size) = (&transfer.listing.entries, |e: &_| transfer.file_size(e));
-        let plan = Plan::new(entries, Names::Exact, manifest.created, size)?;
+        let plan = Plan::new(entries, Layout::default(), manifest.created, size)?;
         let staging = root.stage(&staging_key(manifest.transfer_id, manifest.sender))?;
         if let Some(paths) = staging.finish_publishing()? {
             return done(&plan, paths, false);

@@ -228,8 +228,8 @@ rows! {
     61, "name", "bidirectional overrides and isolates, zero width, byte order mark, soft hyphen, tags, variation selectors, blanks other than the space" =>
         "each becomes `_`: `photo<U+202E>gpj.exe` cannot pose as a photo",
         name::row_61_what_hides_or_reorders;
-    62, "name", "`CON`, `nul.txt`, `COM¹`, `LPT0`; a last dot or space; `a:b`" =>
-        "`_CON`...; `_` in its place. Each new name is said, and a link to it follows",
+    62, "name", "`CON`, `nul.txt`, `COM¹`, `LPT0`; a last dot or space; `a:b`; where the file system refuses them: `*`, `?`, quotes, letters, a normal form" =>
+        "`_CON`...; `_` in its place, there only, or the other form. Each new name is said, and a link to it follows",
         name::row_62_names_of_devices;
     63, "name", "a leading `-` or `.` at the top of a transfer" =>
         "`_` before it",

@@ -6,7 +6,10 @@ use testkit::{
     Homes, around,
     disk::{
         Disk,
-        Refusal::{self, FolderSync, Links, Modes, RenameFlags, Size, Symlinks, Times},
+        Refusal::{
+            self, Decomposed, FolderSync, Links, Modes, NotAscii, Punctuation, RenameFlags, Size,
+            Symlinks, Times,
+        },
     },
     has,
 };
@@ -80,6 +83,57 @@ fn a_folder_is_received_on_every_file_system() {
             again.contains("already there, identical"),
             "{refused:?}: {again}"
         );
+    }
+}
+
+/// A name, the refusal by which it cannot be had, and what it is called then.
+const NAMES: [(&str, Refusal, &str); 8] = [
+    ("a?b", Punctuation, "a_b"),
+    ("*", Punctuation, "_"),
+    ("\"q\" <x>|y", Punctuation, "_q_ _x__y"),
+    ("?", Punctuation, "_ (2)"),
+    ("caf\u{e9}", NotAscii, "caf_"),
+    ("cafe\u{301} au lait", Decomposed, "caf\u{e9} au lait"),
+    ("\u{6f22}\u{5b57}", NotAscii, "__"),
+    ("plain", Punctuation, "plain"),
+];
+
+#[test]
+fn names_that_a_file_system_refuses_get_others_there_and_only_there() {
+    for refused in [Punctuation, NotAscii, Decomposed] {
+        let Some(disk) = Disk::refusing(&[refused]) else {
+            return;
+        };
+        let homes = Homes::new(&["b"]);
+        fs::create_dir_all(homes.path("d/in?")).unwrap();
+        for (name, ..) in NAMES {
+            fs::write(homes.path("d").join(name), name).unwrap();
+        }
+        fs::write(homes.path("d/in?/x"), "x").unwrap();
+        symlink("in?/x", homes.path("d/l")).unwrap();
+        fs::write(homes.path("top?"), "top").unwrap();
+        let serving = homes.serve("a", &["--inbox", "off"]);
+        homes.ok("b", &["send", "d", "top?", "--to", &serving.to()]);
+        let out = disk.path().join("o");
+        let to = out.to_str().unwrap();
+        homes.ok("a", &["receive", "--all", "--out", to]);
+        let again = homes.ok("a", &["receive", "d", "--out", to]);
+        assert!(
+            again.contains("already there, identical"),
+            "{refused:?}: {again}"
+        );
+        let odd = if refused == Punctuation { '_' } else { '?' };
+        assert!(out.join(format!("d/in{odd}/x")).exists(), "{refused:?}");
+        assert!(out.join(format!("top{odd}")).exists(), "{refused:?}");
+        assert_eq!(fs::read_to_string(out.join("d/l")).unwrap(), "x");
+        for (name, by, other) in NAMES {
+            let called = if by == refused { other } else { name };
+            if refused == NotAscii && by != NotAscii && !name.is_ascii() {
+                continue;
+            }
+            let read = fs::read_to_string(out.join("d").join(called)).ok();
+            assert_eq!(read.as_deref(), Some(name), "{refused:?}: {called}");
+        }
     }
 }
 

@@ -58,6 +58,12 @@ pub enum Refusal {
     FolderSync,
     /// Telling how large it is.
     Size,
+    /// Names with `* ? " < > |`: FAT, exFAT, NTFS, CIFS. Each driver has an error of its own for it.
+    Punctuation,
+    /// Names that are not ASCII: FAT with the wrong character set.
+    NotAscii,
+    /// The second normal form of an accent.
+    Decomposed,
 }
 
 /// A mounted disk.
@@ -173,6 +179,33 @@ impl Tree {
         }
     }
 
+    fn may_be_called(&self, name: &OsStr) -> Result<(), Errno> {
+        let name = name.to_str().ok_or(Errno::EINVAL)?;
+        let refused = [
+            (
+                Refusal::Punctuation,
+                name.contains(['*', '?']),
+                Errno::EINVAL,
+            ),
+            (
+                Refusal::Punctuation,
+                name.contains(['"', '<']),
+                Errno::ENOENT,
+            ),
+            (
+                Refusal::Punctuation,
+                name.contains(['>', '|']),
+                Errno::EPERM,
+            ),
+            (Refusal::NotAscii, !name.is_ascii(), Errno::EILSEQ),
+            (Refusal::Decomposed, forms(name) != name, Errno::EPERM),
+        ];
+        let mut wrong = refused
+            .into_iter()
+            .filter(|(what, has, _)| *has && self.refuses(*what));
+        wrong.next().map_or(Ok(()), |(_, _, error)| Err(error))
+    }
+
     fn node(&self, kind: Kind, mode: u32) -> Node {
         Node {
             kind,
@@ -243,6 +276,7 @@ impl Tree {
         if self.child(parent, name).is_ok() {
             return Err(Errno::EEXIST);
         }
+        self.may_be_called(name)?;
         self.may_add()?;
         if self.used() >= self.most {
             return Err(Errno::ENOSPC);
@@ -277,6 +311,7 @@ impl Tree {
             return Err(Errno::EINVAL);
         }
         self.may_change()?;
+        self.may_be_called(to_name)?;
         let (ino, key, to) = (
             self.child(parent, name)?,
             self.key(name)?,
