@@ -12,7 +12,7 @@ use rustix::fs::{StatVfs, fstatvfs, statvfs};
 
 pub(crate) use held::{Held, Link, is_at, is_same};
 pub use lacks::{Lack, lacks};
-pub(crate) use names::{is_lacking, move_new, sync_folder};
+pub(crate) use names::{has_no_links, is_lacking, move_new, sync_folder};
 pub use replace::write_durably;
 
 /// What is kept free for manifests, receipts, journals and logs, unless the disk is small.

@@ -293,7 +293,7 @@ impl Received {
                 .map_err(|e| io_error(&path, e))?;
             if now.duration_since(touched).is_ok_and(|age| age > STALE) {
                 match self.stage(&key) {
-                    Ok(staging) => staging.discard()?,
+                    Ok(staging) => staging.discard(),
                     Err(ReceivedError::InUse { .. }) => continue,
                     Err(error) => return Err(error),
                 }

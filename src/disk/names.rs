@@ -90,6 +90,16 @@ pub(crate) fn is_lacking(error: Errno) -> bool {
     )
 }
 
+/// Whether a file system that answers `error` to a new link has none. A mount of cloud storage says so with errors of broken
+/// disks, which other writes will meet too; a full one has links.
+pub(crate) fn has_no_links(error: Errno) -> bool {
+    is_lacking(error)
+        || matches!(
+            error,
+            Errno::IO | Errno::ACCESS | Errno::NOENT | Errno::REMOTEIO
+        )
+}
+
 fn look(folder: impl AsFd, name: &str) -> Result<Stat, Errno> {
     statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -9,7 +9,7 @@ use rustix::{
 };
 
 use super::{Names, ReceivedError, Staging, error_at, kind_at, staging::LOCK};
-use crate::disk::is_lacking;
+use crate::disk::has_no_links;
 
 /// A name that has a second normal form, and that form.
 const PROBE: [&str; 2] = ["probe-\u{e9}", "probe-e\u{301}"];
@@ -44,7 +44,7 @@ impl Staging {
         let _ = unlinkat(&self.folder, LINK_PROBE, AtFlags::empty());
         match made {
             Ok(()) | Err(Errno::EXIST) => Ok(true),
-            Err(error) if is_lacking(error) => Ok(false),
+            Err(error) if has_no_links(error) => Ok(false),
             Err(error) => Err(error_at(&self.path, error)),
         }
     }

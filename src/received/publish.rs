@@ -87,7 +87,7 @@ impl Staging {
             // Removed meanwhile, and what was moved into it with it.
             return Err(error_at(&self.root_path, Errno::NOENT));
         }
-        self.remove()?;
+        self.discard();
         let place = place_of(&self.root, &self.root_path);
         Ok(moves.into_iter().map(|m| place.join(m.to)).collect())
     }

@@ -73,7 +73,9 @@ fn make_locked(all: &OwnedFd, key: &str, path: &Path) -> Result<(OwnedFd, Locked
             }
             Err(TryLockError::Error(e)) => return Err(io_error(path, e)),
         };
-        if file.metadata().map_err(|e| io_error(path, e))?.nlink() > 0 {
+        // Removed while it is open it may have become a hidden file, which counts as a link.
+        let links = file.metadata().map_err(|e| io_error(path, e))?.nlink();
+        if links > 0 && kind_at(&folder, LOCK).is_some() {
             return Ok((folder, file));
         }
     }
@@ -347,15 +349,16 @@ impl Staging {
         self.remove_journal()
     }
 
-    /// Gives the staging up: nothing of it stays.
-    ///
-    /// # Errors
-    /// [`ReceivedError`].
-    pub fn discard(&self) -> Result<(), ReceivedError> {
-        self.remove()
+    /// Gives the staging up. What the file system does not remove is warned of: it must not fail what was received, and goes as
+    /// a staging that nobody touches.
+    pub fn discard(&self) {
+        if let Err(error) = self.remove() {
+            let folder = self.root_path.join(STAGINGS);
+            tracing::warn!(%error, folder = %folder.display(), "what was staged cannot be removed: remove that folder later");
+        }
     }
 
-    pub(super) fn remove(&self) -> Result<(), ReceivedError> {
+    fn remove(&self) -> Result<(), ReceivedError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let all = open_beneath(&self.root, STAGINGS, flags, Mode::empty(), &self.path)?;
         let key = self.path.file_name().unwrap_or_default().as_bytes();

@@ -80,7 +80,7 @@ impl Arriving {
             // Before anything is made: if it does not fit, the transfer is opened when it is complete, or not at all.
             let room = staging.check_room(bytes, plan.made());
             if let Err(error) = room {
-                staging.discard()?;
+                staging.discard();
                 return Err(error.into());
             }
             let plan = plan.for_staging(&staging, &entries, created, size)?;
@@ -122,7 +122,7 @@ impl Arriving {
                     Ok(self)
                 }
                 Err(error) => {
-                    self.sink.staging().discard()?;
+                    self.sink.staging().discard();
                     Err(error)
                 }
             }
@@ -131,11 +131,8 @@ impl Arriving {
     }
 
     /// Gives it up: nothing of it is left.
-    ///
-    /// # Errors
-    /// [`TransferError::Received`].
-    pub async fn discard(self) -> Result<(), TransferError> {
-        blocking(move || Ok(self.sink.staging().discard()?)).await
+    pub async fn discard(self) {
+        blocking(move || self.sink.staging().discard()).await;
     }
 
     /// What was written so far, if it is the beginning of `transfer`.
@@ -154,7 +151,7 @@ impl Arriving {
         if same {
             return Ok(Some(self.sink));
         }
-        self.sink.staging().discard()?;
+        self.sink.staging().discard();
         Ok(None)
     }
 }

@@ -135,7 +135,7 @@ pub async fn receive_rest(
     {
         // No later run can do better, and what is never released must not take the disk.
         let discard = staging.clone();
-        blocking(move || discard.discard()).await?;
+        blocking(move || discard.discard()).await;
     }
     let (already_chunks, lost) = filled?;
     let tops: Vec<_> = plan.tops().cloned().collect();
@@ -245,7 +245,7 @@ impl Prepared {
             let Some(paths) = same else {
                 return Ok(Self::Begun(Box::new(sink)));
             };
-            sink.staging().discard()?;
+            sink.staging().discard();
             return done(sink.plan(), paths, true);
         }
         // Before anything is made on the disk: a table may be hostile.
@@ -257,14 +257,19 @@ impl Prepared {
         }
         let plan = plan.for_staging(&staging, entries, manifest.created, size)?;
         if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
-            staging.discard()?;
+            staging.discard();
             return done(&plan, paths, true);
         }
-        if !staging.has_journal() {
+        let resumes = staging.has_journal();
+        if !resumes {
             // Without a journal nothing counts of what may be there.
             staging.clear()?;
         }
-        staging.check_room(manifest.size, plan.made())?;
+        let room = staging.check_room(manifest.size, plan.made());
+        if room.is_err() && !resumes {
+            staging.discard();
+        }
+        room?;
         Ok(Self::Staged(Arc::new(staging), Arc::new(plan)))
     }
 }

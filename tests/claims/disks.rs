@@ -7,8 +7,8 @@ use testkit::{
     disk::{
         Disk,
         Refusal::{
-            self, Decomposed, FolderSync, Links, Modes, NotAscii, Punctuation, RenameFlags, Size,
-            Symlinks, Times,
+            self, Decomposed, FolderRemoval, FolderSync, Links, Modes, NotAscii, Punctuation,
+            RenameFlags, Size, Symlinks, Times,
         },
     },
     has,
@@ -190,6 +190,34 @@ fn no_private_key_is_written_where_nothing_is_private() {
 }
 
 #[test]
+fn what_is_staged_and_cannot_be_removed_fails_nothing() {
+    let Some(disk) = Disk::refusing(&[FolderRemoval]) else {
+        return;
+    };
+    let (homes, out) = (sent(), disk.path().join("o"));
+    for _ in 0..2 {
+        let ran = homes.run("a", &["receive", "d", "--out", out.to_str().unwrap()]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.err.contains("cannot be removed"), "{}", ran.err);
+        assert_eq!(fs::read_to_string(out.join("d/f")).unwrap(), "f");
+    }
+}
+
+#[test]
+fn what_does_not_fit_leaves_nothing() {
+    let homes = sent();
+    let small = ["receive", "d", "--out", "o"];
+    fs::write(
+        homes.home("a").join("colis.toml"),
+        "reserve = \"1000000TiB\"\n",
+    )
+    .unwrap();
+    let said = homes.fails("a", &small, 7);
+    assert!(said.contains("no space"), "{said}");
+    assert!(!homes.path("o/.colis").exists());
+}
+
+#[test]
 fn doctor_names_what_a_file_system_lacks() {
     let words = [
         (RenameFlags, "no rename without replacing"),
@@ -229,6 +257,8 @@ fn single_calls_that_a_file_system_refuses_fail_no_receive() {
     }
     let refused = [
         ("symlinkat", "EPERM"),
+        // A mount of cloud storage.
+        ("symlinkat", "EIO"),
         ("utimensat", "EPERM"),
         ("utimensat", "EOPNOTSUPP"),
         ("fallocate", "EINVAL"),

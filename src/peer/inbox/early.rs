@@ -196,7 +196,7 @@ async fn try_open(
     if queue.is_closed().await {
         return Ok(Some(Begun { arriving, charge }));
     }
-    arriving.discard().await?;
+    arriving.discard().await;
     Ok(None)
 }
 

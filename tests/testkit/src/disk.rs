@@ -64,6 +64,8 @@ pub enum Refusal {
     NotAscii,
     /// The second normal form of an accent.
     Decomposed,
+    /// Removing folders.
+    FolderRemoval,
 }
 
 /// A mounted disk.
@@ -447,6 +449,9 @@ impl Filesystem for Files {
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        if self.tree().refuses(Refusal::FolderRemoval) {
+            return reply.error(Errno::EBUSY);
+        }
         answer!(reply, self.tree().remove(parent, name), () => reply.ok())
     }
 
