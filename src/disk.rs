@@ -6,9 +6,13 @@ mod lacks;
 mod names;
 mod replace;
 
-use std::{io, os::fd::AsFd, path::Path};
+use std::{
+    fs, io,
+    os::{fd::AsFd, unix::fs::MetadataExt as _},
+    path::Path,
+};
 
-use rustix::fs::{StatVfs, fstatvfs, statvfs};
+use rustix::fs::{StatVfs, fstatvfs, statfs, statvfs};
 
 pub(crate) use held::{Held, Link, is_at, is_same};
 pub use lacks::{Lack, lacks};
@@ -19,8 +23,24 @@ pub use replace::write_durably;
 const RESERVE: u64 = 1 << 30;
 /// The same in files.
 const RESERVE_FILES: u64 = 10_000;
+/// What `statfs(2)` calls btrfs.
+const BTRFS: rustix::fs::FsWord = 0x9123_683e;
 /// The reserve of a small disk is this part of it.
 const SMALL: u64 = 50;
+
+/// Whether what is written to one of two folders takes from what the other has. So it is on one file system, and on two subvolumes
+/// of btrfs, which have devices of their own. Where the system does not tell, it is.
+pub(crate) fn is_shared(one: &Path, other: &Path) -> bool {
+    let device = |path| fs::metadata(path).map(|found| found.dev());
+    let (Ok(here), Ok(there)) = (device(one), device(other)) else {
+        return true;
+    };
+    let size = |path| {
+        let found = statfs(path).ok()?;
+        (found.f_type == BTRFS).then_some(found.f_blocks)
+    };
+    here == there || size(one).is_some_and(|blocks| size(other) == Some(blocks))
+}
 
 /// What the disk says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,7 +38,7 @@ use super::{
     missing_chunks_error, not_found,
 };
 use crate::{
-    disk::{Disk, Held, Link, Room},
+    disk::{Disk, Held, Link, Room, is_shared},
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
 };
@@ -101,6 +101,11 @@ struct Inner {
 }
 
 impl LocalStore {
+    /// Whether what is written to `folder` takes from the disk that the chunks are on.
+    pub fn shares_its_disk(&self, folder: &Path) -> bool {
+        is_shared(&self.inner.root, folder)
+    }
+
     /// Opens the store at `root`, making it if it is not there.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -70,15 +70,21 @@ fn a_disk_that_takes_nothing_keeps_nobody_from_exchanging() {
 }
 
 /// A small disk in memory, which is really full when it is full.
-struct Tmpfs(TempDir);
+struct Tmpfs(PathBuf, Option<TempDir>);
 
 impl Tmpfs {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
+        let mut mounted = Self::mount_at(folder.path())?;
+        mounted.1 = Some(folder);
+        Some(mounted)
+    }
+
+    fn mount_at(folder: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
         let mount = mount.args(["-t", "tmpfs", "-o", "size=3m", "none"]);
-        match mount.arg(folder.path()).output() {
-            Ok(done) if done.status.success() => Some(Self(folder)),
+        match mount.arg(folder).output() {
+            Ok(done) if done.status.success() => Some(Self(folder.to_owned(), None)),
             _ => {
                 eprintln!("not tried: nothing can be mounted here");
                 None
@@ -87,17 +93,16 @@ impl Tmpfs {
     }
 
     fn fill(&self) {
-        let mut file = File::create(self.0.path().join("fill")).unwrap();
+        let mut file = File::create(self.0.join("fill")).unwrap();
         for size in [65_536, 4096, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
     }
 
     fn freeze(&self) {
-        let path = self.0.path();
         let frozen = Command::new("mount")
             .args(["-o", "remount,ro"])
-            .arg(path)
+            .arg(&self.0)
             .status();
         assert!(frozen.unwrap().success());
     }
@@ -105,8 +110,26 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+#[test]
+fn each_disk_of_a_peer_is_asked_for_what_comes_to_it() {
+    let homes = Homes::new(&["b"]);
+    let received = homes.home("a").join("received");
+    fs::create_dir(&received).unwrap();
+    let Some(disk) = Tmpfs::mount_at(&received) else {
+        return;
+    };
+    // It fits once beside the reserve of such a disk, and not twice.
+    fs::write(homes.path("f"), vec![7; 2 << 20]).unwrap();
+    let serving = homes.serve("a", &[]);
+    homes.ok("b", &["send", "f", "--to", &serving.to(), "--wait"]);
+    assert_eq!(fs::metadata(disk.0.join("f")).unwrap().len(), 2 << 20);
+    fs::write(homes.path("g"), vec![8; 2 << 20]).unwrap();
+    let said = homes.fails("b", &["send", "g", "--to", &serving.to()], 7);
+    assert!(said.contains("no space"), "{said}");
 }
 
 /// What only looks.
@@ -124,7 +147,7 @@ fn what_waits_can_be_let_go_on_a_disk_that_is_full() {
     let Some(disk) = Tmpfs::mount() else {
         return;
     };
-    let (homes, home) = on(disk.0.path());
+    let (homes, home) = on(&disk.0);
     let id = peer_id(&homes, "b");
     let waiting = homes.ok(&home, &["--json", "inbox"]);
     let waiting: serde_json::Value = serde_json::from_str(waiting.lines().next().unwrap()).unwrap();
@@ -149,7 +172,7 @@ fn a_home_to_read_only_is_looked_at() {
     let Some(disk) = Tmpfs::mount() else {
         return;
     };
-    let (homes, home) = on(disk.0.path());
+    let (homes, home) = on(&disk.0);
     disk.freeze();
     for args in LOOKS {
         homes.ok(&home, args);

@@ -11,6 +11,14 @@ use crate::{
     tls::Caller,
 };
 
+/// Where sealed chunks are, as seen from the received files.
+enum Chunks {
+    /// On the same disk.
+    Beside,
+    /// On another, which the store asks.
+    Elsewhere,
+}
+
 impl OfferDesk for Inbox {
     /// Space is reserved last, when nothing can refuse the offer any more, and only for a sender that brings its own
     /// offer: anybody who has seen an offer can bring a copy of it.
@@ -73,12 +81,13 @@ impl Inbox {
         })
     }
 
-    /// Besides the sealed chunks, the plain files must fit too: that is said before the first content byte.
+    /// Besides the sealed chunks, which are on the same disk or on another, the plain files must fit too: that is said before the
+    /// first content byte.
     async fn check_plain_files(&self, size: Option<u64>) -> Result<(), StoreError> {
-        let needed = size.unwrap_or(0).saturating_mul(2);
-        // The sealed chunks, which may be on another disk, are asked for by the store.
+        let size = size.unwrap_or(0);
         match self.room().await {
-            Ok(room) => Ok(room.check(needed, 1)?),
+            Ok((room, Chunks::Elsewhere)) => Ok(room.check(size, 1)?),
+            Ok((room, Chunks::Beside)) => Ok(room.check(size.saturating_mul(2), 1)?),
             // Sealed it can be kept: it waits until the folder is mended.
             Err(error) => {
                 tracing::warn!(error = error.kind(), "the folder of received files");
@@ -97,10 +106,16 @@ impl Inbox {
         }
     }
 
-    async fn room(&self) -> Result<Room, ReceivedError> {
-        let received = self.received.clone();
-        let room = tokio::task::spawn_blocking(move || received.room()).await;
-        room.unwrap_or_else(|e| {
+    async fn room(&self) -> Result<(Room, Chunks), ReceivedError> {
+        let (received, store) = (self.received.clone(), self.store.clone());
+        let room = tokio::task::spawn_blocking(move || {
+            let chunks = match store.shares_its_disk(received.path()) {
+                true => Chunks::Beside,
+                false => Chunks::Elsewhere,
+            };
+            received.room().map(|room| (room, chunks))
+        });
+        room.await.unwrap_or_else(|e| {
             let (path, source) = (self.received.path().to_owned(), e.into());
             Err(ReceivedError::Io { path, source })
         })
