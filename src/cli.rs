@@ -237,7 +237,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Certs(args) => certs::run(context, args).await,
         Command::History(args) => history::run(context, &args),
         Command::Check(args) => store::check(context, &args).await,
-        Command::Gc => store::gc(context).await,
+        Command::Gc(args) => store::gc(context, args).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Config(args) => config::run(&context.home, context.output, args),

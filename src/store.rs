@@ -28,7 +28,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-pub use error::StoreError;
+pub use error::{Promised, StoreError};
 pub(crate) use error::{missing_chunks_error, not_found};
 pub use folder::FolderStore;
 pub use local::{

@@ -116,7 +116,7 @@ pub(super) enum Command {
     #[command(after_help = examples::CONFIG)]
     Config(Config),
     /// Collect what no transfer names any more, and what has expired
-    Gc,
+    Gc(Gc),
     /// What this peer is, has and knows
     Status(Status),
     /// Say which step fails, here or on the way to a peer, and what to do

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Context,
-    args::Check,
+    args::{Check, Gc},
     connect::store_options,
     custody,
     report::{ExitCode, Failure},
@@ -56,7 +56,7 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
     })
 }
 
-pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
+pub(super) async fn gc(context: &Context, args: Gc) -> Result<ExitCode, Failure> {
     context.home.check_there()?;
     let store = open(context)?;
     let keep = context
@@ -67,7 +67,11 @@ pub(super) async fn gc(context: &Context) -> Result<ExitCode, Failure> {
         });
     let (opened, report) = blocking(move || {
         let opened = store.let_go_settled(keep, Timestamp::now())?;
-        Ok((opened, store.gc(Timestamp::now())?))
+        let report = match args.unfinished {
+            true => store.gc_unfinished(Timestamp::now())?,
+            false => store.gc(Timestamp::now())?,
+        };
+        Ok((opened, report))
     })
     .await?;
     context.output.object("gc", &report);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     manifest::Timestamp,
-    store::StoreError,
+    store::{Promised, StoreError},
     wire::{Code, Problem, media},
 };
 
@@ -156,6 +156,10 @@ impl Reply {
                 needed: problem.needed.unwrap_or(0),
                 free: problem.free.unwrap_or(0),
                 quota: problem.quota,
+                promised: Promised {
+                    bytes: problem.promised.unwrap_or(0),
+                    seconds: problem.promised_seconds.unwrap_or(0),
+                },
             },
             _ if is(Code::StorageFailed) => StoreError::ReadOnly {
                 reason: format!("{address} cannot write"),

@@ -12,7 +12,7 @@ use super::told::Refusal;
 use crate::{
     manifest::{ManifestError, VerifyError},
     name::Escaped,
-    store::StoreError,
+    store::{Promised, StoreError},
     wire::{Code, Problem, media},
 };
 
@@ -51,6 +51,8 @@ impl Failure {
             missing_count: None,
             needed: None,
             free: None,
+            promised: None,
+            promised_seconds: None,
             quota: None,
             actual: None,
         };
@@ -129,7 +131,8 @@ impl From<StoreError> for Failure {
                 needed,
                 free,
                 quota,
-            } => no_space(needed, free, quota),
+                promised,
+            } => no_space(needed, free, quota, promised),
             StoreError::NoRoom { .. } => {
                 let detail = format!("{detail}, or ask its owner");
                 Self::new(Code::NoSpace, detail)
@@ -151,17 +154,25 @@ impl From<StoreError> for Failure {
     }
 }
 
-fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
+fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> Failure {
     let (code, what) = match quota {
         Some(_) => (Code::QuotaExceeded, "left of the quota"),
         None => (Code::NoSpace, "free"),
     };
+    let Promised { bytes, seconds } = promised;
+    let beside = match bytes {
+        0 => String::new(),
+        _ => format!(", {bytes} more promised to transfers under way for {seconds} s at most"),
+    };
     let detail = format!(
-        "{needed} bytes needed, {free} bytes {what}; delete something there or ask its owner"
+        "{needed} bytes needed, {free} bytes {what}{beside}; delete something there or ask its owner"
     );
+    let promised = |value| (bytes > 0).then_some(value);
     Failure::new(code, detail).with(|p| {
         p.needed = Some(needed);
         p.free = Some(free);
+        p.promised = promised(bytes);
+        p.promised_seconds = promised(seconds);
         p.quota = quota;
     })
 }

@@ -9,6 +9,15 @@ use crate::{
 /// How many missing chunks an error names.
 const MISSING_NAMED: usize = 1_000;
 
+/// Space that is kept for transfers that are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Promised {
+    /// Bytes of them that have not come.
+    pub bytes: u64,
+    /// Seconds until the last of it is free again if nothing more comes.
+    pub seconds: u64,
+}
+
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -60,6 +69,8 @@ pub enum StoreError {
         free: u64,
         /// The quota that binds, if one does.
         quota: Option<u64>,
+        /// What would be free as well.
+        promised: Promised,
     },
     /// Something else than bytes is exhausted: the files of the disk, or how large one may be. Heals when it is seen to.
     #[error("{detail}")]
@@ -153,6 +164,7 @@ impl From<NoRoom> for StoreError {
                 needed,
                 free,
                 quota: None,
+                promised: Promised::default(),
             },
             NoRoom::Files { .. } => Self::NoRoom {
                 detail: format!("{no_room}; remove files there"),
@@ -168,6 +180,24 @@ impl StoreError {
             detail: "a file as large as a chunk may not be written there; raise the limit of the process, `ulimit -f` or \
                 LimitFSIZE= of its service"
                 .into(),
+        }
+    }
+
+    /// The same, if it is too little space, with what is promised.
+    pub(super) fn beside(self, promised: Promised) -> Self {
+        match self {
+            Self::NoSpace {
+                needed,
+                free,
+                quota,
+                ..
+            } => Self::NoSpace {
+                needed,
+                free,
+                quota,
+                promised,
+            },
+            other => other,
         }
     }
 

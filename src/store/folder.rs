@@ -23,8 +23,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-    Store, StoreError, StoreFuture, TransferState, check_chunk,
+    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Promised, Put, PutManifest,
+    StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk,
     local::disk::{Created, DiskError, Folder, STAGED},
     memory::take_page,
     missing_chunks_error, not_found,
@@ -402,6 +402,7 @@ fn write_failed(folder: &Folder, needed: u64, error: DiskError) -> StoreError {
             needed,
             free: folder.disk().map_or(0, |disk| disk.free),
             quota: None,
+            promised: Promised::default(),
         },
         DiskError::TooLarge => StoreError::file_too_large(),
         DiskError::Failed(error) | DiskError::Other(error) => io_error(folder.path(), error),

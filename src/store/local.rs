@@ -33,8 +33,8 @@ pub use receipts::Receipt;
 pub use relay::Relay;
 
 use super::{
-    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-    Store, StoreError, StoreFuture, TransferState, check_chunk, memory::take_page,
+    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Promised, Put, PutManifest,
+    StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk, memory::take_page,
     missing_chunks_error, not_found,
 };
 use crate::{
@@ -409,6 +409,7 @@ impl Inner {
                 needed,
                 free: self.disk().map_or(0, |disk| disk.free),
                 quota: None,
+                promised: Promised::default(),
             },
             DiskError::TooLarge => StoreError::file_too_large(),
             DiskError::Other(error) => io(path, error),

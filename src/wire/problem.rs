@@ -31,6 +31,12 @@ pub struct Problem {
     /// For `no-space` and `quota-exceeded`: bytes free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<u64>,
+    /// For both, if transfers that are under way keep space: how many bytes would be free as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promised: Option<u64>,
+    /// With `promised`: in how many seconds at most they are free if nothing more comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promised_seconds: Option<u64>,
     /// For `quota-exceeded`: the quota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,

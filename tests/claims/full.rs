@@ -115,6 +115,44 @@ impl Drop for Tmpfs {
 }
 
 #[test]
+fn what_an_upload_that_failed_left_can_be_freed_at_once() {
+    let Some(disk) = Tmpfs::mount() else {
+        return;
+    };
+    let (homes, home) = on(&disk.0);
+    let data = Path::new(&home).join("chunks/data");
+    fs::write(homes.path("big"), vec![7; 4 << 20]).unwrap();
+    let serving = homes.serve(&home, &["--inbox", "off"]);
+    let (to, before) = (serving.to(), bytes_in(&data));
+    let args = [
+        "send",
+        "-",
+        "--name",
+        "s",
+        "--to",
+        &to,
+        "--chunk-size",
+        "64KiB",
+    ];
+    let mut send = homes.command("b", &args);
+    let sent = send.stdin(File::open(homes.path("big")).unwrap()).output();
+    assert_eq!(sent.unwrap().status.code(), Some(7));
+    drop(serving);
+    homes.ok(&home, &["gc"]);
+    assert!(bytes_in(&data) > before + (1 << 20), "its sender may go on");
+    homes.ok(&home, &["gc", "--unfinished"]);
+    assert_eq!(bytes_in(&data), before);
+    homes.ok(&home, &["check", "--read-data"]);
+}
+
+/// Bytes of the files in the folders of `folder`.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = entries(folder).flat_map(|shard| entries(&shard.path()));
+    files.map(|file| file.metadata().unwrap().len()).sum()
+}
+
+#[test]
 fn each_disk_of_a_peer_is_asked_for_what_comes_to_it() {
     let homes = Homes::new(&["b"]);
     let received = homes.home("a").join("received");

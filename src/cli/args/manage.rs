@@ -266,3 +266,11 @@ pub(in crate::cli) struct Demo {
     #[arg(long)]
     pub(in crate::cli) keep: bool,
 }
+
+/// `gc`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Gc {
+    /// Free what came of unfinished transfers at once, too, not only a day after it came; their senders begin anew
+    #[arg(long)]
+    pub(in crate::cli) unfinished: bool,
+}

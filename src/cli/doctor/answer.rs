@@ -116,10 +116,13 @@ fn health_of(health: &Health) -> Finding {
         format!("colis {}, ours is {ours}", health.version)
     };
     match (health.status, health.free) {
-        (HealthStatus::Ok, Some(0)) => {
-            Finding::warn(STEP, format!("{version}; nothing more can be stored there"))
-                .hint("free some space on that machine (colis gc), or raise its quota")
-        }
+        (HealthStatus::Ok, Some(0)) => Finding::warn(
+            STEP,
+            format!("{version}; nothing more can be stored there"),
+        )
+        .hint(
+            "free some space on that machine (colis gc, colis gc --unfinished), or raise its quota",
+        ),
         (HealthStatus::Ok, Some(free)) => Finding::ok(
             STEP,
             format!("{version}, well, {} can be stored there", Size(free)),

@@ -130,12 +130,12 @@ fn disk(context: &Context) -> Finding {
         "this file system does not say how much is free".clone_into(&mut detail);
     }
     let mut enough = LITTLE;
-    let mut hint = "free some space (colis gc, colis list), or lower `reserve` in colis.toml";
+    let mut hint = "free some space (colis list, colis gc; colis gc --unfinished while it is not served), or lower `reserve` in colis.toml";
     if let Some(quota) = options.quota {
         detail.push_str(&format!(", {} of the quota {}", Size(used), Size(quota)));
         if quota.saturating_sub(used) < room.usable() {
             enough = LITTLE.min(quota / 10);
-            hint = "raise `quota` in colis.toml, or make room (colis gc, colis list)";
+            hint = "raise `quota` in colis.toml, or make room (colis list, colis gc; colis gc --unfinished while it is not served)";
         }
     }
     if room.files == 0 {

@@ -1,7 +1,12 @@
 //! How a command fails for a store, ours or a peer's.
 
 use super::{ExitCode, Failure, advice};
-use crate::{config::units::Size, name::Escaped, store::StoreError, wire::Code};
+use crate::{
+    config::units::Size,
+    name::Escaped,
+    store::{Promised, StoreError},
+    wire::Code,
+};
 
 /// For a store that is not there. Only a person knows whether it is lost.
 const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin with the one that is there or with a new one: \
@@ -27,7 +32,8 @@ impl From<StoreError> for Failure {
                 needed,
                 free,
                 quota,
-            } => no_space(*needed, *free, *quota),
+                promised,
+            } => no_space(*needed, *free, *quota, *promised),
             StoreError::Deleted => failure(Exit::Trust),
             StoreError::EndsTooSoon { .. } => {
                 failure(Exit::Trust).hint("send it again with a longer life: --expires 7d")
@@ -67,14 +73,21 @@ impl From<StoreError> for Failure {
     }
 }
 
-fn no_space(needed: u64, free: u64, quota: Option<u64>) -> Failure {
+fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> Failure {
     let bound = quota.map_or("on its disk".to_owned(), |quota| {
         format!("of a quota of {}", Size(quota))
     });
     let (needed, free) = (Size(needed), Size(free));
     let what = format!("no space: {needed} needed, {free} free {bound}");
-    Failure::new(ExitCode::Storage, what)
-        .hint("free some space there, then run the same command again")
+    if promised.bytes == 0 {
+        return Failure::new(ExitCode::Storage, what)
+            .hint("free some space there, then run the same command again");
+    }
+    let (bytes, minutes) = (Size(promised.bytes), promised.seconds.div_ceil(60));
+    let what = format!("{what}; {bytes} more is promised to transfers under way");
+    Failure::new(ExitCode::Storage, what).hint(format!(
+        "what is promised is free in {minutes} min if nothing more of them comes: run the same command again then, or free some space there"
+    ))
 }
 
 #[cfg(test)]

@@ -98,6 +98,14 @@ impl LocalStore {
     pub fn gc(&self, now: Timestamp) -> Result<GcReport, StoreError> {
         self.inner.gc(now)
     }
+
+    /// The same, and frees what belongs to unfinished transfers at once: their senders put it again if they go on. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn gc_unfinished(&self, now: Timestamp) -> Result<GcReport, StoreError> {
+        self.inner.gc_unfinished(now)
+    }
 }
 
 impl Inner {
@@ -122,9 +130,20 @@ impl Inner {
             ..GcReport::default()
         };
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(now.unix_seconds());
-        self.empty_trash(clock, &mut report)?;
-        self.collect(clock, &mut report)?;
+        self.empty_trash(clock, TRASH, &mut report)?;
+        self.collect(clock, LEASE, &mut report)?;
         self.remove_abandoned(clock, &mut report)?;
+        self.keep_ballast();
+        Ok(report)
+    }
+
+    /// First what is over anyway goes, for the rest the trash must have room.
+    fn gc_unfinished(&self, now: Timestamp) -> Result<GcReport, StoreError> {
+        let mut report = self.gc(now)?;
+        // A chunk may have come in this very second.
+        let clock = SystemTime::now();
+        self.collect(clock, Duration::ZERO, &mut report)?;
+        self.empty_trash(SystemTime::now(), Duration::ZERO, &mut report)?;
         self.keep_ballast();
         Ok(report)
     }
@@ -154,7 +173,12 @@ impl Inner {
         Ok(gone)
     }
 
-    fn collect(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
+    fn collect(
+        &self,
+        now: SystemTime,
+        lease: Duration,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
         let named = self.named_chunks()?;
         for (number, shard) in (0..=u8::MAX).zip(&self.shards) {
             let unnamed = self.chunks_of(number)?.filter(|id| !named.contains(id));
@@ -164,7 +188,7 @@ impl Inner {
                     // A manifest that was published since it was counted renewed the lease.
                     let name = id.to_string();
                     let age = shard.age(&name, now).map_err(|e| io(shard.path(), e))?;
-                    if age.is_some_and(|age| age >= LEASE) {
+                    if age.is_some_and(|age| age >= lease) {
                         self.throw_away(shard, &name, report)?;
                     }
                 }
@@ -226,7 +250,12 @@ impl Inner {
         Ok(())
     }
 
-    fn empty_trash(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
+    fn empty_trash(
+        &self,
+        now: SystemTime,
+        keep: Duration,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
         let names = self.trash.names().map_err(|e| io(self.trash.path(), e))?;
         for batch in names.chunks(BATCH) {
             let _alone = self.take_presence_away();
@@ -235,7 +264,7 @@ impl Inner {
                     .trash
                     .age(name, now)
                     .map_err(|e| io(self.trash.path(), e))?;
-                if age.is_some_and(|age| age >= TRASH) {
+                if age.is_some_and(|age| age >= keep) {
                     self.trash
                         .remove(name)
                         .map_err(|e| io(self.trash.path(), e))?;

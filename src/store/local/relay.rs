@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    ChunkId, Inner, ManifestId, ManifestInfo, PeerId, SignedManifest, StoreError, TransferState,
-    manifests::KnownManifest, space::Transfer,
+    ChunkId, Inner, ManifestId, ManifestInfo, PeerId, Promised, SignedManifest, StoreError,
+    TransferState, manifests::KnownManifest, space::Transfer,
 };
 use crate::manifest::{Timestamp, Wrap};
 
@@ -72,6 +72,7 @@ impl Inner {
             needed,
             free: quota.saturating_sub(used),
             quota: Some(quota),
+            promised: Promised::default(),
         })
     }
 

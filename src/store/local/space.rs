@@ -14,7 +14,7 @@ use crate::{
     disk::{Disk, Room},
     id::{PeerId, TransferId},
     manifest::{MIN_SEALED_CHUNK, Offer},
-    store::StoreError,
+    store::{Promised, StoreError},
 };
 
 /// A promise of which nothing was taken for so long is forgotten: a chunk of a few MiB comes within minutes also on a
@@ -243,8 +243,12 @@ impl Space {
         let promised = state.promised();
         let room = disk.room(self.reserve);
         let free = room.free.saturating_sub(promised);
-        Room { free, ..room }.check(needed, 1)?;
-        self.check_quota(state.used.saturating_add(promised), needed)
+        let fits = Room { free, ..room }.check(needed, 1);
+        let fits = fits.map_err(StoreError::from).and_then(|()| {
+            let used = state.used.saturating_add(promised);
+            self.check_quota(used, needed)
+        });
+        fits.map_err(|error| error.beside(self.promised(state)))
     }
 
     fn check_quota(&self, used: u64, needed: u64) -> Result<(), StoreError> {
@@ -259,7 +263,17 @@ impl Space {
             needed,
             free,
             quota: Some(quota),
+            promised: Promised::default(),
         })
+    }
+
+    fn promised(&self, state: &State) -> Promised {
+        let promises = state.promises.values().filter(|promise| promise.left > 0);
+        let ends = promises.map(|promise| self.idle.saturating_sub(promise.since.elapsed()));
+        Promised {
+            bytes: state.promised(),
+            seconds: ends.max().map_or(0, |end| end.as_secs() + 1),
+        }
     }
 }
 
@@ -355,6 +369,25 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_how_much_is_promised_and_for_how_long() {
+        let promised = |space: &Space| match space.take(DISK, None, 901) {
+            Err(StoreError::NoSpace { promised, .. }) => promised,
+            other => panic!("{other:?}"),
+        };
+        for quota in [None, Some(1_000)] {
+            let space = Space::new(Some(100), quota, 0);
+            assert_eq!(promised(&space), Promised::default());
+            space.promise(DISK, transfer(1), 400, 0).unwrap();
+            let found = promised(&space);
+            assert_eq!(found.bytes, 400);
+            assert!(
+                (1..=IDLE.as_secs() + 1).contains(&found.seconds),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
     fn beyond_its_share_a_transfer_may_use_what_is_free() {
         let space = Space::new(Some(100), None, 0);
         space.promise(DISK, transfer(1), 900, 0).unwrap();
@@ -430,7 +463,11 @@ mod tests {
             StoreError::NoSpace {
                 needed: 201,
                 free: 200,
-                quota: Some(500)
+                quota: Some(500),
+                promised: Promised {
+                    bytes: 0,
+                    seconds: 0
+                },
             }
         ));
         assert_eq!(space.free(DISK), 200);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use colis::{
     id::{ChunkId, ManifestId, TransferId},
     manifest::{Manifest, SignedManifest, Timestamp, Wrap},
-    store::{OfferAnswer, StateAt, StoreError, TransferState},
+    store::{OfferAnswer, Promised, StateAt, StoreError, TransferState},
     wire::{Code, Event, ManifestList, OfferBody, PutBody, PutResult},
 };
 use reqwest::{Client, Response};
@@ -289,6 +289,10 @@ async fn an_offer_is_answered() {
         needed: 10,
         free: 5,
         quota,
+        promised: Promised {
+            bytes: 3,
+            seconds: 600,
+        },
     };
     for (quota, code) in [(None, Code::NoSpace), (Some(7), Code::QuotaExceeded)] {
         *a.peer.store.fault.lock().unwrap() = Some(fault(quota));
@@ -296,6 +300,10 @@ async fn an_offer_is_answered() {
         assert_eq!(
             (problem.needed, problem.free, problem.quota),
             (Some(10), Some(5), quota)
+        );
+        assert_eq!(
+            (problem.promised, problem.promised_seconds),
+            (Some(3), Some(600))
         );
     }
     a.peer.circle.revoke(&a.who);

@@ -1,7 +1,7 @@
 //! What a peer says in problem documents, as errors of a store.
 
 use colis::{
-    store::{Store as _, StoreError},
+    store::{Promised, Store as _, StoreError},
     wire::{Code, media},
 };
 use serde_json::{Value, json};
@@ -67,7 +67,8 @@ async fn missing_chunks_are_named_and_counted() {
 
 #[tokio::test]
 async fn a_full_peer_says_how_full_it_is() {
-    let more = json!({ "needed": 10, "free": 4, "quota": 100 });
+    let more =
+        json!({ "needed": 10, "free": 4, "quota": 100, "promised": 3, "promised_seconds": 60 });
     let error = put_chunk_meets(Code::QuotaExceeded, more).await;
     assert!(
         matches!(
@@ -75,7 +76,11 @@ async fn a_full_peer_says_how_full_it_is() {
             StoreError::NoSpace {
                 needed: 10,
                 free: 4,
-                quota: Some(100)
+                quota: Some(100),
+                promised: Promised {
+                    bytes: 3,
+                    seconds: 60
+                },
             }
         ),
         "{error:?}"

@@ -27,6 +27,18 @@ async fn a_chunk_that_nobody_names_goes_when_its_lease_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_unfinished_goes_at_once_if_the_owner_says_so() {
+    let kept = Kept::new();
+    let (old, young) = (kept.put(1).await, kept.put(2).await);
+    age(&kept.path_of(old));
+    let report = kept.store.gc_unfinished(now()).unwrap();
+    assert_eq!((report.chunks, report.bytes, report.removed), (2, 2000, 2));
+    assert_eq!(kept.files_in("trash"), 0, "it takes no space there either");
+    let again = kept.store.put_chunk(young, chunk(2, 1000).1, None).await;
+    assert_eq!(again.unwrap(), Put::Stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn putting_and_finding_present_renew_the_lease() {
     let kept = Kept::new();
     let (put, found) = (kept.put(1).await, kept.put(2).await);
