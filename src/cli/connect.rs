@@ -228,6 +228,7 @@ impl Us {
             ),
         });
         let mut waiting = known.addresses.iter();
+        let mut failed = Vec::new();
         let mut tries = FuturesUnordered::new();
         loop {
             if let Some(address) = waiting.next() {
@@ -241,13 +242,20 @@ impl Us {
             // Another machine may have got an old address. That it answers there is said rather than that no one does elsewhere.
             match ended {
                 Some(Ok(reached)) => return Ok(reached),
-                Some(Err(failure)) if last.code != ExitCode::Trust => last = failure,
-                Some(Err(_)) => {}
+                Some(Err(failure)) => {
+                    failed.push(failure.what().to_owned());
+                    if last.code != ExitCode::Trust {
+                        last = failure;
+                    }
+                }
                 None => break,
             }
         }
         match seen::find_again(self, context, known).await {
             Some(reached) => Ok(reached),
+            None if last.code == ExitCode::Network && failed.len() > 1 => {
+                Err(last.saying(failed.join("; ")))
+            }
             None => Err(last),
         }
     }

@@ -282,8 +282,12 @@ impl<'a> Job<'a> {
     async fn record(&self, own: &OwnStore, id: ManifestId) {
         let recorded = own.record(self.context, id, TransferState::Opened).await;
         if let Err(failure) = recorded {
-            let (id, why) = (id.short(), Escaped::new(failure.what()).to_string());
-            let warning = format!("colis: that {id} was received is not recorded: {why}");
+            let (_, why, hint) = failure.into_parts();
+            let (id, why) = (id.short(), Escaped::new(&why));
+            let hint = hint.map_or(String::new(), |hint| {
+                format!("\nhint: {}", Escaped::new(&hint))
+            });
+            let warning = format!("colis: that {id} was received is not recorded: {why}{hint}");
             self.context.output.warn(warning);
         }
     }

@@ -7,6 +7,7 @@ mod usage;
 
 use std::{fmt::Display, io, path::Path};
 
+pub(super) use advice::unless_without_modes;
 use rustix::io::Errno;
 use serde_json::json;
 
@@ -98,6 +99,7 @@ impl Failure {
             io::ErrorKind::FileTooLarge => failure(ExitCode::Storage).hint(
                 "this process may write no larger files: raise the limit, `ulimit -f unlimited` or LimitFSIZE= of a service; or choose a folder on another file system",
             ),
+            io::ErrorKind::StorageFull => failure(ExitCode::Storage).hint(advice::full(path)),
             _ if Errno::from_io_error(error) == Some(Errno::MFILE) => failure(ExitCode::Storage)
                 .hint("this process may open too few files: raise the limit, `ulimit -n 4096`"),
             _ => failure(ExitCode::Storage),
@@ -107,6 +109,11 @@ impl Failure {
     pub(super) fn hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());
         self
+    }
+
+    /// The same failure, in other words.
+    pub(super) fn saying(self, what: String) -> Self {
+        Self { what, ..self }
     }
 
     /// What failed, as it was said; what came from elsewhere is in it unescaped.
@@ -234,12 +241,23 @@ fn no_room(needed: u64, free: u64) -> Failure {
         .hint("free some space, or choose another folder: --out DIR")
 }
 
+/// Where to receive instead of `path`, which is not safe.
+fn instead_of(path: &Path) -> String {
+    match path.is_symlink() && path.is_dir() {
+        true => format!(
+            "it is a link to a folder: to follow it, --out {}/",
+            path.display()
+        ),
+        false => "choose another folder: --out DIR".to_owned(),
+    }
+}
+
 impl From<ReceivedError> for Failure {
     fn from(error: ReceivedError) -> Self {
         use ExitCode as Exit;
         match &error {
-            ReceivedError::Unsafe { .. } => {
-                Self::new(Exit::Storage, &error).hint("choose another folder: --out DIR")
+            ReceivedError::Unsafe { path, .. } => {
+                Self::new(Exit::Storage, &error).hint(instead_of(path))
             }
             ReceivedError::InUse { .. } => {
                 Self::new(Exit::Locked, &error).hint("wait for it to end")
@@ -276,12 +294,14 @@ impl From<TlsError> for Failure {
             TlsError::Exists { .. } => {
                 failure(Exit::Config).hint("nothing was changed; use another --home or folder")
             }
-            TlsError::TooOpen { path, .. } => {
-                failure(Exit::Config).hint(format!("chmod 600 {}", path.display()))
-            }
-            TlsError::Writable { path, .. } => {
-                failure(Exit::Config).hint(format!("chmod go-w {}", path.display()))
-            }
+            TlsError::TooOpen { path, .. } => failure(Exit::Config).hint(unless_without_modes(
+                path,
+                format!("chmod 600 {}", path.display()),
+            )),
+            TlsError::Writable { path, .. } => failure(Exit::Config).hint(unless_without_modes(
+                path,
+                format!("chmod go-w {}", path.display()),
+            )),
             TlsError::KeyForm { path, form } => failure(Exit::Config).hint(for_key(path, *form)),
             TlsError::Malformed { .. } => failure(Exit::Config).hint(
                 "restore it, or let the circle's machine issue a new certs/: colis certs issue",

@@ -4,10 +4,7 @@ use std::{
     ffi::{CStr, CString},
     fs::{File, TryLockError},
     io::ErrorKind::AlreadyExists,
-    os::{
-        fd::OwnedFd,
-        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
-    },
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -45,7 +42,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Staging {
     pub(super) root: Arc<OwnedFd>,
     pub(super) root_path: PathBuf,
+    /// The folder of all stagings. Errors name it and not the one of this transfer, which has a name of 97 digits; what is built
+    /// here is named by the place that it is meant for.
     pub(super) path: PathBuf,
+    key: String,
     pub(super) folder: OwnedFd,
     pub(super) tree: OwnedFd,
     reserve: Option<u64>,
@@ -88,8 +88,7 @@ pub(super) fn is_key(name: &str) -> bool {
 
 impl Staging {
     pub(super) fn open(received: &Received, key: &str) -> Result<Self, ReceivedError> {
-        let stagings = received.path.join(STAGINGS);
-        let path = stagings.join(key);
+        let path = received.path.join(STAGINGS);
         if !is_key(key) {
             return Err(ReceivedError::Unsafe {
                 path,
@@ -97,8 +96,8 @@ impl Staging {
             });
         }
         let root = received.root()?;
-        let all = make_folder(&root, STAGINGS, 0o700, &stagings)?;
-        probe::check_ours(&all, &root, &stagings)?;
+        let all = make_folder(&root, STAGINGS, 0o700, &path)?;
+        probe::check_ours(&all, &root, &path)?;
         let (folder, lock) = make_locked(&all, key, &path)?;
         let tree = make_folder(&folder, TREE, 0o700, &path)?;
         let (root_path, last_parent) = (received.path.clone(), Mutex::default());
@@ -106,6 +105,7 @@ impl Staging {
             root,
             root_path,
             path,
+            key: key.to_owned(),
             folder,
             tree,
             reserve: received.reserve,
@@ -117,7 +117,7 @@ impl Staging {
 
     /// Where a receive keeps how far it has come, for people.
     pub fn journal_path(&self) -> PathBuf {
-        self.path.join(JOURNAL)
+        self.path.clone()
     }
 
     /// Whether a receive has begun to keep that.
@@ -361,8 +361,7 @@ impl Staging {
     fn remove(&self) -> Result<(), ReceivedError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let all = open_beneath(&self.root, STAGINGS, flags, Mode::empty(), &self.path)?;
-        let key = self.path.file_name().unwrap_or_default().as_bytes();
-        let key = CString::new(key).map_err(|e| io_error(&self.path, e.into()))?;
+        let key = CString::new(self.key.as_bytes()).map_err(|e| io_error(&self.path, e.into()))?;
         match tree::remove_all(&all, &key) {
             Err(Errno::NOTEMPTY) => self.remove_late(&all, &key),
             removed => removed.map_err(|e| error_at(&self.path, e))?,
@@ -385,7 +384,7 @@ impl Staging {
     }
 
     fn path_of(&self, path: &StagedPath) -> PathBuf {
-        self.path.join(TREE).join(path.to_string())
+        self.root_path.join(path.to_string())
     }
 
     /// The folder that `path` is in. The last one is kept open: most entries follow their siblings.

@@ -98,7 +98,13 @@ pub enum StoreError {
         /// What is there.
         reason: &'static str,
     },
-    /// The store was written by a later version, or is none.
+    /// The store was written by a later version.
+    #[error("{path}: written by a later version of colis; not touched")]
+    Later {
+        /// The file that says so.
+        path: std::path::PathBuf,
+    },
+    /// A file of the store is damaged, or something else.
     #[error("{path}: {reason}")]
     Format {
         /// The file that says so.

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use testkit::{
     Homes, around,
     disk::{
-        Disk,
+        self, Disk,
         Refusal::{
             self, Decomposed, FolderRemoval, FolderSync, Links, Modes, NotAscii, Punctuation,
             RenameFlags, Size, Symlinks, Times,
@@ -215,6 +215,72 @@ fn what_does_not_fit_leaves_nothing() {
     let said = homes.fails("a", &small, 7);
     assert!(said.contains("no space"), "{said}");
     assert!(!homes.path("o/.colis").exists());
+}
+
+#[test]
+fn keys_where_no_modes_are_kept_are_said_to_be_kept_elsewhere() {
+    let Some(disk) = Disk::refusing(&[Modes]) else {
+        return;
+    };
+    let (homes, home) = (Homes::new(&["b"]), disk.path().join("h"));
+    let home = home.to_str().unwrap();
+    let made = homes.run(home, &["certs", "init", "--name", "h"]);
+    // One that was carried there.
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(homes.home("a"))
+        .arg(disk.path().join("c"))
+        .status();
+    assert!(copied.unwrap().success());
+    let home = disk.path().join("c");
+    let home = home.to_str().unwrap();
+    let listed = homes.run(home, &["list", "h"]);
+    let doctor = homes.run(home, &["doctor"]);
+    for said in [made.err, listed.err, doctor.out + &doctor.err] {
+        assert!(said.contains("keeps no modes"), "{said}");
+        assert!(!said.contains("chmod 600"), "{said}");
+    }
+}
+
+#[test]
+fn a_disk_without_files_left_is_said_to_be_one() {
+    let Some(disk) = Disk::mount(disk::exact, 40) else {
+        return;
+    };
+    let (homes, home) = (Homes::new(&[]), disk.path().join("h"));
+    let home = home.to_str().unwrap();
+    homes.ok(home, &["certs", "init", "--name", "h"]);
+    let said = homes.fails(home, &["serve", "--listen", "127.0.0.1:0"], 7);
+    assert!(said.contains("no more files (inodes"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_written_is_named_as_the_person_knows_it() {
+    if !has("strace") {
+        return;
+    }
+    let homes = sent();
+    fs::write(homes.path("big"), vec![7; 3 << 20]).unwrap();
+    homes.ok("a", &["share", "big"]);
+    for call in ["fallocate", "pwrite64", "mkdirat"] {
+        let args = ["receive", "big", "--out", "o"];
+        let ran = injected(&homes, call, "ENOSPC", &args).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(7), "{call}: {said}");
+        let longest = said.split(|c: char| !c.is_ascii_hexdigit()).map(str::len);
+        assert!(longest.max() < Some(32), "{call}: {said}");
+    }
+}
+
+#[test]
+fn a_link_to_a_folder_is_followed_if_it_is_said_so() {
+    let homes = sent();
+    fs::create_dir(homes.path("real")).unwrap();
+    symlink("real", homes.path("link")).unwrap();
+    let said = homes.fails("a", &["receive", "d", "--out", "link"], 7);
+    assert!(said.contains("--out link/"), "{said}");
+    homes.ok("a", &["receive", "d", "--out", "link/"]);
+    assert!(homes.path("real/d/f").exists());
 }
 
 #[test]

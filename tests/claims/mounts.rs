@@ -1,6 +1,6 @@
 //! Stores and homes on disks that are not mounted: nothing is made in their place, and it is said what to look at.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use testkit::Homes;
 
@@ -37,6 +37,26 @@ fn remove(path: &Path) {
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[test]
+fn a_store_whose_format_a_loss_of_power_took_is_mended_as_it_is_said() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("a", &["share", "f"]);
+    fs::write(homes.home("a").join("chunks/FORMAT"), "").unwrap();
+    let said = homes.fails("a", &["share", "f"], 3);
+    assert!(
+        said.contains("damaged") && !said.contains("newer"),
+        "{said}"
+    );
+    let command = said.split_once("one of this home: ").unwrap().1;
+    let command = command.split_once(", then").unwrap().0;
+    let mut shell = Command::new("sh");
+    let mended = shell.args(["-c", command]).current_dir(homes.path("."));
+    assert!(mended.status().unwrap().success(), "{command}");
+    homes.ok("a", &["check", "--read-data"]);
+    homes.ok("a", &["share", "f"]);
 }
 
 #[test]

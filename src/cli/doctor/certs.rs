@@ -1,13 +1,13 @@
 //! The files of `certs/`: keys, our certificate, revocations, the rest; and the clock that they are held against.
 
-use std::{env, time::SystemTime};
+use std::{env, path::Path, time::SystemTime};
 
 use super::{Finding, Report, Verdict};
 use crate::{
     cli::{
         Context,
         care::{self, ONE_HOME},
-        report::ExitCode,
+        report::{ExitCode, unless_without_modes},
     },
     id::Short as _,
     manifest::Timestamp,
@@ -118,7 +118,7 @@ fn keys(context: &Context, dir: &CertsDir) -> Finding {
         _ => None,
     });
     let open: Vec<_> = open.collect();
-    let hint = match (open.as_slice(), writable.as_slice()) {
+    let chmod = match (open.as_slice(), writable.as_slice()) {
         ([], []) => {
             "a key must be a regular file of the user who runs colis: restore it, and chown it"
                 .into()
@@ -130,6 +130,10 @@ fn keys(context: &Context, dir: &CertsDir) -> Finding {
             open.join(" "),
             writable.join(" ")
         ),
+    };
+    let hint = match open.first().or(writable.first()) {
+        Some(first) => unless_without_modes(Path::new(first), chmod),
+        None => chmod,
     };
     Finding::fail(STEP, ExitCode::Config, listed(&wrong)).hint(hint)
 }

@@ -74,9 +74,8 @@ fn store(context: &Context) -> Finding {
     }
     match LocalStore::open_read_only(&path) {
         Ok(_) | Err(StoreError::NotFound { .. }) => {}
-        Err(error @ StoreError::Format { .. }) => {
-            return Finding::failure(STEP, error)
-                .hint("use the colis that wrote it, or another home: --home DIR");
+        Err(error @ (StoreError::Format { .. } | StoreError::Later { .. })) => {
+            return Finding::failure(STEP, error);
         }
         Err(error) => {
             let what = format!("{} cannot be opened: {error}", path.display());

@@ -319,7 +319,8 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
     }
     let hint = match error {
         HandshakeError::Silent => {
-            "another program may have that port, or the peer is overloaded: restart it"
+            "large packets may be lost on the way, as through a VPN or tunnel: make the MTU smaller, sudo ip link set dev DEVICE mtu 1280; \
+             or another program has that port, or the peer is overloaded: restart it"
         }
         HandshakeError::Refused { .. } => "is it a colis peer, of a like version?",
         _ => "is it a colis peer? It may be busy: try again in a minute, and look at its log",

@@ -1,5 +1,7 @@
 //! How a command fails for a store, ours or a peer's.
 
+use std::path::Path;
+
 use super::{ExitCode, Failure, advice};
 use crate::{
     config::units::Size,
@@ -44,11 +46,13 @@ impl From<StoreError> for Failure {
             StoreError::Locked { .. } => {
                 failure(Exit::Locked).hint("wait for it to end, or use another --home")
             }
-            StoreError::Format { .. } => failure(Exit::Config)
-                .hint("a newer colis may have written it: use that one, or another --home"),
+            StoreError::Format { path, .. } => failure(Exit::Config).hint(damaged(path)),
+            StoreError::Later { .. } => failure(Exit::Config)
+                .hint("a newer colis has written it: use that one, or another --home"),
             StoreError::Manifest(manifest) => manifest.clone().into(),
             StoreError::Refused { code, .. } if code == Code::Internal.parts().0 => {
-                failure(Exit::Network).hint("look at the log of that peer")
+                Self::new(Exit::Network, "something failed at the peer, not here")
+                    .hint("its log says what: look there, or ask its owner")
             }
             StoreError::Refused { code, .. }
                 if [Code::FromTheFuture, Code::Expired].map(|code| code.parts().0).contains(&code.as_str()) =>
@@ -70,6 +74,24 @@ impl From<StoreError> for Failure {
             }
             StoreError::Io { path, source } => Self::io(path, source),
         }
+    }
+}
+
+/// For a file of a store that is not what it should be. The one that tells the format can be written again: its id is in the home.
+fn damaged(path: &Path) -> String {
+    let mark = path
+        .ancestors()
+        .nth(2)
+        .map(|home| home.join("certs/store-id"));
+    match mark.filter(|mark| path.ends_with("FORMAT") && mark.exists()) {
+        Some(mark) => format!(
+            "it is damaged, as by a loss of power; if that store is the one of this home: (echo colis store 1; cat {}) > {}, then \
+             colis check --read-data",
+            mark.display(),
+            path.display()
+        ),
+        None => "it is damaged, or something else: restore it from a backup, or use another --home"
+            .to_owned(),
     }
 }
 
@@ -102,5 +124,37 @@ mod tests {
             assert_eq!(exit, ExitCode::Trust);
             assert!(hint.is_some_and(|hint| hint.contains("clocks of both machines")));
         }
+    }
+
+    #[test]
+    fn a_peer_that_fails_is_no_matter_of_trust() {
+        let failure = Failure::from(StoreError::Refused {
+            code: Code::Internal.parts().0.to_owned(),
+            detail: "something failed here; its log says what".to_owned(),
+        });
+        let (code, what, _) = failure.into_parts();
+        assert_eq!(code, ExitCode::Network);
+        assert_eq!(what, "something failed at the peer, not here");
+    }
+
+    #[test]
+    fn what_is_promised_to_others_is_said() {
+        let failure = |bytes| {
+            let seconds = 90;
+            Failure::from(StoreError::NoSpace {
+                needed: 10,
+                free: 5,
+                quota: None,
+                promised: Promised { bytes, seconds },
+            })
+            .into_parts()
+        };
+        let (_, what, hint) = failure(3);
+        assert!(
+            what.ends_with("5 B free on its disk; 3 B more is promised to transfers under way"),
+            "{what}"
+        );
+        assert!(hint.is_some_and(|hint| hint.contains("in 2 min")));
+        assert!(!failure(0).1.contains("promised"));
     }
 }

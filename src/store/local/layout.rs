@@ -39,7 +39,8 @@ pub(super) fn id_at(root: &Path) -> Result<Option<StoreId>, StoreError> {
     let id = lines.and_then(|(_, rest)| StoreId::parse(rest));
     let reason = match (version, id) {
         (Some(VERSION), Some(id)) => return Ok(Some(id)),
-        (Some(later), _) if later > VERSION => "written by a later version of colis; not touched",
+        (Some(later), _) if later > VERSION => return Err(StoreError::Later { path }),
+        _ if text.is_empty() => "empty; not touched",
         _ => "not the format of a store of colis; not touched",
     };
     Err(StoreError::Format {

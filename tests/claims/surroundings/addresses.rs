@@ -151,3 +151,19 @@ fn a_recipient_is_taken_once_however_it_is_typed() {
         ran.err
     );
 }
+
+#[test]
+fn every_address_that_was_tried_is_named() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    let mut tried = Vec::new();
+    for _ in 0..2 {
+        let serving = homes.serve("a", &[]);
+        homes.ok("b", &["send", "f", "--to", &serving.to()]);
+        tried.push(serving.to());
+    }
+    let said = homes.fails("b", &["send", "f", "--to", "a"], 8);
+    for address in tried {
+        assert!(said.contains(&address), "{address}: {said}");
+    }
+}
