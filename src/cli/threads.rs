@@ -19,6 +19,8 @@ use super::report::{ExitCode, Failure};
 const BLOCKING: usize = 4;
 /// Threads beside those of the runtime: lines for two slow readers, the log, a bar, a signal, a sync.
 const OTHERS: usize = 4;
+/// The stack of a thread that only waits: a trial must not take the memory that work needs.
+const TRIAL_STACK: usize = 64 << 10;
 /// For which an idle thread stays.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long the threads of a trial may take to be gone, and those of the runtime to be there.
@@ -51,8 +53,10 @@ fn trial(wanted: usize) -> usize {
     let wait = || drop(gate.lock().unwrap_or_else(PoisonError::into_inner));
     let started = thread::scope(|scope| {
         let held = gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let threads =
-            (0..wanted).map_while(|_| thread::Builder::new().spawn_scoped(scope, wait).ok());
+        let threads = (0..wanted).map_while(|_| {
+            let builder = thread::Builder::new().stack_size(TRIAL_STACK);
+            builder.spawn_scoped(scope, wait).ok()
+        });
         let started = threads.count();
         drop(held);
         started
