@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -46,12 +47,20 @@ pub(super) fn spool(json: bool) -> io::Result<()> {
     };
     let gap = if json { gap_of_objects } else { gap_of_lines };
     let lost = |error| drop(LOST.set(error));
-    let spooled = Spooled {
-        out: Spool::to(unbuffered(&io::stdout())?, gap, lost)?,
-        err: Spool::to(unbuffered(&io::stderr())?, gap_of_lines, |_| {})?,
+    let out = Spool::to(unbuffered(&io::stdout())?, gap, lost)?;
+    let err = match is_one() {
+        true => out.clone(),
+        false => Spool::to(unbuffered(&io::stderr())?, gap_of_lines, |_| {})?,
     };
-    let _ = SPOOLED.set(spooled);
+    let _ = SPOOLED.set(Spooled { out, err });
     Ok(())
+}
+
+/// Whether both streams go to one terminal, pipe or file. There the lines of both must stay in their order.
+fn is_one() -> bool {
+    let place = |stat: fs::Stat| (stat.st_dev, stat.st_ino);
+    let (out, err) = (fs::fstat(io::stdout()), fs::fstat(io::stderr()));
+    out.map(place).ok() == err.map(place).ok()
 }
 
 /// A descriptor of its own: no lock of the process is held while a reader is waited for.

@@ -28,7 +28,7 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     if mode & OTHERS == 0 && staged.as_file().metadata()?.mode() & OTHERS != 0 {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "nothing is private on this file system: use another, or mount it with umask=077",
+            "this file system keeps no modes, so nothing is private there: use another, or mount it with umask=077",
         ));
     }
     staged.write_all(bytes)?;

@@ -111,7 +111,7 @@ pub(crate) fn row_86_a_store_of_another_format() {
             "not the format of a store of colis",
         ),
         ("\u{1b}[31m\n", "not the format of a store of colis"),
-        ("", "not the format of a store of colis"),
+        ("", "chunks/FORMAT: empty; not touched"),
     ] {
         fs::write(chunks.join("FORMAT"), format).unwrap();
         let before = tree(&chunks);

@@ -139,7 +139,7 @@ fn a_store_of_a_later_version_is_left_alone() {
         "store",
         "fail",
         "written by a later version",
-        Some("use the colis that wrote it"),
+        Some("a newer colis has written it"),
     );
 }
 

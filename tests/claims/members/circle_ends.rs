@@ -64,7 +64,8 @@ fn a_renewed_certificate_of_the_circle_goes_around_and_what_was_issued_stays_goo
     assert_eq!(status.code, 11, "{}", status.err);
     let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
     assert!(codes(&status["notices"]).contains(&"circle-ends-soon"));
-    assert_eq!(status["circle_days"], 149);
+    // By the second in which it was made.
+    assert!([149, 150].contains(&status["circle_days"].as_i64().unwrap()));
 
     let a = serve_in_days(&homes, NEAR, "a");
     let ends = Endings::read(&certs(&homes, "a")).circle;

@@ -144,8 +144,10 @@ fn what_cannot_be_renewed_is_said_everywhere() {
         ("circle_days", 3649),
         ("revocation_list_days", 29),
     ] {
-        assert_eq!(health[field], days, "{health}");
-        assert_eq!(status(&homes, "b")[field], days, "{field}");
+        // By the second in which it was made.
+        let is_near = |said: &Value| [days, days + 1].contains(&said.as_i64().unwrap());
+        assert!(is_near(&health[field]), "{health}");
+        assert!(is_near(&status(&homes, "b")[field]), "{field}");
     }
 }
 
