@@ -24,7 +24,7 @@ pub use line::Line;
 pub use crate::address::{AddressError, PeerAddress};
 
 use crate::{
-    id::{ChunkId, Digest, PeerId},
+    id::{ChunkId, Digest},
     manifest::Timestamp,
     sabotage,
     store::StoreError,
@@ -146,15 +146,16 @@ impl PeerClient {
         self.get_json(route::PEER.to_owned()).await
     }
 
-    /// Who has a certificate with this name, as far as the peer knows. It must be a name as peers have them.
+    /// The certificate, as DER, of the peer that has this name, as far as the peer knows. It must be a name as peers have them,
+    /// and what the peer says is to be checked.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn named(&self, name: &str) -> Result<Option<PeerId>, StoreError> {
+    pub async fn named(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let body: PeerBody = self
             .get_json(format!("{}?name={name}", route::PEER))
             .await?;
-        Ok(body.named)
+        Ok(body.named.map(|certificate| certificate.0))
     }
 
     /// Whether the peer is well.

@@ -9,6 +9,7 @@
 //!
 //! Roles are kept beside the peers, by id: forgetting a peer does not let it in again.
 
+mod bundle;
 mod error;
 mod file;
 mod role;
@@ -21,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use bundle::{PeerBundle, SignedBundle};
 pub use error::TrustError;
 pub use role::{Assigned, Bearer, Role, Roles};
 
@@ -31,68 +33,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{PeerId, SealPublicKey},
     lock::Locked,
-    manifest::{ManifestError, Payload, Signed, Timestamp},
+    manifest::Timestamp,
 };
 
 /// Addresses that are remembered of one peer, the latest first.
 const MAX_ADDRESSES: usize = 8;
 /// Seconds for which a peer that was seen is not noted again.
 const JUST_SEEN: u64 = 60;
-
-/// What a peer says of itself, signed by its identity key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PeerBundle {
-    /// Version of the format: 1.
-    pub v: u64,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Who it is.
-    pub peer_id: PeerId,
-    /// What it is called.
-    pub name: String,
-    /// Its certificate, DER in base64.
-    #[serde(with = "crate::id::base64")]
-    pub certificate: Vec<u8>,
-    /// To which transfers for it are sealed.
-    pub seal_key: SealPublicKey,
-    /// A higher one replaces a lower one.
-    pub sequence: u64,
-}
-
-/// A bundle in its envelope.
-pub type SignedBundle = Signed<PeerBundle>;
-
-impl Payload for PeerBundle {
-    const TYPE: &'static str = "application/vnd.colis.peer.v1+json";
-    const NAME: &'static str = "peer bundle";
-
-    fn check(&self) -> Result<(), ManifestError> {
-        if is_peer_name(&self.name) {
-            return Ok(());
-        }
-        Err(ManifestError::Invariant {
-            field: "name",
-            reason: NAME_RULE.into(),
-        })
-    }
-
-    fn sender(&self) -> PeerId {
-        self.peer_id
-    }
-
-    fn certificate(&self) -> &[u8] {
-        &self.certificate
-    }
-
-    fn created(&self) -> Timestamp {
-        self.created
-    }
-
-    fn expires(&self) -> Option<Timestamp> {
-        None
-    }
-}
 
 /// What a peer may be called, in words.
 pub const NAME_RULE: &str =
@@ -127,6 +74,12 @@ pub struct KnownPeer {
     pub addresses: Vec<String>,
     /// When it was last heard of.
     pub seen: Timestamp,
+    /// Its certificate, DER in base64: the proof that the circle gave it its name.
+    #[serde(with = "crate::id::base64")]
+    pub certificate: Vec<u8>,
+    /// The bundle with that sequence in its envelope, if it was seen: the proof that it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
 }
 
 impl KnownPeer {
@@ -222,12 +175,12 @@ impl AddressBook {
     /// Those of [`remember`](Self::remember), but for those of writing.
     pub fn learn(
         &self,
-        bundle: &PeerBundle,
+        bundle: &SignedBundle,
         address: &str,
     ) -> Result<(KnownPeer, Option<TrustError>), TrustError> {
-        match self.remember(bundle, Some(address)) {
+        match self.change(|book| book.learn(bundle, address)) {
             Err(error @ TrustError::Io { .. }) => {
-                let known = self.read()?.remember(bundle, Some(address))?;
+                let known = self.read()?.learn(bundle, address)?;
                 Ok((known, Some(error)))
             }
             remembered => Ok((remembered?, None)),
@@ -377,6 +330,13 @@ impl Book {
         Ok(peer.clone())
     }
 
+    fn learn(&mut self, signed: &SignedBundle, address: &str) -> Result<KnownPeer, TrustError> {
+        let mut peer = self.remember(signed.payload(), Some(address))?;
+        peer.bundle = Some(String::from_utf8_lossy(signed.envelope()).into_owned());
+        self.peers.insert(peer.name.clone(), peer.clone());
+        Ok(peer)
+    }
+
     fn remember(
         &mut self,
         bundle: &PeerBundle,
@@ -402,6 +362,8 @@ impl Book {
             }
         }
         let alias = known.and_then(|known| known.alias.clone());
+        let said = known.filter(|known| known.sequence == bundle.sequence);
+        let said = said.and_then(|known| known.bundle.clone());
         let now = Timestamp::now();
         let seen = known
             .map(|known| known.seen)
@@ -426,6 +388,8 @@ impl Book {
             sequence: bundle.sequence,
             addresses,
             seen: seen.unwrap_or(now),
+            certificate: bundle.certificate.clone(),
+            bundle: said,
         };
         self.peers.insert(name, peer.clone());
         Ok(peer)

@@ -247,14 +247,21 @@ pub struct PeerBody {
     pub peer_id: PeerId,
     /// Its limits.
     pub limits: Limits,
-    /// The sequence of the caller's bundle that is known here. Who has a lower one was restored from an older copy, or is not
-    /// the only one that serves its home.
+    /// The newest bundle of the caller that was seen here, in its envelope. A caller whose own has a lower sequence was restored
+    /// from an older copy, or is not the only one that serves its home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub your_sequence: Option<u64>,
-    /// Who is called so as the query `name` asks, if a member may know it and somebody is.
+    pub your_bundle: Option<String>,
+    /// The certificate of the peer that is called as the query `name` asks, DER in base64, if a member may know it and
+    /// there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub named: Option<PeerId>,
+    pub named: Option<CertificateText>,
 }
+
+/// A certificate: DER in base64. It proves what the circle has signed, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String)]
+pub struct CertificateText(#[serde(with = "crate::id::base64")] pub Vec<u8>);
 
 /// What a peer takes.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -22,7 +22,7 @@ use crate::{
     manifest::Signer as _,
     name::Escaped,
     pair::NameCheck,
-    tls::CircleHandle,
+    tls::{CertsDir, CircleHandle, ca},
     trust::KnownPeer,
 };
 
@@ -37,11 +37,13 @@ const ALL: Duration = Duration::from_secs(10);
 pub(super) struct Asked {
     reached: Vec<(String, PeerClient)>,
     circle: Option<CircleHandle>,
+    dir: CertsDir,
 }
 
 impl Asked {
     /// Asks every known peer for its revocation list, side by side. Says so if none has answered.
     pub(super) async fn known_peers(context: &Context) -> Self {
+        let dir = CertsDir::new(context.home.certs());
         let us = match Us::load(context) {
             Ok(us) => us,
             Err(failure) => {
@@ -50,6 +52,7 @@ impl Asked {
                 return Self {
                     reached: Vec::new(),
                     circle: None,
+                    dir,
                 };
             }
         };
@@ -71,12 +74,16 @@ impl Asked {
         let _ = timeout(ALL, asking).await;
         say(context, known.len(), reached.len());
         let circle = Some(us.circle.clone());
-        Self { reached, circle }
+        Self {
+            reached,
+            circle,
+            dir,
+        }
     }
 
     /// Fails if a member knows a peer of this name that is not revoked.
     pub(super) async fn check_free(&self, name: &str) -> Result<(), Failure> {
-        let Some((by, id)) = holder(&self.reached, self.circle.as_ref(), name).await else {
+        let Some((by, id)) = self.holder(name).await else {
             return Ok(());
         };
         let what =
@@ -84,6 +91,25 @@ impl Asked {
         let hint =
             format!("choose another name; or revoke that one for good: colis certs revoke {id}");
         Err(Failure::new(ExitCode::Trust, what).hint(hint))
+    }
+
+    /// Who of those that were reached knows a peer of this name which is not revoked, and its id. What they say is believed as
+    /// far as the circle has signed it.
+    async fn holder(&self, name: &str) -> Option<(String, PeerId)> {
+        let asked = self.reached.iter().map(|(by, client)| async move {
+            let named = timeout(ANSWER, client.named(name)).await.ok()?.ok()??;
+            let id = ca::holder_of(&self.dir, name, &named)?;
+            Some((Escaped::new(by).to_string(), id))
+        });
+        let circle = self.circle.as_ref();
+        let is_live = |id: &PeerId| circle.is_none_or(|circle| !circle.now().is_key_revoked(id));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        while let Some(answer) = asked.next().await {
+            if let Some(held) = answer.filter(|(_, id)| is_live(id)) {
+                return Some(held);
+            }
+        }
+        None
     }
 
     /// The same question, for a machine that will come later.
@@ -123,24 +149,4 @@ async fn ask(context: &Context, us: &Us, peer: &KnownPeer) -> Option<(String, Pe
         Ok(Ok((reached, _))) => Some((reached.peer.shown(), reached.client.with_retries(0))),
         Ok(Err(_)) | Err(_) => None,
     }
-}
-
-/// Who of those that were reached knows a peer of this name which is not revoked, and its id.
-async fn holder(
-    reached: &[(String, PeerClient)],
-    circle: Option<&CircleHandle>,
-    name: &str,
-) -> Option<(String, PeerId)> {
-    let asked = reached.iter().map(|(by, client)| async move {
-        let named = timeout(ANSWER, client.named(name)).await.ok()?.ok()??;
-        Some((Escaped::new(by).to_string(), named))
-    });
-    let mut asked: FuturesUnordered<_> = asked.collect();
-    while let Some(answer) = asked.next().await {
-        let is_live = |id: &PeerId| circle.is_none_or(|circle| !circle.now().is_key_revoked(id));
-        if let Some((by, id)) = answer.filter(|(_, id)| is_live(id)) {
-            return Some((by, id));
-        }
-    }
-    None
 }

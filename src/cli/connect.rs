@@ -274,9 +274,9 @@ impl Us {
         };
         let client = self.client(address, expected, &seen, first)?;
         let body = client.peer().await?;
-        let bundle = SignedBundle::parse(body.bundle)?;
-        let certified = bundle.verify(&self.circle, Timestamp::now())?;
-        let bundle = bundle.payload();
+        let signed = SignedBundle::parse(body.bundle)?;
+        let certified = signed.verify(&self.circle, Timestamp::now())?;
+        let bundle = signed.payload();
         // The circle gives names: a member must not take another's in our address book.
         if certified != bundle.name {
             let what = format!(
@@ -298,7 +298,7 @@ impl Us {
         // From here on only this peer will do: the client takes no other than the first that it saw.
         let client = client.with_retries(ClientOptions::default().retries);
         let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
-        let (peer, unwritten) = self.book.learn(bundle, &address.to_string())?;
+        let (peer, unwritten) = self.book.learn(&signed, &address.to_string())?;
         if let Some(error) = &unwritten {
             context
                 .output

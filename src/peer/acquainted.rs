@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
@@ -14,46 +14,67 @@ use crate::{
 /// Certificates of callers that are remembered.
 const MAX_MET: usize = 10_000;
 
+/// A peer and the certificate that gives it its name.
+#[derive(Clone)]
+pub(super) struct Named {
+    pub(super) peer_id: PeerId,
+    pub(super) certificate: Arc<[u8]>,
+}
+
 /// Whom the address book knows, for who asks.
 #[derive(Default)]
 pub(super) struct Acquainted {
-    pub(super) names: HashMap<String, PeerId>,
-    pub(super) sequences: HashMap<PeerId, u64>,
+    pub(super) names: HashMap<String, Named>,
+    /// The newest bundle of each that was seen.
+    pub(super) bundles: HashMap<PeerId, String>,
 }
 
 impl Acquainted {
     pub(super) fn of(book: &AddressBook) -> Result<Self, TrustError> {
-        let peers = book.peers()?;
-        let sequences = peers.iter().map(|peer| (peer.peer_id, peer.sequence));
-        Ok(Self {
-            sequences: sequences.collect(),
-            names: peers
-                .into_iter()
-                .map(|peer| (peer.name, peer.peer_id))
-                .collect(),
-        })
+        let mut all = Self::default();
+        for peer in book.peers()? {
+            let peer_id = peer.peer_id;
+            all.bundles
+                .extend(peer.bundle.map(|bundle| (peer_id, bundle)));
+            let certificate = peer.certificate.into();
+            all.names.insert(
+                peer.name,
+                Named {
+                    peer_id,
+                    certificate,
+                },
+            );
+        }
+        Ok(all)
     }
 }
 
 /// Who has called since this peer started, by the serial numbers of their certificates.
 #[derive(Default)]
-pub(super) struct Met(Mutex<HashMap<Vec<u8>, (String, PeerId)>>);
+pub(super) struct Met(Mutex<HashMap<Vec<u8>, (String, Named)>>);
 
 impl Met {
     /// Whether this certificate was not shown before.
-    pub(super) fn add(&self, caller: &Caller) -> bool {
+    pub(super) fn add(&self, caller: &Caller, certificate: &[u8]) -> bool {
         let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.contains_key(&caller.serial) {
+            return false;
+        }
         if met.len() >= MAX_MET {
             met.clear();
         }
-        let who = (caller.name.clone(), caller.peer_id);
-        met.insert(caller.serial.clone(), who).is_none()
+        let named = Named {
+            peer_id: caller.peer_id,
+            certificate: certificate.into(),
+        };
+        met.insert(caller.serial.clone(), (caller.name.clone(), named));
+        true
     }
 
     /// The peers that are called so.
-    pub(super) fn named(&self, name: &str) -> Vec<PeerId> {
+    pub(super) fn named(&self, name: &str) -> Vec<Named> {
         let met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let named = met.values().filter(|(met, _)| met == name);
-        named.map(|(_, id)| *id).collect()
+        named.map(|(_, named)| named.clone()).collect()
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Standing,
         Taken, TlsError, ca,
     },
-    trust::{AddressBook, Bearer, Role, Roles, TrustError},
+    trust::{AddressBook, Bearer, Role, Roles, SignedBundle, TrustError},
 };
 
 /// The certificates and roles of a running peer, which may be replaced while it runs.
@@ -175,9 +175,19 @@ impl Door {
         circle
     }
 
-    /// Signs a new bundle if the peer `by` knows a newer one of this peer than it has itself, and notes that.
-    pub(super) fn outgrow(&self, known: u64, by: &str) -> Result<(), TlsError> {
-        if known <= self.current.load().sequence {
+    /// Signs a new bundle if the peer `by` has a newer one of this peer than it has itself, and notes that. A bundle that this
+    /// peer's key has not signed proves nothing.
+    pub(super) fn outgrow(&self, known: String, by: &str) -> Result<(), TlsError> {
+        let Ok(bundle) = SignedBundle::parse(known) else {
+            return Ok(());
+        };
+        let (payload, us) = (bundle.payload(), self.identity().peer_id());
+        let known = payload.sequence;
+        if payload.peer_id != us || known <= self.current.load().sequence {
+            return Ok(());
+        }
+        // Whatever its dates: it may have been signed by a clock that was wrong.
+        if bundle.verify(&self.circle, payload.created).is_err() {
             return Ok(());
         }
         self.become_now(self.identity(), known)?;
@@ -243,7 +253,7 @@ impl Gate for Door {
 
     fn caller(&self, certificate: &[u8]) -> Option<Caller> {
         let caller = Caller::from_certificate(certificate).ok()?;
-        if self.met.add(&caller) && self.dir.ca_key().exists() {
+        if self.met.add(&caller, certificate) && self.dir.ca_key().exists() {
             let (dir, certificate) = (self.dir.clone(), certificate.to_owned());
             tokio::task::spawn_blocking(move || record_found(&dir, &certificate));
         }
@@ -293,19 +303,16 @@ impl CircleDesk for Door {
         Endings::of(Some(own), current.scripts_until, Some(&self.circle.now()))
     }
 
-    fn sequence_of(&self, peer: PeerId) -> Option<u64> {
-        self.known.load().sequences.get(&peer).copied()
+    fn bundle_of(&self, peer: PeerId) -> Option<String> {
+        self.known.load().bundles.get(&peer).cloned()
     }
 
-    fn named(&self, name: &str) -> Option<PeerId> {
+    fn named(&self, name: &str) -> Option<Vec<u8>> {
         let (known, circle) = (self.known.load(), self.circle.now());
-        let mut named = known
-            .names
-            .get(name)
-            .copied()
-            .into_iter()
-            .chain(self.met.named(name));
-        named.find(|id| !circle.is_key_revoked(id))
+        let known = known.names.get(name).cloned();
+        let mut named = known.into_iter().chain(self.met.named(name));
+        let named = named.find(|named| !circle.is_key_revoked(&named.peer_id))?;
+        Some(named.certificate.to_vec())
     }
 
     fn revocation_list(&self) -> Option<String> {

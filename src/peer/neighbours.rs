@@ -13,7 +13,7 @@ use crate::{
     name::Escaped,
     store::StoreError,
     tls::{CertsDir, Circle, CircleHandle, Taken, TlsError, ca},
-    trust::{KnownPeer, SignedBundle},
+    trust::{KnownPeer, Role, SignedBundle},
 };
 
 /// How often others are asked, give or take a half: who starts together need not ask together.
@@ -196,7 +196,9 @@ impl Neighbours {
             match exchange_lists(&client, door.circle(), door.dir()).await {
                 Err(ExchangeError::Peer(error)) => last = error,
                 done => {
-                    self.listen_to(&client, &peer.name).await?;
+                    if door.role_of(peer.peer_id) != Role::None {
+                        self.listen_to(&client, &peer.name).await?;
+                    }
                     return done;
                 }
             }
@@ -207,8 +209,8 @@ impl Neighbours {
     /// Learns what the peer `name` knows of this one, and who it is.
     async fn listen_to(&self, client: &PeerClient, name: &str) -> Result<(), ExchangeError> {
         let (door, body) = (&self.known.door, client.peer().await?);
-        if let Some(sequence) = body.your_sequence {
-            door.outgrow(sequence, name)?;
+        if let Some(bundle) = body.your_bundle {
+            door.outgrow(bundle, name)?;
         }
         let bundle = SignedBundle::parse(body.bundle);
         if let Ok(bundle) = bundle

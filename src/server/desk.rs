@@ -129,12 +129,12 @@ pub trait CircleDesk: Send + Sync {
     fn endings(&self) -> Endings {
         Endings::default()
     }
-    /// The sequence of the bundle of `peer` that is known here. Must not wait for anything.
-    fn sequence_of(&self, _peer: PeerId) -> Option<u64> {
+    /// The newest bundle of `peer` that was seen here, in its envelope. Must not wait for anything.
+    fn bundle_of(&self, _peer: PeerId) -> Option<String> {
         None
     }
-    /// Who has a certificate with this name, as far as is known here. Must not wait for anything.
-    fn named(&self, _name: &str) -> Option<PeerId> {
+    /// The certificate, as DER, of the peer of this name, as far as it is known here. Must not wait for anything.
+    fn named(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }
 }

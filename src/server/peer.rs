@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     trust::Role,
-    wire::{self, Code, Limits, PeerBody, route},
+    wire::{self, CertificateText, Code, Limits, PeerBody, route},
 };
 
 problems!(PeerProblems: &[Code::BadQuery]);
@@ -46,8 +46,10 @@ pub(super) async fn describe(
             missing_ids: wire::MAX_MISSING_IDS,
             requests: services.limits.requests_per_peer,
         },
-        your_sequence: services.circle.sequence_of(caller.peer_id),
-        named: asked.and_then(|name| services.circle.named(name)),
+        your_bundle: services.circle.bundle_of(caller.peer_id),
+        named: asked
+            .and_then(|name| services.circle.named(name))
+            .map(CertificateText),
     };
     Ok(form.answer(body, text::peer))
 }

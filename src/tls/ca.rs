@@ -16,7 +16,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-pub use found::{record_found, revoke_certificate};
+pub use found::{holder_of, record_found, revoke_certificate};
 pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use pending::revoke_pending;

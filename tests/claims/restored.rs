@@ -2,6 +2,7 @@
 //! what is wrong is said by command, log and `doctor`.
 
 mod issued;
+mod lies;
 mod lists;
 mod member;
 

@@ -8,7 +8,10 @@ use super::{
     issued::{self, read},
     need_ca_key, refused, revoke,
 };
-use crate::tls::{Caller, CertsDir, Circle, TlsError, circle::Usage, hold_list, inspect::names};
+use crate::{
+    id::PeerId,
+    tls::{Caller, CertsDir, Circle, TlsError, circle::Usage, hold_list, inspect::names},
+};
 
 /// Records a certificate that a member has shown, if this is the circle's machine and it is on no record. Returns the name in it,
 /// if so.
@@ -54,6 +57,13 @@ pub fn revoke_certificate(dir: &CertsDir, pem: &[u8]) -> Result<usize, TlsError>
     check_signed(dir, &certificate, &caller)?;
     record_found(dir, &certificate)?;
     revoke(dir, &caller.peer_id.to_string())
+}
+
+/// Whose `certificate` is, if the circle in `dir` has signed it for a peer called `name`, whatever its dates.
+pub fn holder_of(dir: &CertsDir, name: &str, certificate: &[u8]) -> Option<PeerId> {
+    let caller = Caller::from_certificate(certificate).ok()?;
+    check_signed(dir, certificate, &caller).ok()?;
+    (caller.name == name).then_some(caller.peer_id)
 }
 
 /// Fails unless the circle has signed it, whatever its dates.
