@@ -57,7 +57,7 @@ use door::{Door, Files};
 use housekeeping::{expiring, housekeeping, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
-use neighbours::Neighbours;
+use neighbours::{AT_START, Neighbours};
 use places::{Places, tell};
 use renewal::Renewal;
 
@@ -252,7 +252,7 @@ impl Peer {
         let mut shutdown = pin!(shutdown);
         // Connections wait until the known peers were asked: who was revoked since is not to be let in.
         tokio::select! {
-            () = self.neighbours.ask_all() => {}
+            () = self.neighbours.ask_all(AT_START) => {}
             () = &mut shutdown => return Ok(()),
         }
         let (name, id) = (self.identity.name(), self.identity.peer_id());

@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use rustls::ServerConfig;
+use tokio::sync::Notify;
 
 use super::{
     Elsewhere, Places,
@@ -35,6 +36,8 @@ pub(super) struct Door {
     default_role: Role,
     places: Places,
     met: Met,
+    /// Told when it has another certificate than before.
+    renewed: Notify,
 }
 
 /// The versions of the files that a door reads.
@@ -128,6 +131,7 @@ impl Door {
             known: ArcSwap::from_pointee(Acquainted::of(&book)?),
             default_role,
             met: Met::default(),
+            renewed: Notify::new(),
             dir,
             circle,
             current: Arc::new(ArcSwap::from_pointee(current)),
@@ -171,8 +175,17 @@ impl Door {
             say_conflict(&self.circle);
         }
         let identity = Arc::new(Identity::load(&self.dir)?);
+        let is_renewed = identity.caller().serial != self.identity().caller().serial;
         self.become_now(identity, self.current.load().sequence)?;
+        if is_renewed {
+            self.renewed.notify_one();
+        }
         circle
+    }
+
+    /// Returns once this peer has another certificate than before. For one waiter.
+    pub(super) async fn renewed(&self) {
+        self.renewed.notified().await;
     }
 
     /// Signs a new bundle if the peer `by` has a newer one of this peer than it has itself, and notes that. A bundle that this

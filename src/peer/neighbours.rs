@@ -20,10 +20,11 @@ use crate::{
 pub const ASK_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How many are asked in one round.
 const ASKED: usize = 8;
-/// How many are asked at once at the start, and how long that may take.
+/// How many are asked at once where all are asked.
 const AT_ONCE: usize = 16;
-const AT_START: Duration = Duration::from_secs(2);
-/// How long one may take.
+/// How long asking all may take at the start, while connections wait for it.
+pub(super) const AT_START: Duration = Duration::from_secs(2);
+/// How long one may take, and asking all while this peer serves.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why lists were not exchanged.
@@ -121,7 +122,8 @@ async fn take_circle(
     Ok(())
 }
 
-/// Asks known peers: all of them before this one answers others, then some, round after round.
+/// Asks known peers: all of them before this one answers others, then some, round after round; and all again with a new
+/// certificate, for with one that had ended nobody answered.
 pub(super) struct Neighbours {
     pub(super) known: Known,
     pub(super) every: Duration,
@@ -129,8 +131,8 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     /// Asks every known peer, side by side: a home that was restored from an older copy would let in whom they refuse. Takes
-    /// [`AT_START`] at most, and says if none has answered.
-    pub(super) async fn ask_all(&self) {
+    /// no longer than `patience`, and says if none has answered.
+    pub(super) async fn ask_all(&self, patience: Duration) {
         let peers = self.known.others().unwrap_or_else(|error| {
             tracing::warn!(%error, "nobody is asked for revocations");
             Vec::new()
@@ -148,7 +150,7 @@ impl Neighbours {
             }
         };
         // The others are asked in the rounds that follow.
-        let _ = timeout(AT_START, asking).await;
+        let _ = timeout(patience, asking).await;
         match answers {
             0 => tracing::warn!(
                 known = peers.len(),
@@ -161,12 +163,19 @@ impl Neighbours {
     pub(super) async fn run(self) {
         let mut round = 0;
         loop {
-            sleep(jittered(self.every)).await;
-            match self.known.others() {
-                Ok(peers) => self.ask(peers, round).await,
-                Err(error) => tracing::warn!(%error, "nobody is asked for revocations"),
+            tokio::select! {
+                () = self.ask_later(round) => round += ASKED,
+                () = self.known.door.renewed() => self.ask_all(PATIENCE).await,
             }
-            round += ASKED;
+        }
+    }
+
+    /// One round, after a pause.
+    async fn ask_later(&self, round: usize) {
+        sleep(jittered(self.every)).await;
+        match self.known.others() {
+            Ok(peers) => self.ask(peers, round).await,
+            Err(error) => tracing::warn!(%error, "nobody is asked for revocations"),
         }
     }
 

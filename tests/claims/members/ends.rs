@@ -222,6 +222,27 @@ fn a_member_whose_certificate_has_ended_renews_within_the_time_for_it_and_stays_
     }
 }
 
+/// It could ask nobody for revocations with the certificate that had ended.
+#[test]
+fn a_member_that_starts_with_an_ended_certificate_learns_of_revocations_when_it_has_a_new_one() {
+    if !has("faketime") {
+        println!("not tried: no faketime");
+        return;
+    }
+    let homes = Homes::new(&["b", "m"]);
+    let a = serve_in_days(&homes, 366, "a");
+    homes_know(&homes, &["b", "m"], &a);
+    let ran = ran_in_days(&homes, 366, "m", &["certs", "renew"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = ran_in_days(&homes, 366, "a", &["certs", "revoke", "m"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let b = serve_in_days(&homes, 366, "b");
+    wait_for("m is out", || {
+        let ran = ran_in_days(&homes, 366, "m", &["list", &b.to()]);
+        ran.code == 4 && ran.err.contains("revoked")
+    });
+}
+
 /// Writes into the address books of these where `a` is: what they know from former times.
 pub(super) fn homes_know(homes: &Homes, names: &[&str], a: &Serving) {
     for name in names {
