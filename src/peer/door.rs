@@ -36,6 +36,8 @@ pub(super) struct Door {
     default_role: Role,
     places: Places,
     met: Met,
+    /// The version of the file of revocation lists that was read for a caller last.
+    list: ArcSwap<Vec<Stamp>>,
     /// Told when it has another certificate than before.
     renewed: Notify,
 }
@@ -104,6 +106,16 @@ impl Current {
     }
 }
 
+/// Reads the circle again, and says if its lists contradict each other now.
+fn reload_circle(circle: &CircleHandle, dir: &CertsDir) -> Result<(), TlsError> {
+    let before = circle.now();
+    let read = circle.reload(dir);
+    if before.crl_pem() != circle.now().crl_pem() {
+        say_conflict(circle);
+    }
+    read
+}
+
 fn role_of(roles: &ArcSwap<Roles>, caller: &Caller) -> Role {
     let bearer = match caller.script {
         true => Bearer::Script,
@@ -131,6 +143,7 @@ impl Door {
             known: ArcSwap::from_pointee(Acquainted::of(&book)?),
             default_role,
             met: Met::default(),
+            list: ArcSwap::default(),
             renewed: Notify::new(),
             dir,
             circle,
@@ -169,11 +182,7 @@ impl Door {
 
     /// Reads certificates and revocations again. What cannot be used changes nothing, and keeps nothing else from changing.
     pub(super) fn reload(&self) -> Result<(), TlsError> {
-        let before = self.circle.now();
-        let circle = self.circle.reload(&self.dir);
-        if before.crl_pem() != self.circle.now().crl_pem() {
-            say_conflict(&self.circle);
-        }
+        let circle = reload_circle(&self.circle, &self.dir);
         let identity = Arc::new(Identity::load(&self.dir)?);
         let is_renewed = identity.caller().serial != self.identity().caller().serial;
         self.become_now(identity, self.current.load().sequence)?;
@@ -328,8 +337,20 @@ impl CircleDesk for Door {
         Some(named.certificate.to_vec())
     }
 
-    fn revocation_list(&self) -> Option<String> {
-        self.circle.now().crl_pem().map(str::to_owned)
+    /// What another process of this home has just written is in it.
+    fn revocation_list(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async {
+            let there = stamps_of(&[self.dir.crl()]);
+            if **self.list.load() != there && self.places.has_certs() {
+                self.list.store(Arc::new(there));
+                let (circle, dir) = (self.circle.clone(), self.dir.clone());
+                let read = tokio::task::spawn_blocking(move || reload_circle(&circle, &dir)).await;
+                if let Ok(Err(error)) = read {
+                    tracing::error!(%error, "revocations unchanged: what is on disk cannot be used");
+                }
+            }
+            self.circle.now().crl_pem().map(str::to_owned)
+        })
     }
 
     fn take_revocation_list<'a>(&'a self, pem: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {

@@ -40,7 +40,7 @@ problems!(CrlProblems: &[Code::NotTheCircle]);
     responses((status = 200, description = "The lists, as PEM.", body = String, content_type = media::PEM), CrlProblems)
 )]
 pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
-    let pem = state.services().circle.revocation_list();
+    let pem = state.services().circle.revocation_list().await;
     let pem = pem.ok_or_else(|| Failure::new(Code::NotTheCircle, "no revocation list is here"))?;
     Ok(([(header::CONTENT_TYPE, media::PEM)], pem).into_response())
 }

@@ -112,7 +112,7 @@ pub trait HealthDesk: Send + Sync {
 /// The circle as seen from this machine.
 pub trait CircleDesk: Send + Sync {
     /// The newest revocation list, as PEM.
-    fn revocation_list(&self) -> Option<String>;
+    fn revocation_list(&self) -> BoxFuture<'_, Option<String>>;
     /// Takes over a revocation list, as PEM, if it is the circle's and newer. Gives whether it was.
     fn take_revocation_list<'a>(&'a self, pem: &'a str) -> BoxFuture<'a, Result<bool, ListError>>;
     /// A new certificate, as PEM, for the key that `caller` has now; `request` is a signing request, as PEM.
@@ -180,8 +180,8 @@ pub enum RenewError {
 pub struct NoCircle;
 
 impl CircleDesk for NoCircle {
-    fn revocation_list(&self) -> Option<String> {
-        None
+    fn revocation_list(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async { None })
     }
 
     fn take_revocation_list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {

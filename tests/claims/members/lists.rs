@@ -34,6 +34,23 @@ fn a_caller_brings_a_newer_list_and_takes_one() {
     assert_eq!(number(&homes, "d"), newest);
 }
 
+/// Two commands at once after one another: the serving peer has not looked at its files in between.
+#[test]
+fn whoever_asks_right_after_a_revocation_gets_the_new_list() {
+    let names = ["c0", "c1", "c2", "c3"];
+    let homes = Homes::new(&["b", "c0", "c1", "c2", "c3"]);
+    let (a, b) = (homes.serve("a", &[]), homes.serve("b", &[]));
+    homes.ok("b", &["peers", "add", &a.to()]);
+    for name in names {
+        homes.ok("a", &["certs", "revoke", name]);
+        homes.ok("b", &["peers", "check", "a"]);
+        assert_eq!(number(&homes, "b"), number(&homes, "a"), "{name}");
+        wait_for("the one that serves there knows it too", || {
+            homes.run(name, &["list", &b.to()]).code == 4
+        });
+    }
+}
+
 /// Puts a list with curl. Gives the status.
 fn put(homes: &Homes, to: &Serving, list: &[u8]) -> String {
     let path = homes.path("list.pem");

@@ -76,8 +76,8 @@ pub struct Office {
 }
 
 impl CircleDesk for Office {
-    fn revocation_list(&self) -> Option<String> {
-        self.list.lock().unwrap().clone()
+    fn revocation_list(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async { self.list.lock().unwrap().clone() })
     }
 
     fn circle_certificate(&self) -> Option<String> {
