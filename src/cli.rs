@@ -222,6 +222,9 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         // Blocking and revoking must not fail for a full disk.
         LocalStore::make_room(&context.home.chunks(), &context.home.certs());
     }
+    if writes_below_the_store(&command) {
+        store::check_there(context)?;
+    }
     match command {
         Command::Serve(args) => serve::run(context, &args).await,
         Command::Send(args) => interruptible(send::send(context, args)).await,
@@ -245,6 +248,15 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Man(args) => shell::man(&args),
         Command::Demo(args) => demo::run(&args, context.output).await,
     }
+}
+
+/// Whether it writes journals and history into the folder of the store, also where it needs no store.
+fn writes_below_the_store(command: &Command) -> bool {
+    use Command::{Grant, Inbox, Open, Receive, Seal, Send, Share};
+    matches!(
+        command,
+        Send(_) | Share(_) | Grant(_) | Receive(_) | Inbox(_) | Seal(_) | Open(_)
+    )
 }
 
 /// Ends on Ctrl-C, or when the system asks: what was transferred stays, and the same command continues.

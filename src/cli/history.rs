@@ -6,17 +6,18 @@ use super::{
     Context, args,
     report::{ExitCode, Failure},
     signed_by::SignedBy,
+    store,
 };
 use crate::{
     config::units::Size,
     name::Escaped,
     peer::{Direction, History, HistoryEntry},
-    store::{LocalStore, ManifestInfo},
+    store::ManifestInfo,
 };
 
 pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
     context.home.check_there()?;
-    LocalStore::check_known(&context.home.chunks(), &context.home.store_mark())?;
+    store::check_there(context)?;
     let history = History::new(&context.home.chunks());
     let entries = history
         .entries()

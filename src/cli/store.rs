@@ -24,7 +24,7 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
     if args.new_store {
         begin_anew(context)?;
     }
-    LocalStore::check_known(&context.home.chunks(), &context.home.store_mark())?;
+    check_there(context)?;
     if !context.home.chunks().join("FORMAT").exists() {
         let none = json!({"chunks": 0, "bytes": 0, "manifests": 0, "problems": []});
         context.output.object("check", &none);
@@ -83,6 +83,11 @@ pub(super) async fn gc(context: &Context, args: Gc) -> Result<ExitCode, Failure>
         report.removed
     ));
     Ok(ExitCode::Ok)
+}
+
+/// Fails if the store of this home is on a disk that is not mounted, or another is in its place.
+pub(super) fn check_there(context: &Context) -> Result<(), StoreError> {
+    LocalStore::check_known(&context.home.chunks(), &context.home.store_mark())
 }
 
 /// The store of this home, made if it never had one.

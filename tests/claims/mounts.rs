@@ -6,7 +6,7 @@ use testkit::Homes;
 
 const ASKS: &str = "is its disk mounted?";
 
-/// Every command that would make a store or say that there is none.
+/// Every command that would make a store, write below it or say that there is none.
 const COMMANDS: [&[&str]; 9] = [
     &["serve", "--listen", "127.0.0.1:0"],
     &["list"],
@@ -64,11 +64,27 @@ fn a_store_that_is_not_there_is_not_made_anew() {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f"), "f").unwrap();
     homes.ok("a", &["share", "f"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    homes.ok("b", &["share", "f"]);
+    let (to, sealed) = (b.to(), homes.path("sealed"));
+    let (sealed, out) = (sealed.to_str().unwrap(), homes.path("out"));
+    homes.ok("a", &["seal", "f", "--to", "b", "--out", sealed]);
+    let out = out.to_str().unwrap();
+    // They need another's store, or none; their journals and history are below ours.
+    let elsewhere: [&[&str]; 6] = [
+        &["send", "f", "--to", "b"],
+        &["send", "f", "--to", &to, "--dry-run"],
+        &["receive", "--all", "--from", &to],
+        &["receive", "--all", "--from", &to, "--out", out],
+        &["seal", "f", "--to", "b", "--out", "again"],
+        &["open", sealed, "--out", out],
+    ];
     let (chunks, disk) = (homes.home("a").join("chunks"), homes.path("disk"));
     fs::rename(&chunks, &disk).unwrap();
     for (what, put) in PLACES {
         put(&chunks);
-        for args in COMMANDS {
+        for args in COMMANDS.into_iter().chain(elsewhere) {
             let said = homes.fails("a", args, 7);
             assert!(said.contains(ASKS), "{what}, {args:?}: {said}");
             assert!(!chunks.exists() || is_empty(&chunks), "{what}, {args:?}");
