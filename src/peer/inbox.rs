@@ -264,7 +264,7 @@ impl Inbox {
             }
             let tried = match &outcome {
                 Outcome::Waiting(Waiting::Failed { reason, .. }) => {
-                    self.reasons.note(id, reason);
+                    self.note_reason(id, reason);
                     Tried::Failed
                 }
                 _ => {

@@ -2,7 +2,7 @@
 
 use super::{Inbox, Opened, Outcome, Waiting, why::code_of};
 use crate::{
-    id::{PeerId, Short as _},
+    id::{ManifestId, PeerId, Short as _},
     manifest::SignedManifest,
     name::Escaped,
     peer::history::{Direction, HistoryEntry},
@@ -58,8 +58,19 @@ impl Inbox {
         });
     }
 
-    /// Not being able to write the history is no reason not to deliver.
+    /// Where the store was moved away nothing is begun in its place.
+    pub(super) fn note_reason(&self, id: ManifestId, reason: &str) {
+        if self.store.is_in_place() {
+            self.reasons.note(id, reason);
+        }
+    }
+
+    /// Not being able to write the history is no reason not to deliver. Where the store was moved away nothing is begun in its
+    /// place.
     fn remember(&self, entry: &HistoryEntry) {
+        if !self.store.is_in_place() {
+            return;
+        }
         if let Err(error) = self.history.append(entry) {
             tracing::warn!(%error, "the history is not written");
         }
