@@ -41,6 +41,11 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
             None => {}
         }
     }
+    if let Some((host, port)) = unbracketed(text) {
+        return Err(refused(&format!(
+            "whether {port} is its port is not clear: write [{host}]:{port}, or [{text}] for an address that ends so"
+        )));
+    }
     // Unlike an address to connect to, this may have the port 0.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port_of(port)?),
@@ -55,6 +60,16 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
         Some(Err(error)) => Err(refused(&error)),
         None => Err(refused("it is a name, and no address of this machine")),
     }
+}
+
+/// The IPv6 address and the port that `text` was probably meant to be, if it is an IPv6 address also as it is.
+fn unbracketed(text: &str) -> Option<(Ipv6Addr, &str)> {
+    text.parse::<Ipv6Addr>().ok()?;
+    let (host, port) = text.rsplit_once(':')?;
+    let is_port = port.len() >= 4 && port.bytes().all(|b| b.is_ascii_digit());
+    // Of `::9443` the first colon is left.
+    let host = if host == ":" { "::" } else { host };
+    Some((host.parse().ok()?, port)).filter(|_| is_port)
 }
 
 /// The loopback address of this machine: that of IPv4, or of IPv6 where there is only that.
@@ -96,6 +111,8 @@ mod tests {
             ("::1", "[::1]:8443"),
             ("::", "[::]:8443"),
             ("[::]:9443", "[::]:9443"),
+            ("[::1:9443]", "[::1:9443]:8443"),
+            ("2001:db8::1:2", "[2001:db8::1:2]:8443"),
             ("[2001:db8::1]:0", "[2001:db8::1]:0"),
             ("2001:db8::9443", "[2001:db8::9443]:8443"),
         ] {
@@ -131,6 +148,9 @@ mod tests {
             ("[::1", "`]`"),
             ("[x]:1", "IPv6"),
             ("::1:99999", "host name"),
+            ("::1:9443", "write [::1]:9443, or [::1:9443]"),
+            ("::9443", "write [::]:9443, or [::9443]"),
+            ("2001:db8::1:8080", "[2001:db8::1]:8080"),
             ("fe80::1", "link-local"),
             ("[fe80::1]:9443", "link-local"),
             ("[fe80::1%nowhere]:9443", "no network interface nowhere"),

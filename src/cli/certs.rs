@@ -145,19 +145,22 @@ async fn revoke(context: &Context, dir: &CertsDir, name: &str) -> Result<(), Fai
     if dir.ca_key().exists() {
         Asked::known_peers(context).await;
     }
-    let count = match ca::revoke(dir, name) {
+    let revoked = match ca::revoke(dir, name) {
         Err(TlsError::NeverIssued { .. }) if Path::new(name).is_file() => {
             let pem = fs::read(name).map_err(|e| Failure::io(Path::new(name), &e))?;
             ca::revoke_certificate(dir, &pem)?
         }
         revoked => revoked?,
     };
-    context
-        .output
-        .line(format!("revoked {count} certificates of {name}"));
-    context
-        .output
-        .object("revoked", &json!({"name": name, "certificates": count}));
+    let (peers, count) = (&revoked.peers, revoked.certificates);
+    let mut line = format!("revoked {count} certificates of {name}");
+    if peers.len() > 1 {
+        let ids: Vec<_> = peers.iter().map(ToString::to_string).collect();
+        line += &format!(": {} peers had that name: {}", ids.len(), ids.join(", "));
+    }
+    context.output.line(line);
+    let object = json!({"name": name, "peer_ids": peers, "certificates": count});
+    context.output.object("revoked", &object);
     context.output.talk(
         "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
     );

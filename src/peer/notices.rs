@@ -59,9 +59,13 @@ impl Display for Notice {
 pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice> {
     // No longer than the circle's own: renewing it alone would change nothing.
     let is_last = |end| endings.circle.is_some_and(|circle| circle <= end);
+    // Scripts have theirs by way of the peer's: where that is renewed no more, theirs is not either.
+    let peers_end = endings.certificate;
+    let peers_end = peers_end.filter(|end| now > ca::last_renewal(*end) && !dir.ca_key().exists());
+    let lost = peers_end.map(|end| after_the_end(dir, Renewed::Peer, end, now));
     let about_own = |which, end: Option<Timestamp>| match end {
         Some(end) if is_last(end) => about_own(dir, which, end, now, Some(WITH_THE_CIRCLE)),
-        Some(end) => about_own(dir, which, end, now, None),
+        Some(end) => about_own(dir, which, end, now, lost.as_deref()),
         None => None,
     };
     let own = about_own(Renewed::Peer, endings.certificate);

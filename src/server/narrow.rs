@@ -51,12 +51,13 @@ impl Looker {
     pub(super) fn may_put(self) -> Result<(), StoreError> {
         match self.role.may_put() {
             true => Ok(()),
-            false => Err(refused(READS_ONLY)),
+            false => Err(refused(&format!(
+                "your role here is {}, which puts nothing; ask the owner",
+                self.role
+            ))),
         }
     }
 }
-
-const READS_ONLY: &str = "your role here is reader: it fetches and puts nothing; ask the owner";
 
 fn refused(detail: &str) -> StoreError {
     StoreError::Refused {

@@ -24,7 +24,7 @@ pub use renew::{
     GRACE_DAYS, RENEW_DAYS, due_from, last_renewal, may_still_renew, renew_circle, renew_own,
     renew_own_if_due, renewable_from, sign_renewal,
 };
-pub use revocation::{merge_lists, refresh_list, revoke};
+pub use revocation::{Revocation, merge_lists, refresh_list, revoke};
 
 use super::{
     CertsDir, Circle, Identity, TlsError,

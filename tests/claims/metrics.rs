@@ -160,10 +160,8 @@ fn only_the_owner_and_who_may_watch_know_more_than_whether_all_is_well() {
     // And nothing else: it sees no transfer and puts none.
     let list = curl(&homes, "c", &[&url(&b.to(), "/v1/manifests")]).out;
     assert!(list.contains("\"manifests\":[]"), "{list}");
-    assert_eq!(
-        homes.run("c", &["send", "--text", "ho", "--to", "b"]).code,
-        4
-    );
+    let said = homes.fails("c", &["send", "--text", "ho", "--to", "b"], 4);
+    assert!(said.contains("your role here is monitor"), "{said}");
     // A script of the owner may do less than the owner.
     let own = homes.ok("b", &["--json", "status"]);
     let own: Value = serde_json::from_str(&own).unwrap();

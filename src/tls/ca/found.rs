@@ -4,7 +4,7 @@
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
-    Issued, Purpose,
+    Issued, Purpose, Revocation,
     issued::{self, read},
     need_ca_key, refused, revoke,
 };
@@ -43,13 +43,12 @@ pub fn record_found(dir: &CertsDir, certificate: &[u8]) -> Result<Option<String>
     Ok(Some(found.name))
 }
 
-/// Revokes the peer whose certificate, or whose scripts' certificate, this is, as PEM. Gives how many certificates that were
-/// issued are newly revoked.
+/// Revokes the peer whose certificate, or whose scripts' certificate, this is, as PEM.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Refused`] if it is no certificate, [`TlsError::Distrusted`] if it is none of this
 /// circle.
-pub fn revoke_certificate(dir: &CertsDir, pem: &[u8]) -> Result<usize, TlsError> {
+pub fn revoke_certificate(dir: &CertsDir, pem: &[u8]) -> Result<Revocation, TlsError> {
     need_ca_key(dir)?;
     let certificate = CertificateDer::from_pem_slice(pem)
         .map_err(|_| refused("there is no certificate in that file"))?;

@@ -28,15 +28,24 @@ const SHORT_ID: usize = 8;
 /// Past it the list still applies, and is warned about.
 const CRL_LIFE: Duration = Duration::days(30);
 
+/// What was revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The peers: several, if several had the name.
+    pub peers: BTreeSet<PeerId>,
+    /// How many certificates that were issued are newly revoked.
+    pub certificates: usize,
+}
+
 /// Revokes the peer `who`, by its name, its id or the first eight digits of that: each of its keys, and with them all its certificates and those of its
-/// scripts. Gives how many certificates that were issued are newly revoked.
+/// scripts.
 ///
 /// A name is looked up in what was issued and in the address book. An id can be revoked whatever was lost.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`]; [`TlsError::Refused`] for this machine itself; [`TlsError::NeverIssued`] if nobody is called
 /// so.
-pub fn revoke(dir: &CertsDir, who: &str) -> Result<usize, TlsError> {
+pub fn revoke(dir: &CertsDir, who: &str) -> Result<Revocation, TlsError> {
     need_ca_key(dir)?;
     let own = Identity::load(dir)?;
     let _alone = hold_list(dir)?;
@@ -58,9 +67,12 @@ pub fn revoke(dir: &CertsDir, who: &str) -> Result<usize, TlsError> {
         });
     }
     let is_fresh = |i: &&Issued| keys.contains(&i.peer_id) && !i.is_revoked(&circle);
-    let fresh = issued.iter().filter(is_fresh).count();
+    let certificates = issued.iter().filter(is_fresh).count();
     sign_list(dir, &circle, &issued, &keys)?;
-    Ok(fresh)
+    Ok(Revocation {
+        peers: keys,
+        certificates,
+    })
 }
 
 fn keys_of(dir: &CertsDir, name: &str, all: &[Issued]) -> Result<BTreeSet<PeerId>, TlsError> {

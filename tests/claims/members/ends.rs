@@ -267,6 +267,9 @@ fn after_the_time_for_it_a_certificate_is_renewed_no_more_and_what_to_do_is_said
         for says in ["colis certs revoke", "colis pair", "stays closed"] {
             assert!(ran.err.contains(says), "{days} {says}: {}", ran.err);
         }
+        let said = ran_in_days(&homes, days, "b", &["status"]).err;
+        assert!(said.contains("certificate for scripts expired"), "{said}");
+        assert!(!said.contains("certs renew"), "{said}");
         let out = homes.path("b2");
         let args = ["certs", "issue", "b", "--out", out.to_str().unwrap()];
         let ran = ran_in_days(&homes, days, "a", &args);
@@ -361,4 +364,17 @@ fn a_name_that_was_given_to_another_key_is_renewed_for_that_one_only() {
         colis::tls::renewal_request(&certs(&homes, "b"), colis::tls::Renewed::Peer).unwrap();
     let refused = ca::sign_renewal(&dir, &request, b.caller()).unwrap_err();
     assert!(refused.to_string().contains("another key"), "{refused}");
+    // Both are revoked by the name, and both are said.
+    let both = [
+        b.caller().key_id,
+        Inspected::peer(&out).unwrap().caller.key_id,
+    ];
+    for args in [
+        &["certs", "revoke", "b"][..],
+        &["--json", "certs", "revoke", "b"],
+    ] {
+        let said = homes.ok("a", args);
+        let is_said = |id: &colis::id::PeerId| said.contains(&id.to_string());
+        assert!(both.iter().all(is_said), "{said}");
+    }
 }
