@@ -231,13 +231,14 @@ impl Circle {
         self.revoked.pem()
     }
 
-    /// The number of the newest of the revocation lists that another member has, if they are the circle's.
+    /// The number of the newest of the revocation lists that another member has, if they are the circle's, and whether they
+    /// revoke the same as ours under the same numbers.
     ///
     /// # Errors
     /// [`TlsError::Malformed`].
-    pub fn number_of(&self, dir: &CertsDir, pem: &str) -> Result<u64, TlsError> {
-        let lists = self.read_lists(dir, pem.as_bytes());
-        lists.map(|lists| lists.number()).map_err(not_ours)
+    pub fn compare_lists(&self, dir: &CertsDir, pem: &str) -> Result<(u64, bool), TlsError> {
+        let lists = self.read_lists(dir, pem.as_bytes()).map_err(not_ours)?;
+        Ok((lists.number(), lists.revokes_as(&self.revoked)))
     }
 
     /// When the newest revocation list was signed.

@@ -118,6 +118,18 @@ impl Revoked {
         self.lists.first().map_or(0, |list| list.number)
     }
 
+    /// Whether both have lists of the same numbers with the same entries. Their bytes may differ: of one ECDSA signature anybody
+    /// can make another that counts too.
+    pub(super) fn revokes_as(&self, other: &Self) -> bool {
+        fn lists(revoked: &Revoked) -> impl Iterator<Item = (u64, &BTreeSet<Vec<u8>>)> {
+            revoked
+                .lists
+                .iter()
+                .map(|list| (list.number, &list.entries))
+        }
+        lists(self).eq(lists(other))
+    }
+
     /// When the newest list was signed.
     pub(super) fn this_update(&self) -> Option<Timestamp> {
         self.lists.first().map(|list| list.this_update)

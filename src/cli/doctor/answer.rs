@@ -165,14 +165,14 @@ async fn revocation(us: &Us, client: &PeerClient) -> Finding {
     let circle = us.circle.now();
     let ours = circle.crl_number();
     let theirs = match timeout(LIST_TIME, client.crl()).await {
-        Ok(Ok(Some(pem))) => match circle.number_of(&us.dir, &pem) {
-            Ok(number) if number == ours && circle.crl_pem() != Some(&pem) => {
+        Ok(Ok(Some(pem))) => match circle.compare_lists(&us.dir, &pem) {
+            Ok((number, false)) if number == ours => {
                 let what = format!("its list {number} is another one than our list {ours}");
                 return Finding::fail(STEP, ExitCode::Trust, what).hint(
                     "exchange them: colis peers check PEER; the circle's machine makes one of both",
                 );
             }
-            Ok(number) => number,
+            Ok((number, _)) => number,
             Err(error) => {
                 return Finding::fail(STEP, ExitCode::Trust, error).hint(
                     "its crl.pem is damaged or forged: remove it there, then reach another member",

@@ -72,6 +72,28 @@ fn two_lists_of_one_number_are_said_by_all_and_merged_by_the_circles_machine() {
     assert!(!homes.run("ben", &["status"]).err.contains("contradict"));
 }
 
+/// Signed twice, as of one list anybody can make another by the other signature that ECDSA has.
+#[test]
+fn lists_that_revoke_the_same_under_one_number_are_the_same_whatever_their_signatures() {
+    if !has("faketime") {
+        println!("not tried: no faketime");
+        return;
+    }
+    let homes = Homes::new(&["ben", "carl"]);
+    copy(&homes, "a", "old");
+    ok_at(&homes, "-1d", "a", &["certs", "revoke", "carl"]);
+    fs::copy(certs(&homes, "a").crl(), certs(&homes, "ben").crl()).unwrap();
+    copy(&homes, "old", "a");
+    ok_at(&homes, "-1d", "a", &["certs", "revoke", "carl"]);
+    let list = |name| fs::read(certs(&homes, name).crl()).unwrap();
+    assert_ne!(list("a"), list("ben"));
+    assert_eq!(number(&homes, "a"), number(&homes, "ben"));
+    let ben = homes.serve("ben", &[]);
+    let told = homes.ok("a", &["doctor", "--listen", "127.0.0.1:0", &ben.to()]);
+    assert!(told.contains("as ours"), "{told}");
+    assert_ne!(list("a"), list("ben"));
+}
+
 /// A member whose list lacks nothing brings a serving circle's machine what it has forgotten.
 #[test]
 fn a_serving_circles_machine_merges_what_a_member_brings() {
