@@ -159,7 +159,8 @@ rows! {
         "404 `no-such-chunk`",
         body::row_37_an_absent_chunk;
     38, "body", "a chunk that is not for this peer" =>
-        "does not apply: every certificate of the circle is a member's, and members may fetch every sealed chunk";
+        "200 for a member of the circle, who may fetch every sealed chunk; 404 `no-such-chunk`, as for one that is not there, for a role that does not see it",
+        body::row_38_a_chunk_that_is_not_for_this_peer;
     39, "body", "stored bytes that are damaged: flipped, cut, longer, empty" =>
         "404 `no-such-chunk`, never 200; set aside in `corrupt/`, and healed by being put again",
         body::row_39_stored_bytes_that_are_damaged;

@@ -8,8 +8,12 @@ use crate::{address::parse_listen, config::InboxSetting, trust::Role};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
-    /// Address to listen on, as 192.0.2.7:9443; a port alone means all addresses [default: [::]:8443]
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_parser = parse_listen,
+        help = "Address to listen on, as 192.0.2.7:9443; a port alone means all addresses [default: [::]:8443]"
+    )]
     pub(in crate::cli) listen: Option<SocketAddr>,
     /// What to do with what arrives for this peer [default: auto]
     #[arg(long, value_enum)]
@@ -252,8 +256,12 @@ pub(in crate::cli) struct Status {
 pub(in crate::cli) struct Doctor {
     /// Name or address of a peer; without it, only this machine is looked at
     pub(in crate::cli) peer: Option<String>,
-    /// Address that `serve` is to listen on [default: that of colis.toml, or [::]:8443]
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_parser = parse_listen,
+        help = "Address that `serve` is to listen on [default: that of colis.toml, or [::]:8443]"
+    )]
     pub(in crate::cli) listen: Option<SocketAddr>,
 }
 

@@ -8,6 +8,8 @@ use std::{
 
 use colis::{
     id::ChunkId,
+    manifest::Signer as _,
+    tls::{CertsDir, Identity},
     wire::{Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY},
 };
 
@@ -241,6 +243,30 @@ pub(crate) fn row_37_an_absent_chunk() {
     site.refuses([(request("GET", &path, "", b""), Code::NoSuchChunk)]);
     let head = site.talk(&request("HEAD", &path, "", b""));
     assert_eq!((head.status, head.body.len()), (404, 0));
+}
+
+pub(crate) fn row_38_a_chunk_that_is_not_for_this_peer() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "for a alone").unwrap();
+    homes.ok("a", &["share", "f", "--to", "a"]);
+    let listed = homes.ok("a", &["--json", "list", "--chunks"]);
+    let id = listed
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .find_map(|object| (object["event"] == "chunk").then(|| object["id"].clone()))
+        .unwrap();
+    let path = format!("/v1/chunks/{}", id.as_str().unwrap());
+    let b = Identity::load(&CertsDir::new(homes.home("b").join("certs"))).unwrap();
+    let b = b.peer_id().to_string();
+    let site = Site::of(homes, &["--inbox", "off"]);
+    assert_eq!(site.get(&path).status, 200);
+    for role in ["sender", "reader", "monitor"] {
+        site.homes.ok("a", &["peers", "role", &b, "member"]);
+        wait_for("it is a member", || site.get(&path).status == 200);
+        site.homes.ok("a", &["peers", "role", &b, role]);
+        wait_for(role, || site.get(&path).status == 404);
+        site.get(&path).is(Code::NoSuchChunk, role);
+    }
 }
 
 pub(crate) fn row_39_stored_bytes_that_are_damaged() {
