@@ -156,7 +156,11 @@ fn a_folder_that_is_removed_is_told_and_made_by_nobody() {
         let (path, copied) = (homes.path(folder), homes.path("copy"));
         let serving = homes.serve("a", &[]);
         copy(&path, &copied);
-        fs::remove_dir_all(&path).unwrap();
+        // A peer that has just begun still writes there.
+        wait_for("it is removed", || {
+            let _ = fs::remove_dir_all(&path);
+            !path.exists()
+        });
         wait_for("its health says so", || !is_well(&homes, &serving));
         let sent = homes.run("b", &["send", "g", "--to", &serving.to()]);
         assert!(
