@@ -10,6 +10,8 @@ use std::{
 use tempfile::TempDir;
 use testkit::Homes;
 
+use crate::disks::is_a_home;
+
 /// Room for the smallest XFS.
 const SIZE: u64 = 320 << 20;
 
@@ -91,7 +93,7 @@ fn what_is_sent_arrives_on_every_file_system_that_can_be_mounted() {
             continue;
         };
         is_destination(&disk.path("o"), kind.0);
-        is_home(&disk.path("h"), kind.0);
+        is_a_home(&disk.path("h"), kind.0);
     }
 }
 
@@ -121,27 +123,4 @@ fn is_destination(out: &Path, kind: &str) {
     assert!(!out.join(".colis").exists(), "{kind}");
     let again = homes.ok("a", &args);
     assert!(again.contains("already there"), "{kind}: {again}");
-}
-
-fn is_home(home: &Path, kind: &str) {
-    let (homes, path) = (Homes::new(&[]), home);
-    let home = path.to_str().unwrap();
-    homes.ok(home, &["certs", "init", "--name", "h"]);
-    let certs = homes.home("g").join("certs");
-    homes.ok(
-        home,
-        &["certs", "issue", "g", "--out", certs.to_str().unwrap()],
-    );
-    fs::write(homes.path("f"), "f").unwrap();
-    let serving = homes.serve(home, &[]);
-    homes.ok("g", &["send", "f", "--to", &serving.to(), "--wait"]);
-    assert_eq!(
-        fs::read_to_string(path.join("received/f")).unwrap(),
-        "f",
-        "{kind}"
-    );
-    drop(serving);
-    homes.ok(home, &["share", "f"]);
-    homes.ok(home, &["gc"]);
-    homes.ok(home, &["check", "--read-data"]);
 }

@@ -53,14 +53,20 @@ pub(super) const WAYS: [&[Step]; 23] = [
     &[SETTINGS, ("3", "Which setting"), ("x\r", "Its value")],
 ];
 
-#[test]
-fn ctrl_c_at_each_prompt_goes_back_to_the_menu() {
+/// A home `a` that knows `b`, in which something waits, and `b`, which shares something.
+pub(super) fn two() -> (Homes, testkit::Serving) {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f.txt"), "f").unwrap();
     let b = homes.serve("b", &[]);
     homes.ok("b", &["share", "f.txt", "--to", "a"]);
     homes.ok("a", &["peers", "add", &b.to()]);
     set(&homes, "a", "inbox", "ask");
+    (homes, b)
+}
+
+#[test]
+fn ctrl_c_at_each_prompt_goes_back_to_the_menu() {
+    let (homes, _b) = two();
     let mut person = Person::at_menu(&homes, "a");
     let a = address_of(&homes, "a");
     homes.ok("b", &["send", "f.txt", "--to", &a]);

@@ -2,10 +2,10 @@
 
 use std::{fs, process::Command};
 
-use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, Person, address_of, listen_on_a_free_port, set};
+use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, Person, address_of, listen_on_a_free_port};
 use testkit::{Homes, bytes};
 
-use super::interrupts::WAYS;
+use super::interrupts::{WAYS, two};
 
 /// Names that say that the terminal can do nothing.
 const TERMS: [Option<&str>; 4] = [Some("dumb"), None, Some(""), Some("unknown")];
@@ -34,17 +34,6 @@ fn line(keys: &str) -> String {
 
 fn has_no_escapes(person: &Person) {
     assert!(!person.shown().contains(ESC), "{:?}", person.shown());
-}
-
-/// A home `a` that knows `b`, in which something waits, and `b`, which shares something.
-fn two() -> (Homes, testkit::Serving) {
-    let homes = Homes::new(&["b"]);
-    fs::write(homes.path("f.txt"), "f").unwrap();
-    let b = homes.serve("b", &[]);
-    homes.ok("b", &["share", "f.txt", "--to", "a"]);
-    homes.ok("a", &["peers", "add", &b.to()]);
-    set(&homes, "a", "inbox", "ask");
-    (homes, b)
 }
 
 #[test]
