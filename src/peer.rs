@@ -58,7 +58,7 @@ use housekeeping::{expiring, housekeeping, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
 use neighbours::{AT_START, Neighbours};
-use places::{Places, tell};
+use places::{CERTS, Places, tell};
 use renewal::Renewal;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
@@ -331,7 +331,7 @@ async fn watch(door: Arc<Door>, mut read: Files, state: ServerState) {
         tell(&displaced, &gone);
         displaced = gone;
         // Without its address book nobody would be blocked.
-        if !door.places().has_certs() {
+        if displaced.contains(&CERTS) {
             continue;
         }
         let now = door.files();

@@ -72,9 +72,9 @@ pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice>
     let script = about_own(Renewed::Script, endings.scripts_certificate);
     let circle = endings.circle.and_then(|end| about_circle(dir, end, now));
     let list = endings.circle.and_then(|_| about_list(endings, now));
-    let conflict = Circle::load(dir).ok().and_then(|circle| {
-        let text = format!("{}; {}", circle.conflict()?, merging(dir));
-        Some(Notice::care("lists-contradict", text))
+    let conflict = endings.conflict.as_ref().map(|conflict| {
+        let text = format!("{conflict}; {}", merging(dir));
+        Notice::care("lists-contradict", text)
     });
     let all = [own, script, circle, list, conflict];
     all.into_iter().flatten().collect()

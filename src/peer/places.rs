@@ -14,6 +14,9 @@ use crate::{
     tls::{CertsDir, Identity},
 };
 
+/// What the folder of certificates is called.
+pub(super) const CERTS: &str = "certs/";
+
 pub(super) struct Places {
     dir: CertsDir,
     owner: PeerId,
@@ -61,7 +64,7 @@ impl Places {
     /// The folders that are not where they were.
     pub(super) fn displaced(&self) -> Vec<&'static str> {
         let places = [
-            (self.has_certs(), "certs/"),
+            (self.has_certs(), CERTS),
             (self.store.is_in_place(), "chunks/"),
             (self.received.can_be_in_place(), "received/"),
         ];

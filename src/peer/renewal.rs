@@ -228,11 +228,7 @@ pub(super) fn renew_here(dir: &CertsDir) {
 }
 
 fn inspected(dir: &CertsDir, which: Renewed) -> Option<Caller> {
-    let inspected = match which {
-        Renewed::Peer => Inspected::peer(dir),
-        Renewed::Script => Inspected::script(dir),
-    };
-    Some(inspected.ok()?.caller)
+    Some(Inspected::of(dir, which).ok()?.caller)
 }
 
 /// When a renewal was tried and is tried again, by the clock of the wall.

@@ -4,7 +4,7 @@ use super::{CertsDir, Circle, Inspected};
 use crate::manifest::Timestamp;
 
 /// The last second of everything in `certs/` that ends; `None` for what cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Endings {
     /// Of this peer's certificate.
     pub certificate: Option<Timestamp>,
@@ -14,6 +14,8 @@ pub struct Endings {
     pub circle: Option<Timestamp>,
     /// When the newest revocation list should have been signed again.
     pub revocation_list: Option<Timestamp>,
+    /// What is wrong if several lists contradict each other: none of them ends the others.
+    pub conflict: Option<String>,
 }
 
 impl Endings {
@@ -38,6 +40,7 @@ impl Endings {
             scripts_certificate,
             circle: circle.map(Circle::not_after),
             revocation_list: circle.and_then(Circle::crl_next_update),
+            conflict: circle.and_then(Circle::conflict),
         }
     }
 }

@@ -6,7 +6,7 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 
 use super::{
-    Caller, CertsDir, Circle, TlsError,
+    Caller, CertsDir, Circle, Renewed, TlsError,
     circle::Usage,
     identity::{read_certificate, read_key_of},
 };
@@ -40,6 +40,17 @@ impl Inspected {
         let certificate = read_certificate(&dir.client_cert())?;
         read_key_of(&dir.client_key(), &certificate)?;
         Self::new(certificate, Usage::Client)
+    }
+
+    /// One of both.
+    ///
+    /// # Errors
+    /// Those of [`peer`](Self::peer) and [`script`](Self::script).
+    pub fn of(dir: &CertsDir, which: Renewed) -> Result<Self, TlsError> {
+        match which {
+            Renewed::Peer => Self::peer(dir),
+            Renewed::Script => Self::script(dir),
+        }
     }
 
     fn new(certificate: CertificateDer<'static>, usage: Usage) -> Result<Self, TlsError> {

@@ -168,9 +168,6 @@ fn failed(error: StoreError) -> Failure {
 
 /// The serial number of the certificate in use, if it can be read.
 fn serial(dir: &CertsDir, which: Renewed) -> Option<Vec<u8>> {
-    let inspected = match which {
-        Renewed::Peer => Inspected::peer(dir),
-        Renewed::Script => Inspected::script(dir),
-    };
-    inspected.ok().map(|inspected| inspected.caller.serial)
+    let inspected = Inspected::of(dir, which).ok();
+    inspected.map(|inspected| inspected.caller.serial)
 }
