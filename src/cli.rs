@@ -6,18 +6,15 @@ mod ask;
 mod care;
 mod certs;
 mod config;
-mod connect;
 mod custody;
 mod demo;
 mod doctor;
 mod grant;
 mod history;
-mod home;
 mod inbox;
 mod install;
 mod list;
 mod logging;
-mod meant;
 mod menu;
 mod offline;
 mod output;
@@ -25,26 +22,24 @@ mod pair;
 mod panics;
 mod password;
 mod peers;
-mod progress;
 mod receive;
 mod report;
+mod screen;
 mod seen;
 mod send;
 mod serve;
 mod shell;
+mod show;
 mod signals;
-mod signed_by;
 mod sources;
+mod speed;
 mod spool;
 mod status;
 mod store;
-mod swarm;
 mod terminal;
 mod threads;
-mod which;
-mod whom;
 
-use std::{env, future::Future, process, time::Duration};
+use std::{env, future::Future, process, sync::Arc, time::Duration};
 
 use clap::error::ErrorKind;
 #[cfg(target_os = "linux")]
@@ -54,12 +49,17 @@ use rustix::{
     process::{Resource, Rlimit, setrlimit, umask},
 };
 
-use crate::{config::Config, sabotage, store::LocalStore};
+use crate::{
+    config::Config,
+    sabotage,
+    session::{self, Event, Home, Session},
+    store::LocalStore,
+};
 use args::{Cli, Command, Global};
-use home::Home;
 use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
+use screen::Screen;
 use signals::Ending;
 
 /// What the table of descriptors is made for: the usual limit of a process.
@@ -155,7 +155,7 @@ struct Context {
 impl Context {
     fn resolve(global: &Global, output: Output) -> Result<Self, Failure> {
         let mut context = Self::without_config(global, output)?;
-        context.config = Config::load(&context.home.config(), |name| std::env::var_os(name))?;
+        context.config = session::load_config(&context.home)?;
         Ok(context)
     }
 
@@ -167,6 +167,21 @@ impl Context {
             config: Config::default(),
             output,
         })
+    }
+
+    /// The member that acts, which tells what happens to our output.
+    fn session(&self) -> Result<Session, Failure> {
+        let screen = Arc::new(Screen::new(self.output));
+        Ok(Session::with(
+            self.home.clone(),
+            self.config.clone(),
+            screen,
+        )?)
+    }
+
+    /// Tells what became of a command.
+    fn tell(&self, event: &Event) {
+        show::tell(self.output, event);
     }
 }
 
@@ -223,7 +238,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         LocalStore::make_room(&context.home.chunks(), &context.home.certs());
     }
     if writes_below_the_store(&command) {
-        store::check_there(context)?;
+        session::store::check_there(&context.home)?;
     }
     match command {
         Command::Serve(args) => serve::run(context, &args).await,

@@ -13,7 +13,6 @@ use tokio::time::timeout;
 
 use super::{
     Context,
-    connect::Us,
     report::{ExitCode, Failure},
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     manifest::Signer as _,
     name::Escaped,
     pair::NameCheck,
+    session::Session,
     tls::{CertsDir, CircleHandle, ca},
     trust::KnownPeer,
 };
@@ -44,7 +44,7 @@ impl Asked {
     /// Asks every known peer for its revocation list, side by side. Says so if none has answered.
     pub(super) async fn known_peers(context: &Context) -> Self {
         let dir = CertsDir::new(context.home.certs());
-        let us = match Us::load(context) {
+        let us = match context.session() {
             Ok(us) => us,
             Err(failure) => {
                 let (_, why, _) = failure.into_parts();
@@ -64,7 +64,7 @@ impl Asked {
         });
         let mut reached = Vec::new();
         let asking = async {
-            let asked = known.iter().map(|peer| ask(context, &us, peer).boxed());
+            let asked = known.iter().map(|peer| ask(&us, peer).boxed());
             let asked: Vec<_> = asked.collect();
             let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
             while let Some(answer) = asked.next().await {
@@ -136,11 +136,11 @@ fn say(context: &Context, known: usize, reached: usize) {
     }
 }
 
-async fn ask(context: &Context, us: &Us, peer: &KnownPeer) -> Option<(String, PeerClient)> {
+async fn ask(us: &Session, peer: &KnownPeer) -> Option<(String, PeerClient)> {
     let addresses = peer.addresses.iter();
     let addresses: Vec<PeerAddress> = addresses.filter_map(|a| a.parse().ok()).collect();
     let tries = addresses.iter();
-    let tries = tries.map(|address| us.reach_at(context, address, Some(peer.peer_id)).boxed());
+    let tries = tries.map(|address| us.connect_at(address, Some(peer.peer_id)).boxed());
     let tries: Vec<_> = tries.collect();
     if tries.is_empty() {
         return None;

@@ -1,10 +1,11 @@
 //! What a person should know of this home before it hurts: said by `serve`, `status` and the menu.
 
-use super::{Context, output::Output, whom::nearest};
+use super::{Context, output::Output};
 use crate::{
     manifest::Timestamp,
     peer::{self, Elsewhere, Notice},
     private,
+    session::nearest,
     tls::{CertsDir, Endings},
     trust::AddressBook,
 };

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{
     args,
-    home::Home,
     output::Output,
     report::{ExitCode, Failure},
 };
@@ -14,6 +13,7 @@ use crate::{
     config::{Origin, Shown, set, template},
     name::PathText,
     private,
+    session::Home,
 };
 
 /// Works also where the file is wrong: that is when one wants it.

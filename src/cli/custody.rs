@@ -5,12 +5,8 @@ use serde::Serialize;
 use super::{
     Context,
     args::Check,
-    connect::Us,
-    list::all_manifests,
     output::{Output, count},
     report::{ExitCode, Failure},
-    store,
-    which::Which,
 };
 use crate::{
     client::PeerClient,
@@ -19,6 +15,7 @@ use crate::{
     id::{ChunkId, Digest, ManifestId},
     manifest::{Manifest, SignedManifest},
     name::Escaped,
+    session::{Session, TransferSelector, all_manifests, store::look},
     store::{LocalStore, PutManifest, Store as _, StoreError},
     wire::{CustodyNonce, MAX_CUSTODY_BYTES, MAX_CUSTODY_IDS, custody_proof},
 };
@@ -55,10 +52,10 @@ pub(super) async fn run(
     transfer: &str,
     args: &Check,
 ) -> Result<ExitCode, Failure> {
-    let us = Us::load(context)?;
+    let us = context.session()?;
     let own = own_copies(context, transfer)?;
-    let manifest = find(context.output, &own, transfer).await?;
-    let reached = us.reach(context, peer).await?;
+    let manifest = find(&us, &own, transfer).await?;
+    let reached = us.connect(peer).await?;
     let payload = manifest.payload();
     let compare = Compare {
         peer: &reached.client,
@@ -81,7 +78,7 @@ pub(super) async fn run(
 
 /// Our store, if there is one, beside whoever is using it.
 fn own_copies(context: &Context, transfer: &str) -> Result<LocalStore, Failure> {
-    match store::look(context) {
+    match look(&context.home) {
         Err(StoreError::NotFound { .. }) => Err(no_copy(transfer)),
         opened => Ok(opened?),
     }
@@ -95,9 +92,9 @@ fn no_copy(transfer: &str) -> Failure {
 }
 
 /// The transfer of ours that `text` names: by the id of its manifest or its own, or the beginning of one.
-async fn find(output: Output, own: &LocalStore, text: &str) -> Result<SignedManifest, Failure> {
-    let infos = all_manifests(output, own, None).await?;
-    let info = Which::new(text).one_of(&infos)?;
+async fn find(us: &Session, own: &LocalStore, text: &str) -> Result<SignedManifest, Failure> {
+    let infos = all_manifests(us, own, None).await?;
+    let info = TransferSelector::new(text).one_of(&infos)?;
     let info = info.ok_or_else(|| no_copy(text))?;
     Ok(SignedManifest::parse(own.get_manifest(info.id).await?)?)
 }

@@ -20,8 +20,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     args::Demo,
     output::Output,
-    progress::progress,
     report::{ExitCode, Failure},
+    screen::Screen,
     signals::{Asked, Ending},
 };
 use crate::{
@@ -33,6 +33,7 @@ use crate::{
     manifest::{SignedManifest, Timestamp},
     peer::{ASK_EVERY, InboxOptions, Peer, PeerOptions, RelayOptions},
     received::Received,
+    session::{Told, Work},
     store::{LocalStoreOptions, PageRequest, Store, TransferState},
     tls::{
         CertsDir,
@@ -210,14 +211,14 @@ impl Stage {
         ));
         self.step(3, "the same command again continues");
         let start = Instant::now();
-        let bar = progress(self.output, "sending");
+        let bar = Told::to(Arc::new(Screen::new(self.output)), Work::Sending);
         let sent = self
             .send(
                 file,
                 self.to_ben().await?,
                 self.anna.client(self.address, 6)?,
                 JOBS,
-                &*bar,
+                &bar,
             )
             .await?;
         drop(bar);
@@ -347,9 +348,9 @@ impl Stage {
         let transfer = Arc::new(OpenedTransfer::open(&store, manifest, &self.anna.reader()).await?);
         let root = Arc::new(Received::open(&self.anna.home.join("received"))?);
         let start = Instant::now();
-        let bar = progress(self.output, "receiving");
+        let bar = Told::to(Arc::new(Screen::new(self.output)), Work::Receiving);
         let received =
-            transfer::receive(&store, &transfer, &root, ReceiveOptions::default(), &*bar).await?;
+            transfer::receive(&store, &transfer, &root, ReceiveOptions::default(), &bar).await?;
         drop(bar);
         let seconds = start.elapsed().as_secs_f64();
         let path = received

@@ -20,7 +20,6 @@ pub(super) use machine::{LITTLE, MOVED, existing, moved};
 use super::{
     Context,
     args::Doctor,
-    connect::Us,
     output::Output,
     report::{ExitCode, Failure},
     serve::raise_descriptor_limit,
@@ -38,7 +37,7 @@ pub(super) async fn run(context: &Context, args: &Doctor) -> Result<ExitCode, Fa
     certs::examine(context, &mut report);
     machine::examine(context, descriptors, &mut report);
     // What keeps it from being loaded was found above.
-    let us = Us::load(context).ok();
+    let us = context.session().ok();
     report.add(port::port(context, args.listen, us.as_ref()).await);
     if let Some(peer) = &args.peer {
         peer::examine(context, us.as_ref(), peer, &mut report).await;

@@ -7,38 +7,34 @@ use serde_json::json;
 use super::{
     Context,
     args::Grant,
-    connect::Us,
-    list::all_manifests,
-    output::{Output, count},
+    output::count,
     report::{ExitCode, Failure},
-    send::recipient,
-    which::{Which, named},
-    whom::each_once,
 };
 use crate::{
     id::ManifestId,
     manifest::Signer as _,
+    session::{Session, TransferSelector, all_manifests, each_once, named, recipient},
     store::Store,
     transfer::{self, TransferError},
 };
 
 pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Failure> {
-    let us = Us::load(context)?;
+    let us = context.session()?;
     let mut known = Vec::new();
     for text in &args.to {
-        known.push(us.recipient(context, text).await?);
+        known.push(us.recipient(text).await?);
     }
     let known = each_once(known, |peer| peer.peer_id);
     let store: Arc<dyn Store> = match &args.at {
-        Some(peer) => Arc::new(us.reach(context, peer).await?.client),
-        None => us.own_store(context)?.as_store(),
+        Some(peer) => Arc::new(us.connect(peer).await?.client),
+        None => us.own_store()?.as_store(),
     };
     // Whoever stores it may have known of a revocation that we did not know of.
     for peer in &known {
         us.check_not_revoked(peer)?;
     }
     let recipients: Vec<_> = known.into_iter().map(recipient).collect();
-    let id = choose(context.output, &us, &*store, &args).await?;
+    let id = choose(&us, &*store, &args).await?;
     let granted = transfer::grant(&us.reader(), &*us.identity, &*store, id, &recipients).await?;
     let (manifest, added) = (granted.manifest, granted.added);
     context.output.object(
@@ -57,16 +53,11 @@ pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Fail
 }
 
 /// The one transfer of ours that is meant.
-async fn choose(
-    output: Output,
-    us: &Us,
-    store: &dyn Store,
-    args: &Grant,
-) -> Result<ManifestId, Failure> {
+async fn choose(us: &Session, store: &dyn Store, args: &Grant) -> Result<ManifestId, Failure> {
     let me = us.identity.peer_id();
-    let infos = all_manifests(output, store, Some(me)).await?;
+    let infos = all_manifests(us, store, Some(me)).await?;
     let ours = || infos.iter().filter(|info| info.sender == me);
-    let which = Which::new(&args.which);
+    let which = TransferSelector::new(&args.which);
     if let Some(info) = which.one_of(ours())? {
         return Ok(info.id);
     }

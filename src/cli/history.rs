@@ -5,19 +5,19 @@ use std::path::Path;
 use super::{
     Context, args,
     report::{ExitCode, Failure},
-    signed_by::SignedBy,
-    store,
 };
 use crate::{
     config::units::Size,
     name::Escaped,
     peer::{Direction, History, HistoryEntry},
+    session::SignedBy,
+    session::store::check_there,
     store::ManifestInfo,
 };
 
 pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
     context.home.check_there()?;
-    store::check_there(context)?;
+    check_there(&context.home)?;
     let history = History::new(&context.home.chunks());
     let entries = history
         .entries()

@@ -7,15 +7,10 @@ use serde::Serialize;
 use super::{
     Context,
     args::{Inbox, InboxCommand, Receive},
-    connect::{OwnStore, Us, pace, paced},
-    history,
-    list::{self, Row, all_manifests},
-    output::Output,
-    receive,
+    history, receive,
     report::{ExitCode, Failure},
-    signed_by::SignedBy,
-    sources,
-    which::{GLANCE, Which, manifest_of, top_names},
+    show,
+    speed::pace,
 };
 use crate::{
     config::units::Size,
@@ -23,6 +18,10 @@ use crate::{
     manifest::{SignedManifest, table::Entry},
     name::Escaped,
     peer::Reasons,
+    session::{
+        GLANCE, OwnStore, Session, SignedBy, TransferRow, TransferSelector, all_manifests,
+        manifest_of, paced, row, state_of, top_names,
+    },
     store::{ManifestInfo, Store, TransferState},
     transfer::{self, OpenedTransfer, Seen, TransferError},
 };
@@ -64,8 +63,8 @@ enum Extent {
 }
 
 pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Failure> {
-    let us = Us::load(context)?;
-    let own = us.own_store(context)?;
+    let us = context.session()?;
+    let own = us.own_store()?;
     let store = own.as_store();
     let list = InboxCommand::List { ids: Vec::new() };
     match args.command.unwrap_or(list) {
@@ -77,7 +76,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             secret,
         } => {
             let mut which = Vec::new();
-            for info in chosen(context.output, &us, &*store, &ids, all).await? {
+            for info in chosen(&us, &*store, &ids, all).await? {
                 if !all || info.recipients.contains(&us.reader().me) {
                     which.push(info.id.to_string());
                 }
@@ -104,23 +103,23 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
 }
 
 /// What waits, to choose from.
-pub(super) async fn waiting(context: &Context) -> Result<Vec<Row>, Failure> {
-    let us = Us::load(context)?;
-    let store = us.own_store(context)?.as_store();
+pub(super) async fn waiting(context: &Context) -> Result<Vec<TransferRow>, Failure> {
+    let us = context.session()?;
+    let store = us.own_store()?.as_store();
     let mut rows = Vec::new();
-    for info in chosen(context.output, &us, &*store, &[], true).await? {
-        rows.extend(list::row(&us, &*store, info).await?);
+    for info in chosen(&us, &*store, &[], true).await? {
+        rows.extend(row(&us, &*store, info).await?);
     }
     Ok(rows)
 }
 
 async fn list_waiting(
     context: &Context,
-    us: &Us,
+    us: &Session,
     store: &Arc<dyn Store>,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
-    let infos = chosen(context.output, us, &**store, ids, ids.is_empty()).await?;
+    let infos = chosen(us, &**store, ids, ids.is_empty()).await?;
     if infos.is_empty() {
         context.output.talk("nothing waits");
     }
@@ -139,12 +138,12 @@ async fn list_waiting(
 /// Remembers the no; whoever waits for the transfer's state is told.
 async fn refuse(
     context: &Context,
-    us: &Us,
+    us: &Session,
     own: &OwnStore,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
-    for info in chosen(context.output, us, &*own.as_store(), ids, false).await? {
-        own.record(context, info.id, TransferState::Refused).await?;
+    for info in chosen(us, &*own.as_store(), ids, false).await? {
+        us.record(own, info.id, TransferState::Refused).await?;
         let store = own.as_store();
         let (from, names) = match manifest_of(&*store, info.id).await {
             Some(manifest) => {
@@ -168,16 +167,15 @@ async fn refuse(
 
 /// What waits: all of it, or what was named. What was refused can be named too.
 async fn chosen(
-    output: Output,
-    us: &Us,
+    us: &Session,
     store: &dyn Store,
     ids: &[String],
     all: bool,
 ) -> Result<Vec<ManifestInfo>, Failure> {
     let me = us.reader().me;
     let mut waiting = Vec::new();
-    for info in all_manifests(output, store, Some(me)).await? {
-        let Some(state) = list::state_of(store, info.id).await? else {
+    for info in all_manifests(us, store, Some(me)).await? {
+        let Some(state) = state_of(store, info.id).await? else {
             continue;
         };
         let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
@@ -190,11 +188,13 @@ async fn chosen(
     }
     let mut chosen = Vec::new();
     for text in ids {
-        let info = Which::new(text).one_of(&waiting)?.ok_or_else(|| {
-            let what = format!("nothing that waits has an id that begins with {text}");
-            let failure = Failure::new(ExitCode::NotFound, what);
-            failure.hint("see what waits, give 4 digits or more: colis inbox")
-        })?;
+        let info = TransferSelector::new(text)
+            .one_of(&waiting)?
+            .ok_or_else(|| {
+                let what = format!("nothing that waits has an id that begins with {text}");
+                let failure = Failure::new(ExitCode::NotFound, what);
+                failure.hint("see what waits, give 4 digits or more: colis inbox")
+            })?;
         chosen.push(info.clone());
     }
     Ok(chosen)
@@ -202,7 +202,7 @@ async fn chosen(
 
 impl Waiting {
     async fn look(
-        us: &Us,
+        us: &Session,
         store: &dyn Store,
         info: ManifestInfo,
         extent: Extent,
@@ -259,7 +259,7 @@ impl Waiting {
         if !output.json {
             self.entries
                 .iter()
-                .for_each(|entry| sources::show(output, entry));
+                .for_each(|entry| output.line(show::send::listed(entry)));
         }
         let id = info.id.short();
         if more_entries {
@@ -277,7 +277,7 @@ impl Waiting {
 
 /// The first entries of a transfer.
 async fn few_entries(
-    us: &Us,
+    us: &Session,
     store: &dyn Store,
     manifest: &SignedManifest,
 ) -> (Vec<Entry>, Result<Seen, TransferError>) {

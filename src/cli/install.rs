@@ -15,7 +15,6 @@ use serde_json::json;
 use super::{
     Context,
     args::{Global, Serve},
-    home::platform_folder,
     report::{ExitCode, Failure},
     serve,
 };
@@ -23,6 +22,7 @@ use crate::{
     address::PeerAddress,
     config::{SETTINGS, variable},
     name::PathText,
+    session::platform_folder,
     tls::{CertsDir, Identity},
     trust::write_durably,
 };

@@ -7,14 +7,10 @@ use serde::Serialize;
 use super::{
     Context,
     args::{OpenFolder, Receive, SealFolder},
-    connect::{Us, jobs},
-    list::all_manifests,
-    output::{Output, count},
-    progress::progress,
+    output::count,
     receive,
     report::{ExitCode, Failure},
-    sources::{code_for, say_each_left_out, say_left_out, say_limit},
-    whom::{each_once, known, unknown},
+    send::code,
 };
 use crate::{
     config::units::Size,
@@ -22,6 +18,9 @@ use crate::{
     id::{ChunkId, ManifestId, Short as _, TransferId},
     manifest::{Manifest, SignedManifest, Signer as _},
     name::{Escaped, PathText},
+    session::{
+        LeftOut, Session, Told, Work, all_manifests, each_once, known, tell_sources, unknown,
+    },
     store::{FolderStore, Store, StoreError},
     transfer::{self, OpenedTransfer, Recipient, SendOptions, Sent, Sources, TransferError},
 };
@@ -47,9 +46,9 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
             .hint("say who: --to PEER, or use --password; see `colis peers`"));
     }
     let sources = args.seal.sources(&context.home)?;
-    let jobs = jobs(context, None);
-    let mut options = args.seal.options(context, &sources, jobs).await?;
-    let us = Us::load(context)?;
+    let sealing = args.seal.sealing(None).await?;
+    let us = context.session()?;
+    let mut options = sealing.options(&us, &sources)?;
     let recipients = args.to.iter().map(|name| recipient(&us, name));
     let recipients = recipients.collect::<Result<Vec<_>, _>>()?;
     options.recipients = each_once(recipients, |recipient| recipient.peer);
@@ -58,16 +57,15 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
         error => error.into(),
     })?;
     let folder: Arc<dyn Store> = Arc::new(folder);
-    say_left_out(context.output, &sources);
-    say_limit(context.output, &sources, &options);
-    let code = code_for(sources.left_out());
+    tell_sources(&us, &sources, &options);
+    let complete = LeftOut::is_all_sent(sources.left_out());
     let start = Instant::now();
-    let sent = match finished(context.output, &us, &*folder, &sources, &options, &args.out).await? {
+    let sent = match finished(&us, &*folder, &sources, &options, &args.out).await? {
         Some(sent) => sent,
         None => {
-            let bar = progress(context.output, "sealing");
+            let bar = Told::to(us.reporter.clone(), Work::Sealing);
             let stores = [folder.clone()];
-            let sent = transfer::send(&us.sender(context), sources, &options, &stores, &*bar).await;
+            let sent = transfer::send(&us.sender(), sources, &options, &stores, &bar).await;
             drop(bar);
             sent.map_err(|error| match error {
                 TransferError::NotAccepted { .. } => taken(&args.out),
@@ -75,18 +73,15 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
             })?
         }
     };
-    say_each_left_out(context.output, &sent.left_out);
+    let complete = complete & LeftOut::tell(&us, &sent.left_out);
     report(context, &sent, &args.out, start.elapsed().as_secs_f64());
-    Ok(match code_for(&sent.left_out) {
-        ExitCode::Ok => code,
-        partial => partial,
-    })
+    Ok(code(complete))
 }
 
 /// Nobody is asked over the network: the address book has the key, or sealing has to wait.
-fn recipient(us: &Us, name: &str) -> Result<Recipient, Failure> {
+fn recipient(us: &Session, name: &str) -> Result<Recipient, Failure> {
     let Some(known) = known(name, &us.book)? else {
-        return Err(unknown(name.trim(), &us.book)?);
+        return Err(unknown(name.trim(), &us.book)?.into());
     };
     Ok(Recipient {
         peer: known.peer_id,
@@ -96,14 +91,13 @@ fn recipient(us: &Us, name: &str) -> Result<Recipient, Failure> {
 
 /// What an earlier run has finished in this folder. It must be the very same transfer: nothing is overwritten.
 async fn finished(
-    output: Output,
-    us: &Us,
+    us: &Session,
     folder: &dyn Store,
     sources: &Sources,
     options: &SendOptions,
     path: &Path,
 ) -> Result<Option<Sent>, Failure> {
-    let infos = all_manifests(output, folder, None).await?;
+    let infos = all_manifests(us, folder, None).await?;
     let Some(id) = infos.first().map(|info| info.id) else {
         return Ok(None);
     };
@@ -141,7 +135,7 @@ async fn finished(
 }
 
 /// Whether we sealed it, for the same readers.
-fn is_for(manifest: &Manifest, us: &Us, options: &SendOptions) -> bool {
+fn is_for(manifest: &Manifest, us: &Session, options: &SendOptions) -> bool {
     let me = us.identity.peer_id();
     let wanted = options.recipients.iter().map(|recipient| recipient.peer);
     let wanted: BTreeSet<_> = wanted.chain([me]).collect();
@@ -154,7 +148,7 @@ fn is_for(manifest: &Manifest, us: &Us, options: &SendOptions) -> bool {
 async fn has_entries(
     folder: &dyn Store,
     manifest: SignedManifest,
-    us: &Us,
+    us: &Session,
     options: &SendOptions,
     sources: &Sources,
 ) -> Result<bool, TransferError> {
@@ -209,7 +203,7 @@ fn report(context: &Context, sent: &Sent, folder: &Path, seconds: f64) {
 }
 
 pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode, Failure> {
-    let us = Us::load(context)?;
+    let us = context.session()?;
     let folder = FolderStore::open(&args.folder).map_err(|error| match error {
         StoreError::Format { .. } => {
             Failure::from(error).hint("name the folder that has chunks/ and manifests/ in it")
@@ -217,7 +211,7 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
         error => error.into(),
     })?;
     let folder: Arc<dyn Store> = Arc::new(folder);
-    let infos = match all_manifests(context.output, &*folder, None).await {
+    let infos = match all_manifests(&us, &*folder, None).await {
         Ok(infos) => infos,
         Err(error) => {
             let what = format!("a manifest in {}: {error}", args.folder.display());

@@ -20,7 +20,7 @@ use super::{
     report::ExitCode,
     spool::Spool,
 };
-use crate::name::escape_json;
+use crate::{name::escape_json, session::Event};
 
 /// Why standard output takes nothing more, since it does not. Set once: what a command does goes on without its lines.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -173,6 +173,25 @@ impl Output {
             (false, _) => {}
             (true, false) => self.write_line(&object(event, value)),
             (true, true) => say(&object(event, value)),
+        }
+    }
+
+    /// An event of the session, for programs.
+    pub(super) fn event(self, event: &Event) {
+        let name = serde_json::to_value(event);
+        if let Ok(Value::Object(fields)) = name {
+            self.write_object(fields);
+        }
+    }
+
+    fn write_object(self, fields: Map<String, Value>) {
+        let mut object = Map::from_iter([("v".to_owned(), 1.into())]);
+        object.extend(fields);
+        let text = escape_json(&Value::Object(object).to_string());
+        match (self.json, self.beside_content) {
+            (false, _) => {}
+            (true, false) => self.write_line(&text),
+            (true, true) => say(&text),
         }
     }
 

@@ -29,7 +29,6 @@ use super::{
     args::Pair,
     ask::Asked,
     certs::made_object,
-    home::host_name,
     report::{ExitCode, Failure},
     serve::discovery,
     signals::Ending,
@@ -43,6 +42,7 @@ use crate::{
     name::{Escaped, PathText},
     pair::{self, Code, CodeError, Invitation, Joined, PAIRING_PORT, PairError, PairOptions, Wish},
     server::{self, BindError},
+    session::host_name,
     store::LocalStore,
     tls::{
         self, CertsDir, Identity, Joining, TlsError,

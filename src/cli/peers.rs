@@ -6,14 +6,13 @@ use serde_json::json;
 use super::{
     Context,
     args::{Peers, PeersCommand},
-    connect::Us,
-    meant,
     report::{ExitCode, Failure},
     seen,
 };
 use crate::{
     id::Short as _,
     name::Escaped,
+    session::{Session, meant},
     trust::{Bearer, KnownPeer, Role, Roles},
 };
 
@@ -21,7 +20,7 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
     if args.seen {
         return seen::run(context).await;
     }
-    let us = Us::load(context)?;
+    let us = context.session()?;
     match args.command.unwrap_or(PeersCommand::List) {
         PeersCommand::List => {
             let peers = us.book.peers()?;
@@ -29,11 +28,11 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
             show_roles_of_others(context, &us, &peers)?;
         }
         PeersCommand::Add { address } => {
-            let reached = us.meet(context, &address).await?;
+            let reached = us.connect_new(&address).await?;
             show(context, &us, &reached.peer)?;
         }
         PeersCommand::Check { peer } => {
-            let reached = us.reach(context, &peer).await?;
+            let reached = us.connect(&peer).await?;
             let health = reached.client.health().await?;
             show(context, &us, &reached.peer)?;
             let version = Escaped::new(&health.version);
@@ -63,7 +62,7 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
             assign(context, &us, &peer, Bearer::Peer, Role::None).await?;
         }
         PeersCommand::Forget { name } => {
-            forget(context, &us, &name).await?;
+            forget(&us, &name).await?;
             context.output.object("forgotten", &json!({"name": name}));
             context.output.talk(format!(
                 "forgot {name}; its certificate still counts, see `colis certs revoke`, and so does its role"
@@ -84,11 +83,11 @@ struct Shown<'a> {
 }
 
 /// Forgets the peer of this name, or of this id or the beginning of one.
-async fn forget(context: &Context, us: &Us, name: &str) -> Result<(), Failure> {
+async fn forget(us: &Session, name: &str) -> Result<(), Failure> {
     if us.book.by_name(name)?.is_some() {
         return Ok(us.book.forget(name)?);
     }
-    let id = meant::id_of(context, us, name).await?;
+    let id = meant::id_of(us, name).await?;
     let known = us.book.peers()?.into_iter().find(|peer| peer.peer_id == id);
     Ok(us
         .book
@@ -98,7 +97,7 @@ async fn forget(context: &Context, us: &Us, name: &str) -> Result<(), Failure> {
 /// Changes what a peer may do here.
 async fn assign(
     context: &Context,
-    us: &Us,
+    us: &Session,
     who: &str,
     bearer: Bearer,
     role: Role,
@@ -112,7 +111,7 @@ async fn assign(
     let who_id = if is_us {
         ours.to_string()
     } else {
-        meant::id_of(context, us, who).await?.to_string()
+        meant::id_of(us, who).await?.to_string()
     };
     let id = us.book.set_role(&who_id, bearer, role)?;
     let script = bearer == Bearer::Script;
@@ -129,7 +128,7 @@ async fn assign(
 /// Roles outlive the peers that they were given to.
 pub(super) fn show_roles_of_others(
     context: &Context,
-    us: &Us,
+    us: &Session,
     known: &[KnownPeer],
 ) -> Result<(), Failure> {
     for (id, assigned) in us.book.roles()? {
@@ -144,7 +143,7 @@ pub(super) fn show_roles_of_others(
 }
 
 /// Who may do what with the store of this home.
-pub(super) fn roles(context: &Context, us: &Us) -> Result<Roles, Failure> {
+pub(super) fn roles(context: &Context, us: &Session) -> Result<Roles, Failure> {
     let ours = us.identity.caller().key_id;
     Ok(Roles::new(ours, default_role(context), us.book.roles()?))
 }
@@ -153,7 +152,7 @@ fn default_role(context: &Context) -> Role {
     context.config.default_role.unwrap_or_default()
 }
 
-pub(super) fn show(context: &Context, us: &Us, peer: &KnownPeer) -> Result<(), Failure> {
+pub(super) fn show(context: &Context, us: &Session, peer: &KnownPeer) -> Result<(), Failure> {
     let roles = roles(context, us)?;
     let role = roles.of(peer.peer_id, Bearer::Peer);
     let script_role = roles.of(peer.peer_id, Bearer::Script);

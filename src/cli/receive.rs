@@ -16,13 +16,11 @@ use serde_json::json;
 use super::{
     Context,
     args::Receive,
-    connect::{OwnStore, Us, jobs, pace, paced, store_options},
     history,
-    output::Output,
     password::Purpose,
-    progress::progress,
     report::{ExitCode, Failure},
-    swarm,
+    show,
+    speed::{jobs, pace},
 };
 use crate::{
     config::units::Size,
@@ -30,7 +28,8 @@ use crate::{
     manifest::SignedManifest,
     name::{Escaped, PathText},
     peer::{Direction, HistoryEntry},
-    received::{NewNames, Received},
+    received::Received,
+    session::{Event, OwnStore, Session, Told, Work, paced, sources, store_options},
     store::{Pace, Store, TransferState},
     transfer::{
         self, OpenedTransfer, Origin, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm,
@@ -67,6 +66,7 @@ struct LockedObject {
 /// A receive as it was asked for.
 struct Job<'a> {
     context: &'a Context,
+    us: &'a Session,
     store: Arc<dyn Store>,
     own: Option<&'a OwnStore>,
     /// The store, if it is several sources.
@@ -84,29 +84,29 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
             .hint("name ids or files, or take everything: --all; see what is there: colis list"));
     }
     let pace = pace(context, args.limit.as_deref())?;
-    let us = Us::load(context)?;
+    let us = context.session()?;
     let jobs = jobs(context, args.jobs);
     match args.from.as_slice() {
         [] => {}
         [peer] => {
-            let store = Arc::new(us.reach(context, peer).await?.client);
+            let store = Arc::new(us.connect(peer).await?.client);
             return from_store(context, &us, paced(store, pace.as_ref()), None, &args).await;
         }
         several => {
-            let swarm = swarm::of_named(context, &us, several, jobs).await?;
+            let swarm = sources::of_named(&us, several, jobs).await?;
             return from_swarm(context, &us, swarm, pace.as_ref(), &args).await;
         }
     }
-    let own = us.own_store(context)?;
+    let own = us.own_store()?;
     let store = paced(own.as_store(), pace.as_ref());
     let mut job = Job::new(context, &us, store, Some(&own), &args).await?;
     match job.choose(&args).await {
-        Err(failure) if swarm::is_absent(&failure) => {
+        Err(failure) if failure.code == ExitCode::NotFound => {
             let also = Source {
                 name: us.identity.name().to_owned(),
                 store: own.as_store(),
             };
-            let swarm = swarm::of_known(context, &us, also, jobs).await?;
+            let swarm = sources::of_known(&us, also, jobs).await?;
             let swarm = swarm.ok_or(failure)?;
             from_swarm(context, &us, swarm, pace.as_ref(), &args).await
         }
@@ -117,7 +117,7 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
 /// Receives from several sources at once what `args` name.
 async fn from_swarm(
     context: &Context,
-    us: &Us,
+    us: &Session,
     swarm: Arc<Swarm>,
     pace: Option<&Pace>,
     args: &Receive,
@@ -127,14 +127,16 @@ async fn from_swarm(
     job.swarm = Some(swarm.clone());
     let chosen = job.choose(args).await?;
     let done = job.finish(chosen, args).await;
-    swarm::report(context, &swarm.shares());
+    for share in swarm.shares() {
+        us.tell(Event::Source(share));
+    }
     done
 }
 
 /// Receives from `store` what `args` name; `own` is that store, if it is ours.
 pub(super) async fn from_store(
     context: &Context,
-    us: &Us,
+    us: &Session,
     store: Arc<dyn Store>,
     own: Option<&OwnStore>,
     args: &Receive,
@@ -147,7 +149,7 @@ pub(super) async fn from_store(
 impl<'a> Job<'a> {
     async fn new(
         context: &'a Context,
-        us: &Us,
+        us: &'a Session,
         store: Arc<dyn Store>,
         own: Option<&'a OwnStore>,
         args: &Receive,
@@ -162,6 +164,7 @@ impl<'a> Job<'a> {
         };
         Ok(Self {
             context,
+            us,
             store,
             own,
             swarm: None,
@@ -240,7 +243,7 @@ impl<'a> Job<'a> {
             Some(out) => Received::open(out)?,
             None => Received::open_private(&self.context.home.received())?,
         };
-        let reserve = store_options(self.context).reserve;
+        let reserve = store_options(&self.context.config).reserve;
         let root = Arc::new(root.with_reserve(reserve));
         let (mut done, mut missed, several) = (0, None, chosen.len() > 1);
         for id in chosen {
@@ -263,9 +266,9 @@ impl<'a> Job<'a> {
     async fn receive_one(&self, id: ManifestId, root: &Arc<Received>) -> Result<(), Failure> {
         let transfer = Arc::new(self.open(id).await?);
         let start = Instant::now();
-        let bar = progress(self.context.output, "receiving");
+        let bar = Told::to(self.us.reporter.clone(), Work::Receiving);
         let options = self.options_for(&transfer);
-        let received = transfer::receive(&*self.store, &transfer, root, options, &*bar).await;
+        let received = transfer::receive(&*self.store, &transfer, root, options, &bar).await;
         drop(bar);
         let received = received?;
         let seconds = start.elapsed().as_secs_f64();
@@ -280,7 +283,11 @@ impl<'a> Job<'a> {
 
     /// The files are there: that this cannot be recorded, for example on a full disk, makes nothing of it undone.
     async fn record(&self, own: &OwnStore, id: ManifestId) {
-        let recorded = own.record(self.context, id, TransferState::Opened).await;
+        let recorded = self
+            .us
+            .record(own, id, TransferState::Opened)
+            .await
+            .map_err(Failure::from);
         if let Err(failure) = recorded {
             let (_, why, hint) = failure.into_parts();
             let (id, why) = (id.short(), Escaped::new(&why));
@@ -305,10 +312,10 @@ impl<'a> Job<'a> {
 
     async fn stream(&self, id: ManifestId) -> Result<(), Failure> {
         let transfer = Arc::new(self.open(id).await?);
-        let bar = progress(self.context.output, "receiving");
+        let bar = Told::to(self.us.reporter.clone(), Work::Receiving);
         let mut out = std::io::BufWriter::new(std::io::stdout());
         let jobs = self.options_for(&transfer).jobs;
-        let streamed = transfer::stream_content(&*self.store, &transfer, jobs, &mut out, &*bar);
+        let streamed = transfer::stream_content(&*self.store, &transfer, jobs, &mut out, &bar);
         let done = match streamed.await {
             Ok(_) => out.flush(),
             Err(TransferError::Output(error)) => Err(error),
@@ -392,11 +399,11 @@ impl<'a> Job<'a> {
                 Escaped::new(link)
             ));
         }
-        say_losses(output, received);
+        show::receive::say_losses(output, received);
         let numbered = "another entry has its name on this disk";
-        say_new_names(output, &received.numbered, numbered);
+        show::receive::say_new_names(output, &received.numbered, numbered);
         let renamed = "its name cannot be written here or elsewhere, or is harmful";
-        say_new_names(output, &received.renamed, renamed);
+        show::receive::say_new_names(output, &received.renamed, renamed);
         let unverified = if verified {
             ""
         } else {
@@ -408,34 +415,6 @@ impl<'a> Job<'a> {
             Size(received.size),
             id.short()
         ));
-    }
-}
-
-/// What the file system there could not keep.
-fn say_losses(output: Output, received: &ReceivedFiles) {
-    for link in &received.unmade_links {
-        let link = Escaped::new(link);
-        output.warn(format!(
-            "skipped the link {link}: this file system has no links"
-        ));
-    }
-    if received.lost.times {
-        output.warn("this file system lets no times be set: files are dated when they came");
-    }
-    if received.lost.executable {
-        output.warn("this file system lets no modes be set: nothing is executable by --keep-exec");
-    }
-}
-
-/// Which entries do not have the names that they were sent with, and why.
-fn say_new_names(output: Output, names: &NewNames, why: &str) {
-    for (from, to) in &names.first {
-        let (from, to) = (Escaped::new(from), Escaped::new(to));
-        output.warn(format!("{from} is called {to} here: {why}"));
-    }
-    let more = names.count - names.first.len();
-    if more > 0 {
-        output.warn(format!("{more} more entries have new names: {why}"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
 mod advice;
+mod session;
 mod source;
 mod store;
 mod usage;
@@ -11,10 +12,7 @@ pub(super) use advice::unless_without_modes;
 use rustix::io::Errno;
 use serde_json::json;
 
-use super::{
-    home::NO_HOME,
-    output::{Output, say},
-};
+use super::output::{Output, say};
 use crate::{
     client::AddressError,
     config::{
@@ -34,6 +32,8 @@ use crate::{
 
 pub(super) use usage::usage;
 
+/// What to do where a home has no keys.
+pub(super) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
 /// For a file of a newer version.
 const NEWER: &str =
     "use the colis that wrote it, or restore the file from before; nothing was changed";
@@ -109,11 +109,6 @@ impl Failure {
     pub(super) fn hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());
         self
-    }
-
-    /// The same failure, in other words.
-    pub(super) fn saying(self, what: String) -> Self {
-        Self { what, ..self }
     }
 
     /// What failed, as it was said; what came from elsewhere is in it unescaped.

@@ -5,23 +5,22 @@ use std::{net::SocketAddr, time::Duration};
 use futures::{
     FutureExt as _, StreamExt as _,
     future::select_ok,
-    stream::{self, FuturesUnordered},
+    stream::{self},
 };
 use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{
-    Context,
-    connect::{Reached, Us},
-    peers,
+    Context, peers,
     report::{ExitCode, Failure},
     serve::discovery,
 };
 use crate::{
     client::PeerAddress,
-    discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Service, Table},
+    discover::{Browser, Discovery, PATIENCE, SeenPeer, Service, Table},
     id::{PeerId, Short as _},
     name::Escaped,
+    session::Session,
     tls::CertsDir,
     trust::KnownPeer,
 };
@@ -69,9 +68,9 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
             .for_each(|peer| show_before_joining(context, peer));
         return Ok(ExitCode::Ok);
     }
-    let us = Us::load(context)?;
+    let us = context.session()?;
     let known = us.book.peers()?;
-    let answers = stream::iter(&known).map(|peer| answer(context, &us, peer, &seen));
+    let answers = stream::iter(&known).map(|peer| answer(&us, peer, &seen));
     let answers: Vec<_> = answers.buffered(TRIED_AT_ONCE).collect().await;
     for (peer, answer) in known.iter().zip(answers) {
         peers::show(context, &us, peer)?;
@@ -91,12 +90,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
 
 /// Where a known peer answers, or why it does not; none for ourselves. All its addresses are tried at once, so that one
 /// where a liar or nobody is costs no time.
-async fn answer(
-    context: &Context,
-    us: &Us,
-    known: &KnownPeer,
-    seen: &Table,
-) -> Option<Result<String, String>> {
+async fn answer(us: &Session, known: &KnownPeer, seen: &Table) -> Option<Result<String, String>> {
     if known.peer_id == us.identity.caller().key_id {
         return None;
     }
@@ -118,10 +112,10 @@ async fn answer(
     }
     let expected = Some(known.peer_id);
     let tries = addresses.iter();
-    let tries = tries.map(|address| us.reach_at(context, address, expected).boxed());
+    let tries = tries.map(|address| us.connect_at(address, expected).boxed());
     Some(match timeout(ANSWER, select_ok(tries)).await {
         Ok(Ok((reached, _))) => Ok(reached.client.address().to_string()),
-        Ok(Err(failure)) => Err(failure.into_parts().1),
+        Ok(Err(failure)) => Err(failure.to_string()),
         Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
     })
 }
@@ -186,67 +180,4 @@ fn show(context: &Context, peer: &SeenPeer, what: &str) {
 fn shown_at(addresses: &[SocketAddr]) -> Vec<String> {
     let shown = |address: &SocketAddr| PeerAddress::from(*address).to_string();
     addresses.iter().map(shown).collect()
-}
-
-/// Looks in the network for a known peer that answers at none of its addresses. Whoever says to be it must show its key.
-pub(super) async fn find_again(us: &Us, context: &Context, known: &KnownPeer) -> Option<Reached> {
-    if discovery(context) == Discovery::Off {
-        return None;
-    }
-    let mut browser = Browser::start(Service::Peer, PATIENCE)
-        .inspect_err(|error| tracing::debug!(%error, "not looked for in the network"))
-        .ok()?;
-    let mut tried: Vec<PeerAddress> = known
-        .addresses
-        .iter()
-        .filter_map(|address| address.parse().ok())
-        .collect();
-    let most = tried.len() + MAX_ADDRESSES;
-    let (mut tries, mut is_over) = (FuturesUnordered::new(), false);
-    loop {
-        tokio::select! {
-            seen = browser.next(), if !is_over => {
-                is_over = seen.is_none();
-                let is_it = |seen: &SeenPeer| seen.id == known.peer_id;
-                let found = seen.filter(is_it).into_iter().flat_map(|seen| seen.addresses);
-                for address in found.map(PeerAddress::from) {
-                    if tried.len() < most && !tried.contains(&address) {
-                        tried.push(address.clone());
-                        tries.push(try_at(us, context, known, address));
-                    }
-                }
-            }
-            Some(reached) = tries.next() => {
-                if reached.is_some() {
-                    return reached;
-                }
-            }
-            else => return None,
-        }
-    }
-}
-
-async fn try_at(
-    us: &Us,
-    context: &Context,
-    known: &KnownPeer,
-    address: PeerAddress,
-) -> Option<Reached> {
-    let (shown, expected) = (known.shown(), Some(known.peer_id));
-    let name = Escaped::new(&shown);
-    match us.reach_at(context, &address, expected).await {
-        Ok(reached) => {
-            let text = format!("{name} is at {address} now; remembered");
-            context.output.talk(text);
-            Some(reached)
-        }
-        Err(failure) if failure.code == ExitCode::Trust => {
-            let (_, reason, _) = failure.into_parts();
-            let reason = Escaped::new(&reason);
-            let text = format!("{address} says that it is {name}, and is not: {reason}");
-            context.output.warn(text);
-            None
-        }
-        Err(_) => None,
-    }
 }

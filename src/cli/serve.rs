@@ -9,13 +9,12 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::{
     Context,
     args::{InboxArg, Serve},
-    arrivals, care,
-    connect::{jobs, store_options},
-    install,
+    arrivals, care, install,
     logging::{self, Level, LogFile},
     output::Output,
     report::{ExitCode, Failure},
     signals::Ending,
+    speed::jobs,
 };
 use crate::{
     address::{DEFAULT_LISTEN, PeerAddress},
@@ -31,6 +30,7 @@ use crate::{
         ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Notice,
         Peer, PeerOptions, RelayOptions,
     },
+    session::store_options,
     transfer::ReceiveOptions,
 };
 
@@ -196,7 +196,7 @@ pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Fa
             keep_opened,
             receive,
         },
-        store: store_options(context),
+        store: store_options(&context.config),
         relay: relay(context),
         discovery: discovery(context),
     })

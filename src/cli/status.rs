@@ -7,13 +7,9 @@ use serde::Serialize;
 use super::{
     Context,
     args::Status as Args,
-    care,
-    connect::store_options,
-    doctor,
-    list::all_manifests,
-    output::{Output, count},
+    care, doctor,
+    output::count,
     report::{ExitCode, Failure},
-    store::{self, blocking},
 };
 use crate::{
     config::{
@@ -25,6 +21,11 @@ use crate::{
     manifest::{Signer as _, Timestamp},
     name::{Escaped, PathText},
     peer::{Notice, Reasons},
+    session::{
+        ChosenBy, Session, all_manifests,
+        store::{self, blocking},
+        store_options,
+    },
     store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
     tls::{CertsDir, Circle, Endings, Identity, days_left},
     trust::AddressBook,
@@ -35,7 +36,7 @@ use crate::{
 struct Status<'a> {
     version: &'static str,
     home: PathText<'a>,
-    why: &'static str,
+    why: ChosenBy,
     name: String,
     peer_id: PeerId,
     certificate_until: Timestamp,
@@ -76,7 +77,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Fail
     let home = &context.home;
     let dir = CertsDir::new(home.certs());
     let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
-    let options = store_options(context);
+    let options = store_options(&context.config);
     let room = LocalStore::room(&doctor::existing(&home.chunks()), options)?;
     let mut status = gather(context, &dir, holder.as_ref()).await?;
     status.free = room.free;
@@ -102,8 +103,8 @@ async fn gather<'a>(
 ) -> Result<Status<'a>, Failure> {
     let (home, now) = (&context.home, Timestamp::now());
     let identity = Identity::load(dir)?;
-    let (store, waiting) = match store::look(context) {
-        Ok(store) => look(context.output, store, identity.peer_id()).await?,
+    let (store, waiting) = match store::look(&context.home) {
+        Ok(store) => look(&context.session()?, store, identity.peer_id()).await?,
         Err(StoreError::NotFound { .. }) => (None, Vec::new()),
         Err(error) => return Err(error.into()),
     };
@@ -112,7 +113,7 @@ async fn gather<'a>(
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         home: PathText(home.root()),
-        why: home.why,
+        why: home.chosen_by(),
         name: identity.name().to_owned(),
         peer_id: identity.peer_id(),
         certificate_until: until,
@@ -142,6 +143,15 @@ async fn gather<'a>(
         quota: context.config.quota.map(SizeText::bytes),
         usable: 0,
     })
+}
+
+/// Which rule chose the home.
+pub(super) fn chosen(by: ChosenBy) -> &'static str {
+    match by {
+        ChosenBy::Name => "named by --home or COLIS_HOME",
+        ChosenBy::CurrentFolder => "the current folder",
+        ChosenBy::Platform => "the platform's folder for data",
+    }
 }
 
 fn moved(holder: Option<&Holder>) -> impl Iterator<Item = Notice> {
@@ -195,12 +205,12 @@ fn noticed(status: &Status, room: Room, args: &Args) -> Vec<Notice> {
 
 /// What is in the store, and which transfers wait there for us.
 async fn look(
-    output: Output,
+    session: &Session,
     store: LocalStore,
     us: PeerId,
 ) -> Result<(Option<Usage>, Vec<ManifestId>), Failure> {
     let mut waiting = Vec::new();
-    for info in all_manifests(output, &store, Some(us)).await? {
+    for info in all_manifests(session, &store, Some(us)).await? {
         let state = store.manifest_state(info.id).await;
         let waits = matches!(
             &state,
@@ -228,7 +238,7 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     output.line(format!(
         "home: {} ({})",
         status.home.0.display(),
-        status.why
+        chosen(status.why)
     ));
     let role = if dir.ca_key().exists() {
         ", holds the circle's key"

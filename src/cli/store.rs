@@ -5,7 +5,6 @@ use serde_json::json;
 use super::{
     Context,
     args::{Check, Gc},
-    connect::store_options,
     custody,
     report::{ExitCode, Failure},
 };
@@ -13,6 +12,7 @@ use crate::{
     config::units::Size,
     manifest::Timestamp,
     name::Escaped,
+    session::store::{self, blocking},
     store::{LocalStore, StoreError},
 };
 
@@ -24,7 +24,7 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
     if args.new_store {
         begin_anew(context)?;
     }
-    check_there(context)?;
+    store::check_there(&context.home)?;
     if !context.home.chunks().join("FORMAT").exists() {
         let none = json!({"chunks": 0, "bytes": 0, "manifests": 0, "problems": []});
         context.output.object("check", &none);
@@ -58,7 +58,7 @@ pub(super) async fn check(context: &Context, args: &Check) -> Result<ExitCode, F
 
 pub(super) async fn gc(context: &Context, args: Gc) -> Result<ExitCode, Failure> {
     context.home.check_there()?;
-    let store = open(context)?;
+    let store = store::open(&context.home, &context.config)?;
     let keep = context
         .config
         .keep_opened
@@ -85,26 +85,9 @@ pub(super) async fn gc(context: &Context, args: Gc) -> Result<ExitCode, Failure>
     Ok(ExitCode::Ok)
 }
 
-/// Fails if the store of this home is on a disk that is not mounted, or another is in its place.
-pub(super) fn check_there(context: &Context) -> Result<(), StoreError> {
-    LocalStore::check_known(&context.home.chunks(), &context.home.store_mark())
-}
-
-/// The store of this home, made if it never had one.
-pub(super) fn open(context: &Context) -> Result<LocalStore, StoreError> {
-    let (home, options) = (&context.home, store_options(context));
-    LocalStore::open_known(&home.chunks(), &home.store_mark(), options)
-}
-
-/// The same only to read, whoever uses it.
-pub(super) fn look(context: &Context) -> Result<LocalStore, StoreError> {
-    LocalStore::look_at_known(&context.home.chunks(), &context.home.store_mark())
-}
-
 /// Takes the store that is in the place of the one that this home had, or makes one.
 fn begin_anew(context: &Context) -> Result<(), Failure> {
-    let (root, mark) = (context.home.chunks(), context.home.store_mark());
-    LocalStore::open_instead(&root, &mark, store_options(context))?;
+    let root = store::begin_anew(&context.home, &context.config)?;
     context.output.talk(format!(
         "{} is the store of this home from now on; transfers that were opened before may come once more, if their sender or a \
          relay still has them",
@@ -115,15 +98,15 @@ fn begin_anew(context: &Context) -> Result<(), Failure> {
 
 /// The store, or if a peer of ours is serving it, a look at it.
 fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
-    match open(context) {
+    match store::open(&context.home, &context.config) {
         Err(StoreError::Locked { holder }) => {
             context.output.talk(format!(
                 "{holder} is using the store: damage is reported and left where it is"
             ));
-            Ok(look(context)?)
+            Ok(store::look(&context.home)?)
         }
         // A disk to read only keeps nobody from looking.
-        Err(error @ StoreError::Io { .. }) => match look(context) {
+        Err(error @ StoreError::Io { .. }) => match store::look(&context.home) {
             Ok(store) => {
                 context
                     .output
@@ -134,13 +117,4 @@ fn open_or_look(context: &Context) -> Result<LocalStore, Failure> {
         },
         store => Ok(store?),
     }
-}
-
-/// Runs `work` on the store where blocking is allowed.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Failure> {
-    Ok(tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| Failure::new(ExitCode::Storage, e))??)
 }

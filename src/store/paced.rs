@@ -21,7 +21,7 @@ use crate::{
 const PIECE: u32 = 64 << 10;
 
 /// How many bytes a second may pass. Clones share it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Pace {
     limiter: Arc<DefaultDirectRateLimiter>,
     piece: u32,

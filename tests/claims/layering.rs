@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 24] = [
+const MAY: [(&str, &[&str]); 25] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
@@ -75,11 +75,19 @@ const MAY: [(&str, &[&str]); 24] = [
         &["name", "manifest", "trust", "store", "peer", "address"],
     ),
     (
+        "session",
+        &[
+            "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
+            "store", "received", "client", "transfer", "pair", "discover", "peer", "config",
+            "address",
+        ],
+    ),
+    (
         "cli",
         &[
             "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
             "store", "received", "server", "client", "transfer", "pair", "discover", "peer",
-            "config", "sabotage", "address",
+            "config", "sabotage", "address", "session",
         ],
     ),
     ("lib", &[]),

@@ -6,13 +6,12 @@ use crate::{
     cli::{
         Context,
         ask::Asked,
-        connect::Us,
         report::{ExitCode, Failure},
-        whom::Whom,
     },
     client::ClientOptions,
     manifest::Timestamp,
     peer::after_the_end,
+    session::{Session, Whom},
     store::StoreError,
     tls::{self, Caller, CertsDir, Inspected, Renewed, Seen, ca},
 };
@@ -83,7 +82,7 @@ async fn ask(
     from: Option<&str>,
     which: Renewed,
 ) -> Result<Caller, Failure> {
-    let us = Us::load(context)?;
+    let us = context.session()?;
     let from = match from {
         Some(peer) => peer.to_owned(),
         None => maker(&us)?,
@@ -92,9 +91,9 @@ async fn ask(
     let (own, now) = (us.identity.caller().not_after, Timestamp::now());
     let asked = match own < now {
         true => ask_ended(&us, &from, &request).await,
-        false => match us.reach(context, &from).await {
+        false => match us.connect(&from).await {
             Ok(reached) => reached.client.renew(&request).await.map_err(failed),
-            Err(failure) => Err(failure),
+            Err(error) => Err(error.into()),
         },
     };
     let pem = asked.map_err(|failure| match now > ca::last_renewal(own) {
@@ -104,15 +103,15 @@ async fn ask(
     let renewed = tls::install_renewed(dir, which, &pem)?;
     // The circle's own certificate may have been renewed too. Whoever does not answer now is asked the next time.
     if us.circle.now().is_near_its_end(now)
-        && let Ok(us) = Us::load(context)
+        && let Ok(us) = context.session()
     {
-        let _ = us.reach(context, &from).await;
+        let _ = us.connect(&from).await;
     }
     Ok(renewed)
 }
 
 /// What the machine that made the circle is called here.
-fn maker(us: &Us) -> Result<String, Failure> {
+fn maker(us: &Session) -> Result<String, Failure> {
     let circle = us.circle.now();
     let known = match circle.maker() {
         Some(name) => us.book.by_certificate_name(name)?,
@@ -130,7 +129,7 @@ fn maker(us: &Us) -> Result<String, Failure> {
 
 /// Asks as somebody whose certificate has ended: nothing else is answered, so the peer is not asked who it is. Its handshake
 /// has shown that.
-async fn ask_ended(us: &Us, from: &str, request: &str) -> Result<String, Failure> {
+async fn ask_ended(us: &Session, from: &str, request: &str) -> Result<String, Failure> {
     let (addresses, expected) = match Whom::parse(from, &us.book)? {
         Whom::At(address) => (vec![address], None),
         Whom::Known(known) => {

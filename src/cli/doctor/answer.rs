@@ -7,10 +7,11 @@ use tokio::time::timeout;
 
 use super::{Finding, Report, certs, peer::Met};
 use crate::{
-    cli::{connect::Us, report::ExitCode},
+    cli::report::ExitCode,
     client::{ClientOptions, Handshake, HandshakeError, PeerClient},
     config::units::Size,
     manifest::Timestamp,
+    session::Session,
     store::StoreError,
     tls::{Caller, Seen},
     wire::{Health, HealthStatus},
@@ -28,7 +29,7 @@ const ASK_OWNER: &str =
 const SLOW: Duration = Duration::from_millis(300);
 
 /// Asks the peer that we have met.
-pub(super) async fn examine(us: &Us, met: Met, report: &mut Report) {
+pub(super) async fn examine(us: &Session, met: Met, report: &mut Report) {
     let options = ClientOptions {
         connect_timeout: ANSWER_TIME,
         idle_timeout: ANSWER_TIME,
@@ -136,7 +137,7 @@ fn health_of(health: &Health) -> Finding {
     }
 }
 
-fn clock(us: &Us, theirs: &Caller, date: Option<Timestamp>, now: Timestamp) -> Finding {
+fn clock(us: &Session, theirs: &Caller, date: Option<Timestamp>, now: Timestamp) -> Finding {
     const STEP: &str = "their-clock";
     let Some(date) = date else {
         return Finding::skip(STEP, "its answer has no Date");
@@ -160,7 +161,7 @@ fn clock(us: &Us, theirs: &Caller, date: Option<Timestamp>, now: Timestamp) -> F
     Finding::warn(STEP, what).hint(hint)
 }
 
-async fn revocation(us: &Us, client: &PeerClient) -> Finding {
+async fn revocation(us: &Session, client: &PeerClient) -> Finding {
     const STEP: &str = "their-revocation";
     let circle = us.circle.now();
     let ours = circle.crl_number();

@@ -7,10 +7,11 @@ use std::{
 
 use super::{Finding, Report, Verdict};
 use crate::{
-    cli::{Context, connect::store_options, home::NO_HOME, report::ExitCode},
+    cli::{Context, report::ExitCode, report::NO_HOME, status},
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
+    session::store_options,
     store::{Holder, LocalStore, StoreError},
 };
 
@@ -33,7 +34,10 @@ pub(super) fn examine(context: &Context, descriptors: Verdict, report: &mut Repo
 
 pub(super) fn home(context: &Context) -> Finding {
     const STEP: &str = "home";
-    let (root, why) = (context.home.root(), context.home.why);
+    let (root, why) = (
+        context.home.root(),
+        status::chosen(context.home.chosen_by()),
+    );
     let detail = format!("{} ({why})", root.display());
     if context.home.certs().is_dir() {
         return Finding::ok(STEP, detail);
@@ -111,7 +115,7 @@ fn store(context: &Context) -> Finding {
 
 fn disk(context: &Context) -> Finding {
     const STEP: &str = "disk";
-    let (chunks, options) = (context.home.chunks(), store_options(context));
+    let (chunks, options) = (context.home.chunks(), store_options(&context.config));
     let room = match LocalStore::room(&existing(&chunks), options) {
         Ok(room) => room,
         Err(error) => return Finding::failure(STEP, error).hint("look at that disk"),

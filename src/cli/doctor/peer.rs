@@ -11,11 +11,12 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{Finding, Report, answer, certs};
 use crate::{
-    cli::{Context, connect::Us, report::ExitCode, whom::Whom},
+    cli::{Context, report::ExitCode},
     client::{AddressError, Handshake, HandshakeError, PeerAddress},
     id::{PeerId, Short as _},
     manifest::Timestamp,
     name::Escaped,
+    session::{Session, Whom},
     tls::{self, Caller, CertsDir, Distrust, Expect, Seen, days_left},
     trust::AddressBook,
 };
@@ -56,7 +57,12 @@ pub(super) struct Met {
 type Step<T> = Result<(T, Finding), Finding>;
 
 /// Goes as far as it can.
-pub(super) async fn examine(context: &Context, us: Option<&Us>, peer: &str, report: &mut Report) {
+pub(super) async fn examine(
+    context: &Context,
+    us: Option<&Session>,
+    peer: &str,
+    report: &mut Report,
+) {
     walk(context, us, peer, report).await;
     for step in STEPS {
         if !report.has(step) {
@@ -65,7 +71,12 @@ pub(super) async fn examine(context: &Context, us: Option<&Us>, peer: &str, repo
     }
 }
 
-async fn walk(context: &Context, us: Option<&Us>, peer: &str, report: &mut Report) -> Option<()> {
+async fn walk(
+    context: &Context,
+    us: Option<&Session>,
+    peer: &str,
+    report: &mut Report,
+) -> Option<()> {
     let book = AddressBook::new(CertsDir::new(context.home.certs()).peers());
     let target = take(report, name(&book, peer).await)?;
     let reached = take(report, route(&target, dial(&target).await))?;
@@ -250,7 +261,7 @@ fn takes_connections(address: SocketAddr) -> Finding {
 
 /// The first that shows a certificate which we trust; else why the first one does not.
 async fn shake_hands(
-    us: &Us,
+    us: &Session,
     book: &AddressBook,
     target: &Target,
     reached: Vec<(SocketAddr, TcpStream)>,

@@ -9,12 +9,12 @@ use crate::{
     address::DEFAULT_LISTEN,
     cli::{
         Context,
-        connect::Us,
         report::{ExitCode, Failure},
     },
     client::ClientOptions,
     manifest::Signer as _,
     server::{self, BindError},
+    session::Session,
     store::{Holder, LocalStore},
     tls::Seen,
     wire::HealthStatus,
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) async fn port(
     context: &Context,
     listen: Option<SocketAddr>,
-    us: Option<&Us>,
+    us: Option<&Session>,
 ) -> Finding {
     if let Some(holder) = LocalStore::holder(&context.home.chunks())
         && let Some(address) = &holder.serving
@@ -62,7 +62,7 @@ pub(super) async fn port(
     }
 }
 
-async fn served(us: &Us, holder: &Holder, address: &str) -> Finding {
+async fn served(us: &Session, holder: &Holder, address: &str) -> Finding {
     let process = holder.process.map_or("?".to_owned(), |id| id.to_string());
     match timeout(PATIENCE, ask(us, address)).await {
         Ok(Ok(HealthStatus::Ok)) => Finding::ok(
@@ -91,7 +91,7 @@ async fn served(us: &Us, holder: &Holder, address: &str) -> Finding {
     }
 }
 
-async fn ask(us: &Us, address: &str) -> Result<HealthStatus, Failure> {
+async fn ask(us: &Session, address: &str) -> Result<HealthStatus, Failure> {
     let options = ClientOptions {
         retries: 0,
         ..ClientOptions::default()

@@ -5,7 +5,10 @@ use super::{
     ask::{self, Stop},
     choose, fetch, words,
 };
-use crate::cli::{inbox, list::Row, terminal};
+use crate::{
+    cli::{inbox, terminal},
+    session::TransferRow,
+};
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let context = menu.context()?;
@@ -28,8 +31,9 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
 }
 
 /// Each of those that are locked has a password of its own.
-async fn accept(menu: &Menu, rows: &[&Row]) -> Result<(), Stop> {
-    let (open, locked): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.names.is_some());
+async fn accept(menu: &Menu, rows: &[&TransferRow]) -> Result<(), Stop> {
+    let (open, locked): (Vec<&TransferRow>, Vec<&TransferRow>) =
+        rows.iter().partition(|row| row.names.is_some());
     if !open.is_empty() {
         menu.run(words(&["inbox", "accept"]).ids(&open)).await?;
     }

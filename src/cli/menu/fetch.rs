@@ -7,10 +7,11 @@ use super::{
 };
 use crate::{
     cli::{
-        list::{self, Row},
+        list::{self},
         terminal,
     },
     config::units::Size,
+    session::TransferRow,
 };
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
@@ -36,7 +37,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
 }
 
 /// What can be opened is fetched at once; for each of the others there is a password of its own.
-async fn receive(menu: &Menu, peer: &str, rows: Vec<&Row>) -> Result<(), Stop> {
+async fn receive(menu: &Menu, peer: &str, rows: Vec<&TransferRow>) -> Result<(), Stop> {
     let (open, locked): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.names.is_some());
     let receive = || words(&["receive", "--from", peer]);
     if !open.is_empty() {
@@ -50,7 +51,11 @@ async fn receive(menu: &Menu, peer: &str, rows: Vec<&Row>) -> Result<(), Stop> {
 }
 
 /// Name, size, sender, date.
-pub(super) fn label(row: &Row) -> String {
+pub(super) fn label(row: &TransferRow) -> String {
     let (size, from) = (Size(row.info.size), &row.from);
-    format!("{}  {size}  from {from}  {}", row.what(), row.info.created)
+    format!(
+        "{}  {size}  from {from}  {}",
+        list::contents(row),
+        row.info.created
+    )
 }

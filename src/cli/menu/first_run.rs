@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     address::DEFAULT_LISTEN,
-    cli::{Context, home::host_name, pair::Inviter, report::Failure, terminal},
+    cli::{Context, pair::Inviter, report::Failure, terminal},
     private,
+    session::host_name,
     tls::CertsDir,
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     cli::{
         args::RoleArg,
-        connect::Us,
         peers::roles,
         report::{ExitCode, Failure},
         terminal,
@@ -76,7 +75,7 @@ async fn address() -> Result<String, Stop> {
 
 /// Everybody but us.
 fn others(menu: &Menu) -> Result<Vec<KnownPeer>, Failure> {
-    let us = Us::load(&menu.context()?)?;
+    let us = menu.context()?.session()?;
     let mut known = us.book.peers()?;
     known.retain(|peer| peer.name != us.identity.name());
     Ok(known)
@@ -135,7 +134,7 @@ async fn forget(menu: &Menu) -> Result<(), Stop> {
 async fn role(menu: &Menu) -> Result<(), Stop> {
     let peer = known(menu, "Whose role?").await?;
     let context = menu.context()?;
-    let now = roles(&context, &Us::load(&context)?)?.of(peer.peer_id, Bearer::Peer);
+    let now = roles(&context, &context.session()?)?.of(peer.peer_id, Bearer::Peer);
     let name = peer.called();
     let values = RoleArg::value_variants().iter();
     let values: Vec<_> = values.filter_map(ValueEnum::to_possible_value).collect();

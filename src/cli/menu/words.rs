@@ -5,10 +5,12 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::Parser as _;
 
-use crate::cli::{
-    args::{Cli, Command},
-    list::Row,
-    report::Failure,
+use crate::{
+    cli::{
+        args::{Cli, Command},
+        report::Failure,
+    },
+    session::TransferRow,
 };
 
 /// The words of one command.
@@ -33,7 +35,7 @@ impl Words {
         self
     }
 
-    pub(super) fn ids(mut self, rows: &[&Row]) -> Self {
+    pub(super) fn ids(mut self, rows: &[&TransferRow]) -> Self {
         let ids = rows.iter().map(|row| row.info.id.to_string().into());
         self.0.extend(ids);
         self

@@ -1,4 +1,4 @@
-//! Which transfers are received, and on which of them a password is tried.
+//! TransferSelector transfers are received, and on which of them a password is tried.
 //!
 //! What a store says that it has may be hostile: each try of a password costs work, and whoever serves sees by the chunks that are
 //! asked for whether it was right.
@@ -9,12 +9,11 @@ use super::Job;
 use crate::{
     cli::{
         args::Receive,
-        list::all_manifests,
         password::Purpose,
         report::{ExitCode, Failure},
-        which::{Which, named},
     },
     id::ManifestId,
+    session::{TransferSelector, all_manifests, named},
     store::ManifestInfo,
 };
 
@@ -44,7 +43,7 @@ impl Found {
 impl Job<'_> {
     /// The transfers that were named, and with `--all` those that stay locked.
     pub(super) async fn choose(&mut self, args: &Receive) -> Result<Chosen, Failure> {
-        let infos = all_manifests(self.context.output, &*self.store, Some(self.reader.me)).await?;
+        let infos = all_manifests(self.us, &*self.store, Some(self.reader.me)).await?;
         if args.all {
             self.tried = self.to_try(&infos);
             let opens = |info: &ManifestInfo| self.is_by_key(info) || self.tried.contains(&info.id);
@@ -53,7 +52,7 @@ impl Job<'_> {
         }
         let mut chosen = Vec::new();
         for text in &args.which {
-            let found = self.find(&Which::new(text), &infos).await?;
+            let found = self.find(&TransferSelector::new(text), &infos).await?;
             self.tried.extend(&found.may_try);
             chosen.extend(found.ids);
         }
@@ -70,16 +69,20 @@ impl Job<'_> {
         Ok((chosen, Vec::new()))
     }
 
-    async fn find(&self, which: &Which, infos: &[ManifestInfo]) -> Result<Found, Failure> {
+    async fn find(
+        &self,
+        which: &TransferSelector,
+        infos: &[ManifestInfo],
+    ) -> Result<Found, Failure> {
         let text = match which {
-            Which::Id(id) => {
+            TransferSelector::Id(id) => {
                 // What is not here may be elsewhere; of another store nothing is asked twice.
                 if self.own.is_some() {
                     self.store.get_manifest(*id).await?;
                 }
                 return Ok(Found::by_id(*id));
             }
-            Which::Text(text) => text,
+            TransferSelector::Text(text) => text,
         };
         if let Some(info) = which.one_of(infos)? {
             return Ok(Found::by_id(info.id));

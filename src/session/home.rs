@@ -7,7 +7,9 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::report::{ExitCode, Failure};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
 use crate::{
     id::Digest,
     manifest::Timestamp,
@@ -22,51 +24,74 @@ const MARK: &str = ".colis-home";
 const COPIED: &str = "copied.json";
 const TOLD_SECONDS: u64 = 7 * 24 * 3600;
 
-/// What to do where a home has no keys.
-pub(super) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
+/// Why no folder can be the home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoFolder {
+    /// It was named, with an empty name.
+    #[error("the name of the home folder is empty")]
+    NoName,
+    /// The user has no folder that is known by a whole path.
+    #[error("HOME names no folder by its whole path")]
+    NoUserFolder,
+}
+
+/// Which rule chose a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChosenBy {
+    /// It was named, by `--home`, by `COLIS_HOME`, or by the program.
+    Name,
+    /// It is the current folder.
+    CurrentFolder,
+    /// It is the platform's folder for data.
+    Platform,
+}
 
 /// A home folder, and why it is the one.
 #[derive(Debug, Clone)]
-pub(super) struct Home {
+pub struct Home {
     root: PathBuf,
     /// Which rule chose it.
-    pub(super) why: &'static str,
+    chosen_by: ChosenBy,
 }
 
 impl Home {
     /// The folder that was named; else the current one, if it is a home of ours; else that of the platform.
-    pub(super) fn resolve(named: Option<&Path>) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// Fails if no folder is named and the platform has none.
+    pub fn resolve(named: Option<&Path>) -> Result<Self, Error> {
         if let Some(root) = named {
             if root.as_os_str().is_empty() {
-                return Err(nowhere("the name of the home folder is empty"));
+                return Err(Error::NoHomeFolder(NoFolder::NoName));
             }
-            let root = std::path::absolute(root).map_err(|e| Failure::io(root, &e))?;
+            let root = std::path::absolute(root).map_err(|e| Error::io(root, e))?;
             return Ok(Self {
                 root,
-                why: "named by --home or COLIS_HOME",
+                chosen_by: ChosenBy::Name,
             });
         }
         if let Ok(current) = env::current_dir()
             && is_home(&current)
         {
             if !is_marked(&current) {
-                return Err(unmarked(&current));
+                return Err(Error::UnmarkedHome(current));
             }
             return Ok(Self {
                 root: current,
-                why: "the current folder",
+                chosen_by: ChosenBy::CurrentFolder,
             });
         }
         let data = platform_folder("XDG_DATA_HOME", ".local/share")
-            .ok_or_else(|| nowhere("HOME names no folder by its whole path"))?;
+            .ok_or(Error::NoHomeFolder(NoFolder::NoUserFolder))?;
         Ok(Self {
             root: data.join("colis"),
-            why: "the platform's folder for data",
+            chosen_by: ChosenBy::Platform,
         })
     }
 
     /// Notes in it, once it has keys, that it was chosen here: then it is also the home of what runs in it.
-    pub(super) fn mark(&self) {
+    pub fn mark(&self) {
         if !is_home(&self.root) || is_marked(&self.root) {
             return;
         }
@@ -96,7 +121,7 @@ impl Home {
     }
 
     /// When this home was first used as a copy, if that was within [`TOLD_SECONDS`].
-    pub(super) fn copied(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn copied(&self, now: Timestamp) -> Option<Timestamp> {
         if self.is_unmarked_copy() {
             return Some(now);
         }
@@ -105,73 +130,81 @@ impl Home {
         (now < copied.plus_seconds(TOLD_SECONDS)).then_some(copied)
     }
 
-    pub(super) fn root(&self) -> &Path {
+    /// Which rule chose it.
+    pub fn chosen_by(&self) -> ChosenBy {
+        self.chosen_by
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Fails if it has no certificates, before anything is made in it: it may be the place of a disk that is not mounted.
-    pub(super) fn check_there(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Fails if the folder or its `certs/` is not there.
+    pub fn check_there(&self) -> Result<(), Error> {
         if self.certs().is_dir() {
             return Ok(());
         }
-        let what = match self.root.is_dir() {
-            true => format!("{} is no home: it has no certs/", self.root.display()),
-            false => format!("{} is not there", self.root.display()),
-        };
-        Err(Failure::new(ExitCode::Config, what).hint(NO_HOME))
+        let root = self.root.clone();
+        Err(match root.is_dir() {
+            true => Error::NotAHome(root),
+            false => Error::NoHome(root),
+        })
     }
 
-    pub(super) fn certs(&self) -> PathBuf {
+    /// The folder of certificates and keys.
+    pub fn certs(&self) -> PathBuf {
         self.root.join("certs")
     }
 
-    pub(super) fn chunks(&self) -> PathBuf {
+    /// The folder of the store.
+    pub fn chunks(&self) -> PathBuf {
         self.root.join("chunks")
     }
 
     /// What says which store it has.
-    pub(super) fn store_mark(&self) -> PathBuf {
+    pub fn store_mark(&self) -> PathBuf {
         CertsDir::new(self.certs()).store()
     }
 
-    pub(super) fn received(&self) -> PathBuf {
+    /// The folder where received files appear.
+    pub fn received(&self) -> PathBuf {
         self.root.join("received")
     }
 
     /// Where a serving peer's log goes.
-    pub(super) fn logs(&self) -> PathBuf {
+    pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    /// The file of settings.
+    pub fn config(&self) -> PathBuf {
         self.root.join("colis.toml")
     }
 
     /// What is never sent with a folder around it: keys, and what changes while we work.
-    pub(super) fn own_folders(&self) -> Vec<PathBuf> {
+    pub fn own_folders(&self) -> Vec<PathBuf> {
         let stagings = self.received().join(STAGINGS);
         vec![self.certs(), self.chunks(), self.logs(), stagings]
     }
 
     /// Where journals of unfinished sends are kept.
-    pub(super) fn journals(&self) -> PathBuf {
+    pub fn journals(&self) -> PathBuf {
         self.chunks().join("state/sending")
     }
 }
 
 /// The folder that the XDG variable `name` says, else the one `below` the user's home. A path that is relative or empty says
 /// nothing, as the XDG base directory specification has it: keys must not go into whatever folder is the current one.
-pub(super) fn platform_folder(name: &str, below: &str) -> Option<PathBuf> {
+pub(crate) fn platform_folder(name: &str, below: &str) -> Option<PathBuf> {
     let absolute = |name| {
         let path = env::var_os(name).map(PathBuf::from);
         path.filter(|path| path.is_absolute())
     };
     absolute(name).or_else(|| Some(absolute("HOME")?.join(below)))
-}
-
-fn nowhere(why: &str) -> Failure {
-    let what = format!("there is no home folder: {why}");
-    Failure::new(ExitCode::Config, what).hint("name one: --home DIR")
 }
 
 /// Whether `folder` has the private keys of a peer.
@@ -200,18 +233,8 @@ fn place(folder: &Path) -> io::Result<String> {
     Ok(format!("{}\n", Digest::of(text.as_bytes())))
 }
 
-fn unmarked(folder: &Path) -> Failure {
-    let what = format!(
-        "{} looks like a home of colis, but was not made here or was moved here",
-        folder.display()
-    );
-    Failure::new(ExitCode::Config, what).hint(
-        "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
-    )
-}
-
 /// What the system calls this machine, as a name of ours.
-pub(super) fn host_name() -> Option<String> {
+pub fn host_name() -> Option<String> {
     let name = rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -1,10 +1,10 @@
-//! Which transfer is meant: by an id, the beginning of one, or a name.
+//! TransferSelector transfer is meant: by an id, the beginning of one, or a name.
 
 use std::ops::ControlFlow;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::report::Failure;
+use super::{Error, Mistake};
 use crate::{
     id::ManifestId,
     manifest::{SignedManifest, table::Entry},
@@ -15,21 +15,22 @@ use crate::{
 /// Digits from which on the beginning of an id counts as one.
 const MIN_DIGITS: usize = 4;
 /// Plain bytes of a table that a list reads: a sender chooses how long it is.
-pub(super) const GLANCE: u64 = 1 << 20;
+pub(crate) const GLANCE: u64 = 1 << 20;
 /// Names at the top of a transfer that a list shows.
 const MOST_NAMES: usize = 100;
 
 /// A transfer as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Which {
+pub enum TransferSelector {
     /// The whole id of a manifest.
     Id(ManifestId),
     /// The beginning of an id, a transfer's id, or a file's name.
     Text(String),
 }
 
-impl Which {
-    pub(super) fn new(text: &str) -> Self {
+impl TransferSelector {
+    /// Reads `text` as a whole id, else as the beginning of one or a name.
+    pub fn new(text: &str) -> Self {
         text.parse()
             .map_or_else(|_| Self::Text(text.to_owned()), Self::Id)
     }
@@ -45,17 +46,17 @@ impl Which {
     }
 
     /// The one of `infos` whose id it is or begins, if one is.
-    pub(super) fn one_of<'a>(
+    pub(crate) fn one_of<'a>(
         &self,
         infos: impl IntoIterator<Item = &'a ManifestInfo>,
-    ) -> Result<Option<&'a ManifestInfo>, Failure> {
+    ) -> Result<Option<&'a ManifestInfo>, Error> {
         let mut matching = infos.into_iter().filter(|info| self.matches(info));
         let one = matching.next();
         match (self, matching.count()) {
             (Self::Id(_), _) | (_, 0) => Ok(one),
             (Self::Text(text), others) => {
-                let failure = Failure::usage(format!("{} ids begin with {text}", others + 1));
-                Err(failure.hint("give more digits"))
+                let (beginning, count) = (text.clone(), others + 1);
+                Err(Mistake::Ambiguous { beginning, count }.into())
             }
         }
     }
@@ -63,7 +64,7 @@ impl Which {
 
 /// Those of `infos` at whose top there is `name`; if there is none, those with a name that looks the same: a Mac writes `é`
 /// as two characters, a keyboard as one. What cannot be opened has no names for us.
-pub(super) async fn named<'a>(
+pub(crate) async fn named<'a>(
     store: &dyn Store,
     reader: &Reader,
     infos: impl IntoIterator<Item = &'a ManifestInfo>,
@@ -97,21 +98,21 @@ pub(super) async fn named<'a>(
 }
 
 /// The manifest of a transfer, if it is there and one.
-pub(super) async fn manifest_of(store: &dyn Store, id: ManifestId) -> Option<SignedManifest> {
+pub(crate) async fn manifest_of(store: &dyn Store, id: ManifestId) -> Option<SignedManifest> {
     let envelope = store.get_manifest(id).await.ok()?;
     let manifest = SignedManifest::parse(envelope).ok()?;
     (manifest.id() == id).then_some(manifest)
 }
 
 /// The first names at the top of a transfer.
-pub(super) struct TopNames {
-    pub(super) names: Vec<String>,
+pub(crate) struct TopNames {
+    pub(crate) names: Vec<String>,
     /// Whether there may be others.
-    pub(super) more_names: bool,
+    pub(crate) more_names: bool,
 }
 
 /// The names at the top of a transfer, if `reader` can open it. However long its table is, only its beginning is read.
-pub(super) async fn top_names(
+pub(crate) async fn top_names(
     store: &dyn Store,
     reader: &Reader,
     manifest: &SignedManifest,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::connect::Us;
+use super::Session;
 use crate::{
     id::{PeerId, Short as _},
     manifest::{SignedManifest, Timestamp},
@@ -15,20 +15,20 @@ use crate::{
 ///
 /// A name is told only of who has proved it: by the certificate that goes with a good signature. Everybody else is an id, which
 /// is not looked up: anybody can write anybody's id.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct SignedBy {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignedBy {
     /// What it is called here, or the beginning of its id. Remote text.
     #[serde(rename = "sender_name")]
-    pub(super) name: String,
+    pub name: String,
     /// Whether the circle vouches for it, and it is not blocked here.
-    pub(super) verified: bool,
+    pub verified: bool,
     /// Whether it may do nothing here.
-    pub(super) blocked: bool,
+    pub blocked: bool,
 }
 
 impl SignedBy {
     /// Who signed `manifest`.
-    pub(super) fn of(us: &Us, manifest: &SignedManifest) -> Self {
+    pub(crate) fn of(us: &Session, manifest: &SignedManifest) -> Self {
         let sender = manifest.payload().sender;
         match manifest.verify(&us.circle, Timestamp::now()) {
             Ok(name) => {
@@ -44,7 +44,7 @@ impl SignedBy {
     }
 
     /// Somebody who says to be `sender`.
-    pub(super) fn unknown(sender: PeerId) -> Self {
+    pub(crate) fn unknown(sender: PeerId) -> Self {
         Self {
             name: sender.short(),
             verified: false,
@@ -53,7 +53,7 @@ impl SignedBy {
     }
 
     /// What it is, in a word.
-    pub(super) fn standing(&self) -> &'static str {
+    pub(crate) fn standing(&self) -> &'static str {
         match (self.verified, self.blocked) {
             (true, _) => "verified",
             (false, true) => "blocked",

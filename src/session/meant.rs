@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, connect::Us, list::all_manifests, report::Failure, which::manifest_of};
+use super::{Error, Mistake, Session, list::all_manifests, which::manifest_of};
 use crate::{
     id::{PeerId, Short as _},
     manifest::Timestamp,
@@ -21,7 +21,7 @@ type Seen = BTreeMap<PeerId, BTreeSet<String>>;
 ///
 /// # Errors
 /// Several are meant, or none.
-pub(super) async fn id_of(context: &Context, us: &Us, text: &str) -> Result<PeerId, Failure> {
+pub(crate) async fn id_of(us: &Session, text: &str) -> Result<PeerId, Error> {
     if let Some(peer) = us.book.by_name(text)? {
         return Ok(peer.peer_id);
     }
@@ -31,7 +31,7 @@ pub(super) async fn id_of(context: &Context, us: &Us, text: &str) -> Result<Peer
     let mut seen = of_the_book(us)?;
     let mut found = matching(&seen, text);
     if found.is_empty() {
-        senders(context, us, &mut seen).await?;
+        senders(us, &mut seen).await?;
         found = matching(&seen, text);
     }
     match found.as_slice() {
@@ -46,14 +46,13 @@ pub(super) async fn id_of(context: &Context, us: &Us, text: &str) -> Result<Peer
                 let names: Vec<_> = names.map(|name| Escaped::new(name).to_string()).collect();
                 format!("{} {}", id.short(), names.join(" "))
             });
-            let each: Vec<_> = each.collect();
-            let failure = Failure::usage(format!("{text} may be {}", each.join(", or ")));
-            Err(failure.hint("give more digits of the id"))
+            let (text, peers) = (text.to_owned(), each.collect());
+            Err(Mistake::SeveralPeers { text, peers }.into())
         }
     }
 }
 
-fn of_the_book(us: &Us) -> Result<Seen, Failure> {
+fn of_the_book(us: &Session) -> Result<Seen, Error> {
     let mut seen = Seen::new();
     for peer in us.book.peers()? {
         let names = seen.entry(peer.peer_id).or_default();
@@ -66,9 +65,9 @@ fn of_the_book(us: &Us) -> Result<Seen, Failure> {
     Ok(seen)
 }
 
-async fn senders(context: &Context, us: &Us, seen: &mut Seen) -> Result<(), Failure> {
-    let store = us.own_store(context)?.as_store();
-    for info in all_manifests(context.output, &*store, None).await? {
+async fn senders(us: &Session, seen: &mut Seen) -> Result<(), Error> {
+    let store = us.own_store()?.as_store();
+    for info in all_manifests(us, &*store, None).await? {
         let names = seen.entry(info.sender).or_default();
         if !names.is_empty() {
             continue;

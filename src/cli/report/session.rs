@@ -1,0 +1,101 @@
+//! How a command fails for an error of the session.
+
+use super::{ExitCode, Failure, NO_HOME};
+use crate::{
+    session::{Error, Kind, Mistake},
+    wire::DEFAULT_PORT,
+};
+
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Usage => Self::Usage,
+            Kind::Config => Self::Config,
+            Kind::Trust => Self::Trust,
+            Kind::Integrity => Self::Integrity,
+            Kind::NotFound => Self::NotFound,
+            Kind::Storage => Self::Storage,
+            Kind::Network => Self::Network,
+            Kind::Locked => Self::Locked,
+            Kind::Partial => Self::Partial,
+            Kind::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = Self::new(error.kind().into(), &error);
+        match error {
+            Error::NoHomeFolder(_) => failure.hint("name one: --home DIR"),
+            Error::UnmarkedHome(_) => failure.hint(
+                "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
+            ),
+            Error::NotAHome(_) | Error::NoHome(_) => failure.hint(NO_HOME),
+            Error::Usage(mistake) => mistake.into(),
+            Error::UnknownPeer { name, nearest } => failure.hint(who_is_known(&name, nearest)),
+            Error::NoAddress { peer, is_self: true } => failure.hint(format!(
+                "it is this peer, and does not serve; to keep something here: colis share PATH --to {peer}"
+            )),
+            Error::NoAddress { peer, is_self: false } => failure.hint(format!(
+                "say where it is once: colis peers add HOST:PORT (its name is {peer})"
+            )),
+            Error::Unreachable { tries, .. } => {
+                let what = failure.what;
+                let last = tries.into_iter().next_back().map(Self::from);
+                Self { what: what.clone(), ..last.unwrap_or(Self::new(ExitCode::Network, what)) }
+            }
+            Error::NamedWithPort { peer, .. } => failure.hint(format!(
+                "{peer} is a known peer: leave out the port, and its addresses are tried; with a port it is a host"
+            )),
+            Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
+            Error::Revoked { .. } => failure
+                .hint("leave it out; or give that machine a new certificate: colis certs issue"),
+            Error::Io { path, source } => Self::io(&path, &source),
+            Error::Address(error) => Self::from(error).hint("see who is known: colis peers"),
+            Error::Config(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Manifest(error) => error.into(),
+            Error::Crypto(error) => error.into(),
+            Error::Transfer(error) => error.into(),
+            Error::Received(error) => error.into(),
+            Error::Tls(error) => error.into(),
+            Error::Trust(error) => error.into(),
+            Error::Pair(error) => error.into(),
+            Error::Peer(error) => error.into(),
+        }
+    }
+}
+
+impl From<Mistake> for Failure {
+    fn from(mistake: Mistake) -> Self {
+        let failure = Self::usage(&mistake);
+        match mistake {
+            Mistake::Ambiguous { .. } => failure.hint("give more digits"),
+            Mistake::SeveralPeers { .. } => failure.hint("give more digits of the id"),
+            Mistake::NobodyToSendTo => {
+                failure.hint("say who: --to NAME or --to HOST:PORT; see `colis peers`")
+            }
+            Mistake::NobodyCouldOpen => failure.hint("say who: --to PEER, or use --password"),
+            Mistake::ChunkSize => failure.hint("for instance --chunk-size 4MiB"),
+            Mistake::LifeTooShort => {
+                failure.hint("leave it out for 30 days, or give a time: --expires 7d")
+            }
+            Mistake::WaitsForItself => {
+                failure.hint("leave out --wait; open it with: colis receive")
+            }
+            Mistake::NotToldWhenOpened { .. } => {
+                failure.hint("leave out --wait; the recipient collects it when it is on")
+            }
+            Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
+        }
+    }
+}
+
+fn who_is_known(name: &str, nearest: Option<String>) -> String {
+    let nearest = nearest.map_or(String::new(), |near| format!("did you mean {near}? "));
+    format!(
+        "{nearest}who is known: colis peers; who was never met: colis peers add HOST; a host is typed with its port, \
+         {name}:{DEFAULT_PORT}"
+    )
+}

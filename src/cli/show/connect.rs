@@ -1,0 +1,45 @@
+//! What is said of peers that are connected to.
+
+use crate::{cli::output::Output, id::Short as _, name::Escaped, session::Event};
+
+/// Says the events of connecting.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Remembered {
+            name,
+            peer_id,
+            address,
+        } => output.talk(format!(
+            "{address} is {}, peer {}; remembered",
+            Escaped::new(name),
+            peer_id.short()
+        )),
+        Event::NotRemembered { address, reason } => output.warn(format!(
+            "colis: {address} is not remembered: {}",
+            Escaped::new(reason)
+        )),
+        Event::Moved { name, address } => output.talk(format!(
+            "{} is at {address} now; remembered",
+            Escaped::new(name)
+        )),
+        Event::Impostor {
+            name,
+            address,
+            reason,
+        } => output.warn(format!(
+            "{address} says that it is {}, and is not: {}",
+            Escaped::new(name),
+            Escaped::new(reason)
+        )),
+        Event::Recorded { name } => output.warn(format!(
+            "{} was on no record here, and is recorded now: was this home restored?",
+            Escaped::new(name)
+        )),
+        Event::Without { peer, reason } => output.warn(format!(
+            "without {}: {}",
+            Escaped::new(peer),
+            Escaped::new(reason)
+        )),
+        _ => {}
+    }
+}

@@ -1,0 +1,181 @@
+//! What is said of a transfer on its way.
+
+use crate::{
+    cli::output::{Output, count},
+    config::units::Size,
+    id::{ManifestId, Short as _},
+    manifest::table::Entry,
+    name::Escaped,
+    session::{Event, LeftOut, Missed, Planned, Sent},
+    store::{TransferState, WaitReason},
+};
+
+/// Says the events of sending.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Sent(sent) => say_sent(output, sent),
+        Event::WouldSend(planned) => say_planned(output, planned),
+        Event::Entry(entry) => output.line(listed(entry)),
+        Event::LeftOut(left_out) => output.warn(skipped(left_out)),
+        Event::Renamed { path, name } => output.warn(format!(
+            "{} is sent as {}: its name is no UTF-8, and another entry is called so",
+            Escaped::new(path),
+            Escaped::new(name)
+        )),
+        Event::Filtered { count } => {
+            output.talk(format!("left out {count} by --exclude or --git"));
+        }
+        Event::StreamLimit { bytes, most } => output.talk(stream_limit(*bytes, *most)),
+        Event::Missed(missed) => output.warn(not_sent(missed)),
+        Event::Pending {
+            peer,
+            manifest,
+            state,
+            reason,
+        } => output.warn(format!(
+            "at {} it {}. Ctrl-C ends only the waiting",
+            Escaped::new(peer),
+            why_unopened(*state, *reason, *manifest)
+        )),
+        Event::HistoryUnwritten { path, reason } => output.warn(format!(
+            "the history is not written: {}: {}",
+            Escaped::new(path),
+            Escaped::new(reason)
+        )),
+        _ => super::connect::say(output, event),
+    }
+}
+
+/// `to ben, carl via relay`.
+fn in_words(names: &[String], via: &[String]) -> String {
+    let mut words = Vec::new();
+    if !names.is_empty() {
+        words.push(format!("to {}", escaped(names)));
+    }
+    if !via.is_empty() {
+        words.push(format!("via {}", escaped(via)));
+    }
+    match words.is_empty() {
+        true => "to the local store".to_owned(),
+        false => words.join(" "),
+    }
+}
+
+fn escaped(names: &[String]) -> String {
+    let names = names.iter().map(|name| Escaped::new(name).to_string());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn say_sent(output: Output, sent: &Sent) {
+    let to = in_words(&sent.to, &sent.via);
+    let Some(manifest) = sent.manifest else {
+        return output.line(format!("received before, nothing sent {to}"));
+    };
+    output.line(format!(
+        "{manifest}  {} in {} {to}",
+        Size(sent.bytes),
+        count(sent.chunks, "chunk", "chunks")
+    ));
+    let rate = Size::per_second(sent.bytes, sent.seconds);
+    let resumed = match sent.already_chunks {
+        0 => String::new(),
+        already => format!(", {already} of {} chunks were there", sent.chunks),
+    };
+    let state = sent.state.map_or(String::new(), |state| {
+        format!(", {state:?} there").to_lowercase()
+    });
+    output.talk(format!(
+        "stored durably in {:.2} s, {rate}/s{resumed}{state} (transfer {})",
+        sent.seconds,
+        sent.transfer.short()
+    ));
+}
+
+fn say_planned(output: Output, planned: &Planned) {
+    let to = in_words(&planned.to, &planned.via);
+    output.line(match (planned.bytes, planned.chunks) {
+        (Some(bytes), Some(chunks)) => format!(
+            "would send {}, {} in {} {to}",
+            count(planned.entries, "entry", "entries"),
+            Size(bytes),
+            count(chunks, "chunk", "chunks")
+        ),
+        _ => format!("would send a stream of unknown length {to}"),
+    });
+}
+
+/// An entry of a table. Its names may be foreign.
+pub(in crate::cli) fn listed(entry: &Entry) -> String {
+    let path = Escaped::new(entry.path());
+    match entry {
+        Entry::File { size, .. } => {
+            let size = size.map_or("?".to_owned(), |size| Size(size).to_string());
+            format!("  {size:>10}  {path}")
+        }
+        Entry::Directory { .. } => format!("  {:>10}  {path}/", ""),
+        Entry::Symlink { target, .. } => {
+            format!("  {:>10}  {path} -> {}", "", Escaped::new(target))
+        }
+    }
+}
+
+fn skipped(left_out: &LeftOut) -> String {
+    let (path, reason) = (Escaped::new(&left_out.path), Escaped::new(&left_out.reason));
+    format!("skipped {path}: {reason}")
+}
+
+fn stream_limit(bytes: u64, most: u64) -> String {
+    let more = match bytes < most {
+        true => format!("; --chunk-size 64MiB for up to {}", Size(most)),
+        false => String::new(),
+    };
+    format!("standard input may have up to {}{more}", Size(bytes))
+}
+
+fn not_sent(missed: &Missed) -> String {
+    let reason = Escaped::new(&missed.reason);
+    match (&missed.peer, &missed.manifest) {
+        (Some(peer), _) => format!(
+            "colis: not sent to {}: {reason}\nhint: the same command again reaches who is missing, or --via a peer that is there",
+            Escaped::new(peer)
+        ),
+        (None, Some(manifest)) => format!("colis: not received: {}: {reason}", manifest.short()),
+        (None, None) => format!("colis: missed: {reason}"),
+    }
+}
+
+/// Why it is not opened, and what helps.
+fn why_unopened(state: TransferState, reason: Option<WaitReason>, manifest: ManifestId) -> String {
+    let id = manifest.short();
+    let yes = format!("there it is opened by: colis inbox accept {id}");
+    let receive = format!("there it is opened by: colis receive {id}");
+    let again = "it is tried again by itself";
+    let (why, help) = match reason {
+        Some(WaitReason::Asks) => ("waits for a yes", yes),
+        Some(WaitReason::Larger) => ("is larger than what is opened unasked", yes),
+        Some(WaitReason::LongTable) => ("has more files than what is opened unasked", yes),
+        Some(WaitReason::Locked) => ("is locked by a password", receive),
+        Some(WaitReason::Off) => ("stays sealed, because the inbox is off", receive),
+        Some(WaitReason::NoSpace) => (
+            "cannot be written, because the disk for received files is full",
+            again.to_owned(),
+        ),
+        Some(WaitReason::CannotWrite) => (
+            "cannot be written: its folder of received files must be mended, which `colis doctor` examines there",
+            again.to_owned(),
+        ),
+        Some(WaitReason::CannotOpen) => (
+            "could not be opened; its owner sees why by: colis inbox",
+            again.to_owned(),
+        ),
+        None if state == TransferState::Waiting => (
+            "waits; its owner sees why by: colis inbox",
+            "it may wait for a yes".to_owned(),
+        ),
+        None => (
+            "is stored and not opened yet",
+            "its peer may be busy".to_owned(),
+        ),
+    };
+    format!("{why}; {help}")
+}

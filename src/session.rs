@@ -1,0 +1,248 @@
+//! The acting side: a member opens its home, connects to other peers, and sends, receives, lists, grants, pairs.
+//!
+//! A [`Session`] is what the command line, the menu and every program that embeds this library act through. Each operation is a
+//! method with a typed request and outcome. What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an
+//! event too, so that `--json` prints nothing but events.
+//!
+//! An operation is cancelled by dropping its future. What was transferred until then stays where it is, and the same request
+//! continues it.
+
+// Until every command is thin over it.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
+mod connect;
+mod error;
+mod event;
+mod find;
+mod history;
+mod home;
+mod list;
+pub(crate) mod meant;
+mod send;
+mod signed_by;
+pub(crate) mod sources;
+pub(crate) mod store;
+mod which;
+mod whom;
+
+use std::{env, ffi::OsString, path::Path, sync::Arc};
+
+use crate::{
+    client::Line,
+    config::Config,
+    id::PeerId,
+    manifest::{Claim, Signer as _, Verifier, VerifyError},
+    store::LocalStoreOptions,
+    tls::{CertsDir, Circle, CircleHandle, Identity},
+    transfer::{Reader, Sender},
+    trust::{AddressBook, KnownPeer, Role, Roles},
+};
+
+pub use connect::ConnectedPeer;
+pub use error::{Error, Kind, Mistake};
+pub use event::{Event, LeftOut, Missed, Progress, Reporter, Silent, Work};
+pub use home::{ChosenBy, Home, host_name};
+pub use list::TransferRow;
+pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
+pub use signed_by::SignedBy;
+pub use sources::MAX_SOURCES;
+pub use store::OwnStore;
+pub use which::TransferSelector;
+
+pub(crate) use event::Told;
+pub(crate) use home::platform_folder;
+pub(crate) use list::{all_manifests, row, state_of};
+pub(crate) use send::{paced, recipient, tell_sources};
+pub(crate) use which::{GLANCE, manifest_of, named, top_names};
+pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
+
+/// A member that acts: its home, its identity, and whom it knows.
+pub struct Session {
+    pub(crate) home: Home,
+    pub(crate) config: Config,
+    pub(crate) dir: CertsDir,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) circle: CircleHandle,
+    pub(crate) book: AddressBook,
+    pub(crate) reporter: Arc<dyn Reporter>,
+    /// The measured line, which all clients of this session share.
+    line: Line,
+    roles: Roles,
+}
+
+/// Verifies members of the circle that are not blocked here.
+struct Judge {
+    circle: CircleHandle,
+    roles: Roles,
+}
+
+impl Judge {
+    fn check_not_blocked(&self, sender: PeerId) -> Result<(), VerifyError> {
+        match self.roles.is_blocked(sender) {
+            true => Err(VerifyError::Blocked { sender }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Verifier for Judge {
+    fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
+        let name = self.circle.verify(claim)?;
+        self.check_not_blocked(claim.sender)?;
+        Ok(name)
+    }
+
+    fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
+        self.check_not_blocked(claim.sender)?;
+        self.circle.verify_unknown(claim)
+    }
+}
+
+impl Session {
+    /// Opens the home in the folder `home`, with the settings of its `colis.toml`. The environment is not read.
+    ///
+    /// # Errors
+    /// Fails if the home has no certificates or settings that cannot be used.
+    pub fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
+        let home = Home::resolve(Some(home.as_ref()))?;
+        let config = Config::load(&home.config(), |_| None::<OsString>)?;
+        Self::with(home, config, Arc::new(Silent))
+    }
+
+    /// Opens `home` with settings that were made elsewhere, such as by the environment or flags.
+    ///
+    /// # Errors
+    /// Fails if the home has no certificates.
+    pub fn with(home: Home, config: Config, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
+        let dir = CertsDir::new(home.certs());
+        let identity = Arc::new(Identity::load(&dir)?);
+        let circle = CircleHandle::new(Circle::load(&dir)?);
+        let book = AddressBook::new(dir.peers());
+        let default = config.default_role.unwrap_or_default();
+        let roles = Roles::new(identity.peer_id(), default, book.roles()?);
+        Ok(Self {
+            home,
+            config,
+            dir,
+            identity,
+            circle,
+            book,
+            reporter,
+            line: Line::default(),
+            roles,
+        })
+    }
+
+    /// The same session, with another listener for its events.
+    #[must_use]
+    pub fn reporting_to(mut self, reporter: Arc<dyn Reporter>) -> Self {
+        self.reporter = reporter;
+        self
+    }
+
+    /// The home that it acts from.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who it acts as.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// The circle whose members it trusts.
+    pub fn circle(&self) -> &CircleHandle {
+        &self.circle
+    }
+
+    /// The peers that it knows.
+    pub fn address_book(&self) -> &AddressBook {
+        &self.book
+    }
+
+    /// The known peers, this one among them if it has served.
+    ///
+    /// # Errors
+    /// Fails if the address book cannot be read.
+    pub fn peers(&self) -> Result<Vec<KnownPeer>, Error> {
+        Ok(self.book.peers()?)
+    }
+
+    pub(crate) fn tell(&self, event: impl Into<Event>) {
+        self.reporter.tell(&event.into());
+    }
+
+    pub(crate) fn sender(&self) -> Sender {
+        Sender {
+            signer: self.identity.clone(),
+            seal_keys: self.identity.seal_keys().clone(),
+            journals: self.home.journals(),
+        }
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            me: self.identity.peer_id(),
+            seal_keys: self.identity.seal_keys().clone(),
+            password: None,
+            verifier: Arc::new(Judge {
+                circle: self.circle.clone(),
+                roles: self.roles.clone(),
+            }),
+        }
+    }
+
+    /// Returns the name by which a peer is known here. The peer must have proved its id.
+    pub(crate) fn known_name(&self, id: PeerId) -> Option<String> {
+        if id == self.identity.peer_id() {
+            return Some(self.identity.name().to_owned());
+        }
+        let known = self.book.peers().unwrap_or_default();
+        let known = known.into_iter().find(|peer| peer.peer_id == id);
+        known.map(|peer| peer.shown())
+    }
+
+    /// Whether a peer has the role `none` here.
+    pub(crate) fn is_blocked(&self, id: PeerId) -> bool {
+        self.roles.is_blocked(id)
+    }
+
+    /// Fails for a peer whose key the circle has revoked: nothing is sealed for it.
+    pub(crate) fn check_not_revoked(&self, peer: &KnownPeer) -> Result<(), Error> {
+        let circle = self.circle.now();
+        match circle.is_key_revoked(&peer.peer_id) {
+            false => Ok(()),
+            true => Err(Error::Revoked {
+                peer: peer.shown(),
+                list: circle.crl_number(),
+            }),
+        }
+    }
+
+    /// What members may do here that have no role of their own.
+    pub fn default_role(&self) -> Role {
+        self.config.default_role.unwrap_or_default()
+    }
+}
+
+/// How the store of a home with these settings behaves.
+pub(crate) fn store_options(config: &Config) -> LocalStoreOptions {
+    LocalStoreOptions {
+        reserve: config.reserve.map(|size| size.bytes()),
+        quota: config.quota.map(|size| size.bytes()),
+        relay: None,
+    }
+}
+
+/// The settings of `home`, with what the environment says of them.
+///
+/// # Errors
+/// Fails if one of them cannot be used.
+pub fn load_config(home: &Home) -> Result<Config, Error> {
+    Ok(Config::load(&home.config(), |name| env::var_os(name))?)
+}

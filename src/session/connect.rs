@@ -1,0 +1,218 @@
+//! From what a person types for a peer to a connection with the one that is meant.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::sleep;
+
+use super::{
+    Error, Event, Kind, Session,
+    whom::{self, Whom},
+};
+use crate::{
+    address::PeerAddress,
+    client::{ClientOptions, PeerClient},
+    id::PeerId,
+    manifest::{Signer as _, Timestamp},
+    name::Escaped,
+    peer::exchange_lists,
+    tls::{self, Expect, Seen, ca},
+    trust::{KnownPeer, SignedBundle},
+};
+
+/// How long an address is tried before the next one is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// A peer that answers.
+pub struct ConnectedPeer {
+    /// Its client, which takes no other peer for it.
+    pub client: PeerClient,
+    /// What is known of it.
+    pub peer: KnownPeer,
+}
+
+impl Session {
+    /// Whether `text` is a name of the address book.
+    pub(crate) fn knows(&self, text: &str) -> Result<bool, Error> {
+        Ok(whom::known(text, &self.book)?.is_some())
+    }
+
+    /// Who `text` means, as a recipient: known names need not be online.
+    pub(crate) async fn recipient(&self, text: &str) -> Result<KnownPeer, Error> {
+        let known = match Whom::parse(text, &self.book)? {
+            Whom::Known(known) => *known,
+            Whom::At(address) => self.connect_host(text, &address).await?.peer,
+        };
+        self.check_not_revoked(&known)?;
+        Ok(known)
+    }
+
+    /// Connects to a peer: to the one that `text` names in the address book, or to the one at an address with a dot, a colon or a
+    /// port. The peer must show a certificate of the circle, and a known one its key.
+    ///
+    /// # Errors
+    /// Fails if no peer is called so, none of its addresses answers, or another machine answers there.
+    pub async fn connect(&self, text: &str) -> Result<ConnectedPeer, Error> {
+        match Whom::parse(text, &self.book)? {
+            Whom::Known(known) => self.connect_known(&known).await,
+            Whom::At(address) => self.connect_host(text, &address).await,
+        }
+    }
+
+    async fn connect_host(
+        &self,
+        text: &str,
+        address: &PeerAddress,
+    ) -> Result<ConnectedPeer, Error> {
+        let reached = self.connect_at(address, None).await;
+        reached.map_err(|error| whom::with_a_port(text, &self.book, error))
+    }
+
+    /// Connects to a peer that may not be known yet: what is no name is a host, also without a dot.
+    pub(crate) async fn connect_new(&self, text: &str) -> Result<ConnectedPeer, Error> {
+        match whom::known(text, &self.book)? {
+            Some(known) => self.connect_known(&known).await,
+            None => self.connect_at(&text.trim().parse()?, None).await,
+        }
+    }
+
+    /// Connects to a known peer, wherever it answers first. An address that swallows what is sent to it, as one of an earlier
+    /// network does, holds the next one up for [`HEAD_START`] only.
+    pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
+        let mut waiting = known.addresses.iter();
+        let mut failed: Vec<Error> = Vec::new();
+        let mut tries = FuturesUnordered::new();
+        loop {
+            if let Some(address) = waiting.next() {
+                let (address, id) = (address.parse::<PeerAddress>()?, known.peer_id);
+                tries.push(async move { self.connect_at(&address, Some(id)).await });
+            }
+            let ended = tokio::select! {
+                ended = tries.next() => ended,
+                () = sleep(HEAD_START), if waiting.len() > 0 => continue,
+            };
+            match ended {
+                Some(Ok(connected)) => return Ok(connected),
+                Some(Err(error)) => failed.push(error),
+                None => break,
+            }
+        }
+        match self.find_again(known).await {
+            Some(connected) => Ok(connected),
+            None => Err(self.unreachable(known, failed)),
+        }
+    }
+
+    /// Why a known peer is not reached. That another machine has got an old address is said rather than that nothing answers at
+    /// the others.
+    fn unreachable(&self, known: &KnownPeer, mut tries: Vec<Error>) -> Error {
+        let of_trust = tries.iter().position(|error| error.kind() == Kind::Trust);
+        if let Some(number) = of_trust {
+            return tries.swap_remove(number);
+        }
+        match tries.len() {
+            0 => Error::NoAddress {
+                peer: known.name.clone(),
+                is_self: known.peer_id == self.identity.peer_id(),
+            },
+            1 => tries.swap_remove(0),
+            _ => Error::Unreachable {
+                peer: known.name.clone(),
+                tries,
+            },
+        }
+    }
+
+    /// Connects to the peer at `address`, checks that it is the `expected` one, if one is, and remembers it.
+    pub(crate) async fn connect_at(
+        &self,
+        address: &PeerAddress,
+        expected: Option<PeerId>,
+    ) -> Result<ConnectedPeer, Error> {
+        let seen = Seen::default();
+        // Whoever is not there at all is said to be so soon; what has begun is tried for longer.
+        let first = ClientOptions {
+            retries: 1,
+            ..ClientOptions::default()
+        };
+        let client = self.client(address, expected, &seen, first)?;
+        let body = client.peer().await?;
+        let signed = SignedBundle::parse(body.bundle)?;
+        let certified = signed.verify(&self.circle, Timestamp::now())?;
+        let bundle = signed.payload();
+        // The circle gives names: a member must not take another's in our address book.
+        if certified != bundle.name {
+            return Err(Error::NameDiffers {
+                address: address.clone(),
+                claimed: bundle.name.clone(),
+                certified,
+            });
+        }
+        if seen
+            .caller()
+            .is_none_or(|caller| caller.key_id != bundle.peer_id)
+        {
+            return Err(Error::OtherBundle {
+                address: address.clone(),
+                peer: bundle.peer_id,
+            });
+        }
+        // From here on only this peer will do: the client takes no other than the first that it saw.
+        let client = client.with_retries(ClientOptions::default().retries);
+        let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
+        let (peer, unwritten) = self.book.learn(&signed, &address.to_string())?;
+        let at = address.to_string();
+        match unwritten {
+            Some(error) => self.tell(Event::NotRemembered {
+                address: at,
+                reason: error.to_string(),
+            }),
+            None if is_new => self.tell(Event::Remembered {
+                name: peer.name.clone(),
+                peer_id: peer.peer_id,
+                address: at,
+            }),
+            None => {}
+        }
+        self.exchange_lists(&client).await;
+        self.record_found(&bundle.certificate);
+        Ok(ConnectedPeer { client, peer })
+    }
+
+    /// On the circle's machine: a member that is on no record was issued after the copy was made that this home is.
+    fn record_found(&self, certificate: &[u8]) {
+        match ca::record_found(&self.dir, certificate) {
+            Ok(None) => {}
+            Ok(Some(name)) => self.tell(Event::Recorded { name }),
+            Err(error) => {
+                tracing::warn!(error = %Escaped::new(&error.to_string()), "a member is not recorded")
+            }
+        }
+    }
+
+    /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.
+    async fn exchange_lists(&self, client: &PeerClient) {
+        if let Err(error) = exchange_lists(client, &self.circle, &self.dir).await {
+            let error = error.to_string();
+            let cause = Escaped::new(&error);
+            tracing::warn!(peer = %client.address(), %cause, "revocation lists are not exchanged");
+        }
+    }
+
+    /// A client of the peer at `address`, which must be the expected one.
+    pub(crate) fn client(
+        &self,
+        address: &PeerAddress,
+        expected: Option<PeerId>,
+        seen: &Seen,
+        options: ClientOptions,
+    ) -> Result<PeerClient, Error> {
+        let expect = Expect {
+            peer: expected,
+            known: self.book.names()?,
+        };
+        let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
+        let client = PeerClient::new(address.clone(), config, options)?;
+        Ok(client.with_line(self.line.clone()))
+    }
+}

@@ -1,0 +1,254 @@
+//! Why an operation of a session fails.
+
+mod kind;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinError;
+
+use super::home::NoFolder;
+use crate::{
+    address::{AddressError, PeerAddress},
+    config::ConfigError,
+    crypto::CryptoError,
+    id::{PeerId, Short as _},
+    manifest::ManifestError,
+    pair::PairError,
+    peer::PeerError,
+    received::ReceivedError,
+    store::StoreError,
+    tls::TlsError,
+    transfer::TransferError,
+    trust::TrustError,
+};
+
+/// Why an operation fails. What was transferred before stays, and the same request continues it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No folder can be the home.
+    #[error("there is no home folder: {0}")]
+    NoHomeFolder(NoFolder),
+    /// The current folder looks like a home, and was not made here.
+    #[error("{} looks like a home of colis, but was not made here or was moved here", .0.display())]
+    UnmarkedHome(PathBuf),
+    /// A folder has no certificates.
+    #[error("{} is no home: it has no certs/", .0.display())]
+    NotAHome(PathBuf),
+    /// A home is not where it should be.
+    #[error("{} is not there", .0.display())]
+    NoHome(PathBuf),
+    /// A request that cannot be meant.
+    #[error(transparent)]
+    Usage(#[from] Mistake),
+    /// No peer of the address book is called so.
+    #[error("no peer is called {name}")]
+    UnknownPeer {
+        /// As it was typed.
+        name: String,
+        /// The name of a known peer that it may be a misspelling of.
+        nearest: Option<String>,
+    },
+    /// A known peer has no address.
+    #[error("no address of {peer} is known")]
+    NoAddress {
+        /// Its name.
+        peer: String,
+        /// Whether it is this peer itself, which does not serve.
+        is_self: bool,
+    },
+    /// A known peer answers at none of its addresses.
+    #[error("{}", Tried(.tries))]
+    Unreachable {
+        /// Its name.
+        peer: String,
+        /// Each address that was tried, and why it failed.
+        tries: Vec<Self>,
+    },
+    /// A host was typed that is the name of a known peer with a port.
+    #[error("{source}")]
+    NamedWithPort {
+        /// The known peer.
+        peer: String,
+        /// Why the host cannot be reached.
+        source: Box<Self>,
+    },
+    /// A peer calls itself otherwise than its certificate does.
+    #[error("{address} calls itself {claimed}, its certificate says {certified}")]
+    NameDiffers {
+        /// Where it answers.
+        address: PeerAddress,
+        /// What it calls itself.
+        claimed: String,
+        /// What the circle calls it.
+        certified: String,
+    },
+    /// A peer showed what another has signed.
+    #[error("{address} showed the bundle of another peer ({})", .peer.short())]
+    OtherBundle {
+        /// Where it answers.
+        address: PeerAddress,
+        /// The other peer.
+        peer: PeerId,
+    },
+    /// A recipient was revoked.
+    #[error("{peer} is revoked (list {list} of the circle): nothing is sent")]
+    Revoked {
+        /// Its name.
+        peer: String,
+        /// The number of the revocation list.
+        list: u64,
+    },
+    /// A file or folder of this machine.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An address that is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store of a peer, or our own.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Sealing or opening.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// A transfer.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The folder of received files.
+    #[error(transparent)]
+    Received(#[from] ReceivedError),
+    /// Certificates and keys.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address book.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Pairing.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// A peer that was to serve.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// Work that ended without a result.
+    #[error(transparent)]
+    Task(#[from] JoinError),
+}
+
+/// A request that cannot be meant as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mistake {
+    /// Several ids begin so.
+    #[error("{count} ids begin with {beginning}")]
+    Ambiguous {
+        /// What was given.
+        beginning: String,
+        /// How many ids begin with it.
+        count: usize,
+    },
+    /// Several peers may be meant.
+    #[error("{text} may be {}", .peers.join(", or "))]
+    SeveralPeers {
+        /// What was given.
+        text: String,
+        /// The beginning of the id of each, and its names, escaped.
+        peers: Vec<String>,
+    },
+    /// Neither a recipient nor a store is named.
+    #[error("nobody to send to")]
+    NobodyToSendTo,
+    /// Neither a recipient nor a password is named.
+    #[error("nobody but us could open it")]
+    NobodyCouldOpen,
+    /// A chunk size that is none.
+    #[error("a chunk has 64KiB to 64MiB, a power of two")]
+    ChunkSize,
+    /// A transfer that would expire while it is sent.
+    #[error("a transfer of a minute or less would be gone at once")]
+    LifeTooShort,
+    /// It is to be waited for what this peer sends to itself.
+    #[error("nothing from this peer to itself is opened on arrival")]
+    WaitsForItself,
+    /// It is to be waited for a peer that only stores it.
+    #[error("{peer} is not told when it is opened")]
+    NotToldWhenOpened {
+        /// The peer that stores it.
+        peer: String,
+    },
+    /// More sources than are read at once.
+    #[error("{count} sources, at most {most} are read at once")]
+    TooManySources {
+        /// As many were named.
+        count: usize,
+        /// As many may be.
+        most: usize,
+    },
+}
+
+/// What a caller can do about an error, in one word. Its number is the exit code of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The request cannot be meant: change it.
+    Usage = 2,
+    /// A file of this home, or a format, cannot be used.
+    Config = 3,
+    /// Someone is not who was expected, or may not do this.
+    Trust = 4,
+    /// Bytes are not what they should be.
+    Integrity = 5,
+    /// Something is not there.
+    NotFound = 6,
+    /// A disk or another part of a machine.
+    Storage = 7,
+    /// The network: try again.
+    Network = 8,
+    /// Another process is at it: wait.
+    Locked = 9,
+    /// Part of it is done.
+    Partial = 10,
+    /// It was interrupted.
+    Interrupted = 130,
+}
+
+/// The errors of several tries, in one line.
+struct Tried<'a>(&'a [Error]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.0.iter().enumerate() {
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Io { path, source }
+    }
+
+    /// Whether it says that something is not there.
+    pub fn is_absent(&self) -> bool {
+        self.kind() == Kind::NotFound
+    }
+}

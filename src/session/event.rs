@@ -1,0 +1,322 @@
+//! What a session tells while it acts.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Planned, Sent, Session, TransferRow};
+use crate::{
+    id::{ManifestId, PeerId},
+    manifest::table::Entry,
+    store::{ChunkInfo, TransferState, WaitReason},
+    transfer,
+    trust::KnownPeer,
+};
+
+/// How often a transfer tells its progress.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Is told the events of a session. Called from several threads; must not block.
+pub trait Reporter: Send + Sync {
+    /// Something happened.
+    fn tell(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Reporter for F {
+    fn tell(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn tell(&self, _: &Event) {}
+}
+
+/// Something that happened in a session, or the outcome of an operation. `--json` prints each as one line, with `"v": 1`.
+///
+/// Texts are raw: names and paths of other peers must be escaped before they are shown on a terminal. Events and fields may be
+/// added; a reader of an older version gets [`Event::Other`] for an event that it does not know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// How far a transfer is, four times a second.
+    Progress(Progress),
+    /// A transfer was sent or shared.
+    Sent(Sent),
+    /// What would be sent, for a dry run.
+    WouldSend(Planned),
+    /// An entry of a table.
+    Entry(Entry),
+    /// Something below a named folder is not sent.
+    LeftOut(LeftOut),
+    /// An entry is sent under another name: its own is no UTF-8, and another entry has the name that it becomes as text.
+    Renamed {
+        /// Where it is.
+        path: String,
+        /// Its name in the table.
+        name: String,
+    },
+    /// Files and folders that a filter has left out.
+    Filtered {
+        /// How many.
+        count: usize,
+    },
+    /// How much a stream of unknown length may have.
+    StreamLimit {
+        /// Bytes with the chunks that were chosen.
+        bytes: u64,
+        /// Bytes with the largest chunks.
+        most: u64,
+    },
+    /// One of several peers does not have what was sent, or one of several transfers did not come.
+    Missed(Missed),
+    /// A transfer is waited for that a recipient has not opened yet.
+    Pending {
+        /// The recipient.
+        peer: String,
+        /// The transfer.
+        manifest: ManifestId,
+        /// How far it is there.
+        state: TransferState,
+        /// Why it is not opened.
+        reason: Option<WaitReason>,
+    },
+    /// The history cannot be written.
+    HistoryUnwritten {
+        /// Where it is.
+        path: String,
+        /// What keeps it from being written.
+        reason: String,
+    },
+    /// A peer was met for the first time, and is in the address book now.
+    Remembered {
+        /// What it is called.
+        name: String,
+        /// Its id.
+        peer_id: PeerId,
+        /// Where it answered.
+        address: String,
+    },
+    /// A peer was reached, and what was learned of it cannot be written into the address book.
+    NotRemembered {
+        /// Where it answered.
+        address: String,
+        /// What keeps it from being written.
+        reason: String,
+    },
+    /// A known peer answers at an address where it was not before.
+    Moved {
+        /// What it is called.
+        name: String,
+        /// Where it answers now.
+        address: String,
+    },
+    /// Another machine announces itself as a known peer.
+    Impostor {
+        /// The peer that it is not.
+        name: String,
+        /// Where it answers.
+        address: String,
+        /// How that was found out.
+        reason: String,
+    },
+    /// The circle's machine has met a member that was on no record there.
+    Recorded {
+        /// Its name.
+        name: String,
+    },
+    /// A source of several cannot be reached, and is done without.
+    Without {
+        /// As it was named.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// A peer lists more transfers than are taken from one list.
+    ListCut {
+        /// How many were taken.
+        count: usize,
+    },
+    /// A peer lists more chunks than are told.
+    ChunksCut {
+        /// Pages that were told.
+        pages: usize,
+    },
+    /// What a source of several has given.
+    Source(transfer::Share),
+    /// A transfer that a store has.
+    Transfer(Box<TransferRow>),
+    /// A chunk that a store has.
+    Chunk(ChunkInfo),
+    /// A transfer that was to be received and is not opened without a password.
+    Locked {
+        /// Its address in the store.
+        manifest: ManifestId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A peer of the address book.
+    Peer(Box<KnownPeer>),
+    /// An event of a newer version.
+    #[serde(other)]
+    Other,
+}
+
+/// Something that is not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Where it is.
+    pub path: String,
+    /// Why it is not sent.
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// A link that no recipient makes.
+    pub(crate) fn leads_out(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            reason: "a link that leads out of its folder: no recipient makes it".to_owned(),
+        }
+    }
+
+    /// Tells each of `left_out`. Returns whether that is all that was meant to be sent.
+    pub(crate) fn tell(session: &Session, left_out: &[transfer::LeftOut]) -> bool {
+        for transfer::LeftOut { path, why } in left_out {
+            let (path, reason) = (path.to_string_lossy().into_owned(), why.to_string());
+            session.tell(Self { path, reason });
+        }
+        Self::is_all_sent(left_out)
+    }
+
+    pub(crate) fn is_all_sent(left_out: &[transfer::LeftOut]) -> bool {
+        !left_out.iter().any(|left| left.why.is_missed())
+    }
+}
+
+impl From<LeftOut> for Event {
+    fn from(left_out: LeftOut) -> Self {
+        Self::LeftOut(left_out)
+    }
+}
+
+/// Which of several did not get there, or did not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// The peer that does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The transfer that did not come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestId>,
+    /// What can be done about it, as the exit code says it of one alone.
+    pub exit: u8,
+    /// Why.
+    pub reason: String,
+}
+
+impl Missed {
+    pub(super) fn peer(peer: String, error: &super::Error) -> Self {
+        Self {
+            peer: Some(peer),
+            manifest: None,
+            exit: error.kind() as u8,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// What a transfer does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// It is sent or shared.
+    #[default]
+    Sending,
+    /// It is received or opened.
+    Receiving,
+    /// It is sealed into a folder.
+    Sealing,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it does.
+    pub work: Work,
+    /// Bytes of content that are done.
+    pub bytes: u64,
+    /// Bytes of content in all; unknown for a stream.
+    pub total_bytes: Option<u64>,
+    /// Chunks of content in all; unknown for a stream.
+    pub total_chunks: Option<u64>,
+    /// Chunks of content that were there when it began.
+    pub already_chunks: u64,
+    /// Their bytes.
+    pub already_bytes: u64,
+    /// Whether every chunk is done and durable.
+    pub finished: bool,
+}
+
+impl Progress {
+    /// Whether the transfer has just begun.
+    pub fn is_new(&self) -> bool {
+        self.bytes == 0 && !self.finished
+    }
+}
+
+/// Tells a session's reporter how a transfer goes.
+pub(crate) struct Told {
+    reporter: Arc<dyn Reporter>,
+    state: Mutex<(Option<Instant>, Progress)>,
+}
+
+impl Told {
+    pub(crate) fn to(reporter: Arc<dyn Reporter>, work: Work) -> Self {
+        let now = Progress {
+            work,
+            ..Progress::default()
+        };
+        let state = Mutex::new((None, now));
+        Self { reporter, state }
+    }
+}
+
+impl transfer::Progress for Told {
+    fn event(&self, event: transfer::Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, now) = &mut *state;
+        match event {
+            transfer::Event::Started {
+                total_bytes,
+                total_chunks,
+                already_chunks,
+                already_bytes,
+            } => {
+                *now = Progress {
+                    total_bytes,
+                    total_chunks,
+                    already_chunks,
+                    already_bytes,
+                    work: now.work,
+                    ..Progress::default()
+                };
+                *told = None;
+            }
+            transfer::Event::Advanced { bytes, .. } => now.bytes += bytes,
+            transfer::Event::Finished => now.finished = true,
+        }
+        if now.finished || told.is_none_or(|told| told.elapsed() >= PERIOD) {
+            *told = Some(Instant::now());
+            self.reporter.tell(&Event::Progress(*now));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a store has: transfers and chunks, ours or a peer's.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error, Event, Session, SignedBy,
+    which::{manifest_of, top_names},
+};
+use crate::{
+    id::{ManifestId, PeerId},
+    store::{ManifestInfo, PageRequest, Store, StoreError, TransferState},
+    wire::DEFAULT_PAGE,
+};
+
+/// Memory of the transfers of one list, and pages of it: more than any honest store has, and what a peer whose list does not
+/// end can cost.
+const MAX_HELD: usize = 32 << 20;
+const MAX_PAGES: usize = 10_000;
+
+/// A transfer as lists show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferRow {
+    /// What its store says of it.
+    #[serde(flatten)]
+    pub info: ManifestInfo,
+    /// Who signed it.
+    #[serde(flatten)]
+    pub from: SignedBy,
+    /// How far it has come there.
+    pub state: TransferState,
+    /// The names at its top, if it can be opened here.
+    pub names: Option<Vec<String>>,
+    /// Whether there may be other names.
+    pub more_names: bool,
+    /// Whether it says that it is sealed for this peer.
+    #[serde(skip)]
+    pub is_for_us: bool,
+}
+
+impl Session {
+    /// The store of `peer`, or our own.
+    ///
+    /// # Errors
+    /// Fails if the peer cannot be reached, or our own store cannot be read.
+    pub async fn store_of(&self, peer: Option<&str>) -> Result<Arc<dyn Store>, Error> {
+        Ok(match peer {
+            Some(peer) => Arc::new(self.connect(peer).await?.client),
+            None => self.own_store()?.as_store(),
+        })
+    }
+
+    /// Lists the transfers of `store`, as far as this peer can read them.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer.
+    pub async fn list(&self, store: &dyn Store) -> Result<Vec<TransferRow>, Error> {
+        let mut rows = Vec::new();
+        for info in all_manifests(self, store, None).await? {
+            rows.extend(row(self, store, info).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Tells each chunk of `store`, page after page, and keeps none.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer.
+    pub async fn list_chunks(&self, store: &dyn Store) -> Result<(), Error> {
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let limit = DEFAULT_PAGE;
+            let page = store.list_chunks(PageRequest { after, limit }).await?;
+            after = page.items.last().map(|chunk| chunk.id);
+            for chunk in page.items {
+                self.tell(Event::Chunk(chunk));
+            }
+            if !page.more {
+                return Ok(());
+            }
+        }
+        self.tell(Event::ChunksCut { pages: MAX_PAGES });
+        Ok(())
+    }
+}
+
+pub(crate) async fn row(
+    us: &Session,
+    store: &dyn Store,
+    info: ManifestInfo,
+) -> Result<Option<TransferRow>, Error> {
+    let Some(state) = state_of(store, info.id).await? else {
+        return Ok(None);
+    };
+    let (from, top) = match manifest_of(store, info.id).await {
+        Some(manifest) => (
+            SignedBy::of(us, &manifest),
+            top_names(store, &us.reader(), &manifest).await,
+        ),
+        None => (SignedBy::unknown(info.sender), None),
+    };
+    let more_names = top.as_ref().is_some_and(|top| top.more_names);
+    let is_for_us = info.recipients.contains(&us.reader().me);
+    Ok(Some(TransferRow {
+        is_for_us,
+        info,
+        from,
+        state,
+        names: top.map(|top| top.names),
+        more_names,
+    }))
+}
+
+/// How far a transfer has come, unless it was let go since it was listed.
+pub(crate) async fn state_of(
+    store: &dyn Store,
+    id: ManifestId,
+) -> Result<Option<TransferState>, StoreError> {
+    match store.manifest_state(id).await {
+        Ok(state) => Ok(Some(state.state)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Every manifest of a store, page after page, as far as a list may go; says so if it goes on.
+pub(crate) async fn all_manifests(
+    session: &Session,
+    store: &dyn Store,
+    reader: Option<PeerId>,
+) -> Result<Vec<ManifestInfo>, StoreError> {
+    let mut infos: Vec<ManifestInfo> = Vec::new();
+    let mut held = 0;
+    for _ in 0..MAX_PAGES {
+        let after = infos.last().map(|info| info.id);
+        let page = PageRequest {
+            after,
+            limit: DEFAULT_PAGE,
+        };
+        let page = store.list_manifests(page, reader).await?;
+        // A peer that repeats itself must not keep us here.
+        let advances = page.items.last().map(|info| info.id) > after;
+        held += page.items.iter().map(held_by).sum::<usize>();
+        infos.extend(page.items);
+        if !page.more || !advances {
+            return Ok(infos);
+        }
+        if held > MAX_HELD {
+            break;
+        }
+    }
+    session.tell(Event::ListCut { count: infos.len() });
+    Ok(infos)
+}
+
+/// The memory that a transfer of a list takes.
+fn held_by(info: &ManifestInfo) -> usize {
+    size_of_val(info) + size_of_val(info.recipients.as_slice())
+}

@@ -1,0 +1,268 @@
+//! Sending to peers, and sharing into the own store.
+
+mod meet;
+mod sealing;
+mod wait;
+
+use std::{sync::Arc, time::Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Event, LeftOut, Missed, Mistake, Session, Told, Work};
+use crate::{
+    id::{ManifestId, TransferId},
+    peer::{Direction, HistoryEntry},
+    store::{OfferAnswer, Pace, PacedStore, Store, TransferState},
+    transfer::{self, Recipient, SendOptions, Sources},
+    trust::KnownPeer,
+};
+
+use meet::{Destination, Met};
+pub(crate) use sealing::tell_sources;
+pub use sealing::{Lifetime, Planned, Sealing};
+
+/// To whom something is sent, and how.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SendRequest {
+    /// The peers that can open it, and store it unless `via` names others: names or addresses.
+    pub to: Vec<String>,
+    /// The peers that store it without being able to open it.
+    pub via: Vec<String>,
+    /// Whether the own store keeps it too.
+    pub keep: bool,
+    /// Whether the operation ends only when the recipients have opened it, or will not.
+    pub wait: bool,
+    /// How it is sealed.
+    pub sealing: Sealing,
+    /// How many bytes a second are moved at most.
+    pub pace: Option<Pace>,
+}
+
+impl SendRequest {
+    /// To the peers that are called so, with the defaults.
+    pub fn to<T: Into<String>>(peers: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            to: peers.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A transfer that was sent or shared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sent {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// Its manifest; none if every recipient had received it before.
+    pub manifest: Option<ManifestId>,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Chunks of content.
+    pub chunks: u64,
+    /// Those of them that were there already.
+    pub already_chunks: u64,
+    /// What the stores answered that have it.
+    pub answers: Vec<OfferAnswer>,
+    /// How long it took.
+    pub seconds: f64,
+    /// With `wait`: opened, or the other state that a recipient's ended in.
+    pub state: Option<TransferState>,
+    /// The recipients, as they are called here; none if it was only shared.
+    pub to: Vec<String>,
+    /// The peers that store it for them, if others do.
+    pub via: Vec<String>,
+    /// Whether all of it went to all of them, and none has refused it.
+    pub complete: bool,
+}
+
+/// Where a transfer goes.
+struct Way {
+    options: SendOptions,
+    destinations: Vec<Destination>,
+    missed: Vec<Missed>,
+    to: Vec<String>,
+    via: Vec<String>,
+    wait: bool,
+}
+
+impl Session {
+    /// Sends `sources` as a request says. Recipients that are known need not answer if another does, or if `via` names who stores
+    /// it for them; those are told as [`Event::Missed`].
+    ///
+    /// # Errors
+    /// Fails if nobody could open it, a recipient is not known, none of the stores takes it, or a source cannot be read.
+    pub async fn send(&self, sources: Sources, request: &SendRequest) -> Result<Sent, Error> {
+        request.check()?;
+        let (way, pace) = (self.way(&sources, request).await?, request.pace.as_ref());
+        self.deliver(sources, way, pace).await
+    }
+
+    /// Says what [`Self::send`] would send, and to whom. Recipients are reached, nothing is stored.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn plan(&self, sources: &Sources, request: &SendRequest) -> Result<Planned, Error> {
+        request.check()?;
+        let Way {
+            options, to, via, ..
+        } = self.way(sources, request).await?;
+        sealing::tell_sources(self, sources, &options);
+        Ok(Planned::of(sources, &options, to, via))
+    }
+
+    /// Seals `sources` into the own store for `to` to fetch; for every known peer that is not revoked, if it names none.
+    ///
+    /// # Errors
+    /// Fails if a recipient is not known, or the own store or a source cannot be used.
+    pub async fn share(
+        &self,
+        sources: Sources,
+        to: &[String],
+        sealing: &Sealing,
+    ) -> Result<Sent, Error> {
+        let mut options = sealing.options(self, &sources)?;
+        options.recipients = self.recipients_of_share(to).await?;
+        let store = self.own_store()?.as_store();
+        let way = Way {
+            options,
+            destinations: vec![Destination::own(store)],
+            missed: Vec::new(),
+            to: Vec::new(),
+            via: Vec::new(),
+            wait: false,
+        };
+        self.deliver(sources, way, None).await
+    }
+
+    async fn recipients_of_share(&self, to: &[String]) -> Result<Vec<Recipient>, Error> {
+        let mut known = Vec::new();
+        if to.is_empty() {
+            known = self.book.peers()?;
+            known.retain(|peer| self.check_not_revoked(peer).is_ok());
+        }
+        for text in to {
+            known.push(self.recipient(text).await?);
+        }
+        let known = super::each_once(known, |peer| peer.peer_id);
+        Ok(known.into_iter().map(recipient).collect())
+    }
+
+    async fn way(&self, sources: &Sources, request: &SendRequest) -> Result<Way, Error> {
+        let mut options = request.sealing.options(self, sources)?;
+        let Met {
+            known,
+            mut destinations,
+            missed,
+            ..
+        } = self.meet(request).await?;
+        let to = known.iter().map(KnownPeer::shown).collect();
+        options.recipients = known.into_iter().map(recipient).collect();
+        if request.keep {
+            destinations.push(Destination::own(self.own_store()?.as_store()));
+        }
+        Ok(Way {
+            options,
+            destinations,
+            missed,
+            to,
+            via: request.via.clone(),
+            wait: request.wait,
+        })
+    }
+
+    async fn deliver(
+        &self,
+        sources: Sources,
+        mut way: Way,
+        pace: Option<&Pace>,
+    ) -> Result<Sent, Error> {
+        sealing::tell_sources(self, &sources, &way.options);
+        let mut complete = LeftOut::is_all_sent(sources.left_out());
+        let (names, start) = (sources.top_names(), Instant::now());
+        let stores = way.destinations.iter();
+        let stores: Vec<_> = stores.map(|to| paced(to.store.clone(), pace)).collect();
+        let told = Told::to(self.reporter.clone(), Work::Sending);
+        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
+        complete &= LeftOut::tell(self, &sent.left_out);
+        for (number, error) in sent.failures.into_iter().rev() {
+            let missed = way.destinations.remove(number);
+            way.missed.push(Missed::peer(missed.name, &error.into()));
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let state = match sent.manifest {
+            Some(manifest) if way.wait => {
+                Some(self.wait_for_all(&way.destinations, manifest).await?)
+            }
+            _ => None,
+        };
+        complete &= !matches!(state, Some(TransferState::Refused | TransferState::Expired));
+        let outcome = Sent {
+            transfer: sent.transfer_id,
+            manifest: sent.manifest,
+            bytes: sent.size,
+            chunks: sent.chunks,
+            already_chunks: sent.already_chunks,
+            answers: sent.answers,
+            seconds,
+            state,
+            complete: complete && way.missed.is_empty(),
+            to: way.to,
+            via: way.via,
+        };
+        self.remember_sent(&outcome, &way.missed, names);
+        way.missed
+            .into_iter()
+            .for_each(|missed| self.tell(Event::Missed(missed)));
+        Ok(outcome)
+    }
+
+    fn remember_sent(&self, sent: &Sent, missed: &[Missed], names: Vec<String>) {
+        let Some(manifest) = sent.manifest else {
+            return;
+        };
+        let mut peers = if sent.to.is_empty() {
+            sent.via.clone()
+        } else {
+            sent.to.clone()
+        };
+        peers.retain(|name| {
+            missed
+                .iter()
+                .all(|missed| missed.peer.as_ref() != Some(name))
+        });
+        self.remember(&HistoryEntry {
+            manifest: Some(manifest),
+            peers,
+            bytes: sent.bytes,
+            seconds: Some(sent.seconds),
+            names,
+            ..HistoryEntry::new(Direction::Sent, sent.transfer)
+        });
+    }
+}
+
+impl SendRequest {
+    fn check(&self) -> Result<(), Mistake> {
+        match (self.to.is_empty(), self.via.is_empty()) {
+            (true, true) => Err(Mistake::NobodyToSendTo),
+            (true, false) if self.sealing.password.is_none() => Err(Mistake::NobodyCouldOpen),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn recipient(peer: KnownPeer) -> Recipient {
+    Recipient {
+        peer: peer.peer_id,
+        seal_key: peer.seal_key,
+    }
+}
+
+/// `store`, at that pace.
+pub(crate) fn paced(store: Arc<dyn Store>, pace: Option<&Pace>) -> Arc<dyn Store> {
+    match pace {
+        Some(pace) => Arc::new(PacedStore::new(store, pace.clone())),
+        None => store,
+    }
+}

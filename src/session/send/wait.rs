@@ -1,0 +1,56 @@
+//! Waiting until recipients have opened a transfer.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+
+use super::meet::Destination;
+use crate::{
+    id::ManifestId,
+    session::{Error, Event, Session},
+    store::TransferState,
+    transfer,
+};
+
+/// For so long nothing is told.
+const QUIET: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// The state that all of them reach.
+    pub(super) async fn wait_for_all(
+        &self,
+        destinations: &[Destination],
+        manifest: ManifestId,
+    ) -> Result<TransferState, Error> {
+        let waits = destinations.iter().map(|to| self.wait_for(to, manifest));
+        let settled = try_join_all(waits).await?.into_iter();
+        let mut others = settled.filter(|state| *state != TransferState::Opened);
+        Ok(others.next_back().unwrap_or(TransferState::Opened))
+    }
+
+    /// The state that it reaches there. Tells once why it is waited for, for it may be for ever; and again if that changes.
+    async fn wait_for(
+        &self,
+        to: &Destination,
+        manifest: ManifestId,
+    ) -> Result<TransferState, Error> {
+        let settled = transfer::wait_until_settled(&*to.store, manifest);
+        tokio::pin!(settled);
+        let mut told = None;
+        loop {
+            if let Ok(settled) = tokio::time::timeout(QUIET, &mut settled).await {
+                return Ok(settled?.state);
+            }
+            let now = to.store.manifest_state(manifest).await?;
+            if told.replace((now.state, now.reason)) == Some((now.state, now.reason)) {
+                continue;
+            }
+            self.tell(Event::Pending {
+                peer: to.name.clone(),
+                manifest,
+                state: now.state,
+                reason: now.reason,
+            });
+        }
+    }
+}

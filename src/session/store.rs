@@ -1,0 +1,111 @@
+//! The store of the session's own home: opened here, or behind the peer that is serving it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{Error, Session, store_options};
+use crate::{
+    client::{ClientOptions, PeerClient},
+    config::Config,
+    id::ManifestId,
+    manifest::Signer as _,
+    peer::Reasons,
+    store::{LocalStore, Store, StoreError, TransferState},
+    tls::Seen,
+};
+
+use super::Home;
+
+/// The store of a home.
+pub enum OwnStore {
+    /// Opened by this process.
+    Direct(Arc<LocalStore>),
+    /// Held by the peer that serves the home, which is asked.
+    Served(PeerClient),
+}
+
+impl OwnStore {
+    /// The store behind either.
+    pub fn as_store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Direct(store) => store.clone(),
+            Self::Served(client) => Arc::new(client.clone()),
+        }
+    }
+}
+
+impl Session {
+    /// Opens the store of this home. Where a peer is serving it, that peer is asked instead.
+    ///
+    /// # Errors
+    /// Fails if the store is in use by something that does not serve, or its disk is not mounted or not readable.
+    pub fn own_store(&self) -> Result<OwnStore, Error> {
+        match open(&self.home, &self.config) {
+            Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
+            Err(error @ StoreError::Locked { .. }) => self.served_store(error),
+            // A disk to read only keeps nobody from looking, nor from receiving to another.
+            Err(error @ StoreError::Io { .. }) => match look(&self.home) {
+                Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
+                Err(_) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn served_store(&self, locked: StoreError) -> Result<OwnStore, Error> {
+        let Some(address) = LocalStore::serving_address(&self.home.chunks()) else {
+            return Err(locked.into());
+        };
+        let client = self.client(
+            &address.parse()?,
+            Some(self.identity.peer_id()),
+            &Seen::default(),
+            ClientOptions::default(),
+        )?;
+        Ok(OwnStore::Served(client))
+    }
+
+    /// Records what became of a transfer in the own store, also while a peer serves it.
+    pub(crate) async fn record(
+        &self,
+        own: &OwnStore,
+        id: ManifestId,
+        state: TransferState,
+    ) -> Result<(), Error> {
+        let store = match own {
+            OwnStore::Direct(store) => store.clone(),
+            OwnStore::Served(_) => Arc::new(look(&self.home)?),
+        };
+        blocking(move || store.record_state(id, state)).await?;
+        Reasons::new(&self.home.chunks()).forget(id);
+        Ok(())
+    }
+}
+
+/// Fails if the store of this home is on a disk that is not mounted, or another one is in its place.
+pub(crate) fn check_there(home: &Home) -> Result<(), StoreError> {
+    LocalStore::check_known(&home.chunks(), &home.store_mark())
+}
+
+/// Opens the store of this home, and makes it if the home never had one.
+pub(crate) fn open(home: &Home, config: &Config) -> Result<LocalStore, StoreError> {
+    LocalStore::open_known(&home.chunks(), &home.store_mark(), store_options(config))
+}
+
+/// Opens it only to read, beside any process that uses it.
+pub(crate) fn look(home: &Home) -> Result<LocalStore, StoreError> {
+    LocalStore::look_at_known(&home.chunks(), &home.store_mark())
+}
+
+/// Takes the store that is in the place of the one that this home had, or makes one. Returns where it is.
+pub(crate) fn begin_anew(home: &Home, config: &Config) -> Result<PathBuf, StoreError> {
+    let (root, mark) = (home.chunks(), home.store_mark());
+    LocalStore::open_instead(&root, &mark, store_options(config))?;
+    Ok(root)
+}
+
+/// Runs `work` on the store where blocking is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Error> {
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
