@@ -61,7 +61,7 @@ fn is_told(homes: &Homes, file: &str, args: &[&str], reason: &str, help: &str) {
     let mut person = Sending::start(homes, file, &[], &b.to());
     let lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
     let mut said = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    let said = said.find(|said| said["event"] == "waiting").unwrap();
+    let said = said.find(|said| said["event"] == "pending").unwrap();
     assert_eq!(
         (&said["state"], &said["reason"]),
         (&"waiting".into(), &reason.into())
