@@ -8,6 +8,7 @@
 //! check before use could be raced by another process.
 
 mod layout;
+mod links;
 mod names;
 mod probe;
 mod publish;
@@ -34,6 +35,7 @@ use rustix::{
 };
 
 pub use layout::{EntryKind, Layout, NewNames, StagedPath};
+pub use links::Links;
 pub use names::Names;
 pub use refused::Refused;
 use staged_file::modified;

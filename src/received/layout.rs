@@ -8,7 +8,7 @@ use std::{
 
 use super::{Names, ReceivedError, Refused};
 use crate::{
-    id::{Digest, Hasher},
+    id::Digest,
     name::{Place, RelPath, SafeName},
 };
 
@@ -77,14 +77,17 @@ impl fmt::Display for StagedPath {
     }
 }
 
+/// 128 bits of the SHA-256 of a path: a collision cannot be made.
+pub(super) type Fingerprint = [u8; 16];
+
 /// Maps the entries of one table, in its order. Keeps 32 bytes for each entry, and the name of each folder.
 #[derive(Debug, Default)]
 pub struct Layout {
-    folders: HashMap<[u8; 16], Arc<StagedPath>>,
-    seen: HashSet<[u8; 16]>,
-    taken: HashSet<[u8; 16]>,
+    pub(super) folders: HashMap<Fingerprint, Arc<StagedPath>>,
+    seen: HashSet<Fingerprint>,
+    taken: HashSet<Fingerprint>,
     /// The number that is tried next for a name that is taken.
-    numbers: HashMap<[u8; 16], u32>,
+    numbers: HashMap<Fingerprint, u32>,
     names: Names,
     refused: Refused,
     /// Those with a number in their name, because another one has the name without it.
@@ -92,7 +95,7 @@ pub struct Layout {
     /// Those whose name cannot be written everywhere, or is harmful.
     renamed: NewNames,
     /// The name of each of both, by its path in the table.
-    new_names: HashMap<[u8; 16], SafeName>,
+    pub(super) new_names: HashMap<Fingerprint, SafeName>,
 }
 
 /// Entries that are not called here what they were called in the table.
@@ -134,36 +137,6 @@ impl Layout {
     /// What was renamed so far for another reason.
     pub fn renamed(&self) -> &NewNames {
         &self.renamed
-    }
-
-    /// `target`, which [`check_link`](crate::name::check_link) has passed, of the link at `link`, with the names that entries
-    /// of the table have here: a link to a renamed entry leads to it.
-    pub fn follow(&self, link: &RelPath, target: &str) -> String {
-        if self.new_names.is_empty() {
-            return target.to_owned();
-        }
-        let parts = target.split('/');
-        let up = parts.clone().filter(|part| *part == "..").count();
-        let mut folder = link.parent();
-        for _ in 0..up {
-            folder = folder.and_then(|folder| Some(folder.rsplit_once('/')?.0));
-        }
-        // Each step goes on with the hash of the path so far: a long target must not cost the square of its length.
-        let mut path = Hasher::default();
-        let mut is_first = folder.is_none();
-        path.update(folder.unwrap_or_default().as_bytes());
-        let followed = parts.map(|part| {
-            if matches!(part, "" | "." | "..") {
-                return part;
-            }
-            if !std::mem::take(&mut is_first) {
-                path.update(b"/");
-            }
-            path.update(part.as_bytes());
-            let name = self.new_names.get(&shortened(path.clone().finish()));
-            name.map_or(part, SafeName::as_str)
-        });
-        followed.collect::<Vec<_>>().join("/")
     }
 
     /// The safe path for the entry at `path`.
@@ -229,12 +202,11 @@ impl Layout {
     }
 }
 
-fn fingerprint(text: &str) -> [u8; 16] {
+pub(super) fn fingerprint(text: &str) -> Fingerprint {
     shortened(Digest::of(text.as_bytes()))
 }
 
-/// 128 bits of SHA-256: a collision cannot be made.
-fn shortened(digest: Digest) -> [u8; 16] {
+pub(super) fn shortened(digest: Digest) -> Fingerprint {
     *digest
         .as_bytes()
         .first_chunk()
@@ -273,30 +245,6 @@ mod tests {
         let told = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         let first = vec![told("D", "D (2)"), told("d/A", "d/A (2)")];
         assert_eq!(*layout.numbered(), NewNames { count: 2, first });
-    }
-
-    #[test]
-    fn a_link_to_a_renamed_entry_leads_to_it() {
-        let mut layout = Layout::default();
-        for folder in ["d", "d/x:y", "d/x:y/deep"] {
-            layout.add(&path(folder), EntryKind::Directory).unwrap();
-        }
-        for file in ["d/a:b", "d/a_b", "d/x:y/c.", ".top"] {
-            layout.add(&path(file), EntryKind::Leaf).unwrap();
-        }
-        for (link, target, followed) in [
-            ("d/l", "a:b", "a_b"),
-            ("d/l", "a_b", "a_b (2)"),
-            ("d/l", "./x:y//c.", "./x_y//c_"),
-            ("d/x:y/l", "../a:b", "../a_b"),
-            ("d/x:y/deep/l", "../../x:y/deep", "../../x_y/deep"),
-            ("d/x:y/l", "a:b", "a:b"),
-            ("l", ".top", "_.top"),
-            ("l", "d/x:y/c./on", "d/x_y/c_/on"),
-        ] {
-            assert_eq!(layout.follow(&path(link), target), followed, "{link}");
-        }
-        assert_eq!(layout.renamed().count, 4);
     }
 
     #[test]

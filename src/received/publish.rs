@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io, path::PathBuf};
 
 use rustix::{
-    fs::{FileType, fstat, renameat},
+    fs::{fstat, renameat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ struct Move {
 }
 
 impl Staging {
-    /// Moves `tops`, which are complete and durable, to their final names, links last. Gives these names.
+    /// Moves `tops`, which are complete and durable, to their final names. Gives these names.
     ///
     /// # Errors
     /// [`ReceivedError`]; calling it or [`finish_publishing`](Self::finish_publishing) again goes on where it stopped.
@@ -34,11 +34,8 @@ impl Staging {
         if let Some(paths) = self.finish_publishing()? {
             return Ok(paths);
         }
-        let is_link =
-            |top: &&SafeName| kind_at(&self.tree, top.as_str()) == Some(FileType::Symlink);
-        let (links, others): (Vec<_>, Vec<_>) = tops.iter().partition(is_link);
         let mut taken = HashSet::new();
-        let moves = others.into_iter().chain(links).map(|top| {
+        let moves = tops.iter().map(|top| {
             let to = self.free_name(top, &taken);
             taken.insert(to.clone());
             Move {

@@ -4,7 +4,7 @@ use super::TransferError;
 use crate::{
     manifest::{Timestamp, table::Entry},
     name::{self, RelPath, SafeName},
-    received::{EntryKind, Layout, Names, NewNames, StagedPath, Staging},
+    received::{EntryKind, Layout, Links, Names, NewNames, StagedPath, Staging},
 };
 
 /// The table, with a safe path for each entry.
@@ -100,7 +100,7 @@ impl Plan {
             let path = layout.add(&rel, staged)?;
             plan.steps.push(Step { path, kind });
         }
-        plan.follow_links(entries, &layout)?;
+        plan.follow_links(entries, &layout);
         plan.numbered = layout.numbered().clone();
         plan.renamed = layout.renamed().clone();
         Ok(plan)
@@ -120,13 +120,19 @@ impl Plan {
     }
 
     /// Links were planned as they are in the table, in which an entry may come after a link to it.
-    fn follow_links(&mut self, entries: &[Entry], layout: &Layout) -> Result<(), TransferError> {
-        for (step, entry) in self.steps.iter_mut().zip(entries) {
-            if let StepKind::Symlink { target } = &mut step.kind {
-                *target = layout.follow(&RelPath::parse(entry.path())?, target);
+    fn follow_links(&mut self, entries: &[Entry], layout: &Layout) {
+        let planned = self.steps.iter_mut().zip(entries);
+        let planned = planned.filter_map(|(step, entry)| match (&mut step.kind, entry) {
+            (StepKind::Symlink { target: made }, Entry::Symlink { path, target }) => {
+                Some((made, (path.as_str(), target.as_str())))
             }
+            _ => None,
+        });
+        let (made, links): (Vec<_>, Vec<_>) = planned.unzip();
+        let mut followed = Links::new(layout, links.iter().copied());
+        for (target, link) in made.into_iter().zip(links) {
+            *target = followed.follow(link.0, link.1);
         }
-        Ok(())
     }
 
     fn kind(

@@ -220,7 +220,7 @@ rows! {
     58, "name", "an empty name, `.`, `..`, anywhere in a path" =>
         "exit 5, the whole table is refused as hostile; nothing is written",
         name::row_58_no_name_or_dots;
-    59, "name", "`/abs`, `a//b`, `a/b` without its folder; `a\\b`, `C:x`, `\\\\srv\\x`; links that lead out" =>
+    59, "name", "`/abs`, `a//b`, `a/b` without its folder; `a\\b`, `C:x`, `\\\\srv\\x`; links that lead out, or are at the top" =>
         "exit 5, refused; `a_b`, `C_x`, `__srv_x`; skipped and said",
         name::row_59_paths_that_lead_elsewhere;
     60, "name", "NUL; line feed, escape sequences, C1, DEL, U+2028" =>
@@ -230,7 +230,7 @@ rows! {
         "each becomes `_`: `photo<U+202E>gpj.exe` cannot pose as a photo",
         name::row_61_what_hides_or_reorders;
     62, "name", "`CON`, `nul.txt`, `COM¹`, `LPT0`; a last dot or space; `a:b`; where the file system refuses them: `*`, `?`, quotes, letters, a normal form" =>
-        "`_CON`...; `_` in its place, there only, or the other form. Each new name is said, and a link to it follows",
+        "`_CON`...; `_` in its place, there only, or the other form. Each new name is said, and a link to it follows, also through other links",
         name::row_62_names_of_devices;
     63, "name", "a leading `-` or `.` at the top of a transfer" =>
         "`_` before it",

@@ -4,16 +4,21 @@ use std::{
     fs,
     io::Write as _,
     os::unix::fs::symlink,
+    path::Path,
     process::Stdio,
     time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
-use testkit::{Homes, Ran, Serving, wait_for};
+use testkit::{
+    Homes, Ran, Serving,
+    disk::{self, Disk},
+    wait_for,
+};
 
 /// A folder with names that no receiver keeps, and links through each of them.
 fn folder(homes: &Homes) {
-    for folder in ["d", "d/cur", "d/x:y"] {
+    for folder in ["d", "d/cur", "d/x:y", "d/x:y/in"] {
         fs::create_dir(homes.path(folder)).unwrap();
     }
     for file in [
@@ -21,6 +26,7 @@ fn folder(homes: &Homes) {
         "d/aux.c",
         "d/cur/1.host:2,S",
         "d/x:y/end.",
+        "d/x:y/in/la.st.",
         "d/plain",
     ] {
         fs::write(homes.path(file), file).unwrap();
@@ -32,18 +38,22 @@ fn folder(homes: &Homes) {
         ("d/4", "x:y"),
         ("d/x:y/5", "../aux.c"),
         ("d/6", "plain"),
+        ("d/cur/up", "../x:y/in"),
+        ("d/far", "cur/up"),
+        ("d/7", "far/la.st."),
     ] {
         symlink(target, homes.path(link)).unwrap();
     }
 }
 
-const LINKS: [&str; 6] = ["1", "2", "cur/3", "4", "x_y/5", "6"];
-const RENAMED: [(&str, &str); 5] = [
+const LINKS: [&str; 7] = ["1", "2", "cur/3", "4", "x_y/5", "6", "7"];
+const RENAMED: [(&str, &str); 6] = [
     ("d/a:b", "d/a_b"),
     ("d/aux.c", "d/_aux.c"),
     ("d/cur/1.host:2,S", "d/cur/1.host_2,S"),
     ("d/x:y", "d/x_y"),
     ("d/x:y/end.", "d/x_y/end_"),
+    ("d/x:y/in/la.st.", "d/x_y/in/la.st_"),
 ];
 
 fn object(said: &str, event: &str) -> Value {
@@ -94,6 +104,61 @@ fn changed_names_are_said_and_links_follow_them() {
             assert!(there.is_ok(), "{link} leads nowhere in {}", root.display());
         }
     }
+}
+
+/// Links of a folder with twins, also through folders and links that have twins themselves.
+const TWINS: [(&str, &str); 11] = [
+    ("d/1", "README"),
+    ("d/2", "readme"),
+    ("d/3", "SUB/x"),
+    ("d/4", "sub/x"),
+    ("d/SUB/5", "../sub/X"),
+    ("d/sub/6", "../SUB/x"),
+    ("d/VIA", "SUB"),
+    ("d/via", "sub"),
+    ("d/7", "VIA/x"),
+    ("d/8", "via/X"),
+    ("d/SUB/9", "./..//via/x"),
+];
+
+#[test]
+fn links_among_twins_lead_to_what_they_led_to() {
+    let Some(disk) = Disk::mount(disk::case, 1000) else {
+        return;
+    };
+    let homes = Homes::new(&[]);
+    for folder in ["d/SUB", "d/sub"] {
+        fs::create_dir_all(homes.path(folder)).unwrap();
+    }
+    let files = [
+        "d/README",
+        "d/readme",
+        "d/readme (2)",
+        "d/SUB/x",
+        "d/sub/x",
+        "d/sub/X",
+    ];
+    for file in files {
+        fs::write(homes.path(file), file).unwrap();
+    }
+    for (link, target) in TWINS {
+        symlink(target, homes.path(link)).unwrap();
+    }
+    symlink("readme (2)", homes.path("d/10")).unwrap();
+    homes.ok("a", &["share", "d"]);
+    let out = disk.path().join("o");
+    let receive = ["receive", "d", "--out", out.to_str().unwrap()];
+    homes.ok("a", &receive);
+    let again = homes.ok("a", &receive);
+    assert!(again.contains("already there, identical"), "{again}");
+    let read = |root: &Path, link: &str| fs::read_to_string(root.join(link)).unwrap();
+    for link in ["1", "2", "3", "4", "SUB/5", "7", "8", "SUB/9", "10"] {
+        let link = format!("d/{link}");
+        assert_eq!(read(&out, &link), read(&homes.path(""), &link), "{link}");
+    }
+    // The folder itself is the second one there.
+    let sixth = read(&out, "d/sub (2)/6");
+    assert_eq!(sixth, read(&homes.path(""), "d/sub/6"));
 }
 
 #[test]

@@ -317,7 +317,7 @@ def skipped_links(entries):
         target, steps = entry["target"], [step for step in entry["target"].split("/") if step not in ("", ".")]
         climbs = next((at for at, step in enumerate(steps) if step != ".."), len(steps))
         down_then_up = ".." in steps[climbs:]
-        return not target or target[0] == "/" or down_then_up or climbs > max(0, entry["path"].count("/") - 1)
+        return not target or target[0] == "/" or down_then_up or climbs >= entry["path"].count("/")
 
     return [entry["path"] for entry in entries if entry["kind"] == "symlink" and leaves(entry)]
 

@@ -104,6 +104,7 @@ fn is_safe(name: &str) {
 fn stays_inside(link: &RelPath, target: &str) {
     assert!(!target.starts_with('/'));
     let mut depth = link.depth() - 1;
+    assert!(depth >= 1, "{link:?} is at the top");
     for part in target.split('/') {
         match part {
             "" | "." => {}
