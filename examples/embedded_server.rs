@@ -5,10 +5,12 @@
 
 use std::{env, error::Error, sync::Arc};
 
-use axum::routing::get;
+use axum::{Router, routing::get};
 use colis::{
     manifest::Signer as _,
-    server::{self, Gate, Limits, NoCircle, ServerState, Services, StoreDesk},
+    server::{
+        self, App, CallerInfo, Gate, Limits, NoCircle, OwnRoutes, ServerState, Services, StoreDesk,
+    },
     store::MemoryStore,
     tls::{self, Caller, CertsDir, Circle, CircleHandle, Identity},
 };
@@ -59,7 +61,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         events: broadcast::Sender::new(64),
         limits: Limits::default(),
     });
-    let app = server::app(state.clone()).route("/hello", get(|| async { "hello, member\n" }));
+    let hello = |caller: CallerInfo| async move { format!("hello, {}\n", caller.name()) };
+    let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
 
     let listener = server::bind(([127, 0, 0, 1], 0).into())?;
     let port = listener.local_addr()?.port();
@@ -67,5 +70,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };
-    Ok(server::serve_router(listener, app, state, stop).await?)
+    Ok(App::new(state, own).serve(listener, stop).await?)
 }

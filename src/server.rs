@@ -6,12 +6,15 @@
 //!
 //! How a request passes: `accept` lets a connection in (permits, handshake, who is it), `admit` lets a request
 //! in (still trusted? well-formed? a turn for this peer?), one file per resource answers it from the store as this
-//! caller's role shows it (`ServerState::store`, `narrow`), and `problem` is the only way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
+//! caller's role shows it (`ServerState::store`, `narrow`), or a route of the embedding program does ([`OwnRoutes`]), and
+//! `problem` is the only way to fail. Every wait has an end and every sum of memory has a bound, both in [`Limits`].
 
 mod accept;
 mod admit;
+mod app;
 mod arrivals;
 mod body;
+mod caller;
 mod chunks;
 mod circle;
 mod custody;
@@ -27,6 +30,7 @@ mod meter;
 mod narrow;
 mod offers;
 mod openapi;
+mod own;
 mod peer;
 mod problem;
 mod range;
@@ -40,30 +44,21 @@ mod told;
 mod uptake;
 mod view;
 
-use std::{
-    future::Future,
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, net::TcpListener, sync::Arc, time::Duration};
 
-use axum::{Extension, Router, middleware::from_fn_with_state};
-use axum_server::Handle;
 use bytes::Bytes;
-use hyper_util::rt::TokioTimer;
 use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use app::App;
 pub use arrivals::Cut;
+pub use caller::{CallerInfo, Denied};
 pub use desk::{
     Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, OfferDesk, RenewError,
     StoreDesk,
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind};
+pub use own::OwnRoutes;
 pub(crate) use text::per_second;
 
 use crate::{
@@ -71,8 +66,8 @@ use crate::{
     manifest::{Timestamp, Verifier},
     store::Store,
     tls::{Caller, Standing},
-    trust::Role,
-    wire::{self, Event},
+    trust::{Right, Role},
+    wire::Event,
 };
 use accept::Connection;
 use arrivals::Arrivals;
@@ -183,6 +178,12 @@ impl ServerState {
         self.standing(caller) != Some(standing)
     }
 
+    /// Whether this caller has `right` now: neither revoked nor with an ended certificate, and given it by the owner.
+    pub fn may(&self, caller: &Caller, right: &Right) -> bool {
+        let is_in = self.standing(caller) == Some(Standing::Member);
+        is_in && self.services().gate.rights(caller).contains(right)
+    }
+
     /// How many connections have passed the handshake and are open.
     pub fn open_connections(&self) -> usize {
         self.0.registry.len()
@@ -219,42 +220,9 @@ impl ServerState {
     }
 }
 
-/// Every route, every limit on requests, and the checks before them. The connection's part of the limits is in [`serve`].
-pub fn app(state: ServerState) -> Router {
-    let (router, document) = routes().split_for_parts();
-    router
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(Extension(openapi::finish(document)))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(state.clone(), admit::admit))
-        .with_state(state)
-}
-
 /// The contract as an OpenAPI 3.1 document, in JSON, as `GET /v1/openapi.json` gives it.
 pub fn openapi() -> Bytes {
-    openapi::finish(routes().into_openapi()).0
-}
-
-/// The routes with their description: a handler gets its address from what it says of itself.
-fn routes() -> OpenApiRouter<ServerState> {
-    OpenApiRouter::with_openapi(openapi::document())
-        .routes(routes!(offers::put))
-        .routes(routes!(chunks::put, chunks::get))
-        .routes(routes!(chunks::list))
-        .routes(routes!(chunks::missing))
-        .routes(routes!(custody::prove))
-        .routes(routes!(manifests::put, manifests::get, manifests::delete))
-        .routes(routes!(manifests::state))
-        .routes(routes!(manifests::list))
-        .routes(routes!(circle::crl, circle::put_crl))
-        .routes(routes!(circle::certificate))
-        .routes(routes!(circle::renew))
-        .routes(routes!(peer::describe))
-        .routes(routes!(health::health))
-        .routes(routes!(health::metrics))
-        .routes(routes!(events::stream))
-        .routes(routes!(openapi::get))
+    openapi::finish(app::routes().into_openapi()).0
 }
 
 /// Serves `listener` until `shutdown` is ready; then accepts no more, ends event streams, lets requests in work finish
@@ -267,51 +235,8 @@ pub async fn serve(
     state: ServerState,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let app = app(state.clone());
-    serve_router(listener, app, state, shutdown).await
-}
-
-/// [`serve`] with another router, made of [`app`] by adding routes or layers to it.
-///
-/// # Errors
-/// The listener cannot be used.
-pub async fn serve_router(
-    listener: TcpListener,
-    app: Router,
-    state: ServerState,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let handle = Handle::<SocketAddr>::new();
-    let cut = CutOnDrop(handle.clone(), CancellationToken::new());
-    let door = accept::Door::new(state.clone(), cut.1.child_token());
-    let mut server = axum_server::from_tcp(listener)?
-        .acceptor(door)
-        .handle(handle.clone());
-    // Without a timer a head timeout is not merely ignored: hyper panics when it serves the first connection.
-    server
-        .http_builder()
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(state.limits().head_timeout)
-        .max_headers(wire::MAX_HEADERS)
-        .max_buf_size(wire::MAX_HEAD);
-    // Last, for setting the acceptor forgets it. Then hyper speaks HTTP/1 from the first byte on, and the head timeout
-    // also covers a peer that connects and says nothing.
-    let serving = server.http1_only().serve(app.into_make_service());
-    let stopping = async {
-        shutdown.await;
-        cut.1.cancel();
-        handle.graceful_shutdown(Some(state.limits().drain));
-        std::future::pending::<()>().await;
-    };
-    let served = tokio::select! {
-        result = serving => result,
-        () = stopping => Ok(()),
-        () = watch_connections(&state) => Ok(()),
-    };
-    note_cuts(&state, told::tell_cuts(&state, |_, _| true)).await;
-    served
+    let app = App::new(state, OwnRoutes::new());
+    app.serve(listener, shutdown).await
 }
 
 /// Has the owner's history note them.
@@ -340,15 +265,5 @@ async fn watch_connections(state: &ServerState) {
             idle >= state.limits().cut_after && (!is_here || idle >= LONGEST_PAUSE)
         });
         note_cuts(state, cuts).await;
-    }
-}
-
-/// axum-server runs connections as tasks of their own, which would outlive a dropped [`serve`].
-struct CutOnDrop(Handle<SocketAddr>, CancellationToken);
-
-impl Drop for CutOnDrop {
-    fn drop(&mut self) {
-        self.1.cancel();
-        self.0.shutdown();
     }
 }

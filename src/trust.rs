@@ -7,11 +7,12 @@
 //! A person may call a peer otherwise. Such an alias stays on this machine, beside the name of the certificate, and means
 //! one peer only: it is no other's name or alias, and nobody can come later and be called so.
 //!
-//! Roles are kept beside the peers, by id: forgetting a peer does not let it in again.
+//! Roles and rights are kept beside the peers, by id: forgetting a peer does not let it in again.
 
 mod bundle;
 mod error;
 mod file;
+mod right;
 mod role;
 
 use std::{
@@ -24,6 +25,7 @@ use std::{
 
 pub use bundle::{PeerBundle, SignedBundle};
 pub use error::TrustError;
+pub use right::{ParseRightError, RIGHT_RULE, Right};
 pub use role::{Assigned, Bearer, Role, Roles};
 
 pub use crate::disk::write_durably;
@@ -216,7 +218,7 @@ impl AddressBook {
         self.read()?.check_no_alias(name)
     }
 
-    /// What was said of single peers about their roles, by id.
+    /// What was said of single peers about their roles and rights, by id.
     ///
     /// # Errors
     /// [`TrustError::Damaged`], [`TrustError::Io`].
@@ -224,7 +226,8 @@ impl AddressBook {
         Ok(self.read()?.roles)
     }
 
-    /// Gives `role` to the peer that is called `who` or has this id, or to its scripts. Gives its id.
+    /// Gives `role` to the peer that is called `who` or has this id, or to its scripts. Returns its id. The role `none` shuts
+    /// the peer out: it takes every right away as well, so that a right must be given anew afterwards.
     ///
     /// # Errors
     /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
@@ -233,8 +236,40 @@ impl AddressBook {
             let id = book.id_of(who)?;
             let assigned = book.roles.entry(id).or_default();
             match bearer {
-                Bearer::Peer => assigned.role = Some(role),
+                Bearer::Peer => {
+                    assigned.role = Some(role);
+                    if role == Role::None {
+                        assigned.rights.clear();
+                    }
+                }
                 Bearer::Script => assigned.scripts = Some(role),
+            }
+            Ok(id)
+        })
+    }
+
+    /// Gives `right` to the peer that is called `who` or has this id, and with it to its scripts. Returns its id.
+    ///
+    /// # Errors
+    /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn allow(&self, who: &str, right: &Right) -> Result<PeerId, TrustError> {
+        self.change(|book| {
+            let id = book.id_of(who)?;
+            let assigned = book.roles.entry(id).or_default();
+            assigned.rights.insert(right.clone());
+            Ok(id)
+        })
+    }
+
+    /// Takes `right` away from the peer that is called `who` or has this id. Returns its id, also if the peer never had it.
+    ///
+    /// # Errors
+    /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
+    pub fn deny(&self, who: &str, right: &Right) -> Result<PeerId, TrustError> {
+        self.change(|book| {
+            let id = book.id_of(who)?;
+            if let Some(assigned) = book.roles.get_mut(&id) {
+                assigned.rights.remove(right);
             }
             Ok(id)
         })

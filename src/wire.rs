@@ -66,6 +66,9 @@ pub mod route {
     /// The contract, as an OpenAPI document.
     pub const OPENAPI: &str = "/v1/openapi.json";
 
+    /// Those that are answered whatever the caller's role is, none included: who this peer is, and what certificates need.
+    pub const FOR_ALL_ROLES: &[&str] = &[PEER, HEALTH, OPENAPI, CRL, CIRCLE, RENEW];
+
     /// All of them, for the tests.
     pub const ALL: &[&str] = &[
         OFFER, CHUNK, CHUNKS, MISSING, CUSTODY, MANIFEST, STATE, MANIFESTS, CRL, CIRCLE, RENEW,

@@ -1,7 +1,7 @@
 //! What the server is told about certificates and roles: who may connect and what he may do, as of now, and what the
 //! circle's machine answers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -23,7 +23,7 @@ use crate::{
         self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Standing,
         Taken, TlsError, ca,
     },
-    trust::{AddressBook, Bearer, Role, Roles, SignedBundle, TrustError},
+    trust::{AddressBook, Bearer, Right, Role, Roles, SignedBundle, TrustError},
 };
 
 /// The certificates and roles of a running peer, which may be replaced while it runs.
@@ -92,7 +92,7 @@ impl Current {
                 Standing::Member => true,
                 Standing::Ended => ca_key.exists(),
             };
-            may && role_of(&roles, caller) != Role::None
+            may && !roles.load().shuts_out(caller.peer_id, bearer_of(caller))
         });
         let config = tls::server_config_for(&identity, circle, admitted)?;
         let bundle = identity.bundle_from(sequence)?;
@@ -116,12 +116,11 @@ fn reload_circle(circle: &CircleHandle, dir: &CertsDir) -> Result<(), TlsError> 
     read
 }
 
-fn role_of(roles: &ArcSwap<Roles>, caller: &Caller) -> Role {
-    let bearer = match caller.script {
+fn bearer_of(caller: &Caller) -> Bearer {
+    match caller.script {
         true => Bearer::Script,
         false => Bearer::Peer,
-    };
-    roles.load().of(caller.peer_id, bearer)
+    }
 }
 
 impl Door {
@@ -283,11 +282,18 @@ impl Gate for Door {
     }
 
     fn is_revoked(&self, caller: &Caller) -> bool {
-        self.circle.now().is_revoked(caller) || self.role(caller) == Role::None
+        let roles = self.roles.load();
+        let is_out = roles.shuts_out(caller.peer_id, bearer_of(caller));
+        is_out || self.circle.now().is_revoked(caller)
     }
 
     fn role(&self, caller: &Caller) -> Role {
-        role_of(&self.roles, caller)
+        self.roles.load().of(caller.peer_id, bearer_of(caller))
+    }
+
+    fn rights(&self, caller: &Caller) -> BTreeSet<Right> {
+        let roles = self.roles.load();
+        roles.rights_of(caller.peer_id, bearer_of(caller))
     }
 
     fn is_in_place(&self) -> bool {

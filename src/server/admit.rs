@@ -30,6 +30,7 @@ use crate::{
     name::Escaped,
     sabotage,
     tls::Standing,
+    trust::Role,
     wire::{self, Code, route},
 };
 
@@ -132,15 +133,24 @@ fn check_standing(connection: &Connection, parts: &Parts) -> Answer<()> {
     Err(Failure::new(Code::CertificateExpired, detail))
 }
 
-/// Who may put nothing is told before the body is read. What a role may see is for [`ServerState::store`].
+/// A caller that may put nothing is told so before the body is read. What a role may see is for [`ServerState::store`], what
+/// it may do with a route of the embedding program for [`super::own`]: those have no matched path yet.
 fn check_role(state: &ServerState, connection: &Connection, parts: &Parts) -> Answer<()> {
     let route = parts
         .extensions
         .get::<MatchedPath>()
         .map(MatchedPath::as_str);
-    let stores = [route::CHUNK, route::MANIFEST, route::OFFER].map(Some);
+    let Some(route) = route else {
+        return Ok(());
+    };
+    let looker = state.looker(connection);
+    if looker.role == Role::None && !route::FOR_ALL_ROLES.contains(&route) {
+        let detail = "your role here is none: you may do nothing with the store; ask its owner";
+        return Err(Failure::new(Code::NotAllowed, detail));
+    }
+    let stores = [route::CHUNK, route::MANIFEST, route::OFFER];
     if parts.method == Method::PUT && stores.contains(&route) {
-        state.looker(connection).may_put()?;
+        looker.may_put()?;
     }
     Ok(())
 }

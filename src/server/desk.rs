@@ -1,6 +1,6 @@
 //! What the server asks others: who may connect, whether an offer is wanted, what the circle's machine says.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -12,7 +12,7 @@ use crate::{
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreFuture, WaitReason},
     tls::{Caller, Endings},
-    trust::Role,
+    trust::{Right, Role},
     wire::Condition,
 };
 
@@ -22,12 +22,16 @@ pub trait Gate: Send + Sync {
     fn server_config(&self) -> Arc<ServerConfig>;
     /// Who has shown this certificate, which the handshake has verified. `None` refuses the connection.
     fn caller(&self, certificate: &[u8]) -> Option<Caller>;
-    /// Whether this caller is not let in any more: its certificate is revoked, or its role is none. Asked before every
-    /// request, so it must not wait for anything. The server itself looks at dates.
+    /// Whether this caller is not let in any more: its certificate is revoked, or it has neither a role nor a right. Asked
+    /// before every request, so it must not wait for anything. The server itself looks at dates.
     fn is_revoked(&self, caller: &Caller) -> bool;
     /// What this caller may do, as of now: everything, unless there are roles. Must not wait for anything either.
     fn role(&self, _: &Caller) -> Role {
         Role::Member
+    }
+    /// What this caller may do beyond the store, as of now: nothing, unless there are rights. Must not wait for anything either.
+    fn rights(&self, _: &Caller) -> BTreeSet<Right> {
+        BTreeSet::new()
     }
     /// Whether the folders that the peer works with are where they were; the health says if not.
     fn is_in_place(&self) -> bool {

@@ -27,6 +27,11 @@ pub(super) struct Granted {
     _memory: Arc<Share<PeerId>>,
 }
 
+/// Marks a response of a route that is not the server's: it may be a stream without a known length, which then has its place
+/// among the requests in work and no memory but that of its connection.
+#[derive(Clone)]
+pub(super) struct Own;
+
 /// What is charged for a response: its place among the requests in work, and its memory.
 type Charge = Arc<(Share<PeerId>, Option<Granted>)>;
 
@@ -62,7 +67,8 @@ pub(super) async fn charge(
     in_work: Share<PeerId>,
 ) -> Response {
     let events = HeaderValue::from_static(media::EVENTS);
-    if response.headers().get(header::CONTENT_TYPE) == Some(&events) {
+    let is_own = response.extensions().get::<Own>().is_some();
+    if !is_own && response.headers().get(header::CONTENT_TYPE) == Some(&events) {
         return response;
     }
     match memory_for(state, connection, &mut response).await {
@@ -83,7 +89,8 @@ async fn memory_for(
         return Ok(Some(granted));
     }
     let length = length_of(response);
-    if length <= SMALL {
+    let is_own = response.extensions().get::<Own>().is_some();
+    if length <= SMALL || (is_own && length == usize::MAX) {
         return Ok(None);
     }
     let memory = body::grant_response(state, connection, length).await?;

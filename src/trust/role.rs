@@ -1,10 +1,14 @@
 //! Roles: what a peer may do with the store of this one. Its owner decides, for each peer by its id, and for the scripts
-//! of a peer if they are to do something else.
+//! of a peer if they are to do something else. Beside them, the rights of a peer beyond the store.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
+use super::Right;
 use crate::id::PeerId;
 
 /// What a peer may do here.
@@ -20,7 +24,7 @@ pub enum Role {
     Reader,
     /// Know how the peer is, in full, and see nothing of the store.
     Monitor,
-    /// Nothing: it is not let in.
+    /// Nothing. A peer with this role is not let in, unless it has a right beyond the store.
     None,
 }
 
@@ -61,7 +65,7 @@ pub enum Bearer {
 }
 
 /// What the owner has said of one peer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assigned {
     /// Its role, if it has one of its own.
@@ -70,6 +74,9 @@ pub struct Assigned {
     /// That of its scripts, if it is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scripts: Option<Role>,
+    /// What it may do beyond the store.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub rights: BTreeSet<Right>,
 }
 
 /// Every role that counts at one store.
@@ -92,20 +99,35 @@ impl Roles {
 
     /// The role of `peer`. The owner's is beyond change, and scripts of a peer that is out are out.
     pub fn of(&self, peer: PeerId, bearer: Bearer) -> Role {
-        let assigned = self.assigned.get(&peer).copied().unwrap_or_default();
+        let assigned = self.assigned.get(&peer);
         let own = match peer == self.owner {
             true => Role::Member,
-            false => assigned.role.unwrap_or(self.default),
+            false => assigned.and_then(|a| a.role).unwrap_or(self.default),
         };
         match (bearer, own) {
             (Bearer::Script, Role::Member | Role::Sender | Role::Reader | Role::Monitor) => {
-                assigned.scripts.unwrap_or(own)
+                assigned.and_then(|a| a.scripts).unwrap_or(own)
             }
             _ => own,
         }
     }
 
-    /// Whether `peer` may do nothing here: then nothing that it signed counts either.
+    /// The rights of `peer` beyond the store. Its scripts have them too, unless their own role is none.
+    pub fn rights_of(&self, peer: PeerId, bearer: Bearer) -> BTreeSet<Right> {
+        let assigned = self.assigned.get(&peer);
+        let is_narrowed = assigned.is_some_and(|a| a.scripts == Some(Role::None));
+        match bearer {
+            Bearer::Script if is_narrowed => BTreeSet::new(),
+            _ => assigned.map(|a| a.rights.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether `peer` is not let in: it has neither a role nor a right.
+    pub fn shuts_out(&self, peer: PeerId, bearer: Bearer) -> bool {
+        self.of(peer, bearer) == Role::None && self.rights_of(peer, bearer).is_empty()
+    }
+
+    /// Whether `peer` may do nothing with the store: then nothing that it signed counts either.
     pub fn is_blocked(&self, peer: PeerId) -> bool {
         self.of(peer, Bearer::Peer) == Role::None
     }
@@ -123,7 +145,11 @@ mod tests {
     #[test]
     fn the_owner_stays_and_scripts_follow_their_peer_unless_said_otherwise() {
         let [owner, b, c] = [b"a", b"b", b"c"].map(|name| PeerId::of(name));
-        let with = |role, scripts| Assigned { role, scripts };
+        let with = |role, scripts| Assigned {
+            role,
+            scripts,
+            ..Assigned::default()
+        };
         let assigned = [
             (owner, with(Some(Role::None), Some(Role::Reader))),
             (b, with(Some(Role::None), Some(Role::Member))),
@@ -139,5 +165,30 @@ mod tests {
             assert_eq!(roles.of(peer, Bearer::Peer), role);
             assert_eq!(roles.of(peer, Bearer::Script), scripts);
         }
+    }
+
+    #[test]
+    fn a_right_lets_in_without_a_role_and_scripts_without_a_role_have_none() {
+        let [owner, b] = [b"a", b"b"].map(|name| PeerId::of(name));
+        let right: Right = "bank:atm".parse().unwrap();
+        let with = |scripts, rights: &[&Right]| {
+            let assigned = Assigned {
+                role: Some(Role::None),
+                scripts,
+                rights: rights.iter().copied().cloned().collect(),
+            };
+            Roles::new(owner, Role::Member, [(b, assigned)].into())
+        };
+        assert!(with(None, &[]).shuts_out(b, Bearer::Peer));
+        let roles = with(None, &[&right]);
+        for bearer in [Bearer::Peer, Bearer::Script] {
+            assert!(!roles.shuts_out(b, bearer));
+            assert_eq!(roles.of(b, bearer), Role::None);
+            assert!(roles.rights_of(b, bearer).contains(&right));
+            assert!(roles.rights_of(owner, bearer).is_empty());
+        }
+        let narrowed = with(Some(Role::None), &[&right]);
+        assert!(narrowed.shuts_out(b, Bearer::Script));
+        assert!(!narrowed.shuts_out(b, Bearer::Peer));
     }
 }

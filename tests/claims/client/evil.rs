@@ -61,6 +61,7 @@ impl Evil {
             circle: circle.clone(),
             own,
             roles: Arc::default(),
+            rights: Arc::default(),
         };
         let acceptor = TlsAcceptor::from(gate.server_config());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -34,6 +34,7 @@ fn peer_with_a_store_at(path: &Path, circle: &Arc<Circle>, member: &Identity) ->
         circle: circle.clone(),
         own: own.clone(),
         roles: Arc::default(),
+        rights: Arc::default(),
     });
     let state = ServerState::new(Services {
         peer_id: own.id,

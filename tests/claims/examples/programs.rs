@@ -72,7 +72,7 @@ fn an_embedded_server_has_its_own_route_behind_the_same_door() {
     let member = curl(&["--cert", "client-cert.pem", "--key", "client-key.pem"]);
     assert_eq!(
         (member.code, member.out.as_str()),
-        (0, "hello, member\n"),
+        (0, "hello, a\n"),
         "{}",
         member.err
     );

@@ -92,6 +92,7 @@ proptest! {
                     if let Ok(id) = set {
                         let assigned = roles.entry(id).or_default();
                         if script { assigned.scripts = Some(role) } else { assigned.role = Some(role) }
+                        if !script && role == Role::None { assigned.rights.clear() }
                     }
                 }
                 Step::Forget { name } => {

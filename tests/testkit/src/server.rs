@@ -6,7 +6,7 @@ pub mod pki;
 pub mod transfer;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{
         Arc, LazyLock, Mutex,
@@ -22,10 +22,13 @@ use axum::{
 };
 use colis::{
     id::PeerId,
-    server::{self, CircleDesk, Limits, ListError, RenewError, ServerState, Services, StoreDesk},
+    server::{
+        self, App, CircleDesk, Limits, ListError, OwnRoutes, RenewError, ServerState, Services,
+        StoreDesk,
+    },
     store::Store,
     tls::Caller,
-    trust::Role,
+    trust::{Right, Role},
     wire::{Code, Event, Problem},
 };
 use futures::future::BoxFuture;
@@ -57,6 +60,7 @@ pub struct TestPeer {
     pub desk: Arc<Office>,
     /// Roles other than member.
     pub roles: Arc<Mutex<HashMap<PeerId, Role>>>,
+    pub rights: Arc<Mutex<HashMap<PeerId, BTreeSet<Right>>>>,
     /// What it says of itself.
     pub bundle: Arc<Mutex<String>>,
     pub events: broadcast::Sender<Event>,
@@ -107,13 +111,20 @@ impl TestPeer {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
+        Self::with_routes(limits, OwnRoutes::new()).await
+    }
+
+    /// A peer that has routes beside the contract's.
+    pub async fn with_routes(limits: Limits, own: OwnRoutes) -> Self {
         let store = Arc::new(Depot::default());
-        Self::serving(Circle::new("test circle"), store.clone(), store, limits)
+        let circle = Circle::new("test circle");
+        Self::serving(circle, store.clone(), store, limits, own)
     }
 
     /// A peer of `circle` that serves another store than the kit's.
     pub async fn with_store(circle: Arc<Circle>, store: Arc<dyn Store>) -> Self {
-        Self::serving(circle, Arc::default(), store, Limits::default())
+        let (depot, own) = (Arc::default(), OwnRoutes::new());
+        Self::serving(circle, depot, store, Limits::default(), own)
     }
 
     fn serving(
@@ -121,14 +132,16 @@ impl TestPeer {
         depot: Arc<Depot>,
         store: Arc<dyn Store>,
         limits: Limits,
+        routes: OwnRoutes,
     ) -> Self {
         log::install();
         let own = circle.issue("owner", Validity::Now);
-        let roles = Arc::default();
+        let (roles, rights) = (Arc::default(), Arc::default());
         let gate = Arc::new(TestGate {
             circle: circle.clone(),
             own: own.clone(),
             roles: Arc::clone(&roles),
+            rights: Arc::clone(&rights),
         });
         let desk = Arc::new(Office::default());
         let bundle = Arc::new(Mutex::new("the bundle".to_owned()));
@@ -152,8 +165,8 @@ impl TestPeer {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let seen = Arc::new(Seen::default());
-        let router = server::app(state.clone()).layer(watch(seen.clone()));
-        let serving = server::serve_router(listener, router, state.clone(), async {
+        let app = App::new(state.clone(), routes).layer(watch(seen.clone()));
+        let serving = app.serve(listener, async {
             let _ = stopped.await;
         });
         let task = Some(tokio::spawn(serving));
@@ -165,6 +178,7 @@ impl TestPeer {
             state,
             desk,
             roles,
+            rights,
             bundle,
             events,
             seen,

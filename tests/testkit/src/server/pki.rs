@@ -1,7 +1,7 @@
 //! A circle of test certificates, and the gate and verifier of a peer in it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -10,7 +10,7 @@ use colis::{
     manifest::{Claim, SignError, Signer, Verifier, VerifyError},
     server::Gate,
     tls::Caller,
-    trust::Role,
+    trust::{Right, Role},
 };
 use p256::{
     ecdsa::{
@@ -163,6 +163,7 @@ pub struct TestGate {
     pub own: Identity,
     /// Roles other than member.
     pub roles: Arc<Mutex<HashMap<PeerId, Role>>>,
+    pub rights: Arc<Mutex<HashMap<PeerId, BTreeSet<Right>>>>,
 }
 
 impl Gate for TestGate {
@@ -188,12 +189,18 @@ impl Gate for TestGate {
 
     fn is_revoked(&self, caller: &Caller) -> bool {
         let revoked = self.circle.revoked.lock().unwrap();
-        revoked.contains(&caller.serial) || self.role(caller) == Role::None
+        let is_out = self.role(caller) == Role::None && self.rights(caller).is_empty();
+        revoked.contains(&caller.serial) || is_out
     }
 
     fn role(&self, caller: &Caller) -> Role {
         let roles = self.roles.lock().unwrap();
         roles.get(&caller.peer_id).copied().unwrap_or_default()
+    }
+
+    fn rights(&self, caller: &Caller) -> BTreeSet<Right> {
+        let rights = self.rights.lock().unwrap();
+        rights.get(&caller.peer_id).cloned().unwrap_or_default()
     }
 }
 
