@@ -16,8 +16,10 @@ use tokio::net::lookup_host;
 
 pub use listen::{DEFAULT_LISTEN, ListenError, loopback, parse_listen};
 
-use crate::wire::DEFAULT_PORT;
 use zone::Zone;
+
+/// Where a peer listens unless told otherwise.
+pub const DEFAULT_PORT: u16 = 8443;
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

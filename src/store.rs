@@ -16,6 +16,7 @@
 //!
 //! Trust is not decided here: whoever calls `put_offer` or `put_manifest` on a local store has verified the signature.
 
+mod code;
 mod error;
 mod folder;
 mod local;
@@ -28,6 +29,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use code::Code;
 pub use error::{Promised, StoreError};
 pub(crate) use error::{missing_chunks_error, not_found};
 pub use folder::FolderStore;

@@ -19,8 +19,10 @@ pub use custody::{
     MAX_CUSTODY_IDS, custody_proof,
 };
 pub use health::{Condition, Health, HealthDetails, HealthStatus, InboxCounts, Incident, Stored};
-pub use problem::{Code, Problem};
+pub use problem::Problem;
 pub(crate) use schema::{Envelope, Sealed};
+
+pub use crate::{address::DEFAULT_PORT, store::Code};
 
 use crate::{
     crypto::chunk::OVERHEAD,
@@ -29,8 +31,6 @@ use crate::{
     store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt},
 };
 
-/// Where a peer listens unless told otherwise.
-pub const DEFAULT_PORT: u16 = 8443;
 /// Route templates, in axum's spelling. `{id}` is hex.
 pub mod route {
     /// Announce a transfer.

@@ -5,8 +5,7 @@ use std::{
     str::FromStr as _,
 };
 
-use super::{AddressError, PeerAddress};
-use crate::wire::DEFAULT_PORT;
+use super::{AddressError, DEFAULT_PORT, PeerAddress};
 
 /// Where a peer listens if nobody says otherwise: all addresses of this machine, of both families.
 pub const DEFAULT_LISTEN: SocketAddr =

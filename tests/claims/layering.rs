@@ -26,12 +26,17 @@ const MAY: [(&str, &[&str]); 25] = [
             "id", "private", "lock", "disk", "name", "manifest", "trust", "crypto",
         ],
     ),
+    ("address", &[]),
     (
         "store",
-        &["id", "lock", "disk", "name", "manifest", "sabotage"],
+        &[
+            "id", "lock", "disk", "name", "manifest", "address", "sabotage",
+        ],
     ),
-    ("wire", &["id", "name", "crypto", "manifest", "store"]),
-    ("address", &["wire"]),
+    (
+        "wire",
+        &["id", "name", "crypto", "manifest", "address", "store"],
+    ),
     (
         "received",
         &["id", "private", "lock", "disk", "name", "sabotage"],
