@@ -9,6 +9,7 @@
 //! [`Signed::verify`] asks a [`Verifier`] whether the signer belongs to the circle. Nothing but the parts that a
 //! verifier needs may be used before the second.
 
+mod distrust;
 pub mod dsse;
 mod error;
 mod signed;
@@ -20,8 +21,9 @@ use std::io;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use distrust::{BadCertificate, Distrust};
 pub use error::ManifestError;
-pub use signed::{Claim, Payload, SignError, Signed, Signer, Verifier, VerifyError};
+pub use signed::{Claim, Payload, SignError, Signed, Signer, SignerFault, Verifier, VerifyError};
 pub use timestamp::Timestamp;
 pub use wrap::{Wrap, WrapScope};
 

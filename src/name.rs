@@ -4,12 +4,14 @@
 //! [`SafeName`] is what one component becomes on this disk: total, so that an odd but honest name never stops a
 //! transfer, and strict, so that no name can hide what it is or mean something to a shell, a terminal or another system.
 
+mod library;
 mod path_text;
 mod visible;
 
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
 use crate::sabotage;
+pub use library::LibraryError;
 pub use path_text::{PathText, path_as_text};
 use visible::judged;
 

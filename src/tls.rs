@@ -34,7 +34,7 @@ use std::{
 
 pub use anchor::MAX_CIRCLE;
 pub use certificate::Caller;
-pub use circle::{Circle, CircleHandle, Distrust, Taken};
+pub use circle::{Circle, CircleHandle, Taken};
 pub(crate) use config::with_reason;
 pub use config::{
     Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
@@ -52,6 +52,8 @@ pub use writers::written_by_others;
 
 use identity::SEAL_KEY_LABEL;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+pub use crate::manifest::Distrust;
 
 use crate::lock::Locked;
 

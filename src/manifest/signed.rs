@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    MAX_CLOCK_SKEW_SECONDS, MAX_ENVELOPE, ManifestError, Timestamp, dsse, from_json, to_json,
+    Distrust, MAX_CLOCK_SKEW_SECONDS, MAX_ENVELOPE, ManifestError, Timestamp, dsse, from_json,
+    to_json,
 };
 use crate::id::{ManifestId, PeerId};
 
@@ -21,10 +22,10 @@ pub enum VerifyError {
         sender: PeerId,
     },
     /// The certificate does not come from our circle, or was not valid then.
-    #[error("the signer's certificate is not trusted: {reason}")]
+    #[error("the signer's certificate is not trusted: {fault}")]
     UntrustedSigner {
         /// Why.
-        reason: String,
+        fault: SignerFault,
     },
     /// The signer's certificate has been revoked.
     #[error("the signer's certificate is revoked")]
@@ -35,6 +36,29 @@ pub enum VerifyError {
         /// The signer.
         sender: PeerId,
     },
+}
+
+/// Why a signer is not trusted that is neither revoked nor blocked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignerFault {
+    /// Its certificate does not count.
+    #[error(transparent)]
+    Certificate(#[from] Distrust),
+    /// Its certificate is not for this use.
+    #[error("the certificate is not for this use")]
+    WrongUsage,
+    /// Its certificate did not count at the time that the signature names.
+    #[error("the certificate was not valid when it was signed")]
+    NotValidThen,
+    /// Its role here is one that delivers nothing, as a reader's.
+    #[error("its sender's role here delivers nothing")]
+    DeliversNothing,
+    /// This verifier knows its circle alone.
+    #[error("it is not known here")]
+    Unknown,
+    /// Our own key does not sign.
+    #[error(transparent)]
+    CannotSign(#[from] SignError),
 }
 
 /// This peer's power to sign as itself.
@@ -51,7 +75,7 @@ pub trait Signer: Send + Sync {
 }
 
 /// The identity key failed to sign.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the identity key cannot sign: {0}")]
 pub struct SignError(pub String);
 
@@ -87,7 +111,7 @@ pub trait Verifier: Send + Sync {
     fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
         let _ = claim;
         Err(VerifyError::UntrustedSigner {
-            reason: "it is not known here".to_owned(),
+            fault: SignerFault::Unknown,
         })
     }
 }
@@ -132,7 +156,7 @@ impl<T: Payload> Signed<T> {
         let body = to_json(&payload);
         let message = dsse::pae(T::TYPE, &body);
         let bad = |e: SignError| VerifyError::UntrustedSigner {
-            reason: e.to_string(),
+            fault: SignerFault::CannotSign(e),
         };
         let signature = signer.sign(&message).map_err(bad)?;
         let envelope = dsse::write(T::TYPE, &body, payload.sender(), &signature);

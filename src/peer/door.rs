@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     id::PeerId,
-    manifest::{Claim, Signer as _, Timestamp, Verifier, VerifyError},
+    manifest::{Claim, Signer as _, SignerFault, Timestamp, Verifier, VerifyError},
     name::Escaped,
     server::{CircleDesk, Gate, ListError, RenewError},
     tls::{
@@ -261,7 +261,7 @@ impl Door {
         Err(match role {
             Role::None => VerifyError::Blocked { sender },
             _ => VerifyError::UntrustedSigner {
-                reason: format!("its sender's role here is {role}, which delivers nothing"),
+                fault: SignerFault::DeliversNothing,
             },
         })
     }

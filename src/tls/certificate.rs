@@ -2,8 +2,11 @@
 
 use x509_parser::{extensions::GeneralName, prelude::X509Certificate};
 
-use super::circle::Distrust;
-use crate::{id::PeerId, manifest::Timestamp};
+use crate::{
+    id::PeerId,
+    manifest::{BadCertificate, Distrust, Timestamp},
+    name::LibraryError,
+};
 
 /// In a script's certificate: the peer that it acts for.
 pub(super) const ACTS_FOR: &str = "urn:colis:peer:";
@@ -33,23 +36,19 @@ impl Caller {
     /// # Errors
     /// [`Distrust::Malformed`].
     pub fn from_certificate(der: &[u8]) -> Result<Self, Distrust> {
-        let malformed = |reason: &str| Distrust::Malformed {
-            reason: reason.to_owned(),
-        };
-        let (rest, certificate) =
-            x509_parser::parse_x509_certificate(der).map_err(|e| malformed(&e.to_string()))?;
+        let (rest, certificate) = x509_parser::parse_x509_certificate(der)
+            .map_err(|e| BadCertificate::Unreadable(LibraryError::new(e)))?;
         if !rest.is_empty() {
-            return Err(malformed("bytes after the certificate"));
+            return Err(BadCertificate::Trailing.into());
         }
         let name = certificate
             .subject()
             .iter_common_name()
             .next()
             .and_then(|name| name.as_str().ok());
-        let name = name.ok_or_else(|| malformed("no common name"))?.to_owned();
+        let name = name.ok_or(BadCertificate::Nameless)?.to_owned();
         let key_id = PeerId::of(certificate.public_key().raw);
-        let acts_for = acts_for(&certificate)
-            .map_err(|()| malformed("it acts for something that is no peer"))?;
+        let acts_for = acts_for(&certificate).map_err(|()| BadCertificate::ActsForNoPeer)?;
         let validity = certificate.validity();
         let time = |time: i64| Timestamp::from_unix_seconds(u64::try_from(time).unwrap_or(0));
         Ok(Self {

@@ -21,74 +21,10 @@ use super::{
 };
 use crate::{
     id::PeerId,
-    manifest::{Claim, Timestamp, Verifier, VerifyError},
+    manifest::{BadCertificate, Claim, Distrust, SignerFault, Timestamp, Verifier, VerifyError},
+    name::LibraryError,
     trust::write_durably,
 };
-
-/// Why a certificate does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Distrust {
-    /// It is no certificate that we can read.
-    #[error("malformed certificate: {reason}")]
-    Malformed {
-        /// What is wrong.
-        reason: String,
-    },
-    /// Another circle signed it, or nobody.
-    #[error("the certificate does not come from our circle ({reason})")]
-    Foreign {
-        /// What was found.
-        reason: String,
-    },
-    /// Its time is over.
-    #[error("the certificate of {name} expired on {not_after}; the clock here says {now}")]
-    Expired {
-        /// Whose.
-        name: String,
-        /// When.
-        not_after: Timestamp,
-        /// Now, here.
-        now: Timestamp,
-    },
-    /// Its time has not come.
-    #[error("the certificate of {name} is valid from {not_before}; the clock here says {now}")]
-    NotYetValid {
-        /// Whose.
-        name: String,
-        /// From when.
-        not_before: Timestamp,
-        /// Now, here.
-        now: Timestamp,
-    },
-    /// The circle has taken it back.
-    #[error("the certificate of {name} is revoked")]
-    Revoked {
-        /// Whose.
-        name: String,
-    },
-    /// It is for something else.
-    #[error("the certificate of {name} is not for this use")]
-    WrongUsage {
-        /// Whose.
-        name: String,
-    },
-    /// The owner of the peer that was called lets it do nothing there.
-    #[error("{name} has the role none here")]
-    Blocked {
-        /// Whose.
-        name: String,
-    },
-    /// Somebody else answers than the one that was asked for.
-    #[error("peer {found} (called {name}) answered instead of peer {expected}")]
-    OtherPeer {
-        /// What the one that answered is called.
-        name: String,
-        /// Whom we wanted.
-        expected: crate::id::PeerId,
-        /// Who it is.
-        found: crate::id::PeerId,
-    },
-}
 
 /// `id-kp-serverAuth` and `id-kp-clientAuth` (RFC 5280, 4.2.1.12), DER. A certificate must name what it is for.
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
@@ -267,10 +203,9 @@ impl Circle {
         at: Timestamp,
     ) -> Result<Caller, Distrust> {
         let caller = Caller::from_certificate(der)?;
-        let name = caller.name.clone();
-        let certificate = EndEntityCert::try_from(der).map_err(|e| Distrust::Malformed {
-            reason: e.to_string(),
-        })?;
+        let (name, peer) = (caller.name.clone(), caller.key_id);
+        let certificate = EndEntityCert::try_from(der)
+            .map_err(|e| BadCertificate::Unreadable(LibraryError::new(e)))?;
         let anchors = [self.anchor.trusted()];
         let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at.unix_seconds()));
         let key_usage = match usage {
@@ -279,21 +214,25 @@ impl Circle {
         };
         let algorithms = provider().signature_verification_algorithms.all;
         match certificate.verify_for_usage(algorithms, &anchors, &[], time, key_usage, None, None) {
-            Ok(_) if self.is_revoked(&caller) => Err(Distrust::Revoked { name }),
+            Ok(_) if self.is_revoked(&caller) => Err(Distrust::Revoked { name, peer }),
             Ok(_) => Ok(caller),
             Err(webpki::Error::CertExpired { .. }) => Err(Distrust::Expired {
                 name,
+                peer,
                 not_after: caller.not_after,
                 now: at,
             }),
             Err(webpki::Error::CertNotValidYet { .. }) => Err(Distrust::NotYetValid {
                 name,
+                peer,
                 not_before: caller.not_before,
                 now: at,
             }),
-            Err(webpki::Error::RequiredEkuNotFoundContext(_)) => Err(Distrust::WrongUsage { name }),
+            Err(webpki::Error::RequiredEkuNotFoundContext(_)) => {
+                Err(Distrust::WrongUsage { name, peer })
+            }
             Err(e) => Err(Distrust::Foreign {
-                reason: e.to_string(),
+                source: LibraryError::new(e),
             }),
         }
     }
@@ -405,7 +344,7 @@ impl Verifier for CircleHandle {
         let caller = judged.map_err(|distrust| match distrust {
             Distrust::Revoked { .. } => VerifyError::Revoked,
             other => VerifyError::UntrustedSigner {
-                reason: other.to_string(),
+                fault: SignerFault::Certificate(other),
             },
         })?;
         if caller.script || caller.key_id != claim.sender {

@@ -26,12 +26,12 @@ use rustls::{
 use super::{
     Caller, Identity, TlsError,
     ca::may_still_renew,
-    circle::{CircleHandle, Distrust, Usage},
+    circle::{CircleHandle, Usage},
     provider,
 };
 use crate::{
     id::{PeerId, Short as _},
-    manifest::Timestamp,
+    manifest::{BadCertificate, Distrust, Timestamp},
 };
 
 /// HTTP/1.1 and nothing else.
@@ -183,24 +183,18 @@ impl ClientCertVerifier for MemberVerifier {
         let judged = judge(&self.circle, Usage::Client, end_entity, intermediates, now);
         let admitted = match judged {
             Ok(caller) if (self.admitted)(&caller, Standing::Member) => Ok(()),
-            Ok(caller) => Err(Distrust::Blocked { name: caller.name }),
-            Err(Distrust::Expired {
-                name,
-                not_after,
-                now,
-            }) => self
-                .admit_ended(end_entity, not_after, now)
-                .ok_or(Distrust::Expired {
-                    name,
-                    not_after,
-                    now,
-                }),
+            Ok(Caller {
+                name, key_id: peer, ..
+            }) => Err(Distrust::Blocked { name, peer }),
+            Err(ended @ Distrust::Expired { not_after, now, .. }) => {
+                self.admit_ended(end_entity, not_after, now).ok_or(ended)
+            }
             Err(distrust) => Err(distrust),
         };
         admitted
             .map(|()| ClientCertVerified::assertion())
             .map_err(|distrust| {
-                note(end_entity, &distrust);
+                note(&distrust);
                 alert(&distrust)
             })
     }
@@ -330,9 +324,7 @@ fn judge(
     now: UnixTime,
 ) -> Result<Caller, Distrust> {
     if intermediates.len() > MAX_INTERMEDIATES {
-        return Err(Distrust::Malformed {
-            reason: "a long chain of certificates".into(),
-        });
+        return Err(BadCertificate::LongChain.into());
     }
     let now = Timestamp::from_unix_seconds(now.as_secs());
     circle.now().judge(end_entity, usage, now)
@@ -349,15 +341,17 @@ pub(crate) async fn with_reason<T>(handshake: impl Future<Output = T>) -> (T, Op
     WHY.scope(Cell::new(None), heard).await
 }
 
-fn note(certificate: &CertificateDer<'_>, distrust: &Distrust) {
-    let is_of_the_circle = matches!(
-        distrust,
-        Distrust::Expired { .. } | Distrust::Revoked { .. } | Distrust::Blocked { .. }
-    );
-    let caller = is_of_the_circle.then(|| Caller::from_certificate(certificate));
-    let why = match caller {
-        Some(Ok(caller)) => format!("{distrust}; its id is {}", caller.key_id.short()),
-        _ => distrust.to_string(),
+fn note(distrust: &Distrust) {
+    let peer = match distrust {
+        Distrust::Expired { peer, .. }
+        | Distrust::Revoked { peer, .. }
+        | Distrust::Blocked { peer, .. } => Some(peer),
+        // What another circle's certificate says of itself proves nothing.
+        _ => None,
+    };
+    let why = match peer {
+        Some(peer) => format!("{distrust}; its id is {}", peer.short()),
+        None => distrust.to_string(),
     };
     // Outside of `with_reason` nobody wants to know.
     let _ = WHY.try_with(|noted| noted.set(Some(why)));
@@ -366,7 +360,7 @@ fn note(certificate: &CertificateDer<'_>, distrust: &Distrust) {
 /// What the other side is told: TLS has a word for most reasons.
 fn alert(distrust: &Distrust) -> rustls::Error {
     let error = match distrust {
-        Distrust::Malformed { .. } => CertificateError::BadEncoding,
+        Distrust::Malformed(_) => CertificateError::BadEncoding,
         Distrust::Foreign { .. } => CertificateError::UnknownIssuer,
         Distrust::Expired { .. } => CertificateError::Expired,
         Distrust::NotYetValid { .. } => CertificateError::NotValidYet,

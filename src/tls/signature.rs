@@ -3,7 +3,7 @@
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
 
 use super::{Caller, certificate::is_for_servers};
-use crate::manifest::{Claim, VerifyError};
+use crate::manifest::{Claim, SignerFault, VerifyError};
 
 /// Whether `signature`, in its one form with the low s, is that of `message`.
 pub(super) fn is_signed(key: &VerifyingKey, message: &[u8], signature: &[u8; 64]) -> bool {
@@ -35,23 +35,19 @@ pub(super) fn public_key(certificate: &[u8]) -> Option<VerifyingKey> {
 /// Checks that the key whose digest is the sender's id has signed: a peer id is worth that much without a circle. The
 /// certificate must be for servers, as a peer's is, and valid when it was signed.
 pub(super) fn check_alone(claim: &Claim<'_>) -> Result<(), VerifyError> {
-    let untrusted = |reason: &str| VerifyError::UntrustedSigner {
-        reason: reason.to_owned(),
-    };
+    let untrusted = |fault| VerifyError::UntrustedSigner { fault };
     let caller = Caller::from_certificate(claim.certificate);
-    let caller = caller.map_err(|error| untrusted(&error.to_string()))?;
+    let caller = caller.map_err(|error| untrusted(error.into()))?;
     if caller.script || caller.key_id != claim.sender {
         return Err(VerifyError::SenderMismatch {
             sender: claim.sender,
         });
     }
     if !is_for_servers(claim.certificate) {
-        return Err(untrusted("the certificate is not for this use"));
+        return Err(untrusted(SignerFault::WrongUsage));
     }
     if !(caller.not_before..=caller.not_after).contains(&claim.signed_at) {
-        return Err(untrusted(
-            "the certificate was not valid when it was signed",
-        ));
+        return Err(untrusted(SignerFault::NotValidThen));
     }
     let key = public_key(claim.certificate).ok_or(VerifyError::BadSignature)?;
     match is_signed(&key, claim.message, claim.signature) {

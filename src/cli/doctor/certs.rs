@@ -85,7 +85,7 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
         Distrust::Foreign { .. } => {
             "ca-cert.pem and server-cert.pem must be of one circle: restore them from the folder that was issued"
         }
-        Distrust::Malformed { .. }
+        Distrust::Malformed(_)
         | Distrust::WrongUsage { .. }
         | Distrust::OtherPeer { .. }
         | Distrust::Blocked { .. } => "restore server-cert.pem from the folder that was issued",

@@ -356,7 +356,7 @@ fn remedy(distrust: &Distrust) -> &'static str {
             "another machine is at that address now: give the new one; or if that peer really has a new key: \
              colis peers forget NAME"
         }
-        Distrust::Malformed { .. } | Distrust::WrongUsage { .. } | Distrust::Blocked { .. } => {
+        Distrust::Malformed(_) | Distrust::WrongUsage { .. } | Distrust::Blocked { .. } => {
             "is it a colis peer? It should serve with the server-cert.pem that was issued for it"
         }
     }

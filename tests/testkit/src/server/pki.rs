@@ -7,7 +7,7 @@ use std::{
 
 use colis::{
     id::PeerId,
-    manifest::{Claim, SignError, Signer, Verifier, VerifyError},
+    manifest::{Claim, SignError, Signer, SignerFault, Verifier, VerifyError},
     server::Gate,
     tls::Caller,
     trust::{Right, Role},
@@ -207,7 +207,7 @@ impl Gate for TestGate {
 impl Verifier for TestGate {
     fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
         let stranger = || VerifyError::UntrustedSigner {
-            reason: "not of this circle".into(),
+            fault: SignerFault::WrongUsage,
         };
         let caller = read(claim.certificate).ok_or_else(stranger)?;
         if !self
