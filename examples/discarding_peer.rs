@@ -14,7 +14,7 @@ use bytes::Bytes;
 use colis::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer, Signer as _},
-    server::{self, Gate, Limits, NoCircle, ServerState, Services, StoreDesk},
+    server::{self, Gate, Limits, NoCircle, NoOwner, ServerState, Services, StoreDesk},
     store::{
         ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
         Store, StoreError, StoreFuture,
@@ -153,6 +153,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         bundle: Arc::new(move || bundle.clone()),
         circle: Arc::new(NoCircle),
         health: Arc::new(NoCircle),
+        owner: Arc::new(NoOwner),
         offers: Arc::new(StoreDesk(store)),
         events: broadcast::Sender::new(64),
         limits: Limits::default(),

@@ -9,7 +9,8 @@ use axum::{Router, routing::get};
 use colis::{
     manifest::Signer as _,
     server::{
-        self, App, CallerInfo, Gate, Limits, NoCircle, OwnRoutes, ServerState, Services, StoreDesk,
+        self, App, CallerInfo, Gate, Limits, NoCircle, NoOwner, OwnRoutes, ServerState, Services,
+        StoreDesk,
     },
     store::MemoryStore,
     tls::{self, Caller, CertsDir, Circle, CircleHandle, Identity},
@@ -57,6 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         bundle: Arc::new(move || bundle.clone()),
         circle: Arc::new(NoCircle),
         health: Arc::new(NoCircle),
+        owner: Arc::new(NoOwner),
         offers: Arc::new(StoreDesk(store)),
         events: broadcast::Sender::new(64),
         limits: Limits::default(),

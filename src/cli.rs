@@ -145,6 +145,7 @@ fn make_room_for_descriptors() {
 }
 
 /// What every command has.
+#[derive(Clone)]
 struct Context {
     global: Global,
     home: Home,

@@ -8,6 +8,7 @@
 mod error;
 mod handshake;
 mod line;
+mod owner;
 mod reply;
 mod store;
 

@@ -11,6 +11,7 @@ mod inbox;
 mod known;
 mod neighbours;
 mod notices;
+mod owner;
 mod places;
 mod reasons;
 mod renewal;
@@ -37,6 +38,7 @@ pub use inbox::{
 };
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use notices::{Notice, after_the_end, merging, notices, renewal};
+pub use owner::Reload;
 pub use reasons::Reasons;
 
 use crate::{
@@ -58,6 +60,7 @@ use housekeeping::{expiring, housekeeping, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
 use neighbours::{AT_START, Neighbours};
+use owner::Owner;
 use places::{CERTS, Places, tell};
 use renewal::Renewal;
 
@@ -156,6 +159,7 @@ pub struct Peer {
     renewal: Renewal,
     /// What of `certs/` is in use.
     read: Files,
+    owner: Arc<Owner>,
     keep_opened: Duration,
     discovery: Discovery,
 }
@@ -201,7 +205,14 @@ impl Peer {
             (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
         let health = ConditionDesk::new(&door, &store, &inbox, options.chunks, options.store);
-        let state = ServerState::new(services(&store, &door, &inbox, health, events));
+        let owner = Arc::new(Owner {
+            store: store.clone(),
+            inbox: inbox.clone(),
+            keep_opened,
+            stop: CancellationToken::new(),
+            reload: Arc::default(),
+        });
+        let state = ServerState::new(services(&store, &door, &inbox, &owner, health, events));
         Ok(Self {
             listener,
             address,
@@ -214,6 +225,7 @@ impl Peer {
             neighbours,
             renewal,
             read,
+            owner,
             keep_opened,
             discovery: options.discovery,
         })
@@ -244,12 +256,23 @@ impl Peer {
         self.renewal.notices()
     }
 
-    /// Runs until `shutdown` is ready, then lets requests in work finish.
+    /// Sets what reads the settings again, for an owner who asks for it. The first one counts.
+    pub fn reload_with(&self, reload: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        let _ = self.owner.reload.set(Box::new(reload));
+    }
+
+    /// Runs until `shutdown` is ready or the owner ends it, then lets requests in work finish.
     ///
     /// # Errors
     /// [`PeerError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
-        let mut shutdown = pin!(shutdown);
+        let stop = self.owner.stop.clone();
+        let mut shutdown = pin!(async {
+            tokio::select! {
+                () = shutdown => {}
+                () = stop.cancelled() => {}
+            }
+        });
         // Connections wait until the known peers were asked: who was revoked since is not to be let in.
         tokio::select! {
             () = self.neighbours.ask_all(AT_START) => {}
@@ -304,6 +327,7 @@ fn services(
     store: &Arc<LocalStore>,
     door: &Arc<Door>,
     inbox: &Arc<Inbox>,
+    owner: &Arc<Owner>,
     health: ConditionDesk,
     events: broadcast::Sender<Event>,
 ) -> Services {
@@ -315,6 +339,7 @@ fn services(
         bundle: door.bundle(),
         circle: door.clone(),
         health: Arc::new(health),
+        owner: owner.clone(),
         offers: inbox.clone(),
         events,
         limits: Limits::default(),

@@ -31,6 +31,7 @@ mod narrow;
 mod offers;
 mod openapi;
 mod own;
+mod owner;
 mod peer;
 mod problem;
 mod range;
@@ -53,8 +54,8 @@ pub use app::App;
 pub use arrivals::Cut;
 pub use caller::{CallerInfo, Denied};
 pub use desk::{
-    Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, OfferDesk, RenewError,
-    StoreDesk,
+    Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, NoOwner, OfferDesk,
+    OwnerDesk, OwnerError, RenewError, StoreDesk,
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind};
@@ -101,6 +102,8 @@ pub struct Services {
     pub circle: Arc<dyn CircleDesk>,
     /// How the rest of this peer is.
     pub health: Arc<dyn HealthDesk>,
+    /// Does what the owner asks.
+    pub owner: Arc<dyn OwnerDesk>,
     /// Decides about offers.
     pub offers: Arc<dyn OfferDesk>,
     /// What happens here; whoever changes the state of a transfer sends it too.

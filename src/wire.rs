@@ -6,6 +6,7 @@
 
 mod custody;
 mod health;
+mod owner;
 mod problem;
 mod schema;
 
@@ -19,6 +20,7 @@ pub use custody::{
     MAX_CUSTODY_IDS, custody_proof,
 };
 pub use health::{Condition, Health, HealthDetails, HealthStatus, InboxCounts, Incident, Stored};
+pub use owner::{Arriving, ArrivingList, GcBody, GcQuestion};
 pub use problem::Problem;
 pub(crate) use schema::{Envelope, Sealed};
 
@@ -61,6 +63,16 @@ pub mod route {
     pub const HEALTH: &str = "/v1/health";
     /// Counts and measures, for what watches machines.
     pub const METRICS: &str = "/v1/metrics";
+    /// What is arriving, for the owner.
+    pub const ARRIVING: &str = "/v1/arriving";
+    /// One transfer of it, to be refused.
+    pub const ARRIVING_TRANSFER: &str = "/v1/arriving/{transfer_id}";
+    /// Collection of what is not needed any more.
+    pub const GC: &str = "/v1/owner/gc";
+    /// The settings, to be read again.
+    pub const RELOAD: &str = "/v1/owner/reload";
+    /// The end of this peer.
+    pub const STOP: &str = "/v1/owner/stop";
     /// Arrivals, as server-sent events.
     pub const EVENTS: &str = "/v1/events";
     /// The contract, as an OpenAPI document.
@@ -71,8 +83,27 @@ pub mod route {
 
     /// All of them, for the tests.
     pub const ALL: &[&str] = &[
-        OFFER, CHUNK, CHUNKS, MISSING, CUSTODY, MANIFEST, STATE, MANIFESTS, CRL, CIRCLE, RENEW,
-        PEER, HEALTH, METRICS, EVENTS, OPENAPI,
+        OFFER,
+        CHUNK,
+        CHUNKS,
+        MISSING,
+        CUSTODY,
+        MANIFEST,
+        STATE,
+        MANIFESTS,
+        CRL,
+        CIRCLE,
+        RENEW,
+        PEER,
+        HEALTH,
+        METRICS,
+        EVENTS,
+        OPENAPI,
+        ARRIVING,
+        ARRIVING_TRANSFER,
+        GC,
+        RELOAD,
+        STOP,
     ];
 }
 

@@ -30,6 +30,7 @@ use crate::{
         ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Notice,
         Peer, PeerOptions, RelayOptions,
     },
+    session,
     session::store_options,
     transfer::ReceiveOptions,
 };
@@ -59,10 +60,14 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let rules = peer.inbox_rules();
+    let (asked, of_asked) = ((context.clone(), args.clone()), rules.clone());
+    peer.reload_with(move || {
+        reload(&asked.0, &asked.1, &of_asked).map_err(|failure| failure.what().to_owned())
+    });
     let why = OnceLock::new();
     let stop = async {
         let asked = ending
-            .comes_to_a_peer(|| reload(context, args, &rules))
+            .comes_to_a_peer(|| drop(reload(context, args, &rules)))
             .await;
         let _ = why.set(asked);
     };
@@ -110,21 +115,18 @@ fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
 }
 
 /// Takes what may change in force of the settings. Certificates, revocations and roles are watched anyway, and so is the log.
-fn reload(context: &Context, args: &Serve, rules: &InboxRules) {
-    let config = Config::load(&context.home.config(), |name| std::env::var_os(name));
-    match config
+fn reload(context: &Context, args: &Serve, rules: &InboxRules) -> Result<(), Failure> {
+    let config = session::load_config(&context.home);
+    let policy = config
         .map_err(Failure::from)
-        .and_then(|config| policy(&config, args))
-    {
-        Ok(policy) => {
-            rules.set(policy);
-            tracing::info!("settings read again");
-        }
-        Err(failure) => {
-            let error = Escaped::new(failure.what()).to_string();
-            tracing::error!(error, "settings unchanged: what is on disk cannot be used");
-        }
-    }
+        .and_then(|config| policy(&config, args));
+    let policy = policy.inspect_err(|failure| {
+        let error = Escaped::new(failure.what()).to_string();
+        tracing::error!(error, "settings unchanged: what is on disk cannot be used");
+    })?;
+    rules.set(policy);
+    tracing::info!("settings read again");
+    Ok(())
 }
 
 /// Days of logs to keep; 0 writes none.

@@ -23,7 +23,7 @@ pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Wa
 
 use super::{door::Door, history::History, reasons::Reasons};
 use crate::{
-    id::{ManifestId, PeerId, Short as _},
+    id::{ManifestId, PeerId, Short as _, TransferId},
     manifest::{SignedManifest, Signer as _, Timestamp},
     received::Received,
     server,
@@ -132,6 +132,11 @@ impl Inbox {
     /// What it has done since it was made.
     pub(super) fn counts(&self) -> InboxCounts {
         self.tally.counts()
+    }
+
+    /// Opens no more of a transfer that `by` is bringing.
+    pub(super) fn cancel(&self, by: PeerId, transfer: TransferId) {
+        self.early.cancel(by, transfer);
     }
 
     pub(super) fn arrivals(&self) -> broadcast::Receiver<Arrival> {

@@ -20,7 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     OwnRoutes, ServerState, accept, admit, chunks, circle, custody, events, health, manifests,
-    note_cuts, offers, openapi, peer, problem, told, watch_connections,
+    note_cuts, offers, openapi, owner, peer, problem, told, watch_connections,
 };
 use crate::wire;
 
@@ -118,6 +118,11 @@ pub(super) fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(manifests::put, manifests::get, manifests::delete))
         .routes(routes!(manifests::state))
         .routes(routes!(manifests::list))
+        .routes(routes!(owner::arriving))
+        .routes(routes!(owner::cancel))
+        .routes(routes!(owner::gc))
+        .routes(routes!(owner::reload))
+        .routes(routes!(owner::stop))
         .routes(routes!(circle::crl, circle::put_crl))
         .routes(routes!(circle::certificate))
         .routes(routes!(circle::renew))

@@ -1,4 +1,4 @@
-//! What is on its way here, for the log and the history only: since when, and how much came. Nothing is decided by it.
+//! What is on its way here, for the log, the history and the owner: since when, and how much came.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -6,8 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::text::per_second;
-use crate::id::{PeerId, TransferId};
+use super::{
+    problem::{Answer, Failure},
+    text::per_second,
+};
+use crate::{
+    id::{PeerId, TransferId},
+    wire::{Arriving, Code},
+};
 
 /// Transfers that are remembered; whichever moved least recently is forgotten for a new one.
 const MAX_ARRIVALS: usize = 1_024;
@@ -32,6 +38,8 @@ pub(super) struct Arrival {
     pub(super) chunks: u64,
     /// Their bytes.
     bytes: u64,
+    /// Whether the owner wants no more of it.
+    cancelled: bool,
 }
 
 /// A transfer of which no more came.
@@ -53,7 +61,7 @@ impl Arrivals {
     /// It was announced. A second time means that it is being resumed, and counts from now on.
     pub(super) fn offered(&self, by: PeerId, name: &str, transfer: TransferId, of: Option<u64>) {
         self.touch((by, transfer), name, |arrival, now| {
-            if arrival.offered {
+            if arrival.offered && !arrival.cancelled {
                 *arrival = Arrival::new(name, now);
             }
             (arrival.offered, arrival.of) = (true, of);
@@ -68,6 +76,50 @@ impl Arrivals {
         });
     }
 
+    /// Those that move, the latest to move first.
+    pub(super) fn all(&self) -> Vec<Arriving> {
+        let arrivals = self.lock();
+        let all = arrivals.iter().filter(|(_, arrival)| !arrival.cancelled);
+        let mut all: Vec<_> = all
+            .map(|((by, transfer), arrival)| Arriving {
+                peer_id: *by,
+                name: arrival.name.clone(),
+                transfer: *transfer,
+                bytes: arrival.bytes,
+                of: arrival.of,
+                seconds: arrival.seconds(),
+                idle_seconds: arrival.moved.elapsed().as_millis() as f64 / 1e3,
+            })
+            .collect();
+        drop(arrivals);
+        all.sort_by(|a, b| a.idle_seconds.total_cmp(&b.idle_seconds));
+        all
+    }
+
+    /// No more of a transfer is wanted. Returns what came of it, from each who brings it.
+    pub(super) fn cancel(&self, transfer: TransferId) -> Vec<Cut> {
+        let mut arrivals = self.lock();
+        let of_it = arrivals.iter_mut().filter(|((_, of), _)| *of == transfer);
+        let cancelled = of_it.filter(|(_, arrival)| !arrival.cancelled);
+        let cancelled = cancelled.map(|((by, _), arrival)| {
+            arrival.cancelled = true;
+            arrival.cut(*by, transfer)
+        });
+        cancelled.collect()
+    }
+
+    /// Refuses more of a transfer that the owner has cancelled since this peer was started.
+    pub(super) fn check_wanted(&self, by: PeerId, transfer: TransferId) -> Answer<()> {
+        let arrivals = self.lock();
+        match arrivals.get(&(by, transfer)) {
+            Some(arrival) if arrival.cancelled => Err(Failure::new(
+                Code::Cancelled,
+                "the owner of this peer wants no more of this transfer; ask the owner",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// It is complete: what came, if that was counted.
     pub(super) fn complete(&self, by: PeerId, transfer: TransferId) -> Option<Arrival> {
         self.lock().remove(&(by, transfer))
@@ -76,14 +128,10 @@ impl Arrivals {
     /// Those that `is_over` says of their peer and how long nothing came. They are forgotten.
     pub(super) fn take_cut(&self, is_over: impl Fn(&PeerId, Duration) -> bool) -> Vec<Cut> {
         let mut arrivals = self.lock();
-        let cut = arrivals.extract_if(|(by, _), arrival| is_over(by, arrival.moved.elapsed()));
-        let cut = cut.map(|((peer, transfer), arrival)| Cut {
-            peer,
-            name: arrival.name,
-            transfer,
-            bytes: arrival.bytes,
-            of: arrival.of,
+        let cut = arrivals.extract_if(|(by, _), arrival| {
+            !arrival.cancelled && is_over(by, arrival.moved.elapsed())
         });
+        let cut = cut.map(|((peer, transfer), arrival)| arrival.cut(peer, transfer));
         cut.collect()
     }
 
@@ -119,6 +167,17 @@ impl Arrival {
             offered: false,
             chunks: 0,
             bytes: 0,
+            cancelled: false,
+        }
+    }
+
+    fn cut(&self, peer: PeerId, transfer: TransferId) -> Cut {
+        Cut {
+            peer,
+            name: self.name.clone(),
+            transfer,
+            bytes: self.bytes,
+            of: self.of,
         }
     }
 

@@ -70,6 +70,9 @@ pub(super) async fn put(
     let part_of = single(request.headers(), &HeaderName::from_static(OFFER_HEADER))?;
     let by = connection.caller.peer_id;
     let part_of = part_of.map(|text| parse_part_of(text, by)).transpose()?;
+    if let Some(part) = &part_of {
+        state.0.arrivals.check_wanted(by, part.transfer_id)?;
+    }
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
     let length = sealed.bytes.len() as u64;
     let body::Received { bytes, memory } = sealed;

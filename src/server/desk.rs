@@ -10,10 +10,10 @@ use super::{arrivals::Cut, shares::Share};
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::SignedOffer,
-    store::{OfferAnswer, Store, StoreFuture, WaitReason},
+    store::{OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
     tls::{Caller, Endings},
     trust::{Right, Role},
-    wire::Condition,
+    wire::{Condition, GcBody},
 };
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
@@ -110,6 +110,53 @@ pub trait HealthDesk: Send + Sync {
     /// What it knows, as of now. Asked by the owner and by whom he lets watch, as often as they like.
     fn condition(&self) -> BoxFuture<'_, Condition> {
         Box::pin(async { Condition::default() })
+    }
+}
+
+/// Why a peer does not do what its owner asks.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings cannot be used; those from before stay in force.
+    #[error("settings unchanged: {0}")]
+    Settings(String),
+    /// The program that runs this peer does not offer it.
+    #[error("the program that runs this peer offers no such request")]
+    Unsupported,
+}
+
+/// What the owner of a peer may ask of it while it serves.
+pub trait OwnerDesk: Send + Sync {
+    /// Lets settled and expired transfers go and collects their chunks; of unfinished ones too, if so.
+    fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>>;
+    /// Takes no more of a transfer that `by` is bringing, and frees what was reserved for it.
+    fn cancel(&self, by: PeerId, transfer: TransferId) -> BoxFuture<'_, Result<(), OwnerError>>;
+    /// Reads the settings again.
+    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>>;
+    /// Ends the peer once this has been answered.
+    fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>>;
+}
+
+/// For a server whose owner can ask nothing of it.
+pub struct NoOwner;
+
+impl OwnerDesk for NoOwner {
+    fn collect(&self, _: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
+
+    fn cancel(&self, _: PeerId, _: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
+
+    fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
     }
 }
 

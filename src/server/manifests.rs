@@ -40,7 +40,7 @@ const STEP: usize = 64;
 /// What making a list takes for each byte of it in JSON: the entries, their columns, the text in a buffer that grows.
 const LISTING: usize = 4;
 
-problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks, Code::Deleted]);
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChunks, Code::Deleted, Code::Cancelled]);
 
 /// Publishes a transfer: every chunk that it names must be here.
 #[utoipa::path(
@@ -73,6 +73,7 @@ pub(super) async fn put(
     let (manifest, signer): (SignedManifest, _) =
         believe(&state, &connection, body.bytes, Some(id)).await?;
     let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
+    state.0.arrivals.check_wanted(by.peer_id, transfer)?;
     let store = state.store(&connection);
     let put = store.bring_manifest(&manifest, by.peer_id).await;
     let put = put?;

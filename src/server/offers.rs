@@ -21,7 +21,7 @@ use crate::{
     wire::{Code, Envelope, OfferBody, media, route},
 };
 
-problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::Deleted]);
+problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::Deleted, Code::Cancelled]);
 
 /// Takes the offer of a transfer, and says what to do.
 ///
@@ -52,6 +52,10 @@ pub(super) async fn put(
         );
         return Err(Failure::new(Code::IdMismatch, detail));
     }
+    state
+        .0
+        .arrivals
+        .check_wanted(connection.caller.peer_id, id)?;
     let answer = state
         .services()
         .offers

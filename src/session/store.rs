@@ -51,17 +51,28 @@ impl Session {
         }
     }
 
+    /// The peer that serves this home, if one does: it does what its owner asks.
+    ///
+    /// # Errors
+    /// Fails if no client of it can be made.
+    pub fn serving(&self) -> Result<Option<PeerClient>, Error> {
+        let served = LocalStore::holder(&self.home.chunks());
+        let Some(address) = served.and_then(|holder| holder.serving) else {
+            return Ok(None);
+        };
+        self.own_client(&address).map(Some)
+    }
+
+    fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
+        let (me, seen) = (Some(self.identity.peer_id()), Seen::default());
+        self.client(&address.parse()?, me, &seen, ClientOptions::default())
+    }
+
     fn served_store(&self, locked: StoreError) -> Result<OwnStore, Error> {
         let Some(address) = LocalStore::serving_address(&self.home.chunks()) else {
             return Err(locked.into());
         };
-        let client = self.client(
-            &address.parse()?,
-            Some(self.identity.peer_id()),
-            &Seen::default(),
-            ClientOptions::default(),
-        )?;
-        Ok(OwnStore::Served(client))
+        Ok(OwnStore::Served(self.own_client(&address)?))
     }
 
     /// Records what became of a transfer in the own store, also while a peer serves it.

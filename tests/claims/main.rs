@@ -41,6 +41,7 @@ mod mounts;
 mod mtls;
 mod newer;
 mod no_proc;
+mod owner;
 mod pair;
 mod pipes;
 mod promises;

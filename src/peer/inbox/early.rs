@@ -131,6 +131,14 @@ impl Early {
         opening.await.ok().flatten()
     }
 
+    /// Opens no more of what `caller` brings of a transfer. What was opened is kept until the stale stagings go.
+    pub(super) fn cancel(&self, caller: PeerId, transfer: TransferId) {
+        if let Some(head_start) = self.lock().remove(&(caller, transfer)) {
+            head_start.queue.close();
+            head_start.opening.abort();
+        }
+    }
+
     fn remove(&self, sender: PeerId, transfer: TransferId) -> Option<HeadStart> {
         let mut all = self.lock();
         let wanted = |(key, head_start): &(&(PeerId, TransferId), &HeadStart)| {

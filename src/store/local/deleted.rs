@@ -97,6 +97,11 @@ impl Deleted {
 }
 
 impl LocalStore {
+    /// Promises no more space to a transfer that `sender` has announced.
+    pub fn release_promise(&self, sender: PeerId, transfer: TransferId) {
+        self.inner.space.settle((transfer, sender));
+    }
+
     /// Whether this transfer of `sender` was deleted here after a manifest of it was made that says `created`, so that only
     /// its sender may bring that manifest.
     pub fn was_deleted(&self, sender: PeerId, transfer: TransferId, created: Timestamp) -> bool {

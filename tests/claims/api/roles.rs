@@ -35,7 +35,7 @@ const SAME: [[u16; 3]; 3] = [[200; 3]; 3];
 const SEEN: [[u16; 3]; 3] = [[200, 200, 404], [200, 404, 404], [200, 404, 404]];
 
 /// Method, route, and the answers to a member, a sender and a reader.
-const TABLE: [(&str, &str, [[u16; 3]; 3]); 29] = [
+const TABLE: [(&str, &str, [[u16; 3]; 3]); 35] = [
     // Shown: an own offer; hidden: that of another.
     (
         "put",
@@ -81,6 +81,13 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 29] = [
     // For the owner, and for a role that sees nothing else.
     ("get", route::METRICS, [[403; 3]; 3]),
     ("head", route::METRICS, [[403; 3]; 3]),
+    // For the owner alone.
+    ("get", route::ARRIVING, [[403; 3]; 3]),
+    ("head", route::ARRIVING, [[403; 3]; 3]),
+    ("delete", route::ARRIVING_TRANSFER, [[403; 3]; 3]),
+    ("post", route::GC, [[403; 3]; 3]),
+    ("post", route::RELOAD, [[403; 3]; 3]),
+    ("post", route::STOP, [[403; 3]; 3]),
     ("get", route::EVENTS, SAME),
     ("head", route::EVENTS, SAME),
     ("get", route::OPENAPI, SAME),
@@ -303,6 +310,7 @@ impl Stage {
         let named = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
         let with_id = |id: &dyn ToString| {
             let path = path.replace("{id}", &id.to_string());
+            let path = path.replace("{transfer_id}", &"0".repeat(32));
             self.client.request(named.clone(), self.peer.url(&path))
         };
         let pem = |request: RequestBuilder| {

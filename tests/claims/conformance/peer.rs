@@ -4,7 +4,7 @@ use std::{cell::Cell, future, path::Path, sync::Arc};
 
 use colis::{
     client::{ClientOptions, PeerClient},
-    server::{self, Limits, NoCircle, ServerState, Services, StoreDesk},
+    server::{self, Limits, NoCircle, NoOwner, ServerState, Services, StoreDesk},
     store::{LocalStore, LocalStoreOptions, Store},
 };
 use tokio::sync::broadcast;
@@ -44,6 +44,7 @@ fn peer_with_a_store_at(path: &Path, circle: &Arc<Circle>, member: &Identity) ->
         bundle: Arc::new(|| "the bundle".to_owned()),
         circle: Arc::new(NoCircle),
         health: Arc::new(NoCircle),
+        owner: Arc::new(NoOwner),
         offers: Arc::new(StoreDesk(store)),
         events: broadcast::Sender::new(4),
         limits: Limits::default(),

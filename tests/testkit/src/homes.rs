@@ -168,6 +168,11 @@ impl Serving {
     }
 
     /// `kill -9`, and waits for the end.
+    /// Waits until it has ended. Returns its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

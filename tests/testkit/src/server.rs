@@ -157,6 +157,7 @@ impl TestPeer {
             },
             circle: desk.clone(),
             health: Arc::new(server::NoCircle),
+            owner: Arc::new(server::NoOwner),
             offers: Arc::new(StoreDesk(store)),
             events: events.clone(),
             limits,

@@ -1,0 +1,58 @@
+//! What the owner of a peer asks of it while it serves.
+
+use reqwest::Method;
+
+use super::PeerClient;
+use crate::{
+    id::TransferId,
+    store::StoreError,
+    wire::{Arriving, ArrivingList, GcBody, GcQuestion, route},
+};
+
+impl PeerClient {
+    /// Lists the transfers that members are bringing now.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, or does not answer.
+    pub async fn arriving(&self) -> Result<Vec<Arriving>, StoreError> {
+        let list: ArrivingList = self.get_json(route::ARRIVING.to_owned()).await?;
+        Ok(list.arriving)
+    }
+
+    /// Refuses a transfer that is arriving.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, or nothing of it is arriving.
+    pub async fn cancel_arriving(&self, transfer: TransferId) -> Result<(), StoreError> {
+        let path = route::ARRIVING_TRANSFER.replace("{transfer_id}", &transfer.to_string());
+        let request = self.request(Method::DELETE, &path);
+        self.send(request, self.patience(0)).await.map(drop)
+    }
+
+    /// Collects what no transfer needs any more; chunks of unfinished transfers too, if so.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, or its store fails.
+    pub async fn collect(&self, unfinished: bool) -> Result<GcBody, StoreError> {
+        let question = GcQuestion { unfinished };
+        self.post_json(route::GC, &question, self.patience(0)).await
+    }
+
+    /// Has the settings read again.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, or the settings cannot be used.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let request = self.request(Method::POST, route::RELOAD);
+        self.send(request, self.patience(0)).await.map(drop)
+    }
+
+    /// Ends the peer.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, or does not answer.
+    pub async fn stop(&self) -> Result<(), StoreError> {
+        let request = self.request(Method::POST, route::STOP);
+        self.send(request, self.patience(0)).await.map(drop)
+    }
+}

@@ -1,0 +1,95 @@
+//! What the owner asks of a peer that serves: through the routes for him, or in this process.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::inbox::Inbox;
+use crate::{
+    id::{PeerId, TransferId},
+    manifest::Timestamp,
+    server::{OwnerDesk, OwnerError},
+    store::{LocalStore, StoreError},
+    wire::GcBody,
+};
+
+/// Reads the settings again and takes them in force; else says why not. May block.
+pub type Reload = dyn Fn() -> Result<(), String> + Send + Sync;
+
+/// Does what the owner of a peer asks.
+pub(super) struct Owner {
+    pub(super) store: Arc<LocalStore>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) keep_opened: Duration,
+    /// Ends the peer.
+    pub(super) stop: CancellationToken,
+    /// Set by the program that runs the peer, and knows where its settings are.
+    pub(super) reload: Arc<OnceLock<Box<Reload>>>,
+}
+
+impl OwnerDesk for Owner {
+    fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
+        let (store, inbox, keep) = (self.store.clone(), self.inbox.clone(), self.keep_opened);
+        blocking(move || {
+            inbox.remove_stale(std::time::SystemTime::now());
+            Ok(collect(&store, keep, unfinished)?)
+        })
+    }
+
+    fn cancel(&self, by: PeerId, transfer: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
+        self.store.release_promise(by, transfer);
+        self.inbox.cancel(by, transfer);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+        let reload = self.reload.clone();
+        blocking(move || {
+            let reload = reload.get().ok_or(OwnerError::Unsupported)?;
+            reload().map_err(OwnerError::Settings)
+        })
+    }
+
+    fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+        self.stop.cancel();
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Lets go what needs not be kept, and collects its chunks. Blocks.
+fn collect(
+    store: &LocalStore,
+    keep_opened: Duration,
+    unfinished: bool,
+) -> Result<GcBody, StoreError> {
+    let now = Timestamp::now();
+    let opened = store.let_go_settled(keep_opened, now)?;
+    let report = match unfinished {
+        true => store.gc_unfinished(now)?,
+        false => store.gc(now)?,
+    };
+    Ok(GcBody {
+        opened,
+        expired: report.expired,
+        chunks: report.chunks,
+        bytes: report.bytes,
+        removed: report.removed,
+        abandoned: report.abandoned,
+    })
+}
+
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OwnerError> + Send + 'static,
+) -> BoxFuture<'static, Result<T, OwnerError>> {
+    Box::pin(async {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|error| {
+            let (path, source) = (std::path::PathBuf::new(), std::io::Error::from(error));
+            Err(StoreError::Io { path, source }.into())
+        })
+    })
+}

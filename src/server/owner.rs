@@ -1,0 +1,154 @@
+//! `/v1/arriving` and `/v1/owner`: what the owner of this peer asks of it while it serves. Only the peer's own certificate may; that of its scripts
+//! may not.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+};
+
+use super::{
+    ServerState,
+    accept::Connection,
+    chunks,
+    desk::OwnerError,
+    extract::PathId,
+    note_cuts,
+    openapi::{BODY, problems},
+    problem::{Answer, Failure},
+};
+use crate::{
+    id::TransferId,
+    name::Escaped,
+    wire::{ArrivingList, Code, GcBody, GcQuestion, route},
+};
+
+/// The longest body of these routes.
+const MAX_QUESTION: u64 = 1024;
+
+problems!(OwnerProblems: &[Code::NotAllowed, Code::NoSuchRoute]);
+problems!(CancelProblems: &[Code::BadId, Code::NotAllowed, Code::NoSuchTransfer, Code::StorageFailed]);
+problems!(GcProblems: BODY, &[Code::BadJson, Code::NotAllowed, Code::NoSuchRoute, Code::StorageFailed]);
+problems!(ReloadProblems: &[Code::NotAllowed, Code::NoSuchRoute, Code::SettingsUnusable]);
+
+/// Lists the transfers that members are bringing now.
+#[utoipa::path(
+    get,
+    path = route::ARRIVING,
+    operation_id = "list_arriving",
+    tag = "Owner",
+    responses((status = 200, description = "The latest to move first.", body = ArrivingList), OwnerProblems)
+)]
+pub(super) async fn arriving(
+    State(state): State<ServerState>,
+    connection: Connection,
+) -> Answer<Json<ArrivingList>> {
+    require_owner(&state, &connection)?;
+    let arriving = state.0.arrivals.all();
+    Ok(Json(ArrivingList { arriving }))
+}
+
+/// Refuses what is arriving: no more of it is taken, and its chunks are collected.
+///
+/// Its sender is answered `cancelled` until this peer is started again.
+#[utoipa::path(
+    delete,
+    path = route::ARRIVING_TRANSFER,
+    operation_id = "cancel_arriving",
+    tag = "Owner",
+    params(("transfer_id" = TransferId, Path, description = "The transfer.")),
+    responses((status = 204, description = "It is refused."), CancelProblems)
+)]
+pub(super) async fn cancel(
+    State(state): State<ServerState>,
+    connection: Connection,
+    PathId(id): PathId<TransferId>,
+) -> Answer<StatusCode> {
+    require_owner(&state, &connection)?;
+    let cancelled = state.0.arrivals.cancel(id);
+    if cancelled.is_empty() {
+        let detail = format!("nothing of a transfer {id} is arriving");
+        return Err(Failure::new(Code::NoSuchTransfer, detail));
+    }
+    for cut in cancelled {
+        state.services().owner.cancel(cut.peer, id).await?;
+        tracing::info!(peer = %Escaped::new(&cut.name), transfer = %id, bytes = cut.bytes, "cancelled by the owner");
+        note_cuts(&state, vec![cut]).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Collects what no transfer needs any more.
+#[utoipa::path(
+    post,
+    path = route::GC,
+    operation_id = "collect",
+    tag = "Owner",
+    request_body = GcQuestion,
+    responses((status = 200, description = "What was collected.", body = GcBody), GcProblems)
+)]
+pub(super) async fn gc(
+    State(state): State<ServerState>,
+    connection: Connection,
+    request: Request,
+) -> Answer<Json<GcBody>> {
+    require_owner(&state, &connection)?;
+    let (question, _memory): (GcQuestion, _) =
+        chunks::question(&state, &connection, request, MAX_QUESTION as usize).await?;
+    Ok(Json(
+        state.services().owner.collect(question.unfinished).await?,
+    ))
+}
+
+/// Reads the settings again, and certificates, revocations and roles too.
+#[utoipa::path(
+    post,
+    path = route::RELOAD,
+    operation_id = "reload",
+    tag = "Owner",
+    responses((status = 204, description = "They are in force."), ReloadProblems)
+)]
+pub(super) async fn reload(
+    State(state): State<ServerState>,
+    connection: Connection,
+) -> Answer<StatusCode> {
+    require_owner(&state, &connection)?;
+    state.services().owner.reload().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends the peer: it lets requests in work finish, and takes no new ones.
+#[utoipa::path(
+    post,
+    path = route::STOP,
+    operation_id = "stop",
+    tag = "Owner",
+    responses((status = 202, description = "It is stopping."), OwnerProblems)
+)]
+pub(super) async fn stop(
+    State(state): State<ServerState>,
+    connection: Connection,
+) -> Answer<StatusCode> {
+    require_owner(&state, &connection)?;
+    state.services().owner.stop().await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn require_owner(state: &ServerState, connection: &Connection) -> Answer<()> {
+    let caller = &connection.caller;
+    if caller.peer_id == state.services().peer_id && !caller.script {
+        return Ok(());
+    }
+    let detail = "only the owner of this peer may do that, with the peer's own certificate";
+    Err(Failure::new(Code::NotAllowed, detail))
+}
+
+impl From<OwnerError> for Failure {
+    fn from(error: OwnerError) -> Self {
+        match error {
+            OwnerError::Store(error) => error.into(),
+            OwnerError::Settings(_) => Self::new(Code::SettingsUnusable, error.to_string()),
+            OwnerError::Unsupported => Self::new(Code::NoSuchRoute, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the owner of a peer asks of it while it serves: the bodies of `/v1/arriving` and `/v1/owner`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::{PeerId, TransferId};
+
+/// A transfer that a member is bringing now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Arriving {
+    /// Who brings it.
+    pub peer_id: PeerId,
+    /// The name in its certificate.
+    pub name: String,
+    /// The transfer.
+    pub transfer: TransferId,
+    /// Sealed bytes that came since it was begun or resumed, and were not here.
+    pub bytes: u64,
+    /// Bytes of its content, if they were announced.
+    pub of: Option<u64>,
+    /// How long ago that began.
+    pub seconds: f64,
+    /// How long ago something of it came.
+    pub idle_seconds: f64,
+}
+
+/// Answer of `GET /v1/arriving`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ArrivingList {
+    /// The transfers, the latest to move first.
+    pub arriving: Vec<Arriving>,
+}
+
+/// Question of `POST /v1/owner/gc`.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GcQuestion {
+    /// Whether the chunks of unfinished transfers go at once too.
+    pub unfinished: bool,
+}
+
+/// Answer of `POST /v1/owner/gc`: what was collected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GcBody {
+    /// Transfers that were opened long enough ago, and were let go.
+    pub opened: usize,
+    /// Transfers whose time was over.
+    pub expired: usize,
+    /// Chunks that went to the trash.
+    pub chunks: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Chunks that left the trash for good.
+    pub removed: usize,
+    /// Journals of transfers that were not continued for a week.
+    pub abandoned: usize,
+}

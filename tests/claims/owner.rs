@@ -1,0 +1,138 @@
+//! What the owner asks of a peer that serves: by its own certificate, and by no other.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use colis::{client::PeerClient, session::Session, wire::route};
+use testkit::{Homes, Serving, bytes, wait_for};
+
+/// A client of the peer that serves `home`, as its owner.
+fn owner(homes: &Homes, home: &str) -> PeerClient {
+    let session = Session::open(homes.home(home)).unwrap();
+    session.serving().unwrap().unwrap()
+}
+
+/// The status that curl gets for a request of the peer with this certificate.
+fn asked(
+    homes: &Homes,
+    home: &str,
+    kind: &str,
+    serving: &Serving,
+    method: &str,
+    path: &str,
+) -> String {
+    let certs: PathBuf = homes.home(home).join("certs");
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", method]);
+    curl.arg("--cacert").arg(certs.join("ca-cert.pem"));
+    curl.arg("--cert")
+        .arg(certs.join(format!("{kind}-cert.pem")));
+    curl.arg("--key").arg(certs.join(format!("{kind}-key.pem")));
+    if method == "POST" && path == route::GC {
+        curl.args([
+            "-H",
+            "content-type: application/json",
+            "-d",
+            r#"{"unfinished":false}"#,
+        ]);
+    }
+    let out = curl.arg(format!("https://{}{path}", serving.to())).output();
+    String::from_utf8(out.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn only_the_peers_own_certificate_is_its_owner() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let transfer = route::ARRIVING_TRANSFER.replace("{transfer_id}", &"0".repeat(32));
+    let requests = [
+        ("GET", route::ARRIVING, "200"),
+        ("DELETE", &transfer, "404"),
+        ("POST", route::GC, "200"),
+        ("POST", route::RELOAD, "204"),
+        ("POST", route::STOP, "202"),
+    ];
+    for (method, path, answer) in requests {
+        for (home, kind) in [("b", "client"), ("a", "server"), ("a", "client")] {
+            let status = asked(&homes, home, kind, &b, method, path);
+            assert_eq!(status, "403", "{method} {path} as {kind} of {home}");
+        }
+        assert_eq!(
+            asked(&homes, "b", "server", &b, method, path),
+            answer,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_arrives_is_listed_and_cancelled_and_its_sender_is_told() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("film"), bytes(1, 8 << 20)).unwrap();
+    let args = ["send", "film", "--to", &b.to(), "--limit", "256KiB"];
+    let mut sending = homes.command("a", &args);
+    let sending = sending.stderr(Stdio::piped()).spawn().unwrap();
+    let owner = owner(&homes, "b");
+    let arriving = loop {
+        let mut arriving = owner.arriving().await.unwrap();
+        if let Some(one) = arriving.pop() {
+            break one;
+        }
+    };
+    assert_eq!((arriving.name.as_str(), arriving.of), ("a", Some(8 << 20)));
+    owner.cancel_arriving(arriving.transfer).await.unwrap();
+    let ended = sending.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(4), "{said}");
+    assert!(said.contains("cancelled"), "{said}");
+    assert!(owner.arriving().await.unwrap().is_empty());
+    let again = owner.cancel_arriving(arriving.transfer).await;
+    assert!(again.is_err(), "it is refused already");
+    let said = homes.fails("a", &args, 4);
+    assert!(said.contains("cancelled"), "the same again: {said}");
+    wait_for("it is in the history", || {
+        homes.ok("b", &["history"]).contains("cut")
+    });
+    assert!(
+        fs::read_dir(homes.home("b").join("chunks/manifests"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn settings_are_in_force_at_once_and_bad_ones_change_nothing() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let (owner, config) = (owner(&homes, "b"), homes.home("b").join("colis.toml"));
+    fs::write(homes.path("f"), "x").unwrap();
+    fs::write(&config, "inbox = \"ask\"\n").unwrap();
+    owner.reload().await.unwrap();
+    let sent = homes.ok("a", &["--json", "send", "f", "--to", &b.to()]);
+    assert!(sent.contains("\"answers\":[\"waiting\"]"), "{sent}");
+    fs::write(&config, "inbox = \"perhaps\"\n").unwrap();
+    let refused = owner.reload().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("settings-unusable") && refused.contains("perhaps"),
+        "{refused}"
+    );
+    fs::write(homes.path("g"), "y").unwrap();
+    let sent = homes.ok("a", &["--json", "send", "g", "--to", &b.to()]);
+    assert!(
+        sent.contains("\"answers\":[\"waiting\"]"),
+        "as before: {sent}"
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_is_told_to_stop_ends_well() {
+    let homes = Homes::new(&["b"]);
+    let mut b = homes.serve("b", &[]);
+    owner(&homes, "b").stop().await.unwrap();
+    assert_eq!(b.end(), Some(0));
+}
