@@ -4,6 +4,7 @@
 //! (RFC 9844): there it is an address of the link that the connection is on.
 
 mod listen;
+mod race;
 mod zone;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use tokio::net::lookup_host;
 
 pub use listen::{DEFAULT_LISTEN, ListenError, loopback, parse_listen};
+pub use race::first_answer;
 
 use zone::Zone;
 

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{
     FutureExt as _, StreamExt as _,
-    future::select_ok,
     stream::{self, FuturesUnordered},
 };
 use serde_json::json;
@@ -16,6 +15,7 @@ use super::{
     report::{ExitCode, Failure},
 };
 use crate::{
+    address::first_answer,
     client::{PeerAddress, PeerClient},
     id::PeerId,
     manifest::Signer as _,
@@ -142,11 +142,8 @@ async fn ask(us: &Session, peer: &KnownPeer) -> Option<(String, PeerClient)> {
     let tries = addresses.iter();
     let tries = tries.map(|address| us.connect_at(address, Some(peer.peer_id)).boxed());
     let tries: Vec<_> = tries.collect();
-    if tries.is_empty() {
-        return None;
-    }
-    match timeout(ANSWER, select_ok(tries)).await {
-        Ok(Ok((reached, _))) => Some((reached.peer.shown(), reached.client.with_retries(0))),
+    match timeout(ANSWER, first_answer(tries)).await {
+        Ok(Ok(reached)) => Some((reached.peer.shown(), reached.client.with_retries(0))),
         Ok(Err(_)) | Err(_) => None,
     }
 }

@@ -24,7 +24,7 @@ use super::{
     frame::{self, Kind, MAX_BODY, MAX_GRANT},
 };
 use crate::{
-    address::PeerAddress,
+    address::{PeerAddress, first_answer},
     tls::{self, CertsDir, Identity, Joining, Membership, Staged, TlsError},
     trust::SignedBundle,
 };
@@ -78,25 +78,17 @@ pub async fn join(addresses: &[SocketAddr], wish: &Wish) -> Result<Joined, PairE
 }
 
 async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, PairError> {
-    let mut last = PairError::failed("the name of that machine has no address");
-    for address in addresses {
-        match timeout(patience, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(source)) => {
-                last = PairError::Unreachable {
-                    address: *address,
-                    source,
-                }
-            }
-            Err(elapsed) => {
-                last = PairError::Unreachable {
-                    address: *address,
-                    source: elapsed.into(),
-                }
-            }
-        }
-    }
-    Err(last)
+    let tries = addresses.iter().map(|address| async move {
+        let connected = timeout(patience, TcpStream::connect(address)).await;
+        let connected = connected.unwrap_or_else(|elapsed| Err(elapsed.into()));
+        connected.map_err(|source| PairError::Unreachable {
+            address: *address,
+            source,
+        })
+    });
+    let no_address = || PairError::failed("the name of that machine has no address");
+    let connected = first_answer(tries).await;
+    connected.map_err(|mut failed| failed.pop().unwrap_or_else(no_address))
 }
 
 /// All that is said over one channel with the machine that answered at `from`.

@@ -1,16 +1,11 @@
 //! From what a person types for a peer to a connection with the one that is meant.
 
-use std::time::Duration;
-
-use futures::{StreamExt as _, stream::FuturesUnordered};
-use tokio::time::sleep;
-
 use super::{
     Error, Event, Kind, Session,
     whom::{self, Whom},
 };
 use crate::{
-    address::PeerAddress,
+    address::{PeerAddress, first_answer},
     client::{ClientOptions, PeerClient},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
@@ -19,9 +14,6 @@ use crate::{
     tls::{self, Expect, Seen, ca},
     trust::{KnownPeer, SignedBundle},
 };
-
-/// How long an address is tried before the next one is tried beside it (RFC 8305, section 5).
-const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A peer that answers.
 pub struct ConnectedPeer {
@@ -76,27 +68,17 @@ impl Session {
         }
     }
 
-    /// Connects to a known peer, wherever it answers first. An address that swallows what is sent to it, as one of an earlier
-    /// network does, holds the next one up for [`HEAD_START`] only.
+    /// Connects to a known peer, wherever it answers first.
     pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
-        let mut waiting = known.addresses.iter();
-        let mut failed: Vec<Error> = Vec::new();
-        let mut tries = FuturesUnordered::new();
-        loop {
-            if let Some(address) = waiting.next() {
-                let (address, id) = (address.parse::<PeerAddress>()?, known.peer_id);
-                tries.push(async move { self.connect_at(&address, Some(id)).await });
-            }
-            let ended = tokio::select! {
-                ended = tries.next() => ended,
-                () = sleep(HEAD_START), if waiting.len() > 0 => continue,
-            };
-            match ended {
-                Some(Ok(connected)) => return Ok(connected),
-                Some(Err(error)) => failed.push(error),
-                None => break,
-            }
-        }
+        let expected = Some(known.peer_id);
+        let tries = known.addresses.iter().map(|address| async move {
+            let address = address.parse::<PeerAddress>()?;
+            self.connect_at(&address, expected).await
+        });
+        let failed = match first_answer(tries).await {
+            Ok(connected) => return Ok(connected),
+            Err(failed) => failed,
+        };
         match self.find_again(known).await {
             Some(connected) => Ok(connected),
             None => Err(self.unreachable(known, failed)),

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::{
@@ -134,6 +135,44 @@ fn no_bytes_whatever_make_the_parsers_give_up() {
         }
     });
     assert!(frames > 1000 && hellos > 1000, "{frames} {hellos}");
+}
+
+/// A name may have an address of a network that is not there today.
+#[test]
+fn an_address_that_swallows_everything_does_not_hold_the_next_one_up() {
+    let site = Site::new();
+    let (hole, _full) = hole();
+    run(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let addresses = [hole, hole, listener.local_addr().unwrap()];
+        let mut wish = site.wish(CODE);
+        // Of the addresses that swallow: more than this test waits.
+        wish.options.step = 2 * PATIENCE;
+        let inviting = invite(listener, site.invitation(CODE), |_| {});
+        let both = async { tokio::try_join!(super::super::join(&addresses, &wish), inviting) };
+        let done = tokio::time::timeout(PATIENCE, both).await;
+        let (joined, paired) = done.expect("one after the other").unwrap();
+        assert_eq!((joined.issuer.as_str(), &*paired.peer.name), ("a", "b"));
+    });
+}
+
+/// A place that answers to nobody, while those before stand in its line.
+fn hole() -> (SocketAddr, Vec<Socket>) {
+    let tcp = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let listener = tcp();
+    listener
+        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut full = vec![listener];
+    for _ in 0..4 {
+        let waiting = tcp();
+        waiting.set_nonblocking(true).unwrap();
+        let _ = waiting.connect(&address);
+        full.push(waiting);
+    }
+    (address.as_socket().unwrap(), full)
 }
 
 #[test]
