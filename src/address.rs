@@ -8,6 +8,7 @@ mod race;
 mod zone;
 
 use std::{
+    borrow::Cow,
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     str::FromStr,
@@ -43,7 +44,7 @@ enum Host {
 #[error("bad address: {reason}; expected host, host:port or [v6]:port")]
 pub struct AddressError {
     /// What is wrong.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 impl PeerAddress {
@@ -87,9 +88,13 @@ impl PeerAddress {
         }
     }
 
-    /// The host alone, without brackets, which shells take for a pattern.
+    /// The host alone, without brackets, which shells take for a pattern, unless it may seem to end in a port.
     pub fn bare_host(&self) -> String {
-        self.host().replace(['[', ']'], "")
+        let bare = self.host().replace(['[', ']'], "");
+        match unbracketed(&bare) {
+            Some(_) => self.host(),
+            None => bare,
+        }
     }
 
     /// Where its routes begin, without a zone.
@@ -136,13 +141,21 @@ impl FromStr for PeerAddress {
     }
 }
 
+impl From<&'static str> for AddressError {
+    fn from(reason: &'static str) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
 impl PeerAddress {
     /// Parses `text`, where no port means `default_port`.
     ///
     /// # Errors
     /// [`AddressError`].
     pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
-        let bad = |reason| Err(AddressError { reason });
+        let bad = |reason: &'static str| Err(reason.into());
         if text.contains("://") {
             return bad("it is a URL");
         }
@@ -150,14 +163,12 @@ impl PeerAddress {
             let Some((host, rest)) = rest.split_once(']') else {
                 return bad("`[` without `]`");
             };
-            let not_v6 = AddressError {
-                reason: "not an IPv6 address between `[` and `]`",
-            };
             return Ok(Self {
-                host: v6(host).ok_or(not_v6)??,
+                host: v6(host).ok_or("not an IPv6 address between `[` and `]`")??,
                 port: port(rest, default_port)?,
             });
         }
+        check_bracketed(text)?;
         if let Some(host) = v6(text) {
             return Ok(Self {
                 host: host?,
@@ -182,6 +193,29 @@ impl PeerAddress {
     }
 }
 
+/// Fails if `text` is an IPv6 address without brackets that may end in a port.
+fn check_bracketed(text: &str) -> Result<(), AddressError> {
+    let Some((host, port)) = unbracketed(text) else {
+        return Ok(());
+    };
+    let reason = format!(
+        "whether {port} is its port is not clear: write [{host}]:{port}, or [{text}] for an address that ends so"
+    );
+    Err(AddressError {
+        reason: reason.into(),
+    })
+}
+
+/// The IPv6 address and the port that `text` was probably meant to be, if it is an IPv6 address also as it is.
+fn unbracketed(text: &str) -> Option<(Ipv6Addr, &str)> {
+    text.parse::<Ipv6Addr>().ok()?;
+    let (host, port) = text.rsplit_once(':')?;
+    let is_port = port.len() >= 4 && port.bytes().all(|b| b.is_ascii_digit());
+    // Of `::9443` the first colon is left.
+    let host = if host == ":" { "::" } else { host };
+    Some((host.parse().ok()?, port)).filter(|_| is_port)
+}
+
 /// Whether an address is that of one link only (RFC 4291, section 2.5.6).
 pub fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
@@ -194,7 +228,7 @@ fn v6(text: &str) -> Option<Result<Host, AddressError>> {
         None => (text, None),
     };
     let address: Ipv6Addr = address.parse().ok()?;
-    let bad = |reason| Err(AddressError { reason });
+    let bad = |reason: &'static str| Err(reason.into());
     Some(
         match (address.is_unicast_link_local(), zone.map(str::parse)) {
             (false, None) => Ok(Host::V6(address)),
@@ -233,9 +267,7 @@ fn ends_in_a_number(host: &str) -> bool {
 
 /// `` or `:port`.
 fn port(text: &str, default: u16) -> Result<u16, AddressError> {
-    let bad = AddressError {
-        reason: "not a port from 1 to 65535",
-    };
+    let bad = AddressError::from("not a port from 1 to 65535");
     match text.strip_prefix(':') {
         None if text.is_empty() => Ok(default),
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
@@ -322,6 +354,31 @@ mod tests {
             "box%eth0",
         ] {
             assert!(text.parse::<PeerAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_that_may_end_in_a_port_is_refused_with_an_example() {
+        for (text, example) in [
+            ("::1:9443", "write [::1]:9443, or [::1:9443] for"),
+            ("::9443", "write [::]:9443, or [::9443] for"),
+            ("2001:db8::1:8080", "write [2001:db8::1]:8080, or"),
+            ("::ffff:0:8443", "write [::ffff:0]:8443, or"),
+        ] {
+            let error = text.parse::<PeerAddress>().unwrap_err().to_string();
+            assert!(error.contains(example), "{text}: {error}");
+            let listen = parse_listen(text).unwrap_err().to_string();
+            assert!(listen.contains(example), "{text}: {listen}");
+            assert!(format!("[{text}]").parse::<PeerAddress>().is_ok());
+        }
+        // These cannot be read in two ways.
+        for text in [
+            "2001:db8::9443",
+            "2001:db8::1:2",
+            "2001:db8::1:8abc",
+            "::ffff:192.0.2.7",
+        ] {
+            assert!(text.parse::<PeerAddress>().is_ok(), "{text}");
         }
     }
 

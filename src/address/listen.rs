@@ -5,7 +5,7 @@ use std::{
     str::FromStr as _,
 };
 
-use super::{AddressError, DEFAULT_PORT, PeerAddress};
+use super::{AddressError, DEFAULT_PORT, PeerAddress, check_bracketed};
 
 /// Where a peer listens if nobody says otherwise: all addresses of this machine, of both families.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -40,17 +40,14 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
             None => {}
         }
     }
-    if let Some((host, port)) = unbracketed(text) {
-        return Err(refused(&format!(
-            "whether {port} is its port is not clear: write [{host}]:{port}, or [{text}] for an address that ends so"
-        )));
-    }
+    check_bracketed(text).map_err(|AddressError { reason }| refused(&reason))?;
     // Unlike an address to connect to, this may have the port 0.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port_of(port)?),
         _ => (text, DEFAULT_PORT),
     };
-    let address = PeerAddress::from_str(host).map_err(|AddressError { reason }| refused(reason))?;
+    let address =
+        PeerAddress::from_str(host).map_err(|AddressError { reason }| refused(&reason))?;
     match address.socket_addr() {
         Some(Ok(mut found)) => {
             found.set_port(port);
@@ -59,16 +56,6 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
         Some(Err(error)) => Err(refused(&error)),
         None => Err(refused("it is a name, and no address of this machine")),
     }
-}
-
-/// The IPv6 address and the port that `text` was probably meant to be, if it is an IPv6 address also as it is.
-fn unbracketed(text: &str) -> Option<(Ipv6Addr, &str)> {
-    text.parse::<Ipv6Addr>().ok()?;
-    let (host, port) = text.rsplit_once(':')?;
-    let is_port = port.len() >= 4 && port.bytes().all(|b| b.is_ascii_digit());
-    // Of `::9443` the first colon is left.
-    let host = if host == ":" { "::" } else { host };
-    Some((host.parse().ok()?, port)).filter(|_| is_port)
 }
 
 /// The loopback address of this machine: that of IPv4, or of IPv6 where there is only that.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    address::{is_link_local, loopback},
+    address::{PeerAddress, is_link_local, loopback},
     pair::PAIRING_PORT,
 };
 
@@ -30,10 +30,29 @@ pub(super) fn of(listen: SocketAddr) -> Vec<String> {
     }
     // The zone of a link-local address is an interface of the machine where it is typed.
     let shown = |ip: IpAddr| match (listen.port(), is_link_local(ip)) {
-        (PAIRING_PORT, false) => ip.to_string(),
+        (PAIRING_PORT, false) => PeerAddress::from(SocketAddr::new(ip, PAIRING_PORT)).bare_host(),
         (PAIRING_PORT, true) => format!("{ip}%{ITS_INTERFACE}"),
         (port, false) => SocketAddr::new(ip, port).to_string(),
         (port, true) => format!("[{ip}%{ITS_INTERFACE}]:{port}"),
     };
     found.into_iter().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_understood_where_it_is_typed() {
+        for (ip, shown) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("2001:db8::7:1234", "[2001:db8::7:1234]"),
+        ] {
+            let listen = SocketAddr::new(ip.parse().unwrap(), PAIRING_PORT);
+            assert_eq!(of(listen), [shown]);
+            let typed = PeerAddress::parse(shown, PAIRING_PORT).unwrap();
+            assert_eq!(typed, listen.into());
+        }
+    }
 }
