@@ -141,6 +141,8 @@ pub struct Received {
     path: PathBuf,
     /// What `path` led to when that was looked at last.
     held: Mutex<Held>,
+    /// The folders that were made for it, the innermost first.
+    made: Vec<PathBuf>,
     reserve: Option<u64>,
 }
 
@@ -150,6 +152,7 @@ impl Received {
     /// # Errors
     /// [`ReceivedError::Unsafe`] if it is anything but a real folder, [`ReceivedError::Io`].
     pub fn open(path: &Path) -> Result<Self, ReceivedError> {
+        let made = lacking(path);
         fs::create_dir_all(path).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => not_a_folder(path),
             _ => io_error(path, e),
@@ -157,8 +160,15 @@ impl Received {
         Ok(Self {
             path: path.to_owned(),
             held: Mutex::new(Held::open(path, Link::Refused).map_err(|e| root_error(path, e))?),
+            made,
             reserve: None,
         })
+    }
+
+    /// Removes the folders that were made for it if nothing is in them.
+    pub fn remove_unused(&self) {
+        // The first that is not empty ends it.
+        let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
 
     /// The folder that the path leads to now: people move the folder away to sort it, remove it, or mount another over it.
@@ -182,9 +192,13 @@ impl Received {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn open_private(path: &Path) -> Result<Self, ReceivedError> {
+        let made = lacking(path);
         // What is in the way is told by the other.
         let _ = private::make_folder(path);
-        Self::open(path)
+        Ok(Self {
+            made,
+            ..Self::open(path)?
+        })
     }
 
     /// The same, with so many bytes of its disk kept free: see [`Disk::room`].
@@ -315,6 +329,17 @@ impl Received {
         let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.filter(|name| staging::is_key(name)).collect())
     }
+}
+
+/// Of `path` and the folders above it those that are not there, the innermost first.
+fn lacking(path: &Path) -> Vec<PathBuf> {
+    let is_lacking = |path: &&Path| {
+        let found = path.symlink_metadata();
+        !path.as_os_str().is_empty()
+            && found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let lacking = path.ancestors().take_while(is_lacking);
+    lacking.map(Path::to_owned).collect()
 }
 
 fn root_error(path: &Path, error: io::Error) -> ReceivedError {

@@ -1,5 +1,6 @@
 //! `receive`.
 
+mod changed;
 mod choose;
 
 use std::{
@@ -36,6 +37,7 @@ use crate::{
         TransferError,
     },
 };
+use changed::{say_losses, say_new_names};
 use choose::{Chosen, MAX_TRIES};
 
 #[derive(Serialize)]
@@ -245,9 +247,19 @@ impl<'a> Job<'a> {
         };
         let reserve = store_options(&self.context.config).reserve;
         let root = Arc::new(root.with_reserve(reserve));
+        let received = self.receive_into(&root, chosen).await;
+        root.remove_unused();
+        received
+    }
+
+    async fn receive_into(
+        &self,
+        root: &Arc<Received>,
+        chosen: Vec<ManifestId>,
+    ) -> Result<ExitCode, Failure> {
         let (mut done, mut missed, several) = (0, None, chosen.len() > 1);
         for id in chosen {
-            match self.receive_one(id, &root).await {
+            match self.receive_one(id, root).await {
                 Ok(()) => done += 1,
                 Err(failure) if several && is_its_own(&failure) => {
                     self.note_missed(id, &failure);

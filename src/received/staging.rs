@@ -81,6 +81,22 @@ fn make_locked(all: &OwnedFd, key: &str, path: &Path) -> Result<(OwnedFd, Locked
     }
 }
 
+/// The staging `key` in `root`, made if it is not there: its folder, the folder of what is built, and its lock.
+fn begin(
+    root: &OwnedFd,
+    key: &str,
+    path: &Path,
+) -> Result<(OwnedFd, OwnedFd, Locked), ReceivedError> {
+    let all = make_folder(root, STAGINGS, 0o700, path)?;
+    probe::check_ours(&all, root, path)?;
+    let (folder, lock) = make_locked(&all, key, path).inspect_err(|_| {
+        // One that another process builds in is not empty.
+        let _ = unlinkat(&all, key, AtFlags::REMOVEDIR);
+    })?;
+    let tree = make_folder(&folder, TREE, 0o700, path)?;
+    Ok((folder, tree, lock))
+}
+
 /// Whether `name` can be the key of a staging.
 pub(super) fn is_key(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
@@ -96,10 +112,11 @@ impl Staging {
             });
         }
         let root = received.root()?;
-        let all = make_folder(&root, STAGINGS, 0o700, &path)?;
-        probe::check_ours(&all, &root, &path)?;
-        let (folder, lock) = make_locked(&all, key, &path)?;
-        let tree = make_folder(&folder, TREE, 0o700, &path)?;
+        let begun = begin(&root, key, &path).inspect_err(|_| {
+            // An empty folder of stagings does not stay.
+            let _ = unlinkat(&root, STAGINGS, AtFlags::REMOVEDIR);
+        });
+        let (folder, tree, lock) = begun?;
         let (root_path, last_parent) = (received.path.clone(), Mutex::default());
         Ok(Self {
             root,

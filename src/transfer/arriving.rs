@@ -79,11 +79,10 @@ impl Arriving {
             }
             // Before anything is made: if it does not fit, the transfer is opened when it is complete, or not at all.
             let room = staging.check_room(bytes, plan.made());
-            if let Err(error) = room {
-                staging.discard();
-                return Err(error.into());
-            }
-            let plan = plan.for_staging(&staging, &entries, created, size)?;
+            let plan = room
+                .map_err(TransferError::from)
+                .and_then(|()| plan.for_staging(&staging, &entries, created, size));
+            let plan = plan.inspect_err(|_| staging.discard())?;
             let sink = Sink::begin(Arc::new(staging), Arc::new(plan), options);
             Ok::<_, TransferError>(Some(sink))
         });

@@ -13,7 +13,7 @@ use super::{
     Arriving, Event, OpenedTransfer, Progress, TransferError, blocking,
     open::integrity,
     plan::Plan,
-    sink::{Lost, Sink},
+    sink::{Lost, Sink, discard_unless_begun},
     there::identical,
 };
 use crate::{
@@ -72,7 +72,7 @@ pub struct Received {
 ///
 /// # Errors
 /// Every [`TransferError`] of fetching, checking and writing. What was written stays staged, and the same call continues
-/// it; unless it is not what the sender signed: then nothing of it stays.
+/// it; unless it is not what the sender signed, or not a chunk of it is there: then nothing of it stays.
 pub async fn receive(
     store: &dyn Store,
     transfer: &Arc<OpenedTransfer>,
@@ -127,15 +127,20 @@ pub async fn receive_rest(
         };
         filled = fill(store, transfer, anew, options.jobs, progress).await;
     }
-    if let Err(
-        TransferError::Integrity { .. }
-        | TransferError::Crypto(_)
-        | TransferError::Received(ReceivedError::OneName { .. }),
-    ) = filled
-    {
-        // No later run can do better, and what is never released must not take the disk.
-        let discard = staging.clone();
-        blocking(move || discard.discard()).await;
+    if let Err(error) = &filled {
+        let (staging, key_id) = (staging.clone(), transfer.manifest.payload().key_id);
+        // What no later run can make better, and is never released, must not take the disk.
+        let is_final = matches!(
+            error,
+            TransferError::Integrity { .. }
+                | TransferError::Crypto(_)
+                | TransferError::Received(ReceivedError::OneName { .. })
+        );
+        blocking(move || match is_final {
+            true => staging.discard(),
+            false => discard_unless_begun(&staging, key_id),
+        })
+        .await;
     }
     let (already_chunks, lost) = filled?;
     let tops: Vec<_> = plan.tops().cloned().collect();
@@ -255,22 +260,35 @@ impl Prepared {
         if let Some(paths) = staging.finish_publishing()? {
             return done(&plan, paths, false);
         }
-        let plan = plan.for_staging(&staging, entries, manifest.created, size)?;
-        if let Some(paths) = identical(&plan, &transfer.listing.sums, root)? {
+        let staging = Arc::new(staging);
+        let begun = Self::begin(transfer, root, plan, staging.clone());
+        begun.inspect_err(|_| discard_unless_begun(&staging, manifest.key_id))
+    }
+
+    /// Whether all of it is there, and if not, whether there is room for the rest.
+    fn begin(
+        transfer: &OpenedTransfer,
+        root: &received::Received,
+        plan: Plan,
+        staging: Arc<Staging>,
+    ) -> Result<Self, TransferError> {
+        let (manifest, listing) = (transfer.manifest.payload(), &transfer.listing);
+        let size = |entry: &_| transfer.file_size(entry);
+        let plan = plan.for_staging(&staging, &listing.entries, manifest.created, size)?;
+        if let Some(paths) = identical(&plan, &listing.sums, root)? {
             staging.discard();
-            return done(&plan, paths, true);
+            return Ok(Self::Done(Received {
+                paths,
+                already_there: true,
+                ..Received::of(&plan, manifest.size)
+            }));
         }
-        let resumes = staging.has_journal();
-        if !resumes {
+        if !staging.has_journal() {
             // Without a journal nothing counts of what may be there.
             staging.clear()?;
         }
-        let room = staging.check_room(manifest.size, plan.made());
-        if room.is_err() && !resumes {
-            staging.discard();
-        }
-        room?;
-        Ok(Self::Staged(Arc::new(staging), Arc::new(plan)))
+        staging.check_room(manifest.size, plan.made())?;
+        Ok(Self::Staged(staging, Arc::new(plan)))
     }
 }
 

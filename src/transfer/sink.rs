@@ -16,6 +16,7 @@ use super::{
     plan::{Plan, StepKind},
 };
 use crate::{
+    crypto::KeyCommitment,
     id::{Digest, Hasher},
     received::{Kept, ReceivedError, StagedFile, Staging, Syncer, Unsynced},
 };
@@ -67,6 +68,14 @@ struct Current {
     written: u64,
     /// Its digest, if all of it came in one chunk: `hasher` has nothing then.
     digest: Option<Digest>,
+}
+
+/// Removes `staging` of the transfer whose key is `key_id` unless a later run goes on with what is in it.
+pub(super) fn discard_unless_begun(staging: &Staging, key_id: KeyCommitment) {
+    // What cannot be read is no proof that nothing is there.
+    if journal::done(staging, key_id.as_bytes()).is_ok_and(|chunks| chunks == 0) {
+        staging.discard();
+    }
 }
 
 impl Sink {

@@ -58,6 +58,7 @@ mod streams;
 mod surroundings;
 mod terminal;
 mod testing;
+mod traces;
 mod transcripts;
 mod transfer;
 mod vectors;

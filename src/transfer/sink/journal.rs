@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{received::Staging, transfer::TransferError};
+use crate::{
+    received::{ReceivedError, Staging},
+    transfer::TransferError,
+};
 
 const RECORD: usize = 8 + 1 + 4;
 
@@ -28,8 +31,7 @@ impl Journal {
             source,
         };
         let boot = boot_id();
-        let kept = staging.journal()?;
-        let done = kept.map_or(0, |bytes| parse(&bytes, key_id, &boot));
+        let done = done(staging, key_id)?;
         let mut file = staging.new_journal()?;
         let header = [&key_id[..], boot.as_bytes()].concat();
         file.write_all(&header).map_err(|e| failed(&path, e))?;
@@ -49,6 +51,12 @@ impl Journal {
             source,
         })
     }
+}
+
+/// How many chunks of an earlier run count in `staging` of the transfer whose key is `key_id`.
+pub(super) fn done(staging: &Staging, key_id: &[u8; 32]) -> Result<u64, ReceivedError> {
+    let kept = staging.journal()?;
+    Ok(kept.map_or(0, |bytes| parse(&bytes, key_id, &boot_id())))
 }
 
 /// The number of chunks that count: all if the machine has not been started again since, else the durable ones.
