@@ -1,6 +1,5 @@
 //! `receive`.
 
-mod changed;
 mod choose;
 
 use std::{
@@ -37,7 +36,6 @@ use crate::{
         TransferError,
     },
 };
-use changed::{say_losses, say_new_names};
 use choose::{Chosen, MAX_TRIES};
 
 #[derive(Serialize)]

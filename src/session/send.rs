@@ -191,9 +191,7 @@ impl Session {
         }
         let seconds = start.elapsed().as_secs_f64();
         let state = match sent.manifest {
-            Some(manifest) if way.wait => {
-                Some(self.wait_for_all(&way.destinations, manifest).await?)
-            }
+            Some(manifest) if way.wait => self.wait_for_all(&way.destinations, manifest).await?,
             _ => None,
         };
         complete &= !matches!(state, Some(TransferState::Refused | TransferState::Expired));

@@ -3,6 +3,9 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -43,6 +46,56 @@ fn listed(homes: &Homes, whose: &str, of: &[&str]) -> Vec<String> {
 fn chunks(homes: &Homes, whose: &str) -> Vec<String> {
     let out = homes.ok(whose, &["list", "--chunks"]);
     out.lines().map(str::to_owned).collect()
+}
+
+/// Runs what must end by itself.
+fn ends(homes: &Homes, whose: &str, args: &[&str]) -> Ran {
+    let mut command = homes.command(whose, args);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let ends = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > ends {
+            child.kill().unwrap();
+            let ran = Ran::from(child.wait_with_output().unwrap());
+            panic!("{args:?} waits for ever: {}", ran.err);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn only_recipients_are_waited_for() {
+    let homes = Homes::new(&["b", "c"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    let (b, c) = (homes.serve("b", &[]), homes.serve("c", &[]));
+    introduce(&homes, "a", &[b.to(), c.to()]);
+    let kept = ends(
+        &homes,
+        "a",
+        &["--json", "send", "f", "--to", "b", "--keep", "--wait"],
+    );
+    assert_eq!(kept.code, 0, "{}", kept.err);
+    assert_eq!(objects(&kept.out, "sent")[0]["state"], "opened");
+    assert_eq!(fs::read(received(&homes, "b", "f")).unwrap(), b"f");
+    assert_eq!(listed(&homes, "a", &[]).len(), 1, "it is kept");
+    // A carrier is not told: it is said, before anything is sent.
+    for via in [&["--via", "c"][..], &["--via", "c", "--keep"]] {
+        let args = [&["send", "f", "--to", "b", "--wait"], via].concat();
+        let ran = ends(&homes, "a", &args);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(
+            ran.err.contains("c is not told when it is opened"),
+            "{}",
+            ran.err
+        );
+    }
+    drop(c);
+    let args = ["--json", "send", "f", "--to", "b,c", "--keep", "--wait"];
+    let part = ends(&homes, "a", &args);
+    assert_eq!(part.code, 10, "{}", part.err);
+    assert_eq!(objects(&part.out, "sent")[0]["state"], "opened");
 }
 
 #[test]

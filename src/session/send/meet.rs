@@ -21,12 +21,18 @@ pub(super) struct Destination {
     /// Who that is, in words.
     pub(super) name: String,
     pub(super) store: Arc<dyn Store>,
+    /// Whether it is opened there, so that what becomes of it can be waited for.
+    pub(super) opens: bool,
 }
 
 impl Destination {
+    /// The own store. What is in it for others is never opened there.
     pub(super) fn own(store: Arc<dyn Store>) -> Self {
-        let name = OWN.to_owned();
-        Self { name, store }
+        Self {
+            name: OWN.to_owned(),
+            store,
+            opens: false,
+        }
     }
 }
 
@@ -112,6 +118,7 @@ impl Met {
             self.destinations.push(Destination {
                 name: text.trim().to_owned(),
                 store: Arc::new(connected.client),
+                opens: self.known.iter().any(|known| known.peer_id == id),
             });
         }
     }

@@ -16,16 +16,18 @@ use crate::{
 const QUIET: Duration = Duration::from_secs(5);
 
 impl Session {
-    /// The state that all of them reach.
+    /// The state that all recipients reach; none if it is stored with none of them.
     pub(super) async fn wait_for_all(
         &self,
         destinations: &[Destination],
         manifest: ManifestId,
-    ) -> Result<TransferState, Error> {
-        let waits = destinations.iter().map(|to| self.wait_for(to, manifest));
-        let settled = try_join_all(waits).await?.into_iter();
-        let mut others = settled.filter(|state| *state != TransferState::Opened);
-        Ok(others.next_back().unwrap_or(TransferState::Opened))
+    ) -> Result<Option<TransferState>, Error> {
+        let recipients = destinations.iter().filter(|to| to.opens);
+        let waits = recipients.map(|to| self.wait_for(to, manifest));
+        let settled = try_join_all(waits).await?;
+        let is_other = |state: &&TransferState| **state != TransferState::Opened;
+        let other = settled.iter().rfind(is_other);
+        Ok(other.or(settled.last()).copied())
     }
 
     /// The state that it reaches there. Tells once why it is waited for, for it may be for ever; and again if that changes.
