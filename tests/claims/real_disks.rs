@@ -18,8 +18,9 @@ const SIZE: u64 = 320 << 20;
 /// A kind of file system, the options that it is made with, and those that it is mounted with.
 type Kind = (&'static str, &'static [&'static str], &'static str);
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     ("tmpfs", &[], ""),
+    ("overlay", &[], ""),
     ("bindfs", &[], ""),
     ("ext4", &["-q"], "loop"),
     ("ext4", &["-q", "-O", "casefold"], "loop"),
@@ -46,6 +47,22 @@ impl Mounted {
                     .args(["-t", kind, "none"])
                     .arg(folder.path()),
             ),
+            "overlay" => {
+                // On a disk of its own: an overlay cannot be the upper folder of another.
+                let mut disk = Command::new("mount");
+                let is_disk = done(disk.args(["-t", "tmpfs", "none"]).arg(back.path()));
+                let [lower, upper, work] = ["lower", "upper", "work"].map(|name| {
+                    let path = back.path().join(name);
+                    fs::create_dir(&path).unwrap();
+                    path.display().to_string()
+                });
+                let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+                let mut mount = Command::new("mount");
+                let mount = mount.args(["-t", kind, "none", "-o", &options]);
+                let is_mounted = is_disk && done(mount.arg(folder.path()));
+                // The mounted overlay holds it.
+                is_disk && done(Command::new("umount").arg("-l").arg(back.path())) && is_mounted
+            }
             "bindfs" => done(Command::new("bindfs").args([back.path(), folder.path()])),
             _ => {
                 let image = back.path().join("image");
