@@ -16,8 +16,8 @@ use colis::{
     manifest::{SignedManifest, SignedOffer, Signer as _},
     server::{self, Gate, Limits, NoCircle, NoOwner, ServerState, Services, StoreDesk},
     store::{
-        ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-        Store, StoreError, StoreFuture,
+        ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest,
+        StateAt, Store, StoreError, StoreFuture,
     },
     tls::{self, Caller, CertsDir, Circle, CircleHandle, Identity},
 };
@@ -41,8 +41,8 @@ impl Forgetful {
 
 /// The answer to whoever wants something back.
 fn gone<'a, T: Send + 'a>() -> StoreFuture<'a, T> {
-    let what = "what was discarded".to_owned();
-    Box::pin(async { Err(StoreError::NotFound { what }) })
+    let what = Missing::Path("what was discarded".to_owned());
+    Box::pin(async { Err(StoreError::NotFound(what)) })
 }
 
 fn empty<'a, T: Send + 'a>() -> StoreFuture<'a, Page<T>> {

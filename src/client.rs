@@ -10,9 +10,10 @@ mod handshake;
 mod line;
 mod owner;
 mod reply;
+mod resolve;
 mod store;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
@@ -25,11 +26,12 @@ pub use line::Line;
 pub use crate::address::{AddressError, PeerAddress};
 
 use crate::{
-    id::{ChunkId, Digest},
+    id::{ChunkId, Digest, PeerId},
     manifest::Timestamp,
+    name::LibraryError,
     sabotage,
-    store::StoreError,
-    tls::{MAX_CIRCLE, MAX_LISTS},
+    store::{NetworkCause, ProtocolFault, Remote, StoreError},
+    tls::{MAX_CIRCLE, MAX_LISTS, Seen},
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
         MAX_MANIFEST_BODY, MAX_PAGE_BYTES, MIN_BODY_RATE, OFFER_HEADER, PeerBody, PutBody, media,
@@ -37,6 +39,7 @@ use crate::{
     },
 };
 use reply::Reply;
+use resolve::SystemResolver;
 
 /// The most bytes of a JSON answer: a page of a list, which may end a few entries after its limit.
 const MAX_JSON: usize = 2 * MAX_PAGE_BYTES;
@@ -72,11 +75,13 @@ impl Default for ClientOptions {
 /// A remote peer.
 #[derive(Debug, Clone)]
 pub struct PeerClient {
-    address: PeerAddress,
+    /// Where the peer is, and who should answer.
+    remote: Remote,
     base: String,
     http: Client,
     options: ClientOptions,
     line: Line,
+    seen: Seen,
 }
 
 impl PeerClient {
@@ -90,7 +95,8 @@ impl PeerClient {
         options: ClientOptions,
     ) -> Result<Self, StoreError> {
         let network = |error: &dyn std::fmt::Display| StoreError::Network {
-            reason: format!("{address}: {error}"),
+            remote: Remote::new(address.clone(), None),
+            cause: NetworkCause::BadAddress(LibraryError::new(error)),
         };
         let base = address.base_url();
         // A name that no URL can hold would look like a failure of the network, and be tried again.
@@ -111,15 +117,24 @@ impl PeerClient {
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(CLIENT_IDLE_TIMEOUT)
             .tcp_nodelay(true)
+            .dns_resolver(Arc::new(SystemResolver))
             .build()
             .map_err(|e| network(&e))?;
         Ok(Self {
-            address,
+            remote: Remote::new(address, None),
             base,
             http,
             options,
             line: Line::default(),
+            seen: Seen::default(),
         })
+    }
+
+    /// The same client, whose errors name the peer: `seen` is the one of its TLS configuration, `expected` who should answer.
+    pub fn with_peer(mut self, expected: Option<PeerId>, seen: &Seen) -> Self {
+        self.remote = Remote::new(self.address().clone(), expected);
+        self.seen = seen.clone();
+        self
     }
 
     /// The same client, which shares its line with the other clients of `line`.
@@ -136,7 +151,18 @@ impl PeerClient {
 
     /// Where the peer is.
     pub fn address(&self) -> &PeerAddress {
-        &self.address
+        self.remote.address()
+    }
+
+    /// The peer, for an error.
+    pub fn remote(&self) -> Remote {
+        let proven = self.seen.caller().map(|caller| caller.key_id);
+        match proven {
+            Some(peer) if self.remote.peer() != Some(peer) => {
+                Remote::new(self.address().clone(), Some(peer))
+            }
+            _ => self.remote.clone(),
+        }
     }
 
     /// Who the peer says it is, and what it takes.
@@ -234,7 +260,7 @@ impl PeerClient {
         if answer.proofs.len() == ids.len() {
             return Ok(answer.proofs);
         }
-        Err(self.protocol("another number of proofs than was asked for"))
+        Err(self.protocol(ProtocolFault::OtherCount))
     }
 
     /// Asks the circle's machine for a new certificate for our key. Gives it as PEM.
@@ -254,7 +280,7 @@ impl PeerClient {
     }
 
     fn text(&self, body: Bytes) -> Result<String, StoreError> {
-        String::from_utf8(body.into()).map_err(|_| self.protocol("a text that is not UTF-8"))
+        String::from_utf8(body.into()).map_err(|_| self.protocol(ProtocolFault::NotUtf8))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -270,10 +296,10 @@ impl PeerClient {
     async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Reply, StoreError> {
         let response = tokio::time::timeout(patience, request.send())
             .await
-            .map_err(|_| error::stalled(&self.address))?
-            .map_err(|e| error::classify(&self.address, &e))?;
+            .map_err(|_| error::stalled(self.remote()))?
+            .map_err(|e| error::classify(self.remote(), &e))?;
         let (patience, reading) = (self.options.idle_timeout, self.line.read());
-        Reply::check(&self.address, response, patience, reading).await
+        Reply::check(self.remote(), response, patience, reading).await
     }
 
     async fn get_json<T: DeserializeOwned>(&self, path: String) -> Result<T, StoreError> {
@@ -290,7 +316,7 @@ impl PeerClient {
     async fn get_body(
         &self,
         path: &str,
-        media_type: &str,
+        media_type: &'static str,
         max: usize,
     ) -> Result<Bytes, StoreError> {
         self.retrying(move || async move {
@@ -379,7 +405,7 @@ impl PeerClient {
                     tokio::time::sleep(Duration::from_secs(seconds) + pause).await;
                 }
                 Err(error) if error.is_retryable() => {
-                    tracing::debug!(peer = %self.address, %error, "trying again");
+                    tracing::debug!(peer = %self.remote, %error, "trying again");
                     tokio::time::sleep(pause).await;
                 }
                 result => return result,
@@ -388,10 +414,9 @@ impl PeerClient {
         attempt().await
     }
 
-    fn protocol(&self, reason: &str) -> StoreError {
-        StoreError::Protocol {
-            reason: format!("{} sent {reason}", self.address),
-        }
+    fn protocol(&self, fault: ProtocolFault) -> StoreError {
+        let remote = self.remote();
+        StoreError::Protocol { remote, fault }
     }
 }
 

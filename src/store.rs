@@ -16,6 +16,7 @@
 //!
 //! Trust is not decided here: whoever calls `put_offer` or `put_manifest` on a local store has verified the signature.
 
+mod cause;
 mod code;
 mod error;
 mod folder;
@@ -29,9 +30,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-pub use code::Code;
+pub use cause::{
+    Alert, BadFormat, BadLength, Exhausted, InPlace, LockedBy, Missing, NetworkCause,
+    ProtocolFault, ReadOnly, Rejection, Remote,
+};
+pub use code::{Code, NotACode, OwnCode, Refusal};
 pub use error::{Promised, StoreError};
-pub(crate) use error::{missing_chunks_error, not_found};
+pub(crate) use error::{missing_chunks_error, no_chunk, no_manifest};
 pub use folder::FolderStore;
 pub use local::{
     CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Usage,
@@ -326,13 +331,13 @@ fn check_chunk(id: ChunkId, sealed: &[u8]) -> Result<(), StoreError> {
     if sealed.len() < MIN_SEALED_CHUNK {
         return Err(StoreError::ChunkLength {
             length,
-            too: "short",
+            too: BadLength::Short,
         });
     }
     if sealed.len() > MAX_SEALED_CHUNK {
         return Err(StoreError::ChunkLength {
             length,
-            too: "long",
+            too: BadLength::Long,
         });
     }
     let actual = ChunkId::of(sealed);

@@ -8,7 +8,7 @@ mod usage;
 
 use std::{fmt::Display, io, path::Path};
 
-pub(super) use advice::unless_without_modes;
+pub(super) use advice::{ASK_FOR_NEW, distrusted, refused, unless_without_modes};
 use rustix::io::Errno;
 use serde_json::json;
 

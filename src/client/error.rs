@@ -2,60 +2,84 @@
 
 use std::{error::Error, io};
 
-use rustls::{AlertDescription, Error as TlsError, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
-use super::PeerAddress;
-use crate::{store::StoreError, tls::Distrust};
-
-/// Why a peer refuses a certificate that has ended.
-pub(super) const EXPIRED: &str = "it has expired, or a clock is wrong";
+use super::resolve::Unresolved;
+use crate::{
+    name::LibraryError,
+    store::{Alert, NetworkCause, ProtocolFault, Rejection, Remote, StoreError},
+    tls::Distrust,
+};
 
 /// What a failed request means.
-pub(super) fn classify(address: &PeerAddress, error: &reqwest::Error) -> StoreError {
-    let network = |what: &str| network(address, what);
+pub(super) fn classify(remote: Remote, error: &reqwest::Error) -> StoreError {
     for cause in causes(error) {
         if let Some(tls) = tls_error(cause) {
-            return tls_failed(address, tls, error.is_connect());
+            return tls_failed(remote, tls, error.is_connect());
         }
     }
+    if causes(error).any(is_parse) {
+        let fault = ProtocolFault::NoHttp;
+        return StoreError::Protocol { remote, fault };
+    }
+    let cause = network_cause(error);
+    StoreError::Network { remote, cause }
+}
+
+fn is_parse(cause: &(dyn Error + 'static)) -> bool {
+    let hyper = cause.downcast_ref::<hyper::Error>();
+    hyper.is_some_and(hyper::Error::is_parse)
+}
+
+fn network_cause(error: &reqwest::Error) -> NetworkCause {
     if error.is_connect() && error.is_timeout() {
-        return network("no answer within the time to connect");
+        return NetworkCause::ConnectTimeout;
+    }
+    if let Some(Unresolved(error)) = causes(error).find_map(|cause| cause.downcast_ref()) {
+        return NetworkCause::UnknownHost(again(error));
     }
     let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
     let system = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
     match (hyper, system) {
-        (_, Some(system)) if error.is_connect() => {
-            network(&format!("cannot connect: {}", innermost(system)))
-        }
+        (_, Some(system)) if error.is_connect() => not_connected(system),
         // A peer that refuses our certificate may hang up before its reason arrives.
-        (Some(hyper), _) if hyper.is_canceled() || hyper.is_closed() => {
-            network("the connection was closed at once; our certificate may not be accepted there")
-        }
-        (Some(hyper), _) if hyper.is_incomplete_message() => network("the connection was cut"),
-        (Some(hyper), _) if hyper.is_parse() => StoreError::Protocol {
-            reason: format!("{address} does not answer in HTTP"),
+        (Some(hyper), _) if hyper.is_canceled() || hyper.is_closed() => NetworkCause::ClosedAtOnce,
+        (Some(hyper), _) if hyper.is_incomplete_message() => NetworkCause::Cut,
+        (_, Some(system)) => match system.kind() {
+            io::ErrorKind::UnexpectedEof => NetworkCause::Cut,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => NetworkCause::Reset(again(system)),
+            _ => NetworkCause::Other(LibraryError::new(innermost(system))),
         },
-        (_, Some(system)) if system.kind() == io::ErrorKind::UnexpectedEof => {
-            network("the connection was cut")
+        _ => NetworkCause::Other(LibraryError::new(innermost(error))),
+    }
+}
+
+fn not_connected(system: &io::Error) -> NetworkCause {
+    let error = again(system);
+    match system.kind() {
+        io::ErrorKind::ConnectionRefused => NetworkCause::Refused(error),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            NetworkCause::Unreachable(error)
         }
-        (_, Some(system)) => network(&innermost(system)),
-        _ => network(
-            &causes(error)
-                .last()
-                .map_or_else(|| error.to_string(), ToString::to_string),
-        ),
+        io::ErrorKind::TimedOut => NetworkCause::ConnectTimeout,
+        _ => NetworkCause::NotConnected(error),
+    }
+}
+
+/// The same error as one of our own: of what it wraps the message that says something.
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), innermost(error)),
     }
 }
 
 /// Nothing came for too long.
-pub(super) fn stalled(address: &PeerAddress) -> StoreError {
-    network(address, "the peer has stalled")
-}
-
-fn network(address: &PeerAddress, what: &str) -> StoreError {
-    StoreError::Network {
-        reason: format!("{address}: {what}"),
-    }
+pub(super) fn stalled(remote: Remote) -> StoreError {
+    let cause = NetworkCause::Stalled;
+    StoreError::Network { remote, cause }
 }
 
 /// The message of what an error wraps at last, which is the one that says something.
@@ -87,34 +111,36 @@ pub(super) fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a TlsE
 }
 
 /// `first` says that nothing came before it: later the other side has shown that it speaks TLS and takes our certificate.
-fn tls_failed(address: &PeerAddress, error: &TlsError, first: bool) -> StoreError {
-    let reason = match error {
+fn tls_failed(remote: Remote, error: &TlsError, first: bool) -> StoreError {
+    let rejected = |remote, cause| StoreError::Untrusted { remote, cause };
+    let network = |remote, cause| StoreError::Network { remote, cause };
+    match error {
         TlsError::AlertReceived(alert) if is_about_bytes(*alert) => {
-            return network(address, "what we sent was damaged on the way");
+            network(remote, NetworkCause::Damaged)
         }
-        TlsError::AlertReceived(alert) => format!(
-            "{address} refused our certificate ({})",
-            alert_reason(*alert)
-        ),
-        TlsError::InvalidCertificate(rustls::CertificateError::Other(other)) => {
-            match other.0.downcast_ref::<Distrust>() {
-                Some(distrust) => format!("{address} is not trusted: {distrust}"),
-                None => format!("{address} is not trusted: {other:?}"),
-            }
+        TlsError::AlertReceived(alert) => {
+            rejected(remote, Rejection::TheyRefusedUs(alert_of(*alert)))
         }
-        TlsError::InvalidCertificate(reason) => format!("{address} is not trusted: {reason:?}"),
+        TlsError::InvalidCertificate(error) => {
+            rejected(remote, Rejection::WeRefusedThem(distrust_of(error)))
+        }
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) if first => {
-            return StoreError::Protocol {
-                reason: format!("{address} does not speak TLS"),
-            };
+            let fault = ProtocolFault::NoTls;
+            StoreError::Protocol { remote, fault }
         }
-        other => {
-            return StoreError::Network {
-                reason: format!("{address}: {other}"),
-            };
-        }
+        other => network(remote, NetworkCause::Other(LibraryError::new(other))),
+    }
+}
+
+/// Why our verifier refused the peer; for another verifier what it says.
+pub(super) fn distrust_of(error: &CertificateError) -> Distrust {
+    let ours = match error {
+        CertificateError::Other(other) => other.0.downcast_ref::<Distrust>().cloned(),
+        _ => None,
     };
-    StoreError::Untrusted { reason }
+    ours.unwrap_or_else(|| Distrust::Foreign {
+        source: LibraryError::new(error),
+    })
 }
 
 /// Whether an alert complains of what arrived and not of who we are.
@@ -128,15 +154,15 @@ fn is_about_bytes(alert: AlertDescription) -> bool {
     )
 }
 
-pub(super) fn alert_reason(alert: AlertDescription) -> &'static str {
+pub(super) fn alert_of(alert: AlertDescription) -> Alert {
     match alert {
-        AlertDescription::CertificateRevoked => "it is revoked",
-        AlertDescription::CertificateExpired => EXPIRED,
-        AlertDescription::AccessDenied => "its owner has blocked us",
-        AlertDescription::UnknownCA => "it does not come from that peer's circle",
-        AlertDescription::CertificateRequired => "none was shown",
-        AlertDescription::ProtocolVersion => "it speaks another version of TLS",
-        _ => "the handshake failed",
+        AlertDescription::CertificateRevoked => Alert::Revoked,
+        AlertDescription::CertificateExpired => Alert::Expired,
+        AlertDescription::AccessDenied => Alert::Blocked,
+        AlertDescription::UnknownCA => Alert::OtherCircle,
+        AlertDescription::CertificateRequired => Alert::NoneShown,
+        AlertDescription::ProtocolVersion => Alert::OtherVersion,
+        other => Alert::Other(other.into()),
     }
 }
 
@@ -146,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_damaged_byte_is_worth_another_try_and_a_stranger_is_not() {
-        let address = "127.0.0.1:1".parse().unwrap();
+        let remote = Remote::new("127.0.0.1:1".parse().unwrap(), None);
         let alert = TlsError::AlertReceived;
         let damaged = TlsError::InvalidMessage(InvalidMessage::InvalidContentType);
         for (error, first, worth) in [
@@ -157,7 +183,7 @@ mod tests {
             (damaged.clone(), false, true),
             (damaged, true, false),
         ] {
-            let failed = tls_failed(&address, &error, first);
+            let failed = tls_failed(remote.clone(), &error, first);
             assert_eq!(failed.is_retryable(), worth, "{error}: {failed}");
         }
     }

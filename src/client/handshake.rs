@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error as TlsError, pki_types::ServerName,
-};
+use rustls::{ClientConfig, Error as TlsError, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -19,8 +17,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::error::{alert_reason, causes, tls_error};
-use crate::tls::Distrust;
+use super::error::{alert_of, causes, distrust_of, tls_error};
+use crate::{name::LibraryError, store::Alert, tls::Distrust};
 
 /// Bytes of an answer that is no TLS which are kept to be shown.
 const KEPT: usize = 80;
@@ -41,17 +39,17 @@ pub enum HandshakeError {
         beginning: Vec<u8>,
     },
     /// The other side refuses us.
-    #[error("refused: {}", alert_reason(*alert))]
+    #[error("refused: {alert}")]
     Refused {
-        /// What TLS calls the reason.
-        alert: AlertDescription,
+        /// Why.
+        alert: Alert,
     },
     /// We refuse the other side.
     #[error(transparent)]
     Distrusted(#[from] Distrust),
     /// It failed otherwise.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(#[from] LibraryError),
 }
 
 /// A handshake that was made; as far as this side knows, for a peer judges our certificate after its last message.
@@ -111,19 +109,16 @@ fn unknown(_: io::Error) -> std::net::IpAddr {
 fn classify(error: &io::Error, beginning: Vec<u8>) -> HandshakeError {
     match causes(error).find_map(tls_error) {
         Some(TlsError::InvalidMessage(_)) => HandshakeError::NotTls { beginning },
-        Some(TlsError::AlertReceived(alert)) => HandshakeError::Refused { alert: *alert },
-        Some(TlsError::InvalidCertificate(CertificateError::Other(other))) => {
-            match other.0.downcast_ref::<Distrust>() {
-                Some(distrust) => HandshakeError::Distrusted(distrust.clone()),
-                None => HandshakeError::Failed(other.to_string()),
-            }
-        }
-        Some(other) => HandshakeError::Failed(other.to_string()),
+        Some(TlsError::AlertReceived(alert)) => HandshakeError::Refused {
+            alert: alert_of(*alert),
+        },
+        Some(TlsError::InvalidCertificate(error)) => HandshakeError::Distrusted(distrust_of(error)),
+        Some(other) => HandshakeError::Failed(LibraryError::new(other)),
         None => match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe => HandshakeError::Closed,
-            _ => HandshakeError::Failed(error.to_string()),
+            _ => HandshakeError::Failed(LibraryError::new(error)),
         },
     }
 }

@@ -7,16 +7,15 @@ use reqwest::{Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{
-    PeerAddress,
-    error::{self, EXPIRED},
-    line::Reading,
-    time_for,
-};
+use super::{error, line::Reading, time_for};
 use crate::{
     manifest::Timestamp,
-    store::{Promised, StoreError},
-    wire::{Code, Problem, media},
+    name::LibraryError,
+    store::{
+        Alert, Exhausted, Missing, Promised, ProtocolFault, ReadOnly, Refusal, Rejection, Remote,
+        StoreError,
+    },
+    wire::{Code, Problem, media, route},
 };
 
 /// The most bytes of a problem document: one may name 1,000 missing chunks.
@@ -25,7 +24,7 @@ const MAX_PROBLEM: usize = 256 << 10;
 /// A successful answer whose body is not read yet.
 #[derive(Debug)]
 pub(super) struct Reply {
-    address: PeerAddress,
+    remote: Remote,
     response: Response,
     idle_timeout: Duration,
     reading: Reading,
@@ -34,13 +33,13 @@ pub(super) struct Reply {
 impl Reply {
     /// The answer, if its status is a success; else what its problem document means.
     pub(super) async fn check(
-        address: &PeerAddress,
+        remote: Remote,
         response: Response,
         idle_timeout: Duration,
         reading: Reading,
     ) -> Result<Self, StoreError> {
         let reply = Self {
-            address: address.clone(),
+            remote,
             response,
             idle_timeout,
             reading,
@@ -73,17 +72,21 @@ impl Reply {
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok());
         text.and_then(|text| text.parse().ok())
-            .ok_or_else(|| self.protocol("no length"))
+            .ok_or_else(|| self.protocol(ProtocolFault::NoLength))
     }
 
     /// The body, which must be of `media_type` and have the length that was declared, at most `max`.
-    pub(super) async fn body(self, media_type: &str, max: usize) -> Result<Bytes, StoreError> {
+    pub(super) async fn body(
+        self,
+        media_type: &'static str,
+        max: usize,
+    ) -> Result<Bytes, StoreError> {
         if !self.has_type(media_type) {
-            return Err(self.protocol(&format!("something else than {media_type}")));
+            return Err(self.protocol(ProtocolFault::MediaType(media_type)));
         }
         let length = self.declared_length()?;
         let length = usize::try_from(length).ok().filter(|length| *length <= max);
-        let length = length.ok_or_else(|| self.protocol("a longer body than it may have"))?;
+        let length = length.ok_or_else(|| self.protocol(ProtocolFault::TooLong))?;
         self.read(length).await
     }
 
@@ -99,85 +102,58 @@ impl Reply {
             let share = since.elapsed().div_f64(together as f64);
             left = left
                 .checked_sub(share)
-                .ok_or_else(|| error::stalled(&self.address))?;
+                .ok_or_else(|| error::stalled(self.remote.clone()))?;
             if body.len() + part.len() > length {
-                return Err(self.protocol("a longer body than it declared"));
+                return Err(self.protocol(ProtocolFault::LongerThanDeclared));
             }
             body.extend_from_slice(&part);
         }
         if body.len() == length {
             Ok(body.freeze())
         } else {
-            Err(self.protocol("a shorter body than it declared"))
+            Err(self.protocol(ProtocolFault::ShorterThanDeclared))
         }
     }
 
     async fn next_part(&mut self) -> Result<Option<Bytes>, StoreError> {
         timeout(self.idle_timeout, self.response.chunk())
             .await
-            .map_err(|_| error::stalled(&self.address))?
-            .map_err(|e| error::classify(&self.address, &e))
+            .map_err(|_| error::stalled(self.remote.clone()))?
+            .map_err(|e| error::classify(self.remote.clone(), &e))
     }
 
     /// The body as JSON.
     pub(super) async fn json<T: DeserializeOwned>(self, max: usize) -> Result<T, StoreError> {
-        let address = self.address.clone();
+        let remote = self.remote.clone();
         let body = self.body(media::JSON, max).await?;
         serde_json::from_slice(&body).map_err(|e| StoreError::Protocol {
-            reason: format!("{address} sent JSON that is not understood: {e}"),
+            remote,
+            fault: ProtocolFault::Json(LibraryError::new(e)),
         })
     }
 
     async fn failed(self) -> StoreError {
-        let (status, address) = (self.status(), self.address.clone());
+        let (status, remote) = (self.status(), self.remote.clone());
         let retry_after = self.retry_after();
-        let what = self.response.url().path().to_owned();
+        let path = self.response.url().path().to_owned();
         // A HEAD has no document: its status is all there is.
         let problem = self.problem().await;
-        let code = problem.as_ref().map_or("", |problem| problem.code.as_str());
-        let is = |wanted: Code| code == wanted.parts().0;
-        let Some(problem) = &problem else {
-            return match status {
-                StatusCode::NOT_FOUND => StoreError::NotFound { what },
-                _ => StoreError::Protocol {
-                    reason: format!("{address} answered {status} without saying why"),
-                },
-            };
-        };
-        match status {
-            _ if is(Code::MissingChunks) => StoreError::MissingChunks {
-                count: problem.missing_count.unwrap_or(0),
-                first: problem.missing.clone().unwrap_or_default(),
+        let code = problem
+            .as_ref()
+            .and_then(|problem| problem.code.parse().ok());
+        match (problem, code) {
+            (Some(problem), Some(Refusal::Known(code))) => {
+                refused(code, problem, &path, retry_after, remote)
+            }
+            (Some(problem), Some(code)) => StoreError::Refused {
+                code,
+                detail: problem.detail,
+                by: Some(remote),
             },
-            _ if is(Code::NoSpace) && problem.needed.is_none() => StoreError::NoRoom {
-                detail: problem.detail.clone(),
-            },
-            _ if is(Code::NoSpace) || is(Code::QuotaExceeded) => StoreError::NoSpace {
-                needed: problem.needed.unwrap_or(0),
-                free: problem.free.unwrap_or(0),
-                quota: problem.quota,
-                promised: Promised {
-                    bytes: problem.promised.unwrap_or(0),
-                    seconds: problem.promised_seconds.unwrap_or(0),
-                },
-            },
-            _ if is(Code::StorageFailed) => StoreError::ReadOnly {
-                reason: format!("{address} cannot write"),
-            },
-            _ if is(Code::SlowBody) => StoreError::TooSlow {
-                address: address.to_string(),
-            },
-            _ if is(Code::Busy) || is(Code::TooManyRequests) => StoreError::Busy {
-                seconds: retry_after.map_or(1, |time| time.as_secs()),
-            },
-            // As the alert of the peers that do not renew certificates.
-            _ if is(Code::CertificateExpired) => StoreError::Untrusted {
-                reason: format!("{address} refused our certificate ({EXPIRED})"),
-            },
-            StatusCode::NOT_FOUND if !is(Code::NoSuchRoute) => StoreError::NotFound { what },
-            _ => StoreError::Refused {
-                code: problem.code.clone(),
-                detail: problem.detail.clone(),
+            _ if status == StatusCode::NOT_FOUND => StoreError::NotFound(missing(&path)),
+            _ => StoreError::Protocol {
+                remote,
+                fault: ProtocolFault::NoProblem(status.as_u16()),
             },
         }
     }
@@ -212,9 +188,69 @@ impl Reply {
         })
     }
 
-    fn protocol(&self, what: &str) -> StoreError {
-        StoreError::Protocol {
-            reason: format!("{} sent {what}", self.address),
-        }
+    fn protocol(&self, fault: ProtocolFault) -> StoreError {
+        let remote = self.remote.clone();
+        StoreError::Protocol { remote, fault }
+    }
+}
+
+/// What a problem with one of our codes means, for what was asked at `path`.
+fn refused(
+    code: Code,
+    problem: Problem,
+    path: &str,
+    retry_after: Option<Duration>,
+    remote: Remote,
+) -> StoreError {
+    match code {
+        Code::MissingChunks => StoreError::MissingChunks {
+            count: problem.missing_count.unwrap_or(0),
+            first: problem.missing.unwrap_or_default(),
+        },
+        Code::NoSpace if problem.needed.is_none() => StoreError::NoRoom(Exhausted::AtPeer {
+            remote,
+            detail: problem.detail,
+        }),
+        Code::NoSpace | Code::QuotaExceeded => StoreError::NoSpace {
+            needed: problem.needed.unwrap_or(0),
+            free: problem.free.unwrap_or(0),
+            quota: problem.quota,
+            promised: Promised {
+                bytes: problem.promised.unwrap_or(0),
+                seconds: problem.promised_seconds.unwrap_or(0),
+            },
+        },
+        Code::StorageFailed => StoreError::ReadOnly(ReadOnly::AtPeer(remote)),
+        Code::SlowBody => StoreError::TooSlow { remote },
+        Code::Busy | Code::TooManyRequests => StoreError::Busy {
+            seconds: retry_after.map_or(1, |time| time.as_secs()),
+        },
+        // As the alert of the peers that do not renew certificates.
+        Code::CertificateExpired => StoreError::Untrusted {
+            remote,
+            cause: Rejection::TheyRefusedUs(Alert::Expired),
+        },
+        Code::NoSuchChunk | Code::NoSuchManifest => StoreError::NotFound(missing(path)),
+        Code::NotTheCircle => StoreError::NotFound(Missing::Circle),
+        code => StoreError::Refused {
+            code: code.into(),
+            detail: problem.detail,
+            by: Some(remote),
+        },
+    }
+}
+
+/// What is not there that `path` names.
+fn missing(path: &str) -> Missing {
+    let named = |route: &str| {
+        let rest = path.strip_prefix(route)?.strip_prefix('/')?;
+        rest.split('/').next()
+    };
+    let chunk = named(route::CHUNKS).and_then(|id| id.parse().ok());
+    let manifest = named(route::MANIFESTS).and_then(|id| id.parse().ok());
+    match (chunk, manifest) {
+        (Some(id), _) => Missing::Chunk(id),
+        (_, Some(id)) => Missing::Manifest(id),
+        _ => Missing::Path(path.to_owned()),
     }
 }

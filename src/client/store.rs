@@ -8,8 +8,8 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest, SignedOffer},
     store::{
-        ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-        Store, StoreError, StoreFuture,
+        BadLength, ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, ProtocolFault,
+        Put, PutManifest, StateAt, Store, StoreError, StoreFuture,
     },
     wire::{
         self, ChunkList, Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
@@ -85,7 +85,7 @@ impl Store for PeerClient {
                     .iter()
                     .all(|id| asked.any(|asked| asked == id))
                 {
-                    return Err(self.protocol("ids that were not asked for"));
+                    return Err(self.protocol(ProtocolFault::OtherIds));
                 }
                 missing.extend(answer.missing);
             }
@@ -122,7 +122,7 @@ impl Store for PeerClient {
             if ManifestId::of(&envelope) == id {
                 return Ok(envelope);
             }
-            Err(self.protocol("a manifest that is not the one that was asked for"))
+            Err(self.protocol(ProtocolFault::OtherManifest))
         })
     }
 
@@ -154,7 +154,7 @@ impl Store for PeerClient {
                 .await?;
             match reply.status() {
                 StatusCode::NO_CONTENT => Ok(()),
-                _ => Err(self.protocol("something else than 204 for a deletion")),
+                _ => Err(self.protocol(ProtocolFault::OtherStatus)),
             }
         })
     }
@@ -171,7 +171,7 @@ impl PeerClient {
         if chunk_id(sealed.clone()).await == Some(id) {
             return Ok(sealed);
         }
-        Err(self.protocol("a chunk that is not the one that was asked for"))
+        Err(self.protocol(ProtocolFault::OtherChunk))
     }
 
     /// A page that is what was asked for, so that who reads on comes to an end.
@@ -188,7 +188,7 @@ impl PeerClient {
             .is_sorted_by(|a, b| a < b);
         let leads_on = next.is_none() || next == items.last().map(id);
         if !in_order || !leads_on || items.len() > asked.limit {
-            return Err(self.protocol("a page that is not the one that was asked for"));
+            return Err(self.protocol(ProtocolFault::OtherPage));
         }
         Ok(Page {
             items,
@@ -223,9 +223,9 @@ fn page_path<K: std::fmt::Display>(
 /// Without asking: an upload that no peer takes may end in a broken connection before the reason arrives.
 fn check_length(length: usize) -> Result<(), StoreError> {
     let too = match length {
-        ..MIN_SEALED_CHUNK => "short",
+        ..MIN_SEALED_CHUNK => BadLength::Short,
         MIN_SEALED_CHUNK..=MAX_SEALED_CHUNK => return Ok(()),
-        _ => "long",
+        _ => BadLength::Long,
     };
     Err(StoreError::ChunkLength {
         length: length as u64,
@@ -236,7 +236,7 @@ fn check_length(length: usize) -> Result<(), StoreError> {
 /// What a peer calls a mismatch is one only if our bytes are wrong.
 async fn mismatch(error: StoreError, expected: ChunkId, sealed: Bytes) -> StoreError {
     match &error {
-        StoreError::Refused { code, .. } if code == Code::HashMismatch.parts().0 => {}
+        StoreError::Refused { code, .. } if code.known() == Some(Code::HashMismatch) => {}
         _ => return error,
     }
     match chunk_id(sealed).await {

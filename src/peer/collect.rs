@@ -27,7 +27,9 @@ use crate::{
     id::{ChunkId, PeerId, Short as _},
     manifest::{MAX_SEALED_CHUNK, SignedManifest, Signer as _, Timestamp},
     name::Escaped,
-    store::{LocalStore, ManifestInfo, PageRequest, PutManifest, Store as _, StoreError},
+    store::{
+        LocalStore, ManifestInfo, PageRequest, ProtocolFault, PutManifest, Store as _, StoreError,
+    },
     transfer::TransferError,
     trust::KnownPeer,
     wire::{DEFAULT_PAGE, Event},
@@ -260,10 +262,8 @@ fn check_listed(
     match said(info) == said(&signed) {
         true => Ok(()),
         false => Err(StoreError::Protocol {
-            reason: format!(
-                "{} lists a transfer as another than was signed",
-                client.address()
-            ),
+            remote: client.remote(),
+            fault: ProtocolFault::OtherListing,
         }),
     }
 }

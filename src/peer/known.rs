@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::door::Door;
 use crate::{
     client::{ClientOptions, PeerClient},
+    id::PeerId,
     manifest::Signer as _,
     name::Escaped,
     store::StoreError,
@@ -59,18 +60,18 @@ impl Known {
             peer: Some(peer.peer_id),
             ..Expect::default()
         };
-        let config = tls::client_config(identity, self.door.circle(), expect, &Seen::default())?;
+        let seen = Seen::default();
+        let config = tls::client_config(identity, self.door.circle(), expect, &seen)?;
         let options = ClientOptions {
             retries: self.retries,
             ..ClientOptions::default()
         };
-        Ok(PeerClient::new(address.parse()?, config, options)?)
+        let client = PeerClient::new(address.parse()?, config, options)?;
+        Ok(client.with_peer(Some(peer.peer_id), &seen))
     }
 }
 
 /// Why a peer none of whose addresses could be tried was not asked.
-pub(super) fn no_address() -> StoreError {
-    StoreError::Network {
-        reason: "no address that can be tried".to_owned(),
-    }
+pub(super) fn no_address(peer: PeerId) -> StoreError {
+    StoreError::NobodyToAsk { peer: Some(peer) }
 }

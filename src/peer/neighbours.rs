@@ -200,7 +200,7 @@ impl Neighbours {
 
     async fn ask_one(&self, peer: &KnownPeer) -> Result<Taken, ExchangeError> {
         let door = &self.known.door;
-        let mut last = no_address();
+        let mut last = no_address(peer.peer_id);
         for client in self.known.clients(peer) {
             match exchange_lists(&client, door.circle(), door.dir()).await {
                 Err(ExchangeError::Peer(error)) => last = error,

@@ -189,7 +189,7 @@ pub(super) async fn delete(
     }
     let deleted = state.store(&connection).delete_manifest(id).await;
     state.0.views.changed();
-    deleted.map_err(no_such_manifest)?;
+    deleted?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -210,7 +210,7 @@ pub(super) async fn state(
     PathId(id): PathId<ManifestId>,
 ) -> Answer<Json<StateBody>> {
     let found = state.store(&connection).manifest_state(id).await;
-    let mut found = found.map_err(no_such_manifest)?;
+    let mut found = found?;
     if found.state == TransferState::Waiting {
         let offers = &state.services().offers;
         found.reason = offers.why_waits(id, connection.caller.peer_id);
@@ -301,7 +301,7 @@ async fn fetch(
     let longest = wire::MAX_MANIFEST_BODY;
     let mut memory = body::grant_response(state, connection, longest).await?;
     let envelope = state.store(connection).get_manifest(id).await;
-    let envelope = envelope.map_err(no_such_manifest)?;
+    let envelope = envelope?;
     memory.shrink_to(envelope.len());
     Ok((envelope, memory))
 }
@@ -362,13 +362,4 @@ pub(super) fn next_link(target: &str) -> Answer<AppendHeaders<[(HeaderName, Head
 fn next_target(after: ManifestId, limit: usize, reader: Option<PeerId>) -> String {
     let reader = reader.map(|r| format!("&for={r}")).unwrap_or_default();
     format!("/v1/manifests?after={after}&limit={limit}{reader}")
-}
-
-fn no_such_manifest(error: StoreError) -> Failure {
-    match error {
-        StoreError::NotFound { .. } => {
-            Failure::new(Code::NoSuchManifest, "this manifest is not here")
-        }
-        other => other.into(),
-    }
 }

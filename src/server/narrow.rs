@@ -12,7 +12,7 @@ use crate::{
     manifest::{SignedManifest, SignedOffer},
     store::{
         ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-        Store, StoreError, StoreFuture, missing_chunks_error, not_found,
+        Store, StoreError, StoreFuture, missing_chunks_error, no_chunk, no_manifest,
     },
     trust::Role,
     wire::Code,
@@ -61,8 +61,9 @@ impl Looker {
 
 fn refused(detail: &str) -> StoreError {
     StoreError::Refused {
-        code: Code::NotAllowed.parts().0.to_owned(),
+        code: Code::NotAllowed.into(),
         detail: detail.to_owned(),
+        by: None,
     }
 }
 
@@ -147,7 +148,7 @@ impl Store for Narrow {
         Box::pin(async move {
             match self.sees_chunk(id).await? {
                 true => self.store.get_chunk(id).await,
-                false => Err(not_found("chunk", &id)),
+                false => Err(no_chunk(id)),
             }
         })
     }
@@ -204,7 +205,7 @@ impl Store for Narrow {
         Box::pin(async move {
             match self.sees_manifest(id).await? {
                 true => self.store.get_manifest(id).await,
-                false => Err(not_found("manifest", &id)),
+                false => Err(no_manifest(id)),
             }
         })
     }
@@ -215,7 +216,7 @@ impl Store for Narrow {
             let own = self.views.has_put(self.looker.peer, id.as_bytes());
             match own || self.sees_manifest(id).await? {
                 true => self.store.manifest_state(id).await,
-                false => Err(not_found("manifest", &id)),
+                false => Err(no_manifest(id)),
             }
         })
     }
@@ -235,7 +236,7 @@ impl Store for Narrow {
         Box::pin(async move {
             match self.sees_manifest(id).await? {
                 true => self.store.delete_manifest(id).await,
-                false => Err(not_found("manifest", &id)),
+                false => Err(no_manifest(id)),
             }
         })
     }

@@ -8,11 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::told::Refusal;
+use super::told;
 use crate::{
-    manifest::{ManifestError, VerifyError},
+    manifest::ManifestError,
     name::Escaped,
-    store::{Promised, StoreError},
+    store::{Exhausted, Missing, Promised, Refusal, StoreError},
     wire::{Code, Problem, media},
 };
 
@@ -42,7 +42,7 @@ impl Failure {
         let (spelling, status) = code.parts();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let problem = Problem {
-            kind: format!("urn:colis:problem:{spelling}"),
+            kind: kind(spelling),
             code: spelling.to_owned(),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
@@ -62,6 +62,20 @@ impl Failure {
             problem,
             headers: HeaderMap::new(),
         }))
+    }
+
+    /// As a store refuses it. What counts requests knows the codes of colis alone.
+    fn refused(code: &Refusal, detail: impl Into<String>) -> Self {
+        match code {
+            Refusal::Known(code @ (Code::Busy | Code::TooManyRequests)) => {
+                Self::new(*code, detail).header(header::RETRY_AFTER, RETRY_AFTER)
+            }
+            Refusal::Known(code) => Self::new(*code, detail),
+            Refusal::Own(_) => Self::new(Code::NotAllowed, detail).with(|p| {
+                p.kind = kind(code.as_str());
+                p.code = code.as_str().to_owned();
+            }),
+        }
     }
 
     /// Try again in a second.
@@ -96,7 +110,7 @@ impl IntoResponse for Failure {
             headers,
         } = *self.0;
         let media = [(header::CONTENT_TYPE, media::PROBLEM)];
-        let refusal = Refusal::of(code, &problem);
+        let refusal = told::Refusal::of(code, &problem);
         let mut response = (status, headers, media, Json(problem)).into_response();
         // The code is for the meter.
         response.extensions_mut().insert(code);
@@ -107,25 +121,28 @@ impl IntoResponse for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        let Some(code) = error.code() else {
+            return Self::internal(&error);
+        };
         let detail = error.to_string();
         match error {
-            StoreError::NotFound { .. } => Self::new(Code::NoSuchChunk, detail),
-            StoreError::HashMismatch { actual, .. } => {
-                Self::new(Code::HashMismatch, detail).with(|p| p.actual = Some(actual))
+            // The same sentence whatever the id is: what is hidden answers as what was never there.
+            StoreError::NotFound(Missing::Manifest(_)) => {
+                Self::refused(&code, "this manifest is not here")
             }
-            StoreError::ChunkLength { too: "short", .. } => Self::new(Code::ChunkTooShort, detail),
-            StoreError::ChunkLength { .. } => Self::new(Code::TooLarge, detail),
+            StoreError::HashMismatch { actual, .. } => {
+                Self::refused(&code, detail).with(|p| p.actual = Some(actual))
+            }
             StoreError::MissingChunks { count, first } => {
                 let detail = format!("{detail}: put them, then publish again");
-                Self::new(Code::MissingChunks, detail).with(|p| {
+                Self::refused(&code, detail).with(|p| {
                     p.missing_count = Some(count);
                     p.missing = Some(first);
                 })
             }
-            StoreError::Deleted => Self::new(Code::Deleted, detail),
             StoreError::EndsTooSoon { .. } => {
                 let detail = format!("{detail}; sign it with a later `expires`");
-                Self::new(Code::EndsTooSoon, detail)
+                Self::refused(&code, detail)
             }
             StoreError::NoSpace {
                 needed,
@@ -133,25 +150,30 @@ impl From<StoreError> for Failure {
                 quota,
                 promised,
             } => no_space(needed, free, quota, promised),
-            StoreError::NoRoom { .. } => {
-                let detail = format!("{detail}, or ask its owner");
-                Self::new(Code::NoSpace, detail)
+            StoreError::NoRoom(Exhausted::AtPeer { detail, .. }) => {
+                Self::refused(&code, quote(&detail))
             }
-            StoreError::ReadOnly { .. } => {
+            StoreError::NoRoom(_) => {
+                let detail = format!("{detail}, or ask its owner");
+                Self::refused(&code, detail)
+            }
+            StoreError::ReadOnly(_) => {
                 tracing::error!(cause = %detail, "a request failed");
-                Self::new(
-                    Code::StorageFailed,
-                    "the store here cannot write any more; reading goes on",
-                )
+                let detail = "the store here cannot write any more; reading goes on";
+                Self::refused(&code, detail)
             }
             StoreError::Manifest(error) => error.into(),
-            StoreError::Refused { detail, .. } => Self::new(Code::NotAllowed, quote(&detail)),
+            StoreError::Refused { detail, .. } => Self::refused(&code, quote(&detail)),
             StoreError::Busy { .. } | StoreError::TooSlow { .. } => {
-                Self::busy(Code::Busy, "the store is busy; try again")
+                Self::refused(&code, "the store is busy; try again")
             }
-            other => Self::internal(&other),
+            _ => Self::refused(&code, detail),
         }
     }
+}
+
+fn kind(code: &str) -> String {
+    format!("urn:colis:problem:{code}")
 }
 
 fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> Failure {
@@ -179,24 +201,7 @@ fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> F
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
-        let code = match &error {
-            ManifestError::TooLarge { .. } => Code::TooLarge,
-            ManifestError::Syntax { .. } => Code::ManifestSyntax,
-            ManifestError::UnsupportedVersion { .. } => Code::UnsupportedVersion,
-            ManifestError::UnsupportedType { .. } => Code::UnsupportedType,
-            ManifestError::Invariant { .. } => Code::ManifestInvariant,
-            ManifestError::BadWrap { .. } => Code::BadWrap,
-            ManifestError::KdfParameters(_) => Code::KdfParams,
-            ManifestError::Expired { .. } => Code::Expired,
-            ManifestError::FromTheFuture { .. } => Code::FromTheFuture,
-            ManifestError::Untrusted(VerifyError::BadSignature) => Code::BadSignature,
-            ManifestError::Untrusted(VerifyError::SenderMismatch { .. }) => Code::SenderMismatch,
-            ManifestError::Untrusted(
-                VerifyError::UntrustedSigner { .. }
-                | VerifyError::Revoked
-                | VerifyError::Blocked { .. },
-            ) => Code::UntrustedSigner,
-        };
+        let code = Code::of_manifest(&error);
         // Here is somewhere else for the one who reads it.
         let detail = match error {
             ManifestError::Expired { expires, now } => {

@@ -195,6 +195,7 @@ impl Session {
         };
         let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
         let client = PeerClient::new(address.clone(), config, options)?;
+        let client = client.with_peer(expected, seen);
         Ok(client.with_line(self.line.clone()))
     }
 }

@@ -1,5 +1,84 @@
 //! The codes of problems: why a store, near or far, did not do what it was asked. Programs match them, so they are stable.
 
+use std::{fmt, str::FromStr};
+
+use crate::manifest::{ManifestError, VerifyError};
+
+/// The longest code that is not one of colis.
+const MAX_OWN: usize = 64;
+
+/// The code with which a store refuses something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// A code of colis.
+    Known(Code),
+    /// A code of a store that is not of colis, or of a later version.
+    Own(OwnCode),
+}
+
+/// A code that is not one of colis: words of lower-case letters and digits with hyphens between, at most 64 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OwnCode(String);
+
+/// Not a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a code is 1 to 64 lower-case letters, digits and hyphens")]
+pub struct NotACode;
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::Known(code)
+    }
+}
+
+impl Refusal {
+    /// Its spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(code) => code.parts().0,
+            Self::Own(code) => &code.0,
+        }
+    }
+
+    /// Its HTTP status: 403 for a code that is not one of colis.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Known(code) => code.parts().1,
+            Self::Own(_) => Code::NotAllowed.parts().1,
+        }
+    }
+
+    /// The code, if it is one of colis.
+    pub fn known(&self) -> Option<Code> {
+        match self {
+            Self::Known(code) => Some(*code),
+            Self::Own(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Refusal {
+    type Err = NotACode;
+
+    fn from_str(text: &str) -> Result<Self, NotACode> {
+        let known = Code::ALL.iter().find(|code| code.parts().0 == text);
+        if let Some(code) = known {
+            return Ok(Self::Known(*code));
+        }
+        let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        match (1..=MAX_OWN).contains(&text.len()) && text.bytes().all(fits) {
+            true => Ok(Self::Own(OwnCode(text.to_owned()))),
+            false => Err(NotACode),
+        }
+    }
+}
+
 /// Every problem code with its status: stable, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "`meaning` says it")]
@@ -167,7 +246,30 @@ impl Code {
         }
     }
 
+    /// The code for an offer or manifest that is refused.
+    pub const fn of_manifest(error: &ManifestError) -> Self {
+        match error {
+            ManifestError::TooLarge { .. } => Self::TooLarge,
+            ManifestError::Syntax { .. } => Self::ManifestSyntax,
+            ManifestError::UnsupportedVersion { .. } => Self::UnsupportedVersion,
+            ManifestError::UnsupportedType { .. } => Self::UnsupportedType,
+            ManifestError::Invariant { .. } => Self::ManifestInvariant,
+            ManifestError::BadWrap { .. } => Self::BadWrap,
+            ManifestError::KdfParameters(_) => Self::KdfParams,
+            ManifestError::Expired { .. } => Self::Expired,
+            ManifestError::FromTheFuture { .. } => Self::FromTheFuture,
+            ManifestError::Untrusted(VerifyError::BadSignature) => Self::BadSignature,
+            ManifestError::Untrusted(VerifyError::SenderMismatch { .. }) => Self::SenderMismatch,
+            ManifestError::Untrusted(
+                VerifyError::UntrustedSigner { .. }
+                | VerifyError::Revoked
+                | VerifyError::Blocked { .. },
+            ) => Self::UntrustedSigner,
+        }
+    }
+
     /// What it means, in a line.
+    #[allow(clippy::too_many_lines, reason = "a line for each code")]
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::BadId => "not an id: lower-case hex digits of exact number",

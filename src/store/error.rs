@@ -1,8 +1,16 @@
 //! Why a store did not do what it was asked, by what the caller can do about it.
 
+use super::{
+    Code,
+    cause::{
+        BadFormat, BadLength, Exhausted, InPlace, LockedBy, Missing, NetworkCause, ProtocolFault,
+        ReadOnly, Rejection, Remote,
+    },
+    code::Refusal,
+};
 use crate::{
     disk::NoRoom,
-    id::ChunkId,
+    id::{ChunkId, ManifestId, PeerId},
     manifest::{ManifestError, Timestamp},
 };
 
@@ -22,11 +30,8 @@ pub struct Promised {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It is not there (or not for us to see).
-    #[error("{what} is not there")]
-    NotFound {
-        /// What was asked for.
-        what: String,
-    },
+    #[error("{0} is not there")]
+    NotFound(Missing),
     /// The bytes are not those that the id names. Nothing was stored.
     #[error("the bytes hash to {actual}, not to {expected}")]
     HashMismatch {
@@ -40,8 +45,8 @@ pub enum StoreError {
     ChunkLength {
         /// Its length.
         length: u64,
-        /// "short" or "long".
-        too: &'static str,
+        /// How it is impossible.
+        too: BadLength,
     },
     /// A manifest came before its chunks.
     #[error("{count} chunks are missing")]
@@ -73,30 +78,24 @@ pub enum StoreError {
         promised: Promised,
     },
     /// Something else than bytes is exhausted: the files of the disk, or how large one may be. Heals when it is seen to.
-    #[error("{detail}")]
-    NoRoom {
-        /// What is, and what to do. Remote text if a peer said it: escape it before showing it.
-        detail: String,
-    },
-    /// A write could not be made durable, so nothing is written any more until the store is opened again.
-    #[error("the store is read-only since a write failed: {reason}")]
-    ReadOnly {
-        /// What failed.
-        reason: String,
-    },
+    #[error(transparent)]
+    NoRoom(Exhausted),
+    /// Nothing is written to it: mostly since a write could not be made durable, until the store is opened again.
+    #[error(transparent)]
+    ReadOnly(ReadOnly),
     /// Another process has the store.
     #[error("the store is in use by {holder}")]
     Locked {
-        /// "process 123".
-        holder: String,
+        /// Who has it.
+        holder: LockedBy,
     },
     /// The store that a home has is not there, or another is in its place. Nothing was made.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {found}")]
     Displaced {
         /// Where it should be.
         path: std::path::PathBuf,
         /// What is there.
-        reason: &'static str,
+        found: InPlace,
     },
     /// The store was written by a later version.
     #[error("{path}: written by a later version of colis; not touched")]
@@ -105,12 +104,12 @@ pub enum StoreError {
         path: std::path::PathBuf,
     },
     /// A file of the store is damaged, or something else.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {fault}")]
     Format {
         /// The file that says so.
         path: std::path::PathBuf,
         /// What is wrong.
-        reason: String,
+        fault: BadFormat,
     },
     /// An offer or manifest is malformed or not trusted.
     #[error(transparent)]
@@ -119,15 +118,19 @@ pub enum StoreError {
     #[error("refused ({code}): {detail}")]
     Refused {
         /// The stable problem code.
-        code: String,
+        code: Refusal,
         /// Its sentence. Remote text: escape it before showing it.
         detail: String,
+        /// The peer that says so, if the store is one.
+        by: Option<Remote>,
     },
     /// The peer or its certificate is not the one that we trust, or ours is not trusted there.
-    #[error("{reason}")]
+    #[error("{}", rejected(remote, cause))]
     Untrusted {
-        /// What failed.
-        reason: String,
+        /// Which peer.
+        remote: Remote,
+        /// Which side refuses the other, and why.
+        cause: Rejection,
     },
     /// It asked to come back later.
     #[error("busy, try again in {seconds} s")]
@@ -136,22 +139,32 @@ pub enum StoreError {
         seconds: u64,
     },
     /// It gave up a body that came too slowly.
-    #[error("{address}: the line is too slow; what we sent was given up there")]
+    #[error("{remote}: the line is too slow; what we sent was given up there")]
     TooSlow {
-        /// Where it is.
-        address: String,
+        /// Which peer.
+        remote: Remote,
     },
     /// The connection failed or stalled.
-    #[error("{reason}")]
+    #[error("{remote}: {cause}")]
     Network {
-        /// What failed.
-        reason: String,
+        /// Which peer.
+        remote: Remote,
+        /// How.
+        cause: NetworkCause,
+    },
+    /// There is nobody to ask: no source is left, or the peer has no address that can be tried.
+    #[error("{}", nobody(*peer))]
+    NobodyToAsk {
+        /// The peer, if it is one.
+        peer: Option<PeerId>,
     },
     /// The other side does not speak our protocol.
-    #[error("the peer broke the protocol: {reason}")]
+    #[error("the peer broke the protocol: {remote} {fault}")]
     Protocol {
+        /// Which peer.
+        remote: Remote,
         /// What it did.
-        reason: String,
+        fault: ProtocolFault,
     },
     /// The file system failed.
     #[error("{path}: {source}")]
@@ -172,9 +185,7 @@ impl From<NoRoom> for StoreError {
                 quota: None,
                 promised: Promised::default(),
             },
-            NoRoom::Files { .. } => Self::NoRoom {
-                detail: format!("{no_room}; remove files there"),
-            },
+            NoRoom::Files { .. } => Self::NoRoom(Exhausted::Files(no_room)),
         }
     }
 }
@@ -182,11 +193,7 @@ impl From<NoRoom> for StoreError {
 impl StoreError {
     /// For a file that the system does not let this process write.
     pub(crate) fn file_too_large() -> Self {
-        Self::NoRoom {
-            detail: "a file as large as a chunk may not be written there; raise the limit of the process, `ulimit -f` or \
-                LimitFSIZE= of its service"
-                .into(),
-        }
+        Self::NoRoom(Exhausted::FileSize)
     }
 
     /// The same, if it is too little space, with what is promised.
@@ -211,8 +218,86 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Busy { .. } | Self::TooSlow { .. } | Self::Network { .. }
+            Self::Busy { .. }
+                | Self::TooSlow { .. }
+                | Self::Network { .. }
+                | Self::NobodyToAsk { .. }
         )
+    }
+
+    /// The peer that it is about, if it is about one.
+    pub fn remote(&self) -> Option<&Remote> {
+        match self {
+            Self::Untrusted { remote, .. }
+            | Self::TooSlow { remote }
+            | Self::Network { remote, .. }
+            | Self::Protocol { remote, .. }
+            | Self::ReadOnly(ReadOnly::AtPeer(remote))
+            | Self::NoRoom(Exhausted::AtPeer { remote, .. }) => Some(remote),
+            Self::Refused { by, .. } => by.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The peer that misbehaved, or refuses us, if its id is known.
+    pub fn culprit(&self) -> Option<PeerId> {
+        match self {
+            Self::Untrusted {
+                cause: Rejection::WeRefusedThem(distrust),
+                remote,
+            } => distrust.peer().or(remote.peer()),
+            Self::NobodyToAsk { peer } => *peer,
+            other => other.remote()?.peer(),
+        }
+    }
+
+    /// The problem code that tells a peer of it; `None` for what is an internal matter of this machine.
+    pub fn code(&self) -> Option<Refusal> {
+        let code = match self {
+            Self::NotFound(Missing::Chunk(_)) => Code::NoSuchChunk,
+            Self::NotFound(Missing::Manifest(_)) => Code::NoSuchManifest,
+            Self::NotFound(Missing::Circle) => Code::NotTheCircle,
+            Self::HashMismatch { .. } => Code::HashMismatch,
+            Self::ChunkLength {
+                too: BadLength::Short,
+                ..
+            } => Code::ChunkTooShort,
+            Self::ChunkLength { .. } => Code::TooLarge,
+            Self::MissingChunks { .. } => Code::MissingChunks,
+            Self::Deleted => Code::Deleted,
+            Self::EndsTooSoon { .. } => Code::EndsTooSoon,
+            Self::NoSpace { quota: Some(_), .. } => Code::QuotaExceeded,
+            Self::NoSpace { .. } | Self::NoRoom(_) => Code::NoSpace,
+            Self::ReadOnly(_) => Code::StorageFailed,
+            Self::Manifest(error) => Code::of_manifest(error),
+            Self::Refused { code, .. } => return Some(code.clone()),
+            Self::Busy { .. } | Self::TooSlow { .. } => Code::Busy,
+            Self::NotFound(Missing::Store(_) | Missing::Path(_))
+            | Self::Locked { .. }
+            | Self::Displaced { .. }
+            | Self::Later { .. }
+            | Self::Format { .. }
+            | Self::Untrusted { .. }
+            | Self::Network { .. }
+            | Self::NobodyToAsk { .. }
+            | Self::Protocol { .. }
+            | Self::Io { .. } => return None,
+        };
+        Some(Refusal::Known(code))
+    }
+}
+
+fn rejected(remote: &Remote, cause: &Rejection) -> String {
+    match cause {
+        Rejection::WeRefusedThem(distrust) => format!("{remote} is not trusted: {distrust}"),
+        Rejection::TheyRefusedUs(alert) => format!("{remote} refused our certificate ({alert})"),
+    }
+}
+
+fn nobody(peer: Option<PeerId>) -> &'static str {
+    match peer {
+        Some(_) => "no address that can be tried",
+        None => "no source is left to ask",
     }
 }
 
@@ -225,8 +310,10 @@ pub(crate) fn missing_chunks_error(mut missing: Vec<ChunkId>) -> StoreError {
     }
 }
 
-pub(crate) fn not_found(what: &str, id: &dyn std::fmt::Display) -> StoreError {
-    StoreError::NotFound {
-        what: format!("{what} {id}"),
-    }
+pub(crate) fn no_chunk(id: ChunkId) -> StoreError {
+    StoreError::NotFound(Missing::Chunk(id))
+}
+
+pub(crate) fn no_manifest(id: ManifestId) -> StoreError {
+    StoreError::NotFound(Missing::Manifest(id))
 }

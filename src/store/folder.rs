@@ -23,11 +23,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Promised, Put, PutManifest,
-    StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk,
+    BadFormat, ChunkInfo, LockedBy, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Promised,
+    Put, PutManifest, StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk,
     local::disk::{Created, DiskError, Folder, STAGED},
     memory::take_page,
-    missing_chunks_error, not_found,
+    missing_chunks_error, no_chunk, no_manifest,
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
@@ -83,7 +83,7 @@ impl FolderStore {
             if !root.join(name).is_dir() {
                 return Err(StoreError::Format {
                     path: root.to_owned(),
-                    reason: format!("there is no folder {name}/ in it"),
+                    fault: BadFormat::NoFolder(name),
                 });
             }
         }
@@ -238,7 +238,7 @@ impl Inner {
 
     fn get_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
         let bytes = read(&self.chunks, &id.to_string(), MAX_SEALED_CHUNK)?;
-        let bytes = bytes.ok_or_else(|| not_found("chunk", &id))?;
+        let bytes = bytes.ok_or_else(|| no_chunk(id))?;
         check_chunk(id, &bytes)?;
         Ok(bytes.into())
     }
@@ -285,7 +285,7 @@ impl Inner {
 
     fn get_manifest(&self, id: ManifestId) -> Result<Bytes, StoreError> {
         let bytes = read(&self.manifests, &envelope_name(id), MAX_ENVELOPE)?;
-        let bytes = bytes.ok_or_else(|| not_found("manifest", &id))?;
+        let bytes = bytes.ok_or_else(|| no_manifest(id))?;
         let (expected, actual) = (ChunkId::from_bytes(*id.as_bytes()), ChunkId::of(&bytes));
         if actual == expected {
             Ok(bytes.into())
@@ -297,7 +297,7 @@ impl Inner {
     fn manifest_state(&self, id: ManifestId) -> Result<StateAt, StoreError> {
         let failed = |e| io_error(self.manifests.path(), e);
         let file = self.manifests.file(&envelope_name(id)).map_err(failed)?;
-        let file = file.ok_or_else(|| not_found("manifest", &id))?;
+        let file = file.ok_or_else(|| no_manifest(id))?;
         let modified = file.metadata().and_then(|m| m.modified()).map_err(failed)?;
         let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(StateAt::new(
@@ -342,7 +342,7 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
         if ![OFFER, TRANSFER, CHUNKS, MANIFESTS].contains(&&*name) && !name.starts_with(STAGED) {
             return Err(StoreError::Format {
                 path: root.to_owned(),
-                reason: format!("it is no folder of sealed files, there is {name:?} in it"),
+                fault: BadFormat::Occupied(name.into_owned()),
             });
         }
     }
@@ -354,7 +354,7 @@ fn lock(root: &Path) -> Result<Locked, StoreError> {
     match Locked::take(folder) {
         Ok(locked) => Ok(locked),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-            holder: format!("another process, which is sealing into {}", root.display()),
+            holder: LockedBy::Sealing(root.to_owned()),
         }),
         Err(TryLockError::Error(e)) => Err(io_error(root, e)),
     }
@@ -392,7 +392,7 @@ fn envelope_name(id: ManifestId) -> String {
 fn in_the_way(folder: &Folder, name: &str) -> StoreError {
     StoreError::Format {
         path: folder.path().join(name),
-        reason: "it is not what its name says".into(),
+        fault: BadFormat::Misnamed,
     }
 }
 

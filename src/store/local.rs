@@ -33,9 +33,9 @@ pub use receipts::Receipt;
 pub use relay::Relay;
 
 use super::{
-    ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Promised, Put, PutManifest,
-    StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk, memory::take_page,
-    missing_chunks_error, not_found,
+    ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Promised, Put,
+    PutManifest, ReadOnly, StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk,
+    memory::take_page, missing_chunks_error, no_chunk, no_manifest,
 };
 use crate::{
     disk::{Disk, Held, Link, Room, is_shared},
@@ -93,7 +93,7 @@ struct Inner {
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
     presence: RwLock<()>,
     index: Index,
-    failed: OnceLock<String>,
+    failed: OnceLock<ReadOnly>,
     /// The folder that `root` led to when it was opened.
     place: Held,
     /// `None` if only to read.
@@ -133,9 +133,7 @@ impl LocalStore {
     /// [`StoreError::NotFound`] if there is none, [`StoreError::Format`], [`StoreError::Io`].
     pub fn open_read_only(root: &Path) -> Result<Self, StoreError> {
         if id_at(root)?.is_none() {
-            return Err(StoreError::NotFound {
-                what: format!("a store in {}", root.display()),
-            });
+            return Err(StoreError::NotFound(Missing::Store(root.to_owned())));
         }
         Ok(Self::new(Inner::open(root, None)?))
     }
@@ -232,9 +230,7 @@ impl LocalStore {
                 Ok(result) => result,
                 Err(failed) => match failed.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => Err(StoreError::ReadOnly {
-                        reason: "the program is ending".into(),
-                    }),
+                    Err(_) => Err(StoreError::ReadOnly(ReadOnly::Ending)),
                 },
             }
         })
@@ -368,17 +364,14 @@ impl Inner {
     /// Refuses every write once one has failed: what is on disk is not known any more.
     fn writable(&self) -> Result<(), StoreError> {
         if self.lock.is_none() {
-            return Err(StoreError::ReadOnly {
-                reason: "it was opened only to read".into(),
-            });
+            return Err(StoreError::ReadOnly(ReadOnly::OpenedToRead));
         }
         self.not_failed()
     }
 
     fn not_failed(&self) -> Result<(), StoreError> {
-        if let Some(reason) = self.failed.get() {
-            let reason = reason.clone();
-            return Err(StoreError::ReadOnly { reason });
+        if let Some(failed) = self.failed.get() {
+            return Err(StoreError::ReadOnly(failed.clone()));
         }
         // What is written to a folder without its name would be found by nobody after a restart.
         match self.place.is_in_place() {
@@ -388,10 +381,8 @@ impl Inner {
     }
 
     fn displaced(&self) -> StoreError {
-        let root = self.root.display();
-        StoreError::ReadOnly {
-            reason: format!("{root} is not the folder that was opened: move that back, or restart"),
-        }
+        let root = self.root.clone();
+        StoreError::ReadOnly(ReadOnly::MovedAway { root })
     }
 
     /// A path that fails in a store that is not in its place has failed for that reason.
@@ -416,9 +407,11 @@ impl Inner {
             DiskError::Failed(error) => {
                 let reason = format!("{}: {error}", path.display());
                 tracing::error!(%reason, "the store is read-only from now on");
-                StoreError::ReadOnly {
-                    reason: self.failed.get_or_init(|| reason).clone(),
-                }
+                let failed = ReadOnly::WriteFailed {
+                    path: path.to_owned(),
+                    source: Arc::new(error),
+                };
+                StoreError::ReadOnly(self.failed.get_or_init(|| failed).clone())
             }
         }
     }

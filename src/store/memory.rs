@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-    Store, StoreFuture, TransferState, check_chunk, missing_chunks_error, not_found,
+    Store, StoreFuture, TransferState, check_chunk, missing_chunks_error, no_chunk, no_manifest,
 };
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
@@ -87,7 +87,7 @@ impl Store for MemoryStore {
 
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
         let found = self.lock().chunks.get(&id).cloned();
-        Box::pin(async move { found.ok_or_else(|| not_found("chunk", &id)) })
+        Box::pin(async move { found.ok_or_else(|| no_chunk(id)) })
     }
 
     fn head_chunk(&self, id: ChunkId) -> StoreFuture<'_, Option<u64>> {
@@ -155,7 +155,7 @@ impl Store for MemoryStore {
             .manifests
             .get(&id)
             .map(|(manifest, _)| manifest.envelope().clone());
-        Box::pin(async move { found.ok_or_else(|| not_found("manifest", &id)) })
+        Box::pin(async move { found.ok_or_else(|| no_manifest(id)) })
     }
 
     fn manifest_state(&self, id: ManifestId) -> StoreFuture<'_, StateAt> {
@@ -168,7 +168,7 @@ impl Store for MemoryStore {
                 .find(|(known, _)| *known == id)
                 .map(|(_, s)| *s)
         });
-        Box::pin(async move { found.ok_or_else(|| not_found("manifest", &id)) })
+        Box::pin(async move { found.ok_or_else(|| no_manifest(id)) })
     }
 
     fn list_manifests(
@@ -190,7 +190,7 @@ impl Store for MemoryStore {
 
     fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
         let removed = self.lock().manifests.remove(&id);
-        Box::pin(async move { removed.map(drop).ok_or_else(|| not_found("manifest", &id)) })
+        Box::pin(async move { removed.map(drop).ok_or_else(|| no_manifest(id)) })
     }
 }
 

@@ -21,8 +21,8 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer},
     store::{
-        ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-        Store, StoreError, StoreFuture,
+        ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest,
+        ReadOnly, StateAt, Store, StoreError, StoreFuture,
     },
 };
 use driver::{Ask, Driver};
@@ -236,11 +236,9 @@ fn merge<K: Ord + Copy, T>(
 }
 
 fn only_read() -> StoreError {
-    let reason = "several sources are only read from".to_owned();
-    StoreError::ReadOnly { reason }
+    StoreError::ReadOnly(ReadOnly::Sources)
 }
 
 fn nobody() -> StoreError {
-    let reason = "no source is left to ask".to_owned();
-    StoreError::Network { reason }
+    StoreError::NobodyToAsk { peer: None }
 }

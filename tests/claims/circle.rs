@@ -7,8 +7,8 @@ use colis::{
     client::{ClientOptions, PeerClient},
     id::PeerId,
     manifest::Signer as _,
-    store::StoreError,
-    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen, ca},
+    store::{Rejection, StoreError},
+    tls::{self, Caller, CertsDir, Circle, CircleHandle, Distrust, Expect, Identity, Seen, ca},
 };
 use rustls::{
     ClientConfig, RootCertStore, SignatureScheme,
@@ -140,11 +140,26 @@ fn client(homes: &Homes, home: &str, serving: &Serving, expect: Expect) -> PeerC
     PeerClient::new(serving.to().parse().unwrap(), config, options).unwrap()
 }
 
-async fn untrusted(client: &PeerClient) -> String {
-    match client.health().await {
-        Err(StoreError::Untrusted { reason }) => reason,
+/// Why `client` does not trust the peer that answers, and which peer its error names.
+async fn distrust(client: &PeerClient) -> (Distrust, Option<PeerId>) {
+    let error = client.health().await.unwrap_err();
+    let culprit = error.culprit();
+    match error {
+        StoreError::Untrusted {
+            cause: Rejection::WeRefusedThem(distrust),
+            ..
+        } => (distrust, culprit),
         other => panic!("{other:?}"),
     }
+}
+
+async fn is_another_peer(client: &PeerClient, who: PeerId) {
+    let (distrust, culprit) = distrust(client).await;
+    assert!(
+        matches!(&distrust, Distrust::OtherPeer { found, .. } if *found == who),
+        "{distrust}"
+    );
+    assert_eq!(culprit, Some(who));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,23 +183,14 @@ async fn the_program_trusts_only_the_peer_that_it_expects() {
         peer: Some(id("c")),
         ..Expect::default()
     };
-    let said = untrusted(&client(&homes, "a", &serving, expect)).await;
-    assert!(said.contains("answered instead of peer"), "{said}");
+    is_another_peer(&client(&homes, "a", &serving, expect), id("b")).await;
     let known = [("b".to_owned(), PeerId::of(b"the b that was known"))].into();
-    let said = untrusted(&client(
-        &homes,
-        "a",
-        &serving,
-        Expect {
-            known,
-            ..Expect::default()
-        },
-    ))
-    .await;
-    assert!(
-        said.contains("answered instead of peer"),
-        "a known name shows another key: {said}"
-    );
+    let expect = Expect {
+        known,
+        ..Expect::default()
+    };
+    // A known name shows another key.
+    is_another_peer(&client(&homes, "a", &serving, expect), id("b")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,8 +202,8 @@ async fn whoever_answers_first_is_the_only_one_who_will_do() {
     let address = first.to();
     first.kill();
     let _other = homes.serve_on("c", &address, &[]);
-    let said = untrusted(&client).await;
-    assert!(said.contains("answered instead of peer"), "{said}");
+    let c = Identity::load(&certs(&homes, "c")).unwrap().peer_id();
+    is_another_peer(&client, c).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,6 +214,7 @@ async fn the_program_refuses_a_server_with_a_bad_certificate() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let chain = vec![CertificateDer::from_pem_file(b.client_cert()).unwrap()];
+    let script = Caller::from_certificate(&chain[0]).unwrap().key_id;
     let script_key = PrivateKeyDer::from_pem_file(b.client_key()).unwrap();
     let config = rustls::ServerConfig::builder_with_provider(tls::provider());
     let config = config
@@ -230,8 +237,12 @@ async fn the_program_refuses_a_server_with_a_bad_certificate() {
         ..ClientOptions::default()
     };
     let client = PeerClient::new(address.to_string().parse().unwrap(), config, options).unwrap();
-    let said = untrusted(&client).await;
-    assert!(said.contains("not for this use"), "{said}");
+    let (distrust, culprit) = distrust(&client).await;
+    assert!(
+        matches!(distrust, Distrust::WrongUsage { .. }),
+        "{distrust}"
+    );
+    assert_eq!(culprit, Some(script));
     assert!(
         accepting.await.unwrap().is_err(),
         "the handshake was not completed"

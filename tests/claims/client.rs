@@ -24,7 +24,7 @@ async fn error_of<T: Debug>(call: impl Future<Output = Result<T, StoreError>>) -
 /// Asserts that the server is said to break the protocol, and which one.
 fn is_protocol(error: &StoreError, port: u16) {
     assert!(
-        matches!(error, StoreError::Protocol { reason } if reason.contains(&port.to_string())),
+        matches!(error, StoreError::Protocol { remote, .. } if remote.address().port() == port),
         "{error:?}"
     );
 }

@@ -150,9 +150,9 @@ impl Failing {
         let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
             left.checked_sub(1)
         });
-        taken.map(drop).map_err(|_| StoreError::Network {
-            reason: "cut".into(),
-        })
+        taken
+            .map(drop)
+            .map_err(|_| StoreError::NobodyToAsk { peer: None })
     }
 }
 

@@ -7,12 +7,12 @@ use tokio::time::timeout;
 
 use super::{Finding, Report, certs, peer::Met};
 use crate::{
-    cli::report::ExitCode,
+    cli::report::{ExitCode, refused},
     client::{ClientOptions, Handshake, HandshakeError, PeerClient},
     config::units::Size,
     manifest::Timestamp,
     session::Session,
-    store::StoreError,
+    store::{NetworkCause, StoreError},
     tls::{Caller, Seen},
     wire::{Health, HealthStatus},
 };
@@ -22,9 +22,6 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 const LIST_TIME: Duration = Duration::from_secs(1);
 const ROUND_TRIP_TIME: Duration = Duration::from_millis(1500);
 const ROUND_TRIPS: usize = 3;
-/// What to do about a peer whose owner has given us the role none.
-const ASK_OWNER: &str =
-    "its owner has blocked this peer; only he can change that: colis peers role NAME member";
 /// Slow, for a network of one's own.
 const SLOW: Duration = Duration::from_millis(300);
 
@@ -58,7 +55,8 @@ pub(super) async fn examine(us: &Session, met: Met, report: &mut Report) {
         }
         Ok(Err(error)) => error,
         Err(_) => StoreError::Network {
-            reason: format!("no answer within {} s", ANSWER_TIME.as_secs()),
+            remote: client.remote(),
+            cause: NetworkCause::NoAnswer,
         },
     };
     no_answer(met.handshake, error, report).await;
@@ -68,8 +66,8 @@ pub(super) async fn examine(us: &Session, met: Met, report: &mut Report) {
 async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report) {
     const STEP: &str = "our-certificate";
     match handshake.refusal(REFUSAL_TIME).await {
-        Some(refusal @ HandshakeError::Refused { .. }) => {
-            report.add(Finding::fail(STEP, ExitCode::Trust, &refusal).hint(remedy(&refusal)));
+        Some(refusal @ HandshakeError::Refused { alert }) => {
+            report.add(Finding::fail(STEP, ExitCode::Trust, &refusal).hint(refused(alert)));
         }
         Some(other) => {
             let hint =
@@ -87,24 +85,6 @@ async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report)
                     .hint("it may hang or be overloaded: look at its log, restart it there"),
             );
         }
-    }
-}
-
-/// What to do about a peer that refuses our certificate.
-fn remedy(refusal: &HandshakeError) -> &'static str {
-    match refusal {
-        HandshakeError::Refused { alert } => match alert.as_str() {
-            Some("CertificateRevoked") => certs::ASK_FOR_NEW,
-            Some("CertificateExpired") => {
-                "compare the clocks of both machines: timedatectl; if they are right: colis certs renew"
-            }
-            Some("AccessDenied") => ASK_OWNER,
-            Some("UnknownCA") => {
-                "that peer belongs to another circle: both need certificates of one circle, see colis certs issue"
-            }
-            _ => "compare the certificates of both machines: colis certs show",
-        },
-        _ => "look at its log",
     }
 }
 

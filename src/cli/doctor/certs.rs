@@ -7,7 +7,7 @@ use crate::{
     cli::{
         Context,
         care::{self, ONE_HOME},
-        report::{ExitCode, unless_without_modes},
+        report::{ASK_FOR_NEW, ExitCode, unless_without_modes},
     },
     id::Short as _,
     manifest::Timestamp,
@@ -24,10 +24,6 @@ use crate::{
 pub(super) const SOON_DAYS: i64 = ca::RENEW_DAYS.cast_signed();
 /// Clocks of one minute's difference are told apart.
 pub(super) const CLOCK_SECONDS: u64 = 60;
-/// What to do about a certificate of ours that does not count any more.
-pub(super) const ASK_FOR_NEW: &str =
-    "ask the owner of the circle for a new certificate: colis certs issue";
-
 /// Looks at all of them.
 pub(super) fn examine(context: &Context, report: &mut Report) {
     let dir = CertsDir::new(context.home.certs());

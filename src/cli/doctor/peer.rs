@@ -11,13 +11,16 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{Finding, Report, answer, certs};
 use crate::{
-    cli::{Context, report::ExitCode},
+    cli::{
+        Context,
+        report::{ExitCode, distrusted},
+    },
     client::{AddressError, Handshake, HandshakeError, PeerAddress},
     id::{PeerId, Short as _},
     manifest::Timestamp,
-    name::Escaped,
+    name::{Escaped, LibraryError},
     session::{Session, Whom},
-    tls::{self, Caller, CertsDir, Distrust, Expect, Seen, days_left},
+    tls::{self, Caller, CertsDir, Expect, Seen, days_left},
     trust::AddressBook,
 };
 
@@ -275,16 +278,14 @@ async fn shake_hands(
                 known,
             };
             let config = tls::client_config(&us.identity, &us.circle, expect, &seen)
-                .map_err(|error| (address, HandshakeError::Failed(error.to_string())))?;
+                .map_err(|error| (address, HandshakeError::Failed(LibraryError::new(error))))?;
             let handshake = Handshake::make(tcp, config, HANDSHAKE_TIME)
                 .await
                 .map_err(|e| (address, e))?;
             let caller = seen.caller();
             let caller = caller.ok_or_else(|| {
-                (
-                    address,
-                    HandshakeError::Failed("it showed no certificate".into()),
-                )
+                let unread = LibraryError::new("it showed no certificate");
+                (address, HandshakeError::Failed(unread))
             })?;
             Ok(Met {
                 address,
@@ -324,7 +325,8 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
     if let HandshakeError::Distrusted(distrust) = error {
         report.add(Finding::ok("tls", format!("{address} speaks it")));
         report.add(
-            Finding::fail("their-certificate", ExitCode::Trust, distrust).hint(remedy(distrust)),
+            Finding::fail("their-certificate", ExitCode::Trust, distrust)
+                .hint(distrusted(distrust)),
         );
         return;
     }
@@ -337,29 +339,6 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
         _ => "is it a colis peer? It may be busy: try again in a minute, and look at its log",
     };
     report.add(Finding::fail("tls", ExitCode::Network, format!("{address}: {error}")).hint(hint));
-}
-
-/// What to do about the certificate of a peer.
-fn remedy(distrust: &Distrust) -> &'static str {
-    match distrust {
-        Distrust::Expired { .. } => {
-            "a peer that serves renews it by itself, if it reaches the circle's machine; on that machine: colis certs renew; or set the clock of this one, if it is wrong"
-        }
-        Distrust::NotYetValid { .. } => "compare the clocks of both machines: timedatectl",
-        Distrust::Revoked { .. } => {
-            "the owner of the circle took it back: that machine needs a new one, colis certs issue"
-        }
-        Distrust::Foreign { .. } => {
-            "that peer belongs to another circle: both need certificates of one circle, see colis certs issue"
-        }
-        Distrust::OtherPeer { .. } => {
-            "another machine is at that address now: give the new one; or if that peer really has a new key: \
-             colis peers forget NAME"
-        }
-        Distrust::Malformed(_) | Distrust::WrongUsage { .. } | Distrust::Blocked { .. } => {
-            "is it a colis peer? It should serve with the server-cert.pem that was issued for it"
-        }
-    }
 }
 
 fn their_certificate(book: &AddressBook, met: &Met) -> Finding {

@@ -28,7 +28,7 @@ impl From<StoreError> for Failure {
             StoreError::MissingChunks { .. } => {
                 failure(Exit::Integrity).hint("run the same command again")
             }
-            StoreError::NoRoom { detail } => Self::new(Exit::Storage, Escaped::new(detail))
+            StoreError::NoRoom(_) => Self::new(Exit::Storage, Escaped::new(&error.to_string()))
                 .hint("when that is done, run the same command again"),
             StoreError::NoSpace {
                 needed,
@@ -50,23 +50,23 @@ impl From<StoreError> for Failure {
             StoreError::Later { .. } => failure(Exit::Config)
                 .hint("a newer colis has written it: use that one, or another --home"),
             StoreError::Manifest(manifest) => manifest.clone().into(),
-            StoreError::Refused { code, .. } if code == Code::Internal.parts().0 => {
-                Self::new(Exit::Network, "something failed at the peer, not here")
-                    .hint("its log says what: look there, or ask its owner")
-            }
-            StoreError::Refused { code, .. }
-                if [Code::FromTheFuture, Code::Expired].map(|code| code.parts().0).contains(&code.as_str()) =>
-            {
-                failure(Exit::Trust).hint("compare the clocks of both machines: date -u")
-            }
-            StoreError::Refused { .. } => failure(Exit::Trust),
-            StoreError::Untrusted { reason } => {
-                failure(Exit::Trust).hint(advice::untrusted(reason))
+            StoreError::Refused { code, .. } => match code.known() {
+                Some(Code::Internal) => {
+                    Self::new(Exit::Network, "something failed at the peer, not here")
+                        .hint("its log says what: look there, or ask its owner")
+                }
+                Some(Code::FromTheFuture | Code::Expired) => {
+                    failure(Exit::Trust).hint("compare the clocks of both machines: date -u")
+                }
+                _ => failure(Exit::Trust),
+            },
+            StoreError::Untrusted { cause, .. } => {
+                failure(Exit::Trust).hint(advice::rejected(cause))
             }
             StoreError::TooSlow { .. } => failure(Exit::Network).hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),
-            StoreError::Busy { .. } | StoreError::Network { .. } => failure(Exit::Network).hint(
+            StoreError::Busy { .. } | StoreError::Network { .. } | StoreError::NobodyToAsk { .. } => failure(Exit::Network).hint(
                 "find out which step fails: colis doctor PEER; the same command continues later",
             ),
             StoreError::Protocol { .. } => {
@@ -119,8 +119,12 @@ mod tests {
     #[test]
     fn what_a_peer_refuses_for_its_date_is_a_matter_of_clocks() {
         for code in [Code::FromTheFuture, Code::Expired] {
-            let (code, detail) = (code.parts().0.to_owned(), String::new());
-            let (exit, _, hint) = Failure::from(StoreError::Refused { code, detail }).into_parts();
+            let refused = StoreError::Refused {
+                code: code.into(),
+                detail: String::new(),
+                by: None,
+            };
+            let (exit, _, hint) = Failure::from(refused).into_parts();
             assert_eq!(exit, ExitCode::Trust);
             assert!(hint.is_some_and(|hint| hint.contains("clocks of both machines")));
         }
@@ -129,8 +133,9 @@ mod tests {
     #[test]
     fn a_peer_that_fails_is_no_matter_of_trust() {
         let failure = Failure::from(StoreError::Refused {
-            code: Code::Internal.parts().0.to_owned(),
+            code: Code::Internal.into(),
             detail: "something failed here; its log says what".to_owned(),
+            by: None,
         });
         let (code, what, _) = failure.into_parts();
         assert_eq!(code, ExitCode::Network);

@@ -9,7 +9,7 @@ use crate::{
     pair::PairError,
     peer::PeerError,
     received::ReceivedError,
-    store::StoreError,
+    store::{Refusal, StoreError},
     tls::TlsError,
     transfer::TransferError,
     trust::TrustError,
@@ -67,7 +67,10 @@ fn of_store(error: &StoreError) -> Kind {
         StoreError::Locked { .. } => Kind::Locked,
         StoreError::Format { .. } | StoreError::Later { .. } => Kind::Config,
         StoreError::Manifest(error) => of_manifest(error),
-        StoreError::Refused { code, .. } if code == Code::Internal.parts().0 => Kind::Network,
+        StoreError::Refused {
+            code: Refusal::Known(Code::Internal),
+            ..
+        } => Kind::Network,
         StoreError::Deleted
         | StoreError::EndsTooSoon { .. }
         | StoreError::Refused { .. }
@@ -75,6 +78,7 @@ fn of_store(error: &StoreError) -> Kind {
         StoreError::TooSlow { .. }
         | StoreError::Busy { .. }
         | StoreError::Network { .. }
+        | StoreError::NobodyToAsk { .. }
         | StoreError::Protocol { .. } => Kind::Network,
         StoreError::Io { source, .. } => of_io(source),
     }

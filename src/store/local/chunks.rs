@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::{
     Bytes, ChunkId, ChunkInfo, Inner, Page, PageRequest, PartOf, Put, StoreError, check_chunk,
     disk::{Created, Folder, Moved},
-    io, not_found,
+    io, no_chunk,
 };
 use crate::{
     manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK},
@@ -94,9 +94,7 @@ impl Inner {
         let (shard, name) = (self.shard(id), id.to_string());
         let read = shard.read(&name, MAX_SEALED_CHUNK);
         let bytes = read.map_err(|e| io(&shard.path().join(&name), e))?;
-        bytes
-            .map(Bytes::from)
-            .ok_or_else(|| not_found("chunk", &id))
+        bytes.map(Bytes::from).ok_or_else(|| no_chunk(id))
     }
 
     pub(super) fn get_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
@@ -109,7 +107,7 @@ impl Inner {
                 return Ok(good);
             }
         }
-        Err(not_found("chunk", &id))
+        Err(no_chunk(id))
     }
 
     /// The length of a chunk, which is brought back if it was on its way out.

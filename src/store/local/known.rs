@@ -4,7 +4,10 @@
 use std::{fmt, fs, io, path::Path};
 
 use super::{LocalStore, LocalStoreOptions, StoreError, io as io_error, layout::id_at};
-use crate::disk::write_durably;
+use crate::{
+    disk::write_durably,
+    store::{BadFormat, InPlace},
+};
 
 /// What a store is known by: chosen at random when it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +87,8 @@ impl LocalStore {
     pub fn check_known(root: &Path, mark: &Path) -> Result<(), StoreError> {
         check_link(root)?;
         match (known(mark)?, id_at(root)?) {
-            (Some(_), None) => displaced(root, "the store of this home is not there"),
-            (Some(known), Some(there)) if known != there => displaced(
-                root,
-                "another store is in the place of the one that this home has",
-            ),
+            (Some(_), None) => displaced(root, InPlace::Nothing),
+            (Some(known), Some(there)) if known != there => displaced(root, InPlace::AnotherStore),
             _ => Ok(()),
         }
     }
@@ -103,7 +103,7 @@ fn known(mark: &Path) -> Result<Option<StoreId>, StoreError> {
     };
     let damaged = || StoreError::Format {
         path: mark.to_owned(),
-        reason: "not the id of a store".into(),
+        fault: BadFormat::NoStoreId,
     };
     StoreId::parse(&text).map(Some).ok_or_else(damaged)
 }
@@ -118,14 +118,14 @@ fn remember(root: &Path, mark: &Path) -> io::Result<()> {
 
 fn check_link(root: &Path) -> Result<(), StoreError> {
     match root.is_symlink() && !root.exists() {
-        true => displaced(root, "a link that leads nowhere"),
+        true => displaced(root, InPlace::DeadLink),
         false => Ok(()),
     }
 }
 
-fn displaced(root: &Path, reason: &'static str) -> Result<(), StoreError> {
+fn displaced(root: &Path, found: InPlace) -> Result<(), StoreError> {
     let path = root.to_owned();
-    Err(StoreError::Displaced { path, reason })
+    Err(StoreError::Displaced { path, found })
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ use super::{
     io as io_error,
     known::StoreId,
 };
-use crate::{disk::sync_folder, store::StoreError};
+use crate::{
+    disk::sync_folder,
+    store::{BadFormat, StoreError},
+};
 
 /// What FORMAT begins with; the number of the version follows.
 const FORMAT: &str = "colis store ";
@@ -37,16 +40,13 @@ pub(super) fn id_at(root: &Path) -> Result<Option<StoreId>, StoreError> {
         .and_then(|rest| rest.split_once('\n'));
     let version = lines.and_then(|(version, _)| version.parse::<u64>().ok());
     let id = lines.and_then(|(_, rest)| StoreId::parse(rest));
-    let reason = match (version, id) {
+    let fault = match (version, id) {
         (Some(VERSION), Some(id)) => return Ok(Some(id)),
         (Some(later), _) if later > VERSION => return Err(StoreError::Later { path }),
-        _ if text.is_empty() => "empty; not touched",
-        _ => "not the format of a store of colis; not touched",
+        _ if text.is_empty() => BadFormat::Empty,
+        _ => BadFormat::NoStore,
     };
-    Err(StoreError::Format {
-        path,
-        reason: reason.into(),
-    })
+    Err(StoreError::Format { path, fault })
 }
 
 /// Makes the folder of a store, and those that it stands in.

@@ -13,7 +13,7 @@ use crate::{
     disk::is_same,
     lock::{Locked, is_held},
     manifest::Timestamp,
-    store::StoreError,
+    store::{LockedBy, StoreError},
 };
 
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
@@ -42,8 +42,8 @@ impl Lock {
         let file = match Locked::take(file) {
             Ok(locked) => locked,
             Err(TryLockError::WouldBlock) => {
-                let holder = line(root, "pid")
-                    .map_or("another process".into(), |pid| format!("process {pid}"));
+                let pid = line(root, "pid").and_then(|pid| pid.parse().ok());
+                let holder = pid.map_or(LockedBy::Unknown, LockedBy::Process);
                 return Err(StoreError::Locked { holder });
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),

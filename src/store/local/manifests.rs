@@ -13,7 +13,7 @@ use super::{
     Bytes, ChunkId, Inner, ManifestId, ManifestInfo, OfferAnswer, Page, PageRequest, PeerId,
     PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState,
     disk::Created,
-    io, missing_chunks_error, not_found,
+    io, missing_chunks_error, no_manifest,
     space::{Space, Transfer, sealed_size},
     take_page,
 };
@@ -217,7 +217,7 @@ impl Inner {
             return Ok(good);
         }
         let good = self.set_aside_bad_manifest(id)?;
-        good.ok_or_else(|| not_found("manifest", &id))
+        good.ok_or_else(|| no_manifest(id))
     }
 
     pub(super) fn read_good_manifest(&self, id: ManifestId) -> Result<Option<Bytes>, StoreError> {
@@ -259,7 +259,7 @@ impl Inner {
             .file(&id.to_string())
             .map_err(|e| io(self.manifests.path(), e))?;
         let since = file.and_then(|file| file.metadata().ok()?.modified().ok());
-        let since = since.ok_or_else(|| not_found("manifest", &id))?;
+        let since = since.ok_or_else(|| no_manifest(id))?;
         let seconds = since
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -310,7 +310,7 @@ impl Inner {
                 self.take_chunks_along(id)?;
             }
             let length = folder.length(&name).map_err(|e| io(folder.path(), e))?;
-            let length = length.ok_or_else(|| not_found("manifest", &id))?;
+            let length = length.ok_or_else(|| no_manifest(id))?;
             folder.remove(&name).map_err(|e| io(folder.path(), e))?;
             self.space.release(length);
             self.forget(id);

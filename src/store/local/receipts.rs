@@ -12,6 +12,7 @@ use super::{
 use crate::{
     id::{ManifestId, PeerId, TransferId},
     manifest::{SignedManifest, Timestamp, to_json},
+    name::LibraryError,
 };
 
 /// The longest file of state.
@@ -185,7 +186,7 @@ fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<Option<T>, S
     let parsed = serde_json::from_slice(&bytes);
     parsed.map(Some).map_err(|e| StoreError::Format {
         path: path(),
-        reason: e.to_string(),
+        fault: LibraryError::new(e).into(),
     })
 }
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     id::{ChunkId, Short as _},
-    store::StoreError,
+    store::{Missing, StoreError},
 };
 
 /// How often a source is asked again for what it lacked.
@@ -261,9 +261,7 @@ impl Driver {
             self.schedule.forget(id);
             for answer in self.waiting.remove(&id).unwrap_or_default() {
                 let error = self.last_error.take().filter(|_| all_dropped);
-                let not_found = StoreError::NotFound {
-                    what: format!("chunk {id} at any source"),
-                };
+                let not_found = StoreError::NotFound(Missing::Chunk(id));
                 let none = if all_dropped { nobody() } else { not_found };
                 let _ = answer.send(Err(error.unwrap_or(none)));
             }

@@ -1,13 +1,16 @@
 //! The small routes, the answers that any route can give, and the event stream.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use colis::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::Timestamp,
     server::{Limits, RenewError},
-    store::{StateAt, StoreError, TransferState},
-    wire::{Code, Event, Health, HealthStatus, PeerBody, route},
+    store::{
+        Alert, BadFormat, BadLength, LockedBy, Missing, NetworkCause, ProtocolFault, ReadOnly,
+        Refusal, Rejection, Remote, StateAt, StoreError, TransferState,
+    },
+    wire::{Code, Event, Health, HealthStatus, PeerBody, Problem, route},
 };
 use reqwest::{Method, Response};
 use tokio::time::timeout;
@@ -44,9 +47,10 @@ async fn a_store_that_stopped_writing_shows_in_health() {
     };
     assert_eq!(health().await.status, HealthStatus::Ok);
     let breaks = || {
-        *peer.store.fault.lock().unwrap() = Some(StoreError::ReadOnly {
-            reason: "secret cause".into(),
-        });
+        *peer.store.fault.lock().unwrap() = Some(StoreError::ReadOnly(ReadOnly::WriteFailed {
+            path: "/secret/path".into(),
+            source: Arc::new(io::Error::other("secret cause")),
+        }));
     };
     breaks();
     let (id, bytes) = chunk(1, 100);
@@ -220,65 +224,105 @@ fn ends_too_soon() -> StoreError {
     StoreError::EndsTooSoon { expires }
 }
 
+fn not_found(what: Missing) -> StoreError {
+    StoreError::NotFound(what)
+}
+
+fn remote() -> Remote {
+    Remote::new("secret.example".parse().unwrap(), None)
+}
+
+fn refused(code: Refusal) -> StoreError {
+    StoreError::Refused {
+        code,
+        detail: "no\nway".into(),
+        by: None,
+    }
+}
+
+/// A store of another program has codes of its own, and may use each of ours.
+#[tokio::test]
+async fn a_code_of_a_store_is_the_code_of_the_answer() {
+    let peer = TestPeer::start().await;
+    let client = peer.client(&peer.member("a"));
+    let own = "over-the-limit-of-the-bank".parse::<Refusal>().unwrap();
+    let ours = Code::ALL.iter().map(|code| Refusal::Known(*code));
+    for code in ours.chain([own]) {
+        *peer.store.fault.lock().unwrap() = Some(refused(code.clone()));
+        let answer = client.get(peer.url("/v1/chunks")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), code.status(), "{code}");
+        let problem: Problem = answer.json().await.unwrap();
+        assert_eq!(problem.code, code.as_str());
+        assert_eq!(problem.kind, format!("urn:colis:problem:{code}"));
+    }
+    peer.seen.forgive();
+}
+
+#[test]
+fn a_code_is_a_few_plain_words() {
+    for wrong in ["", "Busy", "a b", "a\n", "ä", &"a".repeat(65)] {
+        assert!(wrong.parse::<Refusal>().is_err(), "{wrong:?}");
+    }
+    for code in Code::ALL {
+        assert_eq!(code.parts().0.parse(), Ok(Refusal::Known(*code)));
+    }
+}
+
 fn failures() -> impl Iterator<Item = (StoreError, Code)> {
-    let path = || "/secret/path".into();
-    [
-        (StoreError::NotFound { what: "x".into() }, Code::NoSuchChunk),
+    let told = [
+        (
+            not_found(Missing::Chunk(ChunkId::of(b"c"))),
+            Code::NoSuchChunk,
+        ),
+        (
+            not_found(Missing::Manifest(ManifestId::of(b"m"))),
+            Code::NoSuchManifest,
+        ),
+        (not_found(Missing::Circle), Code::NotTheCircle),
         (StoreError::Deleted, Code::Deleted),
         (ends_too_soon(), Code::EndsTooSoon),
         (
             StoreError::ChunkLength {
                 length: 1,
-                too: "long",
+                too: BadLength::Long,
             },
             Code::TooLarge,
         ),
-        (
-            StoreError::Io {
-                path: path(),
-                source: io::ErrorKind::NotFound.into(),
-            },
-            Code::Internal,
-        ),
-        (
-            StoreError::Format {
-                path: path(),
-                reason: "secret".into(),
-            },
-            Code::Internal,
-        ),
-        (
-            StoreError::Locked {
-                holder: "secret".into(),
-            },
-            Code::Internal,
-        ),
-        (
-            StoreError::Network {
-                reason: "secret".into(),
-            },
-            Code::Internal,
-        ),
-        (
-            StoreError::Protocol {
-                reason: "secret".into(),
-            },
-            Code::Internal,
-        ),
-        (
-            StoreError::Untrusted {
-                reason: "secret".into(),
-            },
-            Code::Internal,
-        ),
-        (
-            StoreError::Refused {
-                code: "x".into(),
-                detail: "no\nway".into(),
-            },
-            Code::NotAllowed,
-        ),
+        (refused(Code::NotAllowed.into()), Code::NotAllowed),
         (StoreError::Busy { seconds: 9 }, Code::Busy),
+    ];
+    let internal = internal_failures().map(|error| (error, Code::Internal));
+    told.into_iter().chain(internal)
+}
+
+/// What of a store's matters no peer is told.
+fn internal_failures() -> impl Iterator<Item = StoreError> {
+    let path = || "/secret/path".into();
+    [
+        not_found(Missing::Store(path())),
+        StoreError::Io {
+            path: path(),
+            source: io::ErrorKind::NotFound.into(),
+        },
+        StoreError::Format {
+            path: path(),
+            fault: BadFormat::Occupied("secret".into()),
+        },
+        StoreError::Locked {
+            holder: LockedBy::Sealing(path()),
+        },
+        StoreError::Network {
+            remote: remote(),
+            cause: NetworkCause::Stalled,
+        },
+        StoreError::Protocol {
+            remote: remote(),
+            fault: ProtocolFault::NoHttp,
+        },
+        StoreError::Untrusted {
+            remote: remote(),
+            cause: Rejection::TheyRefusedUs(Alert::Revoked),
+        },
     ]
     .into_iter()
 }

@@ -155,7 +155,7 @@ pub(crate) fn row_7_expired_or_not_yet_valid() {
             "both clocks: {said}"
         );
         assert!(
-            said.contains("hint: compare certificates and clocks"),
+            said.contains("hint: compare the clocks of both machines"),
             "{said}"
         );
     }

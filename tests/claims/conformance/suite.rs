@@ -141,9 +141,9 @@ async fn wrong_bytes_are_refused_and_leave_nothing(store: &dyn Store) {
 
 async fn impossible_lengths_are_refused(store: &dyn Store) {
     for (length, expected) in [
-        (0, "short"),
-        (MIN_SEALED_CHUNK - 1, "short"),
-        (MAX_SEALED_CHUNK + 1, "long"),
+        (0, colis::store::BadLength::Short),
+        (MIN_SEALED_CHUNK - 1, colis::store::BadLength::Short),
+        (MAX_SEALED_CHUNK + 1, colis::store::BadLength::Long),
     ] {
         let (id, bytes) = chunk(0, length);
         let answer = store.put_chunk(id, bytes, None).await;

@@ -14,7 +14,7 @@ fn two_cannot_have_one_store() {
     let first = open(root.path());
     first.note_serving("127.0.0.1:9443");
     let second = LocalStore::open(root.path(), LocalStoreOptions::default());
-    let holder = format!("process {}", std::process::id());
+    let holder = colis::store::LockedBy::Process(std::process::id());
     assert!(
         matches!(&second, Err(StoreError::Locked { holder: named }) if *named == holder),
         "{:?}",

@@ -97,9 +97,7 @@ impl Tap for Watcher {
         }
         match std::mem::replace(what, Accident::Nothing) {
             Accident::Nothing => Ok(()),
-            Accident::Cut => Err(StoreError::Protocol {
-                reason: "cut".into(),
-            }),
+            Accident::Cut => Err(StoreError::Deleted),
             Accident::Edit(path, content) => {
                 edit(&path, &content);
                 Ok(())
@@ -198,7 +196,7 @@ async fn one_round(anna: &Anna, numbers: &mut Numbers, counted: &mut Counted) {
             counted.changed_meanwhile += 1;
             anna.send(&path, &store).await.unwrap()
         }
-        Err(TransferError::Store(StoreError::Protocol { .. })) => {
+        Err(TransferError::Store(StoreError::Deleted)) => {
             counted.cut += 1;
             // Half of them with the time that the file had: only the bytes tell.
             if numbers.below(2) == 0 {

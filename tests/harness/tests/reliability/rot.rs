@@ -40,7 +40,8 @@ pub(crate) fn campaign(damages: usize) {
             &chunks[(number + 1) % chunks.len()],
         );
         match runtime.block_on(client.get_chunk(ChunkId::of(chunk))) {
-            Err(StoreError::Refused { code, .. }) if code == "chunk-corrupt" => {}
+            Err(StoreError::Refused { code, .. })
+                if code.known() == Some(colis::store::Code::ChunkCorrupt) => {}
             Err(StoreError::NotFound { .. }) => {}
             other => panic!("{how}: {:?}", other.map(|bytes| bytes.len())),
         }

@@ -10,8 +10,8 @@ use colis::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
     store::{
-        ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, Put, PutManifest, StateAt,
-        Store, StoreError, StoreFuture, TransferState,
+        BadLength, ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Put,
+        PutManifest, StateAt, Store, StoreError, StoreFuture, TransferState,
     },
 };
 use tokio::sync::Semaphore;
@@ -73,12 +73,6 @@ impl Depot {
     }
 }
 
-fn not_found(what: &impl ToString) -> StoreError {
-    StoreError::NotFound {
-        what: what.to_string(),
-    }
-}
-
 fn page<K: Ord + Copy, V, T>(
     map: &BTreeMap<K, V>,
     page: PageRequest<K>,
@@ -98,9 +92,7 @@ fn page<K: Ord + Copy, V, T>(
 impl Store for Depot {
     fn check_new_chunk(&self, _: u64, _: Option<PartOf>) -> StoreFuture<'_, ()> {
         let answer = match &*self.fault.lock().unwrap() {
-            Some(StoreError::ReadOnly { reason }) => Err(StoreError::ReadOnly {
-                reason: reason.clone(),
-            }),
+            Some(StoreError::ReadOnly(why)) => Err(StoreError::ReadOnly(why.clone())),
             _ => Ok(()),
         };
         Box::pin(async { answer })
@@ -129,7 +121,7 @@ impl Store for Depot {
             if length < 28 {
                 return Err(StoreError::ChunkLength {
                     length,
-                    too: "short",
+                    too: BadLength::Short,
                 });
             }
             if expected != actual {
@@ -156,7 +148,7 @@ impl Store for Depot {
                 .unwrap()
                 .get(&id)
                 .cloned()
-                .ok_or_else(|| not_found(&id))
+                .ok_or(StoreError::NotFound(Missing::Chunk(id)))
         })
     }
 
@@ -236,7 +228,7 @@ impl Store for Depot {
             manifests
                 .get(&id)
                 .map(|m| m.envelope().clone())
-                .ok_or_else(|| not_found(&id))
+                .ok_or(StoreError::NotFound(Missing::Manifest(id)))
         })
     }
 
@@ -248,7 +240,7 @@ impl Store for Depot {
             let state = TransferState::Stored;
             known
                 .then_some(StateAt::new(state, since))
-                .ok_or_else(|| not_found(&id))
+                .ok_or(StoreError::NotFound(Missing::Manifest(id)))
         })
     }
 
@@ -271,7 +263,9 @@ impl Store for Depot {
         Box::pin(async move {
             self.enter().await?;
             let removed = self.manifests.lock().unwrap().remove(&id);
-            removed.map(drop).ok_or_else(|| not_found(&id))
+            removed
+                .map(drop)
+                .ok_or(StoreError::NotFound(Missing::Manifest(id)))
         })
     }
 }
