@@ -61,6 +61,7 @@ pub use limits::Limits;
 pub use listen::{BindError, bind};
 pub use own::OwnRoutes;
 pub(crate) use text::per_second;
+pub use told::NotTaken;
 
 use crate::{
     id::PeerId,
@@ -244,13 +245,9 @@ pub async fn serve(
 
 /// Has the owner's history note them.
 async fn note_cuts(state: &ServerState, cuts: Vec<Cut>) {
-    if cuts.is_empty() {
-        return;
+    if !cuts.is_empty() {
+        told::note(state, move |desk| cuts.iter().for_each(|cut| desk.cut(cut))).await;
     }
-    let desk = state.services().offers.clone();
-    let noted = tokio::task::spawn_blocking(move || cuts.iter().for_each(|cut| desk.cut(cut)));
-    // It has been logged.
-    let _ = noted.await;
 }
 
 async fn watch_connections(state: &ServerState) {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::units::Size,
+    manifest::Timestamp,
     name::Escaped,
     peer::{Direction, History, HistoryEntry},
     session::SignedBy,
@@ -33,7 +34,21 @@ pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, F
     Ok(ExitCode::Ok)
 }
 
-fn line(entry: &HistoryEntry) -> String {
+/// What was brought of late and did not come. A history that cannot be read keeps nobody from the rest.
+pub(super) fn missed(context: &Context) -> Vec<HistoryEntry> {
+    let history = History::new(&context.home.chunks());
+    let missed = history.missed(Timestamp::now());
+    missed.unwrap_or_else(|error| {
+        let path = history.path().display();
+        context
+            .output
+            .warn(format!("the history cannot be read: {path}: {error}"));
+        Vec::new()
+    })
+}
+
+/// An entry as people read it.
+pub(super) fn line(entry: &HistoryEntry) -> String {
     let (direction, peers) = match entry.direction {
         Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
         Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),

@@ -132,7 +132,23 @@ async fn list_waiting(
         let waiting = Waiting::look(us, &**store, info, extent).await?;
         waiting.show(context);
     }
+    if ids.is_empty() {
+        show_missed(context);
+    }
     Ok(ExitCode::Ok)
+}
+
+/// What would wait or be here, had it come.
+fn show_missed(context: &Context) {
+    let (output, missed) = (context.output, history::missed(context));
+    if missed.is_empty() {
+        return;
+    }
+    output.talk("did not come, in the last 7 days; their senders can send them again:");
+    for entry in &missed {
+        output.object("missed", entry);
+        output.line(history::line(entry));
+    }
 }
 
 /// Remembers the no; whoever waits for the transfer's state is told.

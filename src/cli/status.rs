@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Context,
     args::Status as Args,
-    care, doctor,
+    care, doctor, history,
     output::count,
     report::{ExitCode, Failure},
 };
@@ -20,7 +20,7 @@ use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     name::{Escaped, PathText},
-    peer::{Notice, Reasons},
+    peer::{HistoryEntry, Notice, Reasons},
     session::{
         ChosenBy, Session, all_manifests,
         store::{self, blocking},
@@ -59,6 +59,8 @@ struct Status<'a> {
     waiting: usize,
     /// Those of them that a peer of ours could not open, with the reason.
     not_opened: Vec<(ManifestId, String)>,
+    /// Transfers of the last days that were cut or not taken, and have not come since.
+    missed: Vec<HistoryEntry>,
     /// Sends that were begun and not finished.
     unfinished: usize,
     /// Bytes that are free on the disk, the most that may be stored in all, and what may still be stored.
@@ -138,6 +140,7 @@ async fn gather<'a>(
             waiting.iter().filter_map(why).collect()
         },
         waiting: waiting.len(),
+        missed: history::missed(context),
         unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
         free: 0,
         quota: context.config.quota.map(SizeText::bytes),
@@ -188,6 +191,12 @@ fn noticed(status: &Status, room: Room, args: &Args) -> Vec<Notice> {
         let waits = count(status.waiting as u64, "transfer waits", "transfers wait");
         let text = format!("{waits} to be opened; see them: colis inbox");
         found.push(Notice::note("waiting", text));
+    }
+    if !status.missed.is_empty() {
+        let what = count(status.missed.len() as u64, "transfer", "transfers");
+        let text =
+            format!("{what} of the last 7 days did not come whole, or not at all: colis inbox");
+        found.push(Notice::note("missed", text));
     }
     if status.inbox == "off" {
         let text = "the inbox is off: what arrives stays sealed until colis receive";
@@ -271,6 +280,9 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     for (id, why) in &status.not_opened {
         let (id, why) = (id.short(), Escaped::new(why));
         output.warn(format!("{id} could not be opened: {why}"));
+    }
+    for entry in &status.missed {
+        output.line(format!("did not come: {}", history::line(entry)));
     }
     output.line(sending(status.unfinished));
     output.line(format!("peers known: {}", status.peers));

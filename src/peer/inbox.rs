@@ -1,6 +1,7 @@
 //! The inbox: opens what arrives for us, or lets it wait for a yes. The server beside it stays blind.
 
 mod arrival;
+mod decided;
 mod desk;
 mod early;
 mod policy;
@@ -143,8 +144,12 @@ impl Inbox {
         self.arrivals.subscribe()
     }
 
-    /// Opens what came while nobody was here, then what arrives. Never ends.
+    /// Opens what came while nobody was here, then what arrives, and heeds what the owner decides elsewhere. Never ends.
     pub(super) async fn run(self: Arc<Self>) {
+        tokio::join!(self.open_all(), self.heed());
+    }
+
+    async fn open_all(&self) {
         let mut events = self.events.subscribe();
         self.reasons.clear();
         self.finish_interrupted().await;
@@ -263,9 +268,10 @@ impl Inbox {
                 }
             };
             // Before the state says that it waits.
-            match &outcome {
-                Outcome::Waiting(why) => self.why.note(id, manifest.payload().sender, why),
-                _ => self.why.forget(id),
+            if let Outcome::Waiting(why) = &outcome {
+                self.why.note(id, manifest.payload().sender, why);
+            } else {
+                self.why.forget(id);
             }
             let tried = match &outcome {
                 Outcome::Waiting(Waiting::Failed { reason, .. }) => {

@@ -23,7 +23,7 @@ use super::{
     problem::{Answer, Failure},
     sending,
     shares::{Share, Shortage},
-    told::tell_refusal,
+    told::{Bringing, note, tell_refusal},
 };
 use crate::{
     id::PeerId,
@@ -68,6 +68,7 @@ pub(super) async fn admit(
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     let asked = Asked::of(&parts);
+    let bringing = Bringing::of(&asked, &parts);
     let line = format!("{} {}", parts.method, parts.uri.path());
     let mut response = match turn(&state, &connection, &parts, has_body) {
         Ok(share) => {
@@ -79,7 +80,10 @@ pub(super) async fn admit(
     state.0.meter.answered(&asked, &response);
     let unread = has_body && !read.0.load(Ordering::Relaxed);
     finish(response.headers_mut(), unread);
-    tell_refusal(&state, &connection.caller, &line, &response);
+    let told = bringing.and_then(|b| tell_refusal(&state, &connection.caller, &b, &response));
+    if let Some(not_taken) = told {
+        note(&state, move |desk| desk.not_taken(&not_taken)).await;
+    }
     let (peer, line) = (Escaped::new(&connection.caller.name), Escaped::new(&line));
     tracing::debug!(%peer, %line, status = response.status().as_u16(), "answered");
     response

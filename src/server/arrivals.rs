@@ -125,6 +125,12 @@ impl Arrivals {
         self.lock().remove(&(by, transfer))
     }
 
+    /// It is not taken: the bytes that came, and those that it was to have.
+    pub(super) fn forget(&self, by: PeerId, transfer: TransferId) -> (u64, Option<u64>) {
+        let forgotten = self.lock().remove(&(by, transfer));
+        forgotten.map_or((0, None), |arrival| (arrival.bytes, arrival.of))
+    }
+
     /// Those that `is_over` says of their peer and how long nothing came. They are forgotten.
     pub(super) fn take_cut(&self, is_over: impl Fn(&PeerId, Duration) -> bool) -> Vec<Cut> {
         let mut arrivals = self.lock();

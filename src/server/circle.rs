@@ -16,6 +16,8 @@ use super::{
     problem::{Answer, Failure, quote},
 };
 use crate::{
+    id::Short as _,
+    name::Escaped,
     tls,
     wire::{self, Code, PutBody, PutResult, media, route},
 };
@@ -81,6 +83,11 @@ pub(super) async fn put_crl(
         ListError::NotOurs { reason } => bad(&reason),
         ListError::Failed { .. } => Failure::internal(&e),
     })?;
+    if is_new {
+        let caller = &connection.caller;
+        let (peer, id) = (Escaped::new(&caller.name), caller.peer_id.short());
+        tracing::info!(%peer, id, "a revocation list was brought");
+    }
     let (status, result) = match is_new {
         true => (StatusCode::CREATED, PutResult::Stored),
         false => (StatusCode::OK, PutResult::AlreadyThere),

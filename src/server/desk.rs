@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::{arrivals::Cut, shares::Share};
+use super::{arrivals::Cut, shares::Share, told::NotTaken};
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::SignedOffer,
@@ -58,6 +58,9 @@ pub trait OfferDesk: Send + Sync {
 
     /// No more came of a transfer. May write a file.
     fn cut(&self, _: &Cut) {}
+
+    /// A transfer was not taken. May write a file.
+    fn not_taken(&self, _: &NotTaken) {}
 
     /// Why the transfer `id` waits, if that is known and `asker` may know: its sender and the owner. Must not wait for
     /// anything.

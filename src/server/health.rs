@@ -233,7 +233,7 @@ fn measure_inbox(gauges: &Gauges, inbox: &InboxCounts) -> Result<(), prometheus:
     gauges.set("colis_inbox_last_error_seconds", help, failed_at)?;
     let help = "Transfers that the inbox opened.";
     gauges.count("colis_transfers_opened_total", help, inbox.opened)?;
-    let help = "Transfers that cannot be opened.";
+    let help = "Transfers that cannot be opened, or that the owner refused.";
     gauges.count("colis_transfers_refused_total", help, inbox.refused)?;
     let help = "Tries of the inbox that failed.";
     gauges.count("colis_inbox_errors_total", help, inbox.failed)

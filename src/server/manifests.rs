@@ -21,8 +21,8 @@ use super::{
     text::{self, Form},
 };
 use crate::{
-    id::{ManifestId, PeerId, Short as _},
-    manifest::{MAX_WRAPS, Payload, Signed, SignedManifest, Timestamp},
+    id::{ManifestId, PeerId, Short as _, TransferId},
+    manifest::{MAX_WRAPS, Manifest, Payload, Signed, SignedManifest, Timestamp},
     name::Escaped,
     store::{ManifestInfo, Page, PageRequest, PutManifest, Store, StoreError, TransferState},
     tls::Caller,
@@ -70,13 +70,15 @@ pub(super) async fn put(
 ) -> Answer {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read_envelope(&state, &connection, request).await?;
+    let of = |manifest: &Manifest| (manifest.transfer_id, Some(manifest.size));
     let (manifest, signer): (SignedManifest, _) =
-        believe(&state, &connection, body.bytes, Some(id)).await?;
+        believe(&state, &connection, body.bytes, Some(id), of).await?;
     let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
     state.0.arrivals.check_wanted(by.peer_id, transfer)?;
     let store = state.store(&connection);
     let put = store.bring_manifest(&manifest, by.peer_id).await;
-    let put = put?;
+    let size = Some(manifest.payload().size);
+    let put = put.map_err(|e| Failure::from(e).about(transfer, size))?;
     let arrival = state.0.arrivals.complete(by.peer_id, transfer);
     let (status, result) = match put {
         PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
@@ -306,13 +308,14 @@ async fn fetch(
     Ok((envelope, memory))
 }
 
-/// Parses an envelope and decides whether to believe it and to take it from this caller; gives the signer's name too. Off the event loop: eight megabytes
-/// of JSON take a while.
+/// Parses an envelope and decides whether to believe it and to take it from this caller; gives the signer's name too. `of` gives
+/// its transfer and how much content that has. Off the event loop: eight megabytes of JSON take a while.
 pub(super) async fn believe<T: Payload + Send + 'static>(
     state: &ServerState,
     connection: &Connection,
     envelope: Bytes,
     id: Option<ManifestId>,
+    of: fn(&T) -> (TransferId, Option<u64>),
 ) -> Answer<(Signed<T>, String)> {
     let (verifier, looker) = (state.services().verifier.clone(), state.looker(connection));
     in_background(move || {
@@ -320,8 +323,13 @@ pub(super) async fn believe<T: Payload + Send + 'static>(
             check_id(&envelope, expected)?;
         }
         let signed = Signed::<T>::parse(envelope)?;
-        looker.may_bring(signed.payload().sender())?;
-        let signer = signed.verify(&*verifier, Timestamp::now())?;
+        let payload = signed.payload();
+        let (transfer, size) = of(payload);
+        let refused = |failure: Failure| failure.about(transfer, size);
+        let may_bring = looker.may_bring(payload.sender());
+        may_bring.map_err(|e| refused(e.into()))?;
+        let signer = signed.verify(&*verifier, Timestamp::now());
+        let signer = signer.map_err(|e| refused(e.into()))?;
         Ok((signed, signer))
     })
     .await?

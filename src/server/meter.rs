@@ -101,7 +101,7 @@ impl Asked {
     }
 
     /// Whether it was to leave something here.
-    fn brings(&self) -> bool {
+    pub(super) fn brings(&self) -> bool {
         self.method == "PUT" && [route::OFFER, route::CHUNK, route::MANIFEST].contains(&self.route)
     }
 }
@@ -246,7 +246,7 @@ fn enter<const N: usize>(
 }
 
 /// Whether the same request, made again, would be answered so again. What is only to be repeated is not refused.
-fn refuses(code: Code) -> bool {
+pub(super) fn refuses(code: Code) -> bool {
     !matches!(
         code,
         Code::Busy

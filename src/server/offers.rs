@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     id::TransferId,
-    manifest::SignedOffer,
+    manifest::{Offer, SignedOffer},
     store::OfferAnswer,
     wire::{Code, Envelope, OfferBody, media, route},
 };
@@ -44,7 +44,8 @@ pub(super) async fn put(
 ) -> Answer<Json<OfferBody>> {
     require_media(request.headers(), &[media::ENVELOPE, media::JSON])?;
     let body = body::read_envelope(&state, &connection, request).await?;
-    let (offer, _): (SignedOffer, _) = believe(&state, &connection, body.bytes, None).await?;
+    let of = |offer: &Offer| (offer.transfer_id, offer.size);
+    let (offer, _): (SignedOffer, _) = believe(&state, &connection, body.bytes, None, of).await?;
     if offer.payload().transfer_id != id {
         let detail = format!(
             "this offer announces {}, not the transfer in the path",
@@ -61,9 +62,10 @@ pub(super) async fn put(
         .offers
         .decide(&offer, &connection.caller)
         .await;
-    let answer = answer?;
+    let size = offer.payload().size;
+    let answer = answer.map_err(|e| Failure::from(e).about(id, size))?;
     if matches!(answer, OfferAnswer::Accepted | OfferAnswer::Waiting) {
-        let (caller, size) = (&connection.caller, offer.payload().size);
+        let caller = &connection.caller;
         let arrivals = &state.0.arrivals;
         arrivals.offered(caller.peer_id, &caller.name, id, size);
     }

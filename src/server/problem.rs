@@ -10,6 +10,7 @@ use axum::{
 
 use super::told;
 use crate::{
+    id::TransferId,
     manifest::ManifestError,
     name::Escaped,
     store::{Exhausted, Missing, Promised, Refusal, StoreError},
@@ -29,6 +30,7 @@ struct Parts {
     status: StatusCode,
     problem: Problem,
     headers: HeaderMap,
+    transfer: Option<(TransferId, Option<u64>)>,
 }
 
 /// The most characters of text that is not ours in a detail.
@@ -61,6 +63,7 @@ impl Failure {
             status,
             problem,
             headers: HeaderMap::new(),
+            transfer: None,
         }))
     }
 
@@ -95,6 +98,12 @@ impl Failure {
         self
     }
 
+    /// It is about this transfer, which has so many bytes of content as far as that is known. For the owner, not for the peer.
+    pub(super) fn about(mut self, transfer: TransferId, size: Option<u64>) -> Self {
+        self.0.transfer = Some((transfer, size));
+        self
+    }
+
     fn with(mut self, fill: impl FnOnce(&mut Problem)) -> Self {
         fill(&mut self.0.problem);
         self
@@ -108,9 +117,10 @@ impl IntoResponse for Failure {
             status,
             problem,
             headers,
+            transfer,
         } = *self.0;
         let media = [(header::CONTENT_TYPE, media::PROBLEM)];
-        let refusal = told::Refusal::of(code, &problem);
+        let refusal = told::Refusal::of(code, &problem, transfer);
         let mut response = (status, headers, media, Json(problem)).into_response();
         // The code is for the meter.
         response.extensions_mut().insert(code);

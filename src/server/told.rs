@@ -2,71 +2,152 @@
 //! log each, as often as nobody can fill a disk by.
 
 use std::{
+    collections::VecDeque,
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use axum::response::Response;
+use axum::{
+    extract::MatchedPath,
+    http::{HeaderName, request::Parts},
+    response::Response,
+};
 use governor::Quota;
 
-use super::{ServerState, arrivals::Cut, rate::Rate};
+use super::{
+    OfferDesk, ServerState,
+    arrivals::Cut,
+    meter::{Asked, refuses},
+    rate::Rate,
+};
 use crate::{
-    id::{PeerId, Short as _},
+    id::{PeerId, Short as _, TransferId},
     name::Escaped,
     tls::Caller,
-    wire::{Code, Problem},
+    wire::{Code, OFFER_HEADER, Problem, route},
 };
 
-/// Lines about one peer: so many at once, then one in so long.
+/// Lines of the log about one peer: so many at once, then one in so long.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 const EACH: Duration = Duration::from_secs(60);
+/// Entries of the history about one peer, which are kept for ever.
+const ENTRIES: NonZeroU32 = NonZeroU32::MIN.saturating_add(31);
+const EACH_ENTRY: Duration = Duration::from_secs(900);
+/// Refusals that are remembered, so that each is one entry however often it is tried.
+const REMEMBERED: usize = 1_024;
 
-/// Which lines may still be written.
+/// A transfer that was not taken, for one reason.
+type Refused = (PeerId, TransferId, Code);
+
+/// Which lines and entries may still be written.
 pub(super) struct Told {
-    rate: Rate,
+    lines: Rate,
     silenced: AtomicU64,
+    entries: Rate,
+    entered: Mutex<VecDeque<Refused>>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        let quota = Quota::with_period(EACH).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+        let one_in = |period, burst| {
+            let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+            Rate::of(quota.allow_burst(burst))
+        };
         Self {
-            rate: Rate::of(quota.allow_burst(BURST)),
+            lines: one_in(EACH, BURST),
             silenced: AtomicU64::new(0),
+            entries: one_in(EACH_ENTRY, ENTRIES),
+            entered: Mutex::default(),
         }
     }
 }
 
 impl Told {
-    /// Whether to tell of this peer now, with the number of lines that were not written before.
+    /// Whether to log of this peer now, with the number of lines that were not written before.
     fn turn(&self, peer: &PeerId) -> Option<u64> {
-        if self.rate.has_turn(peer) {
+        if self.lines.has_turn(peer) {
             return Some(self.silenced.swap(0, Ordering::Relaxed));
         }
         self.silenced.fetch_add(1, Ordering::Relaxed);
         None
     }
 
+    /// Whether this refusal becomes an entry of the history now.
+    fn enters(&self, refused: Refused) -> bool {
+        let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
+        if entered.contains(&refused) || !self.entries.has_turn(&refused.0) {
+            return false;
+        }
+        if entered.len() == REMEMBERED {
+            entered.pop_front();
+        }
+        entered.push_back(refused);
+        true
+    }
+
     pub(super) fn forget_rested(&self) {
-        self.rate.forget_rested();
+        self.lines.forget_rested();
+        self.entries.forget_rested();
     }
 }
 
-/// What a refusal has for the log: of the problem only what is a number or a fixed word.
+/// A request, as far as it is told if it is refused.
+pub(super) struct Bringing {
+    path: String,
+    /// The transfer that it is for, as far as its head says that.
+    transfer: Option<TransferId>,
+}
+
+impl Bringing {
+    /// `None` if it is not to leave something here.
+    pub(super) fn of(asked: &Asked, parts: &Parts) -> Option<Self> {
+        if !asked.brings() {
+            return None;
+        }
+        let path = parts.uri.path();
+        let matched = parts.extensions.get::<MatchedPath>();
+        let id = match matched.is_some_and(|matched| matched.as_str() == route::OFFER) {
+            true => path.rsplit('/').next(),
+            false => {
+                let header = parts.headers.get(HeaderName::from_static(OFFER_HEADER));
+                let text = header.and_then(|header| header.to_str().ok());
+                text.and_then(|text| text.split(';').next())
+            }
+        };
+        Some(Self {
+            path: path.to_owned(),
+            transfer: id.and_then(|id| id.parse().ok()),
+        })
+    }
+}
+
+/// What a refusal has for the log, of the problem only what is a number or a fixed word, and for the history.
 #[derive(Clone)]
 pub(super) struct Refusal {
-    pub(super) code: Code,
-    pub(super) needed: Option<u64>,
-    pub(super) free: Option<u64>,
+    code: Code,
+    needed: Option<u64>,
+    free: Option<u64>,
+    detail: String,
+    transfer: Option<(TransferId, Option<u64>)>,
 }
 
 impl Refusal {
-    pub(super) fn of(code: Code, problem: &Problem) -> Self {
+    /// Of the transfer, which has so many bytes, if that is known.
+    pub(super) fn of(
+        code: Code,
+        problem: &Problem,
+        transfer: Option<(TransferId, Option<u64>)>,
+    ) -> Self {
         Self {
             code,
             needed: problem.needed,
             free: problem.free,
+            detail: problem.detail.clone(),
+            transfer,
         }
     }
 
@@ -89,38 +170,80 @@ impl Refusal {
     }
 }
 
-/// Logs that `caller` could not bring what it wanted to: `line` is the method and the path that it asked for.
-pub(super) fn tell_refusal(state: &ServerState, caller: &Caller, line: &str, answer: &Response) {
-    let refusal = answer.extensions().get::<Refusal>();
-    let Some(path) = line.strip_prefix("PUT ") else {
-        return;
-    };
-    let Some(refusal) = refusal.filter(|refusal| refusal.is_final()) else {
-        return;
-    };
-    let Some(silenced) = state.0.told.turn(&caller.peer_id) else {
-        return;
-    };
-    tracing::warn!(
-        peer = %Escaped::new(&caller.name),
-        id = caller.peer_id.short(),
-        what = %Escaped::new(path),
-        why = refusal.code.parts().0,
-        needed = refusal.needed,
-        free = refusal.free,
-        silenced,
-        "refused"
-    );
+/// A transfer that was not taken.
+#[derive(Debug, Clone)]
+pub struct NotTaken {
+    /// Who brought it.
+    pub peer: PeerId,
+    /// The name in its certificate.
+    pub name: String,
+    /// The transfer.
+    pub transfer: TransferId,
+    /// The bytes that came of it, sealed.
+    pub bytes: u64,
+    /// The bytes of its content, if they were announced.
+    pub of: Option<u64>,
+    /// The code of the problem, and what its bringer was told. It may have foreign text in it.
+    pub why: String,
 }
 
-/// Tells of the transfers that were cut: those that `is_over` says of their peer and how long nothing came.
+/// Logs that `caller` could not bring what it wanted to. Returns what becomes an entry of the history.
+pub(super) fn tell_refusal(
+    state: &ServerState,
+    caller: &Caller,
+    bringing: &Bringing,
+    answer: &Response,
+) -> Option<NotTaken> {
+    let refusal = answer.extensions().get::<Refusal>()?;
+    if !refuses(refusal.code) {
+        return None;
+    }
+    let why = refusal.code.parts().0;
+    if let Some(silenced) = state.0.told.turn(&caller.peer_id) {
+        tracing::warn!(
+            peer = %Escaped::new(&caller.name),
+            id = caller.peer_id.short(),
+            what = %Escaped::new(&bringing.path),
+            why,
+            needed = refusal.needed,
+            free = refusal.free,
+            silenced,
+            "refused"
+        );
+    }
+    let said = refusal.transfer;
+    let transfer = said.map(|(id, _)| id).or(bringing.transfer)?;
+    if !refusal.is_final() {
+        return None;
+    }
+    // It is told now, and not once more as a transfer of which no more came.
+    let (bytes, announced) = state.0.arrivals.forget(caller.peer_id, transfer);
+    let entry = (caller.peer_id, transfer, refusal.code);
+    state.0.told.enters(entry).then(|| NotTaken {
+        peer: caller.peer_id,
+        name: caller.name.clone(),
+        transfer,
+        bytes,
+        of: said.and_then(|(_, size)| size).or(announced),
+        why: format!("{why}: {}", refusal.detail),
+    })
+}
+
+/// Has the owner's history note something. That it cannot is no reason not to answer: it has been logged.
+pub(super) async fn note(state: &ServerState, write: impl FnOnce(&dyn OfferDesk) + Send + 'static) {
+    let desk = state.services().offers.clone();
+    let _ = tokio::task::spawn_blocking(move || write(&*desk)).await;
+}
+
+/// Logs the transfers that were cut: those that `is_over` says of their peer and how long nothing came. Returns those that
+/// become entries of the history.
 pub(super) fn tell_cuts(
     state: &ServerState,
     is_over: impl Fn(&PeerId, Duration) -> bool,
 ) -> Vec<Cut> {
     let mut cuts = state.0.arrivals.take_cut(is_over);
-    cuts.retain(|cut| match state.0.told.turn(&cut.peer) {
-        Some(silenced) => {
+    for cut in &cuts {
+        if let Some(silenced) = state.0.told.turn(&cut.peer) {
             tracing::warn!(
                 transfer = cut.transfer.short(),
                 peer = %Escaped::new(&cut.name),
@@ -130,9 +253,28 @@ pub(super) fn tell_cuts(
                 silenced,
                 "cut half way"
             );
-            true
         }
-        None => false,
-    });
+    }
+    cuts.retain(|cut| state.0.told.entries.has_turn(&cut.peer));
     cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_entry_and_no_member_fills_the_history() {
+        let (told, eve, ben) = (Told::default(), PeerId::of(b"eve"), PeerId::of(b"ben"));
+        let transfer = |n: u128| TransferId::from_bytes(n.to_be_bytes());
+        let enters = |peer, n, code| told.enters((peer, transfer(n), code));
+        assert!(enters(eve, 0, Code::NoSpace));
+        assert!(!enters(eve, 0, Code::NoSpace), "once more");
+        assert!(enters(eve, 0, Code::QuotaExceeded), "for another reason");
+        let entered = (1..10_000).filter(|n| enters(eve, *n, Code::NoSpace));
+        assert_eq!(entered.count(), ENTRIES.get() as usize - 2);
+        assert!(enters(ben, 0, Code::NoSpace), "of another member");
+        let memory = told.entered.lock().unwrap().len();
+        assert!(memory <= REMEMBERED);
+    }
 }

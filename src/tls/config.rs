@@ -332,11 +332,19 @@ fn judge(
 
 tokio::task_local! {
     /// Why the certificate that was shown in this handshake is not trusted.
-    static WHY: Cell<Option<String>>;
+    static WHY: Cell<Option<Untrusted>>;
 }
 
-/// A handshake with a stranger; with it, why its certificate was not trusted, in words for our log. Names in it are foreign.
-pub(crate) async fn with_reason<T>(handshake: impl Future<Output = T>) -> (T, Option<String>) {
+/// Why a certificate was not trusted.
+pub(crate) struct Untrusted {
+    /// In words for our log. Names in it are foreign.
+    pub(crate) why: String,
+    /// Whether the circle has signed it: its peer is blocked, revoked or out of date here.
+    pub(crate) is_of_the_circle: bool,
+}
+
+/// A handshake with a stranger; with it, why its certificate was not trusted.
+pub(crate) async fn with_reason<T>(handshake: impl Future<Output = T>) -> (T, Option<Untrusted>) {
     let heard = async { (handshake.await, WHY.with(Cell::take)) };
     WHY.scope(Cell::new(None), heard).await
 }
@@ -354,7 +362,12 @@ fn note(distrust: &Distrust) {
         None => distrust.to_string(),
     };
     // Outside of `with_reason` nobody wants to know.
-    let _ = WHY.try_with(|noted| noted.set(Some(why)));
+    let _ = WHY.try_with(|noted| {
+        noted.set(Some(Untrusted {
+            why,
+            is_of_the_circle: peer.is_some(),
+        }));
+    });
 }
 
 /// What the other side is told: TLS has a word for most reasons.

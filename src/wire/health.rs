@@ -115,7 +115,7 @@ pub struct InboxCounts {
     pub opened: u64,
     /// Transfers that it left for the person.
     pub left_waiting: u64,
-    /// Transfers that cannot be opened, now or ever.
+    /// Transfers that cannot be opened, now or ever, and those that the owner refused while it ran.
     pub refused: u64,
     /// Tries that failed and are repeated.
     pub failed: u64,

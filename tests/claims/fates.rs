@@ -8,6 +8,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::{Homes, Serving, bytes, person::set, wait_for};
 
+use crate::{members::curl, metrics::url};
+
 /// The lines of the log file that have this message, as objects.
 fn logged(homes: &Homes, message: &str) -> Vec<serde_json::Value> {
     let folder = fs::read_dir(homes.home("b").join("logs")).unwrap();
@@ -45,8 +47,49 @@ fn newest(homes: &Homes, direction: &str) -> (serde_json::Value, String) {
     )
 }
 
+/// The entries of the history with this direction.
+fn history(homes: &Homes, direction: &str) -> Vec<serde_json::Value> {
+    let all = homes.ok("b", &["--json", "history"]);
+    let all = all.lines().map(|line| serde_json::from_str(line).unwrap());
+    all.filter(|entry: &serde_json::Value| entry["direction"] == direction)
+        .collect()
+}
+
+/// What `status` says that did not come.
+fn missed(homes: &Homes) -> Vec<serde_json::Value> {
+    let status = homes.run("b", &["--json", "status"]).out;
+    let status: serde_json::Value = serde_json::from_str(status.trim()).unwrap();
+    status["missed"].as_array().unwrap().clone()
+}
+
+/// `status` and `inbox`, for people and for programs, have this entry of the history.
+fn is_missed(homes: &Homes, entry: &serde_json::Value) {
+    let [found] = missed(homes).try_into().unwrap();
+    assert_eq!(found["transfer"], entry["transfer"]);
+    for command in ["status", "inbox"] {
+        let text = homes.run("b", &[command]).out;
+        assert!(text.contains("from a  of 2"), "{command}: {text}");
+    }
+    let inbox = homes.ok("b", &["--json", "inbox"]);
+    let transfer = entry["transfer"].as_str().unwrap();
+    assert!(
+        inbox.contains("\"missed\"") && inbox.contains(transfer),
+        "{inbox}"
+    );
+}
+
 fn send(homes: &Homes, b: &Serving, name: &str) {
     homes.ok("a", &["send", name, "--to", &b.to()]);
+}
+
+fn metrics(homes: &Homes, b: &Serving) -> String {
+    curl(homes, "b", &[&url(&b.to(), "/v1/metrics")]).out
+}
+
+fn inbox_counts(homes: &Homes, b: &Serving) -> serde_json::Value {
+    let health = curl(homes, "b", &[&url(&b.to(), "/v1/health")]).out;
+    let health: serde_json::Value = serde_json::from_str(&health).unwrap();
+    health["details"]["inbox"].clone()
 }
 
 fn stop(b: &Serving) {
@@ -97,6 +140,13 @@ fn a_file_that_was_opened_waits_or_was_refused_is_found_with_its_names_and_why()
     let (entry, line) = newest(&homes, "refused");
     assert_eq!(entry["names"][0], "asked.txt");
     assert!(line.ends_with("from a  asked.txt"), "{line}");
+    // The command did it; the peer beside it tells it.
+    let told = is_logged(&homes, "refused by the owner");
+    assert!(
+        manifest.starts_with(told["manifest"].as_str().unwrap()),
+        "{told}"
+    );
+    assert_eq!(inbox_counts(&homes, &b)["refused"], 1);
     stop(&b);
     assert_eq!(is_logged(&homes, "stopped")["why"], "SIGTERM");
 }
@@ -115,6 +165,19 @@ fn what_is_not_taken_is_logged_with_who_and_why_and_nobody_fills_a_disk_with_it(
     assert_eq!(refused["why"], "quota-exceeded");
     assert!(refused["needed"].as_u64() > refused["free"].as_u64());
     assert!(logged(&homes, "refused").len() <= 10);
+    // However often it is tried: one entry.
+    let entries = history(&homes, "refused");
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    let (entry, line) = newest(&homes, "refused");
+    assert_eq!(
+        (&entry["peers"][0], &entry["of"]),
+        (&"a".into(), &3_000_000.into())
+    );
+    assert!(entry["manifest"].is_null(), "{entry}");
+    let why = entry["reason"].as_str().unwrap();
+    assert!(why.starts_with("quota-exceeded: "), "{why}");
+    assert!(line.contains("from a  of 2.8 MiB"), "{line}");
+    is_missed(&homes, &entry);
     homes.ok("b", &["peers", "role", "a", "reader"]);
     stop(&b);
     is_logged(&homes, "stopped");
@@ -126,6 +189,12 @@ fn what_is_not_taken_is_logged_with_who_and_why_and_nobody_fills_a_disk_with_it(
             .iter()
             .any(|line| line["why"] == "not-allowed")
     });
+    let (entry, _) = newest(&homes, "refused");
+    let why = entry["reason"].as_str().unwrap();
+    assert!(
+        why.starts_with("not-allowed: your role here is reader"),
+        "{why}"
+    );
 }
 
 fn slowly(homes: &Homes, to: &str) -> Child {
@@ -169,6 +238,11 @@ fn a_transfer_that_was_cut_half_way_is_told_with_how_much_of_it_came() {
         line.contains("cut") && line.contains("from a  of 28"),
         "{line}"
     );
+    is_missed(&homes, &entry);
+    let b = homes.serve("b", &[]);
+    let again = ["send", "large", "--to", &b.to(), "--chunk-size", "64KiB"];
+    homes.ok("a", &again);
+    wait_for("nothing is missed", || missed(&homes).is_empty());
 }
 
 #[test]
@@ -188,4 +262,20 @@ fn who_is_not_let_in_is_said_by_name_and_in_words() {
     let cause = cause.as_str().unwrap();
     assert!(cause.contains("c has the role none"), "{cause}");
     assert!(cause.contains(short), "{cause}");
+    let counts = metrics(&homes, &b);
+    let not_allowed = "colis_connections_refused_total{reason=\"not-allowed\"}";
+    assert!(counts.contains(not_allowed), "{counts}");
+    assert!(!counts.contains("reason=\"handshake\""), "{counts}");
+}
+
+#[test]
+fn who_brought_a_revocation_list_is_logged() {
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["certs", "revoke", "c"]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    assert_eq!(
+        is_logged(&homes, "a revocation list was brought")["peer"],
+        "a"
+    );
 }

@@ -35,7 +35,7 @@ fn parsed(homes: &Homes, text: &str) -> Samples {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn url(to: &str, path: &str) -> String {
+pub(crate) fn url(to: &str, path: &str) -> String {
     let port = to.rsplit(':').next().unwrap();
     format!("https://localhost:{port}{path}")
 }

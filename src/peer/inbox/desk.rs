@@ -6,7 +6,7 @@ use crate::{
     id::{ManifestId, PeerId, TransferId},
     manifest::{SignedOffer, Timestamp, Wrap},
     received::ReceivedError,
-    server::{Brought, Cut, OfferDesk},
+    server::{Brought, Cut, NotTaken, OfferDesk},
     store::{OfferAnswer, Store as _, StoreError, StoreFuture, WaitReason},
     tls::Caller,
 };
@@ -52,6 +52,10 @@ impl OfferDesk for Inbox {
 
     fn cut(&self, cut: &Cut) {
         self.remember_cut(cut);
+    }
+
+    fn not_taken(&self, not_taken: &NotTaken) {
+        self.remember_not_taken(not_taken);
     }
 
     fn why_waits(&self, id: ManifestId, asker: PeerId) -> Option<WaitReason> {

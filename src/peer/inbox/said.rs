@@ -6,7 +6,7 @@ use crate::{
     manifest::SignedManifest,
     name::Escaped,
     peer::history::{Direction, HistoryEntry},
-    server::Cut,
+    server::{Cut, NotTaken},
     store::TransferState,
     transfer::{ReceivedFiles, TransferError},
 };
@@ -55,6 +55,16 @@ impl Inbox {
             bytes: cut.bytes,
             of: cut.of,
             ..HistoryEntry::new(Direction::Cut, cut.transfer)
+        });
+    }
+
+    pub(super) fn remember_not_taken(&self, not_taken: &NotTaken) {
+        self.remember(&HistoryEntry {
+            peers: vec![not_taken.name.clone()],
+            bytes: not_taken.bytes,
+            of: not_taken.of,
+            reason: Some(not_taken.why.clone()),
+            ..HistoryEntry::new(Direction::Refused, not_taken.transfer)
         });
     }
 

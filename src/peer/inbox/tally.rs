@@ -36,6 +36,11 @@ impl Tally {
         }
     }
 
+    /// The owner said no, to another process.
+    pub(super) fn refused_by_owner(&self) {
+        self.lock().refused += 1;
+    }
+
     pub(super) fn counts(&self) -> InboxCounts {
         self.lock().clone()
     }

@@ -31,8 +31,18 @@ impl WhyWaits {
         known.insert(id, (sender, why.code()));
     }
 
-    pub(super) fn forget(&self, id: ManifestId) {
-        self.lock().remove(&id);
+    /// Returns whether it was known.
+    pub(super) fn forget(&self, id: ManifestId) -> bool {
+        self.lock().remove(&id).is_some()
+    }
+
+    /// All of them, with their senders.
+    pub(super) fn all(&self) -> Vec<(ManifestId, PeerId)> {
+        let known = self.lock();
+        known
+            .iter()
+            .map(|(id, (sender, _))| (*id, *sender))
+            .collect()
     }
 
     /// Whose transfer it is and why it waits, if that is known.

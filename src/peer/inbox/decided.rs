@@ -1,0 +1,64 @@
+//! What the owner decides with another command beside this peer: it writes to the store, which is looked at.
+
+use std::time::Duration;
+
+use super::Inbox;
+use crate::{
+    id::{ManifestId, PeerId, Short as _},
+    peer::stamps::{Stamp, stamps_of},
+    store::{StateAt, Store as _, TransferState},
+    wire::Event,
+};
+
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Inbox {
+    /// Tells what the owner decided about transfers that wait, as if it had been decided here. Never ends.
+    pub(super) async fn heed(&self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut seen, mut again) = (self.written().await, true);
+        loop {
+            ticks.tick().await;
+            let now = self.written().await;
+            let changed = now != seen;
+            // Once more after a change: the next one may have the same time.
+            if !changed && !again {
+                continue;
+            }
+            (seen, again) = (now, changed);
+            for (id, sender) in self.why.all() {
+                if let Ok(at) = self.store.manifest_state(id).await {
+                    self.heed_one(id, sender, at);
+                }
+            }
+        }
+    }
+
+    fn heed_one(&self, id: ManifestId, sender: PeerId, at: StateAt) {
+        let decided = match at.state {
+            TransferState::Refused => "refused by the owner",
+            TransferState::Opened => "opened by the owner",
+            _ => return,
+        };
+        // What this peer itself has settled meanwhile is forgotten already.
+        if !self.why.forget(id) {
+            return;
+        }
+        if at.state == TransferState::Refused {
+            self.tally.refused_by_owner();
+        }
+        let (manifest, sender) = (id.short(), sender.short());
+        tracing::info!(manifest, sender, "{decided}");
+        // Nobody listening is no error.
+        let _ = self.events.send(Event::State { id, state: at });
+    }
+
+    /// Changes whenever the state of a transfer is written.
+    async fn written(&self) -> Vec<Stamp> {
+        let states = self.store.state_dir().join("transfers");
+        let stamp = tokio::task::spawn_blocking(move || stamps_of(&[states]));
+        stamp.await.unwrap_or_default()
+    }
+}
