@@ -3,7 +3,6 @@
 mod args;
 mod arrivals;
 mod ask;
-mod care;
 mod certs;
 mod config;
 mod custody;
@@ -258,7 +257,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Check(args) => store::check(context, &args).await,
         Command::Gc(args) => store::gc(context, args).await,
         Command::Status(args) => status::run(context, &args).await,
-        Command::Doctor(args) => doctor::run(context, &args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
         Command::Config(args) => config::run(&context.home, context.output, args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -16,7 +16,7 @@
 //! The rooms, from the bottom: [`id`] and [`name`] parse what comes from outside, [`disk`] says what may be written; [`crypto`] is the scheme and nothing
 //! else; [`manifest`] says what a transfer is, [`trust`] and [`tls`] who is who, [`store`] where sealed bytes live,
 //! [`wire`] how peers speak, [`address`] where they are, [`received`] where plaintext may be written; [`server`], [`client`] and [`transfer`] stand on
-//! these and never import each other, beside them [`pair`] makes first contact and [`discover`] finds peers; [`peer`] joins them, [`config`] has the settings, a [`session`] acts for a person or a program, and [`cli`] faces the person.
+//! these and never import each other, beside them [`pair`] makes first contact and [`discover`] finds peers; [`peer`] joins them, [`config`] has the settings, a [`session`] acts for a person or a program, the [`doctor`] finds out what is wrong, and [`cli`] faces the person.
 //!
 //! The format is in `docs/format.md`, the HTTP contract in `docs/protocol.md`.
 
@@ -28,6 +28,7 @@ pub mod config;
 pub mod crypto;
 pub mod discover;
 pub mod disk;
+pub mod doctor;
 pub mod id;
 mod lock;
 pub mod manifest;

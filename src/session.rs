@@ -10,10 +10,13 @@
 // Until every command is thin over it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
+pub(crate) mod advice;
+pub mod care;
 mod connect;
 mod error;
 mod event;
 mod find;
+mod finding;
 mod history;
 mod home;
 mod list;
@@ -41,6 +44,7 @@ use crate::{
 pub use connect::ConnectedPeer;
 pub use error::{Error, Kind, Mistake};
 pub use event::{Event, LeftOut, Missed, Progress, Reporter, Silent, Work};
+pub use finding::{Finding, Summary, Verdict};
 pub use home::{ChosenBy, Home, host_name};
 pub use list::TransferRow;
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
@@ -49,6 +53,7 @@ pub use sources::MAX_SOURCES;
 pub use store::OwnStore;
 pub use which::TransferSelector;
 
+pub(crate) use care::{LITTLE, MOVED, existing, moved};
 pub(crate) use event::Told;
 pub(crate) use home::platform_folder;
 pub(crate) use list::{all_manifests, row, state_of};

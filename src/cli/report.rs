@@ -8,7 +8,6 @@ mod usage;
 
 use std::{fmt::Display, io, path::Path};
 
-pub(super) use advice::{ASK_FOR_NEW, distrusted, refused, unless_without_modes};
 use rustix::io::Errno;
 use serde_json::json;
 
@@ -21,10 +20,12 @@ use crate::{
     },
     crypto::CryptoError,
     disk::NoRoom,
+    doctor::NO_HOME,
     manifest::{ManifestError, VerifyError},
     name::Escaped,
     peer::PeerError,
     received::ReceivedError,
+    session::care::unless_without_modes,
     tls::{KeyForm, TlsError},
     transfer::TransferError,
     trust::TrustError,
@@ -32,8 +33,6 @@ use crate::{
 
 pub(super) use usage::usage;
 
-/// What to do where a home has no keys.
-pub(super) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
 /// For a file of a newer version.
 const NEWER: &str =
     "use the colis that wrote it, or restore the file from before; nothing was changed";

@@ -9,10 +9,11 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::{
     Context,
     args::{InboxArg, Serve},
-    arrivals, care, install,
+    arrivals, install,
     logging::{self, Level, LogFile},
     output::Output,
     report::{ExitCode, Failure},
+    show,
     signals::Ending,
     speed::jobs,
 };
@@ -30,8 +31,7 @@ use crate::{
         ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Notice,
         Peer, PeerOptions, RelayOptions,
     },
-    session,
-    session::store_options,
+    session::{self, Event, care, store_options},
     transfer::ReceiveOptions,
 };
 
@@ -104,9 +104,9 @@ fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
     let (version, home) = (env!("CARGO_PKG_VERSION"), context.home.root());
     let home = home.to_string_lossy();
     tracing::info!(version, name, id = id.short(), home = %Escaped::new(&home), %address, inbox, "started");
-    for notice in care::settings(context) {
-        tracing::warn!(code = notice.code, "{}", Escaped::new(&notice.text));
-        care::tell(context.output, &notice);
+    for notice in care::settings(&context.home, &context.config) {
+        tracing::warn!(code = &*notice.code, "{}", Escaped::new(&notice.text));
+        context.tell(&Event::Notice(notice));
     }
     context.output.talk(format!(
         "{name} serves on {}, inbox {inbox}; peer {id}",
@@ -154,7 +154,7 @@ fn start_logging(context: &Context) -> Option<LogFile> {
 
 async fn tell_notices(output: Output, mut notices: Receiver<Notice>) {
     while let Ok(notice) = notices.recv().await {
-        care::tell(output, &notice);
+        show::tell(output, &Event::Notice(notice));
     }
 }
 

@@ -1,8 +1,10 @@
 //! Events in words: the one place that says to a person what happened.
 
 mod connect;
+mod doctor;
 pub(super) mod receive;
 pub(super) mod send;
+mod serve;
 
 use super::{
     list,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Context,
     args::Status as Args,
-    care, doctor, history,
+    history,
     output::count,
     report::{ExitCode, Failure},
 };
@@ -22,7 +22,7 @@ use crate::{
     name::{Escaped, PathText},
     peer::{HistoryEntry, Notice, Reasons},
     session::{
-        ChosenBy, Session, all_manifests,
+        ChosenBy, LITTLE, MOVED, Session, all_manifests, care, existing, moved,
         store::{self, blocking},
         store_options,
     },
@@ -80,13 +80,15 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Fail
     let dir = CertsDir::new(home.certs());
     let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
     let options = store_options(&context.config);
-    let room = LocalStore::room(&doctor::existing(&home.chunks()), options)?;
+    let room = LocalStore::room(&existing(&home.chunks()), options)?;
     let mut status = gather(context, &dir, holder.as_ref()).await?;
     status.free = room.free;
     let used = status.store.as_ref().map_or(0, |usage| usage.bytes);
     status.usable = options.usable(room, used);
-    status.notices = moved(holder.as_ref()).collect();
-    status.notices.extend(care::notices(context));
+    status.notices = moved_home(holder.as_ref()).collect();
+    status
+        .notices
+        .extend(care::notices(&context.home, &context.config));
     let found = noticed(&status, room, args);
     status.notices.extend(found);
     show(context, &dir, &status, holder.as_ref(), room);
@@ -148,23 +150,14 @@ async fn gather<'a>(
     })
 }
 
-/// Which rule chose the home.
-pub(super) fn chosen(by: ChosenBy) -> &'static str {
-    match by {
-        ChosenBy::Name => "named by --home or COLIS_HOME",
-        ChosenBy::CurrentFolder => "the current folder",
-        ChosenBy::Platform => "the platform's folder for data",
-    }
-}
-
-fn moved(holder: Option<&Holder>) -> impl Iterator<Item = Notice> {
+fn moved_home(holder: Option<&Holder>) -> impl Iterator<Item = Notice> {
     let from = holder.and_then(|holder| holder.moved_from.as_deref());
-    let text = from.map(|from| format!("{}: {}", doctor::moved(from), doctor::MOVED));
+    let text = from.map(|from| format!("{}: {}", moved(from), MOVED));
     text.into_iter()
         .map(|text| Notice::care("home-moved", text))
 }
 
-/// What the store, the inbox and the disk have to say beside [`care::notices`].
+/// What the store, the inbox and the disk have to say beside `care::notices`.
 fn noticed(status: &Status, room: Room, args: &Args) -> Vec<Notice> {
     let mut found = Vec::new();
     match status.usable {
@@ -176,7 +169,7 @@ fn noticed(status: &Status, room: Room, args: &Args) -> Vec<Notice> {
             "quota-full",
             "the quota is used up: nothing can be stored; raise `quota` in colis.toml, or make room: colis gc, colis list",
         )),
-        little if little < doctor::LITTLE && room.usable() < doctor::LITTLE => {
+        little if little < LITTLE && room.usable() < LITTLE => {
             let text = format!("the disk has little room: {} can be stored", Size(little));
             found.push(Notice::note("little-space", text));
         }
@@ -247,7 +240,7 @@ fn show(context: &Context, dir: &CertsDir, status: &Status, holder: Option<&Hold
     output.line(format!(
         "home: {} ({})",
         status.home.0.display(),
-        chosen(status.why)
+        status.why.describe()
     ));
     let role = if dir.ca_key().exists() {
         ", holds the circle's key"

@@ -1,8 +1,11 @@
 //! What the owner of a home should know of its certificates before it hurts, each with what to do.
 
-use std::fmt::{self, Display};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display},
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     manifest::Timestamp,
@@ -18,10 +21,10 @@ const CIRCLE_DAYS: i64 = 365;
 const WITH_THE_CIRCLE: &str = "the circle's own certificate, with which it ends, is renewed first";
 
 /// Something for the owner to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// What it is about, for programs: never renamed.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// Whether the owner should do something about it.
     pub care: bool,
     /// What is so, and what to do.
@@ -33,7 +36,7 @@ impl Notice {
     pub fn care(code: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
-            code,
+            code: code.into(),
             care: true,
             text,
         }

@@ -2,6 +2,7 @@
 //! tells once a day what needs its owner.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
@@ -178,10 +179,10 @@ impl Renewal {
         let now = Timestamp::now();
         let endings = self.known.door.endings();
         for notice in notices(self.dir(), &endings, now) {
-            if !said.is_time(notice.code, now) {
+            if !said.is_time(notice.code.clone(), now) {
                 continue;
             }
-            let (code, text) = (notice.code, Escaped::new(&notice.text));
+            let (code, text) = (&*notice.code, Escaped::new(&notice.text));
             match failed.filter(|_| code.contains("certificate")) {
                 Some(cause) => tracing::warn!(code, cause = %Escaped::new(cause), "{text}"),
                 None => tracing::warn!(code, "{text}"),
@@ -278,12 +279,12 @@ impl Tries {
 
 /// When each notice was told last.
 #[derive(Default)]
-struct Said(BTreeMap<&'static str, Timestamp>);
+struct Said(BTreeMap<Cow<'static, str>, Timestamp>);
 
 impl Said {
     /// Whether the notice is to be told now; then it is.
-    fn is_time(&mut self, code: &'static str, now: Timestamp) -> bool {
-        let last = self.0.get(code);
+    fn is_time(&mut self, code: Cow<'static, str>, now: Timestamp) -> bool {
+        let last = self.0.get(&code);
         let is_time = last.is_none_or(|last| now < *last || now >= last.plus_seconds(DAY));
         if is_time {
             self.0.insert(code, now);

@@ -7,10 +7,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Planned, Sent, Session, TransferRow};
+use super::{Finding, Planned, Sent, Session, Summary, TransferRow};
 use crate::{
     id::{ManifestId, PeerId},
     manifest::table::Entry,
+    peer::Notice,
     store::{ChunkInfo, TransferState, WaitReason},
     transfer,
     trust::KnownPeer,
@@ -47,6 +48,12 @@ impl Reporter for Silent {
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
+    /// Something that the owner of a home should know.
+    Notice(Notice),
+    /// What a check has found.
+    Finding(Finding),
+    /// What the doctor has found in all.
+    Summary(Summary),
     /// How far a transfer is, four times a second.
     Progress(Progress),
     /// A transfer was sent or shared.

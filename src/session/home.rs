@@ -47,6 +47,17 @@ pub enum ChosenBy {
     Platform,
 }
 
+impl ChosenBy {
+    /// The rule, in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Name => "named by --home or COLIS_HOME",
+            Self::CurrentFolder => "the current folder",
+            Self::Platform => "the platform's folder for data",
+        }
+    }
+}
+
 /// A home folder, and why it is the one.
 #[derive(Debug, Clone)]
 pub struct Home {

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 25] = [
+const MAY: [(&str, &[&str]); 26] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
@@ -88,11 +88,18 @@ const MAY: [(&str, &[&str]); 25] = [
         ],
     ),
     (
+        "doctor",
+        &[
+            "id", "disk", "name", "manifest", "wire", "trust", "tls", "store", "received",
+            "server", "client", "peer", "config", "address", "session",
+        ],
+    ),
+    (
         "cli",
         &[
             "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
             "store", "received", "server", "client", "transfer", "pair", "discover", "peer",
-            "config", "sabotage", "address", "session",
+            "config", "sabotage", "address", "session", "doctor",
         ],
     ),
     ("lib", &[]),

@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     address::PeerAddress,
-    cli::{Context, args::Command, care, logging::LogFile, report::Failure, serve, terminal},
+    cli::{Context, args::Command, logging::LogFile, report::Failure, serve, terminal},
     peer::{Peer, PeerError},
     server,
+    session::care,
     store::{LocalStore, StoreError},
 };
 
@@ -92,7 +93,7 @@ fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
         PeerAddress::from(address),
         context.home.received().display()
     ));
-    for notice in care::notices(context) {
+    for notice in care::notices(&context.home, &context.config) {
         terminal::say(&format!("warning: {}", notice.text));
     }
     tokio::spawn(announce::run(peer.arrivals(), context.home.received()));

@@ -1,7 +1,8 @@
 //! How a command fails for an error of the session.
 
-use super::{ExitCode, Failure, NO_HOME};
+use super::{ExitCode, Failure};
 use crate::{
+    doctor::NO_HOME,
     session::{Error, Kind, Mistake},
     wire::DEFAULT_PORT,
 };

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{ExitCode, Failure, advice};
+use super::{ExitCode, Failure};
 use crate::{
     config::units::Size,
     name::Escaped,
+    session::advice::rejected,
     store::{Promised, StoreError},
     wire::Code,
 };
@@ -61,7 +62,7 @@ impl From<StoreError> for Failure {
                 _ => failure(Exit::Trust),
             },
             StoreError::Untrusted { cause, .. } => {
-                failure(Exit::Trust).hint(advice::rejected(cause))
+                failure(Exit::Trust).hint(rejected(cause))
             }
             StoreError::TooSlow { .. } => failure(Exit::Network).hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",

@@ -1,5 +1,6 @@
 //! What is said of peers that are connected to.
 
+use super::serve;
 use crate::{cli::output::Output, id::Short as _, name::Escaped, session::Event};
 
 /// Says the events of connecting.
@@ -40,6 +41,6 @@ pub(super) fn say(output: Output, event: &Event) {
             Escaped::new(peer),
             Escaped::new(reason)
         )),
-        _ => {}
+        _ => serve::say(output, event),
     }
 }

@@ -2,16 +2,16 @@
 
 use std::{env, path::Path, time::SystemTime};
 
-use super::{Finding, Report, Verdict};
+use super::{Finding, Report, Subject, Verdict};
 use crate::{
-    cli::{
-        Context,
-        care::{self, ONE_HOME},
-        report::{ASK_FOR_NEW, ExitCode, unless_without_modes},
-    },
     id::Short as _,
     manifest::Timestamp,
     peer::{Elsewhere, after_the_end, merging, notices, renewal},
+    session::{
+        Kind,
+        advice::ASK_FOR_NEW,
+        care::{self, ONE_HOME, unless_without_modes},
+    },
     store::LocalStore,
     tls::{
         self, Caller, CertsDir, Circle, Distrust, Endings, Identity, Inspected, Renewed, TlsError,
@@ -25,8 +25,8 @@ pub(super) const SOON_DAYS: i64 = ca::RENEW_DAYS.cast_signed();
 /// Clocks of one minute's difference are told apart.
 pub(super) const CLOCK_SECONDS: u64 = 60;
 /// Looks at all of them.
-pub(super) fn examine(context: &Context, report: &mut Report) {
-    let dir = CertsDir::new(context.home.certs());
+pub(super) fn examine(subject: &Subject<'_>, report: &mut Report<'_>) {
+    let dir = CertsDir::new(subject.home.certs());
     let now = Timestamp::now();
     if !dir.path().is_dir() {
         for step in [
@@ -39,10 +39,10 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
         ] {
             report.add(Finding::skip(step, "there is no certs/"));
         }
-        report.add(clock(context, None, now));
+        report.add(clock(subject, None, now));
         return;
     }
-    let keys = report.add(keys(context, &dir));
+    let keys = report.add(keys(subject, &dir));
     let own = Inspected::peer(&dir);
     let caller = own.as_ref().ok().map(|own| own.caller.clone());
     // Dates do not matter for whose it is.
@@ -68,8 +68,8 @@ pub(super) fn examine(context: &Context, report: &mut Report) {
         ),
     });
     report.add(files(&dir, now));
-    report.add(copies(&dir, context.home.copied(now), now));
-    report.add(clock(context, caller.as_ref(), now));
+    report.add(copies(&dir, subject.home.copied(now), now));
+    report.add(clock(subject, caller.as_ref(), now));
 }
 
 /// What to do about our own certificate if it does not count.
@@ -88,14 +88,14 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
     }
 }
 
-fn keys(context: &Context, dir: &CertsDir) -> Finding {
+fn keys(subject: &Subject<'_>, dir: &CertsDir) -> Finding {
     const STEP: &str = "keys";
     let keys = dir.private_keys();
     let private = keys.iter().map(|path| tls::check_private(path));
     let mut wrong: Vec<TlsError> = private.filter_map(Result::err).collect();
     let written = tls::written_by_others(dir);
     if wrong.is_empty() && written.is_empty() {
-        return match care::writable(context).as_slice() {
+        return match care::writable(subject.home).as_slice() {
             [] => Finding::ok(STEP, format!("{} private keys, ours alone", keys.len())),
             notices => {
                 let texts: Vec<_> = notices.iter().map(|notice| notice.text.as_str()).collect();
@@ -131,7 +131,7 @@ fn keys(context: &Context, dir: &CertsDir) -> Finding {
         Some(first) => unless_without_modes(Path::new(first), chmod),
         None => chmod,
     };
-    Finding::fail(STEP, ExitCode::Config, listed(&wrong)).hint(hint)
+    Finding::fail(STEP, Kind::Config, listed(&wrong)).hint(hint)
 }
 
 fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -> Finding {
@@ -174,7 +174,7 @@ fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
     let about = notices(dir, &endings, now);
     let about = about.iter().find(|n| n.code.starts_with("circle-"));
     match about.and_then(|notice| notice.text.split_once("; ")) {
-        Some((what, todo)) if end < now => Finding::fail(STEP, ExitCode::Trust, what).hint(todo),
+        Some((what, todo)) if end < now => Finding::fail(STEP, Kind::Trust, what).hint(todo),
         Some((what, todo)) => Finding::warn(STEP, what).hint(todo),
         None => Finding::ok(STEP, format!("its own certificate counts until {end}")),
     }
@@ -185,10 +185,10 @@ fn distrusted(dir: &CertsDir, step: &'static str, error: TlsError, now: Timestam
         TlsError::Distrusted(Distrust::Expired { not_after, .. }) => {
             let todo = after_the_end(dir, Renewed::Peer, *not_after, now);
             let hint = format!("{todo}; or set the clock, if it is wrong");
-            Finding::fail(step, ExitCode::Trust, &error).hint(hint)
+            Finding::fail(step, Kind::Trust, &error).hint(hint)
         }
         TlsError::Distrusted(distrust) => {
-            Finding::fail(step, ExitCode::Trust, &error).hint(remedy(distrust))
+            Finding::fail(step, Kind::Trust, &error).hint(remedy(distrust))
         }
         _ => Finding::failure(step, error)
             .hint("restore it from the folder that the owner of the circle issued"),
@@ -207,17 +207,17 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
             return Finding::skip(STEP, "others can write what decides who is a member");
         }
         Err(error) => {
-            return Finding::fail(STEP, ExitCode::Config, error)
+            return Finding::fail(STEP, Kind::Config, error)
                 .hint("remove that file, then fetch it from a member: colis peers check PEER");
         }
     };
     let number = circle.crl_number();
     if circle.is_revoked(own) {
         let what = format!("list {number} of the circle revokes our own certificate");
-        return Finding::fail(STEP, ExitCode::Trust, what).hint(ASK_FOR_NEW);
+        return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
     }
     if let Some(conflict) = circle.conflict() {
-        return Finding::fail(STEP, ExitCode::Trust, conflict).hint(merging(dir));
+        return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
     }
     match circle.crl_next_update() {
         Some(next) if next < now => Finding::warn(
@@ -242,7 +242,7 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
             // What is wrong with the circle itself is said elsewhere.
             Err(TlsError::Malformed { path, reason }) if path == dir.issued() => {
                 let what = format!("{}: {reason}", path.display());
-                return Finding::fail(STEP, ExitCode::Config, what).hint(
+                return Finding::fail(STEP, Kind::Config, what).hint(
                     "restore it from a backup: without it nothing can be revoked or renewed",
                 );
             }
@@ -293,7 +293,7 @@ fn copies(dir: &CertsDir, copied: Option<Timestamp>, now: Timestamp) -> Finding 
     }
 }
 
-fn clock(context: &Context, caller: Option<&tls::Caller>, now: Timestamp) -> Finding {
+fn clock(subject: &Subject<'_>, caller: Option<&tls::Caller>, now: Timestamp) -> Finding {
     const STEP: &str = "clock";
     let set = "set the clock: timedatectl set-ntp true";
     if let Some(caller) = caller.filter(|caller| now < caller.not_before) {
@@ -301,14 +301,14 @@ fn clock(context: &Context, caller: Option<&tls::Caller>, now: Timestamp) -> Fin
             "it says {now}, before our certificate begins ({})",
             caller.not_before
         );
-        return Finding::fail(STEP, ExitCode::Trust, what).hint(set);
+        return Finding::fail(STEP, Kind::Trust, what).hint(set);
     }
     let earlier = |than: Timestamp| now.plus_seconds(CLOCK_SECONDS) < than;
     if let Some(made) = made().filter(|made| earlier(*made)) {
         let what = format!("it says {now}, before this program was made ({made})");
         return Finding::warn(STEP, what).hint(set);
     }
-    if let Some(opened) = LocalStore::last_opened(&context.home.chunks()).filter(|o| earlier(*o)) {
+    if let Some(opened) = LocalStore::last_opened(&subject.home.chunks()).filter(|o| earlier(*o)) {
         let what = format!("it says {now}, before the store was last opened ({opened})");
         return Finding::warn(STEP, what).hint(set);
     }

@@ -1,11 +1,14 @@
 //! What a person should know of this home before it hurts: said by `serve`, `status` and the menu.
 
-use super::{Context, output::Output};
+use std::path::{Path, PathBuf};
+
+use super::{Home, nearest};
 use crate::{
+    config::Config,
+    disk::{Lack, lacks},
     manifest::Timestamp,
     peer::{self, Elsewhere, Notice},
     private,
-    session::nearest,
     tls::{CertsDir, Endings},
     trust::AddressBook,
 };
@@ -14,25 +17,31 @@ use crate::{
 const EVERYBODY: u32 = 0o002;
 
 /// What to do about a home that may be served twice.
-pub(super) const ONE_HOME: &str =
+pub(crate) const ONE_HOME: &str =
     "serve it on one machine only, see docs/operating.md; if it was a clock, all is well again";
 
+/// Less than this to write is worth a word.
+pub(crate) const LITTLE: u64 = 1 << 30;
+
+/// What to do about a store that was moved while it is in use.
+pub(crate) const MOVED: &str = "move it back, or restart the peer";
+
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
-pub(super) fn notices(context: &Context) -> Vec<Notice> {
-    let dir = CertsDir::new(context.home.certs());
+pub fn notices(home: &Home, config: &Config) -> Vec<Notice> {
+    let dir = CertsDir::new(home.certs());
     let now = Timestamp::now();
     let mut notices = peer::notices(&dir, &Endings::read(&dir), now);
-    notices.extend(settings(context));
+    notices.extend(settings(home, config));
     notices
 }
 
 /// What is wrong with the settings and with who may write them. A peer that serves finds out the rest by itself.
-pub(super) fn settings(context: &Context) -> Vec<Notice> {
-    let book = AddressBook::new(CertsDir::new(context.home.certs()).peers());
-    let rules = context.config.peers.keys();
+pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
+    let book = AddressBook::new(CertsDir::new(home.certs()).peers());
+    let rules = config.peers.keys();
     let rules = rules.filter_map(|name| about_rule(&book, name));
-    let copies = copies(context).into_iter();
-    writable(context)
+    let copies = copies(home).into_iter();
+    writable(home)
         .into_iter()
         .chain(copies)
         .chain(rules)
@@ -40,12 +49,12 @@ pub(super) fn settings(context: &Context) -> Vec<Notice> {
 }
 
 /// Signs that this home is served elsewhere too.
-fn copies(context: &Context) -> Vec<Notice> {
+fn copies(home: &Home) -> Vec<Notice> {
     let now = Timestamp::now();
-    let copied = context.home.copied(now).map(|at| format!(
+    let copied = home.copied(now).map(|at| format!(
         "this home is a copy, or was moved here ({at}): no other machine may serve it any more, see docs/operating.md"
     ));
-    let elsewhere = Elsewhere::of_late(&CertsDir::new(context.home.certs()), now);
+    let elsewhere = Elsewhere::of_late(&CertsDir::new(home.certs()), now);
     let elsewhere = elsewhere.map(|note| format!("{}; {ONE_HOME}", note.meaning()));
     let copied = copied.map(|text| Notice::note("home-copied", text));
     let elsewhere = elsewhere.map(|text| Notice::care("served-twice", text));
@@ -53,8 +62,8 @@ fn copies(context: &Context) -> Vec<Notice> {
 }
 
 /// What everybody can write beside `certs/`. A home that is shared by mistake goes on: its certificates are checked for themselves.
-pub(super) fn writable(context: &Context) -> Vec<Notice> {
-    let paths = [context.home.root().to_owned(), context.home.config()];
+pub(crate) fn writable(home: &Home) -> Vec<Notice> {
+    let paths = [home.root().to_owned(), home.config()];
     let written = paths.into_iter().filter_map(|path| {
         let mode = private::mode_if_written_by(EVERYBODY, &path).ok()??;
         let path = path.display();
@@ -64,11 +73,6 @@ pub(super) fn writable(context: &Context) -> Vec<Notice> {
         Some(Notice::care("written-by-everybody", text))
     });
     written.collect()
-}
-
-/// Says a notice of a peer that serves. The log has those of certificates, and is on standard error too.
-pub(super) fn tell(output: Output, notice: &Notice) {
-    output.object("notice", notice);
 }
 
 /// A rule that applies to nobody must not look as if it did.
@@ -82,4 +86,31 @@ fn about_rule(book: &AddressBook, name: &str) -> Option<Notice> {
         "[peers.{name}] in colis.toml applies to nobody who is known: no peer is called {name}; {nearest}see who is: colis peers"
     );
     Some(Notice::care("rule-for-nobody", text))
+}
+
+/// What `command` cannot mend of the mode of `path`, because the file system keeps none; else `command`.
+pub(crate) fn unless_without_modes(path: &Path, command: String) -> String {
+    let folder = path.parent().unwrap_or(path);
+    match lacks(folder).is_ok_and(|lacks| lacks.contains(&Lack::Modes)) {
+        false => command,
+        true => format!(
+            "the file system of {} keeps no modes, so chmod changes nothing there: keep the home on another (--home), such \
+             as ext4, or mount that one for yourself alone (umask=077)",
+            folder.display()
+        ),
+    }
+}
+
+/// A peer serves a store that was moved away `from` there.
+pub(crate) fn moved(from: &Path) -> String {
+    let from = from.display();
+    format!(
+        "a peer serves this store as {from}, which does not lead to it any more: it stores nothing"
+    )
+}
+
+/// The folder at `path`, or the nearest above that is there.
+pub(crate) fn existing(path: &Path) -> PathBuf {
+    let found = path.ancestors().find(|path| path.is_dir());
+    found.unwrap_or(Path::new("/")).to_owned()
 }

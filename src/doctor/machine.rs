@@ -1,45 +1,38 @@
 //! This machine: its home, its configuration, its store, its disk, its inbox.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
-use super::{Finding, Report, Verdict};
+use super::{Finding, Report, Subject, Verdict};
 use crate::{
-    cli::{Context, report::ExitCode, report::NO_HOME, status},
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
-    session::store_options,
+    session::{Kind, LITTLE, MOVED, existing, moved, store_options},
     store::{Holder, LocalStore, StoreError},
 };
 
-/// Less than this to write is worth a word.
-pub(in crate::cli) const LITTLE: u64 = 1 << 30;
+/// What to do where a home has no keys.
+pub(crate) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
 
 /// Looks at the store, the disk and the inbox.
-pub(super) fn examine(context: &Context, descriptors: Verdict, report: &mut Report) {
+pub(super) fn examine(subject: &Subject<'_>, descriptors: Verdict, report: &mut Report<'_>) {
     if descriptors == Verdict::Fail {
         report.add(Finding::skip(
             "store",
             "cannot be opened with so few descriptors",
         ));
     } else {
-        report.add(store(context));
+        report.add(store(subject));
     }
-    report.add(disk(context));
-    report.add(received(context));
+    report.add(disk(subject));
+    report.add(received(subject));
 }
 
-pub(super) fn home(context: &Context) -> Finding {
+pub(super) fn home(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "home";
-    let (root, why) = (
-        context.home.root(),
-        status::chosen(context.home.chosen_by()),
-    );
+    let (root, why) = (subject.home.root(), subject.home.chosen_by().describe());
     let detail = format!("{} ({why})", root.display());
-    if context.home.certs().is_dir() {
+    if subject.home.certs().is_dir() {
         return Finding::ok(STEP, detail);
     }
     let what = if root.is_dir() {
@@ -47,13 +40,13 @@ pub(super) fn home(context: &Context) -> Finding {
     } else {
         "is not there"
     };
-    Finding::fail(STEP, ExitCode::Config, format!("{detail} {what}"))
+    Finding::fail(STEP, Kind::Config, format!("{detail} {what}"))
         .hint(format!("{NO_HOME}; or name another home: --home DIR"))
 }
 
-pub(super) fn config(context: &Context) -> Finding {
+pub(super) fn config(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "config";
-    let path = context.home.config();
+    let path = subject.home.config();
     match Config::load(&path, |name| std::env::var_os(name)) {
         Ok(_) if path.exists() => Finding::ok(STEP, path.display()),
         Ok(_) => Finding::ok(STEP, "no colis.toml; everything has its default"),
@@ -62,18 +55,18 @@ pub(super) fn config(context: &Context) -> Finding {
     }
 }
 
-fn store(context: &Context) -> Finding {
+fn store(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "store";
-    let path = context.home.chunks();
+    let path = subject.home.chunks();
     if let Err(error @ StoreError::Displaced { .. }) =
-        LocalStore::check_known(&path, &context.home.store_mark())
+        LocalStore::check_known(&path, &subject.home.store_mark())
     {
         return Finding::failure(STEP, error);
     }
     if !path.exists() {
         return match parent_writable(&path) {
             Ok(()) => Finding::ok(STEP, "none yet; it is made when it is first needed"),
-            Err(error) => not_writable(STEP, context.home.root(), &error),
+            Err(error) => not_writable(STEP, subject.home.root(), &error),
         };
     }
     match LocalStore::open_read_only(&path) {
@@ -83,7 +76,7 @@ fn store(context: &Context) -> Finding {
         }
         Err(error) => {
             let what = format!("{} cannot be opened: {error}", path.display());
-            return Finding::fail(STEP, ExitCode::Storage, what)
+            return Finding::fail(STEP, Kind::Storage, what)
                 .hint("restore that folder from a backup, or move it away to begin anew");
         }
     }
@@ -98,7 +91,7 @@ fn store(context: &Context) -> Finding {
         Some(Holder {
             moved_from: Some(from),
             ..
-        }) => Finding::fail(STEP, ExitCode::Storage, moved(&from)).hint(MOVED),
+        }) => Finding::fail(STEP, Kind::Storage, moved(&from)).hint(MOVED),
         Some(holder) => {
             let who = match holder.process {
                 Some(process) => format!("process {process}"),
@@ -113,9 +106,9 @@ fn store(context: &Context) -> Finding {
     }
 }
 
-fn disk(context: &Context) -> Finding {
+fn disk(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "disk";
-    let (chunks, options) = (context.home.chunks(), store_options(&context.config));
+    let (chunks, options) = (subject.home.chunks(), store_options(subject.config));
     let room = match LocalStore::room(&existing(&chunks), options) {
         Ok(room) => room,
         Err(error) => return Finding::failure(STEP, error).hint("look at that disk"),
@@ -148,7 +141,7 @@ fn disk(context: &Context) -> Finding {
     match options.usable(room, used) {
         0 => {
             let what = format!("{detail}: nothing can be stored");
-            Finding::fail(STEP, ExitCode::Storage, what).hint(hint)
+            Finding::fail(STEP, Kind::Storage, what).hint(hint)
         }
         little if little < enough => {
             let what = format!("{detail}: {} can be stored", Size(little));
@@ -165,9 +158,9 @@ fn used(chunks: &Path) -> u64 {
     usage.map_or(0, |usage| usage.bytes)
 }
 
-fn received(context: &Context) -> Finding {
+fn received(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "received";
-    let path = context.home.received();
+    let path = subject.home.received();
     let there = path.symlink_metadata().is_ok();
     if there {
         // Only opens what is there: a symbolic link or a file is refused.
@@ -206,26 +199,10 @@ fn not_writable(step: &'static str, path: &Path, error: &io::Error) -> Finding {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space there",
         _ => "it must be a folder that belongs to the user who runs colis",
     };
-    Finding::fail(step, ExitCode::Storage, what).hint(hint)
-}
-
-/// What to do about a store that was moved while it is in use.
-pub(in crate::cli) const MOVED: &str = "move it back, or restart the peer";
-
-pub(in crate::cli) fn moved(from: &Path) -> String {
-    let from = from.display();
-    format!(
-        "a peer serves this store as {from}, which does not lead to it any more: it stores nothing"
-    )
+    Finding::fail(step, Kind::Storage, what).hint(hint)
 }
 
 /// Tries everything that is needed there.
 fn parent_writable(path: &Path) -> io::Result<()> {
     lacks(&existing(path)).map(drop)
-}
-
-/// The folder at `path`, or the nearest above that is there.
-pub(in crate::cli) fn existing(path: &Path) -> PathBuf {
-    let found = path.ancestors().find(|path| path.is_dir());
-    found.unwrap_or(Path::new("/")).to_owned()
 }

@@ -9,17 +9,13 @@ use std::{
 use futures::future::join_all;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Finding, Report, answer, certs};
+use super::{Finding, Report, Subject, answer, certs};
 use crate::{
-    cli::{
-        Context,
-        report::{ExitCode, distrusted},
-    },
     client::{AddressError, Handshake, HandshakeError, PeerAddress},
     id::{PeerId, Short as _},
     manifest::Timestamp,
     name::{Escaped, LibraryError},
-    session::{Session, Whom},
+    session::{Kind, Session, Whom, advice::distrusted},
     tls::{self, Caller, CertsDir, Expect, Seen, days_left},
     trust::AddressBook,
 };
@@ -61,12 +57,12 @@ type Step<T> = Result<(T, Finding), Finding>;
 
 /// Goes as far as it can.
 pub(super) async fn examine(
-    context: &Context,
+    subject: &Subject<'_>,
     us: Option<&Session>,
     peer: &str,
-    report: &mut Report,
+    report: &mut Report<'_>,
 ) {
-    walk(context, us, peer, report).await;
+    walk(subject, us, peer, report).await;
     for step in STEPS {
         if !report.has(step) {
             report.add(Finding::skip(step, "not reached"));
@@ -75,12 +71,12 @@ pub(super) async fn examine(
 }
 
 async fn walk(
-    context: &Context,
+    subject: &Subject<'_>,
     us: Option<&Session>,
     peer: &str,
-    report: &mut Report,
+    report: &mut Report<'_>,
 ) -> Option<()> {
-    let book = AddressBook::new(CertsDir::new(context.home.certs()).peers());
+    let book = AddressBook::new(CertsDir::new(subject.home.certs()).peers());
     let target = take(report, name(&book, peer).await)?;
     let reached = take(report, route(&target, dial(&target).await))?;
     let Some(first) = reached.first().map(|(address, _)| *address) else {
@@ -104,7 +100,7 @@ async fn walk(
     Some(())
 }
 
-fn take<T>(report: &mut Report, step: Step<T>) -> Option<T> {
+fn take<T>(report: &mut Report<'_>, step: Step<T>) -> Option<T> {
     match step {
         Ok((next, finding)) => {
             report.add(finding);
@@ -119,7 +115,7 @@ fn take<T>(report: &mut Report, step: Step<T>) -> Option<T> {
 
 async fn name(book: &AddressBook, peer: &str) -> Step<Target> {
     const STEP: &str = "name";
-    let failed = |what: String| Finding::fail(STEP, ExitCode::Network, what);
+    let failed = |what: String| Finding::fail(STEP, Kind::Network, what);
     let whom = Whom::parse(peer, book).map_err(|failure| Finding::failure(STEP, failure))?;
     let (known, named) = match whom {
         Whom::Known(known) => (Some(*known), None),
@@ -227,7 +223,7 @@ fn route(target: &Target, dialled: Dialled) -> Step<Vec<(SocketAddr, TcpStream)>
 
 fn no_route(target: &Target, failed: &[(SocketAddr, io::Error)]) -> Finding {
     let of_kind = |kind| failed.iter().any(|(_, error)| error.kind() == kind);
-    let finding = |what: String| Finding::fail("route", ExitCode::Network, what);
+    let finding = |what: String| Finding::fail("route", Kind::Network, what);
     let addresses = shown(&target.addresses);
     let port = target.addresses.first().map_or(0, SocketAddr::port);
     if of_kind(io::ErrorKind::TimedOut) {
@@ -254,7 +250,7 @@ fn no_route(target: &Target, failed: &[(SocketAddr, io::Error)]) -> Finding {
 
 fn nobody_listens(target: &Target) -> Finding {
     let what = format!("nobody listens on {}", shown(&target.addresses));
-    Finding::fail("their-port", ExitCode::Network, what)
+    Finding::fail("their-port", Kind::Network, what)
         .hint("start `colis serve` there; if it runs, `colis status` there says on which port")
 }
 
@@ -306,7 +302,7 @@ async fn shake_hands(
 }
 
 /// Says at which step a handshake failed.
-fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
+fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report<'_>) {
     if let HandshakeError::NotTls { beginning } = error {
         let said = String::from_utf8_lossy(beginning);
         let said = said.lines().next().unwrap_or_default();
@@ -315,7 +311,7 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
             Escaped::new(said)
         );
         report.add(
-            Finding::fail("their-port", ExitCode::Network, what).hint(
+            Finding::fail("their-port", Kind::Network, what).hint(
                 "another program has that port: `colis status` there says where colis listens",
             ),
         );
@@ -325,8 +321,7 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
     if let HandshakeError::Distrusted(distrust) = error {
         report.add(Finding::ok("tls", format!("{address} speaks it")));
         report.add(
-            Finding::fail("their-certificate", ExitCode::Trust, distrust)
-                .hint(distrusted(distrust)),
+            Finding::fail("their-certificate", Kind::Trust, distrust).hint(distrusted(distrust)),
         );
         return;
     }
@@ -338,7 +333,7 @@ fn refused(address: SocketAddr, error: &HandshakeError, report: &mut Report) {
         HandshakeError::Refused { .. } => "is it a colis peer, of a like version?",
         _ => "is it a colis peer? It may be busy: try again in a minute, and look at its log",
     };
-    report.add(Finding::fail("tls", ExitCode::Network, format!("{address}: {error}")).hint(hint));
+    report.add(Finding::fail("tls", Kind::Network, format!("{address}: {error}")).hint(hint));
 }
 
 fn their_certificate(book: &AddressBook, met: &Met) -> Finding {

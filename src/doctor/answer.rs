@@ -7,11 +7,10 @@ use tokio::time::timeout;
 
 use super::{Finding, Report, certs, peer::Met};
 use crate::{
-    cli::report::{ExitCode, refused},
     client::{ClientOptions, Handshake, HandshakeError, PeerClient},
     config::units::Size,
     manifest::Timestamp,
-    session::Session,
+    session::{Kind, Session, advice::refused},
     store::{NetworkCause, StoreError},
     tls::{Caller, Seen},
     wire::{Health, HealthStatus},
@@ -26,7 +25,7 @@ const ROUND_TRIPS: usize = 3;
 const SLOW: Duration = Duration::from_millis(300);
 
 /// Asks the peer that we have met.
-pub(super) async fn examine(us: &Session, met: Met, report: &mut Report) {
+pub(super) async fn examine(us: &Session, met: Met, report: &mut Report<'_>) {
     let options = ClientOptions {
         connect_timeout: ANSWER_TIME,
         idle_timeout: ANSWER_TIME,
@@ -63,16 +62,16 @@ pub(super) async fn examine(us: &Session, met: Met, report: &mut Report) {
 }
 
 /// A peer judges our certificate after its part of the handshake: whoever does not answer may have refused it.
-async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report) {
+async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report<'_>) {
     const STEP: &str = "our-certificate";
     match handshake.refusal(REFUSAL_TIME).await {
         Some(refusal @ HandshakeError::Refused { alert }) => {
-            report.add(Finding::fail(STEP, ExitCode::Trust, &refusal).hint(refused(alert)));
+            report.add(Finding::fail(STEP, Kind::Trust, &refusal).hint(refused(alert)));
         }
         Some(other) => {
             let hint =
                 "it may not accept our certificate, or have too many connections: look at its log";
-            report.add(Finding::fail(STEP, ExitCode::Network, other).hint(hint));
+            report.add(Finding::fail(STEP, Kind::Network, other).hint(hint));
         }
         // The circle's machine lets in a certificate that has ended, to be renewed, and answers that it is no good.
         None if matches!(error, StoreError::Untrusted { .. }) => {
@@ -81,7 +80,7 @@ async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report)
         None => {
             report.add(Finding::ok(STEP, "not refused"));
             report.add(
-                Finding::fail("answer", ExitCode::Network, error)
+                Finding::fail("answer", Kind::Network, error)
                     .hint("it may hang or be overloaded: look at its log, restart it there"),
             );
         }
@@ -111,7 +110,7 @@ fn health_of(health: &Health) -> Finding {
         (HealthStatus::Ok, None) => Finding::ok(STEP, format!("{version}, well")),
         (HealthStatus::ReadOnly, _) => {
             let what = format!("{version}; it cannot write any more");
-            Finding::fail(STEP, ExitCode::Storage, what)
+            Finding::fail(STEP, Kind::Storage, what)
                 .hint("look at the disk of that machine and whether its home was moved, then restart `colis serve` there")
         }
     }
@@ -135,7 +134,7 @@ fn clock(us: &Session, theirs: &Caller, date: Option<Timestamp>, now: Timestamp)
     for (whose, caller) in [("our", us.identity.caller()), ("its", theirs)] {
         if !valid(caller) {
             let what = format!("{what}: by it {whose} certificate does not count");
-            return Finding::fail(STEP, ExitCode::Trust, what).hint(hint);
+            return Finding::fail(STEP, Kind::Trust, what).hint(hint);
         }
     }
     Finding::warn(STEP, what).hint(hint)
@@ -149,13 +148,13 @@ async fn revocation(us: &Session, client: &PeerClient) -> Finding {
         Ok(Ok(Some(pem))) => match circle.compare_lists(&us.dir, &pem) {
             Ok((number, false)) if number == ours => {
                 let what = format!("its list {number} is another one than our list {ours}");
-                return Finding::fail(STEP, ExitCode::Trust, what).hint(
+                return Finding::fail(STEP, Kind::Trust, what).hint(
                     "exchange them: colis peers check PEER; the circle's machine makes one of both",
                 );
             }
             Ok((number, _)) => number,
             Err(error) => {
-                return Finding::fail(STEP, ExitCode::Trust, error).hint(
+                return Finding::fail(STEP, Kind::Trust, error).hint(
                     "its crl.pem is damaged or forged: remove it there, then reach another member",
                 );
             }

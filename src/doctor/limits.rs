@@ -9,8 +9,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::{
-    cli::report::ExitCode,
     config::units::Size,
+    session::Kind,
     wire::{MAX_BODY_MEMORY, MAX_CONNECTIONS},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn descriptors() -> Finding {
     if files < DESCRIPTORS {
         return Finding::fail(
             STEP,
-            ExitCode::Config,
+            Kind::Config,
             format!("{files} open files at most; a store alone needs {DESCRIPTORS}"),
         )
         .hint(hint);

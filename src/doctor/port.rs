@@ -4,17 +4,13 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use tokio::time::timeout;
 
-use super::Finding;
+use super::{Finding, Subject};
 use crate::{
     address::DEFAULT_LISTEN,
-    cli::{
-        Context,
-        report::{ExitCode, Failure},
-    },
     client::ClientOptions,
     manifest::Signer as _,
     server::{self, BindError},
-    session::Session,
+    session::{Error, Kind, Session},
     store::{Holder, LocalStore},
     tls::Seen,
     wire::HealthStatus,
@@ -26,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks our own peer if it serves; else looks whether it could.
 pub(super) async fn port(
-    context: &Context,
+    subject: &Subject<'_>,
     listen: Option<SocketAddr>,
     us: Option<&Session>,
 ) -> Finding {
-    if let Some(holder) = LocalStore::holder(&context.home.chunks())
+    if let Some(holder) = LocalStore::holder(&subject.home.chunks())
         && let Some(address) = &holder.serving
     {
         let Some(us) = us else {
@@ -41,7 +37,7 @@ pub(super) async fn port(
         };
         return served(us, &holder, address).await;
     }
-    let wanted = listen.or(context.config.listen).unwrap_or(DEFAULT_LISTEN);
+    let wanted = listen.or(subject.config.listen).unwrap_or(DEFAULT_LISTEN);
     // Listens for an instant.
     match server::bind(wanted) {
         Ok(_) => Finding::ok(
@@ -50,14 +46,10 @@ pub(super) async fn port(
         ),
         Err(BindError::AddressInUse { address }) => {
             let who = owner(address.port()).unwrap_or("another process".into());
-            Finding::fail(
-                STEP,
-                ExitCode::Network,
-                format!("{address} is in use by {who}"),
-            )
-            .hint("end that program, or choose another: listen = \":9443\" in colis.toml")
+            Finding::fail(STEP, Kind::Network, format!("{address} is in use by {who}"))
+                .hint("end that program, or choose another: listen = \":9443\" in colis.toml")
         }
-        Err(error) => Finding::fail(STEP, ExitCode::Network, error)
+        Err(error) => Finding::fail(STEP, Kind::Network, error)
             .hint("`listen` must be an address of this machine, with a port above 1023: [::]:8443"),
     }
 }
@@ -72,26 +64,23 @@ async fn served(us: &Session, holder: &Holder, address: &str) -> Finding {
         Ok(Ok(HealthStatus::ReadOnly)) => {
             let what =
                 format!("our own peer on {address} (process {process}) cannot write any more");
-            Finding::fail(STEP, ExitCode::Storage, what).hint(
+            Finding::fail(STEP, Kind::Storage, what).hint(
                 "was its home moved? Else look at the disk (dmesg); then restart `colis serve`",
             )
         }
         // It is ours: its certificate was judged above.
-        Ok(Err(Failure {
-            code: ExitCode::Trust,
-            ..
-        })) => Finding::skip(
+        Ok(Err(error)) if error.kind() == Kind::Trust => Finding::skip(
             STEP,
             format!(
                 "process {process} serves on {address}, with our certificate, which does not count"
             ),
         ),
-        Ok(Err(failure)) => silent(&process, address, &failure.into_parts().1),
+        Ok(Err(error)) => silent(&process, address, &error.to_string()),
         Err(_) => silent(&process, address, "no answer in time"),
     }
 }
 
-async fn ask(us: &Session, address: &str) -> Result<HealthStatus, Failure> {
+async fn ask(us: &Session, address: &str) -> Result<HealthStatus, Error> {
     let options = ClientOptions {
         retries: 0,
         ..ClientOptions::default()
@@ -103,7 +92,7 @@ async fn ask(us: &Session, address: &str) -> Result<HealthStatus, Failure> {
 
 fn silent(process: &str, address: &str, why: &str) -> Finding {
     let what = format!("process {process} has the store and should serve on {address}: {why}");
-    Finding::fail(STEP, ExitCode::Network, what)
+    Finding::fail(STEP, Kind::Network, what)
         .hint(format!("restart it: kill {process}, then colis serve"))
 }
 
