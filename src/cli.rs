@@ -1,7 +1,6 @@
 //! The command line: the only place that prints, prompts or exits.
 
 mod args;
-mod arrivals;
 mod ask;
 mod certs;
 mod config;

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use edit::{set, template};
 pub use origin::{Origin, Shown};
@@ -81,7 +81,7 @@ pub struct PeerSettings {
 }
 
 /// What to do with what arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InboxSetting {
     /// Open it on arrival.

@@ -18,8 +18,6 @@ use crate::{
     session::{Home, Kind, Session, Silent},
 };
 
-pub(crate) use machine::NO_HOME;
-
 /// What to look at, beside this machine.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]

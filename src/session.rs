@@ -22,8 +22,10 @@ mod home;
 mod list;
 pub(crate) mod meant;
 mod send;
+mod serve;
 mod signed_by;
 pub(crate) mod sources;
+mod status;
 pub(crate) mod store;
 mod which;
 mod whom;
@@ -43,13 +45,16 @@ use crate::{
 
 pub use connect::ConnectedPeer;
 pub use error::{Error, Kind, Mistake};
-pub use event::{Event, LeftOut, Missed, Progress, Reporter, Silent, Work};
+pub use event::{Event, Failed, LeftOut, Missed, Progress, Reporter, Silent, Work};
 pub use finding::{Finding, Summary, Verdict};
+pub use history::history;
 pub use home::{ChosenBy, Home, host_name};
 pub use list::TransferRow;
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
+pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use signed_by::SignedBy;
 pub use sources::MAX_SOURCES;
+pub use status::{Status, StatusRequest};
 pub use store::OwnStore;
 pub use which::TransferSelector;
 

@@ -2,51 +2,35 @@
 
 use std::{env, io::Write as _};
 
-use serde_json::json;
-
 use super::{
     args,
     output::Output,
     report::{ExitCode, Failure},
+    show,
 };
 use crate::{
-    config::{Origin, Shown, set, template},
-    name::PathText,
+    config::{Shown, set, template},
     private,
-    session::Home,
+    session::{Event, Home},
 };
 
 /// Works also where the file is wrong: that is when one wants it.
 pub(super) fn run(home: &Home, output: Output, args: args::Config) -> Result<ExitCode, Failure> {
     match args.command.unwrap_or(args::ConfigCommand::Show) {
-        args::ConfigCommand::Show => show(home, output),
+        args::ConfigCommand::Show => settings(home, output),
         args::ConfigCommand::Init => init(home, output),
         args::ConfigCommand::Set { key, value } => {
             set(&home.config(), &key, &value)?;
-            let path = home.config();
-            output.object("config-set", &json!({"key": key, "path": PathText(&path)}));
-            output.talk(format!(
-                "{key} is set in {}; a peer that is serving takes it when it is started again",
-                path.display()
-            ));
+            let path = text(home);
+            show::tell(output, &Event::ConfigSet { key, path });
             Ok(ExitCode::Ok)
         }
     }
 }
 
-fn show(home: &Home, output: Output) -> Result<ExitCode, Failure> {
+fn settings(home: &Home, output: Output) -> Result<ExitCode, Failure> {
     for shown in Shown::all(&home.config(), |name| env::var_os(name))? {
-        output.object("setting", &shown);
-        let value = match &shown.value {
-            Some(value) => value.clone(),
-            None => format!("({})", shown.holds),
-        };
-        let from = match &shown.origin {
-            Origin::Default => "default".to_owned(),
-            Origin::File(path) => path.display().to_string(),
-            Origin::Environment(name) => name.clone(),
-        };
-        output.line(format!("{:<12} = {value:<26} {from}", shown.key));
+        show::tell(output, &Event::Setting(shown));
     }
     Ok(ExitCode::Ok)
 }
@@ -73,7 +57,10 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
         .open(&path)
         .map_err(failed)?;
     file.write_all(template().as_bytes()).map_err(failed)?;
-    output.object("config-init", &json!({"path": PathText(&path)}));
-    output.line(path.display());
+    show::tell(output, &Event::ConfigInit { path: text(home) });
     Ok(ExitCode::Ok)
+}
+
+fn text(home: &Home) -> String {
+    home.config().to_string_lossy().into_owned()
 }

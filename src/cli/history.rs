@@ -7,85 +7,21 @@ use super::{
     report::{ExitCode, Failure},
 };
 use crate::{
-    config::units::Size,
-    manifest::Timestamp,
-    name::Escaped,
     peer::{Direction, History, HistoryEntry},
-    session::SignedBy,
-    session::store::check_there,
+    session::{self, Event, SignedBy},
     store::ManifestInfo,
 };
 
 pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
-    context.home.check_there()?;
-    check_there(&context.home)?;
-    let history = History::new(&context.home.chunks());
-    let entries = history
-        .entries()
-        .map_err(|e| Failure::io(history.path(), &e))?;
+    let mut entries = session::history(&context.home)?;
     if entries.is_empty() {
         context.output.talk("nothing was sent or received yet");
     }
     let skip = entries.len().saturating_sub(args.number);
-    for entry in &entries[skip..] {
-        context.output.object("history", entry);
-        context.output.line(line(entry));
+    for entry in entries.drain(skip..) {
+        context.tell(&Event::History(Box::new(entry)));
     }
     Ok(ExitCode::Ok)
-}
-
-/// What was brought of late and did not come. A history that cannot be read keeps nobody from the rest.
-pub(super) fn missed(context: &Context) -> Vec<HistoryEntry> {
-    let history = History::new(&context.home.chunks());
-    let missed = history.missed(Timestamp::now());
-    missed.unwrap_or_else(|error| {
-        let path = history.path().display();
-        context
-            .output
-            .warn(format!("the history cannot be read: {path}: {error}"));
-        Vec::new()
-    })
-}
-
-/// An entry as people read it.
-pub(super) fn line(entry: &HistoryEntry) -> String {
-    let (direction, peers) = match entry.direction {
-        Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
-        Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
-        Direction::Received => ("received", from(entry)),
-        Direction::Refused => ("refused", from(entry)),
-        Direction::Waiting => ("waits", from(entry)),
-        Direction::Cut => ("cut", from(entry)),
-    };
-    let size = Size(entry.bytes).to_string();
-    let mut line = format!("{}  {direction:<8}  {size:>10}  {peers}", entry.at);
-    if let Some(of) = entry.of {
-        line.push_str(&format!("  of {}", Size(of)));
-    }
-    if !entry.names.is_empty() {
-        line.push_str(&format!("  {}", escape(&entry.names)));
-    }
-    if let Some(named) = &entry.named {
-        line.push_str(&format!("  as {}", escape(named)));
-    }
-    if let Some(reason) = &entry.reason {
-        line.push_str(&format!("  ({})", Escaped::new(reason)));
-    }
-    line
-}
-
-fn from(entry: &HistoryEntry) -> String {
-    let note = if entry.verified {
-        ""
-    } else {
-        " (not verified)"
-    };
-    format!("from {}{note}", escape(&entry.peers))
-}
-
-fn escape(texts: &[String]) -> String {
-    let escaped = texts.iter().map(|text| Escaped::new(text).to_string());
-    escaped.collect::<Vec<_>>().join(", ")
 }
 
 /// Adds to the history. Not being able to is said, and is no reason to fail.

@@ -19,7 +19,7 @@ use crate::{
     name::Escaped,
     peer::Reasons,
     session::{
-        GLANCE, OwnStore, Session, SignedBy, TransferRow, TransferSelector, all_manifests,
+        Event, GLANCE, OwnStore, Session, SignedBy, TransferRow, TransferSelector, all_manifests,
         manifest_of, paced, row, state_of, top_names,
     },
     store::{ManifestInfo, Store, TransferState},
@@ -133,22 +133,11 @@ async fn list_waiting(
         waiting.show(context);
     }
     if ids.is_empty() {
-        show_missed(context);
+        us.missed()?
+            .into_iter()
+            .for_each(|entry| us.tell(Event::NotCome(Box::new(entry))));
     }
     Ok(ExitCode::Ok)
-}
-
-/// What would wait or be here, had it come.
-fn show_missed(context: &Context) {
-    let (output, missed) = (context.output, history::missed(context));
-    if missed.is_empty() {
-        return;
-    }
-    output.talk("did not come, in the last 7 days; their senders can send them again:");
-    for entry in &missed {
-        output.object("missed", entry);
-        output.line(history::line(entry));
-    }
 }
 
 /// Remembers the no; whoever waits for the transfer's state is told.

@@ -10,7 +10,6 @@ use std::{
 };
 
 use clap::ValueEnum as _;
-use serde_json::json;
 
 use super::{
     Context,
@@ -21,8 +20,7 @@ use super::{
 use crate::{
     address::PeerAddress,
     config::{SETTINGS, variable},
-    name::PathText,
-    session::platform_folder,
+    session::{Event, platform_folder},
     tls::{CertsDir, Identity},
     trust::write_durably,
 };
@@ -50,34 +48,19 @@ pub(super) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> 
         fs::create_dir_all(folder).map_err(|e| Failure::io(folder, &e))?;
     }
     write_durably(&path, unit.as_bytes(), 0o644).map_err(|e| Failure::io(&path, &e))?;
-    context
-        .output
-        .object("installed", &json!({"path": PathText(&path)}));
-    context.output.line(path.display());
-    let name = &args.unit;
-    context.output.talk(format!(
-        "start it, now and at every login: systemctl --user daemon-reload && systemctl --user enable --now {name}\n\
-         also when nobody is logged in: loginctl enable-linger\n\
-         its log: journalctl --user -u {name}; what arrived, with its names: colis history"
-    ));
+    let (path, unit) = (path.to_string_lossy().into_owned(), args.unit.clone());
+    context.tell(&Event::Installed { path, unit });
     Ok(ExitCode::Ok)
 }
 
 /// The unit for a service account goes to standard output: only an administrator writes where it belongs, and only the
 /// account itself reads the keys.
 fn print(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
-    let unit = unit_of(context, args, Kind::System, &home_of(context)?)?;
-    context.output.object("unit", &json!({"text": unit}));
-    context.output.line(unit.trim_end());
-    let name = &args.unit;
-    context.output.talk(format!(
-        "put it to /etc/systemd/system/{name}.service, then: systemctl daemon-reload && systemctl enable --now {name}"
-    ));
-    if rustix::process::geteuid().is_root() {
-        context.output.warn(
-            "it would serve as root: run this as the account that is to serve, which owns the home",
-        );
-    }
+    context.tell(&Event::Unit {
+        unit: args.unit.clone(),
+        text: unit_of(context, args, Kind::System, &home_of(context)?)?,
+        as_root: rustix::process::geteuid().is_root(),
+    });
     Ok(ExitCode::Ok)
 }
 
@@ -94,14 +77,8 @@ pub(super) fn remove(context: &Context, args: &Serve) -> Result<ExitCode, Failur
         }
         Err(error) => return Err(Failure::io(&path, &error)),
     }
-    context
-        .output
-        .object("uninstalled", &json!({"path": PathText(&path)}));
-    context.output.line(path.display());
-    let name = &args.unit;
-    context.output.talk(format!(
-        "end it too: systemctl --user stop {name} && systemctl --user daemon-reload"
-    ));
+    let (path, unit) = (path.to_string_lossy().into_owned(), args.unit.clone());
+    context.tell(&Event::Uninstalled { path, unit });
     Ok(ExitCode::Ok)
 }
 

@@ -42,8 +42,8 @@ pub(super) fn spool(json: bool) -> io::Result<()> {
     let gap_of_lines =
         |count| format!("colis: {count} lines were dropped here: they were not read\n");
     let gap_of_objects = |count| {
-        let object = object("dropped", &serde_json::json!({ "count": count }));
-        format!("{object}\n")
+        let dropped = Event::Dropped { count };
+        format!("{}\n", line_of(&dropped))
     };
     let gap = if json { gap_of_objects } else { gap_of_lines };
     let lost = |error| drop(LOST.set(error));
@@ -178,20 +178,10 @@ impl Output {
 
     /// An event of the session, for programs.
     pub(super) fn event(self, event: &Event) {
-        let name = serde_json::to_value(event);
-        if let Ok(Value::Object(fields)) = name {
-            self.write_object(fields);
-        }
-    }
-
-    fn write_object(self, fields: Map<String, Value>) {
-        let mut object = Map::from_iter([("v".to_owned(), 1.into())]);
-        object.extend(fields);
-        let text = escape_json(&Value::Object(object).to_string());
         match (self.json, self.beside_content) {
             (false, _) => {}
-            (true, false) => self.write_line(&text),
-            (true, true) => say(&text),
+            (true, false) => self.write_line(&line_of(event)),
+            (true, true) => say(&line_of(event)),
         }
     }
 
@@ -207,24 +197,23 @@ impl Output {
         }
     }
 
-    /// Something that happened while we do something else: a line or an object, and if nobody reads it, nothing.
-    pub(super) fn happened(self, text: impl Display, event: &str, value: &impl Serialize) {
-        let line = if self.json {
-            object(event, value)
-        } else {
-            text.to_string()
-        };
-        let _ = write_result(&line);
-    }
-
-    /// The last object, of a failure: nobody reading it changes nothing.
-    pub(super) fn last_object(self, value: &Value) {
-        let text = escape_json(&value.to_string());
+    /// The last event, of a failure: nobody reading it changes nothing.
+    pub(super) fn last_event(self, event: &Event) {
+        let text = line_of(event);
         if self.beside_content {
             return say(&text);
         }
         let _ = write_result(&text);
     }
+}
+
+/// An event as programs read it.
+fn line_of(event: &Event) -> String {
+    let mut object = Map::from_iter([("v".to_owned(), 1.into())]);
+    if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
+        object.extend(fields);
+    }
+    escape_json(&Value::Object(object).to_string())
 }
 
 fn object(event: &str, value: &impl Serialize) -> String {

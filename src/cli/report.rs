@@ -9,7 +9,6 @@ mod usage;
 use std::{fmt::Display, io, path::Path};
 
 use rustix::io::Errno;
-use serde_json::json;
 
 use super::output::{Output, say};
 use crate::{
@@ -20,12 +19,14 @@ use crate::{
     },
     crypto::CryptoError,
     disk::NoRoom,
-    doctor::NO_HOME,
     manifest::{ManifestError, VerifyError},
     name::Escaped,
     peer::PeerError,
     received::ReceivedError,
-    session::care::unless_without_modes,
+    session::{
+        Event, Failed,
+        care::{NO_HOME, unless_without_modes},
+    },
     tls::{KeyForm, TlsError},
     transfer::TransferError,
     trust::TrustError,
@@ -123,10 +124,12 @@ impl Failure {
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
         if output.json {
-            let (exit, message, hint) = (self.code as u8, &self.what, &self.hint);
-            return output.last_object(
-                &json!({"v": 1, "event": "error", "exit": exit, "message": message, "hint": hint}),
-            );
+            let (exit, message, hint) = (self.code as u8, self.what.clone(), self.hint.clone());
+            return output.last_event(&Event::Error(Failed {
+                exit,
+                message,
+                hint,
+            }));
         }
         let mut text = format!("colis: {}", Escaped::new(&self.what));
         if let Some(hint) = &self.hint {

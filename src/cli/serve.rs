@@ -1,38 +1,27 @@
 //! `serve`: runs this peer until it is told to stop.
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use serde_json::json;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{
     Context,
     args::{InboxArg, Serve},
-    arrivals, install,
+    install,
     logging::{self, Level, LogFile},
     output::Output,
     report::{ExitCode, Failure},
     show,
     signals::Ending,
-    speed::jobs,
 };
 use crate::{
-    address::{DEFAULT_LISTEN, PeerAddress},
-    config::{
-        Config, InboxSetting,
-        units::{DurationText, SizeText},
-    },
+    config::units::{DurationText, SizeText},
     discover::Discovery,
     id::Short as _,
-    manifest::Signer as _,
     name::Escaped,
-    peer::{
-        ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Notice,
-        Peer, PeerOptions, RelayOptions,
-    },
-    session::{self, Event, care, store_options},
-    transfer::ReceiveOptions,
+    peer::{Arrival, InboxMode, InboxRules, Notice, Peer, PeerOptions},
+    session::{self, Arrived, Event, ServeRequest, ServingPeer, care, inbox_policy, peer_options},
 };
 
 /// Days of logs that are kept unless told otherwise.
@@ -91,16 +80,10 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
 
 /// Tells the log, programs and people that `peer` takes requests now.
 fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
-    let (name, id, address) = (
-        peer.identity().name(),
-        peer.identity().peer_id(),
-        peer.address(),
-    );
+    let serving = ServingPeer::of(peer, mode);
+    let (name, id, address) = (&serving.name, serving.peer_id, serving.address);
     let inbox = format!("{mode:?}").to_lowercase();
-    context.output.object(
-        "serving",
-        &json!({"name": name, "peer_id": id, "address": address, "inbox": inbox}),
-    );
+    context.tell(&Event::Serving(serving.clone()));
     let (version, home) = (env!("CARGO_PKG_VERSION"), context.home.root());
     let home = home.to_string_lossy();
     tracing::info!(version, name, id = id.short(), home = %Escaped::new(&home), %address, inbox, "started");
@@ -108,10 +91,6 @@ fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
         tracing::warn!(code = &*notice.code, "{}", Escaped::new(&notice.text));
         context.tell(&Event::Notice(notice));
     }
-    context.output.talk(format!(
-        "{name} serves on {}, inbox {inbox}; peer {id}",
-        PeerAddress::from(address)
-    ));
 }
 
 /// Takes what may change in force of the settings. Certificates, revocations and roles are watched anyway, and so is the log.
@@ -119,7 +98,7 @@ fn reload(context: &Context, args: &Serve, rules: &InboxRules) -> Result<(), Fai
     let config = session::load_config(&context.home);
     let policy = config
         .map_err(Failure::from)
-        .and_then(|config| policy(&config, args));
+        .and_then(|config| Ok(inbox_policy(&config, &args.request()?)));
     let policy = policy.inspect_err(|failure| {
         let error = Escaped::new(failure.what()).to_string();
         tracing::error!(error, "settings unchanged: what is on disk cannot be used");
@@ -160,104 +139,38 @@ async fn tell_notices(output: Output, mut notices: Receiver<Notice>) {
 
 async fn show_arrivals(output: Output, mut arrivals: Receiver<Arrival>) {
     loop {
-        match arrivals.recv().await {
-            Ok(arrival) => arrivals::tell(output, &arrival),
-            Err(RecvError::Lagged(missed)) => output.happened(
-                format!("{missed} arrivals were too fast to show: colis history"),
-                "dropped",
-                &json!({ "count": missed }),
-            ),
+        let event = match arrivals.recv().await {
+            Ok(arrival) => Event::Arrival(Box::new(Arrived::from(&arrival))),
+            Err(RecvError::Lagged(count)) => Event::Dropped { count },
             Err(RecvError::Closed) => return,
-        }
+        };
+        show::tell(output, &event);
     }
 }
 
 pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
-    let (home, config) = (&context.home, &context.config);
-    let asked = args
-        .keep_opened
-        .as_deref()
-        .map(str::parse::<DurationText>)
-        .transpose()?;
-    let keep_opened = asked
-        .or(config.keep_opened)
-        .map_or(Duration::from_secs(24 * 3600), DurationText::duration);
-    let receive = ReceiveOptions {
-        jobs: jobs(context, None),
-        keep_exec: args.keep_exec,
-    };
-    Ok(PeerOptions {
-        default_role: config.default_role.unwrap_or_default(),
-        ask_every: ASK_EVERY,
-        certs: home.certs(),
-        chunks: home.chunks(),
-        received: home.received(),
-        listen: args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
-        inbox: InboxOptions {
-            policy: policy(config, args)?,
-            keep_opened,
-            receive,
-        },
-        store: store_options(&context.config),
-        relay: relay(context),
-        discovery: discovery(context),
-    })
+    let request = args.request()?;
+    Ok(peer_options(&context.home, &context.config, &request))
 }
 
 /// Whether peers are announced and looked for.
 pub(super) fn discovery(context: &Context) -> Discovery {
-    match context.config.discovery {
-        Some(false) => Discovery::Off,
-        Some(true) | None => Discovery::On,
-    }
+    session::discovery(&context.config)
 }
 
-fn relay(context: &Context) -> RelayOptions {
-    let config = &context.config;
-    let defaults = RelayOptions::default();
-    RelayOptions {
-        quota: config.relay_quota.map(SizeText::bytes),
-        keep: config.relay_keep.map(DurationText::duration),
-        collect: config
-            .collect
-            .map_or(defaults.collect, DurationText::duration),
+impl Serve {
+    /// What it says against the settings.
+    fn request(&self) -> Result<ServeRequest, Failure> {
+        let size = self.auto_up_to.as_deref().map(str::parse::<SizeText>);
+        let keep = self.keep_opened.as_deref().map(str::parse::<DurationText>);
+        Ok(ServeRequest {
+            listen: self.listen,
+            inbox: self.inbox.map(InboxArg::setting),
+            auto_up_to: size.transpose()?.map(SizeText::bytes),
+            keep_opened: keep.transpose()?.map(DurationText::duration),
+            keep_exec: self.keep_exec,
+        })
     }
-}
-
-/// Flags change the rule for everybody; what the file says of a single sender stays.
-fn policy(config: &Config, args: &Serve) -> Result<InboxPolicy, Failure> {
-    let asked = args
-        .auto_up_to
-        .as_deref()
-        .map(str::parse::<SizeText>)
-        .transpose()?;
-    let mode = |setting| match setting {
-        InboxSetting::Auto => InboxMode::Auto,
-        InboxSetting::Ask => InboxMode::Ask,
-        InboxSetting::Off => InboxMode::Off,
-    };
-    let default = InboxRule {
-        mode: args
-            .inbox
-            .map(InboxArg::setting)
-            .or(config.inbox)
-            .map(mode)
-            .unwrap_or_default(),
-        auto_up_to: asked.or(config.auto_up_to).map(SizeText::bytes),
-    };
-    let senders = config.peers.iter().map(|(name, settings)| {
-        let rule = InboxRule {
-            mode: settings.inbox.map_or(default.mode, mode),
-            auto_up_to: settings
-                .auto_up_to
-                .map_or(default.auto_up_to, |size| Some(size.bytes())),
-        };
-        (name.clone(), rule)
-    });
-    Ok(InboxPolicy {
-        default,
-        senders: senders.collect(),
-    })
 }
 
 /// Many connections need many descriptors; the system lets us have up to its hard limit.

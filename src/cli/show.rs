@@ -2,9 +2,10 @@
 
 mod connect;
 mod doctor;
+mod home;
 pub(super) mod receive;
 pub(super) mod send;
-mod serve;
+pub(super) mod serve;
 
 use super::{
     list,

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError, SETTINGS, Unset, read, settings, variable};
 use crate::name::path_as_text;
 
 /// Who set a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "from", content = "where")]
 pub enum Origin {
     /// Nobody.
@@ -23,7 +23,7 @@ pub enum Origin {
 }
 
 /// A setting with its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// Its name; with a dot for what is different for one peer.
     pub key: String,

@@ -7,12 +7,9 @@ use crate::{
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
-    session::{Kind, LITTLE, MOVED, existing, moved, store_options},
+    session::{Kind, LITTLE, MOVED, care::NO_HOME, existing, moved, store_options},
     store::{Holder, LocalStore, StoreError},
 };
-
-/// What to do where a home has no keys.
-pub(crate) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
 
 /// Looks at the store, the disk and the inbox.
 pub(super) fn examine(subject: &Subject<'_>, descriptors: Verdict, report: &mut Report<'_>) {

@@ -20,6 +20,9 @@ const EVERYBODY: u32 = 0o002;
 pub(crate) const ONE_HOME: &str =
     "serve it on one machine only, see docs/operating.md; if it was a clock, all is well again";
 
+/// What to do where a home has no keys.
+pub(crate) const NO_HOME: &str = "is its disk mounted? For a new home: colis certs init --name NAME, or to join a circle: colis pair";
+
 /// Less than this to write is worth a word.
 pub(crate) const LITTLE: u64 = 1 << 30;
 
@@ -28,9 +31,13 @@ pub(crate) const MOVED: &str = "move it back, or restart the peer";
 
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
 pub fn notices(home: &Home, config: &Config) -> Vec<Notice> {
+    of(home, config, &Endings::read(&CertsDir::new(home.certs())))
+}
+
+/// The same of a home whose certificates end then.
+pub(super) fn of(home: &Home, config: &Config, endings: &Endings) -> Vec<Notice> {
     let dir = CertsDir::new(home.certs());
-    let now = Timestamp::now();
-    let mut notices = peer::notices(&dir, &Endings::read(&dir), now);
+    let mut notices = peer::notices(&dir, endings, Timestamp::now());
     notices.extend(settings(home, config));
     notices
 }

@@ -7,11 +7,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Planned, Sent, Session, Summary, TransferRow};
+use super::{Arrived, Finding, Planned, Sent, ServingPeer, Session, Status, Summary, TransferRow};
 use crate::{
+    config::Shown,
     id::{ManifestId, PeerId},
     manifest::table::Entry,
-    peer::Notice,
+    peer::{HistoryEntry, Notice},
     store::{ChunkInfo, TransferState, WaitReason},
     transfer,
     trust::KnownPeer,
@@ -48,6 +49,72 @@ impl Reporter for Silent {
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
+    /// The last event of what fails.
+    Error(Failed),
+    /// What a home is, has and knows.
+    Status(Box<Status>),
+    /// Something that was sent or received earlier.
+    History(Box<HistoryEntry>),
+    /// A transfer that was brought and did not come: it was cut or not taken.
+    NotCome(Box<HistoryEntry>),
+    /// A peer takes requests now.
+    Serving(ServingPeer),
+    /// A transfer has come for the peer that serves.
+    Arrival(Box<Arrived>),
+    /// Events that are missing here, because they were not read in time.
+    Dropped {
+        /// How many.
+        count: u64,
+    },
+    /// A setting, and where it comes from.
+    Setting(Shown),
+    /// A file of settings was written.
+    ConfigInit {
+        /// The file.
+        path: String,
+    },
+    /// A setting was changed.
+    ConfigSet {
+        /// Its name.
+        key: String,
+        /// The file.
+        path: String,
+    },
+    /// A unit of systemd was written.
+    Installed {
+        /// The file.
+        path: String,
+        /// The unit's name.
+        unit: String,
+    },
+    /// A unit of systemd was removed.
+    Uninstalled {
+        /// The file.
+        path: String,
+        /// The unit's name.
+        unit: String,
+    },
+    /// A unit for the whole system.
+    Unit {
+        /// The unit's name.
+        unit: String,
+        /// What is to be in its file.
+        text: String,
+        /// Whether it would serve as root.
+        as_root: bool,
+    },
+    /// A demonstration begins with something.
+    Step {
+        /// Which one, from 1.
+        number: u8,
+        /// What happens.
+        text: String,
+    },
+    /// What a demonstration has found.
+    Fact {
+        /// What.
+        text: String,
+    },
     /// Something that the owner of a home should know.
     Notice(Notice),
     /// What a check has found.
@@ -175,6 +242,17 @@ pub enum Event {
     /// An event of a newer version.
     #[serde(other)]
     Other,
+}
+
+/// Why what was asked for failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// What can be done about it, as its exit code says it.
+    pub exit: u8,
+    /// What failed, on what.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
 }
 
 /// Something that is not sent.

@@ -1,17 +1,40 @@
 //! What was sent and received from this home.
 
-use super::{Error, Event, Session};
-use crate::peer::{History, HistoryEntry};
+use super::{Error, Event, Home, Session, store::check_there};
+use crate::{
+    manifest::Timestamp,
+    peer::{History, HistoryEntry},
+};
+
+/// What was sent and received from `home`, the newest last.
+///
+/// # Errors
+/// Fails if the home or the disk of its store is not there, or the history cannot be read.
+pub fn history(home: &Home) -> Result<Vec<HistoryEntry>, Error> {
+    home.check_there()?;
+    check_there(home)?;
+    let history = History::new(&home.chunks());
+    let entries = history.entries();
+    entries.map_err(|error| Error::io(history.path(), error))
+}
 
 impl Session {
     /// What was sent and received, the newest last.
     ///
     /// # Errors
-    /// Fails if the history cannot be read.
+    /// As [`history`].
     pub fn history(&self) -> Result<Vec<HistoryEntry>, Error> {
+        history(&self.home)
+    }
+
+    /// What was brought of late and did not come: it was cut or not taken.
+    ///
+    /// # Errors
+    /// Fails if the history cannot be read.
+    pub fn missed(&self) -> Result<Vec<HistoryEntry>, Error> {
         let history = History::new(&self.home.chunks());
-        let entries = history.entries();
-        entries.map_err(|error| Error::io(history.path(), error))
+        let missed = history.missed(Timestamp::now());
+        missed.map_err(|error| Error::io(history.path(), error))
     }
 
     /// Adds to the history. That this fails is told, and is no reason for the operation to fail.

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{
-    cli::{arrivals, terminal},
-    peer::{Arrival, Outcome},
+    cli::{show::serve, terminal},
+    peer::Arrival,
+    session::Arrived,
+    store::TransferState,
 };
 
 /// Announces `arrivals`, until they end.
 pub(super) async fn run(mut arrivals: Receiver<Arrival>, received: PathBuf) {
     loop {
         match arrivals.recv().await {
-            Ok(arrival) => terminal::announce(&line(&arrival, &received)),
+            Ok(arrival) => terminal::announce(&line(&(&arrival).into(), &received)),
             Err(RecvError::Lagged(missed)) => {
                 terminal::announce(&format!("* {missed} more have arrived: see the history"));
             }
@@ -23,10 +25,10 @@ pub(super) async fn run(mut arrivals: Receiver<Arrival>, received: PathBuf) {
 }
 
 /// The name of a file says more than its folder, which is said when the menu opens.
-fn line(arrival: &Arrival, received: &Path) -> String {
-    let what = arrivals::what(arrival, received);
-    match &arrival.outcome {
-        Outcome::Waiting(_) => format!("* {what}: see Arrivals"),
+fn line(arrived: &Arrived, received: &Path) -> String {
+    let what = serve::what(arrived, received);
+    match arrived.state {
+        TransferState::Waiting => format!("* {what}: see Arrivals"),
         _ => format!("* {what}"),
     }
 }

@@ -2,8 +2,7 @@
 
 use super::{ExitCode, Failure};
 use crate::{
-    doctor::NO_HOME,
-    session::{Error, Kind, Mistake},
+    session::{Error, Kind, Mistake, care::NO_HOME},
     wire::DEFAULT_PORT,
 };
 

@@ -1,13 +1,110 @@
-//! What is said of a peer that serves, and of what should be known of a home.
+//! What is said of a peer that serves, and of what arrives there.
 
-use super::doctor;
-use crate::{cli::output::Output, session::Event};
+use std::path::Path;
+
+use super::home;
+use crate::{
+    address::PeerAddress,
+    cli::output::{Output, count},
+    config::units::Size,
+    id::Short as _,
+    name::Escaped,
+    session::{Arrived, Event},
+    store::{TransferState, WaitReason},
+};
 
 /// Says the events of serving.
 pub(super) fn say(output: Output, event: &Event) {
     match event {
+        Event::Serving(peer) => output.talk(format!(
+            "{} serves on {}, inbox {}; peer {}",
+            peer.name,
+            PeerAddress::from(peer.address),
+            format!("{:?}", peer.inbox).to_lowercase(),
+            peer.peer_id
+        )),
+        Event::Arrival(arrived) => output.line(arrival(arrived)),
+        Event::Dropped { count } => output.line(format!(
+            "{count} arrivals were too fast to show: colis history"
+        )),
         // The log has it, and is on standard error too.
         Event::Notice(_) => {}
-        _ => doctor::say(output, event),
+        _ => home::say(output, event),
     }
+}
+
+/// One line for the person, with everything foreign escaped, and what to do.
+fn arrival(arrived: &Arrived) -> String {
+    let what = what(arrived, Path::new(""));
+    match arrived.state {
+        TransferState::Waiting => {
+            format!("{what}: colis inbox list {}", arrived.manifest.short())
+        }
+        _ => what,
+    }
+}
+
+/// What has come and what became of it, with paths as they are under `root`.
+pub(in crate::cli) fn what(arrived: &Arrived, root: &Path) -> String {
+    let from = sender(arrived);
+    let from = Escaped::new(&from);
+    let size = Size(arrived.bytes);
+    if let Some(text) = &arrived.message {
+        return format!("message from {from}: {}", Escaped::new(text.trim_end()));
+    }
+    if let Some(paths) = &arrived.paths {
+        let paths = paths.iter().map(|path| {
+            let path = Path::new(path);
+            let path = path.strip_prefix(root).unwrap_or(path);
+            Escaped::new(&path.to_string_lossy()).to_string()
+        });
+        let paths = paths.collect::<Vec<_>>().join(", ");
+        return format!("received {size} from {from}: {paths}{}", changed(arrived));
+    }
+    let reason = Escaped::new(arrived.reason.as_deref().unwrap_or_default());
+    match arrived.waits {
+        Some(why) => format!("{size} from {from} {}", waits(arrived, why)),
+        None => format!("{size} from {from} cannot be opened: {reason}"),
+    }
+}
+
+fn waits(arrived: &Arrived, why: WaitReason) -> String {
+    let than = Size(arrived.limit.unwrap_or_default());
+    match why {
+        WaitReason::Asks => "waits for a yes".to_owned(),
+        WaitReason::Larger => format!("is larger than {than}, waits for a yes"),
+        WaitReason::LongTable => {
+            format!("has very many files (a table of more than {than}), waits for a yes")
+        }
+        WaitReason::Locked => "is locked by a password".to_owned(),
+        WaitReason::Off => "stays sealed, the inbox is off".to_owned(),
+        WaitReason::NoSpace | WaitReason::CannotWrite | WaitReason::CannotOpen => {
+            let reason = arrived.reason.as_deref().unwrap_or_default();
+            format!("could not be opened yet ({})", Escaped::new(reason))
+        }
+    }
+}
+
+/// What is not as it was sent: links that were left out, names that were changed.
+fn changed(arrived: &Arrived) -> String {
+    let mut text = String::new();
+    if let Some([first, more @ ..]) = arrived.skipped_links.as_deref() {
+        let (links, first) = (
+            count(1 + more.len() as u64, "link", "links"),
+            Escaped::new(first),
+        );
+        text = format!("; skipped {links} that lead out of their folders, first {first}");
+    }
+    if let Some([(from, to), ..]) = arrived.renamed.as_deref() {
+        let many = arrived.renamed_count.unwrap_or(1) as u64;
+        let names = count(many, "name was", "names were");
+        let (from, to) = (Escaped::new(from), Escaped::new(to));
+        text.push_str(&format!("; {names} changed, first {from} to {to}"));
+    }
+    text
+}
+
+fn sender(arrived: &Arrived) -> String {
+    let name = arrived.sender_name.clone();
+    name.unwrap_or_else(|| format!("{} (not verified)", arrived.sender.short()))
 }

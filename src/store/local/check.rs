@@ -1,6 +1,6 @@
 //! Verifying a store: everything in its place, and with `read_data` every byte.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Folder, Inner, LocalStore, StoreError, io};
 use crate::{
@@ -31,7 +31,7 @@ pub struct Problem {
 }
 
 /// What is in a store.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Chunks.
     pub chunks: u64,

@@ -1,0 +1,178 @@
+//! What is said of a home: its state, its history, its settings, its units.
+
+use super::doctor;
+use crate::{
+    cli::output::{Output, count},
+    config::{Origin, Shown, units::Size},
+    id::Short as _,
+    name::Escaped,
+    peer::{Direction, HistoryEntry},
+    session::{Event, Status},
+};
+
+/// Says the events of looking after a home.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Status(status) => said(output, status),
+        Event::History(entry) => output.line(line(entry)),
+        Event::NotCome(entry) => output.line(format!("did not come: {}", line(entry))),
+        Event::Setting(shown) => output.line(setting(shown)),
+        Event::ConfigInit { path } => output.line(path),
+        Event::ConfigSet { key, path } => output.talk(format!(
+            "{key} is set in {path}; a peer that is serving takes it when it is started again"
+        )),
+        Event::Installed { path, unit } => {
+            output.line(path);
+            output.talk(format!(
+                "start it, now and at every login: systemctl --user daemon-reload && systemctl --user enable --now {unit}\n\
+                 also when nobody is logged in: loginctl enable-linger\n\
+                 its log: journalctl --user -u {unit}; what arrived, with its names: colis history"
+            ));
+        }
+        Event::Uninstalled { path, unit } => {
+            output.line(path);
+            output.talk(format!(
+                "end it too: systemctl --user stop {unit} && systemctl --user daemon-reload"
+            ));
+        }
+        Event::Unit {
+            unit,
+            text,
+            as_root,
+        } => {
+            output.line(text.trim_end());
+            output.talk(format!(
+                "put it to /etc/systemd/system/{unit}.service, then: systemctl daemon-reload && systemctl enable --now {unit}"
+            ));
+            if *as_root {
+                output.warn(
+                    "it would serve as root: run this as the account that is to serve, which owns the home",
+                );
+            }
+        }
+        _ => doctor::say(output, event),
+    }
+}
+
+fn said(output: Output, status: &Status) {
+    output.line(format!("home: {} ({})", status.home, status.why.describe()));
+    let role = match status.has_circle_key {
+        true => ", holds the circle's key",
+        false => "",
+    };
+    output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
+    let (days, until) = (status.certificate_days, status.certificate_until);
+    output.line(match days {
+        0.. => format!("certificate: {days} days left, until {until}"),
+        _ => format!("certificate: expired on {until}"),
+    });
+    for notice in &status.notices {
+        match notice.care {
+            true => output.warn(notice),
+            false => output.talk(format!("note: {notice}")),
+        }
+    }
+    output.line(serving(status));
+    let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
+    let inbox = format!("{:?}", status.inbox).to_lowercase();
+    output.line(format!("inbox: {inbox}, {waiting} to be opened"));
+    for (id, why) in &status.not_opened {
+        let (id, why) = (id.short(), Escaped::new(why));
+        output.warn(format!("{id} could not be opened: {why}"));
+    }
+    for entry in &status.missed {
+        output.line(format!("did not come: {}", line(entry)));
+    }
+    output.line(sending(status.unfinished));
+    output.line(format!("peers known: {}", status.peers));
+    output.line(match &status.store {
+        Some(usage) => format!(
+            "store: {} transfers, {} chunks, {}",
+            usage.manifests,
+            usage.chunks,
+            Size(usage.bytes)
+        ),
+        None => "store: none yet".to_owned(),
+    });
+    let quota = status.quota.map(|quota| format!(", quota {}", Size(quota)));
+    output.line(format!(
+        "disk: {} free{}, {} can be stored",
+        Size(status.free),
+        quota.unwrap_or_default(),
+        Size(status.usable)
+    ));
+}
+
+fn serving(status: &Status) -> String {
+    match (&status.serving, status.since) {
+        (Some(address), Some(since)) => {
+            let process = status.process;
+            let process = process.map_or(String::new(), |id| format!(", process {id}"));
+            format!("serving: {address} since {since}{process}")
+        }
+        (Some(address), None) => format!("serving: {address}"),
+        (None, _) => "serving: no".to_owned(),
+    }
+}
+
+/// What is left of sends that did not end, and how it goes.
+fn sending(unfinished: usize) -> String {
+    let goes = match unfinished {
+        0 => "",
+        _ => ", by interrupted sends: the same command continues one, after a week it is forgotten",
+    };
+    format!("sending: {unfinished} unfinished{goes}")
+}
+
+fn setting(shown: &Shown) -> String {
+    let value = match &shown.value {
+        Some(value) => value.clone(),
+        None => format!("({})", shown.holds),
+    };
+    let from = match &shown.origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+        Origin::Environment(name) => name.clone(),
+    };
+    format!("{:<12} = {value:<26} {from}", shown.key)
+}
+
+fn line(entry: &HistoryEntry) -> String {
+    let (direction, peers) = match entry.direction {
+        Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
+        Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
+        Direction::Received => ("received", from(entry)),
+        Direction::Refused => ("refused", from(entry)),
+        Direction::Waiting => ("waits", from(entry)),
+        Direction::Cut => ("cut", from(entry)),
+    };
+    let size = Size(entry.bytes).to_string();
+    let mut line = format!("{}  {direction:<8}  {size:>10}  {peers}", entry.at);
+    if let Some(of) = entry.of {
+        line.push_str(&format!("  of {}", Size(of)));
+    }
+    if !entry.names.is_empty() {
+        line.push_str(&format!("  {}", escape(&entry.names)));
+    }
+    if let Some(named) = &entry.named {
+        line.push_str(&format!("  as {}", escape(named)));
+    }
+    if let Some(reason) = &entry.reason {
+        line.push_str(&format!("  ({})", Escaped::new(reason)));
+    }
+    line
+}
+
+fn from(entry: &HistoryEntry) -> String {
+    let note = if entry.verified {
+        ""
+    } else {
+        " (not verified)"
+    };
+    format!("from {}{note}", escape(&entry.peers))
+}
+
+fn escape(texts: &[String]) -> String {
+    let escaped = texts.iter().map(|text| Escaped::new(text).to_string());
+    escaped.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,260 @@
+//! What a home is, has and knows.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ChosenBy, Error, LITTLE, MOVED, Session, all_manifests, care, existing, moved,
+    store::{self, blocking},
+    store_options,
+};
+use crate::{
+    config::{
+        InboxSetting,
+        units::{Size, SizeText},
+    },
+    disk::Room,
+    id::{ManifestId, PeerId},
+    manifest::{Signer as _, Timestamp},
+    peer::{HistoryEntry, Notice, Reasons},
+    store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
+    tls::{Endings, Inspected, days_left},
+};
+
+/// How to look at a home.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct StatusRequest {
+    /// Whether it is something to be done about if nobody serves it.
+    pub must_be_served: bool,
+}
+
+/// What a home is, has and knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Of this program.
+    pub version: String,
+    /// The folder.
+    pub home: String,
+    /// Which rule chose it.
+    pub why: ChosenBy,
+    /// The peer's name.
+    pub name: String,
+    /// The peer's id.
+    pub peer_id: PeerId,
+    /// Whether the circle was made here.
+    pub has_circle_key: bool,
+    /// Until when the peer's certificate counts.
+    pub certificate_until: Timestamp,
+    /// The same in whole days; negative when it is over.
+    pub certificate_days: i64,
+    /// Likewise of the certificate of its scripts, if it can be read.
+    pub scripts_certificate_days: Option<i64>,
+    /// Likewise of the circle's own.
+    pub circle_days: Option<i64>,
+    /// Days until the revocation list is to be signed again.
+    pub revocation_list_days: Option<i64>,
+    /// Number of the revocation list; 0 if there is none.
+    pub revocations: u64,
+    /// What should be known, or done about it.
+    pub notices: Vec<Notice>,
+    /// Where it is served, if it is.
+    pub serving: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// By which process, if that is known.
+    pub process: Option<u32>,
+    /// What is done with what arrives.
+    pub inbox: InboxSetting,
+    /// As many peers are known, this one among them if it has served.
+    pub peers: usize,
+    /// What is in the store, if there is one.
+    pub store: Option<Usage>,
+    /// Transfers for us that are not opened yet.
+    pub waiting: usize,
+    /// Those of them that a peer of ours could not open, with the reason, which may have foreign text.
+    pub not_opened: Vec<(ManifestId, String)>,
+    /// Transfers of the last days that were cut or not taken, and have not come since.
+    pub missed: Vec<HistoryEntry>,
+    /// Sends that were begun and not finished.
+    pub unfinished: usize,
+    /// Bytes that are free on the disk.
+    pub free: u64,
+    /// The most bytes that may be stored in all, if that is limited.
+    pub quota: Option<u64>,
+    /// Bytes that may still be stored.
+    pub usable: u64,
+}
+
+impl Status {
+    /// Whether the owner should do something.
+    pub fn needs_care(&self) -> bool {
+        self.notices.iter().any(|notice| notice.care)
+    }
+}
+
+impl Session {
+    /// Looks at this home, its store and its disk.
+    ///
+    /// # Errors
+    /// Fails if the store or the address book cannot be read.
+    pub async fn status(&self, request: StatusRequest) -> Result<Status, Error> {
+        let (home, config, now) = (&self.home, &self.config, Timestamp::now());
+        let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
+        let options = store_options(config);
+        let room = LocalStore::room(&existing(&home.chunks()), options)?;
+        let (store, waiting) = self.look_at_store().await?;
+        let endings = self.endings();
+        let reasons = Reasons::new(&home.chunks());
+        let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
+        let until = self.identity.caller().not_after;
+        let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
+        let mut status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            home: home.root().to_string_lossy().into_owned(),
+            why: home.chosen_by(),
+            name: self.identity.name().to_owned(),
+            peer_id: self.identity.peer_id(),
+            has_circle_key: self.dir.ca_key().exists(),
+            certificate_until: until,
+            certificate_days: days_left(until, now),
+            scripts_certificate_days: days(endings.scripts_certificate),
+            circle_days: days(endings.circle),
+            revocation_list_days: days(endings.revocation_list),
+            revocations: self.circle.now().crl_number(),
+            notices: moved_home(holder.as_ref()).into_iter().collect(),
+            serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
+            since: holder.as_ref().and_then(|holder| holder.since),
+            process: holder.as_ref().and_then(|holder| holder.process),
+            inbox: config.inbox.unwrap_or(InboxSetting::Auto),
+            peers: self.book.peers()?.len(),
+            not_opened: waiting.iter().filter_map(why).collect(),
+            waiting: waiting.len(),
+            missed: self.missed()?,
+            unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
+            free: room.free,
+            quota: config.quota.map(SizeText::bytes),
+            usable: options.usable(room, store.map_or(0, |usage| usage.bytes)),
+            store,
+        };
+        status.notices.extend(care::of(home, config, &endings));
+        status.add_notices(room, request);
+        Ok(status)
+    }
+
+    /// When what is in `certs/` ends.
+    fn endings(&self) -> Endings {
+        let script = Inspected::script(&self.dir).ok();
+        Endings::of(
+            Some(self.identity.caller().not_after),
+            script.map(|script| script.caller.not_after),
+            Some(&self.circle.now()),
+        )
+    }
+
+    /// What is in the store, and which transfers wait there for us.
+    async fn look_at_store(&self) -> Result<(Option<Usage>, Vec<ManifestId>), Error> {
+        let store = match store::look(&self.home) {
+            Ok(store) => store,
+            Err(StoreError::NotFound { .. }) => return Ok((None, Vec::new())),
+            Err(error) => return Err(error.into()),
+        };
+        let us = self.identity.peer_id();
+        let mut waiting = Vec::new();
+        for info in all_manifests(self, &store, Some(us)).await? {
+            let state = store.manifest_state(info.id).await;
+            let waits = matches!(
+                &state,
+                Ok(at) if matches!(at.state, TransferState::Stored | TransferState::Waiting)
+            );
+            if waits && info.sender != us {
+                waiting.push(info.id);
+            }
+        }
+        let usage = blocking(move || store.usage()).await?;
+        Ok((Some(usage), waiting))
+    }
+}
+
+fn moved_home(holder: Option<&Holder>) -> Option<Notice> {
+    let from = holder?.moved_from.as_deref()?;
+    let text = format!("{}: {MOVED}", moved(from));
+    Some(Notice::care("home-moved", text))
+}
+
+impl Status {
+    /// What the store, the inbox and the disk have to say beside [`care::notices`].
+    fn add_notices(&mut self, room: Room, request: StatusRequest) {
+        let found = [
+            self.about_room(room),
+            self.about_not_opened(),
+            self.about_waiting(),
+            self.about_missed(),
+            self.about_inbox(),
+            self.about_serving(request),
+        ];
+        self.notices.extend(found.into_iter().flatten());
+    }
+
+    fn about_room(&self, room: Room) -> Option<Notice> {
+        match self.usable {
+            0 if room.usable() == 0 || room.files == 0 => Some(Notice::care(
+                "no-space",
+                "the disk has no room: nothing can be stored; free some space, or lower `reserve` in colis.toml",
+            )),
+            0 => Some(Notice::care(
+                "quota-full",
+                "the quota is used up: nothing can be stored; raise `quota` in colis.toml, or make room: colis gc, colis list",
+            )),
+            little if little < LITTLE && room.usable() < LITTLE => {
+                let text = format!("the disk has little room: {} can be stored", Size(little));
+                Some(Notice::note("little-space", text))
+            }
+            _ => None,
+        }
+    }
+
+    fn about_not_opened(&self) -> Option<Notice> {
+        let what = match self.not_opened.len() {
+            0 => return None,
+            1 => "1 transfer".to_owned(),
+            many => format!("{many} transfers"),
+        };
+        let text = format!("{what} could not be opened; see why: colis inbox");
+        Some(Notice::care("not-opened", text))
+    }
+
+    fn about_missed(&self) -> Option<Notice> {
+        let what = match self.missed.len() {
+            0 => return None,
+            1 => "1 transfer".to_owned(),
+            many => format!("{many} transfers"),
+        };
+        let text =
+            format!("{what} of the last 7 days did not come whole, or not at all: colis inbox");
+        Some(Notice::note("missed", text))
+    }
+
+    fn about_waiting(&self) -> Option<Notice> {
+        let waits = match self.waiting {
+            1 => "1 transfer waits".to_owned(),
+            many => format!("{many} transfers wait"),
+        };
+        let text = format!("{waits} to be opened; see them: colis inbox");
+        (self.waiting > self.not_opened.len()).then(|| Notice::note("waiting", text))
+    }
+
+    fn about_inbox(&self) -> Option<Notice> {
+        let text = "the inbox is off: what arrives stays sealed until colis receive";
+        (self.inbox == InboxSetting::Off).then(|| Notice::note("inbox-off", text))
+    }
+
+    fn about_serving(&self, request: StatusRequest) -> Option<Notice> {
+        let text = "this home is not served: others reach nothing here; start it: colis serve";
+        self.serving.is_none().then(|| Notice {
+            care: request.must_be_served,
+            ..Notice::note("not-served", text)
+        })
+    }
+}
