@@ -83,12 +83,15 @@ fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
     let serving = ServingPeer::of(peer, mode);
     let (name, id, address) = (&serving.name, serving.peer_id, serving.address);
     let inbox = format!("{mode:?}").to_lowercase();
-    context.tell(&Event::Serving(serving.clone()));
     let (version, home) = (env!("CARGO_PKG_VERSION"), context.home.root());
     let home = home.to_string_lossy();
     tracing::info!(version, name, id = id.short(), home = %Escaped::new(&home), %address, inbox, "started");
-    for notice in care::settings(&context.home, &context.config) {
+    let notices = care::settings(&context.home, &context.config);
+    for notice in &notices {
         tracing::warn!(code = &*notice.code, "{}", Escaped::new(&notice.text));
+    }
+    context.tell(&Event::Serving(serving.clone()));
+    for notice in notices {
         context.tell(&Event::Notice(notice));
     }
 }

@@ -1,4 +1,4 @@
-//! What the [doctor](crate::doctor) finds.
+//! What the doctor finds.
 
 use std::{borrow::Cow, fmt::Display, sync::Arc};
 

@@ -56,7 +56,11 @@ fn whoever_may_put_nothing_delivers_nothing_as_sender_or_as_carrier() {
         is_received(&homes, "control-2.txt")
     });
     assert!(!is_received(&homes, "of-a-reader.txt"));
-    assert!(homes.log("b").contains("its sender's role here is reader"));
+    assert!(
+        homes
+            .log("b")
+            .contains("its sender's role here delivers nothing")
+    );
 
     homes.ok("b", &["peers", "role", "a", "member"]);
     wait_for("only the role was in the way", || {

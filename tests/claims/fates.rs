@@ -73,7 +73,7 @@ fn is_missed(homes: &Homes, entry: &serde_json::Value) {
     let inbox = homes.ok("b", &["--json", "inbox"]);
     let transfer = entry["transfer"].as_str().unwrap();
     assert!(
-        inbox.contains("\"missed\"") && inbox.contains(transfer),
+        inbox.contains("\"not-come\"") && inbox.contains(transfer),
         "{inbox}"
     );
 }

@@ -19,10 +19,13 @@ pub fn bytes(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Every entry under `root` as text: kind, path, and what is in it.
+/// Every entry under `root` as text: kind, path, and what is in it. Nothing if `root` is not there.
 pub fn tree(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut todo = vec![root.to_owned()];
+    if !root.exists() {
+        return lines;
+    }
     while let Some(path) = todo.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
         let name = path.strip_prefix(root).unwrap().display().to_string();
