@@ -22,6 +22,7 @@ use super::{
     output::Output,
     report::{ExitCode, Failure},
     screen::Screen,
+    show,
     signals::{Asked, Ending},
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     manifest::{SignedManifest, Timestamp},
     peer::{ASK_EVERY, InboxOptions, Peer, PeerOptions, RelayOptions},
     received::Received,
-    session::{Told, Work},
+    session::{Event, Told, Work},
     store::{LocalStoreOptions, PageRequest, Store, TransferState},
     tls::{
         CertsDir,
@@ -437,14 +438,12 @@ impl Stage {
     }
 
     fn step(&self, number: u8, text: &str) {
-        self.output.line(format!("\n{number}. {text}"));
-        self.output
-            .object("step", &serde_json::json!({"number": number, "text": text}));
+        let text = text.to_owned();
+        show::tell(self.output, &Event::Step { number, text });
     }
 
     fn fact(&self, text: impl std::fmt::Display) {
-        self.output.line(format!("   {text}"));
-        self.output
-            .object("fact", &serde_json::json!({ "text": text.to_string() }));
+        let text = text.to_string();
+        show::tell(self.output, &Event::Fact { text });
     }
 }

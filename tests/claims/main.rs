@@ -27,6 +27,7 @@ mod disks;
 mod displaced;
 mod doctor;
 mod endless;
+mod events;
 mod examples;
 mod fates;
 mod full;

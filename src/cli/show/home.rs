@@ -1,4 +1,4 @@
-//! What is said of a home: its state, its history, its settings, its units.
+//! What is said of a home: its state, its history, its settings, its units; and by the demonstration.
 
 use super::doctor;
 use crate::{
@@ -50,6 +50,8 @@ pub(super) fn say(output: Output, event: &Event) {
                 );
             }
         }
+        Event::Step { number, text } => output.line(format!("\n{number}. {text}")),
+        Event::Fact { text } => output.line(format!("   {text}")),
         _ => doctor::say(output, event),
     }
 }
