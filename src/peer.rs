@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use elsewhere::Elsewhere;
@@ -66,6 +66,8 @@ use renewal::Renewal;
 
 /// How often files of `certs/` are looked at: a revocation is in force within a second.
 const WATCH: Duration = Duration::from_millis(400);
+/// For how long an ended peer waits for what still has its store.
+const RELEASE: Duration = Duration::from_secs(10);
 /// Events that a slow reader may lag behind.
 const EVENTS: usize = 256;
 
@@ -261,11 +263,25 @@ impl Peer {
         let _ = self.owner.reload.set(Box::new(reload));
     }
 
-    /// Runs until `shutdown` is ready or the owner ends it, then lets requests in work finish.
+    /// Runs until `shutdown` is ready or the owner ends it, then lets requests in work finish. When it returns, nothing of the
+    /// home is held: it can be opened again, unless something else of the program has the store still, which is waited for a few
+    /// seconds and then logged.
+    ///
+    /// Dropping the future cuts at once. Its tasks end at their next await, so that [`Peer::open`] of the same home, which waits
+    /// half a second for the lock, succeeds if the runtime has another thread for them.
     ///
     /// # Errors
     /// [`PeerError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
+        let released = self.store.released();
+        let served = self.serve(shutdown).await;
+        if timeout(RELEASE, released).await.is_err() {
+            tracing::error!("the store is still in use by this program, and stays locked");
+        }
+        served
+    }
+
+    async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
         let stop = self.owner.stop.clone();
         let mut shutdown = pin!(async {
             tokio::select! {

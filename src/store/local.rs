@@ -25,6 +25,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use check::{CheckReport, Problem, Usage};
 pub use gc::GcReport;
@@ -98,6 +99,8 @@ struct Inner {
     place: Held,
     /// `None` if only to read.
     lock: Option<Lock>,
+    /// Tells that the lock is released: fields are dropped in their order, so this one must be the last.
+    released: DropGuard,
 }
 
 impl LocalStore {
@@ -205,6 +208,12 @@ impl LocalStore {
     /// Whether the folder that was opened is where it was.
     pub fn is_in_place(&self) -> bool {
         self.inner.place.is_in_place()
+    }
+
+    /// Returns once every part of the program has let the store go, so that its folder can be opened again. The future itself
+    /// does not hold the store.
+    pub fn released(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.inner.released.token().clone().cancelled_owned()
     }
 
     /// Where other rooms keep what they must remember.
@@ -348,6 +357,7 @@ impl Inner {
             index: Index::default(),
             failed: OnceLock::new(),
             lock,
+            released: CancellationToken::new().drop_guard(),
         })
     }
 

@@ -26,6 +26,7 @@ mod discover;
 mod disks;
 mod displaced;
 mod doctor;
+mod embedding;
 mod endless;
 mod events;
 mod examples;

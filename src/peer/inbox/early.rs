@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
+    task::{AbortHandle, JoinSet},
     time::timeout,
 };
 
@@ -53,7 +53,9 @@ struct HeadStart {
     sender: PeerId,
     chunk_size: usize,
     queue: Arc<Queue>,
-    opening: JoinHandle<Option<Begun>>,
+    /// Its one task, which ends when this is dropped.
+    opening: JoinSet<Option<Begun>>,
+    task: AbortHandle,
 }
 
 /// What was opened of a transfer, and what its table is charged.
@@ -95,17 +97,20 @@ impl Early {
             return;
         };
         let mut all = self.lock();
-        all.retain(|_, head_start| !head_start.opening.is_finished());
+        all.retain(|_, head_start| !head_start.task.is_finished());
         if all.len() >= MAX_EARLY || all.contains_key(&(caller, transfer)) {
             return;
         }
         let queue = Arc::new(Queue::new(count));
-        let opening = tokio::spawn(open(opening, queue.clone(), self.tables.clone()));
+        let work = open(opening, queue.clone(), self.tables.clone());
+        let mut opening = JoinSet::new();
+        let task = opening.spawn(work);
         let head_start = HeadStart {
             sender,
             chunk_size: chunk_size as usize,
             queue,
             opening,
+            task,
         };
         all.insert((caller, transfer), head_start);
     }
@@ -126,16 +131,17 @@ impl Early {
 
     /// What was opened so far of a transfer that is complete now.
     pub(super) async fn take(&self, sender: PeerId, transfer: TransferId) -> Option<Begun> {
-        let HeadStart { queue, opening, .. } = self.remove(sender, transfer)?;
+        let HeadStart {
+            queue, mut opening, ..
+        } = self.remove(sender, transfer)?;
         queue.close();
-        opening.await.ok().flatten()
+        opening.join_next().await?.ok().flatten()
     }
 
     /// Opens no more of what `caller` brings of a transfer. What was opened is kept until the stale stagings go.
     pub(super) fn cancel(&self, caller: PeerId, transfer: TransferId) {
         if let Some(head_start) = self.lock().remove(&(caller, transfer)) {
             head_start.queue.close();
-            head_start.opening.abort();
         }
     }
 
@@ -368,11 +374,13 @@ mod tests {
             .map(|n| format!("{n:032x}").parse().unwrap())
             .collect();
         for transfer in &transfers {
+            let mut opening = JoinSet::new();
             let head_start = HeadStart {
                 sender: caller,
                 chunk_size: 1 << 20,
                 queue: Arc::new(Queue::new(64)),
-                opening: tokio::spawn(async { None }),
+                task: opening.spawn(async { None }),
+                opening,
             };
             early.lock().insert((caller, *transfer), head_start);
         }
