@@ -7,7 +7,7 @@ use std::{error::Error, fs, net::SocketAddr, path::Path, sync::Arc};
 use colis::{
     client::PeerClient,
     manifest::Signer as _,
-    peer::{ASK_EVERY, Peer, PeerError, PeerOptions},
+    peer::{Peer, PeerError, PeerOptions},
     store::Store,
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Seen, ca},
     transfer::{self, Recipient, SendOptions, Sender, Silent, Sources},
@@ -16,18 +16,7 @@ use tokio::task::JoinHandle;
 
 /// Runs the peer of `home` on a port of its own; it opens what arrives for it.
 fn run(home: &Path) -> Result<(SocketAddr, JoinHandle<Result<(), PeerError>>), PeerError> {
-    let peer = Peer::open(PeerOptions {
-        certs: home.join("certs"),
-        chunks: home.join("chunks"),
-        received: home.join("received"),
-        listen: ([127, 0, 0, 1], 0).into(),
-        inbox: Default::default(),
-        store: Default::default(),
-        default_role: Default::default(),
-        relay: Default::default(),
-        ask_every: ASK_EVERY,
-        discovery: Default::default(),
-    })?;
+    let peer = Peer::open(PeerOptions::at(home))?;
     Ok((
         peer.address(),
         tokio::spawn(peer.run(std::future::pending())),
@@ -50,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let circle = CircleHandle::new(Circle::load(&certs[0])?);
     let (peer, known) = (Some(ben.peer_id()), Default::default());
     let config = tls::client_config(&anna, &circle, Expect { peer, known }, &Seen::default())?;
-    let client = PeerClient::new(address.to_string().parse()?, config, Default::default())?;
+    let client = PeerClient::new(address.into(), config, Default::default())?;
     let stores: [Arc<dyn Store>; 1] = [Arc::new(client)];
 
     let letter = root.path().join("letter.txt");

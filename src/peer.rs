@@ -5,12 +5,14 @@ mod collect;
 mod condition;
 mod door;
 mod elsewhere;
+mod handle;
 mod history;
 mod housekeeping;
 mod inbox;
 mod known;
 mod neighbours;
 mod notices;
+mod options;
 mod owner;
 mod places;
 mod reasons;
@@ -19,9 +21,7 @@ mod stamps;
 
 use std::{
     future::Future,
-    io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -31,6 +31,7 @@ use tokio::{sync::broadcast, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use elsewhere::Elsewhere;
+pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry};
 pub use inbox::{
     Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, OpenedFiles, Outcome,
@@ -38,6 +39,7 @@ pub use inbox::{
 };
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use notices::{Notice, after_the_end, merging, notices, renewal};
+pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;
 
@@ -46,11 +48,10 @@ use crate::{
     discover::{Announcement, Discovery, Service},
     id::PeerId,
     manifest::Signer as _,
-    received::{Received, ReceivedError},
-    server::{self, BindError, Limits, ServerState, Services},
-    store::{LocalStore, LocalStoreOptions, Relay, StoreError},
-    tls::{CertsDir, Identity, TlsError},
-    trust::Role,
+    received::Received,
+    server::{self, App, Limits, OwnRoutes, ServerState, Services},
+    store::{LocalStore, LocalStoreOptions},
+    tls::{CertsDir, Identity},
     wire::Event,
 };
 use collect::Collector;
@@ -71,82 +72,6 @@ const RELEASE: Duration = Duration::from_secs(10);
 /// Events that a slow reader may lag behind.
 const EVENTS: usize = 256;
 
-/// What a peer is made of.
-#[derive(Debug, Clone)]
-pub struct PeerOptions {
-    /// The folder of certificates.
-    pub certs: PathBuf,
-    /// The folder of the store.
-    pub chunks: PathBuf,
-    /// The folder where received files appear.
-    pub received: PathBuf,
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// What to do with what arrives.
-    pub inbox: InboxOptions,
-    /// How the store behaves.
-    pub store: LocalStoreOptions,
-    /// What it does for others, and asks of them.
-    pub relay: RelayOptions,
-    /// What members may do here that have no role of their own.
-    pub default_role: Role,
-    /// How often known peers are asked for revocations, about: [`ASK_EVERY`].
-    pub ask_every: Duration,
-    /// Whether it is announced, if it listens on more than the loopback.
-    pub discovery: Discovery,
-}
-
-/// How transfers go by way of others.
-#[derive(Debug, Clone)]
-pub struct RelayOptions {
-    /// The most stored bytes of transfers that one sender may have here for others.
-    pub quota: Option<u64>,
-    /// For how long they are kept, if they do not expire before.
-    pub keep: Option<Duration>,
-    /// How often known peers are asked for what they store for us; zero for never.
-    pub collect: Duration,
-}
-
-impl RelayOptions {
-    fn of(&self, owner: PeerId) -> Relay {
-        Relay {
-            owner,
-            quota: self.quota,
-            keep: self.keep,
-        }
-    }
-}
-
-impl Default for RelayOptions {
-    fn default() -> Self {
-        Self {
-            quota: None,
-            keep: None,
-            collect: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Why a peer does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The certificates.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The folder of received files.
-    #[error(transparent)]
-    Received(#[from] ReceivedError),
-    /// The port.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// Serving.
-    #[error("serving failed: {0}")]
-    Serve(#[from] io::Error),
-}
-
 /// A peer that is ready to run: it listens, and has its store.
 pub struct Peer {
     listener: TcpListener,
@@ -164,6 +89,7 @@ pub struct Peer {
     owner: Arc<Owner>,
     keep_opened: Duration,
     discovery: Discovery,
+    own: OwnRoutes,
 }
 
 impl Peer {
@@ -230,6 +156,7 @@ impl Peer {
             owner,
             keep_opened,
             discovery: options.discovery,
+            own: OwnRoutes::new(),
         })
     }
 
@@ -263,6 +190,27 @@ impl Peer {
         let _ = self.owner.reload.set(Box::new(reload));
     }
 
+    /// Serves `own` beside its own routes, behind the same guard: the callers are those that the peer lets in now. The last call
+    /// counts.
+    #[must_use]
+    pub fn with_routes(self, own: OwnRoutes) -> Self {
+        Self { own, ..self }
+    }
+
+    /// A handle that is of use while the peer runs, and after its end.
+    pub fn handle(&self) -> PeerHandle {
+        PeerHandle {
+            address: self.address,
+            identity: self.identity.clone(),
+            store: Arc::downgrade(&self.store),
+            inbox: Arc::downgrade(&self.inbox),
+            door: Arc::downgrade(&self.door),
+            state: self.state.downgrade(),
+            stop: self.owner.stop.clone(),
+            released: self.store.released(),
+        }
+    }
+
     /// Runs until `shutdown` is ready or the owner ends it, then lets requests in work finish. When it returns, nothing of the
     /// home is held: it can be opened again, unless something else of the program has the store still, which is waited for a few
     /// seconds and then logged.
@@ -272,10 +220,13 @@ impl Peer {
     ///
     /// # Errors
     /// [`PeerError`].
+    ///
+    /// # Panics
+    /// If two of its own routes have the same address.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
         let released = self.store.released();
         let served = self.serve(shutdown).await;
-        if timeout(RELEASE, released).await.is_err() {
+        if timeout(RELEASE, released.cancelled()).await.is_err() {
             tracing::error!("the store is still in use by this program, and stays locked");
         }
         served
@@ -324,7 +275,8 @@ impl Peer {
         let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
         let renewing = self.renewal.run();
         let renewing = tokio::spawn(stopping.clone().run_until_cancelled_owned(renewing));
-        let served = server::serve(self.listener, self.state, shutdown).await;
+        let app = App::new(self.state, self.own);
+        let served = app.serve(self.listener, shutdown).await;
         stopping.cancel();
         if let Some(announcement) = announcement {
             announcement.end().await;

@@ -45,7 +45,13 @@ mod told;
 mod uptake;
 mod view;
 
-use std::{future::Future, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::TcpListener,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::broadcast;
@@ -117,6 +123,18 @@ pub struct Services {
 #[derive(Clone)]
 pub struct ServerState(Arc<Shared>);
 
+/// A state that may be gone.
+#[derive(Clone)]
+pub(crate) struct WeakServerState(Weak<Shared>);
+
+impl WeakServerState {
+    /// As [`ServerState::drop_revoked`]; 0 if it is gone.
+    pub(crate) fn drop_revoked(&self) -> usize {
+        let state = self.0.upgrade();
+        state.map_or(0, |shared| ServerState(shared).drop_revoked())
+    }
+}
+
 struct Shared {
     services: Services,
     registry: Registry,
@@ -156,6 +174,11 @@ impl ServerState {
             meter: Meter::new(),
             services,
         }))
+    }
+
+    /// The same, without keeping it alive.
+    pub(crate) fn downgrade(&self) -> WeakServerState {
+        WeakServerState(Arc::downgrade(&self.0))
     }
 
     /// Closes every connection whose certificate is revoked or has expired, and says how many there were. [`serve`] calls

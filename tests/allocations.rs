@@ -149,18 +149,10 @@ impl Ends {
         let anna = ca::init(&certs[0], "anna", &Default::default()).unwrap();
         ca::issue(&certs[0], "ben", &certs[1], &Default::default()).unwrap();
         let circle = CircleHandle::new(Circle::load(&certs[0]).unwrap());
-        let listening = Peer::open(PeerOptions {
-            default_role: colis::trust::Role::Member,
-            ask_every: colis::peer::ASK_EVERY,
-            certs: root.path().join("ben"),
-            chunks: root.path().join("chunks"),
-            received: root.path().join("received by ben"),
-            listen: ([127, 0, 0, 1], 0).into(),
-            inbox: Default::default(),
-            store: Default::default(),
-            relay: Default::default(),
-            discovery: Default::default(),
-        });
+        let mut options = PeerOptions::at(root.path());
+        options.certs = root.path().join("ben");
+        options.received = root.path().join("received by ben");
+        let listening = Peer::open(options);
         let listening = listening.unwrap();
         let address = listening.address().to_string().parse().unwrap();
         tokio::spawn(listening.run(std::future::pending()));

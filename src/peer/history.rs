@@ -25,6 +25,7 @@ const MAX_LATELY: u64 = 1 << 20;
 /// Which way a transfer went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Direction {
     /// From here.
     Sent,

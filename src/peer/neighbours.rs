@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why lists were not exchanged.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExchangeError {
     /// The other side did not answer as it should.
     #[error(transparent)]

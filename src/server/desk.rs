@@ -118,6 +118,7 @@ pub trait HealthDesk: Send + Sync {
 
 /// Why a peer does not do what its owner asks.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OwnerError {
     /// The store failed.
     #[error(transparent)]
@@ -195,6 +196,7 @@ pub trait CircleDesk: Send + Sync {
 
 /// Why a revocation list was not taken over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListError {
     /// It is none, or not of this circle.
     #[error("{reason}")]
@@ -212,6 +214,7 @@ pub enum ListError {
 
 /// Why there is no new certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RenewError {
     /// The circle's key is on another machine.
     #[error("the circle's key is not on this machine")]

@@ -13,6 +13,7 @@ const BACKLOG: i32 = 1024;
 
 /// Why a port cannot be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BindError {
     /// Another process listens there.
     #[error("{address} is in use by another process")]

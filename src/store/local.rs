@@ -210,10 +210,9 @@ impl LocalStore {
         self.inner.place.is_in_place()
     }
 
-    /// Returns once every part of the program has let the store go, so that its folder can be opened again. The future itself
-    /// does not hold the store.
-    pub fn released(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        self.inner.released.token().clone().cancelled_owned()
+    /// Cancelled once every part of the program has let the store go, so that its folder can be opened again.
+    pub(crate) fn released(&self) -> CancellationToken {
+        self.inner.released.token().clone()
     }
 
     /// Where other rooms keep what they must remember.

@@ -7,26 +7,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::{Router, routing::get};
 use colis::{
-    peer::{ASK_EVERY, Peer, PeerError, PeerOptions},
+    client::PeerClient,
+    discover::Discovery,
+    peer::{Peer, PeerError, PeerOptions, ReloadError},
+    server::{CallerInfo, OwnRoutes},
     session::Session,
+    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
 };
 use testkit::{Homes, bytes};
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{broadcast::error::RecvError, oneshot},
+    task::JoinHandle,
+};
 
 fn open(home: &Path) -> Result<Peer, PeerError> {
-    Peer::open(PeerOptions {
-        certs: home.join("certs"),
-        chunks: home.join("chunks"),
-        received: home.join("received"),
-        listen: ([127, 0, 0, 1], 0).into(),
-        inbox: Default::default(),
-        store: Default::default(),
-        default_role: Default::default(),
-        relay: Default::default(),
-        ask_every: ASK_EVERY,
-        discovery: colis::discover::Discovery::Off,
-    })
+    let mut options = PeerOptions::at(home);
+    options.discovery = Discovery::Off;
+    Peer::open(options)
 }
 
 /// A peer in this process to which a transfer is on its way.
@@ -48,8 +47,7 @@ impl Busy {
         let args = ["send", "film", "--to", &to, "--limit", "1MiB"];
         let mut sending = homes.command("a", &args);
         let sending = sending.stderr(Stdio::null()).spawn().unwrap();
-        let session = Session::open(homes.home("b")).unwrap();
-        let owner = session.serving().unwrap().unwrap();
+        let owner = owner_of(&homes);
         // Some of its content is there, so that it is being opened.
         while owner
             .arriving()
@@ -98,4 +96,67 @@ async fn a_peer_that_is_dropped_in_the_middle_of_a_transfer_holds_nothing() {
     busy.running.abort();
     assert!((&mut busy.running).await.unwrap_err().is_cancelled());
     busy.is_free();
+}
+
+/// A client of the peer that runs in the home of b, as its owner.
+fn owner_of(homes: &Homes) -> PeerClient {
+    let session = Session::open(homes.home("b")).unwrap();
+    session.serving().unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handle_is_of_use_while_a_peer_runs_and_after_its_end() {
+    let homes = Homes::new(&["b"]);
+    let peer = open(&homes.home("b")).unwrap();
+    let handle = peer.handle();
+    let mut arrivals = handle.arrivals();
+    let running = tokio::spawn(peer.run(std::future::pending()));
+    let to = format!("localhost:{}", handle.address().port());
+    fs::write(homes.path("f"), "x").unwrap();
+    homes.ok("a", &["send", "f", "--to", &to]);
+    let arrival = arrivals.recv().await.unwrap();
+    let store = handle.store().unwrap();
+    store.get_manifest(arrival.id).await.unwrap();
+    drop(store);
+    assert_eq!(handle.identity().name(), "b");
+    handle.shutdown().await;
+    assert!(handle.store().is_none());
+    assert_eq!(arrivals.recv().await.unwrap_err(), RecvError::Closed);
+    assert!(matches!(handle.reload().await, Err(ReloadError::Ended)));
+    open(&homes.home("b")).unwrap();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_reload() {
+    let homes = Homes::new(&["b", "c"]);
+    let hello = |caller: CallerInfo| async move { format!("hello, {}", caller.name()) };
+    let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
+    let peer = open(&homes.home("b")).unwrap().with_routes(own);
+    let handle = peer.handle();
+    tokio::spawn(peer.run(std::future::pending()));
+    let certs = CertsDir::new(homes.home("c").join("certs"));
+    let (identity, circle) = (
+        Identity::load(&certs).unwrap(),
+        Circle::load(&certs).unwrap(),
+    );
+    let circle = CircleHandle::new(circle);
+    let config = tls::client_config(&identity, &circle, Expect::default(), &Seen::default());
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(config.unwrap())
+        .no_proxy();
+    let client = client.build().unwrap();
+    let url = format!("https://localhost:{}/hello", handle.address().port());
+    let ask = || client.get(&url).send();
+    assert_eq!(ask().await.unwrap().text().await.unwrap(), "hello, c");
+    homes.ok("a", &["certs", "revoke", "c"]);
+    let list = |home: &str| CertsDir::new(homes.home(home).join("certs")).crl();
+    fs::copy(list("a"), list("b")).unwrap();
+    handle.reload().await.unwrap();
+    assert!(
+        ask().await.is_err(),
+        "an open connection is cut, and a new one refused"
+    );
+    owner_of(&homes).stop().await.unwrap();
+    handle.released().await;
 }

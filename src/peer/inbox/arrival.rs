@@ -26,6 +26,7 @@ pub struct Arrival {
 
 /// What became of an arrival.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Its files are there.
     Opened(OpenedFiles),

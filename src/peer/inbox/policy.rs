@@ -37,6 +37,7 @@ impl Default for InboxOptions {
 
 /// What to do with what arrives for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum InboxMode {
     /// Open it on arrival.
     #[default]
@@ -97,6 +98,7 @@ impl InboxRules {
 
 /// Why a transfer was not opened on arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Waiting {
     /// Its sender is asked about.
     Asks,

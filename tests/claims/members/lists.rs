@@ -3,10 +3,8 @@
 use std::{fs, time::Duration};
 
 use colis::{
-    peer::{InboxOptions, Peer, PeerOptions},
-    store::LocalStoreOptions,
+    peer::{Peer, PeerOptions},
     tls::{Circle, CircleHandle, Taken, ca},
-    trust::Role,
 };
 use tokio::sync::oneshot;
 
@@ -156,18 +154,9 @@ pub(crate) fn restless(
     name: &str,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let home = homes.home(name);
-    let peer = Peer::open(PeerOptions {
-        certs: home.join("certs"),
-        chunks: home.join("chunks"),
-        received: home.join("received"),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        inbox: InboxOptions::default(),
-        store: LocalStoreOptions::default(),
-        default_role: Role::Member,
-        ask_every: Duration::from_millis(50),
-        relay: Default::default(),
-        discovery: Default::default(),
-    });
+    let mut options = PeerOptions::at(home);
+    options.ask_every = Duration::from_millis(50);
+    let peer = Peer::open(options);
     let (stop, stopped) = oneshot::channel();
     let peer = peer.unwrap();
     let running = tokio::spawn(async move {
