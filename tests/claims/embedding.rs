@@ -67,7 +67,7 @@ impl Busy {
     }
 
     /// The same home can be opened again, with no more of a pause than a lock is waited for.
-    fn is_free(mut self) {
+    fn expect_free(mut self) {
         let begun = Instant::now();
         let again = open(&self.homes.home("b"));
         let _ = self.sending.kill();
@@ -87,7 +87,7 @@ async fn a_peer_that_has_ended_in_the_middle_of_a_transfer_holds_nothing() {
     let (stop, _) = oneshot::channel();
     std::mem::replace(&mut busy.stop, stop).send(()).unwrap();
     (&mut busy.running).await.unwrap().unwrap();
-    busy.is_free();
+    busy.expect_free();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn a_peer_that_is_dropped_in_the_middle_of_a_transfer_holds_nothing() {
     let mut busy = Busy::start().await;
     busy.running.abort();
     assert!((&mut busy.running).await.unwrap_err().is_cancelled());
-    busy.is_free();
+    busy.expect_free();
 }
 
 /// A client of the peer that runs in the home of b, as its owner.
