@@ -23,7 +23,6 @@ mod peers;
 mod receive;
 mod report;
 mod screen;
-mod seen;
 mod send;
 mod serve;
 mod shell;

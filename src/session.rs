@@ -20,7 +20,9 @@ mod finding;
 mod history;
 mod home;
 mod list;
+mod look_around;
 pub(crate) mod meant;
+mod peers;
 mod send;
 mod serve;
 mod signed_by;
@@ -31,6 +33,8 @@ mod which;
 mod whom;
 
 use std::{env, ffi::OsString, path::Path, sync::Arc};
+
+use arc_swap::ArcSwap;
 
 use crate::{
     client::Line,
@@ -50,6 +54,8 @@ pub use finding::{Finding, Summary, Verdict};
 pub use history::history;
 pub use home::{ChosenBy, Home, host_name};
 pub use list::TransferRow;
+pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
+pub use peers::{CheckedPeer, PeerHealth, PeerRow, RoleRow};
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use signed_by::SignedBy;
@@ -77,18 +83,19 @@ pub struct Session {
     pub(crate) reporter: Arc<dyn Reporter>,
     /// The measured line, which all clients of this session share.
     line: Line,
-    roles: Roles,
+    /// Those that were read last.
+    roles: Arc<ArcSwap<Roles>>,
 }
 
 /// Verifies members of the circle that are not blocked here.
 struct Judge {
     circle: CircleHandle,
-    roles: Roles,
+    roles: Arc<ArcSwap<Roles>>,
 }
 
 impl Judge {
     fn check_not_blocked(&self, sender: PeerId) -> Result<(), VerifyError> {
-        match self.roles.is_blocked(sender) {
+        match self.roles.load().is_blocked(sender) {
             true => Err(VerifyError::Blocked { sender }),
             false => Ok(()),
         }
@@ -139,7 +146,7 @@ impl Session {
             book,
             reporter,
             line: Line::default(),
-            roles,
+            roles: Arc::new(ArcSwap::from_pointee(roles)),
         })
     }
 
@@ -219,7 +226,7 @@ impl Session {
 
     /// Whether a peer has the role `none` here.
     pub(crate) fn is_blocked(&self, id: PeerId) -> bool {
-        self.roles.is_blocked(id)
+        self.roles.load().is_blocked(id)
     }
 
     /// Fails for a peer whose key the circle has revoked: nothing is sealed for it.

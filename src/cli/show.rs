@@ -3,6 +3,7 @@
 mod connect;
 mod doctor;
 mod home;
+pub(super) mod peers;
 pub(super) mod receive;
 pub(super) mod send;
 pub(super) mod serve;

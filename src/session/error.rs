@@ -15,6 +15,7 @@ use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
     crypto::CryptoError,
+    discover::DiscoverError,
     id::{PeerId, Short as _},
     manifest::ManifestError,
     pair::PairError,
@@ -103,6 +104,9 @@ pub enum Error {
         /// The number of the revocation list.
         list: u64,
     },
+    /// The network cannot be listened to.
+    #[error("cannot look around: {0}")]
+    LookAround(#[source] DiscoverError),
     /// A file or folder of this machine.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -190,6 +194,18 @@ pub enum Mistake {
         /// The peer that stores it.
         peer: String,
     },
+    /// A peer would be called as this one is.
+    #[error("{name} is the name of this peer")]
+    OwnName {
+        /// The name.
+        name: String,
+    },
+    /// The role of this peer in its own store.
+    #[error("the owner of a store may do everything in it")]
+    OwnRole,
+    /// The settings forbid to look around.
+    #[error("looking around in the network is switched off")]
+    DiscoveryOff,
     /// More sources than are read at once.
     #[error("{count} sources, at most {most} are read at once")]
     TooManySources {

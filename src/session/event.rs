@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrived, Finding, Planned, Sent, ServingPeer, Session, Status, Summary, TransferRow};
+use super::{
+    Arrived, Finding, PeerHealth, PeerRow, Planned, RoleRow, SeenRow, Sent, ServingPeer, Session,
+    Status, Summary, TransferRow,
+};
 use crate::{
     config::Shown,
     id::{ManifestId, PeerId},
@@ -15,7 +18,6 @@ use crate::{
     peer::{HistoryEntry, Notice},
     store::{ChunkInfo, TransferState, WaitReason},
     transfer,
-    trust::KnownPeer,
 };
 
 /// How often a transfer tells its progress.
@@ -238,7 +240,18 @@ pub enum Event {
         bytes: u64,
     },
     /// A peer of the address book.
-    Peer(Box<KnownPeer>),
+    Peer(Box<PeerRow>),
+    /// A peer of the network.
+    Seen(SeenRow),
+    /// The role of a peer.
+    Role(RoleRow),
+    /// How a peer answers.
+    Health(Box<PeerHealth>),
+    /// A peer was taken out of the address book.
+    Forgotten {
+        /// As it was named.
+        name: String,
+    },
     /// An event of a newer version.
     #[serde(other)]
     Other,

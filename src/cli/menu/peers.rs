@@ -12,7 +12,6 @@ use super::{
 use crate::{
     cli::{
         args::RoleArg,
-        peers::roles,
         report::{ExitCode, Failure},
         terminal,
     },
@@ -133,8 +132,10 @@ async fn forget(menu: &Menu) -> Result<(), Stop> {
 /// What a peer may do with our store: shows it, and changes it to what is chosen.
 async fn role(menu: &Menu) -> Result<(), Stop> {
     let peer = known(menu, "Whose role?").await?;
-    let context = menu.context()?;
-    let now = roles(&context, &context.session()?)?.of(peer.peer_id, Bearer::Peer);
+    let us = menu.context()?.session()?;
+    let now = us
+        .role_of(peer.peer_id, Bearer::Peer)
+        .map_err(Failure::from)?;
     let name = peer.called();
     let values = RoleArg::value_variants().iter();
     let values: Vec<_> = values.filter_map(ValueEnum::to_possible_value).collect();

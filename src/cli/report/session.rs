@@ -51,6 +51,9 @@ impl From<Error> for Failure {
             Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
+            Error::LookAround(_) => {
+                failure.hint("an address that you know always works: colis peers add HOST:PORT")
+            }
             Error::Io { path, source } => Self::io(&path, &source),
             Error::Address(error) => Self::from(error).hint("see who is known: colis peers"),
             Error::Config(error) => error.into(),
@@ -87,6 +90,9 @@ impl From<Mistake> for Failure {
             Mistake::NotToldWhenOpened { .. } => {
                 failure.hint("leave out --wait; the recipient collects it when it is on")
             }
+            Mistake::OwnName { .. } => failure.hint("choose another name"),
+            Mistake::OwnRole => failure.hint("only its scripts can have another role: --script"),
+            Mistake::DiscoveryOff => failure.hint("switch it on: colis config set discovery true"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
         }
     }

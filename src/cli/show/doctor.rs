@@ -1,5 +1,6 @@
 //! What the doctor says.
 
+use super::peers;
 use crate::{
     cli::output::Output,
     name::Escaped,
@@ -11,7 +12,7 @@ pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Finding(finding) => said(output, finding),
         Event::Summary(summary) => output.line(in_all(summary)),
-        _ => {}
+        _ => peers::say(output, event),
     }
 }
 

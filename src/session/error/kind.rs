@@ -32,6 +32,7 @@ impl Error {
             Self::NameDiffers { .. } | Self::OtherBundle { .. } | Self::Revoked { .. } => {
                 Kind::Trust
             }
+            Self::LookAround(_) => Kind::Network,
             Self::Io { source, .. } => of_io(source),
             Self::Store(error) => of_store(error),
             Self::Manifest(error) => of_manifest(error),

@@ -3,6 +3,10 @@
 use std::fs;
 
 use super::{certs, curl};
+use colis::{
+    session::Session,
+    trust::{Bearer, Role},
+};
 use testkit::{Homes, wait_for};
 
 #[test]
@@ -127,4 +131,24 @@ fn scripts_can_have_a_role_of_their_own_and_newcomers_another_default() {
     });
     assert_eq!(put("b"), "000");
     fs::write(&book, good).unwrap();
+}
+
+/// A program keeps its session open: what it has said of a peer counts in it at once.
+#[tokio::test]
+async fn a_peer_that_a_session_blocks_is_blocked_in_that_session() {
+    let homes = Homes::new(&["b"]);
+    let a = homes.serve("a", &["--inbox", "off"]);
+    fs::write(homes.path("file"), "x").unwrap();
+    homes.ok("b", &["send", "file", "--to", &a.to()]);
+    let session = Session::open(homes.home("a")).unwrap();
+    let store = session.store_of(None).await.unwrap();
+    for (role, blocked) in [(Role::None, true), (Role::Member, false)] {
+        let row = session.set_role("b", Bearer::Peer, role).await.unwrap();
+        assert_eq!(session.role_of(row.peer_id, Bearer::Peer).unwrap(), role);
+        let listed = session.list(&*store).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].from.blocked, blocked, "{role}");
+    }
+    let itself = session.set_role("a", Bearer::Peer, Role::None).await;
+    assert!(itself.is_err(), "{itself:?}");
 }

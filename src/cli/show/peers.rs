@@ -1,0 +1,94 @@
+//! What is said of the peers that are known, and of those that are seen.
+
+use crate::{
+    address::PeerAddress,
+    cli::output::Output,
+    id::Short as _,
+    name::Escaped,
+    session::{Event, PeerHealth, PeerRow, RoleRow, SeenRow},
+};
+
+/// Says the events of the address book.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Peer(peer) => output.line(line(peer)),
+        Event::Seen(row) if row.known => output.line(answer(row)),
+        Event::Seen(row) => output.line(unknown(row, &what_to_do(row))),
+        Event::Role(row) => output.line(role(row)),
+        Event::Health(answer) => output.line(health(answer)),
+        Event::Forgotten { name } => output.talk(format!(
+            "forgot {}; its certificate still counts, see `colis certs revoke`, and so does its role",
+            Escaped::new(name)
+        )),
+        _ => {}
+    }
+}
+
+/// Tells of a peer that is seen from a home without a certificate, where there is only one thing to do.
+pub(in crate::cli) fn before_joining(output: Output, row: SeenRow) {
+    let address = row.addresses.first();
+    let address = address.and_then(|address| address.parse::<PeerAddress>().ok());
+    let host = address.map_or("HOST".to_owned(), |address| address.bare_host());
+    output.line(unknown(&row, &format!("not known: colis pair {host}")));
+    output.event(&Event::Seen(row));
+}
+
+fn line(peer: &PeerRow) -> String {
+    let scripts = match peer.script_role == peer.role {
+        true => String::new(),
+        false => format!(", its scripts {}", peer.script_role),
+    };
+    let addresses = match peer.addresses.as_slice() {
+        [] => "no address yet".to_owned(),
+        known => known.join(", "),
+    };
+    let me = if peer.is_self { " (this peer)" } else { "" };
+    let (shown, id, role, seen) = (peer.shown(), peer.peer_id.short(), peer.role, peer.seen);
+    format!(
+        "{}{me}  {id}  {role}{scripts}  {}  seen {seen}",
+        Escaped::new(&shown),
+        Escaped::new(&addresses)
+    )
+}
+
+fn role(row: &RoleRow) -> String {
+    let (id, role) = (row.peer_id, row.role);
+    match &row.peer {
+        None => format!("(not known)  {id}  {role}"),
+        Some(peer) if row.script => format!("scripts of {}: {role}", Escaped::new(peer)),
+        Some(peer) => format!("{}: {role}", Escaped::new(peer)),
+    }
+}
+
+fn health(answer: &PeerHealth) -> String {
+    let status = format!("{:?}", answer.health.status).to_lowercase();
+    let version = Escaped::new(&answer.health.version);
+    format!("{} answers: {status}, colis {version}", answer.address)
+}
+
+fn answer(row: &SeenRow) -> String {
+    match (&row.reachable, &row.reason) {
+        (Some(address), _) => format!("  reachable at {}", Escaped::new(address)),
+        (None, reason) => {
+            let reason = reason.as_deref().unwrap_or_default();
+            format!("  not reachable: {}", Escaped::new(reason))
+        }
+    }
+}
+
+fn what_to_do(row: &SeenRow) -> String {
+    match (row.name_taken, row.addresses.first()) {
+        (true, _) => format!("not the {} that is known here", Escaped::new(&row.name)),
+        (false, Some(address)) => format!("not known: colis peers add {address}"),
+        (false, None) => "not known".to_owned(),
+    }
+}
+
+fn unknown(row: &SeenRow, what: &str) -> String {
+    format!(
+        "{}  {}  {}  {what}",
+        Escaped::new(&row.name),
+        row.peer_id.short(),
+        row.addresses.join(", ")
+    )
+}

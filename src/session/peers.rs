@@ -1,0 +1,236 @@
+//! The address book: the peers that are known, and what they may do here.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Mistake, Session, meant};
+use crate::{
+    id::{PeerId, SealPublicKey},
+    manifest::{Signer as _, Timestamp},
+    trust::{Assigned, Bearer, KnownPeer, Role, Roles},
+    wire::Health,
+};
+
+/// A peer of the address book, and what it may do here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// The name in its certificate.
+    pub name: String,
+    /// Its name on this machine, if the person gave it another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Its id.
+    pub peer_id: PeerId,
+    /// The key that transfers for it are sealed to.
+    pub seal_key: SealPublicKey,
+    /// The sequence of the bundle that told so.
+    pub sequence: u64,
+    /// Where it was seen, the latest first.
+    pub addresses: Vec<String>,
+    /// When it was last heard of.
+    pub seen: Timestamp,
+    /// Its certificate, DER; base64 in JSON.
+    #[serde(with = "crate::id::base64")]
+    pub certificate: Vec<u8>,
+    /// The bundle that it signed, in its envelope, if it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
+    /// Its role here.
+    pub role: Role,
+    /// The role of its scripts here.
+    pub script_role: Role,
+    /// Whether it is this peer.
+    pub is_self: bool,
+}
+
+impl PeerRow {
+    fn new(peer: KnownPeer, roles: &Roles, is_self: bool) -> Self {
+        Self {
+            role: roles.of(peer.peer_id, Bearer::Peer),
+            script_role: roles.of(peer.peer_id, Bearer::Script),
+            name: peer.name,
+            alias: peer.alias,
+            peer_id: peer.peer_id,
+            seal_key: peer.seal_key,
+            sequence: peer.sequence,
+            addresses: peer.addresses,
+            seen: peer.seen,
+            certificate: peer.certificate,
+            bundle: peer.bundle,
+            is_self,
+        }
+    }
+
+    /// The name that the person uses for it.
+    pub fn called(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Both names, if there are two: `alias (name)`.
+    pub fn shown(&self) -> String {
+        match &self.alias {
+            Some(alias) => format!("{alias} ({})", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// A role of one peer or of its scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleRow {
+    /// The peer.
+    pub peer_id: PeerId,
+    /// The role.
+    pub role: Role,
+    /// Whether it is the role of its scripts only.
+    pub script: bool,
+    /// The peer as it was named; none for a role that is kept of a peer that is not known.
+    pub peer: Option<String>,
+}
+
+/// How a peer answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerHealth {
+    /// Where it answers.
+    pub address: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// A peer that was checked.
+#[derive(Debug, Clone)]
+pub struct CheckedPeer {
+    /// The peer.
+    pub peer: PeerRow,
+    /// How it answers.
+    pub answer: PeerHealth,
+}
+
+impl Session {
+    /// The known peers with their roles, this one among them if it has served.
+    ///
+    /// # Errors
+    /// Fails if the address book cannot be read.
+    pub fn peer_rows(&self) -> Result<Vec<PeerRow>, Error> {
+        let roles = self.read_roles()?;
+        let peers = self.book.peers()?.into_iter();
+        Ok(peers.map(|peer| self.row(peer, &roles)).collect())
+    }
+
+    /// The roles of peers that are not known: a role outlives the peer that it was given to.
+    ///
+    /// # Errors
+    /// Fails if the address book cannot be read.
+    pub fn roles_of_unknown(&self) -> Result<Vec<RoleRow>, Error> {
+        let (known, default) = (self.book.peers()?, self.default_role());
+        let mut roles = self.book.roles()?;
+        roles.retain(|id, _| known.iter().all(|peer| peer.peer_id != *id));
+        let row = |(peer_id, assigned): (PeerId, Assigned)| RoleRow {
+            peer_id,
+            role: assigned.role.unwrap_or(default),
+            script: false,
+            peer: None,
+        };
+        Ok(roles.into_iter().map(row).collect())
+    }
+
+    /// The role of a peer, or of its scripts.
+    ///
+    /// # Errors
+    /// Fails if the address book cannot be read.
+    pub fn role_of(&self, peer: PeerId, bearer: Bearer) -> Result<Role, Error> {
+        Ok(self.read_roles()?.of(peer, bearer))
+    }
+
+    /// Asks the peer at an address who it is, and remembers it. For example `box`, `box:9443` or `[::1]:9443`.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn add_peer(&self, address: &str) -> Result<PeerRow, Error> {
+        let connected = self.connect_new(address).await?;
+        self.row_of(connected.peer)
+    }
+
+    /// Connects to a peer, by name or address, and asks how it is.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn check_peer(&self, peer: &str) -> Result<CheckedPeer, Error> {
+        let connected = self.connect(peer).await?;
+        let health = connected.client.health().await?;
+        let address = connected.client.address().to_string();
+        Ok(CheckedPeer {
+            peer: self.row_of(connected.peer)?,
+            answer: PeerHealth { address, health },
+        })
+    }
+
+    /// Calls the peer `old` by the name `new` on this machine. The name in its certificate takes an alias away again.
+    ///
+    /// # Errors
+    /// Fails if no peer is called `old`, or another peer or this one is called `new`.
+    pub fn rename_peer(&self, old: &str, new: &str) -> Result<PeerRow, Error> {
+        if new == self.identity.name() {
+            let name = new.to_owned();
+            return Err(Mistake::OwnName { name }.into());
+        }
+        self.row_of(self.book.rename(old, new)?)
+    }
+
+    /// Gives a role to a peer, or to its scripts. The peer is meant by its name, by its id or the beginning of that, or by the
+    /// name under which it sent a transfer that is stored here.
+    ///
+    /// # Errors
+    /// Fails if no peer or several are meant, or if it is the role of this peer itself.
+    pub async fn set_role(&self, peer: &str, bearer: Bearer, role: Role) -> Result<RoleRow, Error> {
+        let own = self.identity.peer_id();
+        let is_self = peer == self.identity.name() || peer == own.to_string();
+        let id = match (is_self, bearer) {
+            (true, Bearer::Peer) => return Err(Mistake::OwnRole.into()),
+            (true, Bearer::Script) => own,
+            (false, _) => meant::id_of(self, peer).await?,
+        };
+        let peer_id = self.book.set_role(&id.to_string(), bearer, role)?;
+        self.read_roles()?;
+        Ok(RoleRow {
+            peer_id,
+            role,
+            script: bearer == Bearer::Script,
+            peer: Some(peer.to_owned()),
+        })
+    }
+
+    /// Forgets the peer of this name, or of this id or the beginning of one. Its role stays.
+    ///
+    /// # Errors
+    /// Fails if no peer or several are meant.
+    pub async fn forget_peer(&self, peer: &str) -> Result<(), Error> {
+        if self.book.by_name(peer)?.is_some() {
+            return Ok(self.book.forget(peer)?);
+        }
+        let id = meant::id_of(self, peer).await?;
+        let known = self.book.peers()?;
+        let known = known.iter().find(|known| known.peer_id == id);
+        Ok(self.book.forget(known.map_or(peer, |known| &known.name))?)
+    }
+
+    /// A known peer with its roles.
+    pub(super) fn row_of(&self, peer: KnownPeer) -> Result<PeerRow, Error> {
+        Ok(self.row(peer, &*self.read_roles()?))
+    }
+
+    fn row(&self, peer: KnownPeer, roles: &Roles) -> PeerRow {
+        let is_self = peer.name == self.identity.name();
+        PeerRow::new(peer, roles, is_self)
+    }
+
+    /// Reads the roles again, which count in this session from then on.
+    fn read_roles(&self) -> Result<Arc<Roles>, Error> {
+        let assigned = self.book.roles()?;
+        let roles = Roles::new(self.identity.peer_id(), self.default_role(), assigned);
+        self.roles.store(Arc::new(roles));
+        Ok(self.roles.load_full())
+    }
+}
