@@ -1,7 +1,6 @@
 //! The command line: the only place that prints, prompts or exits.
 
 mod args;
-mod ask;
 mod certs;
 mod config;
 mod custody;
@@ -169,12 +168,13 @@ impl Context {
 
     /// The member that acts, which tells what happens to our output.
     fn session(&self) -> Result<Session, Failure> {
-        let screen = Arc::new(Screen::new(self.output));
-        Ok(Session::with(
-            self.home.clone(),
-            self.config.clone(),
-            screen,
-        )?)
+        let (home, config) = (self.home.clone(), self.config.clone());
+        Ok(Session::with(home, config, self.screen())?)
+    }
+
+    /// Where what happens is told.
+    fn screen(&self) -> Arc<Screen> {
+        Arc::new(Screen::new(self.output))
     }
 
     /// Tells what became of a command.

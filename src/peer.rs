@@ -37,6 +37,8 @@ pub use inbox::{
     Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, OpenedFiles, Outcome,
     Waiting,
 };
+pub(crate) use known::others;
+pub(crate) use neighbours::record_found;
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use notices::{Notice, after_the_end, merging, notices, renewal};
 pub use options::{PeerError, PeerOptions, RelayOptions};

@@ -11,7 +11,9 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub(crate) mod advice;
+pub(crate) mod ask;
 pub mod care;
+pub mod certs;
 mod connect;
 mod error;
 mod event;

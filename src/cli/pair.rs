@@ -27,8 +27,6 @@ use zeroize::Zeroizing;
 use super::{
     Context,
     args::Pair,
-    ask::Asked,
-    certs::made_object,
     report::{ExitCode, Failure},
     serve::discovery,
     signals::Ending,
@@ -40,9 +38,12 @@ use crate::{
     discover::{Announcement, Service},
     manifest::Signer as _,
     name::{Escaped, PathText},
-    pair::{self, Code, CodeError, Invitation, Joined, PAIRING_PORT, PairError, PairOptions, Wish},
+    pair::{
+        self, Code, CodeError, Invitation, Joined, NameCheck, PAIRING_PORT, PairError, PairOptions,
+        Wish,
+    },
     server::{self, BindError},
-    session::host_name,
+    session::{Event, Reporter, ask::Asked, certs::MadePeer, host_name},
     store::LocalStore,
     tls::{
         self, CertsDir, Identity, Joining, TlsError,
@@ -80,7 +81,7 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
         (false, _) => make_circle(context, args, &certs)?,
     }
     take_back_pending(context, certs.clone(), Duration::ZERO).await?;
-    let taken = Asked::known_peers(context).await.into_check();
+    let taken = ask_members(context).await;
     let life = args.life.as_deref().map(str::parse::<DurationText>);
     let mut options = PairOptions::default();
     options.life = life
@@ -129,6 +130,13 @@ async fn invite(context: &Context, args: &Pair) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Ok)
 }
 
+/// Asks the members that answer what they know, and who they know.
+async fn ask_members(context: &Context) -> NameCheck {
+    let reporter: Arc<dyn Reporter> = context.screen();
+    let asked = Asked::known_peers(&context.home, &context.config, &reporter).await;
+    asked.into_check()
+}
+
 /// Revokes what was on its way to a machine when the pairing ended. If another `pair` of this home is at it, that one does.
 pub(super) async fn take_back_pending(
     context: &Context,
@@ -161,7 +169,8 @@ fn make_circle(context: &Context, args: &Pair, certs: &CertsDir) -> Result<(), F
     context.output.talk(format!(
         "made a circle; this machine is {name}, its certificates are in {path}"
     ));
-    made_object(context, &identity, certs);
+    let made = MadePeer::of(&identity, certs);
+    context.output.event(&Event::Made(made));
     Ok(())
 }
 

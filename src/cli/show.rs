@@ -1,5 +1,6 @@
 //! Events in words: the one place that says to a person what happened.
 
+mod certs;
 mod connect;
 mod doctor;
 mod home;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::{
     Elsewhere, Places,
     acquainted::{Acquainted, Met},
-    neighbours::{record_found, say_conflict, settle_lists},
+    neighbours::{note_found, say_conflict, settle_lists},
     stamps::{Stamp, stamps_of},
 };
 use crate::{
@@ -276,7 +276,7 @@ impl Gate for Door {
         let caller = Caller::from_certificate(certificate).ok()?;
         if self.met.add(&caller, certificate) && self.dir.ca_key().exists() {
             let (dir, certificate) = (self.dir.clone(), certificate.to_owned());
-            tokio::task::spawn_blocking(move || record_found(&dir, &certificate));
+            tokio::task::spawn_blocking(move || note_found(&dir, &certificate));
         }
         Some(caller)
     }

@@ -9,7 +9,7 @@ use crate::{
     manifest::Signer as _,
     name::Escaped,
     store::StoreError,
-    tls::{self, Expect, Identity, Seen},
+    tls::{self, Circle, Expect, Identity, Seen},
     trust::{AddressBook, KnownPeer, TrustError},
 };
 
@@ -26,15 +26,11 @@ impl Known {
         Self { door, retries }
     }
 
-    /// All but ourselves, those that were revoked, and those without an address.
+    /// Those that may be asked.
     pub(super) fn others(&self) -> Result<Vec<KnownPeer>, TrustError> {
-        let (me, circle) = (self.door.identity().peer_id(), self.door.circle().now());
-        let mut peers = AddressBook::new(self.door.dir().peers()).peers()?;
-        peers.retain(|peer| {
-            let is_other = peer.peer_id != me;
-            is_other && !peer.addresses.is_empty() && !circle.is_key_revoked(&peer.peer_id)
-        });
-        Ok(peers)
+        let book = AddressBook::new(self.door.dir().peers());
+        let me = self.door.identity().peer_id();
+        others(&book, me, &self.door.circle().now())
     }
 
     /// Clients of `peer`, one for each of its addresses. Whoever answers there must show the key that is known.
@@ -69,6 +65,20 @@ impl Known {
         let client = PeerClient::new(address.parse()?, config, options)?;
         Ok(client.with_peer(Some(peer.peer_id), &seen))
     }
+}
+
+/// The peers of `book` that `me` may ask something: all but itself, those that were revoked, and those without an address.
+pub(crate) fn others(
+    book: &AddressBook,
+    me: PeerId,
+    circle: &Circle,
+) -> Result<Vec<KnownPeer>, TrustError> {
+    let mut peers = book.peers()?;
+    peers.retain(|peer| {
+        let is_other = peer.peer_id != me;
+        is_other && !peer.addresses.is_empty() && !circle.is_key_revoked(&peer.peer_id)
+    });
+    Ok(peers)
 }
 
 /// Why a peer none of whose addresses could be tried was not asked.

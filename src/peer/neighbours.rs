@@ -94,18 +94,22 @@ pub(super) fn say_conflict(circle: &CircleHandle) {
     }
 }
 
-/// On the circle's machine: records a certificate that a member has shown, if it is on no record.
-pub(super) fn record_found(dir: &CertsDir, certificate: &[u8]) {
-    match ca::record_found(dir, certificate) {
-        Ok(None) => {}
-        Ok(Some(name)) => {
-            let name = Escaped::new(&name);
-            tracing::warn!(%name, "a certificate of this circle was on no record here, and is recorded now: was this home restored?");
-        }
-        Err(error) => {
-            let error = error.to_string();
-            tracing::error!(error = %Escaped::new(&error), "a certificate that was met is not recorded");
-        }
+/// On the circle's machine: records a certificate that a member has shown, if it is on no record because it was issued after the
+/// copy was made that this home is. Returns the name in it, if so, which is to be told. A failure is logged.
+pub(crate) fn record_found(dir: &CertsDir, certificate: &[u8]) -> Option<String> {
+    let recorded = ca::record_found(dir, certificate);
+    recorded.unwrap_or_else(|error| {
+        let error = error.to_string();
+        tracing::error!(error = %Escaped::new(&error), "a certificate that was met is not recorded");
+        None
+    })
+}
+
+/// The same for a peer that serves, which tells its log.
+pub(super) fn note_found(dir: &CertsDir, certificate: &[u8]) {
+    if let Some(name) = record_found(dir, certificate) {
+        let name = Escaped::new(&name);
+        tracing::warn!(%name, "a certificate of this circle was on no record here, and is recorded now: was this home restored?");
     }
 }
 
@@ -226,7 +230,7 @@ impl Neighbours {
         if let Ok(bundle) = bundle
             && bundle.verify(&**door, Timestamp::now()).is_ok()
         {
-            record_found(door.dir(), &bundle.payload().certificate);
+            note_found(door.dir(), &bundle.payload().certificate);
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     name::Escaped,
-    peer::exchange_lists,
-    tls::{self, Expect, Seen, ca},
+    peer::{exchange_lists, record_found},
+    tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
 };
 
@@ -157,19 +157,10 @@ impl Session {
             None => {}
         }
         self.exchange_lists(&client).await;
-        self.record_found(&bundle.certificate);
-        Ok(ConnectedPeer { client, peer })
-    }
-
-    /// On the circle's machine: a member that is on no record was issued after the copy was made that this home is.
-    fn record_found(&self, certificate: &[u8]) {
-        match ca::record_found(&self.dir, certificate) {
-            Ok(None) => {}
-            Ok(Some(name)) => self.tell(Event::Recorded { name }),
-            Err(error) => {
-                tracing::warn!(error = %Escaped::new(&error.to_string()), "a member is not recorded")
-            }
+        if let Some(name) = record_found(&self.dir, &bundle.certificate) {
+            self.tell(Event::Recorded { name });
         }
+        Ok(ConnectedPeer { client, peer })
     }
 
     /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.

@@ -104,6 +104,39 @@ pub enum Error {
         /// The number of the revocation list.
         list: u64,
     },
+    /// A member knows a peer of a name that was to be given, and that peer is on no record here.
+    #[error("{by} knows a {name} of this circle, which is on no record here: peer {peer}")]
+    NameHeld {
+        /// The member.
+        by: String,
+        /// The name.
+        name: String,
+        /// The peer that has it.
+        peer: PeerId,
+    },
+    /// A folder to import lacks a file.
+    #[error("{0}")]
+    NotWhole(#[source] TlsError),
+    /// No peer is known that made the circle.
+    #[error("it is not known which machine made the circle")]
+    MakerUnknown,
+    /// The peer that is to renew a certificate has no circle's key.
+    #[error("the circle's key is not on that machine")]
+    NoCircleKey,
+    /// No address is known of the peer that is to renew a certificate that has ended.
+    #[error("no address of {peer} is known")]
+    NowhereToRenew {
+        /// As it was named.
+        peer: String,
+    },
+    /// A certificate was not renewed, and the time is over in which it can be.
+    #[error("{source}")]
+    PastRenewal {
+        /// Why it was not renewed.
+        source: Box<Self>,
+        /// What to do instead, in words.
+        todo: String,
+    },
     /// The network cannot be listened to.
     #[error("cannot look around: {0}")]
     LookAround(#[source] DiscoverError),

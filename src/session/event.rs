@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Arrived, Finding, PeerHealth, PeerRow, Planned, RoleRow, SeenRow, Sent, ServingPeer, Session,
     Status, Summary, TransferRow,
+    certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
 };
 use crate::{
     config::Shown,
@@ -252,6 +253,28 @@ pub enum Event {
         /// As it was named.
         name: String,
     },
+    /// The circle's machine has asked the known peers for their revocation lists, before it signs or revokes.
+    Asked {
+        /// How many were asked.
+        known: usize,
+        /// How many have answered.
+        reached: usize,
+    },
+    /// The circle's machine has asked nobody before it signs or revokes.
+    NotAsked {
+        /// What keeps it from asking.
+        reason: String,
+    },
+    /// The certificates of a peer were made or taken over.
+    Made(MadePeer),
+    /// The certificate of this peer.
+    Identity(OwnCertificate),
+    /// A certificate that the circle has issued.
+    Issued(IssuedCertificate),
+    /// The certificates of a peer were revoked.
+    Revoked(RevokedPeer),
+    /// A certificate was renewed, or is too young for it.
+    Renewed(RenewedCertificate),
     /// An event of a newer version.
     #[serde(other)]
     Other,

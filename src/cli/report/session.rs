@@ -51,6 +51,20 @@ impl From<Error> for Failure {
             Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
+            Error::NameHeld { peer, .. } => failure.hint(format!(
+                "choose another name; or revoke that one for good: colis certs revoke {peer}"
+            )),
+            Error::NotWhole(_) => {
+                failure.hint("name the whole folder that `colis certs issue` made")
+            }
+            Error::MakerUnknown => failure.hint("name it: colis certs renew --from PEER"),
+            Error::NoCircleKey => {
+                failure.hint("ask the machine that made the circle: colis certs renew --from PEER")
+            }
+            Error::NowhereToRenew { .. } => {
+                failure.hint("say where it is: colis certs renew --from HOST:PORT")
+            }
+            Error::PastRenewal { source, todo } => Self::from(*source).hint(todo),
             Error::LookAround(_) => {
                 failure.hint("an address that you know always works: colis peers add HOST:PORT")
             }

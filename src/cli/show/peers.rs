@@ -1,5 +1,6 @@
 //! What is said of the peers that are known, and of those that are seen.
 
+use super::certs;
 use crate::{
     address::PeerAddress,
     cli::output::Output,
@@ -20,7 +21,7 @@ pub(super) fn say(output: Output, event: &Event) {
             "forgot {}; its certificate still counts, see `colis certs revoke`, and so does its role",
             Escaped::new(name)
         )),
-        _ => {}
+        _ => certs::say(output, event),
     }
 }
 

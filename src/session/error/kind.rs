@@ -26,12 +26,18 @@ impl Error {
             | Self::NoHome(_)
             | Self::Config(_) => Kind::Config,
             Self::Usage(_) | Self::Address(_) => Kind::Usage,
-            Self::UnknownPeer { .. } | Self::NoAddress { .. } => Kind::NotFound,
+            Self::UnknownPeer { .. }
+            | Self::NoAddress { .. }
+            | Self::MakerUnknown
+            | Self::NoCircleKey
+            | Self::NowhereToRenew { .. } => Kind::NotFound,
             Self::Unreachable { tries, .. } => tries.last().map_or(Kind::Network, Self::kind),
-            Self::NamedWithPort { source, .. } => source.kind(),
-            Self::NameDiffers { .. } | Self::OtherBundle { .. } | Self::Revoked { .. } => {
-                Kind::Trust
-            }
+            Self::NamedWithPort { source, .. } | Self::PastRenewal { source, .. } => source.kind(),
+            Self::NameDiffers { .. }
+            | Self::OtherBundle { .. }
+            | Self::Revoked { .. }
+            | Self::NameHeld { .. } => Kind::Trust,
+            Self::NotWhole(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
             Self::Io { source, .. } => of_io(source),
             Self::Store(error) => of_store(error),

@@ -116,3 +116,22 @@ fn a_certificate_that_is_not_the_circles_revokes_nobody() {
     homes.fails("a", &["certs", "revoke", "x.txt"], 4);
     assert_eq!(fs::read(certs(&homes, "a").crl()).unwrap(), before);
 }
+
+#[test]
+fn that_nobody_can_be_asked_is_said_and_keeps_nobody_from_being_revoked() {
+    let (homes, _ben) = circle(&["ben"]);
+    let ben = id(&homes, "ben");
+    let book = certs(&homes, "a").peers();
+    fs::write(book, "{").unwrap();
+    let ran = homes.run("a", &["--json", "certs", "revoke", &ben]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let objects = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let objects: Vec<serde_json::Value> = objects.collect();
+    let events: Vec<_> = objects.iter().map(|object| &object["event"]).collect();
+    assert_eq!(events, ["not-asked", "revoked"], "{ran:?}");
+    let reason = objects[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("peers.json"), "{reason}");
+}

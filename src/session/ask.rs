@@ -1,5 +1,5 @@
-//! What the circle's machine asks before it signs or revokes: it may have been restored from an older copy, and the members know
-//! more.
+//! The questions of the circle's machine to the members before it signs or revokes: it may have been restored from an older
+//! copy, and the members know more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,21 +7,17 @@ use futures::{
     FutureExt as _, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
-use serde_json::json;
 use tokio::time::timeout;
 
-use super::{
-    Context,
-    report::{ExitCode, Failure},
-};
+use super::{Error, Event, Home, Reporter, Session};
 use crate::{
-    address::first_answer,
-    client::{PeerAddress, PeerClient},
+    address::{PeerAddress, first_answer},
+    client::PeerClient,
+    config::Config,
     id::PeerId,
     manifest::Signer as _,
-    name::Escaped,
     pair::NameCheck,
-    session::Session,
+    peer::others,
     tls::{CertsDir, CircleHandle, ca},
     trust::KnownPeer,
 };
@@ -34,21 +30,27 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ALL: Duration = Duration::from_secs(10);
 
 /// The known peers that have answered. Their revocation lists were taken over.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     reached: Vec<(String, PeerClient)>,
     circle: Option<CircleHandle>,
     dir: CertsDir,
 }
 
 impl Asked {
-    /// Asks every known peer for its revocation list, side by side. Says so if none has answered.
-    pub(super) async fn known_peers(context: &Context) -> Self {
-        let dir = CertsDir::new(context.home.certs());
-        let us = match context.session() {
+    /// Asks every known peer for its revocation list, side by side, and tells how many have answered. A home that cannot act
+    /// asks nobody, which is told too: what is revoked there must not depend on its own certificate.
+    pub(crate) async fn known_peers(
+        home: &Home,
+        config: &Config,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Self {
+        let dir = CertsDir::new(home.certs());
+        let session = Session::with(home.clone(), config.clone(), reporter.clone());
+        let us = match session {
             Ok(us) => us,
-            Err(failure) => {
-                let (_, why, _) = failure.into_parts();
-                context.output.warn(format!("no member was asked: {why}"));
+            Err(error) => {
+                let reason = error.to_string();
+                reporter.tell(&Event::NotAsked { reason });
                 return Self {
                     reached: Vec::new(),
                     circle: None,
@@ -56,12 +58,7 @@ impl Asked {
                 };
             }
         };
-        let (me, circle) = (us.identity.peer_id(), us.circle.now());
-        let mut known = us.book.peers().unwrap_or_default();
-        known.retain(|peer| {
-            let is_other = peer.peer_id != me && !peer.addresses.is_empty();
-            is_other && !circle.is_key_revoked(&peer.peer_id)
-        });
+        let known = others(&us.book, us.identity.peer_id(), &us.circle.now()).unwrap_or_default();
         let mut reached = Vec::new();
         let asking = async {
             let asked = known.iter().map(|peer| ask(&us, peer).boxed());
@@ -72,34 +69,38 @@ impl Asked {
             }
         };
         let _ = timeout(ALL, asking).await;
-        say(context, known.len(), reached.len());
-        let circle = Some(us.circle.clone());
+        if !known.is_empty() {
+            us.tell(Event::Asked {
+                known: known.len(),
+                reached: reached.len(),
+            });
+        }
         Self {
             reached,
-            circle,
+            circle: Some(us.circle.clone()),
             dir,
         }
     }
 
     /// Fails if a member knows a peer of this name that is not revoked.
-    pub(super) async fn check_free(&self, name: &str) -> Result<(), Failure> {
-        let Some((by, id)) = self.holder(name).await else {
-            return Ok(());
-        };
-        let what =
-            format!("{by} knows a {name} of this circle, which is on no record here: peer {id}");
-        let hint =
-            format!("choose another name; or revoke that one for good: colis certs revoke {id}");
-        Err(Failure::new(ExitCode::Trust, what).hint(hint))
+    pub(crate) async fn check_free(&self, name: &str) -> Result<(), Error> {
+        match self.holder(name).await {
+            None => Ok(()),
+            Some((by, peer)) => Err(Error::NameHeld {
+                by,
+                name: name.to_owned(),
+                peer,
+            }),
+        }
     }
 
-    /// Who of those that were reached knows a peer of this name which is not revoked, and its id. What they say is believed as
-    /// far as the circle has signed it.
+    /// The member that knows a peer of this name which is not revoked, and the id of that peer. An answer counts as far as the
+    /// circle has signed it.
     async fn holder(&self, name: &str) -> Option<(String, PeerId)> {
         let asked = self.reached.iter().map(|(by, client)| async move {
             let named = timeout(ANSWER, client.named(name)).await.ok()?.ok()??;
             let id = ca::holder_of(&self.dir, name, &named)?;
-            Some((Escaped::new(by).to_string(), id))
+            Some((by.clone(), id))
         });
         let circle = self.circle.as_ref();
         let is_live = |id: &PeerId| circle.is_none_or(|circle| !circle.now().is_key_revoked(id));
@@ -113,26 +114,12 @@ impl Asked {
     }
 
     /// The same question, for a machine that will come later.
-    pub(super) fn into_check(self) -> NameCheck {
+    pub(crate) fn into_check(self) -> NameCheck {
         let asked = Arc::new(self);
         Arc::new(move |name| {
             let asked = asked.clone();
             async move { asked.check_free(&name).await.is_err() }.boxed()
         })
-    }
-}
-
-fn say(context: &Context, known: usize, reached: usize) {
-    if known == 0 {
-        return;
-    }
-    let object = json!({"known": known, "reached": reached});
-    context.output.object("asked", &object);
-    if reached == 0 {
-        context.output.warn(format!(
-            "none of the {known} peers that are known here has answered: what was revoked or issued after this home was copied, if it \
-             was restored, is not known here"
-        ));
     }
 }
 

@@ -1,0 +1,80 @@
+//! What is said of the circle and its certificates.
+
+use crate::{
+    cli::output::Output,
+    name::Escaped,
+    session::{
+        Event,
+        certs::{CertificateOf, IssuedCertificate, RenewedCertificate, RevokedPeer},
+    },
+};
+
+/// Says the events of certificates.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Asked { known, reached: 0 } => output.warn(format!(
+            "none of the {known} peers that are known here has answered: what was revoked or issued after this home was copied, \
+             if it was restored, is not known here"
+        )),
+        Event::NotAsked { reason } => {
+            output.warn(format!("no member was asked: {}", Escaped::new(reason)));
+        }
+        Event::Made(made) => {
+            output.line(format!("{}  {}  {}", made.name, made.peer_id, made.folder));
+        }
+        Event::Identity(own) => output.line(format!(
+            "this peer: {}  {}  valid until {}",
+            own.name, own.peer_id, own.not_after
+        )),
+        Event::Issued(issued) => output.line(line(issued)),
+        Event::Revoked(revoked) => say_revoked(output, revoked),
+        Event::Renewed(renewed) => say_renewed(output, renewed),
+        _ => {}
+    }
+}
+
+fn line(issued: &IssuedCertificate) -> String {
+    let (name, id, until) = (Escaped::new(&issued.name), issued.peer_id, issued.not_after);
+    let purpose = format!("{:?}", issued.purpose).to_lowercase();
+    let mark = if issued.revoked { "  revoked" } else { "" };
+    format!("issued: {name}  {purpose}  {id}  valid until {until}{mark}")
+}
+
+fn say_revoked(output: Output, revoked: &RevokedPeer) {
+    let (count, name) = (revoked.certificates, &revoked.name);
+    let mut line = format!("revoked {count} certificates of {name}");
+    if revoked.peer_ids.len() > 1 {
+        let ids: Vec<_> = revoked.peer_ids.iter().map(ToString::to_string).collect();
+        line += &format!(": {} peers had that name: {}", ids.len(), ids.join(", "));
+    }
+    output.line(line);
+    output.talk(
+        "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
+    );
+}
+
+fn say_renewed(output: Output, renewed: &RenewedCertificate) {
+    let (name, until) = (
+        renewed.name.as_deref().unwrap_or_default(),
+        renewed.not_after,
+    );
+    let what = match renewed.purpose {
+        CertificateOf::Peer => name.to_owned(),
+        CertificateOf::Script => format!("the certificate for scripts of {name}"),
+        CertificateOf::Circle => "the circle's own certificate".to_owned(),
+    };
+    output.line(match renewed.new {
+        true => format!("renewed: {what} is valid until {until}"),
+        false => format!("not renewed yet: {what} is valid until {until}"),
+    });
+    if renewed.purpose == CertificateOf::Circle {
+        output.talk(
+            "a peer serving this home shows it within a second; the others take it over when they meet one that has it, by \
+             themselves if they serve",
+        );
+    } else if let Some(from) = renewed.renewable_from.filter(|_| !renewed.new) {
+        output.talk(format!(
+            "the circle's machine renews a certificate when a third of its time is over: from {from}"
+        ));
+    }
+}
