@@ -11,7 +11,7 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub(crate) mod advice;
-pub(crate) mod ask;
+mod ask;
 pub mod care;
 pub mod certs;
 mod connect;
@@ -24,7 +24,9 @@ mod home;
 mod list;
 mod look_around;
 pub(crate) mod meant;
+pub mod pair;
 mod peers;
+mod progress;
 mod send;
 mod serve;
 mod signed_by;
@@ -51,13 +53,14 @@ use crate::{
 
 pub use connect::ConnectedPeer;
 pub use error::{Error, Kind, Mistake};
-pub use event::{Event, Failed, LeftOut, Missed, Progress, Reporter, Silent, Work};
+pub use event::{Event, Failed, LeftOut, Missed, Reporter, Silent};
 pub use finding::{Finding, Summary, Verdict};
 pub use history::history;
 pub use home::{ChosenBy, Home, host_name};
 pub use list::TransferRow;
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RoleRow};
+pub use progress::{Progress, Work};
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use signed_by::SignedBy;
@@ -67,9 +70,9 @@ pub use store::OwnStore;
 pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
-pub(crate) use event::Told;
 pub(crate) use home::platform_folder;
 pub(crate) use list::{all_manifests, row, state_of};
+pub(crate) use progress::Told;
 pub(crate) use send::{paced, recipient, tell_sources};
 pub(crate) use which::{GLANCE, manifest_of, named, top_names};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};

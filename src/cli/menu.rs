@@ -32,12 +32,11 @@ use super::{
     dispatch, interruptible,
     logging::{self, LateFile},
     output::Output,
-    pair,
     report::{ExitCode, Failure},
     signals::{self, Ending, Heard},
     terminal,
 };
-use crate::tls::CertsDir;
+use crate::{session::pair::take_back_pending, tls::CertsDir};
 use ask::Stop;
 use background::Serving;
 use words::{Words, words};
@@ -183,7 +182,7 @@ impl Menu {
         let context = self.context()?;
         let certs = CertsDir::new(context.home.certs());
         match certs.ca_key().exists() {
-            true => pair::take_back_pending(&context, certs, PAIRING_ENDS).await,
+            true => Ok(take_back_pending(&context.home, &*context.screen(), PAIRING_ENDS).await?),
             false => Ok(()),
         }
     }

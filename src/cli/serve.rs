@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     config::units::{DurationText, SizeText},
-    discover::Discovery,
     id::Short as _,
     name::Escaped,
     peer::{Arrival, InboxMode, InboxRules, Notice, Peer, PeerOptions},
@@ -154,11 +153,6 @@ async fn show_arrivals(output: Output, mut arrivals: Receiver<Arrival>) {
 pub(super) fn options(context: &Context, args: &Serve) -> Result<PeerOptions, Failure> {
     let request = args.request()?;
     Ok(peer_options(&context.home, &context.config, &request))
-}
-
-/// Whether peers are announced and looked for.
-pub(super) fn discovery(context: &Context) -> Discovery {
-    session::discovery(&context.config)
 }
 
 impl Serve {

@@ -30,7 +30,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ALL: Duration = Duration::from_secs(10);
 
 /// The known peers that have answered. Their revocation lists were taken over.
-pub(crate) struct Asked {
+pub(super) struct Asked {
     reached: Vec<(String, PeerClient)>,
     circle: Option<CircleHandle>,
     dir: CertsDir,
@@ -39,7 +39,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Asks every known peer for its revocation list, side by side, and tells how many have answered. A home that cannot act
     /// asks nobody, which is told too: what is revoked there must not depend on its own certificate.
-    pub(crate) async fn known_peers(
+    pub(super) async fn known_peers(
         home: &Home,
         config: &Config,
         reporter: &Arc<dyn Reporter>,
@@ -83,7 +83,7 @@ impl Asked {
     }
 
     /// Fails if a member knows a peer of this name that is not revoked.
-    pub(crate) async fn check_free(&self, name: &str) -> Result<(), Error> {
+    pub(super) async fn check_free(&self, name: &str) -> Result<(), Error> {
         match self.holder(name).await {
             None => Ok(()),
             Some((by, peer)) => Err(Error::NameHeld {
@@ -114,7 +114,7 @@ impl Asked {
     }
 
     /// The same question, for a machine that will come later.
-    pub(crate) fn into_check(self) -> NameCheck {
+    pub(super) fn into_check(self) -> NameCheck {
         let asked = Arc::new(self);
         Arc::new(move |name| {
             let asked = asked.clone();

@@ -39,7 +39,7 @@ pub struct MadePeer {
 }
 
 impl MadePeer {
-    pub(crate) fn of(identity: &Identity, dir: &CertsDir) -> Self {
+    pub(super) fn of(identity: &Identity, dir: &CertsDir) -> Self {
         Self {
             name: identity.name().to_owned(),
             peer_id: identity.peer_id(),

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
-use super::home::NoFolder;
+use super::{home::NoFolder, pair::NoInviter};
 use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
@@ -21,10 +21,11 @@ use crate::{
     pair::PairError,
     peer::PeerError,
     received::ReceivedError,
+    server::BindError,
     store::StoreError,
     tls::TlsError,
     transfer::TransferError,
-    trust::TrustError,
+    trust::{NAME_RULE, TrustError},
 };
 
 /// Why an operation fails. What was transferred before stays, and the same request continues it.
@@ -137,6 +138,15 @@ pub enum Error {
         /// What to do instead, in words.
         todo: String,
     },
+    /// A home that belongs to a circle cannot let others in: the circle's key is elsewhere.
+    #[error("{0}")]
+    CannotInvite(#[source] TlsError),
+    /// No machine is found that shows a code.
+    #[error(transparent)]
+    NoInviter(#[from] NoInviter),
+    /// A port cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The network cannot be listened to.
     #[error("cannot look around: {0}")]
     LookAround(#[source] DiscoverError),
@@ -239,6 +249,28 @@ pub enum Mistake {
     /// The settings forbid to look around.
     #[error("looking around in the network is switched off")]
     DiscoveryOff,
+    /// A name is given to a machine that has one.
+    #[error("a name is for a machine that is new, and this one has a name")]
+    NamedAlready,
+    /// A machine is to be called as its host is, and no peer can be called so.
+    #[error("this machine has no name that could be used")]
+    NoName,
+    /// A machine cannot be called so.
+    #[error("bad name {name:?}: {NAME_RULE}")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// Several machines show a code under one name.
+    #[error("{count} machines show a code as {name}: {addresses}")]
+    SeveralInviters {
+        /// The name.
+        name: String,
+        /// How many.
+        count: usize,
+        /// Where the first of them are.
+        addresses: String,
+    },
     /// More sources than are read at once.
     #[error("{count} sources, at most {most} are read at once")]
     TooManySources {

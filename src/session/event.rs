@@ -1,16 +1,14 @@
 //! What a session tells while it acts.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrived, Finding, PeerHealth, PeerRow, Planned, RoleRow, SeenRow, Sent, ServingPeer, Session,
-    Status, Summary, TransferRow,
+    Arrived, Finding, PeerHealth, PeerRow, Planned, Progress, RoleRow, SeenRow, Sent, ServingPeer,
+    Session, Status, Summary, TransferRow,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
+    pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
 use crate::{
     config::Shown,
@@ -20,9 +18,6 @@ use crate::{
     store::{ChunkInfo, TransferState, WaitReason},
     transfer,
 };
-
-/// How often a transfer tells its progress.
-const PERIOD: Duration = Duration::from_millis(250);
 
 /// Is told the events of a session. Called from several threads; must not block.
 pub trait Reporter: Send + Sync {
@@ -275,6 +270,35 @@ pub enum Event {
     Revoked(RevokedPeer),
     /// A certificate was renewed, or is too young for it.
     Renewed(RenewedCertificate),
+    /// A code is shown for a machine to join by. It must not be logged.
+    Code(ShownCode),
+    /// A machine that shows a code was found in the network by its name.
+    Inviter {
+        /// Its name.
+        name: String,
+        /// Where it says that it is.
+        address: String,
+    },
+    /// A machine came with another code than the one that is shown.
+    WrongCode {
+        /// Where it came from.
+        from: IpAddr,
+        /// How many more may be tried.
+        left: u8,
+        /// How many could be tried in all.
+        tries: u8,
+    },
+    /// Somebody came while a code is shown, and did not join.
+    NotPaired(NotPaired),
+    /// A machine did not say that it has its certificates, so they are revoked again.
+    TakenBack {
+        /// The name that it was to have.
+        name: String,
+    },
+    /// A machine has joined the circle.
+    Paired(Box<PairedPeer>),
+    /// This machine has joined a circle.
+    Joined(JoinedCircle),
     /// An event of a newer version.
     #[serde(other)]
     Other,
@@ -351,93 +375,6 @@ impl Missed {
             manifest: None,
             exit: error.kind() as u8,
             reason: error.to_string(),
-        }
-    }
-}
-
-/// What a transfer does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Work {
-    /// It is sent or shared.
-    #[default]
-    Sending,
-    /// It is received or opened.
-    Receiving,
-    /// It is sealed into a folder.
-    Sealing,
-}
-
-/// How far a transfer is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// What it does.
-    pub work: Work,
-    /// Bytes of content that are done.
-    pub bytes: u64,
-    /// Bytes of content in all; unknown for a stream.
-    pub total_bytes: Option<u64>,
-    /// Chunks of content in all; unknown for a stream.
-    pub total_chunks: Option<u64>,
-    /// Chunks of content that were there when it began.
-    pub already_chunks: u64,
-    /// Their bytes.
-    pub already_bytes: u64,
-    /// Whether every chunk is done and durable.
-    pub finished: bool,
-}
-
-impl Progress {
-    /// Whether the transfer has just begun.
-    pub fn is_new(&self) -> bool {
-        self.bytes == 0 && !self.finished
-    }
-}
-
-/// Tells a session's reporter how a transfer goes.
-pub(crate) struct Told {
-    reporter: Arc<dyn Reporter>,
-    state: Mutex<(Option<Instant>, Progress)>,
-}
-
-impl Told {
-    pub(crate) fn to(reporter: Arc<dyn Reporter>, work: Work) -> Self {
-        let now = Progress {
-            work,
-            ..Progress::default()
-        };
-        let state = Mutex::new((None, now));
-        Self { reporter, state }
-    }
-}
-
-impl transfer::Progress for Told {
-    fn event(&self, event: transfer::Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, now) = &mut *state;
-        match event {
-            transfer::Event::Started {
-                total_bytes,
-                total_chunks,
-                already_chunks,
-                already_bytes,
-            } => {
-                *now = Progress {
-                    total_bytes,
-                    total_chunks,
-                    already_chunks,
-                    already_bytes,
-                    work: now.work,
-                    ..Progress::default()
-                };
-                *told = None;
-            }
-            transfer::Event::Advanced { bytes, .. } => now.bytes += bytes,
-            transfer::Event::Finished => now.finished = true,
-        }
-        if now.finished || told.is_none_or(|told| told.elapsed() >= PERIOD) {
-            *told = Some(Instant::now());
-            self.reporter.tell(&Event::Progress(*now));
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct PeerRow {
 }
 
 impl PeerRow {
-    fn new(peer: KnownPeer, roles: &Roles, is_self: bool) -> Self {
+    pub(super) fn new(peer: KnownPeer, roles: &Roles, is_self: bool) -> Self {
         Self {
             role: roles.of(peer.peer_id, Bearer::Peer),
             script_role: roles.of(peer.peer_id, Bearer::Script),

@@ -83,8 +83,8 @@ const MAY: [(&str, &[&str]); 26] = [
         "session",
         &[
             "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
-            "store", "received", "client", "transfer", "pair", "discover", "peer", "config",
-            "address",
+            "store", "received", "server", "client", "transfer", "pair", "discover", "peer",
+            "config", "address",
         ],
     ),
     (

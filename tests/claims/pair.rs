@@ -2,6 +2,7 @@
 
 mod cut;
 mod middle;
+mod program;
 
 use std::{
     fs,

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     address::DEFAULT_LISTEN,
-    cli::{Context, pair::Inviter, report::Failure, terminal},
+    cli::{Context, report::Failure, terminal},
     private,
-    session::host_name,
+    session::{host_name, pair::Inviter},
     tls::CertsDir,
     trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,

@@ -51,23 +51,7 @@ impl From<Error> for Failure {
             Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
-            Error::NameHeld { peer, .. } => failure.hint(format!(
-                "choose another name; or revoke that one for good: colis certs revoke {peer}"
-            )),
-            Error::NotWhole(_) => {
-                failure.hint("name the whole folder that `colis certs issue` made")
-            }
-            Error::MakerUnknown => failure.hint("name it: colis certs renew --from PEER"),
-            Error::NoCircleKey => {
-                failure.hint("ask the machine that made the circle: colis certs renew --from PEER")
-            }
-            Error::NowhereToRenew { .. } => {
-                failure.hint("say where it is: colis certs renew --from HOST:PORT")
-            }
             Error::PastRenewal { source, todo } => Self::from(*source).hint(todo),
-            Error::LookAround(_) => {
-                failure.hint("an address that you know always works: colis peers add HOST:PORT")
-            }
             Error::Io { path, source } => Self::io(&path, &source),
             Error::Address(error) => Self::from(error).hint("see who is known: colis peers"),
             Error::Config(error) => error.into(),
@@ -80,7 +64,36 @@ impl From<Error> for Failure {
             Error::Trust(error) => error.into(),
             Error::Pair(error) => error.into(),
             Error::Peer(error) => error.into(),
+            other => of_the_circle(&other, failure),
         }
+    }
+}
+
+/// What to do about an error of certificates, of pairing or of looking around.
+fn of_the_circle(error: &Error, failure: Failure) -> Failure {
+    match error {
+        Error::NameHeld { peer, .. } => failure.hint(format!(
+            "choose another name; or revoke that one for good: colis certs revoke {peer}"
+        )),
+        Error::NotWhole(_) => {
+            failure.hint("name the whole folder that `colis certs issue` made")
+        }
+        Error::MakerUnknown => failure.hint("name it: colis certs renew --from PEER"),
+        Error::NoCircleKey => {
+            failure.hint("ask the machine that made the circle: colis certs renew --from PEER")
+        }
+        Error::NowhereToRenew { .. } => {
+            failure.hint("say where it is: colis certs renew --from HOST:PORT")
+        }
+        Error::CannotInvite(_) => failure.hint(
+            "run it on the machine that made the circle; to join another: colis --home DIR pair HOST",
+        ),
+        Error::NoInviter(_) => failure.hint("type the address that the other machine shows"),
+        Error::Bind(_) => failure.hint("choose another: --port 8445"),
+        Error::LookAround(_) => {
+            failure.hint("an address that you know always works: colis peers add HOST:PORT")
+        }
+        _ => failure,
     }
 }
 
@@ -107,6 +120,14 @@ impl From<Mistake> for Failure {
             Mistake::OwnName { .. } => failure.hint("choose another name"),
             Mistake::OwnRole => failure.hint("only its scripts can have another role: --script"),
             Mistake::DiscoveryOff => failure.hint("switch it on: colis config set discovery true"),
+            Mistake::NamedAlready => {
+                failure.hint("leave out --name here; the other machine may use it")
+            }
+            Mistake::NoName => failure.hint("--name NAME"),
+            Mistake::BadName { .. } => failure.hint("--name box-1"),
+            Mistake::SeveralInviters { .. } => {
+                failure.hint("type the address that the right one shows")
+            }
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
         }
     }

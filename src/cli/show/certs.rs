@@ -1,5 +1,6 @@
 //! What is said of the circle and its certificates.
 
+use super::pair;
 use crate::{
     cli::output::Output,
     name::Escaped,
@@ -29,7 +30,7 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Issued(issued) => output.line(line(issued)),
         Event::Revoked(revoked) => say_revoked(output, revoked),
         Event::Renewed(renewed) => say_renewed(output, renewed),
-        _ => {}
+        _ => pair::say(output, event),
     }
 }
 

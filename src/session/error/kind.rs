@@ -37,8 +37,10 @@ impl Error {
             | Self::OtherBundle { .. }
             | Self::Revoked { .. }
             | Self::NameHeld { .. } => Kind::Trust,
-            Self::NotWhole(_) => Kind::Config,
+            Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
+            Self::NoInviter(error) => error.kind(),
+            Self::Bind(_) => Kind::Storage,
             Self::Io { source, .. } => of_io(source),
             Self::Store(error) => of_store(error),
             Self::Manifest(error) => of_manifest(error),

@@ -168,7 +168,7 @@ fn a_kill_after_the_certificates_were_sent_leaves_no_member_for_the_next_pairing
     let mut cut = Cut::new();
     cut.inviting.child.kill().unwrap();
     cut.inviting.child.wait().unwrap();
-    let mut next = Inviting::start(&cut.homes, &[]);
+    let mut next = Inviting::by(&cut.homes, "a", &[], "taken-back");
     assert_eq!(live(&cut.homes, "ghost"), 0);
     // Its name is free again.
     let joined = super::join(&cut.homes, "second", &next.to(), &next.code);

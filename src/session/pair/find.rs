@@ -1,26 +1,24 @@
 //! Where the machine is that shows a code: at what was typed, if that is a host, else where it says in the network.
 
-use std::{io, net::SocketAddr, str::FromStr};
+use std::{io, net::SocketAddr, str::FromStr, sync::Arc};
 
 use tokio::time::timeout;
 
 use crate::{
-    cli::{
-        Context,
-        report::{ExitCode, Failure},
-        serve::discovery,
-    },
-    client::{AddressError, PeerAddress},
-    discover::{Browser, Discovery, PATIENCE, SeenPeer, Service},
+    address::{AddressError, PeerAddress},
+    config::Config,
+    discover::{Browser, DiscoverError, Discovery, PATIENCE, SeenPeer, Service},
     pair::PAIRING_PORT,
+    session::{Error, Event, Kind, Mistake, Reporter, discovery},
     trust::is_peer_name,
 };
 
 /// Machines of one name that are listed; one of them is the right one.
 const MAX_LISTED: usize = 4;
 
-/// The machine that shows a code, as a person types it.
-pub(in crate::cli) struct Inviter {
+/// The machine that shows a code, as a person types it: a host, with or without a port, or a name that it announces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inviter {
     typed: String,
     /// As a host; none if no host can be written so.
     address: Option<PeerAddress>,
@@ -58,31 +56,85 @@ impl FromStr for Inviter {
     }
 }
 
+/// Why no machine is found that shows a code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoInviter {
+    /// Only a host can be meant, and it is not known.
+    #[error("{typed}: {source}")]
+    UnknownHost {
+        /// As it was typed.
+        typed: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No such host is known, and the settings forbid to look around.
+    #[error("{typed}: {source}; looking for {name} in the network is switched off")]
+    SwitchedOff {
+        /// As it was typed.
+        typed: String,
+        /// The same as a name.
+        name: String,
+        /// What the system said of the host.
+        source: io::Error,
+    },
+    /// No such host is known, and no machine of the network shows a code under that name.
+    #[error("nobody in this network shows a code as {name}; as a host: {source}")]
+    Nobody {
+        /// The name.
+        name: String,
+        /// What the system said of the host.
+        source: io::Error,
+    },
+    /// The network cannot be listened to.
+    #[error("cannot look for {name}: {source}")]
+    Network {
+        /// The name.
+        name: String,
+        /// What keeps us from it.
+        source: DiscoverError,
+    },
+}
+
+impl NoInviter {
+    pub(in crate::session) fn kind(&self) -> Kind {
+        match self {
+            Self::Nobody { .. } => Kind::NotFound,
+            Self::UnknownHost { .. } | Self::SwitchedOff { .. } | Self::Network { .. } => {
+                Kind::Network
+            }
+        }
+    }
+}
+
+/// How one looks around.
+#[derive(Clone, Copy)]
+pub(super) struct Looking<'a> {
+    pub(super) config: &'a Config,
+    pub(super) reporter: &'a Arc<dyn Reporter>,
+}
+
 impl Inviter {
     /// The host that was typed, if there is one, else the machine that has this name in the network.
-    pub(super) async fn find(&self, context: &Context) -> Result<Found, Failure> {
-        let unknown = match self.resolve().await {
+    pub(super) async fn find(&self, looking: Looking<'_>) -> Result<Found, Error> {
+        let source = match self.resolve().await {
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
-        let typed = &self.typed;
-        let failed = |code, what: String| {
-            Failure::new(code, what).hint("type the address that the other machine shows")
+        let typed = self.typed.clone();
+        let Some(name) = self.name.clone() else {
+            return Err(NoInviter::UnknownHost { typed, source }.into());
         };
-        let Some(name) = &self.name else {
-            return Err(failed(ExitCode::Network, format!("{typed}: {unknown}")));
-        };
-        if discovery(context) == Discovery::Off {
-            let what =
-                format!("{typed}: {unknown}; looking for {name} in the network is switched off");
-            return Err(failed(ExitCode::Network, what));
+        if discovery(looking.config) == Discovery::Off {
+            let off = NoInviter::SwitchedOff {
+                typed,
+                name,
+                source,
+            };
+            return Err(off.into());
         }
-        let seen = self.look(context).await?;
-        seen.ok_or_else(|| {
-            let what =
-                format!("nobody in this network shows a code as {name}; as a host: {unknown}");
-            failed(ExitCode::NotFound, what)
-        })
+        let seen = self.look(looking).await?;
+        seen.ok_or_else(|| NoInviter::Nobody { name, source }.into())
     }
 
     /// Names of hosts nearby are known at once or not at all; only one with a dot may be far away and worth a wait.
@@ -102,19 +154,16 @@ impl Inviter {
     }
 
     /// Where a machine of this name says that it shows a code, if one does. A liar can do no more than fail to know the code.
-    pub(super) async fn look(&self, context: &Context) -> Result<Option<Found>, Failure> {
+    pub(super) async fn look(&self, looking: Looking<'_>) -> Result<Option<Found>, Error> {
         let Some(name) = &self.name else {
             return Ok(None);
         };
-        if discovery(context) == Discovery::Off {
+        if discovery(looking.config) == Discovery::Off {
             return Ok(None);
         }
-        let nowhere = |error| {
-            Failure::new(
-                ExitCode::Network,
-                format!("cannot look for {name}: {error}"),
-            )
-            .hint("type the address that the other machine shows")
+        let nowhere = |source| NoInviter::Network {
+            name: name.clone(),
+            source,
         };
         // Until the time is over: the first that answers need not be the only one.
         let browser = Browser::start(Service::Pairing, PATIENCE).map_err(nowhere)?;
@@ -124,25 +173,23 @@ impl Inviter {
         match named.as_slice() {
             [] => Ok(None),
             [one] => {
-                let talk = format!("{name} shows a code at {}", first_addresses(&named));
-                context.output.talk(talk);
+                looking.reporter.tell(&Event::Inviter {
+                    name: name.clone(),
+                    address: first_addresses(&named),
+                });
                 Ok(Some(Found {
                     host: None,
                     addresses: one.addresses.clone(),
                 }))
             }
-            several => Err(ambiguous(name, several)),
+            several => Err(Mistake::SeveralInviters {
+                name: name.clone(),
+                count: several.len(),
+                addresses: first_addresses(several),
+            }
+            .into()),
         }
     }
-}
-
-fn ambiguous(name: &str, named: &[&SeenPeer]) -> Failure {
-    let count = named.len();
-    let what = format!(
-        "{count} machines show a code as {name}: {}",
-        first_addresses(named)
-    );
-    Failure::usage(what).hint("type the address that the right one shows")
 }
 
 /// Where each says that it is.

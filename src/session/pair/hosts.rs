@@ -10,7 +10,7 @@ use crate::{
 /// Addresses that are shown; one of them is the right one.
 const MAX_ADDRESSES: usize = 4;
 /// Stands for the zone of a link-local address: an interface of the machine where it is typed, which only that one knows.
-pub(super) const ITS_INTERFACE: &str = "INTERFACE";
+pub(crate) const ITS_INTERFACE: &str = "INTERFACE";
 
 /// Where a machine that shows a code at `listen` can be reached.
 pub(super) fn of(listen: SocketAddr) -> Vec<String> {

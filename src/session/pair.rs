@@ -1,0 +1,136 @@
+//! Pairing: lets a new machine join the circle by a short code, or joins one.
+//!
+//! The machine that lets in has an [`Inviting`], the one that joins a [`Joining`]. Neither needs a
+//! [`Session`](super::Session): a machine that is new has no certificates yet. Each step is ended by dropping its future; then
+//! [`Inviting::finish`] takes back what was on its way to the other machine.
+
+mod doorstep;
+mod find;
+mod hosts;
+mod invite;
+mod join;
+
+use std::{net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Event, Home, Mistake, PeerRow, Reporter, certs::MadePeer, host_name};
+use crate::{
+    address::{DEFAULT_LISTEN, PeerAddress},
+    config::Config,
+    id::PeerId,
+    pair::PairError,
+    store::LocalStore,
+    tls::{
+        self, CertsDir, TlsError,
+        ca::{self, CertificateOptions},
+    },
+    trust::is_peer_name,
+};
+
+pub use find::{Inviter, NoInviter};
+pub(crate) use hosts::ITS_INTERFACE;
+pub use invite::{InviteRequest, Inviting, ShownCode};
+pub use join::{JoinRequest, Joining};
+
+/// Somebody came while a code was shown, and did not join. Without the code three of them a second are told; the others are
+/// counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPaired {
+    /// Where they came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
+    /// Why they did not join. It may have foreign text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Instead: how many came of whom nothing was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<u64>,
+}
+
+/// A machine that was let into the circle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairedPeer {
+    /// The peer that it is now.
+    #[serde(flatten)]
+    pub peer: PeerRow,
+    /// Where it came from.
+    pub from: IpAddr,
+}
+
+/// A circle that this machine has joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedCircle {
+    /// The name of this peer in it.
+    pub name: String,
+    /// The id of this peer.
+    pub peer_id: PeerId,
+    /// The folder that its certificates and keys are in, as text.
+    pub folder: String,
+    /// The peer that let it in. Remote text.
+    pub issuer: String,
+}
+
+/// Makes a circle in a home that has no certificates, for the first of two new machines to invite the other into. Returns this
+/// peer, if one was made. Without a name it is called as the host is.
+///
+/// # Errors
+/// Fails if the home belongs to a circle that was made elsewhere, if a name is given to a home that has one, or if the name is
+/// none.
+pub fn make_circle(home: &Home, name: Option<&str>) -> Result<Option<MadePeer>, Error> {
+    let certs = CertsDir::new(home.certs());
+    match (certs.ca_key().exists(), name) {
+        (true, None) => return Ok(None),
+        (true, Some(_)) => return Err(Mistake::NamedAlready.into()),
+        (false, _) => {}
+    }
+    if tls::Joining::check_place(&certs).is_err() {
+        let path = certs.ca_key();
+        return Err(Error::CannotInvite(TlsError::NotTheCircle { path }));
+    }
+    let name = own_name(name)?;
+    let identity = ca::init(&certs, &name, &CertificateOptions::default())?;
+    Ok(Some(MadePeer::of(&identity, &certs)))
+}
+
+/// Revokes the certificates that were on their way to a machine when a pairing of `home` ended, and tells their names. If
+/// another pairing of this home goes on, also after `patience`, that one does it.
+///
+/// # Errors
+/// Fails without the circle's key, or if the revocation cannot be written.
+pub async fn take_back_pending(
+    home: &Home,
+    reporter: &dyn Reporter,
+    patience: Duration,
+) -> Result<(), Error> {
+    let certs = CertsDir::new(home.certs());
+    let revoked = tokio::task::spawn_blocking(move || ca::revoke_pending(&certs, patience)).await;
+    for name in revoked??.unwrap_or_default() {
+        reporter.tell(&Event::TakenBack { name });
+    }
+    Ok(())
+}
+
+/// The name that this machine is to have: the given one, else that of its host.
+fn own_name(name: Option<&str>) -> Result<String, Error> {
+    let name = name.map(str::to_owned).or_else(host_name);
+    let name = name.ok_or(Mistake::NoName)?;
+    match is_peer_name(&name) {
+        true => Ok(name),
+        false => Err(Mistake::BadName { name }.into()),
+    }
+}
+
+/// The port where the peer of `home` serves, or will by its settings.
+fn serving_port(home: &Home, config: &Config) -> Option<u16> {
+    let serving = LocalStore::serving_address(&home.chunks());
+    let serving = serving.and_then(|address| address.parse::<PeerAddress>().ok());
+    let serving = serving.map(|address| address.port());
+    let port = serving.unwrap_or_else(|| config.listen.unwrap_or(DEFAULT_LISTEN).port());
+    (port > 0).then_some(port)
+}
+
+/// The system failed us.
+fn failed(error: impl std::fmt::Display) -> Error {
+    PairError::Failed(error.to_string()).into()
+}

@@ -1,0 +1,129 @@
+//! The new machine: it looks for the one that shows a code, and joins by what its person types.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{
+    Inviter, JoinedCircle,
+    find::{Found, Looking},
+    own_name, serving_port,
+};
+use crate::{
+    config::Config,
+    manifest::Signer as _,
+    pair::{self, Code, Joined, PairError, PairOptions, Wish},
+    session::{Error, Home, Reporter},
+    tls::{self, CertsDir},
+};
+
+/// The circle to join.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct JoinRequest {
+    /// The machine that shows the code.
+    pub inviter: Inviter,
+    /// The name that this machine is to have; none for that of its host.
+    pub name: Option<String>,
+}
+
+impl JoinRequest {
+    /// The circle of this machine, under the name of the host.
+    pub fn of(inviter: Inviter) -> Self {
+        Self {
+            inviter,
+            name: None,
+        }
+    }
+}
+
+/// A machine that shows a code, which was found. Nothing is written until it has been joined.
+pub struct Joining {
+    config: Config,
+    reporter: Arc<dyn Reporter>,
+    inviter: Inviter,
+    found: Found,
+    name: String,
+    certs: CertsDir,
+    port: Option<u16>,
+    is_last_step: Arc<AtomicBool>,
+}
+
+impl Joining {
+    /// Looks for the machine that shows a code: at the host that was named, else in the network, which is told as
+    /// [`Event::Inviter`](crate::session::Event::Inviter).
+    ///
+    /// # Errors
+    /// Fails if the home has certificates, the name is none, or the machine is not found.
+    pub async fn find(
+        home: &Home,
+        config: &Config,
+        reporter: &Arc<dyn Reporter>,
+        request: JoinRequest,
+    ) -> Result<Self, Error> {
+        let certs = CertsDir::new(home.certs());
+        tls::remove_left_keys(&certs)?;
+        tls::Joining::check_place(&certs).map_err(PairError::from)?;
+        let name = own_name(request.name.as_deref())?;
+        let looking = Looking { config, reporter };
+        Ok(Self {
+            found: request.inviter.find(looking).await?,
+            inviter: request.inviter,
+            name,
+            certs,
+            port: serving_port(home, config),
+            config: config.clone(),
+            reporter: reporter.clone(),
+            is_last_step: Arc::default(),
+        })
+    }
+
+    /// Joins by `code`. While [`Self::is_last_step`] this must not be dropped: it ends within seconds.
+    ///
+    /// # Errors
+    /// Fails if the code is wrong, the other machine refuses or does not know the code, or the connection breaks. Then nothing
+    /// is written.
+    pub async fn join(&self, code: Code) -> Result<JoinedCircle, Error> {
+        let joined = self.join_one(code).await?;
+        Ok(JoinedCircle {
+            name: joined.identity.name().to_owned(),
+            peer_id: joined.identity.peer_id(),
+            folder: self.certs.path().to_string_lossy().into_owned(),
+            issuer: joined.issuer,
+        })
+    }
+
+    /// Whether the other machine may count this one as a member already: if [`Self::join`] is dropped then, a member is left
+    /// that no machine is.
+    pub fn is_last_step(&self) -> bool {
+        self.is_last_step.load(Ordering::SeqCst)
+    }
+
+    /// Joins where the machine was found. A host may be called as the one that shows the code, and be another: if nobody
+    /// answers there, that one is looked for in the network.
+    async fn join_one(&self, code: Code) -> Result<Joined, Error> {
+        let mut wish = Wish {
+            code,
+            name: self.name.clone(),
+            certs: self.certs.clone(),
+            port: self.port,
+            host: self.found.host.clone(),
+            options: PairOptions::default(),
+            is_last_step: self.is_last_step.clone(),
+        };
+        let joined = pair::join(&self.found.addresses, &wish).await;
+        if !matches!(joined, Err(PairError::Unreachable { .. })) || wish.host.take().is_none() {
+            return Ok(joined?);
+        }
+        let looking = Looking {
+            config: &self.config,
+            reporter: &self.reporter,
+        };
+        match self.inviter.look(looking).await {
+            Ok(Some(seen)) => Ok(pair::join(&seen.addresses, &wish).await?),
+            Err(error @ Error::Usage(_)) => Err(error),
+            Ok(None) | Err(_) => Ok(joined?),
+        }
+    }
+}
