@@ -9,8 +9,9 @@ use super::{inbox::Inbox, stamps::stamps_of};
 use crate::{
     manifest::Timestamp,
     name::Escaped,
-    store::LocalStore,
+    store::{LocalStore, StoreError},
     tls::{CertsDir, TlsError, ca},
+    wire::GcBody,
 };
 
 /// How often chunks that nobody names are collected, and the rest is put in order.
@@ -31,9 +32,7 @@ pub(super) async fn housekeeping(
         let (store, inbox, certs) = (store.clone(), inbox.clone(), certs.clone());
         let kept = tokio::task::spawn_blocking(move || {
             renew_list(&certs);
-            inbox.remove_stale(SystemTime::now());
-            store.let_go_settled(keep_opened, Timestamp::now())?;
-            store.gc(Timestamp::now())
+            collect(&store, &inbox, keep_opened, false)
         });
         match kept.await {
             Ok(Ok(report)) => tracing::debug!(?report, "collected"),
@@ -41,6 +40,30 @@ pub(super) async fn housekeeping(
             Err(error) => tracing::error!(%error, "collecting failed"),
         }
     }
+}
+
+/// Lets go what needs not be kept any more, and collects its chunks. Blocks.
+pub(super) fn collect(
+    store: &LocalStore,
+    inbox: &Inbox,
+    keep_opened: Duration,
+    unfinished: bool,
+) -> Result<GcBody, StoreError> {
+    inbox.remove_stale(SystemTime::now());
+    let now = Timestamp::now();
+    let opened = store.let_go_settled(keep_opened, now)?;
+    let report = match unfinished {
+        true => store.gc_unfinished(now)?,
+        false => store.gc(now)?,
+    };
+    Ok(GcBody {
+        opened,
+        expired: report.expired,
+        chunks: report.chunks,
+        bytes: report.bytes,
+        removed: report.removed,
+        abandoned: report.abandoned,
+    })
 }
 
 /// Lets transfers go soon after their time is over; what fails is told by [`housekeeping`], less often.

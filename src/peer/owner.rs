@@ -8,10 +8,9 @@ use std::{
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::inbox::Inbox;
+use super::{housekeeping::collect, inbox::Inbox};
 use crate::{
     id::{PeerId, TransferId},
-    manifest::Timestamp,
     server::{OwnerDesk, OwnerError},
     store::{LocalStore, StoreError},
     wire::GcBody,
@@ -34,10 +33,7 @@ pub(super) struct Owner {
 impl OwnerDesk for Owner {
     fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
         let (store, inbox, keep) = (self.store.clone(), self.inbox.clone(), self.keep_opened);
-        blocking(move || {
-            inbox.remove_stale(std::time::SystemTime::now());
-            Ok(collect(&store, keep, unfinished)?)
-        })
+        blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }
 
     fn cancel(&self, by: PeerId, transfer: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
@@ -58,28 +54,6 @@ impl OwnerDesk for Owner {
         self.stop.cancel();
         Box::pin(async { Ok(()) })
     }
-}
-
-/// Lets go what needs not be kept, and collects its chunks. Blocks.
-fn collect(
-    store: &LocalStore,
-    keep_opened: Duration,
-    unfinished: bool,
-) -> Result<GcBody, StoreError> {
-    let now = Timestamp::now();
-    let opened = store.let_go_settled(keep_opened, now)?;
-    let report = match unfinished {
-        true => store.gc_unfinished(now)?,
-        false => store.gc(now)?,
-    };
-    Ok(GcBody {
-        opened,
-        expired: report.expired,
-        chunks: report.chunks,
-        bytes: report.bytes,
-        removed: report.removed,
-        abandoned: report.abandoned,
-    })
 }
 
 fn blocking<T: Send + 'static>(

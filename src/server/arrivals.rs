@@ -15,7 +15,8 @@ use crate::{
     wire::{Arriving, Code},
 };
 
-/// Transfers that are remembered; whichever moved least recently is forgotten for a new one.
+/// Transfers that are remembered; for a new one the one that moved least recently is forgotten, of those that were not cancelled if
+/// there is one.
 const MAX_ARRIVALS: usize = 1_024;
 
 /// The transfers that members are bringing. Each is known by who brings it: nobody else can count for it.
@@ -125,10 +126,19 @@ impl Arrivals {
         self.lock().remove(&(by, transfer))
     }
 
-    /// It is not taken: the bytes that came, and those that it was to have.
+    /// It is not taken: the bytes that came, and those that it was to have. What was cancelled stays so.
     pub(super) fn forget(&self, by: PeerId, transfer: TransferId) -> (u64, Option<u64>) {
-        let forgotten = self.lock().remove(&(by, transfer));
-        forgotten.map_or((0, None), |arrival| (arrival.bytes, arrival.of))
+        let mut arrivals = self.lock();
+        match arrivals.entry((by, transfer)) {
+            Entry::Occupied(entry) => {
+                let came = (entry.get().bytes, entry.get().of);
+                if !entry.get().cancelled {
+                    entry.remove();
+                }
+                came
+            }
+            Entry::Vacant(_) => (0, None),
+        }
     }
 
     /// Those that `is_over` says of their peer and how long nothing came. They are forgotten.
@@ -145,7 +155,10 @@ impl Arrivals {
         let now = Instant::now();
         let mut arrivals = self.lock();
         if arrivals.len() >= MAX_ARRIVALS && !arrivals.contains_key(&key) {
-            let oldest = arrivals.iter().min_by_key(|(_, arrival)| arrival.moved);
+            // Whoever brings many others must not make us forget what the owner has cancelled.
+            let oldest = arrivals
+                .iter()
+                .min_by_key(|(_, arrival)| (arrival.cancelled, arrival.moved));
             if let Some(oldest) = oldest.map(|(key, _)| *key) {
                 arrivals.remove(&oldest);
             }
@@ -243,6 +256,27 @@ mod tests {
             3 * MAX_ARRIVALS as u64
         );
         assert!(arrivals.complete(by, transfer(1)).is_none());
+    }
+
+    #[test]
+    fn what_was_cancelled_stays_so_whatever_its_bringer_does() {
+        let (arrivals, by, id) = (Arrivals::default(), PeerId::of(b"a"), transfer(0));
+        arrivals.offered(by, "a", id, Some(100));
+        assert_eq!(arrivals.cancel(id).len(), 1);
+        arrivals.forget(by, id);
+        arrivals.offered(by, "a", id, Some(100));
+        for number in 1..3 * MAX_ARRIVALS {
+            arrivals.offered(by, "a", transfer(number), None);
+        }
+        assert!(
+            arrivals
+                .take_cut(|_, _| true)
+                .iter()
+                .all(|cut| cut.transfer != id)
+        );
+        assert!(arrivals.check_wanted(by, id).is_err());
+        assert!(arrivals.check_wanted(by, transfer(1)).is_ok());
+        assert!(arrivals.cancel(id).is_empty(), "once");
     }
 
     #[test]

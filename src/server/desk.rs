@@ -131,38 +131,30 @@ pub enum OwnerError {
     Unsupported,
 }
 
-/// What the owner of a peer may ask of it while it serves.
+/// What the owner of a peer may ask of it while it serves. A program that offers none of it leaves it as it is.
 pub trait OwnerDesk: Send + Sync {
     /// Lets settled and expired transfers go and collects their chunks; of unfinished ones too, if so.
-    fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>>;
+    fn collect(&self, _unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
     /// Takes no more of a transfer that `by` is bringing, and frees what was reserved for it.
-    fn cancel(&self, by: PeerId, transfer: TransferId) -> BoxFuture<'_, Result<(), OwnerError>>;
+    fn cancel(&self, _by: PeerId, _: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
     /// Reads the settings again.
-    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>>;
+    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
     /// Ends the peer once this has been answered.
-    fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>>;
+    fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
 }
 
 /// For a server whose owner can ask nothing of it.
 pub struct NoOwner;
 
-impl OwnerDesk for NoOwner {
-    fn collect(&self, _: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
-        Box::pin(async { Err(OwnerError::Unsupported) })
-    }
-
-    fn cancel(&self, _: PeerId, _: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
-        Box::pin(async { Err(OwnerError::Unsupported) })
-    }
-
-    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
-        Box::pin(async { Err(OwnerError::Unsupported) })
-    }
-
-    fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
-        Box::pin(async { Err(OwnerError::Unsupported) })
-    }
-}
+impl OwnerDesk for NoOwner {}
 
 /// The circle as seen from this machine.
 pub trait CircleDesk: Send + Sync {

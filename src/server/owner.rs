@@ -1,10 +1,10 @@
-//! `/v1/arriving` and `/v1/owner`: what the owner of this peer asks of it while it serves. Only the peer's own certificate may; that of its scripts
-//! may not.
+//! `/v1/arriving` and `/v1/owner`: what the owner of this peer asks of it while it serves. Each route takes [`Owner`], which nobody
+//! else is.
 
 use axum::{
     Json,
-    extract::{Request, State},
-    http::StatusCode,
+    extract::{FromRequestParts, Request, State},
+    http::{StatusCode, request::Parts},
 };
 
 use super::{
@@ -24,12 +24,29 @@ use crate::{
 };
 
 /// The longest body of these routes.
-const MAX_QUESTION: u64 = 1024;
+const MAX_QUESTION: usize = 1024;
 
 problems!(OwnerProblems: &[Code::NotAllowed, Code::NoSuchRoute]);
 problems!(CancelProblems: &[Code::BadId, Code::NotAllowed, Code::NoSuchTransfer, Code::StorageFailed]);
 problems!(GcProblems: BODY, &[Code::BadJson, Code::NotAllowed, Code::NoSuchRoute, Code::StorageFailed]);
 problems!(ReloadProblems: &[Code::NotAllowed, Code::NoSuchRoute, Code::SettingsUnusable]);
+
+/// The caller, who is the owner of this peer: it has shown the peer's own certificate. Scripts act for their peer, and do not own
+/// what it serves. Taken before what a route reads of its request.
+pub(super) struct Owner;
+
+impl FromRequestParts<ServerState> for Owner {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Answer<Self> {
+        let caller = Connection::from_request_parts(parts, state).await?.caller;
+        if caller.peer_id == state.services().peer_id && !caller.script {
+            return Ok(Self);
+        }
+        let detail = "only the owner of this peer may do that, with the peer's own certificate";
+        Err(Failure::new(Code::NotAllowed, detail))
+    }
+}
 
 /// Lists the transfers that members are bringing now.
 #[utoipa::path(
@@ -41,9 +58,8 @@ problems!(ReloadProblems: &[Code::NotAllowed, Code::NoSuchRoute, Code::SettingsU
 )]
 pub(super) async fn arriving(
     State(state): State<ServerState>,
-    connection: Connection,
+    _: Owner,
 ) -> Answer<Json<ArrivingList>> {
-    require_owner(&state, &connection)?;
     let arriving = state.0.arrivals.all();
     Ok(Json(ArrivingList { arriving }))
 }
@@ -61,20 +77,19 @@ pub(super) async fn arriving(
 )]
 pub(super) async fn cancel(
     State(state): State<ServerState>,
-    connection: Connection,
+    _: Owner,
     PathId(id): PathId<TransferId>,
 ) -> Answer<StatusCode> {
-    require_owner(&state, &connection)?;
     let cancelled = state.0.arrivals.cancel(id);
     if cancelled.is_empty() {
         let detail = format!("nothing of a transfer {id} is arriving");
         return Err(Failure::new(Code::NoSuchTransfer, detail));
     }
-    for cut in cancelled {
+    for cut in &cancelled {
         state.services().owner.cancel(cut.peer, id).await?;
         tracing::info!(peer = %Escaped::new(&cut.name), transfer = %id, bytes = cut.bytes, "cancelled by the owner");
-        note_cuts(&state, vec![cut]).await;
     }
+    note_cuts(&state, cancelled).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -89,18 +104,18 @@ pub(super) async fn cancel(
 )]
 pub(super) async fn gc(
     State(state): State<ServerState>,
+    _: Owner,
     connection: Connection,
     request: Request,
 ) -> Answer<Json<GcBody>> {
-    require_owner(&state, &connection)?;
     let (question, _memory): (GcQuestion, _) =
-        chunks::question(&state, &connection, request, MAX_QUESTION as usize).await?;
+        chunks::question(&state, &connection, request, MAX_QUESTION).await?;
     Ok(Json(
         state.services().owner.collect(question.unfinished).await?,
     ))
 }
 
-/// Reads the settings again, and certificates, revocations and roles too.
+/// Reads the settings again.
 #[utoipa::path(
     post,
     path = route::RELOAD,
@@ -108,11 +123,7 @@ pub(super) async fn gc(
     tag = "Owner",
     responses((status = 204, description = "They are in force."), ReloadProblems)
 )]
-pub(super) async fn reload(
-    State(state): State<ServerState>,
-    connection: Connection,
-) -> Answer<StatusCode> {
-    require_owner(&state, &connection)?;
+pub(super) async fn reload(State(state): State<ServerState>, _: Owner) -> Answer<StatusCode> {
     state.services().owner.reload().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -125,22 +136,9 @@ pub(super) async fn reload(
     tag = "Owner",
     responses((status = 202, description = "It is stopping."), OwnerProblems)
 )]
-pub(super) async fn stop(
-    State(state): State<ServerState>,
-    connection: Connection,
-) -> Answer<StatusCode> {
-    require_owner(&state, &connection)?;
+pub(super) async fn stop(State(state): State<ServerState>, _: Owner) -> Answer<StatusCode> {
     state.services().owner.stop().await?;
     Ok(StatusCode::ACCEPTED)
-}
-
-fn require_owner(state: &ServerState, connection: &Connection) -> Answer<()> {
-    let caller = &connection.caller;
-    if caller.peer_id == state.services().peer_id && !caller.script {
-        return Ok(());
-    }
-    let detail = "only the owner of this peer may do that, with the peer's own certificate";
-    Err(Failure::new(Code::NotAllowed, detail))
 }
 
 impl From<OwnerError> for Failure {

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
-use super::{ConnectedPeer, Event, Kind, Session};
+use super::{ConnectedPeer, Event, Kind, Session, discovery};
 use crate::{
     address::PeerAddress,
     discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Service},
@@ -10,17 +10,9 @@ use crate::{
 };
 
 impl Session {
-    /// Whether peers are announced and looked for in the network.
-    pub(crate) fn discovery(&self) -> Discovery {
-        match self.config.discovery {
-            Some(false) => Discovery::Off,
-            Some(true) | None => Discovery::On,
-        }
-    }
-
     /// Looks in the network for a known peer that answers at none of its addresses. Whoever says to be it must show its key.
     pub(super) async fn find_again(&self, known: &KnownPeer) -> Option<ConnectedPeer> {
-        if self.discovery() == Discovery::Off {
+        if discovery(&self.config) == Discovery::Off {
             return None;
         }
         let mut browser = Browser::start(Service::Peer, PATIENCE)
