@@ -21,16 +21,17 @@ mod history;
 mod home;
 mod list;
 pub(crate) mod meant;
+mod receive;
 mod send;
 mod serve;
 mod signed_by;
-pub(crate) mod sources;
+mod sources;
 mod status;
 pub(crate) mod store;
 mod which;
 mod whom;
 
-use std::{env, ffi::OsString, path::Path, sync::Arc};
+use std::{env, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc};
 
 use crate::{
     client::Line,
@@ -39,7 +40,7 @@ use crate::{
     manifest::{Claim, Signer as _, Verifier, VerifyError},
     store::LocalStoreOptions,
     tls::{CertsDir, Circle, CircleHandle, Identity},
-    transfer::{Reader, Sender},
+    transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Role, Roles},
 };
 
@@ -50,6 +51,9 @@ pub use finding::{Finding, Summary, Verdict};
 pub use history::history;
 pub use home::{ChosenBy, Home, host_name};
 pub use list::TransferRow;
+pub use receive::{
+    Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
+};
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use signed_by::SignedBy;
@@ -193,6 +197,12 @@ impl Session {
             seal_keys: self.identity.seal_keys().clone(),
             journals: self.home.journals(),
         }
+    }
+
+    /// Chunks in flight: as asked, else as the settings say.
+    pub(crate) fn jobs(&self, asked: Option<usize>) -> usize {
+        let configured = self.config.jobs.map(NonZeroUsize::get);
+        asked.or(configured).unwrap_or(SendOptions::default().jobs)
     }
 
     pub(crate) fn reader(&self) -> Reader {

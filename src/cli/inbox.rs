@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Context,
-    args::{Inbox, InboxCommand, Receive},
+    args::{Inbox, InboxCommand},
     history, receive,
     report::{ExitCode, Failure},
     show,
@@ -20,7 +20,7 @@ use crate::{
     peer::Reasons,
     session::{
         Event, GLANCE, OwnStore, Session, SignedBy, TransferRow, TransferSelector, all_manifests,
-        manifest_of, paced, row, state_of, top_names,
+        manifest_of, row, state_of, top_names,
     },
     store::{ManifestInfo, Store, TransferState},
     transfer::{self, OpenedTransfer, Seen, TransferError},
@@ -81,22 +81,14 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
                     which.push(info.id.to_string());
                 }
             }
-            let accept = Receive {
-                which,
-                from: Vec::new(),
-                all: false,
-                out,
-                keep_exec: false,
-                secret,
-                jobs: None,
-                limit: None,
-            };
-            if accept.which.is_empty() {
+            let mut request = receive::request(which, out, secret).await?;
+            if request.which.is_empty() {
                 context.output.talk("nothing waits");
                 return Ok(ExitCode::Ok);
             }
-            let store = paced(store, pace(context, None)?.as_ref());
-            receive::from_store(context, &us, store, Some(&own), &accept).await
+            request.pace = pace(context, None)?;
+            let received = us.receive_from(store, Some(&own), request).await;
+            receive::end(context, received, "nothing there that we can open")
         }
         InboxCommand::Refuse { ids } => refuse(context, &us, &own, &ids).await,
     }

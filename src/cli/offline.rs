@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Context,
-    args::{OpenFolder, Receive, SealFolder},
+    args::{OpenFolder, SealFolder},
     output::count,
     receive,
     report::{ExitCode, Failure},
@@ -223,17 +223,11 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
         return Err(Failure::new(ExitCode::NotFound, what)
             .hint("if sealing was cut short, run the same `colis seal` again"));
     }
-    let asked = Receive {
-        which: infos.iter().map(|info| info.id.to_string()).collect(),
-        from: Vec::new(),
-        all: false,
-        out: args.out,
-        keep_exec: args.keep_exec,
-        secret: args.secret,
-        jobs: args.jobs,
-        limit: None,
-    };
-    match receive::from_store(context, &us, folder.clone(), None, &asked).await {
+    let which = infos.iter().map(|info| info.id.to_string()).collect();
+    let mut request = receive::request(which, args.out, args.secret).await?;
+    (request.keep_exec, request.jobs) = (args.keep_exec, args.jobs.map(usize::from));
+    let received = us.receive_from(folder.clone(), None, request).await;
+    match receive::end(context, received, "nothing there that we can open") {
         Err(failure) if matches!(failure.code, ExitCode::Integrity | ExitCode::NotFound) => {
             let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
             let bad = bad_chunks(&*folder, &ids, &args.folder).await;

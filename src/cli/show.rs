@@ -3,7 +3,7 @@
 mod connect;
 mod doctor;
 mod home;
-pub(super) mod receive;
+mod receive;
 pub(super) mod send;
 pub(super) mod serve;
 

@@ -103,6 +103,17 @@ pub enum Error {
         /// The number of the revocation list.
         list: u64,
     },
+    /// No transfer for this peer has such an id or name.
+    #[error("no transfer for us is or has {text}")]
+    NothingNamed {
+        /// What was given.
+        text: String,
+        /// Whether there is a password, which is not tried on everything.
+        has_password: bool,
+    },
+    /// A password is needed, and whoever was asked for it gave none.
+    #[error("{0}")]
+    NoPassword(Box<dyn std::error::Error + Send + Sync>),
     /// A file or folder of this machine.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -189,6 +200,15 @@ pub enum Mistake {
     NotToldWhenOpened {
         /// The peer that stores it.
         peer: String,
+    },
+    /// Nothing is named that is to be received.
+    #[error("nothing to receive was named")]
+    NothingToReceive,
+    /// Not one transfer, whose content alone can go to a writer.
+    #[error("{count} transfers cannot go to one stream")]
+    NotOneTransfer {
+        /// As many were chosen.
+        count: usize,
     },
     /// More sources than are read at once.
     #[error("{count} sources, at most {most} are read at once")]

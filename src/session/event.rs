@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrived, Finding, Planned, Sent, ServingPeer, Session, Status, Summary, TransferRow};
+use super::{
+    Arrived, Finding, Locked, Planned, ReceivedTransfer, Sent, ServingPeer, Session, Status,
+    Summary, TransferRow,
+};
 use crate::{
     config::Shown,
     id::{ManifestId, PeerId},
@@ -170,6 +173,17 @@ pub enum Event {
         /// What keeps it from being written.
         reason: String,
     },
+    /// A transfer was received.
+    Received(Box<ReceivedTransfer>),
+    /// A transfer that was to be received with all others is not opened without a password.
+    Locked(Locked),
+    /// A password is tried on so many transfers that were not named, and there are others.
+    PasswordLimit {
+        /// As many are tried.
+        most: usize,
+    },
+    /// A transfer was received, and that cannot be written into the own store.
+    NotRecorded(Missed),
     /// A peer was met for the first time, and is in the address book now.
     Remembered {
         /// What it is called.
@@ -230,13 +244,6 @@ pub enum Event {
     Transfer(Box<TransferRow>),
     /// A chunk that a store has.
     Chunk(ChunkInfo),
-    /// A transfer that was to be received and is not opened without a password.
-    Locked {
-        /// Its address in the store.
-        manifest: ManifestId,
-        /// Its size.
-        bytes: u64,
-    },
     /// A peer of the address book.
     Peer(Box<KnownPeer>),
     /// An event of a newer version.
@@ -313,6 +320,15 @@ impl Missed {
         Self {
             peer: Some(peer),
             manifest: None,
+            exit: error.kind() as u8,
+            reason: error.to_string(),
+        }
+    }
+
+    pub(super) fn transfer(manifest: ManifestId, error: &super::Error) -> Self {
+        Self {
+            peer: None,
+            manifest: Some(manifest),
             exit: error.kind() as u8,
             reason: error.to_string(),
         }

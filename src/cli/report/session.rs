@@ -51,6 +51,14 @@ impl From<Error> for Failure {
             Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
+            Error::NothingNamed { has_password, .. } => failure.hint(match has_password {
+                true => "what only a password opens is named by its id: colis list [PEER]",
+                false => "see what is there: colis list [PEER]",
+            }),
+            Error::NoPassword(source) => match source.downcast::<Self>() {
+                Ok(failure) => *failure,
+                Err(_) => failure,
+            },
             Error::Io { path, source } => Self::io(&path, &source),
             Error::Address(error) => Self::from(error).hint("see who is known: colis peers"),
             Error::Config(error) => error.into(),
@@ -87,6 +95,10 @@ impl From<Mistake> for Failure {
             Mistake::NotToldWhenOpened { .. } => {
                 failure.hint("leave out --wait; the recipient collects it when it is on")
             }
+            Mistake::NothingToReceive => failure.hint(
+                "name ids or files, or take everything: --all; see what is there: colis list",
+            ),
+            Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
         }
     }

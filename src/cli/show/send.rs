@@ -42,7 +42,7 @@ pub(super) fn say(output: Output, event: &Event) {
             Escaped::new(path),
             Escaped::new(reason)
         )),
-        _ => super::connect::say(output, event),
+        _ => super::receive::say(output, event),
     }
 }
 

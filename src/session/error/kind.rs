@@ -25,8 +25,10 @@ impl Error {
             | Self::NotAHome(_)
             | Self::NoHome(_)
             | Self::Config(_) => Kind::Config,
-            Self::Usage(_) | Self::Address(_) => Kind::Usage,
-            Self::UnknownPeer { .. } | Self::NoAddress { .. } => Kind::NotFound,
+            Self::Usage(_) | Self::Address(_) | Self::NoPassword(_) => Kind::Usage,
+            Self::UnknownPeer { .. } | Self::NoAddress { .. } | Self::NothingNamed { .. } => {
+                Kind::NotFound
+            }
             Self::Unreachable { tries, .. } => tries.last().map_or(Kind::Network, Self::kind),
             Self::NamedWithPort { source, .. } => source.kind(),
             Self::NameDiffers { .. } | Self::OtherBundle { .. } | Self::Revoked { .. } => {
