@@ -17,8 +17,11 @@ mod error;
 mod event;
 mod find;
 mod finding;
+mod folder;
+mod grant;
 mod history;
 mod home;
+mod inbox;
 mod list;
 pub(crate) mod meant;
 mod receive;
@@ -48,8 +51,11 @@ pub use connect::ConnectedPeer;
 pub use error::{Error, Kind, Mistake};
 pub use event::{Event, Failed, LeftOut, Missed, Progress, Reporter, Silent, Work};
 pub use finding::{Finding, Summary, Verdict};
+pub use folder::{FolderError, SealRequest, Sealed};
+pub use grant::{GrantRequest, Granted};
 pub use history::history;
 pub use home::{ChosenBy, Home, host_name};
+pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::TransferRow;
 pub use receive::{
     Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
@@ -65,9 +71,10 @@ pub use which::TransferSelector;
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
 pub(crate) use event::Told;
 pub(crate) use home::platform_folder;
-pub(crate) use list::{all_manifests, row, state_of};
-pub(crate) use send::{paced, recipient, tell_sources};
-pub(crate) use which::{GLANCE, manifest_of, named, top_names};
+pub(crate) use list::all_manifests;
+use list::{row, state_of};
+use send::{paced, recipient, tell_sources};
+use which::{GLANCE, manifest_of, named, top_names};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
 
 /// A member that acts: its home, its identity, and whom it knows.

@@ -1,6 +1,7 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
 mod advice;
+mod folder;
 mod session;
 mod source;
 mod store;

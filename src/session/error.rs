@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
-use super::home::NoFolder;
+use super::{FolderError, home::NoFolder};
 use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
@@ -111,6 +111,20 @@ pub enum Error {
         /// Whether there is a password, which is not tried on everything.
         has_password: bool,
     },
+    /// Nothing that waits has such an id.
+    #[error("nothing that waits has an id that begins with {text}")]
+    NothingWaits {
+        /// What was given.
+        text: String,
+    },
+    /// No transfer that this peer has sealed has such an id or name.
+    #[error("no transfer of ours in {} is or has {text}", .at.as_deref().unwrap_or("the local store"))]
+    NothingOfOurs {
+        /// The peer that was asked; none for the own store.
+        at: Option<String>,
+        /// What was given.
+        text: String,
+    },
     /// A password is needed, and whoever was asked for it gave none.
     #[error("{0}")]
     NoPassword(Box<dyn std::error::Error + Send + Sync>),
@@ -143,6 +157,9 @@ pub enum Error {
     /// The folder of received files.
     #[error(transparent)]
     Received(#[from] ReceivedError),
+    /// A folder of sealed files.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// Certificates and keys.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -208,6 +225,14 @@ pub enum Mistake {
     #[error("{count} transfers cannot go to one stream")]
     NotOneTransfer {
         /// As many were chosen.
+        count: usize,
+    },
+    /// Several transfers have such a name.
+    #[error("{count} transfers have {text}")]
+    SeveralNamed {
+        /// What was given.
+        text: String,
+        /// As many have it.
         count: usize,
     },
     /// More sources than are read at once.

@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrived, Finding, Locked, Planned, ReceivedTransfer, Sent, ServingPeer, Session, Status,
-    Summary, TransferRow,
+    Arrived, Finding, Granted, Locked, Planned, ReceivedTransfer, RefusedTransfer, Sealed, Sent,
+    ServingPeer, Session, Status, Summary, TransferRow, WaitingTransfer,
 };
 use crate::{
     config::Shown,
@@ -184,6 +184,14 @@ pub enum Event {
     },
     /// A transfer was received, and that cannot be written into the own store.
     NotRecorded(Missed),
+    /// A transfer waits for a yes.
+    Waiting(Box<WaitingTransfer>),
+    /// A transfer was refused here.
+    Refused(Box<RefusedTransfer>),
+    /// Others can open a transfer now.
+    Granted(Granted),
+    /// A transfer was sealed into a folder.
+    Sealed(Sealed),
     /// A peer was met for the first time, and is in the address book now.
     Remembered {
         /// What it is called.

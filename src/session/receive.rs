@@ -123,7 +123,7 @@ impl Session {
     }
 
     /// Receives from `store`; `own` is that store, if it is ours.
-    pub(crate) async fn receive_from(
+    pub(super) async fn receive_from(
         &self,
         store: Arc<dyn Store>,
         own: Option<&OwnStore>,
@@ -324,8 +324,7 @@ impl<'a> Job<'a> {
         };
         Ok(ReceiveOutcome {
             received: vec![ReceivedTransfer::of(id, &transfer, files, None)],
-            complete: true,
-            ..ReceiveOutcome::default()
+            ..ReceiveOutcome::nothing()
         })
     }
 

@@ -55,6 +55,11 @@ impl From<Error> for Failure {
                 true => "what only a password opens is named by its id: colis list [PEER]",
                 false => "see what is there: colis list [PEER]",
             }),
+            Error::NothingWaits { .. } => {
+                failure.hint("see what waits, give 4 digits or more: colis inbox")
+            }
+            Error::NothingOfOurs { .. } => failure
+                .hint("see what is there: colis list [PEER]; say who stores it: --at PEER"),
             Error::NoPassword(source) => match source.downcast::<Self>() {
                 Ok(failure) => *failure,
                 Err(_) => failure,
@@ -67,6 +72,7 @@ impl From<Error> for Failure {
             Error::Crypto(error) => error.into(),
             Error::Transfer(error) => error.into(),
             Error::Received(error) => error.into(),
+            Error::Folder(error) => error.into(),
             Error::Tls(error) => error.into(),
             Error::Trust(error) => error.into(),
             Error::Pair(error) => error.into(),
@@ -99,6 +105,7 @@ impl From<Mistake> for Failure {
                 "name ids or files, or take everything: --all; see what is there: colis list",
             ),
             Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
+            Mistake::SeveralNamed { .. } => failure.hint("name one by its id, see `colis list`"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
         }
     }

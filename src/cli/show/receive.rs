@@ -1,12 +1,12 @@
 //! What is said of what was received.
 
-use super::connect;
+use super::{connect, send::listed};
 use crate::{
     cli::output::Output,
     config::units::Size,
     id::Short as _,
     name::Escaped,
-    session::{Event, Locked, ReceivedTransfer},
+    session::{Event, Locked, ReceivedTransfer, WaitingTransfer},
 };
 
 /// Says the events of receiving.
@@ -21,6 +21,11 @@ pub(super) fn say(output: Output, event: &Event) {
             "colis: that {} was received is not recorded: {}",
             missed.manifest.map(|id| id.short()).unwrap_or_default(),
             Escaped::new(&missed.reason)
+        )),
+        Event::Waiting(waiting) => waits(output, waiting),
+        Event::Refused(refused) => output.line(format!(
+            "{}  refused, from {}",
+            refused.info.id, refused.from
         )),
         _ => connect::say(output, event),
     }
@@ -98,4 +103,37 @@ fn say_new_names(output: Output, (first, count): (&[(String, String)], usize), w
     if more > 0 {
         output.warn(format!("{more} more entries have new names: {why}"));
     }
+}
+
+/// A transfer that waits, what is in it, and what can be done with it.
+fn waits(output: Output, waiting: &WaitingTransfer) {
+    let (info, from) = (&waiting.info, &waiting.from);
+    let note = match (&waiting.reason, &waiting.not_opened) {
+        (Some(reason), _) => format!("  cannot be opened: {}", Escaped::new(reason)),
+        (None, _) if waiting.locked => "  locked by a password".to_owned(),
+        (None, Some(why)) => format!("  could not be opened: {}", Escaped::new(why)),
+        (None, None) => String::new(),
+    };
+    let size = Size(info.size).to_string();
+    output.line(format!(
+        "{}  {}  {size:>10}  from {} ({}){note}",
+        info.id,
+        info.created,
+        Escaped::new(&from.name),
+        from.standing()
+    ));
+    for entry in &waiting.entries {
+        output.line(listed(entry));
+    }
+    let id = info.id.short();
+    if waiting.more_entries {
+        output.line(format!("  … and more: colis inbox list {id}"));
+    }
+    output.talk(match from.blocked {
+        true => format!(
+            "  colis peers role {} member  |  colis inbox refuse {id}",
+            info.sender
+        ),
+        false => format!("  colis inbox accept {id}  |  colis inbox refuse {id}"),
+    });
 }

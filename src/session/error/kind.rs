@@ -26,9 +26,11 @@ impl Error {
             | Self::NoHome(_)
             | Self::Config(_) => Kind::Config,
             Self::Usage(_) | Self::Address(_) | Self::NoPassword(_) => Kind::Usage,
-            Self::UnknownPeer { .. } | Self::NoAddress { .. } | Self::NothingNamed { .. } => {
-                Kind::NotFound
-            }
+            Self::UnknownPeer { .. }
+            | Self::NoAddress { .. }
+            | Self::NothingNamed { .. }
+            | Self::NothingWaits { .. }
+            | Self::NothingOfOurs { .. } => Kind::NotFound,
             Self::Unreachable { tries, .. } => tries.last().map_or(Kind::Network, Self::kind),
             Self::NamedWithPort { source, .. } => source.kind(),
             Self::NameDiffers { .. } | Self::OtherBundle { .. } | Self::Revoked { .. } => {
@@ -40,12 +42,19 @@ impl Error {
             Self::Crypto(error) => of_crypto(error),
             Self::Transfer(error) => of_transfer(error),
             Self::Received(error) => of_received(error),
+            Self::Folder(error) => error.kind(),
             Self::Tls(error) => of_tls(error),
             Self::Trust(error) => of_trust(error),
             Self::Pair(error) => of_pair(error),
             Self::Peer(error) => of_peer(error),
             Self::Task(_) => Kind::Storage,
         }
+    }
+}
+
+impl Kind {
+    pub(in crate::session) fn of_store(error: &StoreError) -> Self {
+        of_store(error)
     }
 }
 

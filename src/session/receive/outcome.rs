@@ -23,6 +23,16 @@ pub struct ReceiveOutcome {
     pub complete: bool,
 }
 
+impl ReceiveOutcome {
+    /// Nothing was there, which is complete.
+    pub(in crate::session) fn nothing() -> Self {
+        Self {
+            complete: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// A transfer that was received. Its names and its message are foreign: escape them before showing them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceivedTransfer {
