@@ -12,7 +12,9 @@
 
 pub(crate) mod advice;
 pub mod care;
+mod check;
 mod connect;
+mod custody;
 mod error;
 mod event;
 mod find;
@@ -47,7 +49,9 @@ use crate::{
     trust::{AddressBook, KnownPeer, Role, Roles},
 };
 
+pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
+pub use custody::{Custody, CustodyRequest};
 pub use error::{Error, Kind, Mistake};
 pub use event::{Event, Failed, LeftOut, Missed, Progress, Reporter, Silent, Work};
 pub use finding::{Finding, Summary, Verdict};

@@ -6,6 +6,7 @@ mod home;
 mod receive;
 pub(super) mod send;
 pub(super) mod serve;
+mod store;
 
 use super::{
     list,

@@ -125,6 +125,15 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// The own store has no copy of a transfer to compare with.
+    #[error("no copy of the chunks of {transfer} is here to compare with")]
+    NoCopy {
+        /// What was given.
+        transfer: String,
+    },
+    /// The system has no random numbers.
+    #[error("the system has no random numbers: {0}")]
+    NoRandom(getrandom::Error),
     /// A password is needed, and whoever was asked for it gave none.
     #[error("{0}")]
     NoPassword(Box<dyn std::error::Error + Send + Sync>),

@@ -8,8 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrived, Finding, Granted, Locked, Planned, ReceivedTransfer, RefusedTransfer, Sealed, Sent,
-    ServingPeer, Session, Status, Summary, TransferRow, WaitingTransfer,
+    Arrived, Checked, Collected, Custody, Finding, Granted, Locked, Planned, ReceivedTransfer,
+    RefusedTransfer, Sealed, Sent, ServingPeer, Session, Status, Summary, TransferRow,
+    WaitingTransfer,
 };
 use crate::{
     config::Shown,
@@ -192,6 +193,24 @@ pub enum Event {
     Granted(Granted),
     /// A transfer was sealed into a folder.
     Sealed(Sealed),
+    /// What a check of the store has found.
+    Check(Checked),
+    /// The home has another store from now on, in the place of one that is lost.
+    NewStore {
+        /// Where it is.
+        path: String,
+    },
+    /// The store is only read, so that damage stays where it is.
+    OnlyLooks {
+        /// The process that has it, if one has.
+        holder: Option<String>,
+        /// Why it cannot be written.
+        reason: String,
+    },
+    /// What a peer was found to have of a transfer.
+    Custody(Custody),
+    /// What the store was freed of.
+    Gc(Collected),
     /// A peer was met for the first time, and is in the address book now.
     Remembered {
         /// What it is called.

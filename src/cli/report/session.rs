@@ -48,7 +48,10 @@ impl From<Error> for Failure {
             Error::NamedWithPort { peer, .. } => failure.hint(format!(
                 "{peer} is a known peer: leave out the port, and its addresses are tried; with a port it is a host"
             )),
-            Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
+            Error::NameDiffers { .. }
+            | Error::OtherBundle { .. }
+            | Error::NoRandom(_)
+            | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
             Error::NothingNamed { has_password, .. } => failure.hint(match has_password {
@@ -60,6 +63,9 @@ impl From<Error> for Failure {
             }
             Error::NothingOfOurs { .. } => failure
                 .hint("see what is there: colis list [PEER]; say who stores it: --at PEER"),
+            Error::NoCopy { .. } => failure.hint(
+                "what was shared is here, and what was sent with --keep; see what is: colis list; or fetch it: colis receive --from",
+            ),
             Error::NoPassword(source) => match source.downcast::<Self>() {
                 Ok(failure) => *failure,
                 Err(_) => failure,

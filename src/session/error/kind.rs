@@ -30,7 +30,8 @@ impl Error {
             | Self::NoAddress { .. }
             | Self::NothingNamed { .. }
             | Self::NothingWaits { .. }
-            | Self::NothingOfOurs { .. } => Kind::NotFound,
+            | Self::NothingOfOurs { .. }
+            | Self::NoCopy { .. } => Kind::NotFound,
             Self::Unreachable { tries, .. } => tries.last().map_or(Kind::Network, Self::kind),
             Self::NamedWithPort { source, .. } => source.kind(),
             Self::NameDiffers { .. } | Self::OtherBundle { .. } | Self::Revoked { .. } => {
@@ -47,7 +48,7 @@ impl Error {
             Self::Trust(error) => of_trust(error),
             Self::Pair(error) => of_pair(error),
             Self::Peer(error) => of_peer(error),
-            Self::Task(_) => Kind::Storage,
+            Self::NoRandom(_) | Self::Task(_) => Kind::Storage,
         }
     }
 }
