@@ -9,7 +9,7 @@ use tokio::time::sleep;
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Returns the first answer of `tries`, which begin in their order. An address that swallows what is sent to it holds the
-/// next one up for [`HEAD_START`] only; one that fails does not hold it up.
+/// next one up for a quarter of a second only; one that fails does not hold it up.
 ///
 /// # Errors
 /// Each failure, in the order in which they came, if no try succeeds; nothing if there are no tries.

@@ -39,7 +39,7 @@ pub struct PeerOptions {
     pub relay: RelayOptions,
     /// What members may do here that have no role of their own.
     pub default_role: Role,
-    /// How often known peers are asked for revocations, about: [`ASK_EVERY`](super::ASK_EVERY).
+    /// How often known peers are asked for revocations, about: [`ASK_EVERY`].
     pub ask_every: Duration,
     /// Whether it is announced, if it listens on more than the loopback.
     pub discovery: Discovery,

@@ -133,7 +133,7 @@ pub(super) fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(openapi::get))
 }
 
-/// axum-server runs connections as tasks of their own, which would outlive a dropped [`serve`].
+/// axum-server runs connections as tasks of their own, which would outlive a dropped [`App::serve`].
 struct CutOnDrop(Handle<SocketAddr>, CancellationToken);
 
 impl Drop for CutOnDrop {

@@ -131,7 +131,7 @@ impl Home {
         }
     }
 
-    /// When this home was first used as a copy, if that was within [`TOLD_SECONDS`].
+    /// When this home was first used as a copy, if that was within a week.
     pub fn copied(&self, now: Timestamp) -> Option<Timestamp> {
         if self.is_unmarked_copy() {
             return Some(now);
