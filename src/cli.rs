@@ -3,7 +3,6 @@
 mod args;
 mod certs;
 mod config;
-mod custody;
 mod demo;
 mod doctor;
 mod grant;
@@ -252,7 +251,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Pair(args) => pair::run(context, args).await,
         Command::Certs(args) => certs::run(context, args).await,
         Command::History(args) => history::run(context, &args),
-        Command::Check(args) => store::check(context, &args).await,
+        Command::Check(args) => store::check(context, args).await,
         Command::Gc(args) => store::gc(context, args).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, args).await,

@@ -14,29 +14,35 @@ pub(crate) mod advice;
 mod ask;
 pub mod care;
 pub mod certs;
+mod check;
 mod connect;
+mod custody;
 mod error;
 mod event;
 mod find;
 mod finding;
+mod folder;
+mod grant;
 mod history;
 mod home;
+mod inbox;
 mod list;
 mod look_around;
 pub(crate) mod meant;
 pub mod pair;
 mod peers;
 mod progress;
+mod receive;
 mod send;
 mod serve;
 mod signed_by;
-pub(crate) mod sources;
+mod sources;
 mod status;
 pub(crate) mod store;
 mod which;
 mod whom;
 
-use std::{env, ffi::OsString, path::Path, sync::Arc};
+use std::{env, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 
@@ -47,20 +53,28 @@ use crate::{
     manifest::{Claim, Signer as _, Verifier, VerifyError},
     store::LocalStoreOptions,
     tls::{CertsDir, Circle, CircleHandle, Identity},
-    transfer::{Reader, Sender},
+    transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Role, Roles},
 };
 
+pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
+pub use custody::{Custody, CustodyRequest};
 pub use error::{Error, Kind, Mistake};
 pub use event::{Event, Failed, LeftOut, Missed, Reporter, Silent};
 pub use finding::{Finding, Summary, Verdict};
+pub use folder::{FolderError, SealRequest, Sealed};
+pub use grant::{GrantRequest, Granted};
 pub use history::history;
 pub use home::{ChosenBy, Home, host_name};
+pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::TransferRow;
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RoleRow};
 pub use progress::{Progress, Work};
+pub use receive::{
+    Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
+};
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use signed_by::SignedBy;
@@ -71,10 +85,11 @@ pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
 pub(crate) use home::platform_folder;
-pub(crate) use list::{all_manifests, row, state_of};
+pub(crate) use list::all_manifests;
+use list::{row, state_of};
 pub(crate) use progress::Told;
-pub(crate) use send::{paced, recipient, tell_sources};
-pub(crate) use which::{GLANCE, manifest_of, named, top_names};
+use send::{paced, recipient, tell_sources};
+use which::{GLANCE, manifest_of, named, top_names};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
 
 /// A member that acts: its home, its identity, and whom it knows.
@@ -205,6 +220,12 @@ impl Session {
             seal_keys: self.identity.seal_keys().clone(),
             journals: self.home.journals(),
         }
+    }
+
+    /// Chunks in flight: as asked, else as the settings say.
+    pub(crate) fn jobs(&self, asked: Option<usize>) -> usize {
+        let configured = self.config.jobs.map(NonZeroUsize::get);
+        asked.or(configured).unwrap_or(SendOptions::default().jobs)
     }
 
     pub(crate) fn reader(&self) -> Reader {

@@ -11,7 +11,6 @@ use std::{
 };
 
 use rustix::fs;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
@@ -167,15 +166,6 @@ impl Output {
         }
     }
 
-    /// The result for programs: one object a line, with the version of what it has.
-    pub(super) fn object(self, event: &str, value: &impl Serialize) {
-        match (self.json, self.beside_content) {
-            (false, _) => {}
-            (true, false) => self.write_line(&object(event, value)),
-            (true, true) => say(&object(event, value)),
-        }
-    }
-
     /// An event of the session, for programs.
     pub(super) fn event(self, event: &Event) {
         match (self.json, self.beside_content) {
@@ -211,16 +201,6 @@ impl Output {
 fn line_of(event: &Event) -> String {
     let mut object = Map::from_iter([("v".to_owned(), 1.into())]);
     if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
-        object.extend(fields);
-    }
-    escape_json(&Value::Object(object).to_string())
-}
-
-fn object(event: &str, value: &impl Serialize) -> String {
-    let mut object = Map::new();
-    object.insert("v".into(), 1.into());
-    object.insert("event".into(), event.into());
-    if let Ok(Value::Object(fields)) = serde_json::to_value(value) {
         object.extend(fields);
     }
     escape_json(&Value::Object(object).to_string())

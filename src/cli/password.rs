@@ -1,11 +1,13 @@
 //! The shared password: from a file, a descriptor or a prompt, never from the command line.
 
 use std::{
+    error::Error,
     fs::File,
     io::{self, IsTerminal as _, Read as _},
     path::Path,
 };
 
+use futures::future::BoxFuture;
 use zeroize::Zeroizing;
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
     report::{self, ExitCode, Failure},
     terminal,
 };
-use crate::crypto::password::Password;
+use crate::{crypto::password::Password, session::PasswordSource};
 
 /// The longest password, in bytes.
 const MAX: usize = 1024;
@@ -59,6 +61,12 @@ impl Secret {
             .hint("several words are easy to say and hard to guess"));
         }
         Ok(Password::new(text))
+    }
+}
+
+impl PasswordSource for Secret {
+    fn ask(&self) -> BoxFuture<'_, Result<Password, Box<dyn Error + Send + Sync>>> {
+        Box::pin(async { Ok(self.read(Purpose::Open).await?) })
     }
 }
 

@@ -1,12 +1,17 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
 mod advice;
+mod folder;
 mod session;
 mod source;
 mod store;
 mod usage;
 
-use std::{fmt::Display, io, path::Path};
+use std::{
+    fmt::{self, Display},
+    io,
+    path::Path,
+};
 
 use rustix::io::Errno;
 
@@ -139,6 +144,14 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
         use ExitCode as Exit;
@@ -202,7 +215,7 @@ impl From<TransferError> for Failure {
             | TransferError::SourceChanged { .. }
             | TransferError::TooManyChunks { .. }
             | TransferError::TooManyEntries { .. } => source::failure(&error),
-            TransferError::Output(_) => failure(Exit::Storage),
+            TransferError::Output(error) => Self::io(Path::new("standard output"), &error),
             TransferError::Stopped => failure(Exit::Interrupted),
             TransferError::AlreadySending => failure(Exit::Locked).hint("wait for it to end"),
             TransferError::NotAccepted { .. } => failure(Exit::Trust).hint("ask the recipient"),

@@ -10,6 +10,7 @@ mod picture;
 pub(super) mod receive;
 pub(super) mod send;
 pub(super) mod serve;
+mod store;
 
 use super::{
     list,

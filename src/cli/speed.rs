@@ -1,18 +1,9 @@
 //! How fast a command transfers, by its flags or the settings.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 
 use super::{Context, report::Failure};
-use crate::{config::units::SizeText, store::Pace, transfer::SendOptions};
-
-/// Chunks in flight: as asked, else as configured.
-pub(super) fn jobs(context: &Context, asked: Option<u8>) -> usize {
-    let configured = context.config.jobs.map(NonZeroUsize::get);
-    asked
-        .map(usize::from)
-        .or(configured)
-        .unwrap_or(SendOptions::default().jobs)
-}
+use crate::{config::units::SizeText, store::Pace};
 
 /// How many bytes a second may move: as asked, else as configured.
 pub(super) fn pace(context: &Context, asked: Option<&str>) -> Result<Option<Pace>, Failure> {

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
-use super::{home::NoFolder, pair::NoInviter};
+use super::{FolderError, home::NoFolder, pair::NoInviter};
 use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
@@ -150,6 +150,40 @@ pub enum Error {
     /// The network cannot be listened to.
     #[error("cannot look around: {0}")]
     LookAround(#[source] DiscoverError),
+    /// No transfer for this peer has such an id or name.
+    #[error("no transfer for us is or has {text}")]
+    NothingNamed {
+        /// What was given.
+        text: String,
+        /// Whether there is a password, which is not tried on everything.
+        has_password: bool,
+    },
+    /// Nothing that waits has such an id.
+    #[error("nothing that waits has an id that begins with {text}")]
+    NothingWaits {
+        /// What was given.
+        text: String,
+    },
+    /// No transfer that this peer has sealed has such an id or name.
+    #[error("no transfer of ours in {} is or has {text}", .at.as_deref().unwrap_or("the local store"))]
+    NothingOfOurs {
+        /// The peer that was asked; none for the own store.
+        at: Option<String>,
+        /// What was given.
+        text: String,
+    },
+    /// The own store has no copy of a transfer to compare with.
+    #[error("no copy of the chunks of {transfer} is here to compare with")]
+    NoCopy {
+        /// What was given.
+        transfer: String,
+    },
+    /// The system has no random numbers.
+    #[error("the system has no random numbers: {0}")]
+    NoRandom(getrandom::Error),
+    /// A password is needed, and whoever was asked for it gave none.
+    #[error("{0}")]
+    NoPassword(Box<dyn std::error::Error + Send + Sync>),
     /// A file or folder of this machine.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -179,6 +213,9 @@ pub enum Error {
     /// The folder of received files.
     #[error(transparent)]
     Received(#[from] ReceivedError),
+    /// A folder of sealed files.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// Certificates and keys.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -270,6 +307,23 @@ pub enum Mistake {
         count: usize,
         /// Where the first of them are.
         addresses: String,
+    },
+    /// Nothing is named that is to be received.
+    #[error("nothing to receive was named")]
+    NothingToReceive,
+    /// Not one transfer, whose content alone can go to a writer.
+    #[error("{count} transfers cannot go to one stream")]
+    NotOneTransfer {
+        /// As many were chosen.
+        count: usize,
+    },
+    /// Several transfers have such a name.
+    #[error("{count} transfers have {text}")]
+    SeveralNamed {
+        /// What was given.
+        text: String,
+        /// As many have it.
+        count: usize,
     },
     /// More sources than are read at once.
     #[error("{count} sources, at most {most} are read at once")]

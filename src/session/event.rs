@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrived, Finding, PeerHealth, PeerRow, Planned, Progress, RoleRow, SeenRow, Sent, ServingPeer,
-    Session, Status, Summary, TransferRow,
+    Arrived, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth, PeerRow, Planned,
+    Progress, ReceivedTransfer, RefusedTransfer, RoleRow, Sealed, SeenRow, Sent, ServingPeer,
+    Session, Status, Summary, TransferRow, WaitingTransfer,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
@@ -168,6 +169,43 @@ pub enum Event {
         /// What keeps it from being written.
         reason: String,
     },
+    /// A transfer was received.
+    Received(Box<ReceivedTransfer>),
+    /// A transfer that was to be received with all others is not opened without a password.
+    Locked(Locked),
+    /// A password is tried on so many transfers that were not named, and there are others.
+    PasswordLimit {
+        /// As many are tried.
+        most: usize,
+    },
+    /// A transfer was received, and that cannot be written into the own store.
+    NotRecorded(Missed),
+    /// A transfer waits for a yes.
+    Waiting(Box<WaitingTransfer>),
+    /// A transfer was refused here.
+    Refused(Box<RefusedTransfer>),
+    /// Others can open a transfer now.
+    Granted(Granted),
+    /// A transfer was sealed into a folder.
+    Sealed(Sealed),
+    /// What a check of the store has found.
+    Check(Checked),
+    /// The home has another store from now on, in the place of one that is lost.
+    NewStore {
+        /// Where it is.
+        path: String,
+    },
+    /// The store is only read, so that damage stays where it is.
+    OnlyLooks {
+        /// The process that has it, if one has.
+        holder: Option<String>,
+        /// Why it cannot be written.
+        reason: String,
+    },
+    /// What a peer was found to have of a transfer.
+    Custody(Custody),
+    /// What the store was freed of.
+    Gc(Collected),
     /// A peer was met for the first time, and is in the address book now.
     Remembered {
         /// What it is called.
@@ -228,13 +266,6 @@ pub enum Event {
     Transfer(Box<TransferRow>),
     /// A chunk that a store has.
     Chunk(ChunkInfo),
-    /// A transfer that was to be received and is not opened without a password.
-    Locked {
-        /// Its address in the store.
-        manifest: ManifestId,
-        /// Its size.
-        bytes: u64,
-    },
     /// A peer of the address book.
     Peer(Box<PeerRow>),
     /// A peer of the network.
@@ -373,6 +404,15 @@ impl Missed {
         Self {
             peer: Some(peer),
             manifest: None,
+            exit: error.kind() as u8,
+            reason: error.to_string(),
+        }
+    }
+
+    pub(super) fn transfer(manifest: ManifestId, error: &super::Error) -> Self {
+        Self {
+            peer: None,
+            manifest: Some(manifest),
             exit: error.kind() as u8,
             reason: error.to_string(),
         }

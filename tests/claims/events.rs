@@ -10,19 +10,6 @@ use colis::session::Event;
 use serde_json::Value;
 use testkit::{Homes, Ran, wait_for};
 
-/// Commands that still print objects of their own. Each is taken off as soon as it prints events only, which this test demands.
-const NOT_YET: [&str; 9] = [
-    "check",
-    "gc",
-    "grant",
-    "inbox accept",
-    "inbox list",
-    "inbox refuse",
-    "open",
-    "receive",
-    "seal",
-];
-
 /// What they print is for a shell and for `man`.
 const NO_OBJECTS: [&str; 2] = ["completions", "man"];
 
@@ -262,11 +249,7 @@ fn what_programs_read_is_events_and_nothing_else() {
         let objects =
             of.filter(|(name, ran)| ran.code != 0 || !NO_OBJECTS.contains(&name.as_str()));
         let strange: BTreeSet<_> = objects.flat_map(|(_, ran)| strange(ran)).collect();
-        match NOT_YET.contains(&name.as_str()) {
-            true if strange.is_empty() => wrong.push(format!("take `{name}` off NOT_YET")),
-            true => {}
-            false => wrong.extend(strange.iter().map(|line| format!("{name}: {line:.300}"))),
-        }
+        wrong.extend(strange.iter().map(|line| format!("{name}: {line:.300}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

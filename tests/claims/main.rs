@@ -8,6 +8,7 @@
     reason = "a test ends where something is not as it must be, and says what it could not try"
 )]
 
+mod acting;
 mod api;
 mod attack;
 mod bad_input;

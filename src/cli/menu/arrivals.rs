@@ -6,13 +6,13 @@ use super::{
     choose, fetch, words,
 };
 use crate::{
-    cli::{inbox, terminal},
+    cli::{Context, report::Failure, terminal},
     session::TransferRow,
 };
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let context = menu.context()?;
-    let rows = menu.watch(inbox::waiting(&context)).await?;
+    let rows = menu.watch(waiting(&context)).await?;
     if rows.is_empty() {
         terminal::say("nothing waits");
         return Ok(());
@@ -28,6 +28,10 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
             _ => return menu.run(words(&["inbox", "refuse"]).ids(&chosen)).await,
         }
     }
+}
+
+async fn waiting(context: &Context) -> Result<Vec<TransferRow>, Failure> {
+    Ok(context.session()?.inbox()?.rows().await?)
 }
 
 /// Each of those that are locked has a password of its own.

@@ -48,10 +48,17 @@ impl From<Error> for Failure {
             Error::NamedWithPort { peer, .. } => failure.hint(format!(
                 "{peer} is a known peer: leave out the port, and its addresses are tried; with a port it is a host"
             )),
-            Error::NameDiffers { .. } | Error::OtherBundle { .. } | Error::Task(_) => failure,
+            Error::NameDiffers { .. }
+            | Error::OtherBundle { .. }
+            | Error::NoRandom(_)
+            | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
             Error::PastRenewal { source, todo } => Self::from(*source).hint(todo),
+            Error::NoPassword(source) => match source.downcast::<Self>() {
+                Ok(failure) => *failure,
+                Err(_) => failure,
+            },
             Error::Io { path, source } => Self::io(&path, &source),
             Error::Address(error) => Self::from(error).hint("see who is known: colis peers"),
             Error::Config(error) => error.into(),
@@ -60,13 +67,35 @@ impl From<Error> for Failure {
             Error::Crypto(error) => error.into(),
             Error::Transfer(error) => error.into(),
             Error::Received(error) => error.into(),
+            Error::Folder(error) => error.into(),
             Error::Tls(error) => error.into(),
             Error::Trust(error) => error.into(),
             Error::Pair(error) => error.into(),
             Error::Peer(error) => error.into(),
+            Error::NothingNamed { .. }
+            | Error::NothingWaits { .. }
+            | Error::NothingOfOurs { .. }
+            | Error::NoCopy { .. } => where_to_look(&error, failure),
             other => of_the_circle(&other, failure),
         }
     }
+}
+
+/// Where to look when no transfer is what was named.
+fn where_to_look(error: &Error, failure: Failure) -> Failure {
+    failure.hint(match error {
+        Error::NothingNamed {
+            has_password: true, ..
+        } => "what only a password opens is named by its id: colis list [PEER]",
+        Error::NothingWaits { .. } => "see what waits, give 4 digits or more: colis inbox",
+        Error::NothingOfOurs { .. } => {
+            "see what is there: colis list [PEER]; say who stores it: --at PEER"
+        }
+        Error::NoCopy { .. } => {
+            "what was shared is here, and what was sent with --keep; see what is: colis list; or fetch it: colis receive --from"
+        }
+        _ => "see what is there: colis list [PEER]",
+    })
 }
 
 /// What to do about an error of certificates, of pairing or of looking around.
@@ -128,6 +157,11 @@ impl From<Mistake> for Failure {
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }
+            Mistake::NothingToReceive => failure.hint(
+                "name ids or files, or take everything: --all; see what is there: colis list",
+            ),
+            Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
+            Mistake::SeveralNamed { .. } => failure.hint("name one by its id, see `colis list`"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
         }
     }

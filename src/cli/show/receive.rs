@@ -1,31 +1,139 @@
-//! What is said of received files.
+//! What is said of what was received.
 
-use crate::{cli::output::Output, name::Escaped, received::NewNames, transfer::ReceivedFiles};
+use super::{connect, send::listed};
+use crate::{
+    cli::output::Output,
+    config::units::Size,
+    id::Short as _,
+    name::Escaped,
+    session::{Event, Locked, ReceivedTransfer, WaitingTransfer},
+};
+
+/// Says the events of receiving.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Received(received) => said(output, received),
+        Event::Locked(locked) => output.line(still_locked(locked)),
+        Event::PasswordLimit { most } => output.warn(format!(
+            "a password is tried on {most} transfers that were not named; name others: colis receive ID"
+        )),
+        Event::NotRecorded(missed) => output.warn(format!(
+            "colis: that {} was received is not recorded: {}",
+            missed.manifest.map(|id| id.short()).unwrap_or_default(),
+            Escaped::new(&missed.reason)
+        )),
+        Event::Waiting(waiting) => waits(output, waiting),
+        Event::Refused(refused) => output.line(format!(
+            "{}  refused, from {}",
+            refused.info.id, refused.from
+        )),
+        _ => connect::say(output, event),
+    }
+}
+
+fn still_locked(locked: &Locked) -> String {
+    let (id, size) = (locked.manifest, Size(locked.bytes));
+    let not_tried = if locked.not_tried { ", not tried" } else { "" };
+    format!("{id}  {size}  locked by a password{not_tried}")
+}
+
+fn said(output: Output, received: &ReceivedTransfer) {
+    let there = match received.already_there {
+        true => "  (already there, identical)",
+        false => "",
+    };
+    for path in &received.paths {
+        output.line(format!("{}{there}", Escaped::new(path)));
+    }
+    if let Some(text) = &received.message {
+        output.line(format!("message: {}", Escaped::new(text.trim_end())));
+    }
+    for link in &received.skipped_links {
+        output.warn(format!(
+            "skipped the link {}: it leads out of its folder",
+            Escaped::new(link)
+        ));
+    }
+    say_losses(output, received);
+    say_new_names(
+        output,
+        (&received.numbered, received.numbered_count),
+        "another entry has its name on this disk",
+    );
+    say_new_names(
+        output,
+        (&received.renamed, received.renamed_count),
+        "its name cannot be written here or elsewhere, or is harmful",
+    );
+    let unverified = match received.verified {
+        true => "",
+        false => " (sender not verified)",
+    };
+    output.talk(format!(
+        "{} from {}{unverified}, transfer {}",
+        Size(received.bytes),
+        Escaped::new(&received.sender),
+        received.manifest.short()
+    ));
+}
 
 /// What the file system there could not keep.
-pub(in crate::cli) fn say_losses(output: Output, received: &ReceivedFiles) {
+fn say_losses(output: Output, received: &ReceivedTransfer) {
     for link in &received.unmade_links {
         let link = Escaped::new(link);
         output.warn(format!(
             "skipped the link {link}: this file system has no links"
         ));
     }
-    if received.lost.times {
+    if received.lost_times {
         output.warn("this file system lets no times be set: files are dated when they came");
     }
-    if received.lost.executable {
+    if received.lost_executable {
         output.warn("this file system lets no modes be set: nothing is executable by --keep-exec");
     }
 }
 
-/// TransferSelector entries do not have the names that they were sent with, and why.
-pub(in crate::cli) fn say_new_names(output: Output, names: &NewNames, why: &str) {
-    for (from, to) in &names.first {
+/// Which entries do not have the names that they were sent with, and why.
+fn say_new_names(output: Output, (first, count): (&[(String, String)], usize), why: &str) {
+    for (from, to) in first {
         let (from, to) = (Escaped::new(from), Escaped::new(to));
         output.warn(format!("{from} is called {to} here: {why}"));
     }
-    let more = names.count - names.first.len();
+    let more = count.saturating_sub(first.len());
     if more > 0 {
         output.warn(format!("{more} more entries have new names: {why}"));
     }
+}
+
+/// A transfer that waits, what is in it, and what can be done with it.
+fn waits(output: Output, waiting: &WaitingTransfer) {
+    let (info, from) = (&waiting.info, &waiting.from);
+    let note = match (&waiting.reason, &waiting.not_opened) {
+        (Some(reason), _) => format!("  cannot be opened: {}", Escaped::new(reason)),
+        (None, _) if waiting.locked => "  locked by a password".to_owned(),
+        (None, Some(why)) => format!("  could not be opened: {}", Escaped::new(why)),
+        (None, None) => String::new(),
+    };
+    let size = Size(info.size).to_string();
+    output.line(format!(
+        "{}  {}  {size:>10}  from {} ({}){note}",
+        info.id,
+        info.created,
+        Escaped::new(&from.name),
+        from.standing()
+    ));
+    for entry in &waiting.entries {
+        output.line(listed(entry));
+    }
+    let id = info.id.short();
+    if waiting.more_entries {
+        output.line(format!("  … and more: colis inbox list {id}"));
+    }
+    output.talk(match from.blocked {
+        true => format!(
+            "  colis peers role {} member  |  colis inbox refuse {id}",
+            info.sender
+        ),
+        false => format!("  colis inbox accept {id}  |  colis inbox refuse {id}"),
+    });
 }

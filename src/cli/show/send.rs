@@ -6,7 +6,7 @@ use crate::{
     id::{ManifestId, Short as _},
     manifest::table::Entry,
     name::Escaped,
-    session::{Event, LeftOut, Missed, Planned, Sent},
+    session::{Event, Granted, LeftOut, Missed, Planned, Sealed, Sent},
     store::{TransferState, WaitReason},
 };
 
@@ -14,6 +14,8 @@ use crate::{
 pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Sent(sent) => say_sent(output, sent),
+        Event::Sealed(sealed) => say_sealed(output, sealed),
+        Event::Granted(granted) => output.line(now_open(granted)),
         Event::WouldSend(planned) => say_planned(output, planned),
         Event::Entry(entry) => output.line(listed(entry)),
         Event::LeftOut(left_out) => output.warn(skipped(left_out)),
@@ -42,7 +44,7 @@ pub(super) fn say(output: Output, event: &Event) {
             Escaped::new(path),
             Escaped::new(reason)
         )),
-        _ => super::connect::say(output, event),
+        _ => super::receive::say(output, event),
     }
 }
 
@@ -77,10 +79,7 @@ fn say_sent(output: Output, sent: &Sent) {
         count(sent.chunks, "chunk", "chunks")
     ));
     let rate = Size::per_second(sent.bytes, sent.seconds);
-    let resumed = match sent.already_chunks {
-        0 => String::new(),
-        already => format!(", {already} of {} chunks were there", sent.chunks),
-    };
+    let resumed = resumed(sent.already_chunks, sent.chunks);
     let state = sent.state.map_or(String::new(), |state| {
         format!(", {state:?} there").to_lowercase()
     });
@@ -89,6 +88,41 @@ fn say_sent(output: Output, sent: &Sent) {
         sent.seconds,
         sent.transfer.short()
     ));
+}
+
+fn say_sealed(output: Output, sealed: &Sealed) {
+    let size = Size(sealed.bytes);
+    if let Some(manifest) = sealed.manifest {
+        let chunks = count(sealed.chunks, "chunk", "chunks");
+        let folder = Escaped::new(&sealed.folder);
+        output.line(format!("{manifest}  {size} in {chunks} in {folder}"));
+    }
+    output.talk(format!(
+        "sealed in {:.2} s, {}/s{} (transfer {})",
+        sealed.seconds,
+        Size::per_second(sealed.bytes, sealed.seconds),
+        resumed(sealed.already_chunks, sealed.chunks),
+        sealed.transfer.short()
+    ));
+}
+
+/// `, 3 of 5 chunks were there`.
+fn resumed(already: u64, chunks: u64) -> String {
+    match already {
+        0 => String::new(),
+        already => format!(", {already} of {chunks} chunks were there"),
+    }
+}
+
+fn now_open(granted: &Granted) -> String {
+    let (manifest, to) = (granted.manifest, escaped(&granted.to));
+    match granted.added {
+        0 => format!("{manifest}  {to} can open it already"),
+        added => format!(
+            "{manifest}  {} more can open it: {to}",
+            count(added as u64, "peer", "peers")
+        ),
+    }
 }
 
 fn say_planned(output: Output, planned: &Planned) {
@@ -105,7 +139,7 @@ fn say_planned(output: Output, planned: &Planned) {
 }
 
 /// An entry of a table. Its names may be foreign.
-pub(in crate::cli) fn listed(entry: &Entry) -> String {
+pub(super) fn listed(entry: &Entry) -> String {
     let path = Escaped::new(entry.path());
     match entry {
         Entry::File { size, .. } => {

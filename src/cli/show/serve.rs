@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::home;
+use super::store;
 use crate::{
     address::PeerAddress,
     cli::output::{Output, count},
@@ -29,7 +29,7 @@ pub(super) fn say(output: Output, event: &Event) {
         )),
         // The log has it, and is on standard error too.
         Event::Notice(_) => {}
-        _ => home::say(output, event),
+        _ => store::say(output, event),
     }
 }
 

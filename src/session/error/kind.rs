@@ -25,9 +25,13 @@ impl Error {
             | Self::NotAHome(_)
             | Self::NoHome(_)
             | Self::Config(_) => Kind::Config,
-            Self::Usage(_) | Self::Address(_) => Kind::Usage,
+            Self::Usage(_) | Self::Address(_) | Self::NoPassword(_) => Kind::Usage,
             Self::UnknownPeer { .. }
             | Self::NoAddress { .. }
+            | Self::NothingNamed { .. }
+            | Self::NothingWaits { .. }
+            | Self::NothingOfOurs { .. }
+            | Self::NoCopy { .. }
             | Self::MakerUnknown
             | Self::NoCircleKey
             | Self::NowhereToRenew { .. } => Kind::NotFound,
@@ -47,12 +51,19 @@ impl Error {
             Self::Crypto(error) => of_crypto(error),
             Self::Transfer(error) => of_transfer(error),
             Self::Received(error) => of_received(error),
+            Self::Folder(error) => error.kind(),
             Self::Tls(error) => of_tls(error),
             Self::Trust(error) => of_trust(error),
             Self::Pair(error) => of_pair(error),
             Self::Peer(error) => of_peer(error),
-            Self::Task(_) => Kind::Storage,
+            Self::NoRandom(_) | Self::Task(_) => Kind::Storage,
         }
+    }
+}
+
+impl Kind {
+    pub(in crate::session) fn of_store(error: &StoreError) -> Self {
+        of_store(error)
     }
 }
 

@@ -100,13 +100,12 @@ impl Sealing {
             Some(Lifetime::Endless) => None,
             Some(Lifetime::For(time)) => Some(time),
         };
-        let configured = session.config.jobs.map(std::num::NonZeroUsize::get);
         Ok(SendOptions {
             recipients: Vec::new(),
             password: self.password.clone(),
             chunk_size: self.chunk_size(session, sources)?,
             lifetime,
-            jobs: self.jobs.or(configured).unwrap_or(defaults.jobs),
+            jobs: session.jobs(self.jobs),
         })
     }
 

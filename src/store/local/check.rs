@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a check has found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// Chunks that are as they must be.
     pub chunks: u64,
@@ -22,7 +22,7 @@ pub struct CheckReport {
 }
 
 /// Something that is not as it must be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Where, within the store.
     pub path: String,

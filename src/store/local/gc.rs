@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Inner, LocalStore, StoreError, TransferState,
@@ -38,7 +38,7 @@ const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 const BATCH: usize = 100;
 
 /// What was collected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcReport {
     /// Transfers whose time was over.
     pub expired: usize,

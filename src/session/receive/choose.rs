@@ -1,4 +1,4 @@
-//! TransferSelector transfers are received, and on which of them a password is tried.
+//! Which transfers are received, and on which of them a password is tried.
 //!
 //! What a store says that it has may be hostile: each try of a password costs work, and whoever serves sees by the chunks that are
 //! asked for whether it was right.
@@ -7,13 +7,8 @@ use std::collections::BTreeSet;
 
 use super::Job;
 use crate::{
-    cli::{
-        args::Receive,
-        password::Purpose,
-        report::{ExitCode, Failure},
-    },
     id::ManifestId,
-    session::{TransferSelector, all_manifests, named},
+    session::{Error, TransferSelector, all_manifests, named},
     store::ManifestInfo,
 };
 
@@ -21,8 +16,12 @@ use crate::{
 /// the store says that it has.
 pub(super) const MAX_TRIES: usize = 4;
 
-/// The transfers that were named, and those that stay locked.
-pub(super) type Chosen = (Vec<ManifestId>, Vec<ManifestInfo>);
+/// What is received.
+pub(super) struct Chosen {
+    pub(super) ids: Vec<ManifestId>,
+    /// Those that stay locked.
+    pub(super) locked: Vec<ManifestInfo>,
+}
 
 /// What a name or an id stands for.
 struct Found {
@@ -42,38 +41,40 @@ impl Found {
 
 impl Job<'_> {
     /// The transfers that were named, and with `--all` those that stay locked.
-    pub(super) async fn choose(&mut self, args: &Receive) -> Result<Chosen, Failure> {
+    pub(super) async fn choose(&mut self) -> Result<Chosen, Error> {
         let infos = all_manifests(self.us, &*self.store, Some(self.reader.me)).await?;
-        if args.all {
+        if self.request.all {
             self.tried = self.to_try(&infos);
             let opens = |info: &ManifestInfo| self.is_by_key(info) || self.tried.contains(&info.id);
             let (chosen, locked): (Vec<_>, Vec<_>) = infos.into_iter().partition(opens);
-            return Ok((chosen.into_iter().map(|info| info.id).collect(), locked));
+            let ids = chosen.into_iter().map(|info| info.id).collect();
+            return Ok(Chosen { ids, locked });
         }
-        let mut chosen = Vec::new();
-        for text in &args.which {
+        let mut ids = Vec::new();
+        for text in &self.request.which {
             let found = self.find(&TransferSelector::new(text), &infos).await?;
             self.tried.extend(&found.may_try);
-            chosen.extend(found.ids);
+            ids.extend(found.ids);
         }
-        chosen.sort();
-        chosen.dedup();
+        ids.sort();
+        ids.dedup();
         let is_locked = |id: &ManifestId| {
             infos
                 .iter()
                 .any(|info| info.id == *id && !info.recipients.contains(&self.reader.me))
         };
-        if self.reader.password.is_none() && chosen.iter().any(is_locked) {
-            self.reader.password = Some(args.secret.read(Purpose::Open).await?);
+        if self.reader.password.is_none()
+            && ids.iter().any(is_locked)
+            && let Some(source) = &self.request.ask
+        {
+            let password = source.ask().await.map_err(Error::NoPassword)?;
+            self.reader.password = Some(password);
         }
-        Ok((chosen, Vec::new()))
+        let locked = Vec::new();
+        Ok(Chosen { ids, locked })
     }
 
-    async fn find(
-        &self,
-        which: &TransferSelector,
-        infos: &[ManifestInfo],
-    ) -> Result<Found, Failure> {
+    async fn find(&self, which: &TransferSelector, infos: &[ManifestInfo]) -> Result<Found, Error> {
         let text = match which {
             TransferSelector::Id(id) => {
                 // What is not here may be elsewhere; of another store nothing is asked twice.
@@ -98,15 +99,10 @@ impl Job<'_> {
         let locked = infos.iter().filter(|info| may_try.contains(&info.id));
         ids.extend(named(&*self.store, &self.reader, locked, text).await);
         if ids.is_empty() {
-            let failure = Failure::new(
-                ExitCode::NotFound,
-                format!("no transfer for us is or has {text}"),
-            );
-            let has_password = self.reader.password.is_some();
-            return Err(failure.hint(match has_password {
-                true => "what only a password opens is named by its id: colis list [PEER]",
-                false => "see what is there: colis list [PEER]",
-            }));
+            return Err(Error::NothingNamed {
+                text: text.clone(),
+                has_password: self.reader.password.is_some(),
+            });
         }
         Ok(Found { ids, may_try })
     }

@@ -1,41 +1,63 @@
 //! `check PEER TRANSFER`: whether a peer still has every byte of what it stores, compared with our own copy.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Context,
-    args::Check,
-    output::{Output, count},
-    report::{ExitCode, Failure},
-};
+use super::{Error, Session, TransferSelector, all_manifests, store::look};
 use crate::{
     client::PeerClient,
-    config::units::Size,
     crypto::chunk::OVERHEAD,
     id::{ChunkId, Digest, ManifestId},
     manifest::{Manifest, SignedManifest},
-    name::Escaped,
-    session::{Session, TransferSelector, all_manifests, store::look},
     store::{LocalStore, PutManifest, Store as _, StoreError},
     wire::{CustodyNonce, MAX_CUSTODY_BYTES, MAX_CUSTODY_IDS, custody_proof},
 };
 
+/// Which peer is asked, and for what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CustodyRequest {
+    /// The peer that stores it: its name or address.
+    pub peer: String,
+    /// The transfer, of which the own store has a copy: its id or that of its manifest, or the beginning of one.
+    pub transfer: String,
+    /// Ask for so many chunks, chosen at random; for all without it.
+    pub sample: Option<u32>,
+    /// Whether what the peer lacks is put back.
+    pub repair: bool,
+}
+
+impl CustodyRequest {
+    /// Whether `peer` has all of `transfer`.
+    pub fn of(peer: impl Into<String>, transfer: impl Into<String>) -> Self {
+        Self {
+            peer: peer.into(),
+            transfer: transfer.into(),
+            ..Self::default()
+        }
+    }
+}
+
 /// What a peer was found to have.
-#[derive(Default, Serialize)]
-struct Custody {
-    peer: String,
-    manifest: Option<ManifestId>,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Custody {
+    /// The peer.
+    pub peer: String,
+    /// The manifest of the transfer.
+    pub manifest: Option<ManifestId>,
     /// Chunks that it has, every byte.
-    chunks: u64,
+    pub chunks: u64,
     /// Their bytes.
-    bytes: u64,
-    missing: Vec<ChunkId>,
+    pub bytes: u64,
+    /// Chunks that it does not have.
+    pub missing: Vec<ChunkId>,
     /// For which it gave a proof that is not theirs.
-    wrong: Vec<ChunkId>,
+    pub wrong: Vec<ChunkId>,
     /// Of which our own copy is not there or damaged.
-    not_compared: Vec<ChunkId>,
-    manifest_missing: bool,
-    repaired: u64,
+    pub not_compared: Vec<ChunkId>,
+    /// Whether it does not have the manifest, so that it may let go of the chunks at any time.
+    pub manifest_missing: bool,
+    /// Chunks that were put back.
+    pub repaired: u64,
 }
 
 /// A peer, and our own copy of what it is asked for.
@@ -46,57 +68,44 @@ struct Compare<'a> {
     at_once: usize,
 }
 
-pub(super) async fn run(
-    context: &Context,
-    peer: &str,
-    transfer: &str,
-    args: &Check,
-) -> Result<ExitCode, Failure> {
-    let us = context.session()?;
-    let own = own_copies(context, transfer)?;
-    let manifest = find(&us, &own, transfer).await?;
-    let reached = us.connect(peer).await?;
-    let payload = manifest.payload();
-    let compare = Compare {
-        peer: &reached.client,
-        own: &own,
-        at_once: at_once(payload),
-    };
-    let mut ids: Vec<_> = payload.all_chunks().collect();
-    if let Some(sample) = args.sample {
-        choose(&mut ids, sample)?;
+impl Session {
+    /// Whether a peer still has every byte of a transfer, compared with our own copy.
+    ///
+    /// # Errors
+    /// Fails if no copy is here, or the peer does not answer. What it lacks is no error.
+    pub async fn check_custody(&self, request: &CustodyRequest) -> Result<Custody, Error> {
+        let no_copy = || Error::NoCopy {
+            transfer: request.transfer.clone(),
+        };
+        // Our store, beside whoever is using it.
+        let own = match look(&self.home) {
+            Err(StoreError::NotFound { .. }) => return Err(no_copy()),
+            opened => opened?,
+        };
+        let infos = all_manifests(self, &own, None).await?;
+        let info = TransferSelector::new(&request.transfer).one_of(&infos)?;
+        let id = info.ok_or_else(no_copy)?.id;
+        let manifest = SignedManifest::parse(own.get_manifest(id).await?)?;
+        let reached = self.connect(&request.peer).await?;
+        let payload = manifest.payload();
+        let compare = Compare {
+            peer: &reached.client,
+            own: &own,
+            at_once: at_once(payload),
+        };
+        let mut ids: Vec<_> = payload.all_chunks().collect();
+        if let Some(sample) = request.sample {
+            choose(&mut ids, sample)?;
+        }
+        let mut found = compare.ask(&ids).await?;
+        found.manifest_missing = !has_manifest(&reached.client, id).await?;
+        if request.repair {
+            found = compare.repair(found, &manifest).await?;
+        }
+        found.peer = reached.peer.shown();
+        found.manifest = Some(id);
+        Ok(found)
     }
-    let mut found = compare.ask(&ids).await?;
-    found.manifest_missing = !has_manifest(&reached.client, manifest.id()).await?;
-    if args.repair {
-        found = compare.repair(found, &manifest).await?;
-    }
-    found.peer = reached.peer.shown();
-    found.manifest = Some(manifest.id());
-    Ok(found.report(context.output))
-}
-
-/// Our store, if there is one, beside whoever is using it.
-fn own_copies(context: &Context, transfer: &str) -> Result<LocalStore, Failure> {
-    match look(&context.home) {
-        Err(StoreError::NotFound { .. }) => Err(no_copy(transfer)),
-        opened => Ok(opened?),
-    }
-}
-
-fn no_copy(transfer: &str) -> Failure {
-    let what = format!("no copy of the chunks of {transfer} is here to compare with");
-    Failure::new(ExitCode::NotFound, what).hint(
-        "what was shared is here, and what was sent with --keep; see what is: colis list; or fetch it: colis receive --from",
-    )
-}
-
-/// The transfer of ours that `text` names: by the id of its manifest or its own, or the beginning of one.
-async fn find(us: &Session, own: &LocalStore, text: &str) -> Result<SignedManifest, Failure> {
-    let infos = all_manifests(us, own, None).await?;
-    let info = TransferSelector::new(text).one_of(&infos)?;
-    let info = info.ok_or_else(|| no_copy(text))?;
-    Ok(SignedManifest::parse(own.get_manifest(info.id).await?)?)
 }
 
 /// As many chunks as a peer may be asked for in one question.
@@ -107,24 +116,16 @@ fn at_once(manifest: &Manifest) -> usize {
 }
 
 /// Leaves `sample` of `ids`, which nobody can foretell.
-fn choose(ids: &mut Vec<ChunkId>, sample: u32) -> Result<(), Failure> {
+fn choose(ids: &mut Vec<ChunkId>, sample: u32) -> Result<(), Error> {
     let sample = ids.len().min(sample as usize);
     for at in 0..sample {
         let left = (ids.len() - at) as u64;
-        let other = usize::try_from(random()?.rem_euclid(left)).unwrap_or(0);
+        let other = usize::try_from(getrandom::u64().map_err(Error::NoRandom)?.rem_euclid(left))
+            .unwrap_or(0);
         ids.swap(at, at + other);
     }
     ids.truncate(sample);
     Ok(())
-}
-
-fn random() -> Result<u64, Failure> {
-    getrandom::u64().map_err(no_random)
-}
-
-fn no_random(error: getrandom::Error) -> Failure {
-    let what = format!("the system has no random numbers: {error}");
-    Failure::new(ExitCode::Storage, what)
 }
 
 async fn has_manifest(peer: &PeerClient, id: ManifestId) -> Result<bool, StoreError> {
@@ -137,11 +138,11 @@ async fn has_manifest(peer: &PeerClient, id: ManifestId) -> Result<bool, StoreEr
 
 impl Compare<'_> {
     /// Asks for the proofs of `ids` and makes our own meanwhile.
-    async fn ask(&self, ids: &[ChunkId]) -> Result<Custody, Failure> {
+    async fn ask(&self, ids: &[ChunkId]) -> Result<Custody, Error> {
         let mut found = Custody::default();
         for ids in ids.chunks(self.at_once) {
             let mut nonce = CustodyNonce::default();
-            getrandom::fill(&mut nonce).map_err(no_random)?;
+            getrandom::fill(&mut nonce).map_err(Error::NoRandom)?;
             let (theirs, ours) =
                 futures::future::join(self.peer.custody(&nonce, ids), self.prove(&nonce, ids))
                     .await;
@@ -175,7 +176,7 @@ impl Compare<'_> {
         &self,
         mut found: Custody,
         manifest: &SignedManifest,
-    ) -> Result<Custody, Failure> {
+    ) -> Result<Custody, Error> {
         let bad = [found.missing.as_slice(), found.wrong.as_slice()].concat();
         for id in &bad {
             self.peer
@@ -208,42 +209,14 @@ impl Custody {
         }
     }
 
-    fn report(&self, output: Output) -> ExitCode {
-        output.object("custody", self);
-        let lists = [
-            (&self.missing, "missing"),
-            (&self.wrong, "wrong"),
-            (&self.not_compared, "not compared: no good copy is here"),
-        ];
-        for (ids, what) in lists {
-            for id in ids {
-                output.line(format!("{id}  {what}"));
-            }
-        }
-        let peer = Escaped::new(&self.peer);
-        if self.manifest_missing {
-            output.line(format!(
-                "{peer} does not have the manifest, so it may let go of the chunks at any time"
-            ));
-        }
-        if self.repaired > 0 {
-            let chunks = count(self.repaired, "chunk", "chunks");
-            output.talk(format!("{chunks} put back"));
-        }
-        let (chunks, size) = (count(self.chunks, "chunk", "chunks"), Size(self.bytes));
-        let held = format!("{peer} holds every byte of {chunks} ({size})");
-        let bad = (self.missing.len() + self.wrong.len()) as u64;
-        if bad > 0 {
-            let bad = count(bad, "is", "are");
-            output.line(format!("{held}; {bad} missing or wrong"));
-        } else {
-            output.line(held);
-        }
-        match (bad > 0 || self.manifest_missing, &*self.not_compared) {
-            (true, _) => ExitCode::Integrity,
-            (false, []) => ExitCode::Ok,
-            (false, _) => ExitCode::Partial,
-        }
+    /// Chunks that are missing or wrong.
+    pub fn bad(&self) -> usize {
+        self.missing.len() + self.wrong.len()
+    }
+
+    /// Whether it has all that it was asked for, and will keep it, as far as there was something to compare with.
+    pub fn is_kept(&self) -> bool {
+        self.bad() == 0 && !self.manifest_missing
     }
 }
 

@@ -1,0 +1,93 @@
+//! What is said of a store, ours or a peer's.
+
+use super::home;
+use crate::{
+    cli::output::{Output, count},
+    config::units::Size,
+    name::Escaped,
+    session::{Checked, Collected, Custody, Event},
+};
+
+/// Says the events of looking after a store.
+pub(super) fn say(output: Output, event: &Event) {
+    match event {
+        Event::Check(checked) => say_checked(output, checked),
+        Event::Gc(collected) => output.line(freed(collected)),
+        Event::Custody(custody) => say_custody(output, custody),
+        Event::NewStore { path } => output.talk(format!(
+            "{} is the store of this home from now on; transfers that were opened before may come once more, if their sender or a \
+             relay still has them",
+            Escaped::new(path)
+        )),
+        Event::OnlyLooks { holder, reason } => {
+            let why = match holder {
+                Some(holder) => format!("{holder} is using the store"),
+                None => Escaped::new(reason).to_string(),
+            };
+            output.talk(format!("{why}: damage is reported and left where it is"));
+        }
+        _ => home::say(output, event),
+    }
+}
+
+fn say_checked(output: Output, checked: &Checked) {
+    if !checked.exists {
+        return output.line("nothing is stored here yet");
+    }
+    let report = &checked.report;
+    for problem in &report.problems {
+        output.line(format!("{}: {}", Escaped::new(&problem.path), problem.what));
+    }
+    let how = match checked.read_data {
+        true => "read and hashed",
+        false => "in place; their bytes were not read, see --read-data",
+    };
+    let (chunks, bytes, manifests) = (report.chunks, Size(report.bytes), report.manifests);
+    output.line(format!(
+        "{chunks} chunks, {bytes}, {how}; {manifests} transfers complete"
+    ));
+}
+
+fn freed(collected: &Collected) -> String {
+    let report = &collected.report;
+    format!(
+        "let go of {} opened and {} expired transfers; {} chunks ({}) to the trash, {} out of it",
+        collected.opened,
+        report.expired,
+        report.chunks,
+        Size(report.bytes),
+        report.removed
+    )
+}
+
+fn say_custody(output: Output, custody: &Custody) {
+    let lists = [
+        (&custody.missing, "missing"),
+        (&custody.wrong, "wrong"),
+        (&custody.not_compared, "not compared: no good copy is here"),
+    ];
+    for (ids, what) in lists {
+        for id in ids {
+            output.line(format!("{id}  {what}"));
+        }
+    }
+    let peer = Escaped::new(&custody.peer);
+    if custody.manifest_missing {
+        output.line(format!(
+            "{peer} does not have the manifest, so it may let go of the chunks at any time"
+        ));
+    }
+    if custody.repaired > 0 {
+        let chunks = count(custody.repaired, "chunk", "chunks");
+        output.talk(format!("{chunks} put back"));
+    }
+    let (chunks, size) = (
+        count(custody.chunks, "chunk", "chunks"),
+        Size(custody.bytes),
+    );
+    let held = format!("{peer} holds every byte of {chunks} ({size})");
+    output.line(match custody.bad() as u64 {
+        0 => held,
+        bad => format!("{held}; {} missing or wrong", count(bad, "is", "are")),
+    });
+}

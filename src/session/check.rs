@@ -1,0 +1,150 @@
+//! The store of a home: whether it is whole, and what is not needed any more in it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error, Event, Home, Reporter, Session,
+    store::{self, blocking},
+};
+use crate::{
+    config::Config,
+    manifest::Timestamp,
+    peer::InboxOptions,
+    store::{CheckReport, GcReport, LocalStore, StoreError},
+};
+
+/// How a store is checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckRequest {
+    /// Whether every chunk is read and hashed.
+    pub read_data: bool,
+    /// Whether the home begins with the store that is in the place of the one that it had, or with a new one.
+    pub new_store: bool,
+}
+
+/// What a check has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// What is as it must be, and what is not.
+    #[serde(flatten)]
+    pub report: CheckReport,
+    /// Whether every chunk was read and hashed.
+    pub read_data: bool,
+    /// Whether there is a store: a home has none before something is stored.
+    pub exists: bool,
+}
+
+/// What was let go, and what was freed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// What was collected.
+    #[serde(flatten)]
+    pub report: GcReport,
+    /// Transfers that were let go, because they were opened or refused long enough ago.
+    pub opened: usize,
+}
+
+/// Checks the store of `home`. While another process has it, damage is reported and left where it is, which is told.
+///
+/// # Errors
+/// Fails if the home or the disk of its store is not there, or the store cannot be read.
+pub async fn check_store(
+    home: &Home,
+    config: &Config,
+    request: CheckRequest,
+    reporter: &dyn Reporter,
+) -> Result<Checked, Error> {
+    home.check_there()?;
+    if request.new_store {
+        let root = store::begin_anew(home, config)?;
+        let path = root.to_string_lossy().into_owned();
+        reporter.tell(&Event::NewStore { path });
+    }
+    store::check_there(home)?;
+    if !home.chunks().join("FORMAT").exists() {
+        return Ok(Checked::default());
+    }
+    let (store, read_data) = (open_or_look(home, config, reporter)?, request.read_data);
+    Ok(Checked {
+        report: blocking(move || store.check(read_data)).await?,
+        read_data,
+        exists: true,
+    })
+}
+
+/// Lets go of what is settled or has expired in the store of `home`, and frees what nobody names; with `unfinished` also what
+/// has come of transfers that are not whole.
+///
+/// # Errors
+/// Fails if the home is not there, another process has its store, or the store cannot be written.
+pub async fn collect_garbage(
+    home: &Home,
+    config: &Config,
+    unfinished: bool,
+) -> Result<Collected, Error> {
+    home.check_there()?;
+    let store = store::open(home, config)?;
+    let keep = config
+        .keep_opened
+        .map_or_else(default_keep, |text| text.duration());
+    blocking(move || {
+        let opened = store.let_go_settled(keep, Timestamp::now())?;
+        let report = match unfinished {
+            true => store.gc_unfinished(Timestamp::now())?,
+            false => store.gc(Timestamp::now())?,
+        };
+        Ok(Collected { report, opened })
+    })
+    .await
+}
+
+fn default_keep() -> Duration {
+    InboxOptions::default().keep_opened
+}
+
+impl Session {
+    /// Checks the store of this home.
+    ///
+    /// # Errors
+    /// As [`check_store`].
+    pub async fn check(&self, request: CheckRequest) -> Result<Checked, Error> {
+        check_store(&self.home, &self.config, request, &*self.reporter).await
+    }
+
+    /// Frees what is not needed any more in the store of this home.
+    ///
+    /// # Errors
+    /// As [`collect_garbage`].
+    pub async fn collect_garbage(&self, unfinished: bool) -> Result<Collected, Error> {
+        collect_garbage(&self.home, &self.config, unfinished).await
+    }
+}
+
+/// The store, or if a peer of ours is serving it, a look at it.
+fn open_or_look(
+    home: &Home,
+    config: &Config,
+    reporter: &dyn Reporter,
+) -> Result<LocalStore, Error> {
+    let error = match store::open(home, config) {
+        Ok(store) => return Ok(store),
+        Err(error) => error,
+    };
+    let holder = match &error {
+        StoreError::Locked { holder } => Some(holder.to_string()),
+        // A disk to read only keeps nobody from looking.
+        StoreError::Io { .. } => None,
+        _ => return Err(error.into()),
+    };
+    let looked = match (store::look(home), &holder) {
+        (Ok(store), _) => store,
+        (Err(looking), Some(_)) => return Err(looking.into()),
+        (Err(_), None) => return Err(error.into()),
+    };
+    let reason = error.to_string();
+    reporter.tell(&Event::OnlyLooks { holder, reason });
+    Ok(looked)
+}

@@ -1,0 +1,108 @@
+//! Others may open a transfer that was sent before.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error, Mistake, Session, TransferSelector, all_manifests, each_once, named, recipient,
+};
+use crate::{
+    id::ManifestId,
+    manifest::Signer as _,
+    store::Store,
+    transfer::{self, TransferError},
+};
+
+/// Who may open which transfer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GrantRequest {
+    /// The transfer: the id of its manifest, the beginning of it, or a name at its top.
+    pub which: String,
+    /// The peers that can open it from now on: names or addresses.
+    pub to: Vec<String>,
+    /// The peer that stores it; without one the own store.
+    pub at: Option<String>,
+}
+
+impl GrantRequest {
+    /// To the peers that are called so, of what is in the own store.
+    pub fn of<T: Into<String>>(which: impl Into<String>, to: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            which: which.into(),
+            to: to.into_iter().map(Into::into).collect(),
+            at: None,
+        }
+    }
+}
+
+/// A transfer that others can open now too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Its new manifest; the old one, if all of them could open it already.
+    pub manifest: ManifestId,
+    /// The manifest that it had before.
+    pub replaces: ManifestId,
+    /// As many peers more can open it.
+    pub added: usize,
+    /// Who was meant, as it was asked.
+    pub to: Vec<String>,
+}
+
+impl Session {
+    /// Lets others open a transfer that this peer has sealed, which stays as it is.
+    ///
+    /// # Errors
+    /// Fails if a recipient is not known or is revoked, if there is no such transfer of ours or several, or if the store does
+    /// not take the new manifest.
+    pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, Error> {
+        let mut known = Vec::new();
+        for text in &request.to {
+            known.push(self.recipient(text).await?);
+        }
+        let known = each_once(known, |peer| peer.peer_id);
+        let store = self.store_of(request.at.as_deref()).await?;
+        // Whoever stores it may have known of a revocation that we did not know of.
+        for peer in &known {
+            self.check_not_revoked(peer)?;
+        }
+        let recipients: Vec<_> = known.into_iter().map(recipient).collect();
+        let (reader, signer) = (self.reader(), &*self.identity);
+        let replaces = self.to_grant(&*store, request).await?;
+        let granted = transfer::grant(&reader, signer, &*store, replaces, &recipients).await?;
+        Ok(Granted {
+            manifest: granted.manifest,
+            replaces,
+            added: granted.added,
+            to: request.to.clone(),
+        })
+    }
+
+    /// The one transfer of ours that is meant.
+    async fn to_grant(
+        &self,
+        store: &dyn Store,
+        request: &GrantRequest,
+    ) -> Result<ManifestId, Error> {
+        let (me, text) = (self.identity.peer_id(), &request.which);
+        let infos = all_manifests(self, store, Some(me)).await?;
+        let ours = || infos.iter().filter(|info| info.sender == me);
+        let which = TransferSelector::new(text);
+        if let Some(info) = which.one_of(ours())? {
+            return Ok(info.id);
+        }
+        if which.one_of(&infos)?.is_some() {
+            return Err(TransferError::NotOurs { sender: me }.into());
+        }
+        match named(store, &self.reader(), ours(), text).await.as_slice() {
+            [id] => Ok(*id),
+            [] => Err(Error::NothingOfOurs {
+                at: request.at.clone(),
+                text: text.clone(),
+            }),
+            several => {
+                let (text, count) = (text.clone(), several.len());
+                Err(Mistake::SeveralNamed { text, count }.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What waits in the own store for a yes: it is shown before a byte of it is written, and opened or refused.
+
+use std::{mem, ops::ControlFlow, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error, Event, GLANCE, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
+    TransferSelector, all_manifests, manifest_of, row, state_of, top_names,
+};
+use crate::{
+    manifest::{SignedManifest, Signer as _, table::Entry},
+    peer::{Direction, HistoryEntry, Reasons},
+    store::{ManifestInfo, Store, TransferState},
+    transfer::{self, OpenedTransfer, Seen, TransferError},
+};
+
+/// Entries that are shown of a transfer that was not named.
+const FEW: usize = 20;
+
+/// The transfers for this peer that are not opened yet.
+pub struct Inbox<'a> {
+    us: &'a Session,
+    own: OwnStore,
+    store: Arc<dyn Store>,
+}
+
+/// How much of a transfer is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// 20 entries at most: its sender chooses how long the table is.
+    Few,
+    /// Every entry.
+    Every,
+}
+
+/// A transfer that waits, as far as it can be opened. Its names are foreign: escape them before showing them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WaitingTransfer {
+    /// What the store says of it.
+    #[serde(flatten)]
+    pub info: ManifestInfo,
+    /// Who signed it.
+    #[serde(flatten)]
+    pub from: SignedBy,
+    /// Whether only a password opens it.
+    pub locked: bool,
+    /// Why it cannot be listed, if so.
+    pub reason: Option<String>,
+    /// Why it was not opened when a peer of ours tried, if so.
+    pub not_opened: Option<String>,
+    /// What is in it.
+    pub entries: Vec<Entry>,
+    /// Whether it has others.
+    pub more_entries: bool,
+}
+
+/// A transfer that was refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefusedTransfer {
+    /// What the store says of it.
+    #[serde(flatten)]
+    pub info: ManifestInfo,
+    /// Who signed it.
+    #[serde(flatten)]
+    pub from: SignedBy,
+}
+
+impl Session {
+    /// Opens the inbox of this home, also while a peer serves it.
+    ///
+    /// # Errors
+    /// Fails if the own store cannot be read.
+    pub fn inbox(&self) -> Result<Inbox<'_>, Error> {
+        let own = self.own_store()?;
+        let store = own.as_store();
+        let us = self;
+        Ok(Inbox { us, own, store })
+    }
+}
+
+impl Inbox<'_> {
+    /// Everything that waits.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub async fn waiting(&self) -> Result<Vec<ManifestInfo>, Error> {
+        self.undecided(&[]).await
+    }
+
+    /// What waits, as lists show it.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub async fn rows(&self) -> Result<Vec<TransferRow>, Error> {
+        let mut rows = Vec::new();
+        for info in self.waiting().await? {
+            rows.extend(row(self.us, &*self.store, info).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Those that have these ids, or ids that begin so. What was refused can be named too.
+    ///
+    /// # Errors
+    /// Fails if nothing that waits has such an id, or several have it.
+    pub async fn named(&self, ids: &[String]) -> Result<Vec<ManifestInfo>, Error> {
+        let waiting = self.undecided(&[TransferState::Refused]).await?;
+        let mut named = Vec::new();
+        for text in ids {
+            let info = TransferSelector::new(text).one_of(&waiting)?;
+            let text = text.clone();
+            named.push(info.ok_or(Error::NothingWaits { text })?.clone());
+        }
+        Ok(named)
+    }
+
+    /// Looks into a transfer. That it cannot be opened is part of what is found.
+    ///
+    /// # Errors
+    /// Fails if it is not there any more.
+    pub async fn look(&self, info: ManifestInfo, extent: Extent) -> Result<WaitingTransfer, Error> {
+        let manifest = SignedManifest::parse(self.store.get_manifest(info.id).await?)?;
+        let from = SignedBy::of(self.us, &manifest);
+        let (entries, seen) = match extent {
+            Extent::Few => self.few_entries(&manifest).await,
+            Extent::Every => {
+                match OpenedTransfer::open(&*self.store, manifest, &self.us.reader()).await {
+                    Ok(opened) => (opened.listing.entries, Ok(Seen::All)),
+                    Err(error) => (Vec::new(), Err(error)),
+                }
+            }
+        };
+        let locked = matches!(seen, Err(TransferError::PasswordNeeded));
+        let failed = seen.as_ref().err().filter(|_| !locked);
+        Ok(WaitingTransfer {
+            from,
+            locked,
+            reason: failed.map(ToString::to_string),
+            not_opened: Reasons::new(&self.us.home.chunks()).of(info.id),
+            entries,
+            more_entries: matches!(seen, Ok(Seen::Part)),
+            info,
+        })
+    }
+
+    /// Opens what `request.which` names by ids or their beginnings; with `request.all` everything that waits and needs no
+    /// password. From whom is not asked: it is here.
+    ///
+    /// # Errors
+    /// Those of [`Self::named`] and of [`Session::receive`].
+    pub async fn accept(&self, mut request: ReceiveRequest) -> Result<ReceiveOutcome, Error> {
+        let infos = match mem::take(&mut request.all) {
+            true => {
+                let (me, mut waiting) = (self.us.identity.peer_id(), self.waiting().await?);
+                waiting.retain(|info| info.recipients.contains(&me));
+                waiting
+            }
+            false => self.named(&request.which).await?,
+        };
+        if infos.is_empty() {
+            return Ok(ReceiveOutcome::nothing());
+        }
+        request.which = infos.iter().map(|info| info.id.to_string()).collect();
+        let store = self.store.clone();
+        self.us.receive_from(store, Some(&self.own), request).await
+    }
+
+    /// Remembers a no; whoever waits for the state of the transfer is told. Each is told as [`Event::Refused`].
+    ///
+    /// # Errors
+    /// Those of [`Self::named`]; fails if it cannot be written.
+    pub async fn refuse(&self, ids: &[String]) -> Result<Vec<RefusedTransfer>, Error> {
+        let mut refused = Vec::new();
+        for info in self.named(ids).await? {
+            let no = TransferState::Refused;
+            self.us.record(&self.own, info.id, no).await?;
+            let (from, names) = match manifest_of(&*self.store, info.id).await {
+                Some(manifest) => {
+                    let names = top_names(&*self.store, &self.us.reader(), &manifest).await;
+                    (SignedBy::of(self.us, &manifest), names)
+                }
+                None => (SignedBy::unknown(info.sender), None),
+            };
+            let names = names.map_or_else(Vec::new, |top| top.names);
+            let transfer = RefusedTransfer { info, from };
+            self.us.tell(Event::Refused(Box::new(transfer.clone())));
+            self.us.remember(&transfer.entry(names));
+            refused.push(transfer);
+        }
+        Ok(refused)
+    }
+
+    /// What others have sent to us and is neither opened nor refused, or is in one of the states `or`.
+    async fn undecided(&self, or: &[TransferState]) -> Result<Vec<ManifestInfo>, Error> {
+        let me = self.us.identity.peer_id();
+        let mut waiting = Vec::new();
+        for info in all_manifests(self.us, &*self.store, Some(me)).await? {
+            let Some(state) = state_of(&*self.store, info.id).await? else {
+                continue;
+            };
+            let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
+            if info.sender != me && (undecided || or.contains(&state)) {
+                waiting.push(info);
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// The first entries of a transfer.
+    async fn few_entries(
+        &self,
+        manifest: &SignedManifest,
+    ) -> (Vec<Entry>, Result<Seen, TransferError>) {
+        let mut few = Vec::new();
+        let keep = |entry| {
+            if few.len() == FEW {
+                return ControlFlow::Break(());
+            }
+            few.push(entry);
+            ControlFlow::Continue(())
+        };
+        let reader = self.us.reader();
+        match transfer::browse(&*self.store, manifest, &reader, GLANCE, keep).await {
+            Ok(seen) => (few, Ok(seen)),
+            Err(error) => (Vec::new(), Err(error)),
+        }
+    }
+}
+
+impl RefusedTransfer {
+    fn entry(&self, names: Vec<String>) -> HistoryEntry {
+        HistoryEntry {
+            manifest: Some(self.info.id),
+            verified: self.from.verified || self.from.blocked,
+            peers: vec![self.from.name.clone()],
+            bytes: self.info.size,
+            names,
+            ..HistoryEntry::new(Direction::Refused, self.info.transfer_id)
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Receiving: from one peer, from several at once, or from the own store and whoever is known and answers.
+
+mod choose;
+mod outcome;
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    mem,
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+
+use futures::future::BoxFuture;
+
+use super::{
+    Error, Event, Kind, Missed, Mistake, OwnStore, Session, Told, Work, paced, sources,
+    store_options,
+};
+use crate::{
+    crypto::password::Password,
+    id::ManifestId,
+    manifest::SignedManifest,
+    peer::{Direction, HistoryEntry},
+    received::Received,
+    store::{Pace, Store, TransferState},
+    transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Source, Swarm, TransferError},
+};
+
+use choose::{Chosen, MAX_TRIES};
+pub use outcome::{Locked, ReceiveOutcome, ReceivedTransfer};
+
+/// Gives the password of what was sealed with one, once it is known that one is needed.
+pub trait PasswordSource: Send + Sync {
+    /// Asks for it. A failure is given back as [`Error::NoPassword`].
+    fn ask(&self) -> BoxFuture<'_, Result<Password, Box<dyn std::error::Error + Send + Sync>>>;
+}
+
+/// What is received, from whom, and where it goes.
+#[derive(Default)]
+#[non_exhaustive]
+pub struct ReceiveRequest {
+    /// Ids of manifests, their beginnings, or names at the top of transfers.
+    pub which: Vec<String>,
+    /// Everything that can be opened, instead of what `which` names.
+    pub all: bool,
+    /// The peers that are read from, several at once; without one the own store, then the known peers that answer.
+    pub from: Vec<String>,
+    /// Where the files go.
+    pub into: ReceiveInto,
+    /// Whether files that were executable for their sender are executable here.
+    pub keep_exec: bool,
+    /// Chunks in flight; those of the settings if it is not given.
+    pub jobs: Option<usize>,
+    /// How many bytes a second are moved at most.
+    pub pace: Option<Pace>,
+    /// The password, if it is known.
+    pub password: Option<Password>,
+    /// Who is asked for the password if something that was named is locked by one, and `password` is not given.
+    pub ask: Option<Arc<dyn PasswordSource>>,
+}
+
+impl ReceiveRequest {
+    /// What is named so, with the defaults.
+    pub fn named<T: Into<String>>(which: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            which: which.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Where received files go.
+#[derive(Default)]
+#[non_exhaustive]
+pub enum ReceiveInto {
+    /// The folder of received files in the home.
+    #[default]
+    Home,
+    /// This folder, which is made if it is not there.
+    Folder(PathBuf),
+    /// The content of the one file of one transfer, as it comes. After an error, what was written must not be used.
+    Writer(Box<dyn Write + Send>),
+}
+
+/// A receive as it was asked for.
+pub(super) struct Job<'a> {
+    us: &'a Session,
+    store: Arc<dyn Store>,
+    own: Option<&'a OwnStore>,
+    /// The store, if it is several sources.
+    swarm: Option<Arc<Swarm>>,
+    reader: Reader,
+    /// On which the password is tried: those that were named by their ids, and a few more.
+    tried: BTreeSet<ManifestId>,
+    request: ReceiveRequest,
+}
+
+impl Session {
+    /// Receives what a request names. Of several, those that fail are told as [`Event::Missed`], and the others come. Each that
+    /// has come is told as [`Event::Received`].
+    ///
+    /// # Errors
+    /// Fails if no peer that was named can be reached, nothing there is called so, nothing of what was named comes, or the
+    /// folder cannot be written.
+    pub async fn receive(&self, request: ReceiveRequest) -> Result<ReceiveOutcome, Error> {
+        if !request.all && request.which.is_empty() {
+            return Err(Mistake::NothingToReceive.into());
+        }
+        match request.from.as_slice() {
+            [] => self.receive_from_anywhere(request).await,
+            [peer] => {
+                let store = Arc::new(self.connect(peer).await?.client);
+                self.receive_from(store, None, request).await
+            }
+            several => {
+                let jobs = self.jobs(request.jobs);
+                let swarm = sources::of_named(self, several, jobs).await?;
+                self.receive_from_swarm(swarm, request).await
+            }
+        }
+    }
+
+    /// Receives from `store`; `own` is that store, if it is ours.
+    pub(super) async fn receive_from(
+        &self,
+        store: Arc<dyn Store>,
+        own: Option<&OwnStore>,
+        request: ReceiveRequest,
+    ) -> Result<ReceiveOutcome, Error> {
+        let mut job = Job::new(self, store, own, request);
+        let chosen = job.choose().await?;
+        job.finish(chosen).await
+    }
+
+    async fn receive_from_anywhere(
+        &self,
+        request: ReceiveRequest,
+    ) -> Result<ReceiveOutcome, Error> {
+        let (own, jobs) = (self.own_store()?, self.jobs(request.jobs));
+        let mut job = Job::new(self, own.as_store(), Some(&own), request);
+        match job.choose().await {
+            Err(error) if error.is_absent() => {
+                let also = Source {
+                    name: self.identity.name().to_owned(),
+                    store: own.as_store(),
+                };
+                let swarm = sources::of_known(self, also, jobs).await?;
+                let swarm = swarm.ok_or(error)?;
+                self.receive_from_swarm(swarm, job.request).await
+            }
+            chosen => job.finish(chosen?).await,
+        }
+    }
+
+    async fn receive_from_swarm(
+        &self,
+        swarm: Arc<Swarm>,
+        request: ReceiveRequest,
+    ) -> Result<ReceiveOutcome, Error> {
+        let mut job = Job::new(self, swarm.clone(), None, request);
+        job.swarm = Some(swarm.clone());
+        let chosen = job.choose().await?;
+        let done = job.finish(chosen).await;
+        for share in swarm.shares() {
+            self.tell(Event::Source(share));
+        }
+        done
+    }
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        us: &'a Session,
+        store: Arc<dyn Store>,
+        own: Option<&'a OwnStore>,
+        request: ReceiveRequest,
+    ) -> Self {
+        let mut reader = us.reader();
+        reader.password = request.password.clone();
+        Self {
+            us,
+            store: paced(store, request.pace.as_ref()),
+            own,
+            swarm: None,
+            reader,
+            tried: BTreeSet::new(),
+            request,
+        }
+    }
+
+    /// Receives what was chosen, and tells what stays locked.
+    async fn finish(mut self, chosen: Chosen) -> Result<ReceiveOutcome, Error> {
+        let not_tried = self.reader.password.is_some();
+        let locked: Vec<_> = chosen
+            .locked
+            .iter()
+            .map(|info| Locked::of(info, not_tried))
+            .collect();
+        for locked in &locked {
+            self.us.tell(Event::Locked(*locked));
+        }
+        if not_tried && !locked.is_empty() {
+            self.us.tell(Event::PasswordLimit { most: MAX_TRIES });
+        }
+        let mut outcome = match mem::take(&mut self.request.into) {
+            ReceiveInto::Writer(writer) => match chosen.ids.as_slice() {
+                [id] => self.stream(*id, writer).await?,
+                ids => return Err(Mistake::NotOneTransfer { count: ids.len() }.into()),
+            },
+            ReceiveInto::Folder(folder) => {
+                let root = Received::open(&folder)?;
+                self.receive_all(chosen.ids, root).await?
+            }
+            ReceiveInto::Home => {
+                let root = Received::open_private(&self.us.home.received())?;
+                self.receive_all(chosen.ids, root).await?
+            }
+        };
+        outcome.complete &= locked.is_empty();
+        outcome.locked = locked;
+        Ok(outcome)
+    }
+
+    async fn open(&self, id: ManifestId) -> Result<Arc<OpenedTransfer>, Error> {
+        let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
+        let reader = match self.tried.contains(&id) {
+            true => self.reader.clone(),
+            false => self.reader.without_password(),
+        };
+        let opened = OpenedTransfer::open(&*self.store, manifest, &reader).await?;
+        Ok(Arc::new(opened))
+    }
+
+    /// How to receive `transfer`: as many chunks at once as its sources need.
+    fn options_for(&self, transfer: &OpenedTransfer) -> ReceiveOptions {
+        let chunk_size = transfer.manifest.payload().chunk_size;
+        let window = self.swarm.as_ref().map(|swarm| swarm.window(chunk_size));
+        ReceiveOptions {
+            jobs: window.unwrap_or_else(|| self.us.jobs(self.request.jobs)),
+            keep_exec: self.request.keep_exec,
+        }
+    }
+
+    async fn receive_all(
+        &self,
+        ids: Vec<ManifestId>,
+        root: Received,
+    ) -> Result<ReceiveOutcome, Error> {
+        let reserve = store_options(&self.us.config).reserve;
+        let root = Arc::new(root.with_reserve(reserve));
+        let received = self.receive_into(&root, ids).await;
+        root.remove_unused();
+        received
+    }
+
+    async fn receive_into(
+        &self,
+        root: &Arc<Received>,
+        ids: Vec<ManifestId>,
+    ) -> Result<ReceiveOutcome, Error> {
+        let (mut outcome, mut failed, several) = (ReceiveOutcome::default(), None, ids.len() > 1);
+        for id in ids {
+            match self.receive_one(id, root).await {
+                Ok(received) => outcome.received.push(received),
+                Err(error) if several && is_its_own(&error) => {
+                    let missed = Missed::transfer(id, &error);
+                    self.us.tell(Event::Missed(missed.clone()));
+                    outcome.missed.push(missed);
+                    failed = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outcome.complete = failed.is_none();
+        match failed {
+            Some(error) if outcome.received.is_empty() => Err(error),
+            _ => Ok(outcome),
+        }
+    }
+
+    async fn receive_one(
+        &self,
+        id: ManifestId,
+        root: &Arc<Received>,
+    ) -> Result<ReceivedTransfer, Error> {
+        let (transfer, start) = (self.open(id).await?, Instant::now());
+        let told = Told::to(self.us.reporter.clone(), Work::Receiving);
+        let options = self.options_for(&transfer);
+        let files = transfer::receive(&*self.store, &transfer, root, options, &told).await?;
+        let seconds = start.elapsed().as_secs_f64();
+        let message = transfer::message(&transfer, &files).await;
+        if let Some(own) = self.own {
+            self.record(own, id).await;
+        }
+        self.remember(id, &transfer, &files.paths, seconds);
+        let received = ReceivedTransfer::of(id, &transfer, files, message);
+        self.us.tell(Event::Received(Box::new(received.clone())));
+        Ok(received)
+    }
+
+    /// The files are there: that this cannot be recorded, for example on a full disk, makes nothing of it undone.
+    async fn record(&self, own: &OwnStore, id: ManifestId) {
+        if let Err(error) = self.us.record(own, id, TransferState::Opened).await {
+            self.us
+                .tell(Event::NotRecorded(Missed::transfer(id, &error)));
+        }
+    }
+
+    async fn stream(
+        &self,
+        id: ManifestId,
+        writer: Box<dyn Write + Send>,
+    ) -> Result<ReceiveOutcome, Error> {
+        let transfer = self.open(id).await?;
+        let told = Told::to(self.us.reporter.clone(), Work::Receiving);
+        let (jobs, mut out) = (self.options_for(&transfer).jobs, io::BufWriter::new(writer));
+        transfer::stream_content(&*self.store, &transfer, jobs, &mut out, &told).await?;
+        out.flush().map_err(TransferError::Output)?;
+        let files = transfer::ReceivedFiles {
+            size: transfer.manifest.payload().size,
+            ..Default::default()
+        };
+        Ok(ReceiveOutcome {
+            received: vec![ReceivedTransfer::of(id, &transfer, files, None)],
+            ..ReceiveOutcome::nothing()
+        })
+    }
+
+    fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, paths: &[PathBuf], seconds: f64) {
+        let payload = transfer.manifest.payload();
+        let (sender, verified) = outcome::sender_of(transfer);
+        let mut entry = HistoryEntry {
+            manifest: Some(id),
+            peers: vec![sender],
+            verified,
+            bytes: payload.size,
+            seconds: Some(seconds),
+            names: transfer.listing.top_names().map(str::to_owned).collect(),
+            ..HistoryEntry::new(Direction::Received, payload.transfer_id)
+        };
+        entry.set_paths(paths);
+        self.us.remember(&entry);
+    }
+}
+
+/// Whether a transfer failed for what it is, so that others may not; also one for a password, whatever the list said of it.
+fn is_its_own(error: &Error) -> bool {
+    use Kind::{Integrity, Locked, NotFound, Partial, Trust};
+    matches!(
+        error.kind(),
+        Integrity | Locked | NotFound | Partial | Trust
+    )
+}

@@ -1,0 +1,132 @@
+//! What was received.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ManifestId, Short as _},
+    session::Missed,
+    store::ManifestInfo,
+    transfer::{OpenedTransfer, Origin, ReceivedFiles},
+};
+
+/// What has become of a request to receive.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReceiveOutcome {
+    /// The transfers that have come.
+    pub received: Vec<ReceivedTransfer>,
+    /// With `all`: those that only a password opens.
+    pub locked: Vec<Locked>,
+    /// Those of several that did not come.
+    pub missed: Vec<Missed>,
+    /// Whether all of it has come: nothing is locked or missed.
+    pub complete: bool,
+}
+
+impl ReceiveOutcome {
+    /// Nothing was there, which is complete.
+    pub(in crate::session) fn nothing() -> Self {
+        Self {
+            complete: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// A transfer that was received. Its names and its message are foreign: escape them before showing them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedTransfer {
+    /// Its manifest.
+    pub manifest: ManifestId,
+    /// Who sent it; the beginning of an id, if that is not verified.
+    pub sender: String,
+    /// Whether the circle vouches for the sender.
+    pub verified: bool,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// The final paths of what it has at its top; none of what went to a writer.
+    pub paths: Vec<String>,
+    /// Whether all of it was there already, identical, so that nothing was written.
+    pub already_there: bool,
+    /// Chunks of content that an earlier, interrupted run had written.
+    pub already_chunks: u64,
+    /// Links that were not made, because they lead out of their folder.
+    pub skipped_links: Vec<String>,
+    /// Links that were not made, because the file system there has none.
+    pub unmade_links: Vec<String>,
+    /// Names that have a number here because another entry has them, the first few, and what they have become.
+    pub numbered: Vec<(String, String)>,
+    /// How many there are.
+    pub numbered_count: usize,
+    /// The same of names that cannot be written everywhere or are harmful.
+    pub renamed: Vec<(String, String)>,
+    /// How many there are.
+    pub renamed_count: usize,
+    /// Whether the file system there lets no times be set.
+    pub lost_times: bool,
+    /// Whether it lets nothing be executable that was to be.
+    pub lost_executable: bool,
+    /// The text, if it is a message.
+    pub message: Option<String>,
+}
+
+impl ReceivedTransfer {
+    pub(super) fn of(
+        manifest: ManifestId,
+        transfer: &OpenedTransfer,
+        files: ReceivedFiles,
+        message: Option<String>,
+    ) -> Self {
+        let (sender, verified) = sender_of(transfer);
+        let paths = files.paths.iter();
+        Self {
+            manifest,
+            sender,
+            verified,
+            bytes: files.size,
+            paths: paths
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect(),
+            already_there: files.already_there,
+            already_chunks: files.already_chunks,
+            skipped_links: files.skipped_links,
+            unmade_links: files.unmade_links,
+            numbered: files.numbered.first,
+            numbered_count: files.numbered.count,
+            renamed: files.renamed.first,
+            renamed_count: files.renamed.count,
+            lost_times: files.lost.times,
+            lost_executable: files.lost.executable,
+            message,
+        }
+    }
+}
+
+/// The sender's name, and whether it is verified; else the beginning of its id.
+pub(super) fn sender_of(transfer: &OpenedTransfer) -> (String, bool) {
+    match &transfer.origin {
+        Origin::Verified { name } => (name.clone(), true),
+        Origin::Unverified => (transfer.manifest.payload().sender.short(), false),
+    }
+}
+
+/// A transfer that was to be received with all others and is not opened without a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locked {
+    /// Its manifest.
+    pub manifest: ManifestId,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Whether there is a password that was not tried on it.
+    pub not_tried: bool,
+}
+
+impl Locked {
+    pub(super) fn of(info: &ManifestInfo, not_tried: bool) -> Self {
+        Self {
+            manifest: info.id,
+            bytes: info.size,
+            not_tried,
+        }
+    }
+}
