@@ -24,7 +24,7 @@ use crate::{
     tls::{CertsDir, Identity},
     trust::write_durably,
 };
-use unit::{Unit, argument, check_ours, executable, quote, text};
+use unit::{Unit, argument, check_ours, executable, owner_of, quote, text};
 
 /// Whose service manager runs the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +53,13 @@ pub(super) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> 
     Ok(ExitCode::Ok)
 }
 
-/// The unit for a service account goes to standard output: only an administrator writes where it belongs, and only the
-/// account itself reads the keys.
+/// The unit for the account that owns the home goes to standard output: only an administrator writes where it belongs.
 fn print(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
+    let home = home_of(context)?;
     context.tell(&Event::Unit {
         unit: args.unit.clone(),
-        text: unit_of(context, args, Kind::System, &home_of(context)?)?,
-        as_root: rustix::process::geteuid().is_root(),
+        text: unit_of(context, args, Kind::System, &home)?,
+        as_root: owner_of(&home)? == 0,
     });
     Ok(ExitCode::Ok)
 }

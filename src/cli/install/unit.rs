@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -127,17 +128,23 @@ impl Unit<'_> {
             true => "StateDirectory=colis\nStateDirectoryMode=0700\n",
             false => "",
         };
-        let user = rustix::process::geteuid().as_raw();
         Ok(format!(
-            "User={user}\n\
+            "User={}\n\
              {state}\
              BindPaths={folders}\n\
              ReadWritePaths={folders}\n\
              BindReadOnlyPaths={program}\n\
              {rights}\
-             {ENCLOSED}"
+             {ENCLOSED}",
+            owner_of(self.home)?
         ))
     }
+}
+
+/// The account that a home belongs to, by its number: that one serves it, whoever writes the unit.
+pub(super) fn owner_of(home: &Path) -> Result<u32, Failure> {
+    let metadata = fs::metadata(home).map_err(|e| Failure::io(home, &e))?;
+    Ok(metadata.uid())
 }
 
 /// The line that tells whose unit it is.

@@ -49,7 +49,7 @@ pub(super) fn say(output: Output, event: &Event) {
             ));
             if *as_root {
                 output.warn(
-                    "it would serve as root: run this as the account that is to serve, which owns the home",
+                    "it would serve as root, which owns the home: give it to an account that does nothing else, with chown -R, and run this again",
                 );
             }
         }
