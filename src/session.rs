@@ -47,7 +47,7 @@ use std::{env, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc};
 use arc_swap::ArcSwap;
 
 use crate::{
-    client::Line,
+    client::{ClientOptions, Line},
     config::Config,
     id::PeerId,
     manifest::{Claim, Signer as _, Verifier, VerifyError},
@@ -101,6 +101,7 @@ pub struct Session {
     pub(crate) circle: CircleHandle,
     pub(crate) book: AddressBook,
     pub(crate) reporter: Arc<dyn Reporter>,
+    client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
     /// Those that were read last.
@@ -165,6 +166,7 @@ impl Session {
             circle,
             book,
             reporter,
+            client_options: ClientOptions::default(),
             line: Line::default(),
             roles: Arc::new(ArcSwap::from_pointee(roles)),
         })
@@ -174,6 +176,13 @@ impl Session {
     #[must_use]
     pub fn reporting_to(mut self, reporter: Arc<dyn Reporter>) -> Self {
         self.reporter = reporter;
+        self
+    }
+
+    /// The same session, which is as patient with peers as `options` say.
+    #[must_use]
+    pub fn with_client_options(mut self, options: ClientOptions) -> Self {
+        self.client_options = options;
         self
     }
 
