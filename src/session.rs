@@ -1,14 +1,24 @@
-//! The acting side: a member opens its home, connects to other peers, and sends, receives, lists, grants, pairs.
+//! The acting side: a member opens its home and acts, and every program that embeds this library does so as the command line does.
 //!
-//! A [`Session`] is what the command line, the menu and every program that embeds this library act through. Each operation is a
-//! method with a typed request and outcome. What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an
-//! event too, so that `--json` prints nothing but events.
+//! A [`Session`] is a home with its identity, its circle and its address book. Each operation is a method with a typed request
+//! and outcome:
+//!
+//! - files: [`send`](Session::send), [`plan`](Session::plan), [`share`](Session::share), [`receive`](Session::receive),
+//!   [`grant`](Session::grant), [`inbox`](Session::inbox), [`list`](Session::list), [`seal`](Session::seal) and
+//!   [`open_folder`](Session::open_folder) for what is carried by hand, [`check_custody`](Session::check_custody) of what others store;
+//! - peers: [`connect`](Session::connect), [`add_peer`](Session::add_peer), [`peer_rows`](Session::peer_rows),
+//!   [`set_role`](Session::set_role) and others, [`look_around`], [`pair`];
+//! - the home: [`certs`], [`check`](Session::check), [`collect_garbage`](Session::collect_garbage),
+//!   [`history`](Session::history), [`status`](Session::status), [`care`] for what needs its owner, [`peer_options`] to serve it,
+//!   [`service`] to have systemd do that.
+//!
+//! What a home without certificates needs, such as [`pair`] and [`certs`], is there as functions of a [`Home`].
+//!
+//! What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an event too, so that `--json` prints nothing
+//! but events. An [`Error`] says by its [`Kind`] what can be done about it.
 //!
 //! An operation is cancelled by dropping its future. What was transferred until then stays where it is, and the same request
 //! continues it.
-
-// Until every command is thin over it.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub(crate) mod advice;
 mod ask;
@@ -35,6 +45,7 @@ mod progress;
 mod receive;
 mod send;
 mod serve;
+pub mod service;
 mod signed_by;
 mod sources;
 mod status;
@@ -84,7 +95,7 @@ pub use store::OwnStore;
 pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
-pub(crate) use home::platform_folder;
+use home::platform_folder;
 pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
