@@ -115,7 +115,7 @@ impl Store for Forgetful {
     }
 }
 
-/// Lets in the members of a circle, as `embedded_server` does.
+/// Lets in the members of a circle. A peer that runs for long would read its files again when they change.
 struct Members {
     config: Arc<ServerConfig>,
     circle: CircleHandle,

@@ -1,14 +1,24 @@
-//! The acting side: a member opens its home, connects to other peers, and sends, receives, lists, grants, pairs.
+//! The acting side: a member opens its home and acts, and every program that embeds this library does so as the command line does.
 //!
-//! A [`Session`] is what the command line, the menu and every program that embeds this library act through. Each operation is a
-//! method with a typed request and outcome. What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an
-//! event too, so that `--json` prints nothing but events.
+//! A [`Session`] is a home with its identity, its circle and its address book. Each operation is a method with a typed request
+//! and outcome:
+//!
+//! - files: [`send`](Session::send), [`plan`](Session::plan), [`share`](Session::share), [`receive`](Session::receive),
+//!   [`grant`](Session::grant), [`inbox`](Session::inbox), [`list`](Session::list), [`seal`](Session::seal) and
+//!   [`open_folder`](Session::open_folder) for what is carried by hand, [`check_custody`](Session::check_custody) of what others store;
+//! - peers: [`connect`](Session::connect), [`add_peer`](Session::add_peer), [`peer_rows`](Session::peer_rows),
+//!   [`set_role`](Session::set_role) and others, [`look_around`], [`pair`];
+//! - the home: [`certs`], [`check`](Session::check), [`collect_garbage`](Session::collect_garbage),
+//!   [`history`](Session::history), [`status`](Session::status), [`care`] for what needs its owner, [`peer_options`] to serve it,
+//!   [`service`] to have systemd do that.
+//!
+//! What a home without certificates needs, such as [`pair`] and [`certs`], is there as functions of a [`Home`].
+//!
+//! What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an event too, so that `--json` prints nothing
+//! but events. An [`Error`] says by its [`Kind`] what can be done about it.
 //!
 //! An operation is cancelled by dropping its future. What was transferred until then stays where it is, and the same request
 //! continues it.
-
-// Until every command is thin over it.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub(crate) mod advice;
 mod ask;
@@ -35,6 +45,7 @@ mod progress;
 mod receive;
 mod send;
 mod serve;
+pub mod service;
 mod signed_by;
 mod sources;
 mod status;
@@ -47,7 +58,7 @@ use std::{env, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc};
 use arc_swap::ArcSwap;
 
 use crate::{
-    client::Line,
+    client::{ClientOptions, Line},
     config::Config,
     id::PeerId,
     manifest::{Claim, Signer as _, Verifier, VerifyError},
@@ -84,7 +95,7 @@ pub use store::OwnStore;
 pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
-pub(crate) use home::platform_folder;
+use home::platform_folder;
 pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
@@ -101,6 +112,7 @@ pub struct Session {
     pub(crate) circle: CircleHandle,
     pub(crate) book: AddressBook,
     pub(crate) reporter: Arc<dyn Reporter>,
+    client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
     /// Those that were read last.
@@ -165,6 +177,7 @@ impl Session {
             circle,
             book,
             reporter,
+            client_options: ClientOptions::default(),
             line: Line::default(),
             roles: Arc::new(ArcSwap::from_pointee(roles)),
         })
@@ -174,6 +187,13 @@ impl Session {
     #[must_use]
     pub fn reporting_to(mut self, reporter: Arc<dyn Reporter>) -> Self {
         self.reporter = reporter;
+        self
+    }
+
+    /// The same session, which is as patient with peers as `options` say.
+    #[must_use]
+    pub fn with_client_options(mut self, options: ClientOptions) -> Self {
+        self.client_options = options;
         self
     }
 

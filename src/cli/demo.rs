@@ -5,17 +5,13 @@ mod link;
 mod material;
 mod next;
 mod pairing;
-mod player;
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     time::Instant,
 };
-
-use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     args::Demo,
@@ -27,33 +23,25 @@ use super::{
 };
 use crate::{
     address::loopback,
-    client::PeerClient,
-    config::units::{Size, SizeText},
-    discover::Discovery,
+    client::ClientOptions,
+    config::{
+        Config,
+        units::{Size, SizeText},
+    },
     id::{ManifestId, Short as _},
-    manifest::{SignedManifest, Timestamp},
-    peer::{ASK_EVERY, InboxOptions, Peer, PeerOptions, RelayOptions},
-    received::Received,
-    session::{Event, Told, Work},
-    store::{LocalStoreOptions, PageRequest, Store, TransferState},
-    tls::{
-        CertsDir,
-        ca::{self, CertificateOptions},
+    peer::{Peer, PeerHandle},
+    session::{
+        Error, Event, Home, ReceiveRequest, Reporter, SendRequest, Sent, ServeRequest, Session,
+        Silent, certs, peer_options,
     },
-    transfer::{
-        self, OpenedTransfer, Progress, ReceiveOptions, Recipient, SendOptions, Sent, Silent,
-        Sources, TransferError,
-    },
-    trust::{Role, SignedBundle},
+    store::{PageRequest, Store as _, TransferState},
+    transfer::{self, Sources, TransferError},
 };
 use folder::DemoFolder;
 use link::CutLink;
-use player::Player;
 
 /// A file of a few chunks at least: some must have passed when the link is cut.
 const SMALLEST: u64 = 8 << 20;
-/// Chunks in flight.
-const JOBS: usize = 4;
 
 pub(super) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure> {
     let size = args.size.parse::<SizeText>()?.bytes();
@@ -101,7 +89,7 @@ async fn perform(
         played = stage.play(size) => played,
         asked = &mut stop => Err(interrupted(asked)),
     };
-    stage.stop().await;
+    stage.serving.shutdown().await;
     played
 }
 
@@ -109,61 +97,44 @@ async fn perform(
 struct Stage {
     output: Output,
     root: PathBuf,
-    anna: Player,
-    ben: Player,
-    address: SocketAddr,
-    stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
-    serving: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    anna: Session,
+    ben: Session,
+    serving: PeerHandle,
 }
 
 impl Stage {
     /// Makes the circle and starts ben.
     async fn set(output: Output, root: &Path) -> Result<Self, Failure> {
         let start = Instant::now();
-        let (anna, ben) = (root.join("anna"), root.join("ben"));
-        let (dir, out) = (
-            CertsDir::new(anna.join("certs")),
-            CertsDir::new(ben.join("certs")),
-        );
-        ca::init(&dir, "anna", &CertificateOptions::default())?;
-        let code = pairing::pair(&dir, "ben", &out).await?;
+        let home = |name| Home::resolve(Some(&root.join(name)));
+        let (anna, ben) = (home("anna")?, home("ben")?);
+        let config = Config {
+            listen: Some((loopback(), 0).into()),
+            discovery: Some(false),
+            ..Config::default()
+        };
+        certs::init(&anna, "anna", Vec::new())?;
+        let code = pairing::pair(&anna, "ben", &ben, &config).await?;
         let paired = start.elapsed().as_millis();
-        let (anna, ben) = (Player::load(anna)?, Player::load(ben)?);
-        let peer = Peer::open(PeerOptions {
-            default_role: Role::default(),
-            ask_every: ASK_EVERY,
-            certs: ben.home.join("certs"),
-            chunks: ben.home.join("chunks"),
-            received: ben.home.join("received"),
-            listen: SocketAddr::new(loopback(), 0),
-            inbox: InboxOptions::default(),
-            store: LocalStoreOptions::default(),
-            relay: RelayOptions::default(),
-            discovery: Discovery::Off,
-        })?;
-        let address = peer.address();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move {
-            let ended = peer.run(async { drop(stopped.await) }).await;
-            if let Err(error) = ended {
-                tracing::error!(%error, "ben stopped");
-            }
-        });
+        let request = ServeRequest::default();
+        let peer = Peer::open(peer_options(&ben, &config, &request))?;
         let stage = Self {
             output,
             root: root.to_owned(),
-            anna,
-            ben,
-            address,
-            stop: std::sync::Mutex::new(Some(stop)),
-            serving: tokio::sync::Mutex::new(Some(serving)),
+            anna: Session::with(anna, config.clone(), Arc::new(Silent))?,
+            ben: Session::with(ben, config, Arc::new(Silent))?,
+            serving: peer.handle(),
         };
+        tokio::spawn(async move {
+            if let Err(error) = peer.run(std::future::pending()).await {
+                tracing::error!(%error, "ben stopped");
+            }
+        });
         stage.step(1, "anna makes a circle; ben joins it by a short code");
         stage.fact(format!(
-            "{}: from two empty homes to two members in {paired} ms, each with keys of its own",
-            code.expose()
+            "{code}: from two empty homes to two members in {paired} ms, each with keys of its own"
         ));
-        stage.fact(format!("ben serves on {address}"));
+        stage.fact(format!("ben serves on {}", stage.serving.address()));
         Ok(stage)
     }
 
@@ -172,30 +143,30 @@ impl Stage {
         let folder = self.root.join("project");
         material::write_file(&file, size).map_err(|e| Failure::io(&file, &e))?;
         material::write_folder(&folder).map_err(|e| Failure::io(&folder, &e))?;
-        let sent = self.send_over_a_cut_link(&file, size).await?;
-        self.arrived(4, &file, sent.manifest, "holiday.mov").await?;
+        self.send_over_a_cut_link(&file, size).await?;
+        let sent = self.continue_sending(&file).await?;
+        self.arrived(4, &file, &sent, "holiday.mov").await?;
         self.send_folder(&folder).await?;
-        self.store_with_ben_for_anna(&file).await?;
+        let id = self.store_with_ben_for_anna(&file).await?;
+        self.fetch_back(&file, id).await?;
         next::say(self.output);
         Ok(())
     }
 
-    async fn send_over_a_cut_link(&self, file: &Path, size: u64) -> Result<Sent, Failure> {
+    async fn send_over_a_cut_link(&self, file: &Path, size: u64) -> Result<(), Failure> {
         self.step(2, "anna sends a file to ben; the link is cut in the middle");
-        let link = CutLink::to(self.address, size / 2)
+        let link = CutLink::to(self.serving.address(), size / 2)
             .await
             .map_err(|e| Failure::io(Path::new("loopback"), &e))?;
-        let cut = self
-            .send(
-                file,
-                self.to_ben().await?,
-                self.anna.client(link.address(), 0)?,
-                // One chunk after the other, so that those before the cut are whole.
-                1,
-                &Silent,
-            )
-            .await;
-        let Err(cut) = cut else {
+        let once = ClientOptions {
+            retries: 0,
+            ..ClientOptions::default()
+        };
+        let anna = self.anna_telling(Silent)?.with_client_options(once);
+        let mut request = SendRequest::to([link.address().to_string()]);
+        // One chunk after the other, so that those before the cut are whole.
+        request.sealing.jobs = Some(1);
+        let Err(cut) = send(&anna, file, &request).await else {
             return Err(Failure::new(
                 ExitCode::Network,
                 "the link was to be cut, and was not",
@@ -210,29 +181,20 @@ impl Stage {
         self.fact(format!(
             "ben keeps the {there} sealed chunks that he acknowledged; one is the table of files"
         ));
+        Ok(())
+    }
+
+    async fn continue_sending(&self, file: &Path) -> Result<Sent, Failure> {
         self.step(3, "the same command again continues");
-        let start = Instant::now();
-        let bar = Told::to(Arc::new(Screen::new(self.output)), Work::Sending);
-        let sent = self
-            .send(
-                file,
-                self.to_ben().await?,
-                self.anna.client(self.address, 6)?,
-                JOBS,
-                &bar,
-            )
-            .await?;
-        drop(bar);
+        let sent = send(&self.anna_telling(bars(self.output))?, file, &self.to_ben()).await?;
         if sent.already_chunks == 0 {
-            return Err(Failure::new(
-                ExitCode::Integrity,
+            return Err(not_as_it_must_be(
                 "nothing was there: the transfer began anew",
             ));
         }
-        let seconds = start.elapsed().as_secs_f64();
         self.fact(format!(
-            "{} of the {} chunks of content were there; the rest is stored durably after {seconds:.2} s",
-            sent.already_chunks, sent.chunks
+            "{} of the {} chunks of content were there; the rest is stored durably after {:.2} s",
+            sent.already_chunks, sent.chunks, sent.seconds
         ));
         Ok(sent)
     }
@@ -242,26 +204,15 @@ impl Stage {
             5,
             "anna sends a folder: nested and empty folders, odd names, an empty file",
         );
-        let start = Instant::now();
-        let sent = self
-            .send(
-                folder,
-                self.to_ben().await?,
-                self.anna.client(self.address, 6)?,
-                JOBS,
-                &Silent,
-            )
-            .await?;
-        let (entries, seconds) = (
-            material::count(folder).unwrap_or(0),
-            start.elapsed().as_secs_f64(),
-        );
+        let sent = send(&self.anna, folder, &self.to_ben()).await?;
         self.fact(format!(
-            "{entries} entries, {} in {} chunk, {seconds:.2} s",
-            Size(sent.size),
-            sent.chunks
+            "{} entries, {} in {} chunk, {:.2} s",
+            material::count(folder).unwrap_or(0),
+            Size(sent.bytes),
+            sent.chunks,
+            sent.seconds
         ));
-        self.arrived(6, folder, sent.manifest, "project").await
+        self.arrived(6, folder, &sent, "project").await
     }
 
     /// Ben's inbox opens what is for him; then both sides must be equal.
@@ -269,23 +220,18 @@ impl Stage {
         &self,
         number: u8,
         original: &Path,
-        manifest: Option<ManifestId>,
+        sent: &Sent,
         name: &str,
     ) -> Result<(), Failure> {
-        let manifest =
-            manifest.ok_or_else(|| Failure::new(ExitCode::Integrity, "there is no manifest"))?;
         self.step(number, "ben's inbox verifies and opens it");
         let start = Instant::now();
-        let store = self.anna.client(self.address, 6)?;
-        let state = transfer::wait_until_settled(&store, manifest).await?.state;
-        if state != TransferState::Opened {
-            return Err(Failure::new(
-                ExitCode::Integrity,
-                format!("ben's inbox says {state:?}"),
-            ));
+        let ben = self.anna.connect("ben").await?;
+        let settled = transfer::wait_until_settled(&ben.client, manifest_of(sent)?).await?;
+        if settled.state != TransferState::Opened {
+            let state = settled.state;
+            return Err(not_as_it_must_be(format!("ben's inbox says {state:?}")));
         }
-        let received = self.ben.home.join("received").join(name);
-        self.compare(original, &received)?;
+        compare(original, &self.ben.home().received().join(name))?;
         self.fact(format!(
             "received/{name} is identical ({:.2} s)",
             start.elapsed().as_secs_f64()
@@ -293,148 +239,73 @@ impl Stage {
         Ok(())
     }
 
-    async fn store_with_ben_for_anna(&self, file: &Path) -> Result<(), Failure> {
+    async fn store_with_ben_for_anna(&self, file: &Path) -> Result<ManifestId, Failure> {
         self.step(
             7,
             "ben also stores a transfer that is not for him: only anna can open it",
         );
-        let sent = self
-            .send(
-                file,
-                Vec::new(),
-                self.anna.client(self.address, 6)?,
-                JOBS,
-                &Silent,
-            )
-            .await?;
-        let id = sent
-            .manifest
-            .ok_or_else(|| Failure::new(ExitCode::Integrity, "there is no manifest"))?;
-        let store = self.ben.client(self.address, 6)?;
-        let listed = store
-            .list_manifests(
-                PageRequest {
-                    after: None,
-                    limit: 100,
-                },
-                None,
-            )
-            .await?;
-        if !listed.items.iter().any(|info| info.id == id) {
+        let mut request = SendRequest::to(["anna"]);
+        request.via = vec!["ben".to_owned()];
+        let id = manifest_of(&send(&self.anna, file, &request).await?)?;
+        let listed = self.ben.list(&*self.ben.store_of(None).await?).await?;
+        if !listed.iter().any(|row| row.info.id == id) {
             return Err(Failure::new(ExitCode::NotFound, "ben does not list it"));
         }
-        let manifest = SignedManifest::parse(store.get_manifest(id).await?)?;
-        match OpenedTransfer::open(&store, manifest, &self.ben.reader()).await {
-            Err(refused @ TransferError::NotForUs { .. }) => {
+        let request = ReceiveRequest::named([id.to_string()]);
+        match self.ben.receive(request).await {
+            Err(Error::Transfer(refused @ TransferError::NotForUs { .. })) => {
+                let id = id.short();
                 self.fact(format!(
-                    "ben lists and serves {}; opening it fails: {refused}",
-                    id.short()
+                    "ben lists and serves {id}; opening it fails: {refused}"
                 ));
             }
-            Ok(_) => {
-                return Err(Failure::new(
-                    ExitCode::Integrity,
-                    "ben could open what is not for him",
-                ));
-            }
+            Ok(_) => return Err(not_as_it_must_be("ben could open what is not for him")),
             Err(error) => return Err(error.into()),
         }
-        self.fetch_back(file, id).await
+        Ok(id)
     }
 
     async fn fetch_back(&self, file: &Path, id: ManifestId) -> Result<(), Failure> {
         self.step(8, "anna fetches it back and compares");
-        let store = self.anna.client(self.address, 6)?;
-        let manifest = SignedManifest::parse(store.get_manifest(id).await?)?;
-        let transfer = Arc::new(OpenedTransfer::open(&store, manifest, &self.anna.reader()).await?);
-        let root = Arc::new(Received::open(&self.anna.home.join("received"))?);
+        let mut request = ReceiveRequest::named([id.to_string()]);
+        request.from = vec!["ben".to_owned()];
         let start = Instant::now();
-        let bar = Told::to(Arc::new(Screen::new(self.output)), Work::Receiving);
-        let received =
-            transfer::receive(&store, &transfer, &root, ReceiveOptions::default(), &bar).await?;
-        drop(bar);
+        let outcome = self
+            .anna_telling(bars(self.output))?
+            .receive(request)
+            .await?;
         let seconds = start.elapsed().as_secs_f64();
-        let path = received
-            .paths
-            .first()
-            .ok_or_else(|| Failure::new(ExitCode::Integrity, "nothing came back"))?;
-        self.compare(file, path)?;
-        let rate = Size::per_second(received.size, seconds);
+        let back = outcome.received.first();
+        let back = back.and_then(|back| Some((back.bytes, back.paths.first()?)));
+        let (bytes, path) = back.ok_or_else(|| not_as_it_must_be("nothing came back"))?;
+        compare(file, Path::new(path))?;
+        let rate = Size::per_second(bytes, seconds);
         self.fact(format!(
             "{} in {seconds:.2} s, {rate}/s: identical",
-            Size(received.size)
+            Size(bytes)
         ));
         Ok(())
     }
 
-    async fn send(
-        &self,
-        path: &Path,
-        recipients: Vec<Recipient>,
-        client: PeerClient,
-        jobs: usize,
-        progress: &dyn Progress,
-    ) -> Result<Sent, TransferError> {
-        let options = SendOptions {
-            recipients,
-            jobs,
-            ..SendOptions::default()
-        };
-        let sources = Sources::walk(&[path.to_owned()])?;
-        transfer::send(
-            &self.anna.sender(),
-            sources,
-            &options,
-            &[Arc::new(client)],
-            progress,
-        )
-        .await
+    /// Anna, who tells what happens. Else she says nothing.
+    fn anna_telling(&self, reporter: impl Reporter + 'static) -> Result<Session, Error> {
+        let (home, config) = (self.anna.home().clone(), self.anna.config().clone());
+        Session::with(home, config, Arc::new(reporter))
     }
 
-    /// Ben as a recipient: by the bundle that he signed.
-    async fn to_ben(&self) -> Result<Vec<Recipient>, Failure> {
-        let bundle = SignedBundle::parse(self.anna.client(self.address, 6)?.peer().await?.bundle)?;
-        bundle.verify(&self.anna.circle, Timestamp::now())?;
-        let bundle = bundle.payload();
-        Ok(vec![Recipient {
-            peer: bundle.peer_id,
-            seal_key: bundle.seal_key.clone(),
-        }])
+    /// Ben at his own address, whatever link the book has.
+    fn to_ben(&self) -> SendRequest {
+        SendRequest::to([self.serving.address().to_string()])
     }
 
     async fn chunks_at_ben(&self) -> Result<usize, Failure> {
-        let store = self.anna.client(self.address, 6)?;
-        Ok(store
-            .list_chunks(PageRequest {
-                after: None,
-                limit: 10_000,
-            })
-            .await?
-            .items
-            .len())
-    }
-
-    fn compare(&self, original: &Path, copy: &Path) -> Result<(), Failure> {
-        match material::is_same(original, copy) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::new(
-                ExitCode::Integrity,
-                format!("{} differs", copy.display()),
-            )),
-            Err(e) => Err(Failure::io(copy, &e)),
-        }
-    }
-
-    async fn stop(&self) {
-        let stop = self
-            .stop
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
-        drop(stop);
-        if let Some(serving) = self.serving.lock().await.take() {
-            let _ = serving.await;
-        }
+        let address = self.serving.address().to_string();
+        let ben = self.anna.connect(&address).await?;
+        let page = PageRequest {
+            after: None,
+            limit: 10_000,
+        };
+        Ok(ben.client.list_chunks(page).await?.items.len())
     }
 
     fn step(&self, number: u8, text: &str) {
@@ -446,4 +317,36 @@ impl Stage {
         let text = text.to_string();
         show::tell(self.output, &Event::Fact { text });
     }
+}
+
+/// Of what happens, only how far a transfer is.
+fn bars(output: Output) -> impl Fn(&Event) + Send + Sync {
+    let screen = Screen::new(output);
+    move |event| {
+        if let Event::Progress(_) = event {
+            screen.tell(event);
+        }
+    }
+}
+
+async fn send(from: &Session, path: &Path, request: &SendRequest) -> Result<Sent, Error> {
+    let sources = Sources::walk(&[path.to_owned()])?;
+    from.send(sources, request).await
+}
+
+fn manifest_of(sent: &Sent) -> Result<ManifestId, Failure> {
+    let missing = || not_as_it_must_be("there is no manifest");
+    sent.manifest.ok_or_else(missing)
+}
+
+fn compare(original: &Path, copy: &Path) -> Result<(), Failure> {
+    match material::is_same(original, copy) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(not_as_it_must_be(format!("{} differs", copy.display()))),
+        Err(e) => Err(Failure::io(copy, &e)),
+    }
+}
+
+fn not_as_it_must_be(what: impl std::fmt::Display) -> Failure {
+    Failure::new(ExitCode::Integrity, what)
 }

@@ -1,13 +1,6 @@
 //! `serve --install`: a systemd unit that serves this home, of this user or of the system.
 
-mod unit;
-
-use std::{
-    env,
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{env, ffi::OsString, path::Path};
 
 use clap::ValueEnum as _;
 
@@ -20,108 +13,55 @@ use super::{
 use crate::{
     address::PeerAddress,
     config::{SETTINGS, variable},
-    session::{Event, platform_folder},
-    tls::{CertsDir, Identity},
-    trust::write_durably,
+    session::{
+        Event,
+        service::{self, ServiceRequest, SystemUnit},
+    },
 };
-use unit::{Unit, argument, check_ours, executable, owner_of, quote, text};
-
-/// Whose service manager runs the unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    User,
-    System,
-}
 
 /// Writes the unit of this user, or gives that of the system.
 pub(super) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
-    // What would not serve by hand does not serve by systemd either, which only says so in its journal.
-    Identity::load(&CertsDir::new(context.home.certs()))?;
-    if args.system {
-        return print(context, args);
-    }
-    let home = home_of(context)?;
-    let unit = unit_of(context, args, Kind::User, &home)?;
-    let path = path_of(args)?;
-    check_ours(&path, &home)?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| Failure::io(folder, &e))?;
-    }
-    write_durably(&path, unit.as_bytes(), 0o644).map_err(|e| Failure::io(&path, &e))?;
-    let (path, unit) = (path.to_string_lossy().into_owned(), args.unit.clone());
-    context.tell(&Event::Installed { path, unit });
-    Ok(ExitCode::Ok)
-}
-
-/// The unit for the account that owns the home goes to standard output: only an administrator writes where it belongs.
-fn print(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
-    let home = home_of(context)?;
-    context.tell(&Event::Unit {
-        unit: args.unit.clone(),
-        text: unit_of(context, args, Kind::System, &home)?,
-        as_root: owner_of(&home)? == 0,
+    let (request, unit) = (request(context, args)?, args.unit.clone());
+    context.tell(&match args.system {
+        false => {
+            let path = text(&service::install(&context.home, &request)?);
+            Event::Installed { path, unit }
+        }
+        true => {
+            let SystemUnit { text, account } = service::system_unit(&context.home, &request)?;
+            let as_root = account == 0;
+            Event::Unit {
+                unit,
+                text,
+                as_root,
+            }
+        }
     });
     Ok(ExitCode::Ok)
 }
 
 /// Removes the unit of this user that serves this home.
 pub(super) fn remove(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
-    let path = path_of(args)?;
-    check_ours(&path, &home_of(context)?)?;
-    match fs::remove_file(&path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let what = format!("there is no unit {}", path.display());
-            return Err(Failure::new(ExitCode::NotFound, what)
-                .hint("another name: --unit NAME; a system's unit is removed by hand"));
-        }
-        Err(error) => return Err(Failure::io(&path, &error)),
-    }
-    let (path, unit) = (path.to_string_lossy().into_owned(), args.unit.clone());
+    let path = text(&service::uninstall(&context.home, &args.unit)?);
+    let unit = args.unit.clone();
     context.tell(&Event::Uninstalled { path, unit });
     Ok(ExitCode::Ok)
 }
 
-/// Where the unit of this user belongs.
-fn path_of(args: &Serve) -> Result<PathBuf, Failure> {
-    let missing = || {
-        let what = "there is no folder for units: HOME names no folder by its whole path";
-        Failure::new(ExitCode::Config, what).hint("set HOME, or XDG_CONFIG_HOME")
-    };
-    let config = platform_folder("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?;
-    Ok(config
-        .join("systemd/user")
-        .join(format!("{}.service", args.unit)))
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
-/// The home by its whole path, which is its name in a unit.
-fn home_of(context: &Context) -> Result<PathBuf, Failure> {
-    let root = context.home.root();
-    std::path::absolute(root).map_err(|e| Failure::io(root, &e))
-}
-
-/// The unit that does what this command line and this environment say.
-fn unit_of(context: &Context, args: &Serve, kind: Kind, home: &Path) -> Result<String, Failure> {
+/// The service that does what this command line and this environment say.
+fn request(context: &Context, args: &Serve) -> Result<ServiceRequest, Failure> {
     let listen = serve::options(context, args)?.listen;
     let program = env::current_exe().map_err(|e| Failure::io(Path::new("colis"), &e))?;
-    let mut words = vec![
-        "--home".to_owned(),
-        text("the home folder", home)?.to_owned(),
-    ];
-    words.extend(global_words(&context.global));
-    words.push("serve".to_owned());
-    words.extend(serve_words(args));
-    let words = words.iter().map(|word| argument(word));
-    let words = words.collect::<Result<Vec<_>, _>>()?.join(" ");
-    let unit = Unit {
-        kind,
-        home,
-        start: format!("{} {words}", executable(&program)?),
-        program: &program,
-        environment: environment(|name| env::var_os(name))?,
-        listen,
-    };
-    unit.text()
+    let mut request = ServiceRequest::new(args.unit.clone(), program, listen);
+    request.arguments = global_words(&context.global);
+    request.arguments.push("serve".to_owned());
+    request.arguments.extend(serve_words(args));
+    request.environment = environment();
+    Ok(request)
 }
 
 fn global_words(global: &Global) -> Vec<String> {
@@ -160,59 +100,10 @@ fn serve_words(args: &Serve) -> Vec<String> {
     valued.flatten().chain(keep_exec).collect()
 }
 
-/// The variables of colis that are set here, as lines of the unit; `COLIS_HOME` is the home that it names anyway.
-fn environment(set: impl Fn(&str) -> Option<OsString>) -> Result<String, Failure> {
+/// The variables of colis that are set here; `COLIS_HOME` is the home that the unit names anyway.
+fn environment() -> Vec<(String, OsString)> {
     let settings = SETTINGS.iter().map(|setting| variable(setting.key));
-    let mut lines = String::new();
-    for name in settings.chain(["COLIS_LOG".to_owned()]) {
-        let Some(value) = set(&name).filter(|value| !value.is_empty()) else {
-            continue;
-        };
-        let value = text(&name, Path::new(&value))?;
-        let line = quote(&format!("{name}={value}"), "%")?;
-        lines.push_str(&format!("Environment={line}\n"));
-    }
-    Ok(lines)
-}
-
-fn refused(what: &str) -> Failure {
-    Failure::usage(what)
-        .hint("no unit was written; move it to another name, or start colis serve in another way")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_mean_themselves_in_a_unit() {
-        assert_eq!(
-            argument("/a b/50%/$x\"\\").unwrap(),
-            r#""/a b/50%%/$$x\"\\""#
-        );
-        assert_eq!(executable(Path::new("/a b/$x%")).unwrap(), "\"/a b/$x%%\"");
-        for odd in ["/a\"b", "/a'b", "/a\\b", "/a\nb"] {
-            let refused = executable(Path::new(odd)).unwrap_err();
-            assert_eq!(refused.code, ExitCode::Usage, "{odd}");
-        }
-        assert!(argument("a\nExecStop=b").is_err());
-    }
-
-    #[test]
-    fn what_is_set_is_in_the_unit() {
-        let set = |name: &str| {
-            let value = match name {
-                "COLIS_LOG" => "a=\"50%\" $b",
-                "COLIS_JOBS" => "7",
-                "COLIS_INBOX" => "",
-                _ => return None,
-            };
-            Some(value.into())
-        };
-        let lines = environment(set).unwrap();
-        assert_eq!(
-            lines,
-            "Environment=\"COLIS_JOBS=7\"\nEnvironment=\"COLIS_LOG=a=\\\"50%%\\\" $b\"\n"
-        );
-    }
+    let names = settings.chain(["COLIS_LOG".to_owned()]);
+    let set = names.filter_map(|name| env::var_os(&name).map(|value| (name, value)));
+    set.filter(|(_, value)| !value.is_empty()).collect()
 }

@@ -1,22 +1,11 @@
 //! What to do where one side does not trust the other.
 
-use crate::{
-    manifest::Distrust,
-    store::{Alert, Rejection},
-};
+use crate::{manifest::Distrust, store::Alert};
 
 /// For our certificate that is revoked.
 pub(crate) const ASK_FOR_NEW: &str =
     "ask the owner of the circle for a new certificate: colis certs issue";
 const OTHER_CIRCLE: &str = "that peer belongs to another circle: both need certificates of one circle, see colis certs issue";
-
-/// What to do where one side does not trust the other.
-pub(crate) fn rejected(cause: &Rejection) -> &'static str {
-    match cause {
-        Rejection::WeRefusedThem(distrust) => distrusted(distrust),
-        Rejection::TheyRefusedUs(alert) => refused(*alert),
-    }
-}
 
 /// What to do about the certificate of a peer.
 pub(crate) fn distrusted(distrust: &Distrust) -> &'static str {

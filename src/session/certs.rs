@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Home, Reporter, ask::Asked};
+use super::{Error, Home, Reporter, Session, ask::Asked};
 use crate::{
     config::Config,
     id::PeerId,
@@ -230,6 +230,24 @@ pub async fn revoke(
         peer_ids: revoked.peers.into_iter().collect(),
         certificates: revoked.certificates,
     })
+}
+
+impl Session {
+    /// Makes the `certs/` folder of another machine.
+    ///
+    /// # Errors
+    /// As [`issue`].
+    pub async fn issue(&self, request: &IssueRequest) -> Result<MadePeer, Error> {
+        issue(&self.home, &self.config, &self.reporter, request).await
+    }
+
+    /// Revokes every certificate of a peer.
+    ///
+    /// # Errors
+    /// As [`revoke`].
+    pub async fn revoke(&self, peer: &str) -> Result<RevokedPeer, Error> {
+        revoke(&self.home, &self.config, &self.reporter, peer).await
+    }
 }
 
 fn options(sans: Vec<String>) -> CertificateOptions {

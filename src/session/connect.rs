@@ -113,9 +113,10 @@ impl Session {
     ) -> Result<ConnectedPeer, Error> {
         let seen = Seen::default();
         // Whoever is not there at all is said to be so soon; what has begun is tried for longer.
+        let retries = self.client_options.retries;
         let first = ClientOptions {
-            retries: 1,
-            ..ClientOptions::default()
+            retries: retries.min(1),
+            ..self.client_options
         };
         let client = self.client(address, expected, &seen, first)?;
         let body = client.peer().await?;
@@ -140,7 +141,7 @@ impl Session {
             });
         }
         // From here on only this peer will do: the client takes no other than the first that it saw.
-        let client = client.with_retries(ClientOptions::default().retries);
+        let client = client.with_retries(retries);
         let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
         let (peer, unwritten) = self.book.learn(&signed, &address.to_string())?;
         let at = address.to_string();

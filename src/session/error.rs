@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
-use super::{FolderError, home::NoFolder, pair::NoInviter};
+use super::{FolderError, home::NoFolder, pair::NoInviter, service::UnitError};
 use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
@@ -241,6 +241,9 @@ pub enum Error {
     /// A peer that was to serve.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// A unit of systemd.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
     /// Work that ended without a result.
     #[error(transparent)]
     Task(#[from] JoinError),

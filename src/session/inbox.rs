@@ -163,7 +163,9 @@ impl Inbox<'_> {
         }
         request.which = infos.iter().map(|info| info.id.to_string()).collect();
         let store = self.store.clone();
-        self.us.receive_from(store, Some(&self.own), request).await
+        self.us
+            .receive_out_of(store, Some(&self.own), request)
+            .await
     }
 
     /// Remembers a no; whoever waits for the state of the transfer is told. Each is told as [`Event::Refused`].

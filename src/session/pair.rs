@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use find::{Inviter, NoInviter};
-pub(crate) use hosts::ITS_INTERFACE;
+pub use hosts::ITS_INTERFACE;
 pub use invite::{InviteRequest, Inviting, ShownCode};
 pub use join::{JoinRequest, Joining};
 

@@ -112,7 +112,7 @@ impl Session {
             [] => self.receive_from_anywhere(request).await,
             [peer] => {
                 let store = Arc::new(self.connect(peer).await?.client);
-                self.receive_from(store, None, request).await
+                self.receive_out_of(store, None, request).await
             }
             several => {
                 let jobs = self.jobs(request.jobs);
@@ -122,8 +122,23 @@ impl Session {
         }
     }
 
+    /// Receives what a request names from `store`, of whatever kind it is. The peers that it names are not asked.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub async fn receive_from(
+        &self,
+        store: Arc<dyn Store>,
+        request: ReceiveRequest,
+    ) -> Result<ReceiveOutcome, Error> {
+        if !request.all && request.which.is_empty() {
+            return Err(Mistake::NothingToReceive.into());
+        }
+        self.receive_out_of(store, None, request).await
+    }
+
     /// Receives from `store`; `own` is that store, if it is ours.
-    pub(super) async fn receive_from(
+    pub(super) async fn receive_out_of(
         &self,
         store: Arc<dyn Store>,
         own: Option<&OwnStore>,

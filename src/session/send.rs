@@ -121,12 +121,37 @@ impl Session {
         to: &[String],
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
+        let own = || Ok(Destination::own(self.own_store()?.as_store()));
+        self.share_to(own, sources, to, sealing).await
+    }
+
+    /// Does the same with a `store` of any kind: one that the program has made, or one that several people can reach.
+    ///
+    /// # Errors
+    /// Fails if a recipient is not known, or the store or a source cannot be used.
+    pub async fn share_into(
+        &self,
+        store: Arc<dyn Store>,
+        sources: Sources,
+        to: &[String],
+        sealing: &Sealing,
+    ) -> Result<Sent, Error> {
+        let given = || Ok(Destination::given(store));
+        self.share_to(given, sources, to, sealing).await
+    }
+
+    async fn share_to(
+        &self,
+        destination: impl FnOnce() -> Result<Destination, Error>,
+        sources: Sources,
+        to: &[String],
+        sealing: &Sealing,
+    ) -> Result<Sent, Error> {
         let mut options = sealing.options(self, &sources)?;
         options.recipients = self.recipients_of_share(to).await?;
-        let store = self.own_store()?.as_store();
         let way = Way {
             options,
-            destinations: vec![Destination::own(store)],
+            destinations: vec![destination()?],
             missed: Vec::new(),
             to: Vec::new(),
             via: Vec::new(),

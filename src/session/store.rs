@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{Error, Session, store_options};
 use crate::{
-    client::{ClientOptions, PeerClient},
+    client::PeerClient,
     config::Config,
     id::ManifestId,
     manifest::Signer as _,
@@ -65,7 +65,7 @@ impl Session {
 
     fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
         let (me, seen) = (Some(self.identity.peer_id()), Seen::default());
-        self.client(&address.parse()?, me, &seen, ClientOptions::default())
+        self.client(&address.parse()?, me, &seen, self.client_options)
     }
 
     fn served_store(&self, locked: StoreError) -> Result<OwnStore, Error> {

@@ -15,6 +15,7 @@ use colis::{
         CheckRequest, CustodyRequest, Error, Event, Extent, FolderError, GrantRequest, Kind,
         PasswordSource, ReceiveInto, ReceiveRequest, SealRequest, Sealing, SendRequest, Session,
     },
+    store::{MemoryStore, Store},
     transfer::Sources,
 };
 use futures::future::BoxFuture;
@@ -216,4 +217,44 @@ async fn a_folder_has_one_transfer_and_says_what_is_wrong_with_it() {
         .open_folder(&homes.path("nowhere"), ReceiveRequest::default())
         .await;
     assert_eq!(nowhere.unwrap_err().kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn a_peer_that_never_served_keeps_something_for_itself_with_another() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let a = session(&homes, "a");
+    let mut request = SendRequest::to(["a"]);
+    request.via = vec![b.to()];
+    let sent = a.send(sources(&homes, "diary"), &request).await.unwrap();
+    assert_eq!((sent.to, sent.complete), (vec!["a".to_owned()], true));
+
+    let mut request = ReceiveRequest::named(["diary"]);
+    request.from = vec!["b".to_owned()];
+    let outcome = a.receive(request).await.unwrap();
+    let back = fs::read_to_string(&outcome.received[0].paths[0]).unwrap();
+    assert_eq!(back, "diary");
+}
+
+#[tokio::test]
+async fn any_store_carries_a_transfer_between_members() {
+    let homes = Homes::new(&["b"]);
+    let (a, b) = (session(&homes, "a"), session(&homes, "b"));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let sealing = Sealing::default();
+    let share = |to: &str| {
+        let (store, to) = (store.clone(), [to.to_owned()]);
+        let (a, sealing, sources) = (&a, &sealing, sources(&homes, "letter"));
+        async move { a.share_into(store, sources, &to, sealing).await }
+    };
+    let unknown = share("nobody").await.unwrap_err();
+    assert!(matches!(unknown, Error::UnknownPeer { .. }), "{unknown}");
+    assert!(share("b").await.unwrap().complete);
+
+    let nothing = b.receive_from(store.clone(), ReceiveRequest::default());
+    assert_eq!(nothing.await.unwrap_err().kind(), Kind::Usage);
+    let letter = ReceiveRequest::named(["letter"]);
+    let outcome = b.receive_from(store.clone(), letter).await.unwrap();
+    let came = fs::read_to_string(&outcome.received[0].paths[0]).unwrap();
+    assert_eq!(came, "letter");
 }

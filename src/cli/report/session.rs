@@ -2,7 +2,7 @@
 
 use super::{ExitCode, Failure};
 use crate::{
-    session::{Error, Kind, Mistake, care::NO_HOME},
+    session::{Error, Kind, Mistake, care::NO_HOME, service::UnitError},
     wire::DEFAULT_PORT,
 };
 
@@ -68,6 +68,7 @@ impl From<Error> for Failure {
             Error::Transfer(error) => error.into(),
             Error::Received(error) => error.into(),
             Error::Folder(error) => error.into(),
+            Error::Unit(error) => failure.hint(about_a_unit(&error)),
             Error::Tls(error) => error.into(),
             Error::Trust(error) => error.into(),
             Error::Pair(error) => error.into(),
@@ -96,6 +97,23 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
         }
         _ => "see what is there: colis list [PEER]",
     })
+}
+
+fn about_a_unit(error: &UnitError) -> &'static str {
+    match error {
+        UnitError::NoFolder => "set HOME, or XDG_CONFIG_HOME",
+        UnitError::NotThere(_) => "another name: --unit NAME; a system's unit is removed by hand",
+        UnitError::NotOurs(_) => "move it away, then run this again",
+        UnitError::OfAnother { .. } => {
+            "give this home a unit of its own: --unit NAME; or remove that one: colis serve --uninstall with its home"
+        }
+        UnitError::NoText { .. }
+        | UnitError::QuotedProgram(_)
+        | UnitError::ControlCharacter(_)
+        | UnitError::Colon { .. } => {
+            "no unit was written; move it to another name, or start colis serve in another way"
+        }
+    }
 }
 
 /// What to do about an error of certificates, of pairing or of looking around.

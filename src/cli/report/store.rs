@@ -6,8 +6,8 @@ use super::{ExitCode, Failure};
 use crate::{
     config::units::Size,
     name::Escaped,
-    session::advice::rejected,
-    store::{Promised, StoreError},
+    session::advice::{distrusted, refused},
+    store::{Promised, Rejection, StoreError},
     wire::Code,
 };
 
@@ -61,9 +61,10 @@ impl From<StoreError> for Failure {
                 }
                 _ => failure(Exit::Trust),
             },
-            StoreError::Untrusted { cause, .. } => {
-                failure(Exit::Trust).hint(rejected(cause))
-            }
+            StoreError::Untrusted { cause, .. } => failure(Exit::Trust).hint(match cause {
+                Rejection::WeRefusedThem(distrust) => distrusted(distrust),
+                Rejection::TheyRefusedUs(alert) => refused(*alert),
+            }),
             StoreError::TooSlow { .. } => failure(Exit::Network).hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),

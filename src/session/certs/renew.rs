@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::ClientOptions,
     config::Config,
     manifest::Timestamp,
     peer::after_the_end,
@@ -180,7 +179,7 @@ impl Session {
             peer: from.to_owned(),
         };
         for address in addresses {
-            let (seen, options) = (Seen::default(), ClientOptions::default());
+            let (seen, options) = (Seen::default(), self.client_options);
             let client = self.client(&address, expected, &seen, options)?;
             match client.renew(request).await {
                 Ok(pem) => return Ok(pem),

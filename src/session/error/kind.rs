@@ -53,6 +53,7 @@ impl Error {
             Self::Transfer(error) => of_transfer(error),
             Self::Received(error) => of_received(error),
             Self::Folder(error) => error.kind(),
+            Self::Unit(error) => error.kind(),
             Self::Tls(error) => of_tls(error),
             Self::Trust(error) => of_trust(error),
             Self::Pair(error) => of_pair(error),

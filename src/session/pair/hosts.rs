@@ -9,8 +9,9 @@ use crate::{
 
 /// Addresses that are shown; one of them is the right one.
 const MAX_ADDRESSES: usize = 4;
-/// Stands for the zone of a link-local address: an interface of the machine where it is typed, which only that one knows.
-pub(crate) const ITS_INTERFACE: &str = "INTERFACE";
+/// Stands in [`ShownCode::hosts`](super::ShownCode::hosts) for the zone of a link-local address: an interface of the machine where
+/// it is typed, which only that one knows.
+pub const ITS_INTERFACE: &str = "INTERFACE";
 
 /// Where a machine that shows a code at `listen` can be reached.
 pub(super) fn of(listen: SocketAddr) -> Vec<String> {

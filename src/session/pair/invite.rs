@@ -64,6 +64,7 @@ pub struct Inviting {
     default_role: Role,
     /// None once it is over.
     open: Option<(TcpListener, Invitation)>,
+    shown: ShownCode,
     doorstep: Doorstep,
     announcement: Option<Announcement>,
     patience: Duration,
@@ -100,7 +101,7 @@ impl Inviting {
         );
         let name = announcement.is_some().then_some(own.name());
         let shown = shown(&code, address, name, &options);
-        reporter.tell(&Event::Code(shown));
+        reporter.tell(&Event::Code(shown.clone()));
         let invitation = Invitation {
             code,
             certs,
@@ -114,10 +115,16 @@ impl Inviting {
             own: own.peer_id(),
             default_role: config.default_role.unwrap_or_default(),
             open: Some((listener, invitation)),
+            shown,
             doorstep: Doorstep::new(reporter.clone(), tries),
             announcement,
             patience,
         })
+    }
+
+    /// The code, and where it is to be typed.
+    pub fn shown(&self) -> &ShownCode {
+        &self.shown
     }
 
     /// Waits until a machine has joined. Those who come in vain are told. When this ends, or is dropped, the code counts no

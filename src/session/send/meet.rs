@@ -15,6 +15,8 @@ use crate::{
 
 /// What the own store is called.
 const OWN: &str = "the local store";
+/// What a store is called that a program has given.
+const GIVEN: &str = "the given store";
 
 /// Where a transfer is stored.
 pub(super) struct Destination {
@@ -28,8 +30,17 @@ pub(super) struct Destination {
 impl Destination {
     /// The own store. What is in it for others is never opened there.
     pub(super) fn own(store: Arc<dyn Store>) -> Self {
+        Self::closed(OWN, store)
+    }
+
+    /// One that a program has given. Who opens what is in it is not known here.
+    pub(super) fn given(store: Arc<dyn Store>) -> Self {
+        Self::closed(GIVEN, store)
+    }
+
+    fn closed(name: &str, store: Arc<dyn Store>) -> Self {
         Self {
-            name: OWN.to_owned(),
+            name: name.to_owned(),
             store,
             opens: false,
         }

@@ -44,7 +44,7 @@ fn a_store_of_ones_own_carries_a_transfer() {
 fn an_embedded_server_has_its_own_route_behind_the_same_door() {
     let homes = circle(&["b"]);
     let mut command = example("embedded_server");
-    let command = command.arg(homes.path("certs of b")).stdout(Stdio::piped());
+    let command = command.arg(homes.home("b")).stdout(Stdio::piped());
     let mut server = Running(command.spawn().unwrap());
     let mut line = String::new();
     BufReader::new(server.0.stdout.as_mut().unwrap())

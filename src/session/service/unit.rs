@@ -1,17 +1,18 @@
 //! The text of a unit: what it starts, how it is restarted, and what it may not do.
 
 use std::{
+    ffi::OsString,
     fs,
-    net::SocketAddr,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use super::{Kind, refused};
-use crate::cli::report::{ExitCode, Failure};
+use super::{Owner, ServiceRequest, UnitError};
 
 /// The first line of a unit that is ours to replace.
-pub(super) const MARK: &str = "# Written by `colis serve --install`.";
+const MARK: &str = "# Written by `colis serve --install`.";
+
+/// How the line begins that tells whose unit it is.
+const HOME: &str = "# Home: ";
 
 /// Every unit has these: nothing of them needs a right that a user's own service manager has not.
 const CONFINED: &str = "\
@@ -49,29 +50,24 @@ RemoveIPC=yes
 KeyringMode=private
 ";
 
-/// What a unit is made of. Texts are quoted already.
+/// What a unit is made of.
 pub(super) struct Unit<'a> {
-    pub(super) kind: Kind,
+    pub(super) owner: Owner,
     pub(super) home: &'a Path,
-    pub(super) program: &'a Path,
-    pub(super) start: String,
-    pub(super) environment: String,
-    pub(super) listen: SocketAddr,
+    pub(super) service: &'a ServiceRequest,
 }
 
 impl Unit<'_> {
-    pub(super) fn text(&self) -> Result<String, Failure> {
-        let Self {
-            start, environment, ..
-        } = self;
+    pub(super) fn text(&self) -> Result<String, UnitError> {
+        let (start, environment) = (self.start()?, environment(&self.service.environment)?);
         let folders = self.folders()?;
-        let own = match self.kind {
-            Kind::User => String::new(),
-            Kind::System => self.enclosed(&folders)?,
+        let own = match self.owner {
+            Owner::User => String::new(),
+            Owner::System { account } => self.enclosed(&folders, account)?,
         };
-        let target = match self.kind {
-            Kind::User => "default.target",
-            Kind::System => "multi-user.target",
+        let target = match self.owner {
+            Owner::User => "default.target",
+            Owner::System { .. } => "multi-user.target",
         };
         Ok(format!(
             "{MARK}\n\
@@ -102,8 +98,21 @@ impl Unit<'_> {
         ))
     }
 
+    /// The command line: the program, the home, and the words of the request.
+    fn start(&self) -> Result<String, UnitError> {
+        let home = argument(text("the home folder", self.home)?)?;
+        let words = self.service.arguments.iter().map(|word| argument(word));
+        let words = words.collect::<Result<Vec<_>, _>>()?;
+        let start = [
+            executable(&self.service.program)?,
+            argument("--home")?,
+            home,
+        ];
+        Ok([&start[..], &words].concat().join(" "))
+    }
+
     /// The home, and the folders that links in it lead to, each as a word of a unit.
-    fn folders(&self) -> Result<Vec<String>, Failure> {
+    fn folders(&self) -> Result<Vec<String>, UnitError> {
         let links = ["certs", "chunks", "received", "logs"].map(|name| self.home.join(name));
         let links = links.into_iter().filter(|path| path.is_symlink());
         let led_to = links.filter_map(|link| fs::canonicalize(link).ok());
@@ -111,14 +120,13 @@ impl Unit<'_> {
         folders.iter().map(|folder| path_word(folder)).collect()
     }
 
-    fn enclosed(&self, folders: &[String]) -> Result<String, Failure> {
-        let (folders, program) = (folders.join(" "), path_word(self.program)?);
+    fn enclosed(&self, folders: &[String], account: u32) -> Result<String, UnitError> {
+        let (folders, program) = (folders.join(" "), path_word(&self.service.program)?);
         if folders.contains(':') || program.contains(':') {
-            let what = "systemd cannot give a service a path with a colon in it";
-            return Err(refused(&format!("{what}: {folders}, {program}")));
+            return Err(UnitError::Colon { folders, program });
         }
         // A port that only the system may take needs its right, and that needs the system's own user ids.
-        let rights = match self.listen.port() {
+        let rights = match self.service.listen.port() {
             1..1024 => {
                 "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
             }
@@ -129,62 +137,62 @@ impl Unit<'_> {
             false => "",
         };
         Ok(format!(
-            "User={}\n\
+            "User={account}\n\
              {state}\
              BindPaths={folders}\n\
              ReadWritePaths={folders}\n\
              BindReadOnlyPaths={program}\n\
              {rights}\
-             {ENCLOSED}",
-            owner_of(self.home)?
+             {ENCLOSED}"
         ))
     }
 }
 
-/// The account that a home belongs to, by its number: that one serves it, whoever writes the unit.
-pub(super) fn owner_of(home: &Path) -> Result<u32, Failure> {
-    let metadata = fs::metadata(home).map_err(|e| Failure::io(home, &e))?;
-    Ok(metadata.uid())
+/// The variables as lines of a unit.
+fn environment(variables: &[(String, OsString)]) -> Result<String, UnitError> {
+    let mut lines = String::new();
+    for (name, value) in variables {
+        let value = text(name, Path::new(value))?;
+        let line = quote(&format!("{name}={value}"), "%")?;
+        lines.push_str(&format!("Environment={line}\n"));
+    }
+    Ok(lines)
 }
 
 /// The line that tells whose unit it is.
-pub(super) fn home_line(home: &Path) -> Result<String, Failure> {
-    Ok(format!("# Home: {}", path_word(home)?))
+fn home_line(home: &Path) -> Result<String, UnitError> {
+    Ok(format!("{HOME}{}", path_word(home)?))
 }
 
-fn path_word(path: &Path) -> Result<String, Failure> {
+fn path_word(path: &Path) -> Result<String, UnitError> {
     quote(text("a folder", path)?, "%")
 }
 
 /// A path for the unit, which must be text for systemd to read the same bytes.
-pub(super) fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, Failure> {
-    path.to_str().ok_or_else(|| {
-        let shown = path.display();
-        refused(&format!(
-            "{what} is not UTF-8, which a unit must be: {shown}"
-        ))
+fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, UnitError> {
+    path.to_str().ok_or_else(|| UnitError::NoText {
+        what: what.to_owned(),
+        text: path.to_string_lossy().into_owned(),
     })
 }
 
 /// The program. systemd expands no variable in its name, and takes none with a quote or a backslash.
-pub(super) fn executable(program: &Path) -> Result<String, Failure> {
+fn executable(program: &Path) -> Result<String, UnitError> {
     let text = text("the name of the program", program)?;
     if text.contains(['"', '\'', '\\']) {
-        let what = "systemd starts no program with a quote or a backslash in its name";
-        return Err(refused(&format!("{what}: {text}")));
+        return Err(UnitError::QuotedProgram(text.to_owned()));
     }
     quote(text, "%")
 }
 
-pub(super) fn argument(word: &str) -> Result<String, Failure> {
+fn argument(word: &str) -> Result<String, UnitError> {
     quote(word, "%$")
 }
 
 /// As systemd.syntax(7) wants it: in double quotes, and the characters of `special`, doubled, mean themselves.
-pub(super) fn quote(text: &str, special: &str) -> Result<String, Failure> {
+fn quote(text: &str, special: &str) -> Result<String, UnitError> {
     if text.contains(char::is_control) {
-        let what = format!("it has a control character, which no line of a unit has: {text}");
-        return Err(refused(&what));
+        return Err(UnitError::ControlCharacter(text.to_owned()));
     }
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -200,24 +208,50 @@ pub(super) fn quote(text: &str, special: &str) -> Result<String, Failure> {
 }
 
 /// Whether the unit at `path` may be replaced or removed: it is ours, and serves `home`.
-pub(super) fn check_ours(path: &Path, home: &Path) -> Result<(), Failure> {
+pub(super) fn check_ours(path: &Path, home: &Path) -> Result<(), UnitError> {
     let Ok(there) = fs::read_to_string(path) else {
         return Ok(());
     };
-    let shown = path.display();
     if !there.starts_with(MARK) {
-        let what = format!("{shown} was not written by colis");
-        let failure = Failure::new(ExitCode::Config, what);
-        return Err(failure.hint("move it away, then run this again"));
+        return Err(UnitError::NotOurs(path.to_owned()));
     }
     let ours = home_line(home)?;
-    let theirs = there.lines().find(|line| line.starts_with("# Home: "));
+    let theirs = there.lines().find(|line| line.starts_with(HOME));
     if theirs != Some(ours.as_str()) {
-        let of = theirs.map_or("an unknown home", |line| &line["# Home: ".len()..]);
-        let failure = Failure::new(ExitCode::Config, format!("{shown} serves {of}"));
-        return Err(failure.hint(
-            "give this home a unit of its own: --unit NAME; or remove that one: colis serve --uninstall with its home",
-        ));
+        return Err(UnitError::OfAnother {
+            unit: path.to_owned(),
+            home: theirs.map(|line| line[HOME.len()..].to_owned()),
+        });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Kind;
+
+    #[test]
+    fn words_mean_themselves_in_a_unit() {
+        assert_eq!(
+            argument("/a b/50%/$x\"\\").unwrap(),
+            r#""/a b/50%%/$$x\"\\""#
+        );
+        assert_eq!(executable(Path::new("/a b/$x%")).unwrap(), "\"/a b/$x%%\"");
+        for odd in ["/a\"b", "/a'b", "/a\\b", "/a\nb"] {
+            let refused = executable(Path::new(odd)).unwrap_err();
+            assert_eq!(refused.kind(), Kind::Usage, "{odd}");
+        }
+        assert!(argument("a\nExecStop=b").is_err());
+    }
+
+    #[test]
+    fn what_is_set_is_in_the_unit() {
+        let set = |name: &str, value: &str| (name.to_owned(), OsString::from(value));
+        let set = [set("COLIS_JOBS", "7"), set("COLIS_LOG", "a=\"50%\" $b")];
+        assert_eq!(
+            environment(&set).unwrap(),
+            "Environment=\"COLIS_JOBS=7\"\nEnvironment=\"COLIS_LOG=a=\\\"50%%\\\" $b\"\n"
+        );
+    }
 }
