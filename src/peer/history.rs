@@ -2,17 +2,22 @@
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    arrivals::ArrivalSeq,
+    inbox::{Arrival, Kept, Outcome},
+};
 use crate::{
     id::{ManifestId, TransferId},
     manifest::Timestamp,
     private,
+    transfer::MAX_MESSAGE,
 };
 
 /// Names that are remembered of one transfer.
@@ -122,19 +127,33 @@ impl History {
     /// # Errors
     /// Those of the file system.
     pub fn append(&self, entry: &HistoryEntry) -> io::Result<()> {
+        self.append_line(entry, None).map(drop)
+    }
+
+    /// Adds `entry`, which is an arrival. Gives its place.
+    pub(crate) fn append_arrival(
+        &self,
+        entry: &HistoryEntry,
+        arrival: &Kept,
+    ) -> io::Result<ArrivalSeq> {
+        self.append_line(entry, Some(arrival))
+    }
+
+    fn append_line(&self, entry: &HistoryEntry, arrival: Option<&Kept>) -> io::Result<ArrivalSeq> {
         let mut entry = entry.clone();
         entry.names.truncate(MAX_NAMES);
         if let Some(named) = &mut entry.named {
             named.truncate(MAX_NAMES);
         }
-        let mut line = serde_json::to_vec(&entry)?;
+        let mut line = serde_json::to_vec(&Line { entry, arrival })?;
         line.push(b'\n');
         if let Some(folder) = self.path.parent() {
             private::make_folder(folder)?;
         }
         let mut file = private::append_lines(&self.path)?;
         // In one piece: whoever else appends does so before or after.
-        file.write_all(&line)
+        file.write_all(&line)?;
+        file.stream_position().map(ArrivalSeq)
     }
 
     /// Every entry, the oldest first. A line that cannot be read is left out.
@@ -178,10 +197,103 @@ impl History {
         Ok(missed)
     }
 
+    /// The place after all that it has now.
+    pub(super) fn end(&self) -> ArrivalSeq {
+        ArrivalSeq(fs::metadata(&self.path).map_or(0, |metadata| metadata.len()))
+    }
+
+    /// The arrivals after `after`, the first `most` of them, and the place after the last that was looked at. What a version without
+    /// arrivals has written is passed over.
+    pub(super) fn arrivals_after(
+        &self,
+        after: ArrivalSeq,
+        most: usize,
+    ) -> io::Result<(Vec<Arrival>, ArrivalSeq)> {
+        let mut file = match fs::File::open(&self.path) {
+            Ok(file) => BufReader::new(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), after)),
+            Err(e) => return Err(e),
+        };
+        let (mut arrivals, mut line) = (Vec::new(), Vec::new());
+        let mut next = beginning(&mut file, after)?;
+        while arrivals.len() < most {
+            line.clear();
+            let read = file.read_until(b'\n', &mut line)?;
+            // What does not end yet is being written.
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            next.0 += read as u64;
+            if let Ok(told) = serde_json::from_slice::<ToldArrival>(&line) {
+                arrivals.extend(told.at(next));
+            }
+        }
+        Ok((arrivals, next))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// A line as it is written.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    entry: HistoryEntry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival: Option<&'a Kept>,
+}
+
+/// What of a line is an arrival.
+#[derive(Deserialize)]
+struct ToldArrival {
+    at: Timestamp,
+    transfer: TransferId,
+    manifest: Option<ManifestId>,
+    bytes: u64,
+    arrival: Kept,
+}
+
+impl ToldArrival {
+    fn at(self, seq: ArrivalSeq) -> Option<Arrival> {
+        let mut outcome = self.arrival.outcome;
+        if let (Outcome::Opened(files), true) = (&mut outcome, self.arrival.is_message) {
+            files.message = files.paths.first().and_then(|path| text_of(path));
+        }
+        Some(Arrival {
+            seq,
+            at: self.at,
+            id: self.manifest?,
+            transfer: self.transfer,
+            sender: self.arrival.sender,
+            sender_name: self.arrival.sender_name,
+            size: self.bytes,
+            decided: self.arrival.decided,
+            outcome,
+        })
+    }
+}
+
+/// The text of a message, as long as it is where it was put.
+fn text_of(path: &Path) -> Option<String> {
+    let (mut text, mut file) = (String::new(), fs::File::open(path).ok()?.take(MAX_MESSAGE));
+    file.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Goes to the first line that begins at `after` or later; to the very first in a history that is shorter than that: it is another
+/// one than `after` was of, and what is told twice is better than what is missed.
+fn beginning(file: &mut BufReader<fs::File>, after: ArrivalSeq) -> io::Result<ArrivalSeq> {
+    let length = file.get_ref().metadata()?.len();
+    if after.0 == 0 || after.0 > length {
+        return Ok(ArrivalSeq::START);
+    }
+    file.seek(SeekFrom::Start(after.0 - 1))?;
+    let mut rest = Vec::new();
+    let read = file.read_until(b'\n', &mut rest)? as u64;
+    Ok(ArrivalSeq(after.0 - 1 + read))
 }
 
 #[cfg(test)]

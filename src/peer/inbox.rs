@@ -1,5 +1,6 @@
 //! The inbox: opens what arrives for us, or lets it wait for a yes. The server beside it stays blind.
 
+mod answer;
 mod arrival;
 mod decided;
 mod desk;
@@ -10,6 +11,7 @@ mod queue;
 mod said;
 mod table;
 mod tally;
+mod turns;
 mod why;
 
 use std::{sync::Arc, time::SystemTime};
@@ -19,12 +21,19 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use arrival::{Arrival, OpenedFiles, Outcome};
+pub use answer::{AnswerError, PendingTransfer};
+pub(crate) use arrival::Kept;
+pub use arrival::{Arrival, DecidedBy, OpenedFiles, Outcome};
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
-use super::{door::Door, history::History, reasons::Reasons};
+use super::{
+    arrivals::{ArrivalSeq, Arrivals, News},
+    door::Door,
+    history::History,
+    reasons::Reasons,
+};
 use crate::{
-    id::{PeerId, TransferId},
+    id::{ManifestId, PeerId, TransferId},
     manifest::Signer as _,
     received::Received,
     store::{LocalStore, PageRequest, Store as _, TransferState},
@@ -34,12 +43,13 @@ use crate::{
     wire::{DEFAULT_PAGE, Event, InboxCounts},
 };
 use early::Early;
-use open::{Opened, Tried};
+use open::Tried;
 use queue::Queue;
 use tally::Tally;
+use turns::Turns;
 use why::WhyWaits;
 
-/// Arrivals that whoever shows them may lag behind.
+/// Arrivals that are not in the history and whoever shows them may lag behind.
 const ARRIVALS: usize = 64;
 
 /// Opens arrivals, one after the other.
@@ -49,7 +59,7 @@ pub(super) struct Inbox {
     book: AddressBook,
     reader: Reader,
     events: broadcast::Sender<Event>,
-    arrivals: broadcast::Sender<Arrival>,
+    news: broadcast::Sender<News>,
     rules: InboxRules,
     options: InboxOptions,
     history: History,
@@ -57,6 +67,8 @@ pub(super) struct Inbox {
     why: WhyWaits,
     early: Early,
     tally: Tally,
+    /// One of the inbox and its owner at a time has a transfer in work.
+    turns: Turns<ManifestId>,
 }
 
 /// When the stored transfers are listed.
@@ -90,7 +102,7 @@ impl Inbox {
             book,
             reader,
             events,
-            arrivals: broadcast::channel(ARRIVALS).0,
+            news: broadcast::channel(ARRIVALS).0,
             rules: InboxRules::new(options.policy.clone()),
             options,
             history,
@@ -98,6 +110,7 @@ impl Inbox {
             why: WhyWaits::default(),
             early: Early::default(),
             tally: Tally::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -115,8 +128,14 @@ impl Inbox {
         self.early.cancel(by, transfer);
     }
 
-    pub(super) fn arrivals(&self) -> broadcast::Receiver<Arrival> {
-        self.arrivals.subscribe()
+    pub(super) fn history(&self) -> History {
+        self.history.clone()
+    }
+
+    pub(super) fn arrivals(&self, after: Option<ArrivalSeq>) -> Arrivals {
+        // Before the history is looked at, so that what comes in between is heard of.
+        let news = self.news.subscribe();
+        Arrivals::new(self.history.clone(), after, Some(news))
     }
 
     /// Opens what came while nobody was here, then what arrives, and heeds what the owner decides elsewhere. Never ends.

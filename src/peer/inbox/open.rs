@@ -5,17 +5,17 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::{
-    Arrival, Inbox, OpenedFiles, Outcome, Waiting,
+    DecidedBy, Inbox, News, OpenedFiles, Outcome, Waiting,
     policy::names_of,
-    said::{self, failed},
+    said::{self, About, failed},
     table,
 };
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{SignedManifest, Timestamp},
     server,
-    store::{StateAt, Store as _, TransferState, WaitReason},
-    transfer::{self, OpenedTransfer, Silent, TransferError},
+    store::{StateAt, Store as _, StoreError, TransferState, WaitReason},
+    transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
     wire::Event,
 };
 
@@ -48,6 +48,7 @@ impl Inbox {
     /// Boxed, because the compiler cannot see that the loop around it is `Send`.
     pub(super) fn open(&self, id: ManifestId) -> BoxFuture<'_, Tried> {
         Box::pin(async move {
+            let _turn = self.turns.take(id).await;
             let (manifest, before) = match self.unsettled(id).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Tried::Settled,
@@ -60,56 +61,83 @@ impl Inbox {
                     return Tried::Failed;
                 }
             };
-            let sender_name = manifest
-                .verify(&*self.reader.verifier, Timestamp::now())
-                .ok();
-            let (state, outcome) = match self.look(&manifest, sender_name.as_deref()).await {
+            let sender = self.certified(&manifest);
+            let about = About {
+                manifest: &manifest,
+                sender: sender.as_deref(),
+                decided: DecidedBy::Inbox,
+            };
+            let (state, outcome) = match self.look(&about).await {
                 Ok(Looked::Nothing) => return Tried::Settled,
                 Ok(Looked::Opened(opened)) => {
-                    self.remember_opened(&manifest, sender_name.as_deref(), &opened);
-                    (TransferState::Opened, Outcome::Opened(opened.files))
+                    self.conclude_opened(&about, opened).await;
+                    return Tried::Settled;
                 }
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
                 Err(error) => {
                     self.tally.failed(error.kind());
-                    failed(&manifest, sender_name.as_deref(), &error)
+                    failed(&about, &error)
                 }
             };
-            // Before the state says that it waits.
-            if let Outcome::Waiting(why) = &outcome {
-                self.why.note(id, manifest.payload().sender, why);
-            } else {
-                self.why.forget(id);
+            self.conclude_not_opened(&about, (before, state), outcome)
+                .await
+        })
+    }
+
+    /// The name in the certificate of who signed, if the circle vouches for it.
+    pub(super) fn certified(&self, manifest: &SignedManifest) -> Option<String> {
+        let now = Timestamp::now();
+        manifest.verify(&*self.reader.verifier, now).ok()
+    }
+
+    /// The files are there: that is remembered before the state says so, which others wait for.
+    pub(super) async fn conclude_opened(&self, about: &About<'_>, opened: Opened) -> OpenedFiles {
+        let (id, files) = (about.manifest.id(), opened.files.clone());
+        self.why.forget(id);
+        self.reasons.forget(id);
+        let outcome = Outcome::Opened(opened.files);
+        let news = self.remember_outcome(about, &outcome, Some((opened.names, opened.seconds)));
+        self.tally.settled(&outcome);
+        self.settle(id, TransferState::Opened).await;
+        self.tell(news);
+        files
+    }
+
+    async fn conclude_not_opened(
+        &self,
+        about: &About<'_>,
+        (before, state): (TransferState, TransferState),
+        outcome: Outcome,
+    ) -> Tried {
+        let id = about.manifest.id();
+        // Before the state says that it waits.
+        if let Outcome::Waiting(why) = &outcome {
+            self.why.note(id, about.manifest.payload().sender, why);
+        } else {
+            self.why.forget(id);
+        }
+        let tried = match &outcome {
+            Outcome::Waiting(Waiting::Failed { reason, .. }) => {
+                self.note_reason(id, reason);
+                Tried::Failed
             }
-            let tried = match &outcome {
-                Outcome::Waiting(Waiting::Failed { reason, .. }) => {
-                    self.note_reason(id, reason);
-                    Tried::Failed
-                }
-                _ => {
-                    self.reasons.forget(id);
-                    Tried::Settled
-                }
-            };
-            // A transfer that waits is told once, not at every try.
-            if state == before {
-                return tried;
+            _ => {
+                self.reasons.forget(id);
+                Tried::Settled
             }
+        };
+        // A transfer that waits is told once, not at every try.
+        if state != before {
             self.tally.settled(&outcome);
             self.settle(id, state).await;
-            self.remember_not_opened(&manifest, sender_name.as_deref(), &outcome);
-            let payload = manifest.payload();
-            let arrival = Arrival {
-                id,
-                sender: payload.sender,
-                sender_name,
-                size: payload.size,
-                outcome,
-            };
-            // Nobody listening is no error.
-            let _ = self.arrivals.send(arrival);
-            tried
-        })
+            self.tell(self.remember_outcome(about, &outcome, None));
+        }
+        tried
+    }
+
+    pub(super) fn tell(&self, news: News) {
+        // Nobody listening is no error.
+        let _ = self.news.send(news);
     }
 
     /// A transfer that the person or the inbox has still to decide about, with its state.
@@ -124,11 +152,8 @@ impl Inbox {
         Ok((!settled && !was_opened).then_some((manifest, before)))
     }
 
-    async fn look(
-        &self,
-        manifest: &SignedManifest,
-        sender: Option<&str>,
-    ) -> Result<Looked, TransferError> {
+    async fn look(&self, about: &About<'_>) -> Result<Looked, TransferError> {
+        let (manifest, sender) = (about.manifest, about.sender);
         let payload = manifest.payload();
         if payload.sender == self.reader.me {
             return Ok(Looked::Nothing);
@@ -155,7 +180,8 @@ impl Inbox {
             );
             return Ok(Looked::Waits(why));
         }
-        self.receive(manifest.clone(), sender).await
+        let opened = self.receive(about, &self.reader).await?;
+        Ok(Looked::Opened(opened))
     }
 
     /// Why a transfer of `sender`, whose certificate says `certified` if it is verified, is not opened unasked, if so.
@@ -180,17 +206,18 @@ impl Inbox {
         }
     }
 
-    async fn receive(
+    pub(super) async fn receive(
         &self,
-        manifest: SignedManifest,
-        sender: Option<&str>,
-    ) -> Result<Looked, TransferError> {
+        about: &About<'_>,
+        reader: &Reader,
+    ) -> Result<Opened, TransferError> {
+        let (manifest, sender) = (about.manifest.clone(), about.sender);
         let (start, id) = (std::time::Instant::now(), manifest.id());
         let payload = manifest.payload();
         let begun = self.early.take(payload.sender, payload.transfer_id).await;
         // What was begun is charged until it is written.
         let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
-        let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
+        let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, reader).await?);
         let (root, options) = (&self.received, self.options.receive);
         let written =
             transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
@@ -210,16 +237,15 @@ impl Inbox {
         let message = transfer::message(&transfer, &written).await;
         let names = transfer.listing.top_names().map(str::to_owned).collect();
         let files = OpenedFiles::of(written, message);
-        let opened = Opened {
+        Ok(Opened {
             files,
             names,
             seconds,
-        };
-        Ok(Looked::Opened(opened))
+        })
     }
 
     /// A copy of a transfer id under another manifest must not deliver twice.
-    fn was_opened(&self, sender: PeerId, manifest: &SignedManifest) -> bool {
+    pub(super) fn was_opened(&self, sender: PeerId, manifest: &SignedManifest) -> bool {
         let receipt = self
             .store
             .receipt_of(sender, manifest.payload().transfer_id);
@@ -227,19 +253,32 @@ impl Inbox {
     }
 
     async fn settle(&self, id: ManifestId, state: TransferState) {
+        if let Err(error) = self.record(id, state).await {
+            tracing::error!(manifest = id.short(), %error, "the state of a transfer is not recorded");
+        }
+    }
+
+    /// Records what became of a transfer, and tells those who wait for it.
+    pub(super) async fn record(
+        &self,
+        id: ManifestId,
+        state: TransferState,
+    ) -> Result<(), StoreError> {
         let (store, keep) = (self.store.clone(), self.options.keep_opened);
-        let settled = tokio::task::spawn_blocking(move || {
+        let recorded = tokio::task::spawn_blocking(move || {
             if state == TransferState::Opened && keep.is_zero() {
                 store.let_go(id, state)
             } else {
                 store.record_state(id, state)
             }
         });
-        if let Ok(Err(error)) = settled.await {
-            return tracing::error!(manifest = id.short(), %error, "the state of a transfer is not recorded");
+        // It ends early only if the runtime does.
+        if let Ok(recorded) = recorded.await {
+            recorded?;
         }
         let state = StateAt::new(state, Timestamp::now());
         // Nobody listening is no error.
         let _ = self.events.send(Event::State { id, state });
+        Ok(())
     }
 }
