@@ -308,3 +308,17 @@ async fn a_peer_that_ends_while_its_owner_accepts_holds_nothing() {
     assert!(fs::read(&files.paths[0]).unwrap() == content);
     b.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arrival_that_cannot_be_written_down_is_told_to_those_who_listen() {
+    let homes = Homes::new(&["b"]);
+    fs::create_dir_all(homes.home("b").join("chunks/state/history.jsonl")).unwrap();
+    let b = run(&homes, InboxMode::Auto);
+    let mut arrivals = b.arrivals();
+    for name in ["one", "two"] {
+        send(&homes, &b, name, b"x").await;
+        assert_eq!(opened(&arrivals.recv().await.unwrap()), name);
+    }
+    b.shutdown().await;
+    assert_eq!(arrivals.recv().await, Err(ArrivalsEnded));
+}
