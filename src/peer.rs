@@ -1,6 +1,7 @@
 //! One running peer: server, inbox and housekeeping, started and stopped together.
 
 mod acquainted;
+mod arrivals;
 mod collect;
 mod condition;
 mod door;
@@ -28,14 +29,16 @@ use std::{
 };
 
 use tokio::{sync::broadcast, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use arrivals::{ArrivalSeq, Arrivals, ArrivalsEnded};
 pub use elsewhere::Elsewhere;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry};
+pub(crate) use inbox::Kept;
 pub use inbox::{
-    Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, OpenedFiles, Outcome,
-    Waiting,
+    AnswerError, Arrival, DecidedBy, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules,
+    OpenedFiles, Outcome, PendingTransfer, Waiting,
 };
 pub(crate) use known::others;
 pub(crate) use neighbours::record_found;
@@ -92,6 +95,8 @@ pub struct Peer {
     keep_opened: Duration,
     discovery: Discovery,
     own: OwnRoutes,
+    /// Ends with the peer what its owner has asked for in this process.
+    ending: DropGuard,
 }
 
 impl Peer {
@@ -135,14 +140,9 @@ impl Peer {
             (History::new(&options.chunks), Reasons::new(&options.chunks)),
         ));
         let health = ConditionDesk::new(&door, &store, &inbox, options.chunks, options.store);
-        let owner = Arc::new(Owner {
-            store: store.clone(),
-            inbox: inbox.clone(),
-            keep_opened,
-            stop: CancellationToken::new(),
-            reload: Arc::default(),
-        });
+        let owner = Arc::new(Owner::new(store.clone(), inbox.clone(), keep_opened));
         let state = ServerState::new(services(&store, &door, &inbox, &owner, health, events));
+        let ending = owner.stop.clone().drop_guard();
         Ok(Self {
             listener,
             address,
@@ -159,6 +159,7 @@ impl Peer {
             keep_opened,
             discovery: options.discovery,
             own: OwnRoutes::new(),
+            ending,
         })
     }
 
@@ -173,8 +174,8 @@ impl Peer {
     }
 
     /// Tells what arrives from now on.
-    pub fn arrivals(&self) -> broadcast::Receiver<Arrival> {
-        self.inbox.arrivals()
+    pub fn arrivals(&self) -> Arrivals {
+        self.inbox.arrivals(None)
     }
 
     /// What its inbox does with what arrives, which may be changed while it runs.
@@ -209,6 +210,8 @@ impl Peer {
             door: Arc::downgrade(&self.door),
             state: self.state.downgrade(),
             stop: self.owner.stop.clone(),
+            settings: self.owner.reload.clone(),
+            history: self.inbox.history(),
             released: self.store.released(),
         }
     }
@@ -235,7 +238,7 @@ impl Peer {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
-        let stop = self.owner.stop.clone();
+        let (stop, _ending) = (self.owner.stop.clone(), self.ending);
         let mut shutdown = pin!(async {
             tokio::select! {
                 () = shutdown => {}

@@ -100,7 +100,7 @@ pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
 use send::{paced, recipient, tell_sources};
-use which::{GLANCE, manifest_of, named, top_names};
+use which::{manifest_of, named};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
 
 /// A member that acts: its home, its identity, and whom it knows.

@@ -31,6 +31,7 @@ mod walk;
 use std::path::PathBuf;
 
 pub use arriving::Arriving;
+pub(crate) use browse::{GLANCE, top_names};
 pub use browse::{Seen, browse};
 pub use filter::{Filter, Keys};
 pub use grant::{Granted, grant};

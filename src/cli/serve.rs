@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::Receiver;
 
 use super::{
     Context,
@@ -19,7 +19,7 @@ use crate::{
     config::units::{DurationText, SizeText},
     id::Short as _,
     name::Escaped,
-    peer::{Arrival, InboxMode, InboxRules, Notice, Peer, PeerOptions},
+    peer::{Arrivals, DecidedBy, InboxMode, InboxRules, Notice, Peer, PeerOptions},
     session::{self, Arrived, Event, ServeRequest, ServingPeer, care, inbox_policy, peer_options},
 };
 
@@ -139,14 +139,12 @@ async fn tell_notices(output: Output, mut notices: Receiver<Notice>) {
     }
 }
 
-async fn show_arrivals(output: Output, mut arrivals: Receiver<Arrival>) {
-    loop {
-        let event = match arrivals.recv().await {
-            Ok(arrival) => Event::Arrival(Box::new(Arrived::from(&arrival))),
-            Err(RecvError::Lagged(count)) => Event::Dropped { count },
-            Err(RecvError::Closed) => return,
-        };
-        show::tell(output, &event);
+async fn show_arrivals(output: Output, mut arrivals: Arrivals) {
+    while let Ok(arrival) = arrivals.recv().await {
+        // What the owner decides is told where that is done.
+        if arrival.decided == DecidedBy::Inbox {
+            show::tell(output, &Event::Arrival(Box::new(Arrived::from(&arrival))));
+        }
     }
 }
 

@@ -5,11 +5,15 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::{Arrival, door::Door, inbox::Inbox};
+use super::{
+    AnswerError, ArrivalSeq, Arrivals, History, InboxRules, OpenedFiles, PendingTransfer,
+    door::Door, inbox::Inbox, owner::Settings,
+};
 use crate::{
+    crypto::password::Password,
+    id::ManifestId,
     server::WeakServerState,
     store::{LocalStore, Store},
     tls::{Identity, TlsError},
@@ -29,6 +33,8 @@ pub struct PeerHandle {
     pub(super) door: Weak<Door>,
     pub(super) state: WeakServerState,
     pub(super) stop: CancellationToken,
+    pub(super) settings: Settings,
+    pub(super) history: History,
     pub(super) released: CancellationToken,
 }
 
@@ -42,6 +48,9 @@ pub enum ReloadError {
     /// The address book. The roles and rights that were in force before still are.
     #[error(transparent)]
     Book(#[from] TrustError),
+    /// The settings, in the words of the program that reads them. Those that were in force before still are.
+    #[error("the settings: {0}")]
+    Settings(String),
     /// The peer has ended.
     #[error("the peer has ended")]
     Ended,
@@ -67,29 +76,92 @@ impl PeerHandle {
         self.store.upgrade().map(|store| store as Arc<dyn Store>)
     }
 
-    /// Tells what arrives from now on. It is closed when the peer ends.
+    /// Tells what arrives from now on, and then that the peer has ended.
+    pub fn arrivals(&self) -> Arrivals {
+        self.follow(None)
+    }
+
+    /// Tells what has arrived since `after`, also while no program was there to be told, then what arrives from now on.
+    /// [`ArrivalSeq::START`] begins with the oldest that the history has; an arrival's own [`seq`](super::Arrival::seq) goes on after
+    /// it. After the end of the peer what it has left is told.
+    pub fn arrivals_after(&self, after: ArrivalSeq) -> Arrivals {
+        self.follow(Some(after))
+    }
+
+    fn follow(&self, after: Option<ArrivalSeq>) -> Arrivals {
+        match self.inbox.upgrade() {
+            Some(inbox) => inbox.arrivals(after),
+            None => Arrivals::of_ended(self.history.clone(), after),
+        }
+    }
+
+    /// What waits for an answer, in the order of ids. The inbox of a session shows what is in it.
     ///
-    /// A reader may lag behind by 64 arrivals. One that lags further misses the oldest, and the next call of `recv` says how
-    /// many: [`RecvError::Lagged`](broadcast::error::RecvError::Lagged).
-    pub fn arrivals(&self) -> broadcast::Receiver<Arrival> {
-        let inbox = self.inbox.upgrade();
-        inbox.map_or_else(|| broadcast::channel(1).1, |inbox| inbox.arrivals())
+    /// # Errors
+    /// [`AnswerError::Store`], [`AnswerError::Ended`].
+    pub async fn waiting(&self) -> Result<Vec<PendingTransfer>, AnswerError> {
+        self.ask(async |inbox| Ok(inbox.pending().await?)).await
+    }
+
+    /// Opens a transfer that waits or was refused, whatever the rules of the inbox say, as if it arrived now. Where `password` is
+    /// given, it is tried.
+    ///
+    /// If the future is dropped or the peer ends, nothing was opened, and what was written is continued by the next try.
+    ///
+    /// # Errors
+    /// [`AnswerError`]. The transfer waits as before.
+    pub async fn accept(
+        &self,
+        id: ManifestId,
+        password: Option<Password>,
+    ) -> Result<OpenedFiles, AnswerError> {
+        self.ask(async |inbox| inbox.accept(id, password).await)
+            .await
+    }
+
+    /// Says no to a transfer that waits: its sender is told, and it is collected later.
+    ///
+    /// # Errors
+    /// [`AnswerError`]. The transfer waits as before.
+    pub async fn refuse(&self, id: ManifestId) -> Result<(), AnswerError> {
+        self.ask(async |inbox| inbox.refuse(id).await).await
+    }
+
+    /// Asks the inbox as long as the peer has not ended, and holds nothing of it any longer.
+    async fn ask<T>(
+        &self,
+        what: impl AsyncFnOnce(&Inbox) -> Result<T, AnswerError>,
+    ) -> Result<T, AnswerError> {
+        let inbox = self.inbox.upgrade().ok_or(AnswerError::Ended)?;
+        let answer = self.stop.run_until_cancelled(what(&inbox)).await;
+        answer.unwrap_or(Err(AnswerError::Ended))
+    }
+
+    /// What the inbox does with what arrives, which may be changed; `None` after the end of the peer.
+    pub fn inbox_rules(&self) -> Option<InboxRules> {
+        self.inbox.upgrade().map(|inbox| inbox.rules())
     }
 
     /// Reads certificates, revocations, roles and rights again, and cuts the connections of those who may not have one any more.
-    /// Gives how many were cut. A running peer does the same within half a second of a change.
+    /// Then the program's own settings are read, if it has said how ([`Peer::reload_with`](super::Peer::reload_with)). Gives how many
+    /// connections were cut. A running peer does all but the settings by itself within half a second of a change.
     ///
     /// # Errors
     /// [`ReloadError`]. What can be used is in force all the same.
     pub async fn reload(&self) -> Result<usize, ReloadError> {
         let door = self.door.upgrade().ok_or(ReloadError::Ended)?;
-        let read = tokio::task::spawn_blocking(move || (door.reload_book(), door.reload()));
+        let settings = self.settings.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let settings = settings.get().map_or(Ok(()), |reload| reload());
+            (door.reload_book(), door.reload(), settings)
+        });
         let read = read.await;
         let cut = self.state.drop_revoked();
         // It ends early only if the runtime does.
-        let (book, certificates) = read.map_err(|_| ReloadError::Ended)?;
+        let (book, certificates, settings) = read.map_err(|_| ReloadError::Ended)?;
         book?;
         certificates?;
+        settings.map_err(ReloadError::Settings)?;
         Ok(cut)
     }
 

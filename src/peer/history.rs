@@ -2,17 +2,22 @@
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    arrivals::ArrivalSeq,
+    inbox::{Arrival, Kept, Outcome},
+};
 use crate::{
     id::{ManifestId, TransferId},
     manifest::Timestamp,
     private,
+    transfer::MAX_MESSAGE,
 };
 
 /// Names that are remembered of one transfer.
@@ -122,19 +127,33 @@ impl History {
     /// # Errors
     /// Those of the file system.
     pub fn append(&self, entry: &HistoryEntry) -> io::Result<()> {
+        self.append_line(entry, None).map(drop)
+    }
+
+    /// Adds `entry`, which is an arrival. Gives its place.
+    pub(crate) fn append_arrival(
+        &self,
+        entry: &HistoryEntry,
+        arrival: &Kept,
+    ) -> io::Result<ArrivalSeq> {
+        self.append_line(entry, Some(arrival))
+    }
+
+    fn append_line(&self, entry: &HistoryEntry, arrival: Option<&Kept>) -> io::Result<ArrivalSeq> {
         let mut entry = entry.clone();
         entry.names.truncate(MAX_NAMES);
         if let Some(named) = &mut entry.named {
             named.truncate(MAX_NAMES);
         }
-        let mut line = serde_json::to_vec(&entry)?;
+        let mut line = serde_json::to_vec(&Line { entry, arrival })?;
         line.push(b'\n');
         if let Some(folder) = self.path.parent() {
             private::make_folder(folder)?;
         }
         let mut file = private::append_lines(&self.path)?;
         // In one piece: whoever else appends does so before or after.
-        file.write_all(&line)
+        file.write_all(&line)?;
+        file.stream_position().map(ArrivalSeq)
     }
 
     /// Every entry, the oldest first. A line that cannot be read is left out.
@@ -178,15 +197,113 @@ impl History {
         Ok(missed)
     }
 
+    /// The place after all that it has now.
+    pub(super) fn end(&self) -> ArrivalSeq {
+        ArrivalSeq(fs::metadata(&self.path).map_or(0, |metadata| metadata.len()))
+    }
+
+    /// The arrivals after `after`, the first `most` of them, and the place after the last that was looked at. What a version without
+    /// arrivals has written is passed over.
+    pub(super) fn arrivals_after(
+        &self,
+        after: ArrivalSeq,
+        most: usize,
+    ) -> io::Result<(Vec<Arrival>, ArrivalSeq)> {
+        let mut file = match fs::File::open(&self.path) {
+            Ok(file) => BufReader::new(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), after)),
+            Err(e) => return Err(e),
+        };
+        let (mut arrivals, mut line) = (Vec::new(), Vec::new());
+        let mut next = beginning(&mut file, after)?;
+        while arrivals.len() < most {
+            line.clear();
+            let read = file.read_until(b'\n', &mut line)?;
+            // What does not end yet is being written.
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            next.0 += read as u64;
+            if let Ok(told) = serde_json::from_slice::<ToldArrival>(&line) {
+                arrivals.extend(told.at(next));
+            }
+        }
+        Ok((arrivals, next))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
+/// A line as it is written.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    entry: HistoryEntry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival: Option<&'a Kept>,
+}
+
+/// What of a line is an arrival.
+#[derive(Deserialize)]
+struct ToldArrival {
+    at: Timestamp,
+    transfer: TransferId,
+    manifest: Option<ManifestId>,
+    bytes: u64,
+    arrival: Kept,
+}
+
+impl ToldArrival {
+    fn at(self, seq: ArrivalSeq) -> Option<Arrival> {
+        let mut outcome = self.arrival.outcome;
+        if let (Outcome::Opened(files), true) = (&mut outcome, self.arrival.is_message) {
+            files.message = files.paths.first().and_then(|path| text_of(path));
+        }
+        Some(Arrival {
+            seq,
+            at: self.at,
+            id: self.manifest?,
+            transfer: self.transfer,
+            sender: self.arrival.sender,
+            sender_name: self.arrival.sender_name,
+            size: self.bytes,
+            decided: self.arrival.decided,
+            outcome,
+        })
+    }
+}
+
+/// The text of a message, as long as it is where it was put.
+fn text_of(path: &Path) -> Option<String> {
+    let (mut text, mut file) = (String::new(), fs::File::open(path).ok()?.take(MAX_MESSAGE));
+    file.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Goes to the first line that begins at `after` or later; to the very first in a history that is shorter than that: it is another
+/// one than `after` was of, and what is told twice is better than what is missed.
+fn beginning(file: &mut BufReader<fs::File>, after: ArrivalSeq) -> io::Result<ArrivalSeq> {
+    let length = file.get_ref().metadata()?.len();
+    if after.0 == 0 || after.0 > length {
+        return Ok(ArrivalSeq::START);
+    }
+    file.seek(SeekFrom::Start(after.0 - 1))?;
+    let mut rest = Vec::new();
+    let read = file.read_until(b'\n', &mut rest)? as u64;
+    Ok(ArrivalSeq(after.0 - 1 + read))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        id::PeerId,
+        peer::{DecidedBy, OpenedFiles, Waiting},
+        received::NewNames,
+    };
 
     #[test]
     fn what_was_is_kept_in_order_and_a_torn_line_costs_only_itself() {
@@ -243,5 +360,96 @@ mod tests {
             (transfer(3), Direction::Refused),
         ];
         assert_eq!(missed.collect::<Vec<_>>(), expected);
+    }
+
+    /// Adds an arrival. Gives its place.
+    fn arrive(history: &History, n: u8, outcome: Outcome) -> ArrivalSeq {
+        let entry = HistoryEntry {
+            manifest: Some(ManifestId::of(&[n])),
+            ..HistoryEntry::new(Direction::Received, TransferId::from_bytes([n; 16]))
+        };
+        let (sender, by) = (PeerId::of(&[n]), DecidedBy::Inbox);
+        let kept = Kept::of(sender, Some("ben"), by, &outcome);
+        history.append_arrival(&entry, &kept).unwrap()
+    }
+
+    fn transfers(arrivals: &[Arrival]) -> Vec<u8> {
+        let transfers = arrivals
+            .iter()
+            .map(|arrival| arrival.transfer.as_bytes()[0]);
+        transfers.collect()
+    }
+
+    #[test]
+    fn arrivals_are_read_on_from_any_place_also_one_of_another_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path());
+        let begin = ArrivalSeq::START;
+        assert_eq!(history.arrivals_after(begin, 9).unwrap(), (vec![], begin));
+        let waits = || Outcome::Waiting(Waiting::Larger { than: 7 });
+        let first = arrive(&history, 1, waits());
+        // A person is told of these, and no program.
+        let sent = HistoryEntry::new(Direction::Sent, TransferId::from_bytes([9; 16]));
+        history.append(&sent).unwrap();
+        let third = arrive(&history, 3, waits());
+        let file = fs::OpenOptions::new().append(true).open(history.path());
+        file.unwrap().write_all(b"{\"at\":").unwrap();
+        let torn = history.end();
+        let read = |after, most| history.arrivals_after(after, most).unwrap();
+        let (arrivals, next) = read(begin, 9);
+        assert_eq!((transfers(&arrivals), next), (vec![1, 3], third));
+        assert_eq!(arrivals[0].outcome, waits());
+        assert_eq!((arrivals[0].seq, arrivals[1].seq), (first, third));
+        assert_eq!(
+            read(next, 9),
+            (vec![], third),
+            "what is not ended is not read"
+        );
+        let fourth = arrive(&history, 4, waits());
+        for (after, expected) in [
+            (begin, vec![1, 3, 4]),
+            (first, vec![3, 4]),
+            (ArrivalSeq(first.0 - 1), vec![3, 4]),
+            (ArrivalSeq(first.0 + 1), vec![3, 4]),
+            (third, vec![4]),
+            (torn, vec![4]),
+            (fourth, vec![]),
+            (ArrivalSeq(fourth.0 + 1), vec![1, 3, 4]),
+        ] {
+            assert_eq!(transfers(&read(after, 9).0), expected, "{after:?}");
+        }
+        let (one, next) = read(begin, 1);
+        assert_eq!((transfers(&one), next), (vec![1], first));
+    }
+
+    #[test]
+    fn a_message_is_read_from_its_file_and_many_paths_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path());
+        let path = folder.path().join("message.txt");
+        fs::write(&path, "hello").unwrap();
+        let mut files = OpenedFiles {
+            paths: vec![path.clone()],
+            more_paths: 0,
+            message: Some("hello".into()),
+            skipped_links: Vec::new(),
+            renamed: NewNames::default(),
+        };
+        arrive(&history, 1, Outcome::Opened(files.clone()));
+        let log = fs::read_to_string(history.path()).unwrap();
+        assert!(!log.contains("hello"), "{log}");
+        let opened = |number: usize| {
+            let arrivals = history.arrivals_after(ArrivalSeq::START, 9).unwrap().0;
+            match arrivals[number].outcome.clone() {
+                Outcome::Opened(files) => files,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(opened(0), files);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(opened(0).message, None);
+        (files.message, files.paths) = (None, vec![path; 1_003]);
+        arrive(&history, 2, Outcome::Opened(files));
+        assert_eq!((opened(1).paths.len(), opened(1).more_paths), (1_000, 3));
     }
 }

@@ -1,47 +1,55 @@
 //! The inbox: opens what arrives for us, or lets it wait for a yes. The server beside it stays blind.
 
+mod answer;
 mod arrival;
 mod decided;
 mod desk;
 mod early;
+mod open;
 mod policy;
 mod queue;
 mod said;
 mod table;
 mod tally;
+mod turns;
 mod why;
 
 use std::{sync::Arc, time::SystemTime};
 
-use futures::future::BoxFuture;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::{Instant, timeout_at},
 };
 
-pub use arrival::{Arrival, OpenedFiles, Outcome};
+pub use answer::{AnswerError, PendingTransfer};
+pub(crate) use arrival::Kept;
+pub use arrival::{Arrival, DecidedBy, OpenedFiles, Outcome};
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
-use super::{door::Door, history::History, reasons::Reasons};
+use super::{
+    arrivals::{ArrivalSeq, Arrivals, News},
+    door::Door,
+    history::History,
+    reasons::Reasons,
+};
 use crate::{
-    id::{ManifestId, PeerId, Short as _, TransferId},
-    manifest::{SignedManifest, Signer as _, Timestamp},
+    id::{ManifestId, PeerId, TransferId},
+    manifest::Signer as _,
     received::Received,
-    server,
-    store::{LocalStore, PageRequest, StateAt, Store as _, TransferState, WaitReason},
+    store::{LocalStore, PageRequest, Store as _, TransferState},
     tls::Identity,
-    transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
+    transfer::Reader,
     trust::AddressBook,
     wire::{DEFAULT_PAGE, Event, InboxCounts},
 };
 use early::Early;
-use policy::names_of;
+use open::Tried;
 use queue::Queue;
-use said::failed;
 use tally::Tally;
+use turns::Turns;
 use why::WhyWaits;
 
-/// Arrivals that whoever shows them may lag behind.
+/// Arrivals that are not in the history and whoever shows them may lag behind.
 const ARRIVALS: usize = 64;
 
 /// Opens arrivals, one after the other.
@@ -51,7 +59,7 @@ pub(super) struct Inbox {
     book: AddressBook,
     reader: Reader,
     events: broadcast::Sender<Event>,
-    arrivals: broadcast::Sender<Arrival>,
+    news: broadcast::Sender<News>,
     rules: InboxRules,
     options: InboxOptions,
     history: History,
@@ -59,6 +67,8 @@ pub(super) struct Inbox {
     why: WhyWaits,
     early: Early,
     tally: Tally,
+    /// One of the inbox and its owner at a time has a transfer in work.
+    turns: Turns<ManifestId>,
 }
 
 /// When the stored transfers are listed.
@@ -67,29 +77,6 @@ enum Listed {
     /// Those that wait are looked at again too: what the person wants may have changed.
     Anew,
     Later,
-}
-
-/// Whether a transfer is to be tried again.
-enum Tried {
-    Settled,
-    Failed,
-}
-
-/// What became of a transfer that was looked at.
-enum Looked {
-    /// It is not for us, or was settled before.
-    Nothing,
-    /// It is opened now.
-    Opened(Opened),
-    /// It waits for the person.
-    Waits(Waiting),
-}
-
-/// A transfer that was opened now.
-struct Opened {
-    files: OpenedFiles,
-    names: Vec<String>,
-    seconds: f64,
 }
 
 impl Inbox {
@@ -115,7 +102,7 @@ impl Inbox {
             book,
             reader,
             events,
-            arrivals: broadcast::channel(ARRIVALS).0,
+            news: broadcast::channel(ARRIVALS).0,
             rules: InboxRules::new(options.policy.clone()),
             options,
             history,
@@ -123,6 +110,7 @@ impl Inbox {
             why: WhyWaits::default(),
             early: Early::default(),
             tally: Tally::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -140,8 +128,14 @@ impl Inbox {
         self.early.cancel(by, transfer);
     }
 
-    pub(super) fn arrivals(&self) -> broadcast::Receiver<Arrival> {
-        self.arrivals.subscribe()
+    pub(super) fn history(&self) -> History {
+        self.history.clone()
+    }
+
+    pub(super) fn arrivals(&self, after: Option<ArrivalSeq>) -> Arrivals {
+        // Before the history is looked at, so that what comes in between is heard of.
+        let news = self.news.subscribe();
+        Arrivals::new(self.history.clone(), after, Some(news))
     }
 
     /// Opens what came while nobody was here, then what arrives, and heeds what the owner decides elsewhere. Never ends.
@@ -233,201 +227,6 @@ impl Inbox {
             Tried::Settled => queue.settled(transfer),
             Tried::Failed => queue.failed(transfer, Instant::now()),
         }
-    }
-
-    /// Opens a transfer if it is for us, wanted and not yet settled, and remembers what became of it.
-    ///
-    /// Boxed, because the compiler cannot see that the loop around it is `Send`.
-    fn open(&self, id: ManifestId) -> BoxFuture<'_, Tried> {
-        Box::pin(async move {
-            let (manifest, before) = match self.unsettled(id).await {
-                Ok(Some(found)) => found,
-                Ok(None) => return Tried::Settled,
-                Err(error) => {
-                    tracing::error!(
-                        manifest = id.short(),
-                        error = error.kind(),
-                        "cannot be looked at"
-                    );
-                    return Tried::Failed;
-                }
-            };
-            let sender_name = manifest
-                .verify(&*self.reader.verifier, Timestamp::now())
-                .ok();
-            let (state, outcome) = match self.look(&manifest, sender_name.as_deref()).await {
-                Ok(Looked::Nothing) => return Tried::Settled,
-                Ok(Looked::Opened(opened)) => {
-                    self.remember_opened(&manifest, sender_name.as_deref(), &opened);
-                    (TransferState::Opened, Outcome::Opened(opened.files))
-                }
-                Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
-                Err(error) => {
-                    self.tally.failed(error.kind());
-                    failed(&manifest, sender_name.as_deref(), &error)
-                }
-            };
-            // Before the state says that it waits.
-            if let Outcome::Waiting(why) = &outcome {
-                self.why.note(id, manifest.payload().sender, why);
-            } else {
-                self.why.forget(id);
-            }
-            let tried = match &outcome {
-                Outcome::Waiting(Waiting::Failed { reason, .. }) => {
-                    self.note_reason(id, reason);
-                    Tried::Failed
-                }
-                _ => {
-                    self.reasons.forget(id);
-                    Tried::Settled
-                }
-            };
-            // A transfer that waits is told once, not at every try.
-            if state == before {
-                return tried;
-            }
-            self.tally.settled(&outcome);
-            self.settle(id, state).await;
-            self.remember_not_opened(&manifest, sender_name.as_deref(), &outcome);
-            let payload = manifest.payload();
-            let arrival = Arrival {
-                id,
-                sender: payload.sender,
-                sender_name,
-                size: payload.size,
-                outcome,
-            };
-            // Nobody listening is no error.
-            let _ = self.arrivals.send(arrival);
-            tried
-        })
-    }
-
-    /// A transfer that the person or the inbox has still to decide about, with its state.
-    async fn unsettled(
-        &self,
-        id: ManifestId,
-    ) -> Result<Option<(SignedManifest, TransferState)>, TransferError> {
-        let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
-        let before = self.store.manifest_state(id).await?.state;
-        let settled = !matches!(before, TransferState::Stored | TransferState::Waiting);
-        let was_opened = self.was_opened(manifest.payload().sender, &manifest);
-        Ok((!settled && !was_opened).then_some((manifest, before)))
-    }
-
-    async fn look(
-        &self,
-        manifest: &SignedManifest,
-        sender: Option<&str>,
-    ) -> Result<Looked, TransferError> {
-        let payload = manifest.payload();
-        if payload.sender == self.reader.me {
-            return Ok(Looked::Nothing);
-        }
-        if !payload.recipients().any(|peer| peer == self.reader.me) {
-            // Carried for somebody else, unless only a password says for whom.
-            let locked =
-                payload.has_password() && payload.recipients().all(|peer| peer == payload.sender);
-            let waits = || Looked::Waits(Waiting::Locked);
-            return Ok(if locked { waits() } else { Looked::Nothing });
-        }
-        let waits = match self.waits(payload.sender, sender, Some(payload.size)) {
-            None => table::waits(&self.store, &payload.table).await?,
-            why => why,
-        };
-        if let Some(why) = waits {
-            tracing::info!(
-                transfer = payload.transfer_id.short(),
-                manifest = manifest.id().short(),
-                sender = %said::who(sender, payload.sender),
-                bytes = payload.size,
-                why = why.kind(),
-                "not opened unasked"
-            );
-            return Ok(Looked::Waits(why));
-        }
-        self.receive(manifest.clone(), sender).await
-    }
-
-    /// Why a transfer of `sender`, whose certificate says `certified` if it is verified, is not opened unasked, if so.
-    fn waits(&self, sender: PeerId, certified: Option<&str>, size: Option<u64>) -> Option<Waiting> {
-        let policy = self.rules.now();
-        let names = match certified {
-            Some(name) if !policy.senders.is_empty() => names_of(&self.book, sender, name),
-            _ => Ok(Vec::new()),
-        };
-        match names {
-            Ok(names) => policy.waits(names.iter().map(String::as_str), size),
-            // Which rule counts is not known until the book can be read.
-            Err(error) => Some(Waiting::Failed {
-                code: WaitReason::CannotOpen,
-                reason: error.to_string(),
-            }),
-        }
-    }
-
-    async fn receive(
-        &self,
-        manifest: SignedManifest,
-        sender: Option<&str>,
-    ) -> Result<Looked, TransferError> {
-        let (start, id) = (std::time::Instant::now(), manifest.id());
-        let payload = manifest.payload();
-        let begun = self.early.take(payload.sender, payload.transfer_id).await;
-        // What was begun is charged until it is written.
-        let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
-        let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
-        let (root, options) = (&self.received, self.options.receive);
-        let written =
-            transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
-        let seconds = start.elapsed().as_secs_f64();
-        let (short, bytes) = (id.short(), written.size);
-        let payload = transfer.manifest.payload();
-        tracing::info!(
-            transfer = payload.transfer_id.short(),
-            manifest = &*short,
-            sender = %said::who(sender, payload.sender),
-            bytes,
-            seconds,
-            rate = server::per_second(bytes, start.elapsed()),
-            "opened"
-        );
-        said::warn_of_changes(&short, &written);
-        let message = transfer::message(&transfer, &written).await;
-        let names = transfer.listing.top_names().map(str::to_owned).collect();
-        let files = OpenedFiles::of(written, message);
-        let opened = Opened {
-            files,
-            names,
-            seconds,
-        };
-        Ok(Looked::Opened(opened))
-    }
-
-    /// A copy of a transfer id under another manifest must not deliver twice.
-    fn was_opened(&self, sender: PeerId, manifest: &SignedManifest) -> bool {
-        let receipt = self
-            .store
-            .receipt_of(sender, manifest.payload().transfer_id);
-        receipt.is_some_and(|receipt| receipt.state == TransferState::Opened)
-    }
-
-    async fn settle(&self, id: ManifestId, state: TransferState) {
-        let (store, keep) = (self.store.clone(), self.options.keep_opened);
-        let settled = tokio::task::spawn_blocking(move || {
-            if state == TransferState::Opened && keep.is_zero() {
-                store.let_go(id, state)
-            } else {
-                store.record_state(id, state)
-            }
-        });
-        if let Ok(Err(error)) = settled.await {
-            return tracing::error!(manifest = id.short(), %error, "the state of a transfer is not recorded");
-        }
-        let state = StateAt::new(state, Timestamp::now());
-        // Nobody listening is no error.
-        let _ = self.events.send(Event::State { id, state });
     }
 }
 

@@ -19,15 +19,30 @@ use crate::{
 /// Reads the settings again and takes them in force; else says why not. May block.
 pub type Reload = dyn Fn() -> Result<(), String> + Send + Sync;
 
+/// How they are read, once that is said.
+pub(super) type Settings = Arc<OnceLock<Box<Reload>>>;
+
 /// Does what the owner of a peer asks.
 pub(super) struct Owner {
-    pub(super) store: Arc<LocalStore>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) keep_opened: Duration,
+    store: Arc<LocalStore>,
+    inbox: Arc<Inbox>,
+    keep_opened: Duration,
     /// Ends the peer.
     pub(super) stop: CancellationToken,
     /// Set by the program that runs the peer, and knows where its settings are.
-    pub(super) reload: Arc<OnceLock<Box<Reload>>>,
+    pub(super) reload: Settings,
+}
+
+impl Owner {
+    pub(super) fn new(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Duration) -> Self {
+        Self {
+            store,
+            inbox,
+            keep_opened,
+            stop: CancellationToken::new(),
+            reload: Arc::default(),
+        }
+    }
 }
 
 impl OwnerDesk for Owner {

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Names, ReceivedError, Refused};
 use crate::{
     id::Digest,
@@ -99,7 +101,7 @@ pub struct Layout {
 }
 
 /// Entries that are not called here what they were called in the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewNames {
     /// How many.
     pub count: usize,

@@ -1,9 +1,11 @@
 //! What was sent and received from this home.
 
+use std::io;
+
 use super::{Error, Event, Home, Session, store::check_there};
 use crate::{
     manifest::Timestamp,
-    peer::{History, HistoryEntry},
+    peer::{ArrivalSeq, Arrivals, History, HistoryEntry, Kept},
 };
 
 /// What was sent and received from `home`, the newest last.
@@ -37,10 +39,25 @@ impl Session {
         missed.map_err(|error| Error::io(history.path(), error))
     }
 
+    /// Follows what arrives here: what has come since `after`, or from now on, and then what comes, also while another process serves
+    /// this home. It never ends.
+    pub fn arrivals(&self, after: Option<ArrivalSeq>) -> Arrivals {
+        Arrivals::of(History::new(&self.home.chunks()), after)
+    }
+
     /// Adds to the history. That this fails is told, and is no reason for the operation to fail.
     pub(crate) fn remember(&self, entry: &HistoryEntry) {
+        self.write_history(|history| history.append(entry));
+    }
+
+    /// The same of a transfer for us that the owner has decided about.
+    pub(crate) fn remember_arrival(&self, entry: &HistoryEntry, arrival: &Kept) {
+        self.write_history(|history| history.append_arrival(entry, arrival).map(drop));
+    }
+
+    fn write_history(&self, append: impl FnOnce(&History) -> io::Result<()>) {
         let history = History::new(&self.home.chunks());
-        if let Err(error) = history.append(entry) {
+        if let Err(error) = append(&history) {
             self.tell(Event::HistoryUnwritten {
                 path: history.path().to_string_lossy().into_owned(),
                 reason: error.to_string(),

@@ -5,14 +5,14 @@ use std::{mem, ops::ControlFlow, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Event, GLANCE, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, all_manifests, manifest_of, row, state_of, top_names,
+    Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
+    TransferSelector, all_manifests, manifest_of, row, state_of,
 };
 use crate::{
     manifest::{SignedManifest, Signer as _, table::Entry},
-    peer::{Direction, HistoryEntry, Reasons},
+    peer::{DecidedBy, Direction, HistoryEntry, Kept, Outcome, Reasons},
     store::{ManifestInfo, Store, TransferState},
-    transfer::{self, OpenedTransfer, Seen, TransferError},
+    transfer::{self, GLANCE, OpenedTransfer, Seen, TransferError, top_names},
 };
 
 /// Entries that are shown of a transfer that was not named.
@@ -187,7 +187,8 @@ impl Inbox<'_> {
             let names = names.map_or_else(Vec::new, |top| top.names);
             let transfer = RefusedTransfer { info, from };
             self.us.tell(Event::Refused(Box::new(transfer.clone())));
-            self.us.remember(&transfer.entry(names));
+            let (entry, arrival) = (transfer.entry(names), transfer.arrival());
+            self.us.remember_arrival(&entry, &arrival);
             refused.push(transfer);
         }
         Ok(refused)
@@ -231,6 +232,13 @@ impl Inbox<'_> {
 }
 
 impl RefusedTransfer {
+    fn arrival(&self) -> Kept {
+        let name = (self.from.verified || self.from.blocked).then_some(self.from.name.as_str());
+        let reason = "refused by the owner".to_owned();
+        let outcome = Outcome::Refused { reason };
+        Kept::of(self.info.sender, name, DecidedBy::Owner, &outcome)
+    }
+
     fn entry(&self, names: Vec<String>) -> HistoryEntry {
         HistoryEntry {
             manifest: Some(self.info.id),

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Error, Event, Session, SignedBy,
-    which::{manifest_of, top_names},
-};
+use super::{Error, Event, Session, SignedBy, which::manifest_of};
 use crate::{
     id::{ManifestId, PeerId},
     store::{ManifestInfo, PageRequest, Store, StoreError, TransferState},
+    transfer::top_names,
     wire::DEFAULT_PAGE,
 };
 

@@ -21,11 +21,13 @@ use super::{
 use crate::{
     crypto::password::Password,
     id::ManifestId,
-    manifest::SignedManifest,
-    peer::{Direction, HistoryEntry},
+    manifest::{SignedManifest, Signer as _},
+    peer::{DecidedBy, Direction, HistoryEntry, Kept, OpenedFiles, Outcome},
     received::Received,
     store::{Pace, Store, TransferState},
-    transfer::{self, OpenedTransfer, Reader, ReceiveOptions, Source, Swarm, TransferError},
+    transfer::{
+        self, OpenedTransfer, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm, TransferError,
+    },
 };
 
 use choose::{Chosen, MAX_TRIES};
@@ -309,7 +311,7 @@ impl<'a> Job<'a> {
         if let Some(own) = self.own {
             self.record(own, id).await;
         }
-        self.remember(id, &transfer, &files.paths, seconds);
+        self.remember(id, &transfer, &files, message.as_deref(), seconds);
         let received = ReceivedTransfer::of(id, &transfer, files, message);
         self.us.tell(Event::Received(Box::new(received.clone())));
         Ok(received)
@@ -343,7 +345,14 @@ impl<'a> Job<'a> {
         })
     }
 
-    fn remember(&self, id: ManifestId, transfer: &OpenedTransfer, paths: &[PathBuf], seconds: f64) {
+    fn remember(
+        &self,
+        id: ManifestId,
+        transfer: &OpenedTransfer,
+        files: &ReceivedFiles,
+        message: Option<&str>,
+        seconds: f64,
+    ) {
         let payload = transfer.manifest.payload();
         let (sender, verified) = outcome::sender_of(transfer);
         let mut entry = HistoryEntry {
@@ -355,7 +364,14 @@ impl<'a> Job<'a> {
             names: transfer.listing.top_names().map(str::to_owned).collect(),
             ..HistoryEntry::new(Direction::Received, payload.transfer_id)
         };
-        entry.set_paths(paths);
+        entry.set_paths(&files.paths);
+        // It was sent to us, and waited here.
+        if self.own.is_some() && payload.sender != self.us.identity.peer_id() {
+            let files = OpenedFiles::of(files.clone(), message.map(str::to_owned));
+            let (name, outcome) = (transfer.origin.name(), Outcome::Opened(files));
+            let arrival = Kept::of(payload.sender, name, DecidedBy::Owner, &outcome);
+            return self.us.remember_arrival(&entry, &arrival);
+        }
         self.us.remember(&entry);
     }
 }

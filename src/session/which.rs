@@ -9,15 +9,11 @@ use crate::{
     id::ManifestId,
     manifest::{SignedManifest, table::Entry},
     store::{ManifestInfo, Store},
-    transfer::{self, Reader, Seen},
+    transfer::{self, Reader},
 };
 
 /// Digits from which on the beginning of an id counts as one.
 const MIN_DIGITS: usize = 4;
-/// Plain bytes of a table that a list reads: a sender chooses how long it is.
-pub(crate) const GLANCE: u64 = 1 << 20;
-/// Names at the top of a transfer that a list shows.
-const MOST_NAMES: usize = 100;
 
 /// A transfer as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,37 +98,4 @@ pub(crate) async fn manifest_of(store: &dyn Store, id: ManifestId) -> Option<Sig
     let envelope = store.get_manifest(id).await.ok()?;
     let manifest = SignedManifest::parse(envelope).ok()?;
     (manifest.id() == id).then_some(manifest)
-}
-
-/// The first names at the top of a transfer.
-pub(crate) struct TopNames {
-    pub(crate) names: Vec<String>,
-    /// Whether there may be others.
-    pub(crate) more_names: bool,
-}
-
-/// The names at the top of a transfer, if `reader` can open it. However long its table is, only its beginning is read.
-pub(crate) async fn top_names(
-    store: &dyn Store,
-    reader: &Reader,
-    manifest: &SignedManifest,
-) -> Option<TopNames> {
-    let (mut names, mut more) = (Vec::new(), false);
-    let keep = |entry: Entry| {
-        if entry.path().contains('/') {
-            return ControlFlow::Continue(());
-        }
-        more = names.len() == MOST_NAMES;
-        if more {
-            return ControlFlow::Break(());
-        }
-        names.push(entry.path().to_owned());
-        ControlFlow::Continue(())
-    };
-    let seen = transfer::browse(store, manifest, reader, GLANCE, keep).await;
-    let seen = seen.ok()?;
-    Some(TopNames {
-        names,
-        more_names: more || seen == Seen::Part,
-    })
 }

@@ -20,6 +20,11 @@ pub enum Seen {
     Part,
 }
 
+/// Plain bytes of a table that a list reads: a sender chooses how long it is.
+pub(crate) const GLANCE: u64 = 1 << 20;
+/// Names at the top of a transfer that a list shows.
+const MOST_NAMES: usize = 100;
+
 /// Gives the entries in the first `at_most` bytes of a table to `each`, until `each` has seen enough. Dates, signature, our
 /// wrap and the commitment are checked before; that table, sums and content agree is checked only by
 /// [`OpenedTransfer::open`](super::OpenedTransfer::open). Memory does not depend on the length of the table.
@@ -38,4 +43,37 @@ pub async fn browse(
     let key = unwrap(payload, reader).await?;
     let (chunk_size, table) = (payload.chunk_size, &payload.table);
     read_table(store, &key, chunk_size, table, at_most, each).await
+}
+
+/// The first names at the top of a transfer.
+pub(crate) struct TopNames {
+    pub(crate) names: Vec<String>,
+    /// Whether there may be others.
+    pub(crate) more_names: bool,
+}
+
+/// The names at the top of a transfer, if `reader` can open it. However long its table is, only its beginning is read.
+pub(crate) async fn top_names(
+    store: &dyn Store,
+    reader: &Reader,
+    manifest: &SignedManifest,
+) -> Option<TopNames> {
+    let (mut names, mut more) = (Vec::new(), false);
+    let keep = |entry: Entry| {
+        if entry.path().contains('/') {
+            return ControlFlow::Continue(());
+        }
+        more = names.len() == MOST_NAMES;
+        if more {
+            return ControlFlow::Break(());
+        }
+        names.push(entry.path().to_owned());
+        ControlFlow::Continue(())
+    };
+    let seen = browse(store, manifest, reader, GLANCE, keep).await;
+    let seen = seen.ok()?;
+    Some(TopNames {
+        names,
+        more_names: more || seen == Seen::Part,
+    })
 }

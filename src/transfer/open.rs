@@ -57,6 +57,16 @@ pub enum Origin {
     Unverified,
 }
 
+impl Origin {
+    /// The name of a verified sender.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Verified { name } => Some(name),
+            Self::Unverified => None,
+        }
+    }
+}
+
 /// What is in a transfer.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {

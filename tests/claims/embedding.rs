@@ -11,16 +11,13 @@ use axum::{Router, routing::get};
 use colis::{
     client::PeerClient,
     discover::Discovery,
-    peer::{Peer, PeerError, PeerOptions, ReloadError},
+    peer::{ArrivalsEnded, Peer, PeerError, PeerOptions, ReloadError},
     server::{CallerInfo, OwnRoutes},
     session::Session,
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
 };
 use testkit::{Homes, bytes};
-use tokio::{
-    sync::{broadcast::error::RecvError, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 fn open(home: &Path) -> Result<Peer, PeerError> {
     let mut options = PeerOptions::at(home);
@@ -121,7 +118,7 @@ async fn a_handle_is_of_use_while_a_peer_runs_and_after_its_end() {
     assert_eq!(handle.identity().name(), "b");
     handle.shutdown().await;
     assert!(handle.store().is_none());
-    assert_eq!(arrivals.recv().await.unwrap_err(), RecvError::Closed);
+    assert_eq!(arrivals.recv().await.unwrap_err(), ArrivalsEnded);
     assert!(matches!(handle.reload().await, Err(ReloadError::Ended)));
     open(&homes.home("b")).unwrap();
     running.await.unwrap().unwrap();

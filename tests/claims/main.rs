@@ -10,6 +10,7 @@
 
 mod acting;
 mod api;
+mod arrivals;
 mod attack;
 mod bad_input;
 mod carriers;

@@ -2,24 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
 use crate::{
     cli::{show::serve, terminal},
-    peer::Arrival,
+    peer::{Arrivals, DecidedBy},
     session::Arrived,
     store::TransferState,
 };
 
 /// Announces `arrivals`, until they end.
-pub(super) async fn run(mut arrivals: Receiver<Arrival>, received: PathBuf) {
-    loop {
-        match arrivals.recv().await {
-            Ok(arrival) => terminal::announce(&line(&(&arrival).into(), &received)),
-            Err(RecvError::Lagged(missed)) => {
-                terminal::announce(&format!("* {missed} more have arrived: see the history"));
-            }
-            Err(RecvError::Closed) => return,
+pub(super) async fn run(mut arrivals: Arrivals, received: PathBuf) {
+    while let Ok(arrival) = arrivals.recv().await {
+        // What the person decides is said where that is done.
+        if arrival.decided == DecidedBy::Inbox {
+            terminal::announce(&line(&(&arrival).into(), &received));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::{
@@ -97,7 +98,8 @@ impl InboxRules {
 }
 
 /// Why a transfer was not opened on arrival.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "waits", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Waiting {
     /// Its sender is asked about.

@@ -1,11 +1,13 @@
 //! What became of transfers: for the log, without names of files, and for the history, with them.
 
-use super::{Inbox, Opened, Outcome, Waiting, why::code_of};
+use std::io;
+
+use super::{Arrival, ArrivalSeq, DecidedBy, Inbox, Kept, News, Outcome, Waiting, why::code_of};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::SignedManifest,
     name::Escaped,
-    peer::history::{Direction, HistoryEntry},
+    peer::history::{Direction, History, HistoryEntry},
     server::{Cut, NotTaken},
     store::TransferState,
     transfer::{ReceivedFiles, TransferError},
@@ -16,37 +18,62 @@ pub(super) fn who(name: Option<&str>, id: PeerId) -> String {
     name.map_or_else(|| id.short(), |name| Escaped::new(name).to_string())
 }
 
-impl Inbox {
-    pub(super) fn remember_opened(
-        &self,
-        manifest: &SignedManifest,
-        sender: Option<&str>,
-        opened: &Opened,
-    ) {
-        let mut entry = HistoryEntry {
-            seconds: Some(opened.seconds),
-            names: opened.names.clone(),
-            ..entry(Direction::Received, manifest, sender)
-        };
-        entry.set_paths(&opened.files.paths);
-        self.remember(&entry);
-    }
+/// A transfer, and who has decided about it.
+pub(super) struct About<'a> {
+    pub(super) manifest: &'a SignedManifest,
+    /// The name in its sender's certificate, if the circle vouches for it.
+    pub(super) sender: Option<&'a str>,
+    pub(super) decided: DecidedBy,
+}
 
-    pub(super) fn remember_not_opened(
+impl Inbox {
+    /// Puts into the history what became of a transfer, with the names at its top and how long it took to open it. Gives what is
+    /// to be told to those who follow the arrivals.
+    pub(super) fn remember_outcome(
         &self,
-        manifest: &SignedManifest,
-        sender: Option<&str>,
+        about: &About<'_>,
         outcome: &Outcome,
-    ) {
+        opened: Option<(Vec<String>, f64)>,
+    ) -> News {
         let (direction, reason) = match outcome {
-            Outcome::Opened(_) => return,
-            Outcome::Waiting(why) => (Direction::Waiting, why.reason()),
-            Outcome::Refused { reason } => (Direction::Refused, reason.as_str()),
+            Outcome::Opened(_) => (Direction::Received, None),
+            Outcome::Waiting(why) => (Direction::Waiting, Some(why.reason())),
+            Outcome::Refused { reason } => (Direction::Refused, Some(reason.as_str())),
         };
-        self.remember(&HistoryEntry {
-            reason: Some(reason.to_owned()),
-            ..entry(direction, manifest, sender)
-        });
+        let payload = about.manifest.payload();
+        let (names, seconds) = opened.unzip();
+        let sender = about.sender;
+        let mut entry = HistoryEntry {
+            manifest: Some(about.manifest.id()),
+            verified: sender.is_some(),
+            peers: vec![sender.map_or_else(|| payload.sender.short(), str::to_owned)],
+            bytes: payload.size,
+            reason: reason
+                .filter(|_| about.decided == DecidedBy::Inbox)
+                .map(str::to_owned),
+            seconds: seconds.filter(|_| direction == Direction::Received),
+            names: names.unwrap_or_default(),
+            ..HistoryEntry::new(direction, payload.transfer_id)
+        };
+        if let Outcome::Opened(files) = outcome {
+            entry.set_paths(&files.paths);
+        }
+        let kept = Kept::of(payload.sender, sender, about.decided, outcome);
+        let written = self.write(|history| history.append_arrival(&entry, &kept).map(drop));
+        match written {
+            true => News::Written,
+            false => News::Unwritten(Box::new(Arrival {
+                seq: ArrivalSeq::START,
+                at: entry.at,
+                id: about.manifest.id(),
+                transfer: payload.transfer_id,
+                sender: payload.sender,
+                sender_name: kept.sender_name,
+                size: payload.size,
+                decided: about.decided,
+                outcome: outcome.clone(),
+            })),
+        }
     }
 
     pub(super) fn remember_cut(&self, cut: &Cut) {
@@ -75,26 +102,21 @@ impl Inbox {
         }
     }
 
-    /// Not being able to write the history is no reason not to deliver. Where the store was moved away nothing is begun in its
-    /// place.
     fn remember(&self, entry: &HistoryEntry) {
+        self.write(|history| history.append(entry));
+    }
+
+    /// Gives whether it is written. Not being able to write the history is no reason not to deliver. Where the store was moved away
+    /// nothing is begun in its place.
+    fn write(&self, append: impl FnOnce(&History) -> io::Result<()>) -> bool {
         if !self.store.is_in_place() {
-            return;
+            return false;
         }
-        if let Err(error) = self.history.append(entry) {
+        let written = append(&self.history);
+        if let Err(error) = &written {
             tracing::warn!(%error, "the history is not written");
         }
-    }
-}
-
-fn entry(direction: Direction, manifest: &SignedManifest, sender: Option<&str>) -> HistoryEntry {
-    let payload = manifest.payload();
-    HistoryEntry {
-        manifest: Some(manifest.id()),
-        verified: sender.is_some(),
-        peers: vec![sender.map_or_else(|| payload.sender.short(), str::to_owned)],
-        bytes: payload.size,
-        ..HistoryEntry::new(direction, payload.transfer_id)
+        written.is_ok()
     }
 }
 
@@ -131,17 +153,13 @@ pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
 }
 
 /// What follows from not being able to open a transfer.
-pub(super) fn failed(
-    manifest: &SignedManifest,
-    sender: Option<&str>,
-    error: &TransferError,
-) -> (TransferState, Outcome) {
-    let (reason, payload) = (error.to_string(), manifest.payload());
+pub(super) fn failed(about: &About<'_>, error: &TransferError) -> (TransferState, Outcome) {
+    let (reason, payload) = (error.to_string(), about.manifest.payload());
     // The reason may have names of files, which a log must not have.
     tracing::error!(
         transfer = payload.transfer_id.short(),
-        manifest = manifest.id().short(),
-        sender = %who(sender, payload.sender),
+        manifest = about.manifest.id().short(),
+        sender = %who(about.sender, payload.sender),
         error = error.kind(),
         "not opened"
     );
