@@ -54,6 +54,7 @@ mod recipients;
 mod renamed;
 mod restored;
 mod scripts;
+mod served;
 mod sizes;
 mod sources;
 mod store_local;

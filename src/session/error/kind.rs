@@ -30,6 +30,7 @@ impl Error {
             | Self::NoAddress { .. }
             | Self::NothingNamed { .. }
             | Self::NothingWaits { .. }
+            | Self::NothingArrives { .. }
             | Self::NothingOfOurs { .. }
             | Self::NoCopy { .. }
             | Self::MakerUnknown
@@ -43,6 +44,7 @@ impl Error {
             | Self::NameHeld { .. } => Kind::Trust,
             Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
+            Self::StillServing { .. } => Kind::Locked,
             Self::NoInviter(error) => error.kind(),
             Self::Bind(_) => Kind::Storage,
             Self::Io { source, .. } => of_io(source),
