@@ -240,6 +240,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
     }
     match command {
         Command::Serve(args) => serve::run(context, &args).await,
+        Command::Stop(_) => serve::stop(context).await,
         Command::Send(args) => interruptible(send::send(context, args)).await,
         Command::Share(args) => interruptible(send::share(context, args)).await,
         Command::Grant(args) => interruptible(grant::run(context, args)).await,

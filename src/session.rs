@@ -46,6 +46,7 @@ mod receive;
 mod send;
 mod serve;
 pub mod service;
+mod serving;
 mod signed_by;
 mod sources;
 mod status;
@@ -88,6 +89,7 @@ pub use receive::{
 };
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
+pub use serving::StoppedPeer;
 pub use signed_by::SignedBy;
 pub use sources::MAX_SOURCES;
 pub use status::{Status, StatusRequest};

@@ -73,6 +73,9 @@ pub(super) enum Command {
     /// Serve this peer's store, and open what arrives for it
     #[command(after_help = examples::SERVE)]
     Serve(Serve),
+    /// End the peer that serves this home
+    #[command(after_help = examples::STOP)]
+    Stop(Stop),
     /// Seal files and folders and store them with a peer
     #[command(after_help = examples::SEND)]
     Send(Send),
@@ -106,7 +109,7 @@ pub(super) enum Command {
     /// Verify the local store, or that a peer still has what it stores
     #[command(after_help = examples::CHECK)]
     Check(Check),
-    /// What waits for a yes
+    /// What waits for a yes, and what is arriving
     #[command(after_help = examples::INBOX)]
     Inbox(Inbox),
     /// What was sent and received

@@ -32,6 +32,13 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             );
             Ok(ExitCode::Ok)
         }
+        InboxCommand::Cancel { ids } => {
+            for id in ids {
+                let cancelled = session.cancel_arriving(&id).await?;
+                context.tell(&Event::Cancelled(cancelled));
+            }
+            Ok(ExitCode::Ok)
+        }
     }
 }
 
@@ -40,6 +47,12 @@ async fn list_waiting(
     session: &Session,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
+    if ids.is_empty() {
+        let arriving = session.arriving().await?;
+        arriving
+            .into_iter()
+            .for_each(|one| context.tell(&Event::Arriving(one)));
+    }
     let inbox = session.inbox()?;
     let (infos, extent) = match ids.is_empty() {
         true => (inbox.waiting().await?, Extent::Few),

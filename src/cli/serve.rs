@@ -77,6 +77,13 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     Ok(ExitCode::Ok)
 }
 
+/// Ends the peer that serves this home.
+pub(super) async fn stop(context: &Context) -> Result<ExitCode, Failure> {
+    let stopped = context.session()?.stop_serving().await?;
+    context.tell(&Event::Stopped(stopped));
+    Ok(ExitCode::Ok)
+}
+
 /// Tells the log, programs and people that `peer` takes requests now.
 fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
     let serving = ServingPeer::of(peer, mode);

@@ -1,5 +1,7 @@
 //! What the owner of a peer asks of it while it serves.
 
+use std::time::Duration;
+
 use reqwest::Method;
 
 use super::PeerClient;
@@ -8,6 +10,9 @@ use crate::{
     store::StoreError,
     wire::{Arriving, ArrivingList, GcBody, GcQuestion, route},
 };
+
+/// How long a peer may take to collect: it reads every folder of its store, and removes files.
+const COLLECTING: Duration = Duration::from_secs(60 * 60);
 
 impl PeerClient {
     /// Lists the transfers that members are bringing now.
@@ -35,7 +40,7 @@ impl PeerClient {
     /// Fails if the peer is not ours, or its store fails.
     pub async fn collect(&self, unfinished: bool) -> Result<GcBody, StoreError> {
         let question = GcQuestion { unfinished };
-        self.post_json(route::GC, &question, self.patience(0)).await
+        self.post_json(route::GC, &question, COLLECTING).await
     }
 
     /// Has the settings read again.

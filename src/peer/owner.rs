@@ -51,10 +51,9 @@ impl OwnerDesk for Owner {
         blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }
 
-    fn cancel(&self, by: PeerId, transfer: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
+    fn cancel(&self, by: PeerId, transfer: TransferId) {
         self.store.release_promise(by, transfer);
         self.inbox.cancel(by, transfer);
-        Box::pin(async { Ok(()) })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {

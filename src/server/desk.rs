@@ -137,10 +137,8 @@ pub trait OwnerDesk: Send + Sync {
     fn collect(&self, _unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })
     }
-    /// Takes no more of a transfer that `by` is bringing, and frees what was reserved for it.
-    fn cancel(&self, _by: PeerId, _: TransferId) -> BoxFuture<'_, Result<(), OwnerError>> {
-        Box::pin(async { Err(OwnerError::Unsupported) })
-    }
+    /// The server takes no more of a transfer that `by` is bringing: frees what was reserved for it. Must not wait for anything.
+    fn cancel(&self, _by: PeerId, _: TransferId) {}
     /// Reads the settings again.
     fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })

@@ -27,7 +27,7 @@ use crate::{
 const MAX_QUESTION: usize = 1024;
 
 problems!(OwnerProblems: &[Code::NotAllowed, Code::NoSuchRoute]);
-problems!(CancelProblems: &[Code::BadId, Code::NotAllowed, Code::NoSuchTransfer, Code::StorageFailed]);
+problems!(CancelProblems: &[Code::BadId, Code::NotAllowed, Code::NoSuchTransfer]);
 problems!(GcProblems: BODY, &[Code::BadJson, Code::NotAllowed, Code::NoSuchRoute, Code::StorageFailed]);
 problems!(ReloadProblems: &[Code::NotAllowed, Code::NoSuchRoute, Code::SettingsUnusable]);
 
@@ -86,7 +86,7 @@ pub(super) async fn cancel(
         return Err(Failure::new(Code::NoSuchTransfer, detail));
     }
     for cut in &cancelled {
-        state.services().owner.cancel(cut.peer, id).await?;
+        state.services().owner.cancel(cut.peer, id);
         tracing::info!(peer = %Escaped::new(&cut.name), transfer = %id, bytes = cut.bytes, "cancelled by the owner");
     }
     note_cuts(&state, cancelled).await;

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, Home, Reporter, Session,
+    serving::through_serving,
     store::{self, blocking},
 };
 use crate::{
+    client::PeerClient,
     config::Config,
     manifest::Timestamp,
     peer::InboxOptions,
     store::{CheckReport, GcReport, LocalStore, StoreError},
+    wire::GcBody,
 };
 
 /// How a store is checked.
@@ -47,6 +50,20 @@ pub struct Collected {
     pub opened: usize,
 }
 
+impl From<GcBody> for Collected {
+    fn from(body: GcBody) -> Self {
+        let report = GcReport {
+            expired: body.expired,
+            chunks: body.chunks,
+            bytes: body.bytes,
+            removed: body.removed,
+            abandoned: body.abandoned,
+        };
+        let opened = body.opened;
+        Self { report, opened }
+    }
+}
+
 /// Checks the store of `home`. While another process has it, damage is reported and left where it is, which is told.
 ///
 /// # Errors
@@ -76,16 +93,22 @@ pub async fn check_store(
 }
 
 /// Lets go of what is settled or has expired in the store of `home`, and frees what nobody names; with `unfinished` also what
-/// has come of transfers that are not whole.
+/// has come of transfers that are not whole. The peer that serves the home does it, where one does.
 ///
 /// # Errors
-/// Fails if the home is not there, another process has its store, or the store cannot be written.
+/// Fails if the home is not there, another process has its store and does not serve it, or the store cannot be written.
 pub async fn collect_garbage(
     home: &Home,
     config: &Config,
     unfinished: bool,
 ) -> Result<Collected, Error> {
     home.check_there()?;
+    let serving = || store::serving(home, config);
+    let ask = |peer: PeerClient| async move { peer.collect(unfinished).await.map(Collected::from) };
+    through_serving(serving, ask, || collect_here(home, config, unfinished)).await
+}
+
+async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<Collected, Error> {
     let store = store::open(home, config)?;
     let keep = config
         .keep_opened

@@ -177,6 +177,18 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// Nothing that is arriving has such an id.
+    #[error("nothing that is arriving has an id that begins with {text}")]
+    NothingArrives {
+        /// What was given.
+        text: String,
+    },
+    /// A peer that was to end has not.
+    #[error("the peer at {serving} has not ended yet")]
+    StillServing {
+        /// Where it serves.
+        serving: String,
+    },
     /// No transfer that this peer has sealed has such an id or name.
     #[error("no transfer of ours in {} is or has {text}", .at.as_deref().unwrap_or("the local store"))]
     NothingOfOurs {

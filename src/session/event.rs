@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Arrived, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth, PeerRow, Planned,
     Progress, ReceivedTransfer, RefusedTransfer, RoleRow, Sealed, SeenRow, Sent, ServingPeer,
-    Session, Status, Summary, TransferRow, WaitingTransfer,
+    Session, Status, StoppedPeer, Summary, TransferRow, WaitingTransfer,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
@@ -18,6 +18,7 @@ use crate::{
     peer::{HistoryEntry, Notice},
     store::{ChunkInfo, TransferState, WaitReason},
     transfer,
+    wire::Arriving,
 };
 
 /// Is told the events of a session. Called from several threads; must not block.
@@ -182,6 +183,12 @@ pub enum Event {
     NotRecorded(Missed),
     /// A transfer waits for a yes.
     Waiting(Box<WaitingTransfer>),
+    /// A transfer that a member is bringing now.
+    Arriving(Arriving),
+    /// A transfer that was arriving was refused: no more of it is taken.
+    Cancelled(Arriving),
+    /// The peer that served this home has ended, or nobody served it.
+    Stopped(StoppedPeer),
     /// A transfer was refused here.
     Refused(Box<RefusedTransfer>),
     /// Others can open a transfer now.

@@ -1,8 +1,9 @@
 //! What a home is, has and knows.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{
     ChosenBy, Error, LITTLE, MOVED, Session, all_manifests, care, existing, moved,
@@ -21,7 +22,11 @@ use crate::{
     peer::{HistoryEntry, Notice, Reasons},
     store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
     tls::{Endings, Inspected, days_left},
+    wire::Arriving,
 };
+
+/// How long the serving peer may take to say what is arriving.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// How to look at a home.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +79,9 @@ pub struct Status {
     pub store: Option<Usage>,
     /// Transfers for us that are not opened yet.
     pub waiting: usize,
+    /// What others are bringing now, the latest to move first.
+    #[serde(default)]
+    pub arriving: Vec<Arriving>,
     /// Those of them that a peer of ours could not open, with the reason, which may have foreign text.
     pub not_opened: Vec<(ManifestId, String)>,
     /// Transfers of the last days that were cut or not taken, and have not come since.
@@ -132,6 +140,7 @@ impl Session {
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
             waiting: waiting.len(),
+            arriving: self.arriving_now().await,
             missed: self.missed()?,
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
             free: room.free,
@@ -142,6 +151,12 @@ impl Session {
         status.notices.extend(care::of(home, config, &endings));
         status.add_notices(room, request);
         Ok(status)
+    }
+
+    /// What is arriving, as far as the serving peer says so soon: that it does not answer keeps nothing else from being said.
+    async fn arriving_now(&self) -> Vec<Arriving> {
+        let asked = timeout(ANSWER, self.arriving()).await;
+        asked.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// When what is in `certs/` ends.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Error, Session, store_options};
+use super::{Error, Session, Silent, store_options};
 use crate::{
     client::PeerClient,
     config::Config,
@@ -56,11 +56,8 @@ impl Session {
     /// # Errors
     /// Fails if no client of it can be made.
     pub fn serving(&self) -> Result<Option<PeerClient>, Error> {
-        let served = LocalStore::holder(&self.home.chunks());
-        let Some(address) = served.and_then(|holder| holder.serving) else {
-            return Ok(None);
-        };
-        self.own_client(&address).map(Some)
+        let served = LocalStore::serving_address(&self.home.chunks());
+        served.map(|address| self.own_client(&address)).transpose()
     }
 
     fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
@@ -90,6 +87,14 @@ impl Session {
         Reasons::new(&self.home.chunks()).forget(id);
         Ok(())
     }
+}
+
+/// The peer that serves `home`, if one does.
+pub(super) fn serving(home: &Home, config: &Config) -> Result<Option<PeerClient>, Error> {
+    if LocalStore::serving_address(&home.chunks()).is_none() {
+        return Ok(None);
+    }
+    Session::with(home.clone(), config.clone(), Arc::new(Silent))?.serving()
 }
 
 /// Fails if the store of this home is on a disk that is not mounted, or another one is in its place.

@@ -135,6 +135,7 @@ impl Trial {
         self.ok("b", "open", &["sealed", "--out", "opened"]);
         self.ok("a", "history", &[]);
         self.ok("b", "history", &[]);
+        self.cancelling(to);
         let kept = self.ok("a", "send", &["g.txt", "--to", to, "--keep"]);
         let id = object(kept, "sent")["manifest"]
             .as_str()
@@ -143,6 +144,30 @@ impl Trial {
         self.ok("a", "check", &["b", &id]);
         self.ok("a", "check", &["--read-data"]);
         self.ok("a", "gc", &[]);
+        self.ok("b", "gc", &[]);
+    }
+
+    /// What arrives slowly is seen, and cancelled.
+    fn cancelling(&mut self, to: &str) {
+        std::fs::write(self.homes.path("film"), testkit::bytes(1, 8 << 20)).unwrap();
+        let args = ["film", "--to", to, "--limit", "256KiB"];
+        let mut sending = self.command("a", "send", &args);
+        let sending = sending.stdout(Stdio::piped()).spawn().unwrap();
+        let mut id = String::new();
+        wait_for("an arrival", || {
+            let seen = self.homes.ok("b", &["--json", "inbox"]);
+            let seen = seen.lines().map(|line| serde_json::from_str(line).unwrap());
+            let arriving = seen.into_iter().find(|o: &Value| o["event"] == "arriving");
+            let arriving = arriving.map(|one| one["transfer"].as_str().unwrap().to_owned());
+            arriving.map(|found| id = found).is_some()
+        });
+        self.ok("b", "inbox list", &[]);
+        self.ok("b", "status", &[]);
+        self.ok("b", "inbox cancel", &[&id]);
+        self.fails("b", "inbox cancel", &[&id]);
+        let sent = Ran::from(sending.wait_with_output().unwrap());
+        assert_eq!(sent.code, 4, "{sent:?}");
+        self.keep("send", sent);
     }
 
     fn peers(&mut self, to: &str) {
@@ -226,6 +251,8 @@ fn what_programs_read_is_events_and_nothing_else() {
     trial.ok("a", "peers forget", &["b"]);
     let arrived = || serving.said().iter().any(|o| o["event"] == "arrival");
     wait_for("an arrival", arrived);
+    trial.ok("b", "stop", &[]);
+    trial.ok("b", "stop", &[]);
     let said: Vec<_> = serving.said().iter().map(Value::to_string).collect();
     let (code, out, err) = (0, said.join("\n"), String::new());
     trial.keep("serve", Ran { code, out, err });

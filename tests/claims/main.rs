@@ -55,6 +55,7 @@ mod recipients;
 mod renamed;
 mod restored;
 mod scripts;
+mod served;
 mod sizes;
 mod sources;
 mod store_local;

@@ -6,8 +6,19 @@ use std::{
     process::{Command, Stdio},
 };
 
-use colis::{client::PeerClient, session::Session, wire::route};
-use testkit::{Homes, Serving, bytes, wait_for};
+use colis::{
+    client::PeerClient,
+    session::Session,
+    wire::{Code, route},
+};
+use testkit::{
+    Homes, Serving, bytes,
+    server::{
+        TestPeer, problem,
+        transfer::{chunk, offer, sign_offer},
+    },
+    wait_for,
+};
 
 /// A client of the peer that serves `home`, as its owner.
 fn owner(homes: &Homes, home: &str) -> PeerClient {
@@ -103,6 +114,34 @@ async fn what_arrives_is_listed_and_cancelled_and_its_sender_is_told() {
             .next()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_server_without_a_desk_for_its_owner_cancels_too() {
+    let peer = TestPeer::start().await;
+    let ann = peer.member("ann");
+    let table = chunk(1, 300);
+    let offer = sign_offer(offer(&ann, table.0), &ann);
+    let id = offer.payload().transfer_id;
+    let (client, owner) = (peer.client(&ann), peer.client(&peer.own));
+    let put = |url: String| {
+        let put = client.put(peer.url(&url));
+        let put = put.header("content-type", "application/vnd.dsse+json");
+        put.body(offer.envelope().clone()).send()
+    };
+    let url = format!("/v1/chunks/{}", table.0);
+    let url = client.put(peer.url(&url));
+    let brought = url.header("content-type", "application/octet-stream");
+    let brought = brought.body(table.1).send().await.unwrap();
+    assert_eq!(brought.status(), 201);
+    let offered = format!("/v1/offers/{id}");
+    assert_eq!(put(offered.clone()).await.unwrap().status(), 200);
+    let arriving = peer.url(&route::ARRIVING_TRANSFER.replace("{transfer_id}", &id.to_string()));
+    let cancelled = owner.delete(&arriving).send().await.unwrap();
+    assert_eq!(cancelled.status(), 204);
+    let again = owner.delete(&arriving).send().await.unwrap();
+    problem(again, Code::NoSuchTransfer).await;
+    problem(put(offered).await.unwrap(), Code::Cancelled).await;
 }
 
 #[tokio::test]

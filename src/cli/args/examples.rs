@@ -5,6 +5,10 @@ pub(super) const SERVE: &str = "Examples:
   colis serve --listen 192.0.2.7:9443 --inbox ask
   colis serve --install                         at every login, by systemd";
 
+pub(super) const STOP: &str = "Examples:
+  colis stop                                    requests in work may finish; what came is kept
+  colis --home /srv/ben stop";
+
 pub(super) const SEND: &str = "Examples:
   colis send report.pdf photos/ --to ben
   colis send . --to ben --git --exclude '*.iso' --dry-run
@@ -63,7 +67,8 @@ pub(super) const CHECK: &str = "Examples:
 pub(super) const INBOX: &str = "Examples:
   colis inbox                                   what waits, and what is in it
   colis inbox accept 3f2a
-  colis inbox refuse 3f2a";
+  colis inbox refuse 3f2a
+  colis inbox cancel 81c0                       what is still arriving";
 
 pub(super) const HISTORY: &str = "Examples:
   colis history -n 10";

@@ -275,6 +275,10 @@ pub(in crate::cli) struct Demo {
     pub(in crate::cli) keep: bool,
 }
 
+/// `stop`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Stop {}
+
 /// `gc`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Gc {

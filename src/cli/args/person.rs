@@ -15,7 +15,7 @@ pub(in crate::cli) struct Inbox {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum InboxCommand {
-    /// List what waits, with what is in it
+    /// List what waits, with what is in it, and what is arriving
     List {
         /// Manifest ids, or their beginnings: these with every entry
         #[arg(value_name = "ID")]
@@ -38,6 +38,12 @@ pub(in crate::cli) enum InboxCommand {
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
     Refuse {
         /// Manifest ids, or their beginnings
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
+    /// Take no more of what is arriving; its sender is told, and what came of it goes
+    Cancel {
+        /// Transfer ids, or their beginnings
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
     },

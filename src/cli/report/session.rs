@@ -75,6 +75,7 @@ impl From<Error> for Failure {
             Error::Peer(error) => error.into(),
             Error::NothingNamed { .. }
             | Error::NothingWaits { .. }
+            | Error::NothingArrives { .. }
             | Error::NothingOfOurs { .. }
             | Error::NoCopy { .. } => where_to_look(&error, failure),
             other => of_the_circle(&other, failure),
@@ -89,6 +90,7 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
             has_password: true, ..
         } => "what only a password opens is named by its id: colis list [PEER]",
         Error::NothingWaits { .. } => "see what waits, give 4 digits or more: colis inbox",
+        Error::NothingArrives { .. } => "see what is arriving, give 4 digits or more: colis inbox",
         Error::NothingOfOurs { .. } => {
             "see what is there: colis list [PEER]; say who stores it: --at PEER"
         }
@@ -140,6 +142,9 @@ fn of_the_circle(error: &Error, failure: Failure) -> Failure {
         ),
         Error::NoInviter(_) => failure.hint("type the address that the other machine shows"),
         Error::Bind(_) => failure.hint("choose another: --port 8445"),
+        Error::StillServing { .. } => {
+            failure.hint("its requests in work may take longer; see whether it serves: colis status")
+        }
         Error::LookAround(_) => {
             failure.hint("an address that you know always works: colis peers add HOST:PORT")
         }

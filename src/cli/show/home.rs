@@ -1,6 +1,6 @@
 //! What is said of a home: its state, its history, its settings, its units; and by the demonstration.
 
-use super::doctor;
+use super::{doctor, serve::arriving};
 use crate::{
     cli::output::Output,
     config::{
@@ -84,6 +84,9 @@ fn said(output: Output, status: &Status) {
     let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
     let inbox = format!("{:?}", status.inbox).to_lowercase();
     output.line(format!("inbox: {inbox}, {waiting} to be opened"));
+    for one in &status.arriving {
+        output.line(format!("arriving: {}", arriving(one)));
+    }
     for (id, why) in &status.not_opened {
         let (id, why) = (id.short(), Escaped::new(why));
         output.warn(format!("{id} could not be opened: {why}"));

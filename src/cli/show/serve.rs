@@ -9,9 +9,13 @@ use crate::{
     config::units::{Size, count},
     id::Short as _,
     name::Escaped,
-    session::{Arrived, Event},
+    session::{Arrived, Event, StoppedPeer},
     store::{TransferState, WaitReason},
+    wire::Arriving,
 };
+
+/// Seconds without a chunk from which on it is said that nothing comes.
+const STILL_MOVES: f64 = 5.0;
 
 /// Says the events of serving.
 pub(super) fn say(output: Output, event: &Event) {
@@ -24,6 +28,14 @@ pub(super) fn say(output: Output, event: &Event) {
             peer.peer_id
         )),
         Event::Arrival(arrived) => output.line(arrival(arrived)),
+        Event::Stopped(StoppedPeer { serving, .. }) => output.talk(match serving {
+            Some(serving) => {
+                format!("the peer at {serving} has ended; everything acknowledged is on disk")
+            }
+            None => "nobody serves this home".to_owned(),
+        }),
+        Event::Arriving(one) => output.line(format!("arriving: {}", arriving(one))),
+        Event::Cancelled(one) => output.line(format!("cancelled: {}", arriving(one))),
         Event::Dropped { count } => output.line(format!(
             "{count} arrivals were too fast to show: colis history"
         )),
@@ -31,6 +43,23 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Notice(_) => {}
         _ => store::say(output, event),
     }
+}
+
+/// What is arriving, and how far it is.
+pub(in crate::cli) fn arriving(one: &Arriving) -> String {
+    let (id, from, came) = (
+        one.transfer.short(),
+        Escaped::new(&one.name),
+        Size(one.bytes),
+    );
+    let of = one
+        .of
+        .map_or_else(String::new, |of| format!(" of {}", Size(of)));
+    let pause = match one.idle_seconds {
+        ..STILL_MOVES => String::new(),
+        idle => format!(", nothing for {idle:.0} s"),
+    };
+    format!("{id}  {came}{of} from {from}{pause}")
 }
 
 /// One line for the person, with everything foreign escaped, and what to do.

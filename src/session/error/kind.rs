@@ -30,6 +30,7 @@ impl Error {
             | Self::NoAddress { .. }
             | Self::NothingNamed { .. }
             | Self::NothingWaits { .. }
+            | Self::NothingArrives { .. }
             | Self::NothingOfOurs { .. }
             | Self::NoCopy { .. }
             | Self::MakerUnknown
@@ -44,6 +45,7 @@ impl Error {
             | Self::ClocksDiffer { .. } => Kind::Trust,
             Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
+            Self::StillServing { .. } => Kind::Locked,
             Self::NoInviter(error) => error.kind(),
             Self::Bind(_) => Kind::Storage,
             Self::Io { source, .. } => of_io(source),

@@ -1,0 +1,130 @@
+//! A home that is served is acted on through the peer that serves it, which has the store; where nobody serves, it is done here.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Mistake, Session};
+use crate::{
+    client::PeerClient,
+    store::{LocalStore, StoreError},
+    wire::Arriving,
+};
+
+/// How often who serves may change while something is asked for.
+const TRIES: usize = 3;
+/// How long a peer may take to end: its requests in work may finish, and it lets go of its home.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Digits from which on the beginning of an id counts as one.
+const MIN_DIGITS: usize = 4;
+
+/// A peer that was to end. Nobody served the home if it was nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedPeer {
+    /// Where it served.
+    pub serving: Option<String>,
+    /// Its process, if that is known.
+    pub process: Option<u32>,
+}
+
+/// Has the peer that `serving` gives do something, and does it `here` if it gives none. That one begins or ends to serve
+/// meanwhile is seen.
+pub(super) async fn through_serving<T, A, H>(
+    serving: impl Fn() -> Result<Option<PeerClient>, Error>,
+    ask: impl Fn(PeerClient) -> A,
+    here: impl Fn() -> H,
+) -> Result<T, Error>
+where
+    A: Future<Output = Result<T, StoreError>>,
+    H: Future<Output = Result<T, Error>>,
+{
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        let (done, was_served) = match serving()? {
+            Some(peer) => (ask(peer.with_retries(1)).await.map_err(Error::from), true),
+            None => (here().await, false),
+        };
+        let has_changed = match &done {
+            Err(Error::Store(StoreError::Network { .. })) => was_served && serving()?.is_none(),
+            Err(Error::Store(StoreError::Locked { .. })) => !was_served && serving()?.is_some(),
+            _ => false,
+        };
+        if !has_changed || left == 0 {
+            return done;
+        }
+    }
+}
+
+impl Session {
+    /// Lists what others are bringing to the peer that serves this home, the latest to move first. Nothing arrives where nobody
+    /// serves.
+    ///
+    /// # Errors
+    /// Fails if the serving peer does not answer.
+    pub async fn arriving(&self) -> Result<Vec<Arriving>, Error> {
+        let ask = |peer: PeerClient| async move { peer.arriving().await };
+        through_serving(|| self.serving(), ask, || async { Ok(Vec::new()) }).await
+    }
+
+    /// Refuses what is arriving: its sender is told, and brings no more of it. `transfer` is its id, or the beginning of that.
+    ///
+    /// # Errors
+    /// Fails if nothing that is arriving has such an id, several have it, or the serving peer does not answer.
+    pub async fn cancel_arriving(&self, transfer: &str) -> Result<Arriving, Error> {
+        let mut named = self.arriving().await?;
+        named.retain(|arriving| is_begun_by(&arriving.transfer.to_string(), transfer));
+        // Several may bring the same one.
+        named.sort_by_key(|arriving| arriving.transfer);
+        named.dedup_by_key(|arriving| arriving.transfer);
+        let (text, count) = (transfer.to_owned(), named.len());
+        if count > 1 {
+            let beginning = text;
+            return Err(Mistake::Ambiguous { beginning, count }.into());
+        }
+        match (named.pop(), self.serving()?) {
+            (Some(one), Some(peer)) => {
+                peer.cancel_arriving(one.transfer).await?;
+                Ok(one)
+            }
+            _ => Err(Error::NothingArrives { text }),
+        }
+    }
+
+    /// Ends the peer that serves this home, and returns once the home can be served again. Where nobody serves nothing is done.
+    ///
+    /// # Errors
+    /// Fails if the peer does not answer, or has not ended after half a minute.
+    pub async fn stop_serving(&self) -> Result<StoppedPeer, Error> {
+        let chunks = self.home.chunks();
+        let Some(served) = LocalStore::holder(&chunks).filter(|holder| holder.serving.is_some())
+        else {
+            return Ok(StoppedPeer::default());
+        };
+        let ask = |peer: PeerClient| async move { peer.stop().await };
+        through_serving(|| self.serving(), ask, || async { Ok(()) }).await?;
+        let asked = Instant::now();
+        // Whoever has the store after it is another one.
+        while LocalStore::holder(&chunks)
+            .is_some_and(|now| (now.process, &now.serving) == (served.process, &served.serving))
+        {
+            if asked.elapsed() > ENDS_WITHIN {
+                let serving = served.serving.unwrap_or_default();
+                return Err(Error::StillServing { serving });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(StoppedPeer {
+            serving: served.serving,
+            process: served.process,
+        })
+    }
+}
+
+fn is_begun_by(id: &str, text: &str) -> bool {
+    text.len() >= MIN_DIGITS && id.starts_with(text)
+}
