@@ -167,7 +167,7 @@ pub enum TransferError {
         path: PathBuf,
     },
     /// A source changed while it was sent. Nothing was published.
-    #[error("{path} changed while it was being sent")]
+    #[error("source-changed: {path} changed while it was being sent")]
     SourceChanged {
         /// Which.
         path: PathBuf,

@@ -77,7 +77,9 @@ const MAY: [(&str, &[&str]); 26] = [
     ),
     (
         "config",
-        &["name", "manifest", "trust", "store", "peer", "address"],
+        &[
+            "disk", "name", "manifest", "trust", "store", "peer", "address",
+        ],
     ),
     (
         "session",
