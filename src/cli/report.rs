@@ -270,7 +270,7 @@ impl From<TlsError> for Failure {
         let failure = || Self::of(&error);
         match &error {
             TlsError::Newer { .. } => failure().hint(NEWER),
-            TlsError::Missing { path } if path.ends_with("issued.jsonl") => failure()
+            TlsError::NoRecord { .. } => failure()
                 .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
             TlsError::Missing { .. } => {
                 failure().hint(NO_HOME)
@@ -287,7 +287,7 @@ impl From<TlsError> for Failure {
                 format!("chmod go-w {}", path.display()),
             )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
-            TlsError::Malformed { .. } => failure().hint(
+            TlsError::Malformed { .. } | TlsError::BadList(_) => failure().hint(
                 "restore it, or let the circle's machine issue a new certs/: colis certs issue",
             ),
             TlsError::Crypto(_) => failure(),
@@ -300,7 +300,7 @@ impl From<TlsError> for Failure {
                     "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
                 )
             }
-            TlsError::Distrusted(_) | TlsError::Refused { .. } => failure(),
+            TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {
                 failure().hint("run it on the machine that made the circle")
             }
