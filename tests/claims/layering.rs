@@ -26,7 +26,7 @@ const MAY: [(&str, &[&str]); 26] = [
             "id", "private", "lock", "disk", "name", "manifest", "trust", "crypto",
         ],
     ),
-    ("address", &[]),
+    ("address", &["name"]),
     (
         "store",
         &[

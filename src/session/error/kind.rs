@@ -150,7 +150,7 @@ impl From<&ManifestError> for Kind {
             | ManifestError::UnsupportedVersion { .. }
             | ManifestError::UnsupportedType { .. } => Self::Config,
             ManifestError::Invariant { .. }
-            | ManifestError::BadWrap { .. }
+            | ManifestError::BadWrap(_)
             | ManifestError::KdfParameters(_)
             | ManifestError::Untrusted(VerifyError::BadSignature) => Self::Integrity,
             ManifestError::Expired { .. }
