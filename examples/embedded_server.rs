@@ -7,10 +7,9 @@ use std::{env, error::Error};
 
 use axum::{Router, routing::get};
 use colis::{
-    peer::{Arrival, Peer, PeerOptions},
+    peer::{Arrivals, Peer, PeerOptions},
     server::{CallerInfo, OwnRoutes},
 };
-use tokio::sync::broadcast;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -30,8 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What is opened, waits or is refused, until the peer has ended.
-async fn say_arrivals(mut arrivals: broadcast::Receiver<Arrival>) {
+async fn say_arrivals(mut arrivals: Arrivals) {
     while let Ok(arrival) = arrivals.recv().await {
-        println!("{}: {:?}", arrival.id, arrival.outcome);
+        println!("{}: {:?}", arrival.transfer, arrival.outcome);
     }
 }

@@ -3,12 +3,12 @@
 //! A link-local IPv6 address has its zone: `[fe80::1%eth0]:port`. In URLs, headers and whatever else others read it has none
 //! (RFC 9844): there it is an address of the link that the connection is on.
 
+mod fault;
 mod listen;
 mod race;
 mod zone;
 
 use std::{
-    borrow::Cow,
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     str::FromStr,
@@ -16,7 +16,8 @@ use std::{
 
 use tokio::net::lookup_host;
 
-pub use listen::{DEFAULT_LISTEN, ListenError, loopback, parse_listen};
+pub use fault::AddressFault;
+pub use listen::{DEFAULT_LISTEN, ListenError, ListenFault, loopback, parse_listen};
 pub use race::first_answer;
 
 use zone::Zone;
@@ -41,10 +42,10 @@ enum Host {
 
 /// Not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("bad address: {reason}; expected host, host:port or [v6]:port")]
+#[error("bad address: {fault}; expected host, host:port or [v6]:port")]
 pub struct AddressError {
     /// What is wrong.
-    pub reason: Cow<'static, str>,
+    pub fault: AddressFault,
 }
 
 impl PeerAddress {
@@ -141,11 +142,9 @@ impl FromStr for PeerAddress {
     }
 }
 
-impl From<&'static str> for AddressError {
-    fn from(reason: &'static str) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+impl From<AddressFault> for AddressError {
+    fn from(fault: AddressFault) -> Self {
+        Self { fault }
     }
 }
 
@@ -155,16 +154,16 @@ impl PeerAddress {
     /// # Errors
     /// [`AddressError`].
     pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
-        let bad = |reason: &'static str| Err(reason.into());
+        let bad = |fault: AddressFault| Err(fault.into());
         if text.contains("://") {
-            return bad("it is a URL");
+            return bad(AddressFault::Url);
         }
         if let Some(rest) = text.strip_prefix('[') {
             let Some((host, rest)) = rest.split_once(']') else {
-                return bad("`[` without `]`");
+                return bad(AddressFault::Unclosed);
             };
             return Ok(Self {
-                host: v6(host).ok_or("not an IPv6 address between `[` and `]`")??,
+                host: v6(host).ok_or(AddressFault::NoV6)??,
                 port: port(rest, default_port)?,
             });
         }
@@ -180,11 +179,11 @@ impl PeerAddress {
             .map_or((text, ""), |colon| text.split_at(colon));
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if host.len() > 253 || !host.bytes().all(allowed) || !has_good_labels(host) {
-            return bad("not a host name");
+            return bad(AddressFault::NoHostName);
         }
         // URLs read `1.2` and `0x7f.1` as addresses, in their own way.
         if ends_in_a_number(host) && host.parse::<Ipv4Addr>().is_err() {
-            return bad("not an IPv4 address");
+            return bad(AddressFault::NoV4);
         }
         Ok(Self {
             host: Host::Name(host.to_owned()),
@@ -198,12 +197,8 @@ fn check_bracketed(text: &str) -> Result<(), AddressError> {
     let Some((host, port)) = unbracketed(text) else {
         return Ok(());
     };
-    let reason = format!(
-        "whether {port} is its port is not clear: write [{host}]:{port}, or [{text}] for an address that ends so"
-    );
-    Err(AddressError {
-        reason: reason.into(),
-    })
+    let (text, port) = (text.to_owned(), port.to_owned());
+    Err(AddressFault::Unclear { text, host, port }.into())
 }
 
 /// The IPv6 address and the port that `text` was probably meant to be, if it is an IPv6 address also as it is.
@@ -228,20 +223,14 @@ fn v6(text: &str) -> Option<Result<Host, AddressError>> {
         None => (text, None),
     };
     let address: Ipv6Addr = address.parse().ok()?;
-    let bad = |reason: &'static str| Err(reason.into());
+    let bad = |fault: AddressFault| Err(fault.into());
     Some(
         match (address.is_unicast_link_local(), zone.map(str::parse)) {
             (false, None) => Ok(Host::V6(address)),
             (true, Some(Ok(zone))) => Ok(Host::LinkLocal(address, zone)),
-            (true, None) => bad(
-                "a link-local address needs its network interface on this machine, as fe80::1%eth0 or [fe80::1%eth0]:8443",
-            ),
-            (true, Some(Err(()))) => {
-                bad("no interface has this name; with a port it is written [fe80::1%eth0]:8443")
-            }
-            (false, Some(_)) => {
-                bad("only a link-local address, fe80::..., has an interface behind `%`")
-            }
+            (true, None) => bad(AddressFault::NeedsInterface),
+            (true, Some(Err(()))) => bad(AddressFault::NoInterface),
+            (false, Some(_)) => bad(AddressFault::NotLinkLocal),
         },
     )
 }
@@ -267,7 +256,7 @@ fn ends_in_a_number(host: &str) -> bool {
 
 /// `` or `:port`.
 fn port(text: &str, default: u16) -> Result<u16, AddressError> {
-    let bad = AddressError::from("not a port from 1 to 65535");
+    let bad = AddressError::from(AddressFault::NoPort);
     match text.strip_prefix(':') {
         None if text.is_empty() => Ok(default),
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {

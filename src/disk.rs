@@ -5,6 +5,7 @@ mod held;
 mod lacks;
 mod names;
 mod replace;
+mod size;
 
 use std::{
     fs, io,
@@ -18,6 +19,8 @@ pub(crate) use held::{Held, Link, is_at, is_same};
 pub use lacks::{Lack, lacks};
 pub(crate) use names::{has_no_links, is_lacking, move_new, sync_folder};
 pub use replace::write_durably;
+pub(crate) use size::SIZES;
+pub use size::Size;
 
 /// What is kept free for manifests, receipts, journals and logs, unless the disk is small.
 const RESERVE: u64 = 1 << 30;
@@ -134,7 +137,7 @@ impl Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
     /// Too few bytes are free beside the reserve.
-    #[error("no space: {needed} bytes needed, {free} free")]
+    #[error("no space: {} needed, {} free", Size(*.needed), Size(*.free))]
     Bytes {
         /// Bytes needed.
         needed: u64,

@@ -12,6 +12,7 @@
 mod distrust;
 pub mod dsse;
 mod error;
+mod fault;
 mod signed;
 pub mod table;
 mod timestamp;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use distrust::{BadCertificate, Distrust};
 pub use error::ManifestError;
+pub use fault::{Contradiction, SyntaxFault, WrapFault};
 pub use signed::{Claim, Payload, SignError, Signed, Signer, SignerFault, Verifier, VerifyError};
 pub use timestamp::Timestamp;
 pub use wrap::{Wrap, WrapScope};
@@ -203,24 +205,18 @@ impl Payload for Manifest {
         check_chunk_size(self.chunk_size)?;
         let expected = check_chunk_count(self.size, self.chunk_size)?;
         if self.chunks.len() as u64 != expected {
-            let reason = format!(
-                "{} ids, but {} bytes make {expected} chunks",
-                self.chunks.len(),
-                self.size
-            );
-            return Err(ManifestError::Invariant {
-                field: "chunks",
-                reason,
-            });
+            let fault = Contradiction::ChunkCount {
+                ids: self.chunks.len(),
+                size: self.size,
+                expected,
+            };
+            return Err(invariant("chunks", fault));
         }
         check_table(&self.table, self.chunk_size)?;
         let sums_limit = (table::MAX_ENTRIES * table::SUM_LINE).div_ceil(self.chunk_size as usize);
         if self.sums.len() > sums_limit {
-            let reason = format!("{} ids are more than sums can need", self.sums.len());
-            return Err(ManifestError::Invariant {
-                field: "sums",
-                reason,
-            });
+            let fault = Contradiction::TooManySums(self.sums.len());
+            return Err(invariant("sums", fault));
         }
         check_distinct(
             "chunks",
@@ -248,10 +244,7 @@ impl Payload for Manifest {
 
 fn check_dates_order(created: Timestamp, expires: Option<Timestamp>) -> Result<(), ManifestError> {
     match expires {
-        Some(expires) if expires <= created => Err(ManifestError::Invariant {
-            field: "expires",
-            reason: "not after `created`".into(),
-        }),
+        Some(expires) if expires <= created => Err(invariant("expires", Contradiction::Dates)),
         _ => Ok(()),
     }
 }
@@ -264,11 +257,14 @@ pub fn check_chunk_size(chunk_size: u32) -> Result<(), ManifestError> {
     if chunk_size.is_power_of_two() && (MIN_CHUNK_SIZE..=MAX_CHUNK_SIZE).contains(&chunk_size) {
         return Ok(());
     }
-    let reason = format!("{chunk_size} is not a power of two from 64 KiB to 64 MiB");
-    Err(ManifestError::Invariant {
-        field: "chunk_size",
-        reason,
-    })
+    Err(invariant(
+        "chunk_size",
+        Contradiction::ChunkSize(chunk_size),
+    ))
+}
+
+fn invariant(field: &'static str, fault: Contradiction) -> ManifestError {
+    ManifestError::Invariant { field, fault }
 }
 
 fn check_chunk_count(size: u64, chunk_size: u32) -> Result<u64, ManifestError> {
@@ -276,11 +272,12 @@ fn check_chunk_count(size: u64, chunk_size: u32) -> Result<u64, ManifestError> {
     if count <= MAX_CHUNKS as u64 {
         return Ok(count);
     }
-    let reason = format!("{size} bytes make more than {MAX_CHUNKS} chunks of {chunk_size}");
-    Err(ManifestError::Invariant {
-        field: "size",
-        reason,
-    })
+    let fault = Contradiction::TooManyChunks {
+        size,
+        most: MAX_CHUNKS,
+        chunk_size,
+    };
+    Err(invariant("size", fault))
 }
 
 fn check_table(table: &[ChunkId], chunk_size: u32) -> Result<(), ManifestError> {
@@ -288,11 +285,11 @@ fn check_table(table: &[ChunkId], chunk_size: u32) -> Result<(), ManifestError> 
     if !table.is_empty() && table.len() as u64 <= limit {
         return Ok(());
     }
-    let reason = format!("{} ids, but a table has 1 to {limit}", table.len());
-    Err(ManifestError::Invariant {
-        field: "table",
-        reason,
-    })
+    let fault = Contradiction::TableLength {
+        ids: table.len(),
+        most: limit,
+    };
+    Err(invariant("table", fault))
 }
 
 fn check_distinct<'a>(
@@ -302,10 +299,7 @@ fn check_distinct<'a>(
     let mut seen = std::collections::HashSet::new();
     for id in ids {
         if !seen.insert(id) {
-            return Err(ManifestError::Invariant {
-                field,
-                reason: format!("{id} stands twice"),
-            });
+            return Err(invariant(field, Contradiction::Twice(*id)));
         }
     }
     Ok(())
@@ -350,7 +344,7 @@ pub(crate) fn check_spelling<T: Serialize>(
     }
     Err(ManifestError::Syntax {
         what,
-        reason: format!("not in its one spelling at byte {}", same.at),
+        fault: SyntaxFault::Spelling { at: same.at },
     })
 }
 

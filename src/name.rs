@@ -26,21 +26,57 @@ pub const MAX_COMPONENT: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The path could leave its folder, or is none.
-    #[error("bad path {}: {reason}", Escaped::new(path))]
+    #[error("bad path {}: {fault}", Escaped::new(path))]
     BadPath {
         /// As it was; remote text.
         path: String,
         /// What is wrong.
-        reason: &'static str,
+        fault: NameFault,
     },
     /// The link could lead out of its transfer.
-    #[error("bad link target {}: {reason}", Escaped::new(target))]
+    #[error("bad link target {}: {fault}", Escaped::new(target))]
     BadTarget {
         /// As it was; remote text.
         target: String,
         /// What is wrong.
-        reason: &'static str,
+        fault: NameFault,
     },
+}
+
+/// How a path or the target of a link cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameFault {
+    /// A path has too many bytes.
+    #[error("it is too long")]
+    TooLong,
+    /// A path has too many components.
+    #[error("it is too deep")]
+    TooDeep,
+    /// A path has an empty component, or begins at the root.
+    #[error("an empty component or an absolute path")]
+    EmptyComponent,
+    /// A path names its folder, or the one above.
+    #[error("a component `.` or `..`")]
+    Dots,
+    /// A component of a path has too many bytes.
+    #[error("a component is too long")]
+    LongComponent,
+    /// A path has a NUL.
+    #[error("a NUL")]
+    Nul,
+    /// A target is no path.
+    #[error("it is empty, too long or has a NUL")]
+    NoPath,
+    /// A target begins at the root.
+    #[error("it is absolute")]
+    Absolute,
+    /// A target has `..` behind a name.
+    #[error("it goes up after going down")]
+    UpAgain,
+    /// A target leaves the folder at the top of its transfer.
+    #[error("it leaves its folder")]
+    Leaves,
 }
 
 /// A relative path of a table: components joined by `/`, none of which is empty, `.` or `..`.
@@ -53,24 +89,24 @@ impl RelPath {
     /// # Errors
     /// [`NameError::BadPath`].
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let bad = |reason| {
+        let bad = |fault| {
             Err(NameError::BadPath {
                 path: text.to_owned(),
-                reason,
+                fault,
             })
         };
         if text.len() > MAX_PATH {
-            return bad("it is too long");
+            return bad(NameFault::TooLong);
         }
         if text.split('/').count() > MAX_DEPTH {
-            return bad("it is too deep");
+            return bad(NameFault::TooDeep);
         }
         for component in text.split('/') {
             match component {
-                "" => return bad("an empty component or an absolute path"),
-                "." | ".." => return bad("a component `.` or `..`"),
-                _ if component.len() > MAX_COMPONENT => return bad("a component is too long"),
-                _ if component.contains('\0') => return bad("a NUL"),
+                "" => return bad(NameFault::EmptyComponent),
+                "." | ".." => return bad(NameFault::Dots),
+                _ if component.len() > MAX_COMPONENT => return bad(NameFault::LongComponent),
+                _ if component.contains('\0') => return bad(NameFault::Nul),
                 _ => {}
             }
         }
@@ -227,17 +263,17 @@ pub fn from_os_component(name: &OsStr) -> String {
 /// # Errors
 /// [`NameError::BadTarget`].
 pub fn check_link(link: &RelPath, target: &str) -> Result<(), NameError> {
-    let bad = |reason| {
+    let bad = |fault| {
         Err(NameError::BadTarget {
             target: target.to_owned(),
-            reason,
+            fault,
         })
     };
     if target.is_empty() || target.len() > MAX_PATH || target.contains('\0') {
-        return bad("it is empty, too long or has a NUL");
+        return bad(NameFault::NoPath);
     }
     if target.starts_with('/') {
-        return bad("it is absolute");
+        return bad(NameFault::Absolute);
     }
     let mut components = target
         .split('/')
@@ -248,11 +284,11 @@ pub fn check_link(link: &RelPath, target: &str) -> Result<(), NameError> {
         up += 1;
     }
     if components.any(|c| c == "..") {
-        return bad("it goes up after going down");
+        return bad(NameFault::UpAgain);
     }
     // From its own folder a link may go up to its top-level folder, and not to what is beside that.
     if up + 2 > link.depth() {
-        return bad("it leaves its folder");
+        return bad(NameFault::Leaves);
     }
     Ok(())
 }

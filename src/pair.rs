@@ -19,7 +19,7 @@ mod joiner;
 mod tests;
 mod words;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use code::{Code, CodeError};
 pub use inviter::{Event, Invitation, NameCheck, Paired, all_free, invite};
@@ -109,12 +109,27 @@ pub enum PairError {
         /// What went wrong.
         source: Box<Self>,
     },
+    /// The home that would join has certificates.
+    #[error("this home has certificates already: {}", .path.display())]
+    HasCertificates {
+        /// Which.
+        path: PathBuf,
+    },
     /// Certificates could not be made or used.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(TlsError),
     /// The system failed us.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<TlsError> for PairError {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Exists { path } => Self::HasCertificates { path },
+            error => Self::Tls(error),
+        }
+    }
 }
 
 impl PairError {

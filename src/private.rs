@@ -15,16 +15,6 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Whether a file of the program cannot be read because it has more than this version knows: a newer one wrote it.
-///
-/// The rule for what may be added to which file is in `docs/architecture.md`.
-pub(crate) fn is_newer(error: &serde_json::Error) -> bool {
-    let message = error.to_string();
-    ["unknown field", "unknown variant"]
-        .iter()
-        .any(|begins| message.starts_with(begins))
-}
-
 /// How a file is opened that may be made.
 pub(crate) fn file() -> OpenOptions {
     let mut options = OpenOptions::new();

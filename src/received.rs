@@ -58,12 +58,12 @@ const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 #[derive(Debug, thiserror::Error)]
 pub enum ReceivedError {
     /// Something that could lead the writing elsewhere is in the way.
-    #[error("unsafe destination {path}: {reason}")]
+    #[error("unsafe destination {path}: {danger}")]
     Unsafe {
         /// What is in the way.
         path: PathBuf,
         /// Why it is unsafe.
-        reason: String,
+        danger: Danger,
     },
     /// Another process receives the same transfer.
     #[error("{path} is in use by another process")]
@@ -72,12 +72,12 @@ pub enum ReceivedError {
         path: PathBuf,
     },
     /// The table contradicts itself.
-    #[error("the table is not consistent: {reason} at {}", Escaped::new(path))]
+    #[error("the table is not consistent: {fault} at {}", Escaped::new(path))]
     BadTable {
         /// Where; remote text.
         path: String,
         /// How.
-        reason: &'static str,
+        fault: TableFault,
     },
     /// The file system takes two names of the transfer for one.
     #[error(
@@ -108,6 +108,39 @@ pub enum ReceivedError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// How something could lead the writing elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Danger {
+    /// A link, or something else, is where a folder should be.
+    #[error("it is not a real folder")]
+    NoFolder,
+    /// A link or a file is in the path.
+    #[error("a link or a file is in the way")]
+    InTheWay,
+    /// The folder of stagings is not ours alone.
+    #[error("somebody else has made it or can write to it")]
+    NotOurs,
+    /// A staged file is a link, or has other names.
+    #[error("it is not a plain file of ours")]
+    NotPlain,
+    /// The name of a staging is none.
+    #[error("not a key of a staging")]
+    BadKey,
+}
+
+/// How the table of a transfer contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableFault {
+    /// A path came before.
+    #[error("a path that stands twice")]
+    Twice,
+    /// The folder of an entry is not in the table, or comes later.
+    #[error("an entry whose parent is not a folder before it")]
+    NoParent,
 }
 
 impl ReceivedError {
@@ -415,7 +448,7 @@ fn kind_at(folder: &OwnedFd, name: &str) -> Option<FileType> {
 fn not_a_folder(path: &Path) -> ReceivedError {
     ReceivedError::Unsafe {
         path: path.to_owned(),
-        reason: "it is not a real folder".into(),
+        danger: Danger::NoFolder,
     }
 }
 
@@ -424,7 +457,7 @@ fn error_at(path: &Path, error: Errno) -> ReceivedError {
     match error {
         Errno::LOOP | Errno::XDEV | Errno::NOTDIR => ReceivedError::Unsafe {
             path,
-            reason: "a link or a file is in the way".into(),
+            danger: Danger::InTheWay,
         },
         Errno::NOSPC | Errno::DQUOT => ReceivedError::NoSpace { path },
         _ => ReceivedError::Io {

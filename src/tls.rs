@@ -13,6 +13,7 @@ mod certificate;
 mod circle;
 mod config;
 mod ending;
+mod fault;
 mod identity;
 mod import;
 mod inspect;
@@ -40,6 +41,7 @@ pub use config::{
     Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
 };
 pub use ending::{Endings, days_left};
+pub use fault::{BadFile, BadList, WhyRefused};
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
@@ -55,7 +57,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use crate::manifest::Distrust;
 
-use crate::lock::Locked;
+use crate::{lock::Locked, name::LibraryError};
 
 /// Why certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]
@@ -97,20 +99,31 @@ pub enum TlsError {
         form: KeyForm,
     },
     /// A file is not what it must be.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {fault}")]
     Malformed {
         /// Which.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        fault: BadFile,
     },
-    /// A newer version has written a file, and what it says must not be passed over.
-    #[error("{path} was written by a newer colis: {reason}")]
-    Newer {
-        /// Which.
+    /// Revocation lists that a member offers cannot be used.
+    #[error("the offered revocation list: {0}")]
+    BadList(#[source] BadList),
+    /// The record of what was issued is not there.
+    #[error("{path} is missing")]
+    NoRecord {
+        /// Where it should be.
         path: PathBuf,
-        /// What is not known in it.
-        reason: String,
+    },
+    /// A newer version has written the record of what was issued, and what it says must not be passed over.
+    #[error("{path} was written by a newer colis: line {number}: {cause}")]
+    Newer {
+        /// The record.
+        path: PathBuf,
+        /// The line that is not known, from 1.
+        number: usize,
+        /// What the parser says.
+        cause: LibraryError,
     },
     /// A certificate is not trusted.
     #[error(transparent)]
@@ -133,11 +146,8 @@ pub enum TlsError {
         name: String,
     },
     /// The circle's machine does not do what was asked.
-    #[error("{reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] WhyRefused),
     /// The circle's key is on another machine.
     #[error("{path} is missing: the circle's key is on another machine")]
     NotTheCircle {
@@ -149,7 +159,7 @@ pub enum TlsError {
     Trust(#[from] crate::trust::TrustError),
     /// Making a certificate, key or configuration failed.
     #[error("{0}")]
-    Crypto(String),
+    Crypto(LibraryError),
     /// The file system failed.
     #[error("{path}: {source}")]
     Io {
@@ -162,13 +172,13 @@ pub enum TlsError {
 
 impl From<rcgen::Error> for TlsError {
     fn from(error: rcgen::Error) -> Self {
-        Self::Crypto(error.to_string())
+        Self::Crypto(LibraryError::new(error))
     }
 }
 
 impl From<rustls::Error> for TlsError {
     fn from(error: rustls::Error) -> Self {
-        Self::Crypto(error.to_string())
+        Self::Crypto(LibraryError::new(error))
     }
 }
 

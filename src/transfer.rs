@@ -11,6 +11,7 @@ mod arriving;
 mod browse;
 mod content;
 mod draft;
+mod fault;
 mod filter;
 mod grant;
 mod journal;
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 pub use arriving::Arriving;
 pub(crate) use browse::{GLANCE, top_names};
 pub use browse::{Seen, browse};
+pub use fault::{Difference, EntryLimit, Part};
 pub use filter::{Filter, Keys};
 pub use grant::{Granted, grant};
 pub use left_out::{LeftOut, WhyLeftOut};
@@ -52,7 +54,7 @@ use crate::{
     crypto::CryptoError,
     id::PeerId,
     manifest::ManifestError,
-    name::NameError,
+    name::{LibraryError, NameError, NameFault},
     received::ReceivedError,
     store::{OfferAnswer, StoreError},
 };
@@ -130,12 +132,12 @@ pub enum TransferError {
         path: PathBuf,
     },
     /// A glob that leaves something out is malformed.
-    #[error("bad glob {glob:?}: {reason}")]
+    #[error("bad glob {glob:?}: {cause}")]
     BadGlob {
         /// The glob.
         glob: String,
         /// How.
-        reason: String,
+        cause: LibraryError,
     },
     /// Two sources would have the same name on the other side.
     #[error("two sources are called {name:?}")]
@@ -150,12 +152,12 @@ pub enum TransferError {
         path: PathBuf,
     },
     /// A source has a name that no recipient would take.
-    #[error("a name that cannot be sent, {reason}: {path}")]
+    #[error("a name that cannot be sent, {fault}: {path}")]
     UnsendableName {
         /// Which.
         path: PathBuf,
         /// Why.
-        reason: &'static str,
+        fault: NameFault,
     },
     /// A source lies so deep in the folder that was named that no recipient would take its path.
     #[error(
@@ -168,7 +170,7 @@ pub enum TransferError {
         path: PathBuf,
     },
     /// A source changed while it was sent. Nothing was published.
-    #[error("{path} changed while it was being sent")]
+    #[error("source-changed: {path} changed while it was being sent")]
     SourceChanged {
         /// Which.
         path: PathBuf,
@@ -182,10 +184,10 @@ pub enum TransferError {
         chunk_size: u32,
     },
     /// More files than a transfer may have, or names too long together.
-    #[error("the sources do not fit one transfer: {reason}")]
+    #[error("the sources do not fit one transfer: {limit}")]
     TooManyEntries {
         /// What is exceeded.
-        reason: String,
+        limit: EntryLimit,
     },
     /// Another part of the transfer failed first; its error is the one to show.
     #[error("stopped")]
@@ -218,12 +220,12 @@ pub enum TransferError {
     #[error("the transfer is locked by a password")]
     PasswordNeeded,
     /// What arrived is not what was signed.
-    #[error("{what} is not what the sender signed: {reason}")]
+    #[error("{part} is not what the sender signed: {difference}")]
     Integrity {
         /// File, table...
-        what: String,
+        part: Part,
         /// How it differs.
-        reason: String,
+        difference: Difference,
     },
     /// Only a transfer of one file can be written to a stream.
     #[error("the transfer has {entries} entries, only a single file can be written to a stream")]

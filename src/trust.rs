@@ -24,7 +24,7 @@ use std::{
 };
 
 pub use bundle::{PeerBundle, SignedBundle};
-pub use error::TrustError;
+pub use error::{TrustError, Unknown};
 pub use right::{ParseRightError, RIGHT_RULE, Right};
 pub use role::{Assigned, Bearer, Role, Roles};
 

@@ -5,7 +5,8 @@ use std::{
     str::FromStr as _,
 };
 
-use super::{AddressError, DEFAULT_PORT, PeerAddress, check_bracketed};
+use super::{AddressError, AddressFault, DEFAULT_PORT, PeerAddress, check_bracketed};
+use crate::name::LibraryError;
 
 /// Where a peer listens if nobody says otherwise: all addresses of this machine, of both families.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -13,9 +14,28 @@ pub const DEFAULT_LISTEN: SocketAddr =
 
 /// Not an address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an address to listen on: {reason}; for instance 0.0.0.0:9443, :9443 or [::1]:9443")]
+#[error("not an address to listen on: {fault}; for instance 0.0.0.0:9443, :9443 or [::1]:9443")]
 pub struct ListenError {
-    reason: String,
+    /// What is wrong.
+    pub fault: ListenFault,
+}
+
+/// How a text is not an address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenFault {
+    /// It is not an address.
+    #[error(transparent)]
+    NoAddress(#[from] AddressFault),
+    /// It has no usable port.
+    #[error("not a port from 0 to 65535")]
+    NoPort,
+    /// It is the name of a host, which may have several addresses.
+    #[error("it is a name, and no address of this machine")]
+    Name,
+    /// It has an interface that cannot be used.
+    #[error("{0}")]
+    Interface(LibraryError),
 }
 
 /// Parses where to listen: an address of this machine with or without a port, `localhost`, or a port alone. A port alone
@@ -40,21 +60,20 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
             None => {}
         }
     }
-    check_bracketed(text).map_err(|AddressError { reason }| refused(&reason))?;
+    check_bracketed(text).map_err(|AddressError { fault }| refused(fault))?;
     // Unlike an address to connect to, this may have the port 0.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port_of(port)?),
         _ => (text, DEFAULT_PORT),
     };
-    let address =
-        PeerAddress::from_str(host).map_err(|AddressError { reason }| refused(&reason))?;
+    let address = PeerAddress::from_str(host).map_err(|AddressError { fault }| refused(fault))?;
     match address.socket_addr() {
         Some(Ok(mut found)) => {
             found.set_port(port);
             Ok(found)
         }
-        Some(Err(error)) => Err(refused(&error)),
-        None => Err(refused("it is a name, and no address of this machine")),
+        Some(Err(error)) => Err(refused(ListenFault::Interface(LibraryError::new(error)))),
+        None => Err(refused(ListenFault::Name)),
     }
 }
 
@@ -69,13 +88,12 @@ pub fn loopback() -> IpAddr {
 fn port_of(text: &str) -> Result<u16, ListenError> {
     let digits = Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let port = digits.and_then(|digits| digits.parse().ok());
-    port.ok_or_else(|| refused("not a port from 0 to 65535"))
+    port.ok_or_else(|| refused(ListenFault::NoPort))
 }
 
-fn refused(reason: &(impl ToString + ?Sized)) -> ListenError {
-    ListenError {
-        reason: reason.to_string(),
-    }
+fn refused(fault: impl Into<ListenFault>) -> ListenError {
+    let fault = fault.into();
+    ListenError { fault }
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ use crate::{
         Event, Reporter,
         pair::{self, InviteRequest, Inviting, JoinRequest, Joining},
     },
-    tls::TlsError,
 };
 
 /// Bytes of a code file that are looked at.
@@ -171,42 +170,39 @@ impl From<CodeError> for Failure {
 
 impl From<PairError> for Failure {
     fn from(error: PairError) -> Self {
-        use ExitCode as Exit;
-        let failure = |code| Self::new(code, &error);
+        let failure = || Self::of(&error);
         match error {
             PairError::WrongCode { left: 1.. } => {
-                failure(Exit::Trust).hint("compare it with what the other machine shows, and try again")
+                failure().hint("compare it with what the other machine shows, and try again")
             }
             PairError::WrongCode { .. } | PairError::Burned | PairError::Expired => {
-                failure(Exit::Trust).hint("a new code on the circle's machine: colis pair")
+                failure().hint("a new code on the circle's machine: colis pair")
             }
-            PairError::Impostor => failure(Exit::Trust).hint(
+            PairError::Impostor => failure().hint(
                 "somebody else may be between: check the address, and take a new code: colis pair",
             ),
-            PairError::Refused { .. } => failure(Exit::Trust)
+            PairError::Refused { .. } => failure()
                 .hint(
                 "another name helps if that one is taken: --name NAME; the code still counts. If its machine lost it, on the \
                  circle's machine: colis certs revoke NAME",
             ),
-            PairError::Unreachable { .. } => failure(Exit::Network).hint(format!(
+            PairError::Unreachable { .. } => failure().hint(format!(
                 "is a code being shown there now? it listens on port {PAIRING_PORT} unless it says otherwise"
             )),
-            PairError::Busy => failure(Exit::Network).hint("try again in a few seconds"),
+            PairError::Busy => failure().hint("try again in a few seconds"),
             PairError::Silent | PairError::Broken(_) | PairError::TakenBack { .. } => {
-                failure(Exit::Network).hint("try again; nothing was kept")
+                failure().hint("try again; nothing was kept")
             }
-            PairError::Protocol { .. } => failure(Exit::Network)
+            PairError::Protocol { .. } => failure()
                 .hint("is it `colis pair` that listens there, of a like version?"),
-            PairError::Undecided => failure(Exit::Network).hint(
+            PairError::Undecided => failure().hint(
                 "pair again; if the name is taken now, on the circle's machine: colis certs revoke NAME",
             ),
-            PairError::Tls(TlsError::Exists { path }) => {
-                let what = format!("this home has certificates already: {}", path.display());
-                Self::new(Exit::Config, what)
-                    .hint("nothing was changed; join another circle from another home: --home DIR")
-            }
+            PairError::HasCertificates { .. } => failure().hint(
+                "nothing was changed; join another circle from another home: --home DIR",
+            ),
             PairError::Tls(error) => error.into(),
-            PairError::Failed(_) => failure(Exit::Storage),
+            PairError::Failed(_) => failure(),
         }
     }
 }

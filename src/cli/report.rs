@@ -18,10 +18,7 @@ use rustix::io::Errno;
 use super::output::{Output, say};
 use crate::{
     client::AddressError,
-    config::{
-        ConfigError,
-        units::{Size, UnitError},
-    },
+    config::{ConfigError, units::UnitError},
     crypto::CryptoError,
     disk::NoRoom,
     manifest::{ManifestError, VerifyError},
@@ -29,7 +26,7 @@ use crate::{
     peer::PeerError,
     received::ReceivedError,
     session::{
-        Event, Failed,
+        Event, Failed, Kind,
         care::{NO_HOME, unless_without_modes},
     },
     tls::{KeyForm, TlsError},
@@ -50,18 +47,18 @@ pub(super) const NOT_UTF8: &str =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExitCode {
     Ok = 0,
-    Usage = 2,
-    Config = 3,
-    Trust = 4,
-    Integrity = 5,
-    NotFound = 6,
-    Storage = 7,
-    Network = 8,
-    Locked = 9,
-    Partial = 10,
+    Usage = Kind::Usage as isize,
+    Config = Kind::Config as isize,
+    Trust = Kind::Trust as isize,
+    Integrity = Kind::Integrity as isize,
+    NotFound = Kind::NotFound as isize,
+    Storage = Kind::Storage as isize,
+    Network = Kind::Network as isize,
+    Locked = Kind::Locked as isize,
+    Partial = Kind::Partial as isize,
     Care = 11,
     HungUp = 129,
-    Interrupted = 130,
+    Interrupted = Kind::Interrupted as isize,
     Terminated = 143,
 }
 
@@ -89,25 +86,34 @@ impl Failure {
         }
     }
 
+    /// What an error says, with the exit code of its kind.
+    pub(super) fn of<'e, E: Display>(error: &'e E) -> Self
+    where
+        Kind: From<&'e E>,
+    {
+        Self::new(Kind::from(error).into(), error)
+    }
+
     pub(super) fn usage(what: impl Display) -> Self {
         Self::new(ExitCode::Usage, what)
     }
 
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
-        let failure = |code| Self::new(code, format!("{}: {error}", path.display()));
+        let what = format!("{}: {error}", path.display());
+        let failure = Self::new(Kind::from(error).into(), what);
         match error.kind() {
-            io::ErrorKind::NotFound => failure(ExitCode::NotFound)
+            io::ErrorKind::NotFound => failure
                 .hint("check the path, and quote it if it has spaces or special characters"),
-            io::ErrorKind::PermissionDenied => failure(ExitCode::Storage)
+            io::ErrorKind::PermissionDenied => failure
                 .hint("look at the permissions of it and of the folders above it"),
-            io::ErrorKind::InvalidData => failure(ExitCode::Storage).hint(NOT_UTF8),
-            io::ErrorKind::FileTooLarge => failure(ExitCode::Storage).hint(
+            io::ErrorKind::InvalidData => failure.hint(NOT_UTF8),
+            io::ErrorKind::FileTooLarge => failure.hint(
                 "this process may write no larger files: raise the limit, `ulimit -f unlimited` or LimitFSIZE= of a service; or choose a folder on another file system",
             ),
-            io::ErrorKind::StorageFull => failure(ExitCode::Storage).hint(advice::full(path)),
-            _ if Errno::from_io_error(error) == Some(Errno::MFILE) => failure(ExitCode::Storage)
+            io::ErrorKind::StorageFull => failure.hint(advice::full(path)),
+            _ if Errno::from_io_error(error) == Some(Errno::MFILE) => failure
                 .hint("this process may open too few files: raise the limit, `ulimit -n 4096`"),
-            _ => failure(ExitCode::Storage),
+            _ => failure,
         }
     }
 
@@ -154,21 +160,7 @@ impl std::error::Error for Failure {}
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
-        use ExitCode as Exit;
-        let code = match &error {
-            ManifestError::TooLarge { .. }
-            | ManifestError::Syntax { .. }
-            | ManifestError::UnsupportedVersion { .. }
-            | ManifestError::UnsupportedType { .. } => Exit::Config,
-            ManifestError::Invariant { .. }
-            | ManifestError::BadWrap { .. }
-            | ManifestError::KdfParameters(_) => Exit::Integrity,
-            ManifestError::Untrusted(VerifyError::BadSignature) => Exit::Integrity,
-            ManifestError::Expired { .. }
-            | ManifestError::FromTheFuture { .. }
-            | ManifestError::Untrusted(_) => Exit::Trust,
-        };
-        let failure = Self::new(code, &error);
+        let failure = Self::of(&error);
         match error {
             ManifestError::FromTheFuture { .. } => {
                 failure.hint("compare the clocks of both machines")
@@ -185,19 +177,15 @@ impl From<ManifestError> for Failure {
 impl From<CryptoError> for Failure {
     fn from(error: CryptoError) -> Self {
         match error {
-            CryptoError::WrongPassword => {
-                Self::new(ExitCode::Trust, &error).hint("ask the sender for the password")
-            }
-            _ => Self::new(ExitCode::Integrity, &error)
-                .hint("do not use it; ask the sender to send it again"),
+            CryptoError::WrongPassword => Self::of(&error).hint("ask the sender for the password"),
+            _ => Self::of(&error).hint("do not use it; ask the sender to send it again"),
         }
     }
 }
 
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Self {
-        use ExitCode as Exit;
-        let failure = |code| Self::new(code, &error);
+        let failure = || Self::of(&error);
         match error {
             TransferError::Journal {
                 ref path,
@@ -216,39 +204,28 @@ impl From<TransferError> for Failure {
             | TransferError::TooManyChunks { .. }
             | TransferError::TooManyEntries { .. } => source::failure(&error),
             TransferError::Output(error) => Self::io(Path::new("standard output"), &error),
-            TransferError::Stopped => failure(Exit::Interrupted),
-            TransferError::AlreadySending => failure(Exit::Locked).hint("wait for it to end"),
-            TransferError::NotAccepted { .. } => failure(Exit::Trust).hint("ask the recipient"),
-            TransferError::NotForUs { .. } => {
-                failure(Exit::Trust).hint("ask the sender to send it to you")
+            TransferError::Stopped => failure(),
+            TransferError::AlreadySending => failure().hint("wait for it to end"),
+            TransferError::NotAccepted { .. } => failure().hint("ask the recipient"),
+            TransferError::NotForUs { .. } => failure().hint("ask the sender to send it to you"),
+            TransferError::NotOurs { .. } => failure().hint("only its sender can grant it"),
+            TransferError::LetGo => failure().hint("send it again: colis send"),
+            TransferError::PasswordNeeded => {
+                failure().hint("give the password: --password-file FILE, or on a terminal")
             }
-            TransferError::NotOurs { .. } => {
-                failure(Exit::Trust).hint("only its sender can grant it")
+            TransferError::Integrity { .. } => {
+                failure().hint("nothing was released; ask the sender to send it again")
             }
-            TransferError::LetGo => failure(Exit::NotFound).hint("send it again: colis send"),
-            TransferError::PasswordNeeded => failure(Exit::Partial)
-                .hint("give the password: --password-file FILE, or on a terminal"),
-            TransferError::Integrity { .. } => failure(Exit::Integrity)
-                .hint("nothing was released; ask the sender to send it again"),
-            TransferError::NotOneFile { .. } => {
-                failure(Exit::Usage).hint("use a folder: --out DIR")
-            }
+            TransferError::NotOneFile { .. } => failure().hint("use a folder: --out DIR"),
             TransferError::Store(error) => error.into(),
             TransferError::Manifest(error) => error.into(),
             TransferError::Crypto(error) => error.into(),
             TransferError::Name(_) => {
-                failure(Exit::Integrity).hint("the sender's table is hostile; nothing was written")
+                failure().hint("the sender's table is hostile; nothing was written")
             }
             TransferError::Received(error) => error.into(),
         }
     }
-}
-
-/// Where the plain files go.
-fn no_room(needed: u64, free: u64) -> Failure {
-    let what = format!("no space: {} needed, {} free", Size(needed), Size(free));
-    Failure::new(ExitCode::Storage, what)
-        .hint("free some space, or choose another folder: --out DIR")
 }
 
 /// Where to receive instead of `path`, which is not safe.
@@ -264,22 +241,20 @@ fn instead_of(path: &Path) -> String {
 
 impl From<ReceivedError> for Failure {
     fn from(error: ReceivedError) -> Self {
-        use ExitCode as Exit;
         match &error {
-            ReceivedError::Unsafe { path, .. } => {
-                Self::new(Exit::Storage, &error).hint(instead_of(path))
-            }
-            ReceivedError::InUse { .. } => {
-                Self::new(Exit::Locked, &error).hint("wait for it to end")
-            }
-            ReceivedError::BadTable { .. } => Self::new(Exit::Integrity, &error),
-            ReceivedError::OneName { .. } => Self::new(Exit::Storage, &error)
+            ReceivedError::Unsafe { path, .. } => Self::of(&error).hint(instead_of(path)),
+            ReceivedError::InUse { .. } => Self::of(&error).hint("wait for it to end"),
+            ReceivedError::BadTable { .. } => Self::of(&error),
+            ReceivedError::OneName { .. } => Self::of(&error)
                 .hint("choose a folder on another file system, such as ext4: --out DIR"),
-            ReceivedError::NoRoom(NoRoom::Bytes { needed, free }) => no_room(*needed, *free),
-            ReceivedError::NoRoom(NoRoom::Files { .. }) => Self::new(Exit::Storage, &error)
-                .hint("remove some files, or choose another folder: --out DIR"),
+            ReceivedError::NoRoom(NoRoom::Bytes { .. }) => {
+                Self::of(&error).hint("free some space, or choose another folder: --out DIR")
+            }
+            ReceivedError::NoRoom(NoRoom::Files { .. }) => {
+                Self::of(&error).hint("remove some files, or choose another folder: --out DIR")
+            }
             ReceivedError::NoSpace { .. } => {
-                Self::new(Exit::Storage, &error).hint("free some space, then run it again")
+                Self::of(&error).hint("free some space, then run it again")
             }
             ReceivedError::Io { path, source } => Self::io(path, source),
         }
@@ -288,50 +263,49 @@ impl From<ReceivedError> for Failure {
 
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
-        use ExitCode as Exit;
         let error = match error {
             TlsError::Trust(error) => return error.into(),
             other => other,
         };
-        let failure = |code| Self::new(code, &error);
+        let failure = || Self::of(&error);
         match &error {
-            TlsError::Newer { .. } => failure(Exit::Config).hint(NEWER),
-            TlsError::Missing { path } if path.ends_with("issued.jsonl") => failure(Exit::Config)
+            TlsError::Newer { .. } => failure().hint(NEWER),
+            TlsError::NoRecord { .. } => failure()
                 .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
             TlsError::Missing { .. } => {
-                failure(Exit::Config).hint(NO_HOME)
+                failure().hint(NO_HOME)
             }
             TlsError::Exists { .. } => {
-                failure(Exit::Config).hint("nothing was changed; use another --home or folder")
+                failure().hint("nothing was changed; use another --home or folder")
             }
-            TlsError::TooOpen { path, .. } => failure(Exit::Config).hint(unless_without_modes(
+            TlsError::TooOpen { path, .. } => failure().hint(unless_without_modes(
                 path,
                 format!("chmod 600 {}", path.display()),
             )),
-            TlsError::Writable { path, .. } => failure(Exit::Config).hint(unless_without_modes(
+            TlsError::Writable { path, .. } => failure().hint(unless_without_modes(
                 path,
                 format!("chmod go-w {}", path.display()),
             )),
-            TlsError::KeyForm { path, form } => failure(Exit::Config).hint(for_key(path, *form)),
-            TlsError::Malformed { .. } => failure(Exit::Config).hint(
+            TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
+            TlsError::Malformed { .. } | TlsError::BadList(_) => failure().hint(
                 "restore it, or let the circle's machine issue a new certs/: colis certs issue",
             ),
-            TlsError::Crypto(_) => failure(Exit::Config),
-            TlsError::BadName => failure(Exit::Usage).hint("for instance: box-1"),
+            TlsError::Crypto(_) => failure(),
+            TlsError::BadName => failure().hint("for instance: box-1"),
             TlsError::AlreadyIssued { name, until } => {
-                failure(Exit::Trust).hint(advice::already_issued(name, *until))
+                failure().hint(advice::already_issued(name, *until))
             }
             TlsError::NeverIssued { .. } => {
-                failure(Exit::NotFound).hint(
+                failure().hint(
                     "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
                 )
             }
-            TlsError::Distrusted(_) | TlsError::Refused { .. } => failure(Exit::Trust),
+            TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {
-                failure(Exit::Config).hint("run it on the machine that made the circle")
+                failure().hint("run it on the machine that made the circle")
             }
             TlsError::Io { path, source } => Self::io(path, source),
-            TlsError::Trust(_) => failure(Exit::Trust),
+            TlsError::Trust(_) => failure(),
         }
     }
 }
@@ -353,26 +327,26 @@ fn for_key(path: &Path, form: KeyForm) -> String {
 
 impl From<TrustError> for Failure {
     fn from(error: TrustError) -> Self {
-        let failure = |code| Self::new(code, &error);
+        let failure = || Self::of(&error);
         match &error {
-            TrustError::NameTaken { name, .. } => failure(ExitCode::Trust).hint(format!(
+            TrustError::NameTaken { name, .. } => failure().hint(format!(
                 "if that peer really has a new key: colis peers forget {name}, then try again"
             )),
-            TrustError::OldBundle { .. } => failure(ExitCode::Trust).hint(
+            TrustError::OldBundle { .. } => failure().hint(
                 "its clock was set back, or two machines serve copies of its home; it heals itself within minutes, or at once when \
                  `colis serve` is started again there: docs/operating.md",
             ),
-            TrustError::AliasTaken { alias, .. } => failure(ExitCode::Trust)
+            TrustError::AliasTaken { alias, .. } => failure()
                 .hint(format!("take another: colis peers rename {alias} NAME")),
             TrustError::InUse { .. } | TrustError::BadName { .. } => {
-                failure(ExitCode::Usage).hint("choose another name; see who is known: colis peers")
+                failure().hint("choose another name; see who is known: colis peers")
             }
             TrustError::Unknown { .. } => {
-                failure(ExitCode::NotFound).hint("see who is known: colis peers")
+                failure().hint("see who is known: colis peers")
             }
-            TrustError::Newer { .. } => failure(ExitCode::Config).hint(NEWER),
+            TrustError::Newer { .. } => failure().hint(NEWER),
             TrustError::Damaged { .. } => {
-                failure(ExitCode::Config).hint("restore it from a backup, or remove it")
+                failure().hint("restore it from a backup, or remove it")
             }
             TrustError::Io { path, source } => Self::io(path, source),
         }
@@ -385,22 +359,22 @@ impl From<PeerError> for Failure {
             PeerError::Store(error) => error.into(),
             PeerError::Tls(error) => error.into(),
             PeerError::Received(ReceivedError::Unsafe { .. }) => {
-                Self::new(ExitCode::Storage, &error).hint(
+                Self::of(&error).hint(
                     "it must be a folder of its own: remove it, and mount another disk there, or choose another --home DIR",
                 )
             }
             PeerError::Received(error) => error.into(),
             PeerError::Bind(_) => {
-                Self::new(ExitCode::Storage, &error).hint("choose another: --listen :9443")
+                Self::of(&error).hint("choose another: --listen :9443")
             }
-            PeerError::Serve(_) => Self::new(ExitCode::Storage, &error),
+            PeerError::Serve(_) => Self::of(&error),
         }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let failure = Self::new(ExitCode::Config, &error);
+        let failure = Self::of(&error);
         match &error {
             ConfigError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::InvalidData => failure.hint(NOT_UTF8),
@@ -418,12 +392,12 @@ impl From<ConfigError> for Failure {
 
 impl From<UnitError> for Failure {
     fn from(error: UnitError) -> Self {
-        Self::usage(error)
+        Self::of(&error)
     }
 }
 
 impl From<AddressError> for Failure {
     fn from(error: AddressError) -> Self {
-        Self::usage(error)
+        Self::of(&error)
     }
 }

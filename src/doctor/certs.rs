@@ -245,8 +245,8 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
                 format!(", {issued} issued")
             }
             // What is wrong with the circle itself is said elsewhere.
-            Err(TlsError::Malformed { path, reason }) if path == dir.issued() => {
-                let what = format!("{}: {reason}", path.display());
+            Err(TlsError::Malformed { path, fault }) if path == dir.issued() => {
+                let what = format!("{}: {fault}", path.display());
                 return Finding::fail(STEP, Kind::Config, what).hint(
                     "restore it from a backup: without it nothing can be revoked or renewed",
                 );

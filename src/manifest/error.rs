@@ -1,6 +1,7 @@
 //! Why an offer or manifest is refused.
 
-use super::{MAX_ENVELOPE, Timestamp, VerifyError};
+use super::{Contradiction, MAX_ENVELOPE, SyntaxFault, Timestamp, VerifyError, WrapFault};
+use crate::name::LibraryError;
 
 /// Why an offer or manifest is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,12 +13,12 @@ pub enum ManifestError {
         length: usize,
     },
     /// Not the JSON that it must be, or not in its one spelling.
-    #[error("not a well-formed {what}: {reason}")]
+    #[error("not a well-formed {what}: {fault}")]
     Syntax {
         /// Envelope, offer, manifest, table...
         what: &'static str,
         /// Where and why.
-        reason: String,
+        fault: SyntaxFault,
     },
     /// Made by a later version of the format.
     #[error("format version {v} is not supported, this is version 1")]
@@ -32,19 +33,16 @@ pub enum ManifestError {
         expected: &'static str,
     },
     /// A field contradicts the format or another field.
-    #[error("field `{field}`: {reason}")]
+    #[error("field `{field}`: {fault}")]
     Invariant {
         /// The field.
         field: &'static str,
         /// What is wrong with it.
-        reason: String,
+        fault: Contradiction,
     },
     /// A wrap that no reader may try.
-    #[error("bad wrap: {reason}")]
-    BadWrap {
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("bad wrap: {0}")]
+    BadWrap(#[from] WrapFault),
     /// PBKDF2 iterations outside of the accepted window.
     #[error(transparent)]
     KdfParameters(crate::crypto::CryptoError),
@@ -70,14 +68,16 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
-    /// The place comes first: the rest may quote the sender at length, and be cut.
     pub(super) fn syntax(what: &'static str, error: &serde_json::Error) -> Self {
-        let place = format!("line {} column {}", error.line(), error.column());
+        let (line, column) = (error.line(), error.column());
         let text = error.to_string();
-        let reason = text.strip_suffix(&format!(" at {place}"));
-        Self::Syntax {
-            what,
-            reason: format!("{place}: {}", reason.unwrap_or(&text)),
-        }
+        let cause = text.strip_suffix(&format!(" at line {line} column {column}"));
+        let cause = LibraryError::new(cause.unwrap_or(&text));
+        let fault = SyntaxFault::Json {
+            line,
+            column,
+            cause,
+        };
+        Self::Syntax { what, fault }
     }
 }

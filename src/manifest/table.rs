@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ManifestError, check_spelling, to_json};
+use super::{ManifestError, SyntaxFault, check_spelling, to_json};
 use crate::id::Digest;
 
 /// The most entries of a table.
@@ -76,7 +76,7 @@ impl Entry {
             {
                 Err(ManifestError::Syntax {
                     what: "table entry",
-                    reason: format!("{mtime_ns} nanoseconds"),
+                    fault: SyntaxFault::Nanoseconds(mtime_ns),
                 })
             }
             _ => Ok(entry),
@@ -144,7 +144,7 @@ impl Lines {
     ) -> Result<(), ManifestError> {
         self.length += bytes.len() as u64;
         if self.length > MAX_LENGTH {
-            return Err(self.syntax(format!("longer than {MAX_LENGTH} bytes")));
+            return Err(self.syntax(SyntaxFault::TooLong { most: MAX_LENGTH }));
         }
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|b| *b == b'\n') {
@@ -161,10 +161,10 @@ impl Lines {
     /// [`ManifestError::Syntax`] if it is not whole or not padded.
     pub fn finish(self) -> Result<usize, ManifestError> {
         if !self.partial.is_empty() {
-            return Err(self.syntax("ends within a line".into()));
+            return Err(self.syntax(SyntaxFault::CutLine));
         }
         if !self.length.is_multiple_of(PADDING as u64) {
-            return Err(self.syntax(format!("its length is not a multiple of {PADDING}")));
+            return Err(self.syntax(SyntaxFault::NotPadded(PADDING)));
         }
         Ok(self.count)
     }
@@ -179,11 +179,11 @@ impl Lines {
             return Ok(());
         }
         if self.in_padding {
-            return Err(self.syntax("a line after the padding".into()));
+            return Err(self.syntax(SyntaxFault::AfterPadding));
         }
         self.count += 1;
         if self.count > MAX_ENTRIES {
-            return Err(self.syntax(format!("more than {MAX_ENTRIES} lines")));
+            return Err(self.syntax(SyntaxFault::TooManyLines { most: MAX_ENTRIES }));
         }
         self.check_line(line)?;
         if self.partial.is_empty() {
@@ -195,7 +195,7 @@ impl Lines {
 
     fn extend_partial(&mut self, bytes: &[u8]) -> Result<(), ManifestError> {
         if self.in_padding && !bytes.is_empty() {
-            return Err(self.syntax("a line after the padding".into()));
+            return Err(self.syntax(SyntaxFault::AfterPadding));
         }
         self.check_line(bytes)?;
         self.partial.extend_from_slice(bytes);
@@ -205,15 +205,15 @@ impl Lines {
     /// A line is judged alike whether it comes whole or in pieces.
     fn check_line(&self, more: &[u8]) -> Result<(), ManifestError> {
         if self.partial.len() + more.len() > MAX_LINE {
-            return Err(self.syntax(format!("a line of more than {MAX_LINE} bytes")));
+            return Err(self.syntax(SyntaxFault::LongLine { most: MAX_LINE }));
         }
         Ok(())
     }
 
-    fn syntax(&self, reason: String) -> ManifestError {
+    fn syntax(&self, fault: SyntaxFault) -> ManifestError {
         ManifestError::Syntax {
             what: self.what,
-            reason,
+            fault,
         }
     }
 }

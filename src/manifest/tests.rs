@@ -97,7 +97,7 @@ fn field(payload: &impl Payload) -> Option<&'static str> {
     match payload.check() {
         Ok(()) => None,
         Err(ManifestError::Invariant { field, .. }) => Some(field),
-        Err(ManifestError::BadWrap { .. } | ManifestError::KdfParameters(_)) => Some("wraps"),
+        Err(ManifestError::BadWrap(_) | ManifestError::KdfParameters(_)) => Some("wraps"),
         Err(other) => panic!("{other}"),
     }
 }
@@ -344,15 +344,15 @@ fn other_versions_and_spellings_are_told_apart_and_say_where() {
     let version = parse(&text.replace("\"v\":1", "\"v\":2"));
     assert_eq!(version, ManifestError::UnsupportedVersion { v: 2 });
     let spaced = parse(&text.replace("{\"v\":1", "{\"v\": 1"));
-    let reason = "not in its one spelling at byte 5".to_owned();
+    let fault = SyntaxFault::Spelling { at: 5 };
     let what = "manifest";
-    assert_eq!(spaced, ManifestError::Syntax { what, reason });
+    assert_eq!(spaced, ManifestError::Syntax { what, fault });
     let cut = parse("{\"v\":1");
-    let reason = "line 1 column 6: EOF while parsing an object".to_owned();
-    assert_eq!(cut, ManifestError::Syntax { what, reason });
-    let reason = "not in its one spelling at byte 3".to_owned();
+    let said = "not a well-formed manifest: line 1 column 6: EOF while parsing an object";
+    assert_eq!(cut.to_string(), said);
+    let fault = SyntaxFault::Spelling { at: 3 };
     let other = check_spelling(&"abc", b"\"abd\"", what);
-    assert_eq!(other, Err(ManifestError::Syntax { what, reason }));
+    assert_eq!(other, Err(ManifestError::Syntax { what, fault }));
 }
 
 #[test]

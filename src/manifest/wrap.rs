@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_WRAPS, ManifestError};
+use super::{MAX_WRAPS, ManifestError, WrapFault};
 use crate::{
     crypto::{
         CryptoError, FileKey, KeyCommitment, SealKey,
@@ -243,39 +243,37 @@ impl Wrap {
     }
 }
 
-fn check_length(field: &str, length: usize, expected: usize) -> Result<(), ManifestError> {
+fn check_length(field: &'static str, length: usize, expected: usize) -> Result<(), ManifestError> {
     if length == expected {
         return Ok(());
     }
-    Err(ManifestError::BadWrap {
-        reason: format!("`{field}` has {length} bytes instead of {expected}"),
-    })
+    Err(ManifestError::BadWrap(WrapFault::Length {
+        field,
+        length,
+        expected,
+    }))
 }
 
 /// The rules over all wraps of a transfer: 1 to 64, one of them the sender's, at most one password, no reader twice.
 pub(super) fn check_all(wraps: &[Wrap], sender: PeerId) -> Result<(), ManifestError> {
-    let bad = |reason: String| Err(ManifestError::BadWrap { reason });
     if wraps.is_empty() || wraps.len() > MAX_WRAPS {
-        return bad(format!(
-            "{} wraps, allowed are 1 to {MAX_WRAPS}",
-            wraps.len()
-        ));
+        return Err(ManifestError::BadWrap(WrapFault::Count {
+            wraps: wraps.len(),
+            most: MAX_WRAPS,
+        }));
     }
     let mut readers = std::collections::HashSet::new();
     for wrap in wraps {
         wrap.check()?;
         if !readers.insert(wrap.recipient()) {
-            return bad(wrap
-                .recipient()
-                .map_or("two password wraps".into(), |peer| {
-                    format!("two wraps for {peer}")
-                }));
+            let twice = wrap.recipient().map(WrapFault::Twice);
+            return Err(twice.unwrap_or(WrapFault::TwoPasswords).into());
         }
     }
     if readers.contains(&Some(sender)) {
         Ok(())
     } else {
-        bad("none for the sender".into())
+        Err(WrapFault::NoneForSender.into())
     }
 }
 

@@ -368,11 +368,10 @@ impl CircleDesk for Door {
                 Ok(taken)
             });
             let taken = taken.await;
-            let failed = |reason: String| ListError::Failed { reason };
-            match taken.map_err(|e| failed(e.to_string()))? {
+            match taken.map_err(|e| ListError::Failed(e.into()))? {
                 Ok(taken) => Ok(taken == Taken::Newer),
-                Err(TlsError::Malformed { reason, .. }) => Err(ListError::NotOurs { reason }),
-                Err(error) => Err(failed(error.to_string())),
+                Err(TlsError::BadList(list)) => Err(ListError::NotOurs(list)),
+                Err(error) => Err(ListError::Failed(error.into())),
             }
         })
     }
@@ -387,15 +386,11 @@ impl CircleDesk for Door {
             let signed =
                 tokio::task::spawn_blocking(move || ca::sign_renewal(&dir, &request, &caller))
                     .await;
-            let signed = signed.map_err(|e| RenewError::Failed {
-                reason: e.to_string(),
-            })?;
+            let signed = signed.map_err(|e| RenewError::Failed(e.into()))?;
             signed.map_err(|error| match error {
                 TlsError::NotTheCircle { .. } => RenewError::NotTheCircle,
-                TlsError::Refused { reason } => RenewError::Refused { reason },
-                other => RenewError::Failed {
-                    reason: other.to_string(),
-                },
+                TlsError::Refused(why) => RenewError::Refused(why),
+                other => RenewError::Failed(other.into()),
             })
         })
     }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Names, ReceivedError, Refused};
+use super::{Names, ReceivedError, Refused, TableFault};
 use crate::{
     id::Digest,
     name::{Place, RelPath, SafeName},
@@ -146,21 +146,21 @@ impl Layout {
     /// # Errors
     /// [`ReceivedError::BadTable`] if the path came before, or its parent is no folder of the table.
     pub fn add(&mut self, path: &RelPath, kind: EntryKind) -> Result<StagedPath, ReceivedError> {
-        let bad = |reason| {
+        let bad = |fault| {
             Err(ReceivedError::BadTable {
                 path: path.as_str().to_owned(),
-                reason,
+                fault,
             })
         };
         let id = fingerprint(path.as_str());
         if !self.seen.insert(id) {
-            return bad("a path that stands twice");
+            return bad(TableFault::Twice);
         }
         let (parent, place) = match path.parent() {
             None => (None, Place::TopLevel),
             Some(parent) => match self.folders.get(&fingerprint(parent)) {
                 Some(folder) => (Some(folder.clone()), Place::Nested),
-                None => return bad("an entry whose parent is not a folder before it"),
+                None => return bad(TableFault::NoParent),
             },
         };
         let wanted = self.refused.avoid(SafeName::new(path.file_name(), place));

@@ -8,7 +8,7 @@ use rustix::{
     process::geteuid,
 };
 
-use super::{Names, ReceivedError, Staging, error_at, kind_at, staging::LOCK};
+use super::{Danger, Names, ReceivedError, Staging, error_at, kind_at, staging::LOCK};
 use crate::disk::has_no_links;
 
 /// A name that has a second normal form, and that form.
@@ -66,7 +66,7 @@ pub(super) fn check_ours(
     }
     Err(ReceivedError::Unsafe {
         path: path.to_owned(),
-        reason: "somebody else has made it or can write to it".into(),
+        danger: Danger::NotOurs,
     })
 }
 

@@ -17,8 +17,8 @@ use rustix::{
 };
 
 use super::{
-    Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error, kind_at,
-    make_folder, modified, open_beneath, probe, room, tree,
+    Danger, Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error,
+    kind_at, make_folder, modified, open_beneath, probe, room, tree,
 };
 use crate::{
     disk::{Room, sync_folder},
@@ -108,7 +108,7 @@ impl Staging {
         if !is_key(key) {
             return Err(ReceivedError::Unsafe {
                 path,
-                reason: "not a key of a staging".into(),
+                danger: Danger::BadKey,
             });
         }
         let root = received.root()?;
@@ -249,7 +249,7 @@ impl Staging {
         if !metadata.is_file() || metadata.nlink() != 1 {
             return Err(ReceivedError::Unsafe {
                 path: shown,
-                reason: "it is not a plain file of ours".into(),
+                danger: Danger::NotPlain,
             });
         }
         Ok(StagedFile {

@@ -81,19 +81,24 @@ impl Door {
             false => limits.handshake_timeout,
         };
         let handshake = timeout(patience, with_reason(acceptor.accept(link)));
-        let failed = |kind, why: &str| Err(io::Error::new(kind, why));
         let result = match stranger.leave.run_until_cancelled(handshake).await {
             Some(Ok((Ok(stream), _))) => self.register(stream, address, cut),
             Some(Ok((Err(e), None))) => Err(e),
             Some(Ok((Err(e), Some(untrusted)))) => {
-                let kind = match untrusted.is_of_the_circle {
+                let kind = match untrusted.is_of_the_circle() {
                     true => io::ErrorKind::PermissionDenied,
                     false => e.kind(),
                 };
-                failed(kind, &untrusted.why)
+                Err(io::Error::new(kind, untrusted))
             }
-            Some(Err(_)) => failed(io::ErrorKind::TimedOut, "no handshake in time"),
-            None => failed(io::ErrorKind::ConnectionRefused, "it made way for others"),
+            Some(Err(_)) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no handshake in time",
+            )),
+            None => {
+                let kind = io::ErrorKind::ConnectionRefused;
+                Err(io::Error::new(kind, "it made way for others"))
+            }
         };
         drop(stranger);
         result.inspect_err(|e| self.turn_away(address, e))

@@ -80,8 +80,8 @@ pub(super) async fn put_crl(
     let pem = std::str::from_utf8(&body.bytes).map_err(|_| bad("not a list in PEM"))?;
     let taken = state.services().circle.take_revocation_list(pem).await;
     let is_new = taken.map_err(|e| match e {
-        ListError::NotOurs { reason } => bad(&reason),
-        ListError::Failed { .. } => Failure::internal(&e),
+        ListError::NotOurs(_) | ListError::NoneKept => bad(&e.to_string()),
+        ListError::Failed(_) => Failure::internal(&e),
     })?;
     if is_new {
         let caller = &connection.caller;
@@ -142,17 +142,17 @@ pub(super) async fn renew(
         return Err(Failure::busy(Code::TooManyRequests, detail));
     }
     let body = body::read(&state, &connection, request, wire::MAX_RENEW_BODY).await?;
-    let refused = |reason: String| Failure::new(Code::NotAllowed, quote(&reason));
-    let pem = std::str::from_utf8(&body.bytes)
-        .map_err(|_| refused("not a signing request in PEM".into()))?;
+    let refused = |text: &str| Failure::new(Code::NotAllowed, quote(text));
+    let pem =
+        std::str::from_utf8(&body.bytes).map_err(|_| refused("not a signing request in PEM"))?;
     let renewed = state.services().circle.renew(&connection.caller, pem).await;
     let certificate = renewed.map_err(|e| match e {
         RenewError::NotTheCircle => Failure::new(
             Code::NotTheCircle,
             format!("{e}; ask the one that issued yours"),
         ),
-        RenewError::Refused { reason } => refused(reason),
-        RenewError::Failed { .. } => Failure::internal(&e),
+        RenewError::Refused(_) => refused(&e.to_string()),
+        RenewError::Failed(_) => Failure::internal(&e),
     })?;
     Ok(([(header::CONTENT_TYPE, media::PEM)], certificate).into_response())
 }

@@ -11,7 +11,7 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
-    tls::{Caller, Endings},
+    tls::{BadList, Caller, Endings, WhyRefused},
     trust::{Right, Role},
     wire::{Condition, GcBody},
 };
@@ -185,42 +185,33 @@ pub trait CircleDesk: Send + Sync {
 }
 
 /// Why a revocation list was not taken over.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// It is none, or not of this circle.
-    #[error("{reason}")]
-    NotOurs {
-        /// What is wrong with it, for the caller.
-        reason: String,
-    },
-    /// Writing it failed here.
-    #[error("{reason}")]
-    Failed {
-        /// What failed, for our log.
-        reason: String,
-    },
+    /// It is none, or not of this circle. The caller is told why.
+    #[error(transparent)]
+    NotOurs(BadList),
+    /// This peer keeps none.
+    #[error("this peer keeps no revocation list")]
+    NoneKept,
+    /// Writing it failed here. Only our log is told why.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why there is no new certificate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenewError {
     /// The circle's key is on another machine.
     #[error("the circle's key is not on this machine")]
     NotTheCircle,
-    /// The request is malformed, or asks for what the caller may not have.
-    #[error("{reason}")]
-    Refused {
-        /// What is wrong with it, for the caller.
-        reason: String,
-    },
-    /// Signing or writing failed here.
-    #[error("{reason}")]
-    Failed {
-        /// What failed, for our log.
-        reason: String,
-    },
+    /// The request is malformed, or asks for what the caller may not have. The caller is told why.
+    #[error(transparent)]
+    Refused(WhyRefused),
+    /// Signing or writing failed here. Only our log is told why.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A machine without the circle's key and without a revocation list.
@@ -232,11 +223,7 @@ impl CircleDesk for NoCircle {
     }
 
     fn take_revocation_list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
-        Box::pin(async {
-            Err(ListError::NotOurs {
-                reason: "this peer keeps no revocation list".to_owned(),
-            })
-        })
+        Box::pin(async { Err(ListError::NoneKept) })
     }
 
     fn renew<'a>(&'a self, _: &'a Caller, _: &'a str) -> BoxFuture<'a, Result<String, RenewError>> {

@@ -254,7 +254,7 @@ impl Code {
             ManifestError::UnsupportedVersion { .. } => Self::UnsupportedVersion,
             ManifestError::UnsupportedType { .. } => Self::UnsupportedType,
             ManifestError::Invariant { .. } => Self::ManifestInvariant,
-            ManifestError::BadWrap { .. } => Self::BadWrap,
+            ManifestError::BadWrap(_) => Self::BadWrap,
             ManifestError::KdfParameters(_) => Self::KdfParams,
             ManifestError::Expired { .. } => Self::Expired,
             ManifestError::FromTheFuture { .. } => Self::FromTheFuture,

@@ -9,7 +9,7 @@ use super::{
     code::Refusal,
 };
 use crate::{
-    disk::NoRoom,
+    disk::{NoRoom, Size},
     id::{ChunkId, ManifestId, PeerId},
     manifest::{ManifestError, Timestamp},
 };
@@ -66,7 +66,7 @@ pub enum StoreError {
         expires: Timestamp,
     },
     /// Not enough space, or over the quota. Heals when space is freed.
-    #[error("no space: {needed} bytes needed, {free} free")]
+    #[error("{}", no_space(*needed, *free, *quota, *promised))]
     NoSpace {
         /// Bytes needed.
         needed: u64,
@@ -115,7 +115,7 @@ pub enum StoreError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The store understood and said no.
-    #[error("refused ({code}): {detail}")]
+    #[error("{}", refused(code, detail))]
     Refused {
         /// The stable problem code.
         code: Refusal,
@@ -291,6 +291,28 @@ fn rejected(remote: &Remote, cause: &Rejection) -> String {
     match cause {
         Rejection::WeRefusedThem(distrust) => format!("{remote} is not trusted: {distrust}"),
         Rejection::TheyRefusedUs(alert) => format!("{remote} refused our certificate ({alert})"),
+    }
+}
+
+fn refused(code: &Refusal, detail: &str) -> String {
+    match code {
+        Refusal::Known(Code::Internal) => "something failed at the peer, not here".to_owned(),
+        _ => format!("refused ({code}): {detail}"),
+    }
+}
+
+fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> String {
+    let bound = quota.map_or("on its disk".to_owned(), |quota| {
+        format!("of a quota of {}", Size(quota))
+    });
+    let (needed, free) = (Size(needed), Size(free));
+    let what = format!("no space: {needed} needed, {free} free {bound}");
+    match promised.bytes {
+        0 => what,
+        bytes => format!(
+            "{what}; {} more is promised to transfers under way",
+            Size(bytes)
+        ),
     }
 }
 

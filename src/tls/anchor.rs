@@ -1,16 +1,16 @@
 //! The circle's own certificate: what members trust, and until when.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject as _};
 use webpki::anchor_from_trusted_cert;
 
 use super::{
-    CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
+    BadFile, CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
     signature::is_self_signed,
 };
-use crate::{manifest::Timestamp, trust::write_durably};
+use crate::{manifest::Timestamp, name::LibraryError, trust::write_durably};
 
 /// Bytes of a circle's certificate, as PEM.
 pub const MAX_CIRCLE: usize = 16 << 10;
@@ -28,11 +28,10 @@ pub(super) struct Anchor {
 
 impl Anchor {
     /// Reads a certificate in PEM, trusting it.
-    pub(super) fn parse(pem: &[u8]) -> Result<Self, String> {
-        let certificate = CertificateDer::from_pem_slice(pem).map_err(|e| e.to_string())?;
-        let trusted = anchor_from_trusted_cert(&certificate).map_err(|e| e.to_string())?;
-        let (_, parsed) =
-            x509_parser::parse_x509_certificate(&certificate).map_err(|e| e.to_string())?;
+    pub(super) fn parse(pem: &[u8]) -> Result<Self, BadFile> {
+        let certificate = CertificateDer::from_pem_slice(pem).map_err(unreadable)?;
+        let trusted = anchor_from_trusted_cert(&certificate).map_err(unreadable)?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).map_err(unreadable)?;
         let name = parsed.subject().iter_common_name().next();
         let name = name.and_then(|name| name.as_str().ok()).unwrap_or_default();
         let end = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
@@ -47,15 +46,15 @@ impl Anchor {
     /// Reads another certificate of the same circle, if it counts longer than this one.
     ///
     /// Fails if it has another name or key, or that key has not signed it: a member that brings one could have changed it.
-    fn later(&self, pem: &[u8]) -> Result<Option<Self>, String> {
+    fn later(&self, pem: &[u8]) -> Result<Option<Self>, BadFile> {
         let other = Self::parse(pem)?;
         let (_, parsed) =
-            x509_parser::parse_x509_certificate(&other.certificate).map_err(|e| e.to_string())?;
+            x509_parser::parse_x509_certificate(&other.certificate).map_err(unreadable)?;
         if other.trusted != self.trusted || !parsed.is_ca() {
-            return Err("it is of another circle".to_owned());
+            return Err(BadFile::OtherCircle);
         }
         if !is_self_signed(&other.certificate) {
-            return Err("the circle's key has not signed it".to_owned());
+            return Err(BadFile::NotSelfSigned);
         }
         Ok((other.not_after > self.not_after).then_some(other))
     }
@@ -88,6 +87,10 @@ impl Anchor {
     }
 }
 
+fn unreadable(error: impl Display) -> BadFile {
+    BadFile::BadCircle(LibraryError::new(error))
+}
+
 impl Circle {
     /// The circle's own certificate, as PEM.
     pub fn certificate_pem(&self) -> String {
@@ -108,9 +111,9 @@ impl CircleHandle {
     /// [`TlsError::Malformed`] if it is not the circle's; [`TlsError::Io`].
     pub fn install_circle(&self, dir: &CertsDir, pem: &str) -> Result<bool, TlsError> {
         let later = self.now().anchor().later(pem.as_bytes());
-        let Some(later) = later.map_err(|reason| TlsError::Malformed {
+        let Some(later) = later.map_err(|fault| TlsError::Malformed {
             path: "the offered certificate of the circle".into(),
-            reason,
+            fault,
         })?
         else {
             return Ok(false);

@@ -27,7 +27,7 @@ pub use renew::{
 pub use revocation::{Revocation, merge_lists, refresh_list, revoke};
 
 use super::{
-    CertsDir, Circle, Identity, TlsError,
+    CertsDir, Circle, Identity, TlsError, WhyRefused,
     certificate::ACTS_FOR,
     identity::{SEAL_KEY_LABEL, key_pair, read_certificate},
     io_error, remove_left_keys,
@@ -35,6 +35,7 @@ use super::{
 use crate::{
     crypto::SealKey,
     id::PeerId,
+    name::LibraryError,
     private,
     trust::{AddressBook, is_peer_name, write_durably},
 };
@@ -161,12 +162,6 @@ pub fn issue(
     Ok(identity)
 }
 
-fn refused(reason: &str) -> TlsError {
-    TlsError::Refused {
-        reason: reason.to_owned(),
-    }
-}
-
 /// Every certificate that this circle has issued, with whether it is revoked.
 ///
 /// # Errors
@@ -193,7 +188,7 @@ fn write_peer(
     let peer = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let peer_id = PeerId::of(&peer.subject_public_key_info());
     let script = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let seal = SealKey::generate().map_err(|e| TlsError::Crypto(e.to_string()))?;
+    let seal = SealKey::generate().map_err(|e| TlsError::Crypto(LibraryError::new(e)))?;
     let (issuer, last) = (issuer(dir)?, last_second(dir, OffsetDateTime::now_utc())?);
     for (key, purpose, key_path, cert_path) in [
         (&peer, Purpose::Peer, out.server_key(), out.server_cert()),
@@ -298,9 +293,7 @@ fn last_second(dir: &CertsDir, now: OffsetDateTime) -> Result<OffsetDateTime, Tl
     let seconds = i64::try_from(end.unix_seconds()).unwrap_or(i64::MAX);
     match OffsetDateTime::from_unix_timestamp(seconds) {
         Ok(last) if last > now => Ok(last),
-        _ => Err(refused(&format!(
-            "the circle's own certificate ended on {end}: renew it first, with colis certs renew-circle"
-        ))),
+        _ => Err(WhyRefused::CircleEnded { ended: end }.into()),
     }
 }
 
@@ -336,7 +329,7 @@ fn distinguished_name(common_name: &str) -> DistinguishedName {
 /// RFC 5280 section 4.1.2.2: positive, at most 20 octets; CA/Browser Forum: at least 64 random bits.
 fn random_serial() -> Result<SerialNumber, TlsError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| TlsError::Crypto(e.to_string()))?;
+    getrandom::fill(&mut bytes).map_err(|e| TlsError::Crypto(LibraryError::new(e)))?;
     bytes[0] = (bytes[0] & 0x3f) | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
 }

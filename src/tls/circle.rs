@@ -1,6 +1,6 @@
 //! The circle as a judge: which certificates and signatures count, as of now.
 
-use std::{fs, sync::Arc};
+use std::{fmt::Display, fs, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls_pki_types::{
@@ -12,7 +12,7 @@ use webpki::{
 };
 
 use super::{
-    Caller, CertsDir, TlsError,
+    BadList, Caller, CertsDir, TlsError,
     anchor::Anchor,
     hold_list, io_error, provider,
     revoked::Revoked,
@@ -55,7 +55,10 @@ impl Circle {
             let path = dir.crl();
             let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
             let revoked = circle.read_lists(dir, &pem);
-            circle.revoked = revoked.map_err(|reason| TlsError::Malformed { path, reason })?;
+            circle.revoked = revoked.map_err(|list| TlsError::Malformed {
+                path,
+                fault: list.into(),
+            })?;
         }
         Ok(circle)
     }
@@ -64,7 +67,7 @@ impl Circle {
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
         let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
-        let anchor = Anchor::parse(&pem).map_err(|reason| TlsError::Malformed { path, reason })?;
+        let anchor = Anchor::parse(&pem).map_err(|fault| TlsError::Malformed { path, fault })?;
         Ok(Self {
             anchor: Arc::new(anchor),
             revoked: Revoked::default(),
@@ -92,9 +95,9 @@ impl Circle {
     }
 
     /// Reads revocation lists and checks that our circle signed each, by judging our own certificate under it.
-    fn read_lists(&self, dir: &CertsDir, pem: &[u8]) -> Result<Revoked, String> {
-        let own = CertificateDer::from_pem_file(dir.server_cert()).map_err(|e| e.to_string())?;
-        let own = EndEntityCert::try_from(&own).map_err(|e| e.to_string())?;
+    fn read_lists(&self, dir: &CertsDir, pem: &[u8]) -> Result<Revoked, BadList> {
+        let own = CertificateDer::from_pem_file(dir.server_cert()).map_err(unreadable)?;
+        let own = EndEntityCert::try_from(&own).map_err(unreadable)?;
         Revoked::parse(pem, |list| self.check_signature(list, &own))
     }
 
@@ -102,11 +105,11 @@ impl Circle {
         &self,
         list: &CertificateRevocationListDer<'_>,
         own: &EndEntityCert<'_>,
-    ) -> Result<(), String> {
-        let list = OwnedCertRevocationList::from_der(list).map_err(|e| e.to_string())?;
+    ) -> Result<(), BadList> {
+        let list = OwnedCertRevocationList::from_der(list).map_err(unreadable)?;
         let list = CertRevocationList::from(list);
         let lists = [&list];
-        let options = RevocationOptionsBuilder::new(&lists).map_err(|_| "no list".to_owned())?;
+        let options = RevocationOptionsBuilder::new(&lists).map_err(|_| BadList::None)?;
         let options = options
             .with_depth(RevocationCheckDepth::EndEntity)
             // A list past its date still applies: a circle's machine that is off must not stop the others.
@@ -125,7 +128,7 @@ impl Circle {
         );
         match judged {
             Ok(_) | Err(webpki::Error::CertRevoked) => Ok(()),
-            Err(e) => Err(format!("it is not signed by our circle ({e})")),
+            Err(e) => Err(BadList::NotSigned(LibraryError::new(e))),
         }
     }
 
@@ -171,9 +174,11 @@ impl Circle {
     /// revoke the same as ours under the same numbers.
     ///
     /// # Errors
-    /// [`TlsError::Malformed`].
+    /// [`TlsError::BadList`].
     pub fn compare_lists(&self, dir: &CertsDir, pem: &str) -> Result<(u64, bool), TlsError> {
-        let lists = self.read_lists(dir, pem.as_bytes()).map_err(not_ours)?;
+        let lists = self
+            .read_lists(dir, pem.as_bytes())
+            .map_err(TlsError::BadList)?;
         Ok((lists.number(), lists.revokes_as(&self.revoked)))
     }
 
@@ -276,13 +281,15 @@ impl CircleHandle {
     /// nor on disk.
     ///
     /// # Errors
-    /// [`TlsError::Malformed`] if one is not the circle's, or they are too many; [`TlsError::Io`].
+    /// [`TlsError::BadList`] if one is not the circle's, or they are too many; [`TlsError::Io`].
     pub fn install_crl(&self, dir: &CertsDir, pem: &str) -> Result<Taken, TlsError> {
         let now = self.now();
         if now.crl_pem() == Some(pem) {
             return Ok(Taken::Same);
         }
-        let offered = now.read_lists(dir, pem.as_bytes()).map_err(not_ours)?;
+        let offered = now
+            .read_lists(dir, pem.as_bytes())
+            .map_err(TlsError::BadList)?;
         let _alone = hold_list(dir)?;
         // Another process may have written a newer one by now. A list that cannot be read there is replaced.
         let known = match Circle::load(dir) {
@@ -295,7 +302,7 @@ impl CircleHandle {
             return Ok(if is_same { Taken::Same } else { Taken::Older });
         }
         if joined.is_too_long() {
-            return Err(not_ours("with ours it is longer than lists may be".into()));
+            return Err(TlsError::BadList(BadList::TooLong));
         }
         let disk = Circle {
             anchor: now.anchor.clone(),
@@ -361,11 +368,8 @@ impl Verifier for CircleHandle {
     }
 }
 
-fn not_ours(reason: String) -> TlsError {
-    TlsError::Malformed {
-        path: "the offered revocation list".into(),
-        reason,
-    }
+fn unreadable(error: impl Display) -> BadList {
+    BadList::Unreadable(LibraryError::new(error))
 }
 
 fn middle_of_validity(certificate: &EndEntityCert<'_>) -> u64 {

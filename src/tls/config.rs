@@ -345,13 +345,38 @@ tokio::task_local! {
     static WHY: Cell<Option<Untrusted>>;
 }
 
-/// Why a certificate was not trusted.
-pub(crate) struct Untrusted {
-    /// In words for our log. Names in it are foreign.
-    pub(crate) why: String,
-    /// Whether the circle has signed it: its peer is blocked, revoked or out of date here.
-    pub(crate) is_of_the_circle: bool,
+/// Why a certificate was not trusted, in words for our log. Names in it are foreign.
+#[derive(Debug)]
+pub(crate) struct Untrusted(Distrust);
+
+impl Untrusted {
+    /// The peer, if the circle has signed it: it is blocked, revoked or out of date here. What another circle's certificate
+    /// says of itself proves nothing.
+    fn member(&self) -> Option<PeerId> {
+        match &self.0 {
+            Distrust::Expired { peer, .. }
+            | Distrust::Revoked { peer, .. }
+            | Distrust::Blocked { peer, .. } => Some(*peer),
+            _ => None,
+        }
+    }
+
+    /// Whether the circle has signed it.
+    pub(crate) fn is_of_the_circle(&self) -> bool {
+        self.member().is_some()
+    }
 }
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.member() {
+            Some(peer) => write!(f, "{}; its id is {}", self.0, peer.short()),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Untrusted {}
 
 /// A handshake with a stranger; with it, why its certificate was not trusted.
 pub(crate) async fn with_reason<T>(handshake: impl Future<Output = T>) -> (T, Option<Untrusted>) {
@@ -360,24 +385,8 @@ pub(crate) async fn with_reason<T>(handshake: impl Future<Output = T>) -> (T, Op
 }
 
 fn note(distrust: &Distrust) {
-    let peer = match distrust {
-        Distrust::Expired { peer, .. }
-        | Distrust::Revoked { peer, .. }
-        | Distrust::Blocked { peer, .. } => Some(peer),
-        // What another circle's certificate says of itself proves nothing.
-        _ => None,
-    };
-    let why = match peer {
-        Some(peer) => format!("{distrust}; its id is {}", peer.short()),
-        None => distrust.to_string(),
-    };
     // Outside of `with_reason` nobody wants to know.
-    let _ = WHY.try_with(|noted| {
-        noted.set(Some(Untrusted {
-            why,
-            is_of_the_circle: peer.is_some(),
-        }));
-    });
+    let _ = WHY.try_with(|noted| noted.set(Some(Untrusted(distrust.clone()))));
 }
 
 /// What the other side is told: TLS has a word for most reasons.

@@ -16,12 +16,14 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
 use super::{
-    Caller, CertsDir, KeyForm, TlsError, certificate::ACTS_FOR, io_error, signature::public_key,
+    BadFile, Caller, CertsDir, KeyForm, TlsError, WhyRefused, certificate::ACTS_FOR, io_error,
+    signature::public_key,
 };
 use crate::{
     crypto::SealKey,
     id::PeerId,
     manifest::{SignError, Signed, Signer, Timestamp},
+    name::LibraryError,
     trust::{PeerBundle, SignedBundle, write_durably},
 };
 
@@ -53,7 +55,7 @@ impl Identity {
         if caller.script {
             return Err(TlsError::Malformed {
                 path: cert_path.to_owned(),
-                reason: "it is a script's certificate".into(),
+                fault: BadFile::OfScript,
             });
         }
         let seal_keys = read_seal_keys(dir)?.into();
@@ -98,7 +100,7 @@ impl Identity {
         let current = self
             .seal_keys
             .first()
-            .ok_or_else(|| TlsError::Crypto("no seal key".into()))?;
+            .ok_or_else(|| TlsError::Crypto(LibraryError::new("no seal key")))?;
         // Whoever renews certificate or seal key has a later certificate or one more key.
         let own = self.caller.not_before.unix_seconds() + self.seal_keys.len() as u64;
         let bundle = PeerBundle {
@@ -110,7 +112,7 @@ impl Identity {
             seal_key: current.public().clone(),
             sequence: own.max(sequence),
         };
-        Signed::sign(bundle, self).map_err(|e| TlsError::Crypto(e.to_string()))
+        Signed::sign(bundle, self).map_err(|e| TlsError::Crypto(LibraryError::new(e)))
     }
 
     pub(super) fn certificate_der(&self) -> CertificateDer<'static> {
@@ -172,11 +174,7 @@ pub fn renewal_request(dir: &CertsDir, which: Renewed) -> Result<String, TlsErro
 /// # Errors
 /// [`TlsError::Refused`] if it is for another key, name or use.
 pub fn install_renewed(dir: &CertsDir, which: Renewed, pem: &str) -> Result<Caller, TlsError> {
-    let refused = |reason: &str| TlsError::Refused {
-        reason: reason.to_owned(),
-    };
-    let der = CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| refused("the renewal is no certificate"))?;
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| WhyRefused::NoRenewal)?;
     let (new, own) = (Caller::from_certificate(&der)?, Identity::load(dir)?.caller);
     let (path, key) = match which {
         Renewed::Peer => (dir.server_cert(), dir.server_key()),
@@ -185,9 +183,7 @@ pub fn install_renewed(dir: &CertsDir, which: Renewed, pem: &str) -> Result<Call
     let is_ours = new.peer_id == own.key_id && new.name == own.name;
     let is_script = which == Renewed::Script;
     if !is_ours || new.script != is_script || read_key_of(&key, &der).is_err() {
-        return Err(refused(
-            "the renewed certificate is for another key, name or use",
-        ));
+        return Err(WhyRefused::OtherRenewal.into());
     }
     if read_certificate(&path).is_ok_and(|before| before == der) {
         return Ok(new);
@@ -200,7 +196,7 @@ pub(super) fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, T
     let pem = fs::read(path).map_err(|e| io_error(path, e))?;
     CertificateDer::from_pem_slice(&pem).map_err(|e| TlsError::Malformed {
         path: path.to_owned(),
-        reason: format!("no certificate in it ({e})"),
+        fault: BadFile::NoCertificate(LibraryError::new(e)),
     })
 }
 
@@ -215,15 +211,14 @@ pub(super) fn read_key_of(
     path: &Path,
     certificate: &CertificateDer<'_>,
 ) -> Result<(Zeroizing<Vec<u8>>, SigningKey), TlsError> {
-    let malformed = |reason: &str| TlsError::Malformed {
+    let malformed = |fault| TlsError::Malformed {
         path: path.to_owned(),
-        reason: reason.to_owned(),
+        fault,
     };
     let der = read_key(path)?;
-    let signing =
-        SigningKey::from_pkcs8_der(&der).map_err(|_| malformed("not an ECDSA P-256 key"))?;
+    let signing = SigningKey::from_pkcs8_der(&der).map_err(|_| malformed(BadFile::OtherKind))?;
     if public_key(certificate).as_ref() != Some(signing.verifying_key()) {
-        return Err(malformed("it is not the key of the certificate beside it"));
+        return Err(malformed(BadFile::OtherKey));
     }
     Ok((der, signing))
 }
@@ -231,9 +226,9 @@ pub(super) fn read_key_of(
 /// The one private key of a PEM file that only we can read.
 fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let pem = read_private(path)?;
-    let malformed = |reason: &str| TlsError::Malformed {
+    let malformed = |fault| TlsError::Malformed {
         path: path.to_owned(),
-        reason: reason.to_owned(),
+        fault,
     };
     let mut keys = PrivatePkcs8KeyDer::pem_slice_iter(&pem);
     let Some(key) = keys.next().and_then(Result::ok) else {
@@ -242,11 +237,11 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
                 path: path.to_owned(),
                 form,
             },
-            None => malformed("no PKCS#8 private key in it"),
+            None => malformed(BadFile::NoKey),
         });
     };
     if keys.next().is_some() {
-        return Err(malformed("more than one private key in it"));
+        return Err(malformed(BadFile::SeveralKeys));
     }
     Ok(Zeroizing::new(key.secret_pkcs8_der().to_vec()))
 }
@@ -264,12 +259,12 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
 /// [`TlsError::Missing`], [`TlsError::TooOpen`], [`TlsError::Malformed`].
 pub fn check_private(path: &Path) -> Result<(), TlsError> {
     let metadata = fs::symlink_metadata(path).map_err(|e| io_error(path, e))?;
-    let malformed = |reason: &str| TlsError::Malformed {
+    let malformed = |fault| TlsError::Malformed {
         path: path.to_owned(),
-        reason: reason.to_owned(),
+        fault,
     };
     if !metadata.is_file() {
-        return Err(malformed("not a regular file"));
+        return Err(malformed(BadFile::NotRegular));
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(TlsError::TooOpen {
@@ -278,7 +273,7 @@ pub fn check_private(path: &Path) -> Result<(), TlsError> {
         });
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(malformed("it belongs to another user"));
+        return Err(malformed(BadFile::OtherOwner));
     }
     Ok(())
 }
@@ -312,7 +307,7 @@ fn read_seal_key(path: &Path) -> Result<SealKey, TlsError> {
     let pem = read_private(path)?;
     let malformed = || TlsError::Malformed {
         path: path.to_owned(),
-        reason: "no seal key in it".into(),
+        fault: BadFile::NoSealKey,
     };
     let parsed = pem::parse(&*pem).map_err(|_| malformed())?;
     let seed = Zeroizing::new(parsed.into_contents());

@@ -2,7 +2,10 @@
 
 use std::{fs, io, path::Path};
 
-use super::{CertsDir, Circle, Identity, TlsError, circle::Usage, io_error, staging::Staging};
+use super::{
+    BadFile, CertsDir, Circle, Identity, TlsError, WhyRefused, circle::Usage, io_error,
+    staging::Staging,
+};
 use crate::{
     disk::sync_folder,
     manifest::Timestamp,
@@ -37,12 +40,8 @@ const OPTIONAL: [&str; 4] = ["client-key.pem", "client-cert.pem", "peers.json", 
 /// there is something already; [`TlsError::Refused`] for the folder of the circle's own machine.
 pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
     if from.ca_key().exists() {
-        let reason = format!(
-            "{} holds the circle's key, which stays on its machine; another machine gets a folder made there by \
-             `colis certs issue NAME --out DIR`",
-            from.path().display()
-        );
-        return Err(TlsError::Refused { reason });
+        let folder = from.path().to_owned();
+        return Err(WhyRefused::HasCircleKey { folder }.into());
     }
     fs::metadata(from.server_key()).map_err(|e| io_error(&from.server_key(), e))?;
     let staged = Staging::new(dir)?;
@@ -66,8 +65,8 @@ fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<(), TlsError> {
         metadata => metadata.map_err(|e| io_error(from, e))?,
     };
     if !metadata.is_file() || metadata.len() > MAX_FILE {
-        let (path, reason) = (from.to_owned(), "not a file of certificates".to_owned());
-        return Err(TlsError::Malformed { path, reason });
+        let (path, fault) = (from.to_owned(), BadFile::NotCertificates);
+        return Err(TlsError::Malformed { path, fault });
     }
     let bytes = zeroize::Zeroizing::new(fs::read(from).map_err(|e| io_error(from, e))?);
     write_durably(to, &bytes, mode).map_err(|e| io_error(to, e))

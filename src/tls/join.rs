@@ -6,7 +6,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA25
 use zeroize::Zeroizing;
 
 use super::{
-    Caller, CertsDir, CircleHandle, Identity, TlsError,
+    Caller, CertsDir, CircleHandle, Identity, TlsError, WhyRefused,
     circle::{Circle, Usage},
     identity::{SEAL_KEY_LABEL, read_certificate, read_key_of},
     import, io_error,
@@ -16,6 +16,7 @@ use crate::{
     crypto::SealKey,
     id::SealPublicKey,
     manifest::Timestamp,
+    name::LibraryError,
     trust::{AddressBook, SignedBundle, write_durably},
 };
 
@@ -63,7 +64,7 @@ impl Joining {
             name: name.to_owned(),
             identity: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
             script: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
-            seal: SealKey::generate().map_err(|e| TlsError::Crypto(e.to_string()))?,
+            seal: SealKey::generate().map_err(|e| TlsError::Crypto(LibraryError::new(e)))?,
         })
     }
 
@@ -122,14 +123,14 @@ impl Joining {
         self.check_script(&copy)?;
         let identity = Identity::load(&copy)?;
         if identity.name() != self.name {
-            return Err(refused("the certificate is for another name"));
+            return Err(WhyRefused::OtherName.into());
         }
         let circle = CircleHandle::new(Circle::load(&copy)?);
         let certified = given.issuer.verify(&circle, Timestamp::now());
-        let certified = certified.map_err(|e| refused(&e.to_string()))?;
+        let certified = certified.map_err(WhyRefused::Issuer)?;
         let issuer = given.issuer.payload();
         if certified != issuer.name {
-            return Err(refused("its certificate has another name than it says"));
+            return Err(WhyRefused::IssuerName.into());
         }
         let book = AddressBook::new(copy.peers());
         book.remember(issuer, given.address.as_deref())?;
@@ -169,9 +170,7 @@ impl Joining {
         if script.script && script.peer_id == peer.key_id {
             Ok(())
         } else {
-            Err(refused(
-                "the script's certificate does not act for this peer",
-            ))
+            Err(WhyRefused::OtherScript.into())
         }
     }
 }
@@ -184,11 +183,5 @@ impl Staged {
     pub fn publish(self, dir: &CertsDir) -> Result<Identity, TlsError> {
         import::publish(&CertsDir::new(self.folder.path()), dir)?;
         Identity::load(dir)
-    }
-}
-
-fn refused(reason: &str) -> TlsError {
-    TlsError::Refused {
-        reason: reason.to_owned(),
     }
 }

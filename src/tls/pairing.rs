@@ -17,6 +17,7 @@ use rustls::{
 };
 
 use super::{TlsError, provider};
+use crate::name::LibraryError;
 
 /// Both ends take the same bytes out of their channel by this label, and other bytes out of every other channel.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-colis-pair";
@@ -61,7 +62,7 @@ pub fn pairing_client() -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsE
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
-    let name = ServerName::try_from(NOBODY).map_err(|e| TlsError::Crypto(e.to_string()))?;
+    let name = ServerName::try_from(NOBODY).map_err(|e| TlsError::Crypto(LibraryError::new(e)))?;
     Ok((Arc::new(config), name))
 }
 

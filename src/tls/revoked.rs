@@ -14,8 +14,8 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
-use super::Caller;
-use crate::{id::PeerId, manifest::Timestamp};
+use super::{BadList, Caller};
+use crate::{id::PeerId, manifest::Timestamp, name::LibraryError};
 
 /// Keys that a circle signs at most. It refuses further ones, so that it can revoke each that it has signed.
 pub(super) const MAX_KEYS: usize = 50_000;
@@ -59,19 +59,19 @@ impl Revoked {
     /// Reads the lists in a PEM text, each of which must pass `check`.
     pub(super) fn parse(
         pem: &[u8],
-        check: impl Fn(&CertificateRevocationListDer<'_>) -> Result<(), String>,
-    ) -> Result<Self, String> {
+        check: impl Fn(&CertificateRevocationListDer<'_>) -> Result<(), BadList>,
+    ) -> Result<Self, BadList> {
         let mut lists = Vec::new();
         for der in CertificateRevocationListDer::pem_slice_iter(pem) {
-            let der = der.map_err(|e| e.to_string())?;
+            let der = der.map_err(|e| BadList::Unreadable(LibraryError::new(e)))?;
             if lists.len() == MAX_COUNT {
-                return Err("more lists than a circle has".to_owned());
+                return Err(BadList::TooMany);
             }
             check(&der)?;
             lists.push(Arc::new(List::parse(der.as_ref())?));
         }
         if lists.is_empty() {
-            return Err("no revocation list in it".to_owned());
+            return Err(BadList::None);
         }
         Ok(Self::of(lists))
     }
@@ -165,15 +165,16 @@ impl Revoked {
 }
 
 impl List {
-    fn parse(der: &[u8]) -> Result<Self, String> {
-        let (_, parsed) = CertificateRevocationList::from_der(der).map_err(|e| e.to_string())?;
+    fn parse(der: &[u8]) -> Result<Self, BadList> {
+        let (_, parsed) = CertificateRevocationList::from_der(der)
+            .map_err(|e| BadList::Unreadable(LibraryError::new(e)))?;
         let number = parsed.crl_number().and_then(|n| u64::try_from(n).ok());
         let this_update = u64::try_from(parsed.last_update().timestamp()).unwrap_or(0);
         let next_update = parsed.next_update();
         let next_update = next_update.and_then(|t| u64::try_from(t.timestamp()).ok());
         let revoked = parsed.iter_revoked_certificates();
         Ok(Self {
-            number: number.ok_or("it has no usable number")?,
+            number: number.ok_or(BadList::NoNumber)?,
             der: der.to_vec(),
             entries: revoked.map(|entry| entry.raw_serial().to_vec()).collect(),
             this_update: Timestamp::from_unix_seconds(this_update),

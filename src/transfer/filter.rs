@@ -8,6 +8,7 @@ use std::{
 use ignore::{WalkBuilder, overrides::OverrideBuilder};
 
 use super::TransferError;
+use crate::name::LibraryError;
 
 /// What to leave out below the paths that were named. The paths themselves are always sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,13 +68,13 @@ impl Filter {
 }
 
 fn bad(glob: &str, error: &ignore::Error) -> TransferError {
-    let reason = match error {
-        ignore::Error::Glob { err, .. } => err.clone(),
-        other => other.to_string(),
+    let cause = match error {
+        ignore::Error::Glob { err, .. } => LibraryError::new(err),
+        other => LibraryError::new(other),
     };
     TransferError::BadGlob {
         glob: glob.to_owned(),
-        reason,
+        cause,
     }
 }
 

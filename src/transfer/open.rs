@@ -7,7 +7,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Seen, TransferError, blocking};
+use super::{Difference, Part, Seen, TransferError, blocking};
 use crate::{
     crypto::{
         ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, chunk::NONCE_LENGTH,
@@ -127,8 +127,11 @@ impl OpenedTransfer {
             return Ok(plain);
         }
         Err(integrity(
-            format!("content chunk {index}"),
-            format!("{} bytes instead of {expected}", plain.len()),
+            Part::ContentChunk(index),
+            Difference::Length {
+                length: plain.len(),
+                expected,
+            },
         ))
     }
 
@@ -158,8 +161,8 @@ impl Listing {
         );
         let mut listing = Self { entries, sums };
         if !manifest.sums.is_empty() && listing.file_sizes().next().is_none() {
-            let reason = format!("{} chunks for no file", manifest.sums.len());
-            return Err(integrity("the sums".into(), reason));
+            let difference = Difference::SumsForNoFile(manifest.sums.len());
+            return Err(integrity(Part::Sums, difference));
         }
         let mut lines = Lines::new("sums");
         let mut stream = StreamOpener::new(key, Stream::Sums, manifest.chunk_size, &manifest.sums);
@@ -181,21 +184,20 @@ impl Listing {
 
     /// Table, sums and content must tell the same.
     fn check(&self, size: u64) -> Result<(), TransferError> {
-        let table = |reason: String| Err(integrity("the table".into(), reason));
+        let table = |difference| Err(integrity(Part::Table, difference));
         if self.entries.is_empty() {
-            return table("it has no entry".into());
+            return table(Difference::Empty);
         }
         let sizes: Vec<_> = self.file_sizes().collect();
         if sizes.len() != self.sums.len() {
-            return table(format!(
-                "{} files, but {} sums",
-                sizes.len(),
-                self.sums.len()
-            ));
+            return table(Difference::SumCount {
+                files: sizes.len(),
+                sums: self.sums.len(),
+            });
         }
         let open_ended = sizes.iter().position(Option::is_none);
         if open_ended.is_some_and(|index| index + 1 != sizes.len()) {
-            return table("a file of unknown size that is not the last".into());
+            return table(Difference::UnknownSize);
         }
         let known = sizes
             .iter()
@@ -203,7 +205,7 @@ impl Listing {
             .try_fold(0_u64, |sum, size| sum.checked_add(*size));
         match known {
             Some(known) if known == size || (known < size && open_ended.is_some()) => Ok(()),
-            _ => table(format!("its files do not have {size} bytes in all")),
+            _ => table(Difference::Size(size)),
         }
     }
 
@@ -298,8 +300,11 @@ impl<'a> StreamOpener<'a> {
         self.next += 1;
         let plain = open_bytes(&self.opener, position, store.get_chunk(*id).await?)?;
         if plain.is_empty() || (!position.last && plain.len() != self.chunk_size as usize) {
-            let what = format!("{:?} chunk {}", self.stream, position.index);
-            return Err(integrity(what, format!("{} bytes", plain.len())));
+            let part = Part::StreamChunk {
+                stream: self.stream,
+                index: position.index,
+            };
+            return Err(integrity(part, Difference::ChunkLength(plain.len())));
         }
         Ok(Some(plain))
     }
@@ -376,6 +381,6 @@ pub(super) fn unwrap_by_key(
     reader.seal_keys.iter().find_map(ours)
 }
 
-pub(super) fn integrity(what: String, reason: String) -> TransferError {
-    TransferError::Integrity { what, reason }
+pub(super) fn integrity(part: Part, difference: Difference) -> TransferError {
+    TransferError::Integrity { part, difference }
 }

@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::sync::mpsc;
 
 use super::{
-    Arriving, Event, OpenedTransfer, Progress, TransferError, blocking,
+    Arriving, Difference, Event, OpenedTransfer, Part, Progress, TransferError, blocking,
     open::integrity,
     plan::Plan,
     sink::{Lost, Sink, discard_unless_begun},
@@ -211,8 +211,8 @@ pub async fn stream_content(
     let found = hasher.finish();
     if found != expected {
         return Err(integrity(
-            "the file".into(),
-            format!("SHA-256 is {found} instead of {expected}"),
+            Part::File,
+            Difference::Digest { found, expected },
         ));
     }
     progress.event(Event::Finished);

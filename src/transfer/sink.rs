@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use journal::Journal;
 
 use super::{
-    OpenedTransfer, ReceiveOptions, TransferError,
+    Difference, OpenedTransfer, Part, ReceiveOptions, TransferError,
     open::integrity,
     plan::{Plan, StepKind},
 };
@@ -256,10 +256,7 @@ impl Sink {
         self.make_until_content()?;
         self.finish_syncs()?;
         if self.current.is_some() || self.next_step != self.plan.steps.len() {
-            return Err(integrity(
-                "the content".into(),
-                "it ends before its files do".into(),
-            ));
+            return Err(integrity(Part::Content, Difference::Short));
         }
         for step in &self.plan.steps {
             if let StepKind::Symlink { target } = &step.kind {
@@ -330,10 +327,7 @@ impl Sink {
             let Some(StepKind::File { size, .. }) =
                 self.plan.steps.get(step).map(|step| &step.kind)
             else {
-                return Err(integrity(
-                    "the content".into(),
-                    "it goes on after its last file".into(),
-                ));
+                return Err(integrity(Part::Content, Difference::Long));
             };
             let file = Arc::new(
                 self.staging
@@ -429,8 +423,8 @@ impl Sink {
             return Ok(());
         }
         Err(integrity(
-            self.plan.steps[step].path.to_string(),
-            format!("SHA-256 is {found} instead of {expected}"),
+            Part::Entry(self.plan.steps[step].path.to_string()),
+            Difference::Digest { found, expected },
         ))
     }
 

@@ -14,14 +14,14 @@ use std::{
 };
 
 use super::{
-    TransferError,
+    EntryLimit, TransferError,
     filter::{Filter, Kept},
     left_out::{LeftOut, Rules, WhyLeftOut},
     source_file::SourceFile,
 };
 use crate::{
     manifest::table::{self, Entry},
-    name::{self, NameError, RelPath},
+    name::{self, NameError, NameFault, RelPath},
 };
 
 /// What is to be sent.
@@ -170,8 +170,8 @@ impl Sources {
         }
         table::pad(&mut out);
         if out.len() as u64 > table::MAX_LENGTH {
-            let reason = format!("their names need more than {} bytes", table::MAX_LENGTH);
-            return Err(TransferError::TooManyEntries { reason });
+            let limit = EntryLimit::Names(table::MAX_LENGTH);
+            return Err(TransferError::TooManyEntries { limit });
         }
         Ok(out)
     }
@@ -193,8 +193,8 @@ impl Tree {
             }
             check_name(&found.path, &found.table_path)?;
             if self.entries.len() == table::MAX_ENTRIES {
-                let reason = format!("more than {} files and folders", table::MAX_ENTRIES);
-                return Err(TransferError::TooManyEntries { reason });
+                let limit = EntryLimit::Count(table::MAX_ENTRIES);
+                return Err(TransferError::TooManyEntries { limit });
             }
             if found.metadata.is_dir() {
                 todo.extend(self.add_folder(found, kept)?.into_iter().rev());
@@ -404,17 +404,11 @@ fn unused(path: &str, taken: &mut HashSet<String>) -> String {
 fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
     match RelPath::parse(table_path) {
         Ok(_) => Ok(()),
-        Err(NameError::BadPath { path: text, .. })
-            if text.len() > name::MAX_PATH || text.split('/').count() > name::MAX_DEPTH =>
-        {
-            Err(TransferError::TooDeep {
-                path: path.to_owned(),
-            })
-        }
-        Err(NameError::BadPath { reason, .. } | NameError::BadTarget { reason, .. }) => {
-            Err(TransferError::UnsendableName {
-                path: path.to_owned(),
-                reason,
+        Err(NameError::BadPath { fault, .. } | NameError::BadTarget { fault, .. }) => {
+            let path = path.to_owned();
+            Err(match fault {
+                NameFault::TooLong | NameFault::TooDeep => TransferError::TooDeep { path },
+                fault => TransferError::UnsendableName { path, fault },
             })
         }
     }

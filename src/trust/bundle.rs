@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{NAME_RULE, is_peer_name};
 use crate::{
     id::{PeerId, SealPublicKey},
-    manifest::{ManifestError, Payload, Signed, Timestamp},
+    manifest::{Contradiction, ManifestError, Payload, Signed, Timestamp},
 };
 
 /// What a peer says of itself, signed by its identity key.
@@ -42,7 +42,7 @@ impl Payload for PeerBundle {
         }
         Err(ManifestError::Invariant {
             field: "name",
-            reason: NAME_RULE.into(),
+            fault: Contradiction::PeerName { rule: NAME_RULE },
         })
     }
 

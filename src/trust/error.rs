@@ -5,6 +5,26 @@ use std::{io, path::PathBuf};
 use super::NAME_RULE;
 use crate::id::PeerId;
 
+/// What a newer version has written into the address book. Names in it are foreign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unknown {
+    /// The version of the file.
+    #[error("it has version {0}")]
+    Version(u64),
+    /// A field.
+    #[error("field {name:?} of {of} is not known")]
+    Field {
+        /// Its name.
+        name: String,
+        /// What it is a field of.
+        of: &'static str,
+    },
+    /// A role.
+    #[error("role {0:?} is not known")]
+    Role(String),
+}
+
 /// Why the address book refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -55,20 +75,20 @@ pub enum TrustError {
         name: String,
     },
     /// A newer version has written the file. It is never overwritten, for what is not known would be lost.
-    #[error("{path} was written by a newer colis: {reason}")]
+    #[error("{path} was written by a newer colis: {unknown}")]
     Newer {
         /// The file.
         path: PathBuf,
         /// What is not known in it.
-        reason: String,
+        unknown: Unknown,
     },
     /// The file is damaged. It is never overwritten.
-    #[error("{path} is damaged: {reason}")]
+    #[error("{path} is damaged: {source}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How.
-        reason: String,
+        /// What the parser says.
+        source: serde_json::Error,
     },
     /// The file system failed.
     #[error("{path}: {source}")]

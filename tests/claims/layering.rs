@@ -26,7 +26,7 @@ const MAY: [(&str, &[&str]); 26] = [
             "id", "private", "lock", "disk", "name", "manifest", "trust", "crypto",
         ],
     ),
-    ("address", &[]),
+    ("address", &["name"]),
     (
         "store",
         &[
@@ -77,7 +77,9 @@ const MAY: [(&str, &[&str]); 26] = [
     ),
     (
         "config",
-        &["name", "manifest", "trust", "store", "peer", "address"],
+        &[
+            "disk", "name", "manifest", "trust", "store", "peer", "address",
+        ],
     ),
     (
         "session",

@@ -9,7 +9,7 @@ const ANOTHER: &str = "choose another folder: --out DIR";
 
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {
-        let failure = Self::new(error.kind().into(), &error);
+        let failure = Self::of(&error);
         match error {
             FolderError::NotForSealing(_) | FolderError::Taken(_) => failure.hint(ANOTHER),
             FolderError::NotSealed(_) => {

@@ -25,7 +25,7 @@ impl From<Kind> for ExitCode {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let failure = Self::new(error.kind().into(), &error);
+        let failure = Self::of(&error);
         match error {
             Error::NoHomeFolder(_) => failure.hint("name one: --home DIR"),
             Error::UnmarkedHome(_) => failure.hint(
@@ -154,7 +154,7 @@ fn of_the_circle(error: &Error, failure: Failure) -> Failure {
 
 impl From<Mistake> for Failure {
     fn from(mistake: Mistake) -> Self {
-        let failure = Self::usage(&mistake);
+        let failure = Self::of(&mistake);
         match mistake {
             Mistake::Ambiguous { .. } => failure.hint("give more digits"),
             Mistake::SeveralPeers { .. } => failure.hint("give more digits of the id"),

@@ -1,16 +1,15 @@
 //! What was to be sent cannot be.
 
-use super::{ExitCode, Failure};
+use super::Failure;
 use crate::{manifest::MAX_CHUNK_SIZE, transfer::TransferError};
 
 /// What failed, and what to do.
 pub(super) fn failure(error: &TransferError) -> Failure {
-    use ExitCode as Exit;
-    let failure = |code| Failure::new(code, error);
-    let usage = |hint| failure(Exit::Usage).hint(hint);
+    let failure = || Failure::of(error);
+    let usage = |hint| failure().hint(hint);
     match error {
         TransferError::Source { path, source } => Failure::io(path, source),
-        TransferError::DanglingLink { .. } => failure(Exit::NotFound).hint(
+        TransferError::DanglingLink { .. } => failure().hint(
             "is its disk there? A link inside of a folder is sent as a link: name the folder",
         ),
         TransferError::PrivateKey { .. } => {
@@ -22,12 +21,11 @@ pub(super) fn failure(error: &TransferError) -> Failure {
         TransferError::TooDeep { .. } => {
             usage("send a folder further down, which has shorter paths")
         }
-        TransferError::UnsupportedSource { .. } => failure(Exit::Storage)
+        TransferError::UnsupportedSource { .. } => failure()
             .hint("send what it gives instead: `- --name NAME < FILE` in the place of its path"),
         TransferError::NamelessSource { .. } => usage("send what is in it"),
         TransferError::SourceChanged { .. } => {
-            Failure::new(Exit::Integrity, format!("source-changed: {error}"))
-                .hint("nothing was published; send it again when it is quiet")
+            failure().hint("nothing was published; send it again when it is quiet")
         }
         TransferError::TooManyChunks { chunk_size, .. } if *chunk_size < MAX_CHUNK_SIZE => {
             usage("a stream may have 65536 chunks: send it in larger ones, --chunk-size 64MiB")
@@ -36,6 +34,6 @@ pub(super) fn failure(error: &TransferError) -> Failure {
             usage("a transfer has at most 4 TiB: send it in several, split -b 1T")
         }
         TransferError::TooManyEntries { .. } => usage("send them in several transfers"),
-        _ => failure(Exit::Storage),
+        _ => failure(),
     }
 }

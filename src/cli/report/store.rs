@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use super::{ExitCode, Failure};
+use super::Failure;
 use crate::{
-    config::units::Size,
-    name::Escaped,
     session::advice::{distrusted, refused},
     store::{Promised, Rejection, StoreError},
     wire::Code,
@@ -17,62 +15,56 @@ const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin wit
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        use ExitCode as Exit;
-        let failure = |code| Self::new(code, &error);
+        let failure = || Self::of(&error);
         match &error {
             StoreError::NotFound { .. } => {
-                failure(Exit::NotFound).hint("see what is there: colis list")
+                failure().hint("see what is there: colis list")
             }
             StoreError::HashMismatch { .. } | StoreError::ChunkLength { .. } => {
-                failure(Exit::Integrity)
+                failure()
             }
             StoreError::MissingChunks { .. } => {
-                failure(Exit::Integrity).hint("run the same command again")
+                failure().hint("run the same command again")
             }
-            StoreError::NoRoom(_) => Self::new(Exit::Storage, Escaped::new(&error.to_string()))
+            StoreError::NoRoom(_) => failure()
                 .hint("when that is done, run the same command again"),
-            StoreError::NoSpace {
-                needed,
-                free,
-                quota,
-                promised,
-            } => no_space(*needed, *free, *quota, *promised),
-            StoreError::Deleted => failure(Exit::Trust),
+            StoreError::NoSpace { promised, .. } => failure().hint(for_space(*promised)),
+            StoreError::Deleted => failure(),
             StoreError::EndsTooSoon { .. } => {
-                failure(Exit::Trust).hint("send it again with a longer life: --expires 7d")
+                failure().hint("send it again with a longer life: --expires 7d")
             }
-            StoreError::ReadOnly { .. } => failure(Exit::Storage)
+            StoreError::ReadOnly { .. } => failure()
                 .hint("look at that disk, and whether its home was moved; then restart its peer, which opens the store again"),
-            StoreError::Displaced { .. } => failure(Exit::Storage).hint(NOT_MOUNTED),
+            StoreError::Displaced { .. } => failure().hint(NOT_MOUNTED),
             StoreError::Locked { .. } => {
-                failure(Exit::Locked).hint("wait for it to end, or use another --home")
+                failure().hint("wait for it to end, or use another --home")
             }
-            StoreError::Format { path, .. } => failure(Exit::Config).hint(damaged(path)),
-            StoreError::Later { .. } => failure(Exit::Config)
+            StoreError::Format { path, .. } => failure().hint(damaged(path)),
+            StoreError::Later { .. } => failure()
                 .hint("a newer colis has written it: use that one, or another --home"),
             StoreError::Manifest(manifest) => manifest.clone().into(),
             StoreError::Refused { code, .. } => match code.known() {
                 Some(Code::Internal) => {
-                    Self::new(Exit::Network, "something failed at the peer, not here")
+                    failure()
                         .hint("its log says what: look there, or ask its owner")
                 }
                 Some(Code::FromTheFuture | Code::Expired) => {
-                    failure(Exit::Trust).hint("compare the clocks of both machines: date -u")
+                    failure().hint("compare the clocks of both machines: date -u")
                 }
-                _ => failure(Exit::Trust),
+                _ => failure(),
             },
-            StoreError::Untrusted { cause, .. } => failure(Exit::Trust).hint(match cause {
+            StoreError::Untrusted { cause, .. } => failure().hint(match cause {
                 Rejection::WeRefusedThem(distrust) => distrusted(distrust),
                 Rejection::TheyRefusedUs(alert) => refused(*alert),
             }),
-            StoreError::TooSlow { .. } => failure(Exit::Network).hint(
+            StoreError::TooSlow { .. } => failure().hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),
-            StoreError::Busy { .. } | StoreError::Network { .. } | StoreError::NobodyToAsk { .. } => failure(Exit::Network).hint(
+            StoreError::Busy { .. } | StoreError::Network { .. } | StoreError::NobodyToAsk { .. } => failure().hint(
                 "find out which step fails: colis doctor PEER; the same command continues later",
             ),
             StoreError::Protocol { .. } => {
-                failure(Exit::Network).hint("is it a colis peer, of a like version?")
+                failure().hint("is it a colis peer, of a like version?")
             }
             StoreError::Io { path, source } => Self::io(path, source),
         }
@@ -97,26 +89,21 @@ fn damaged(path: &Path) -> String {
     }
 }
 
-fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> Failure {
-    let bound = quota.map_or("on its disk".to_owned(), |quota| {
-        format!("of a quota of {}", Size(quota))
-    });
-    let (needed, free) = (Size(needed), Size(free));
-    let what = format!("no space: {needed} needed, {free} free {bound}");
+/// What to do where there is no space, of which so much is promised to transfers under way.
+fn for_space(promised: Promised) -> String {
     if promised.bytes == 0 {
-        return Failure::new(ExitCode::Storage, what)
-            .hint("free some space there, then run the same command again");
+        return "free some space there, then run the same command again".to_owned();
     }
-    let (bytes, minutes) = (Size(promised.bytes), promised.seconds.div_ceil(60));
-    let what = format!("{what}; {bytes} more is promised to transfers under way");
-    Failure::new(ExitCode::Storage, what).hint(format!(
+    let minutes = promised.seconds.div_ceil(60);
+    format!(
         "what is promised is free in {minutes} min if nothing more of them comes: run the same command again then, or free some space there"
-    ))
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::report::ExitCode;
 
     #[test]
     fn what_a_peer_refuses_for_its_date_is_a_matter_of_clocks() {

@@ -2,13 +2,16 @@
 
 use std::io;
 
-use super::{Error, Kind};
+use super::{Error, Kind, Mistake};
 use crate::{
+    address::AddressError,
+    config::{ConfigError, units::UnitError},
     crypto::CryptoError,
     manifest::{ManifestError, VerifyError},
     pair::PairError,
     peer::PeerError,
     received::ReceivedError,
+    session::FolderError,
     store::{Refusal, StoreError},
     tls::TlsError,
     transfer::TransferError,
@@ -20,12 +23,13 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoHomeFolder(_)
-            | Self::UnmarkedHome(_)
-            | Self::NotAHome(_)
-            | Self::NoHome(_)
-            | Self::Config(_) => Kind::Config,
-            Self::Usage(_) | Self::Address(_) | Self::NoPassword(_) => Kind::Usage,
+            Self::NoHomeFolder(_) | Self::UnmarkedHome(_) | Self::NotAHome(_) | Self::NoHome(_) => {
+                Kind::Config
+            }
+            Self::Config(error) => error.into(),
+            Self::Usage(mistake) => mistake.into(),
+            Self::Address(error) => error.into(),
+            Self::NoPassword(_) => Kind::Usage,
             Self::UnknownPeer { .. }
             | Self::NoAddress { .. }
             | Self::NothingNamed { .. }
@@ -48,173 +52,224 @@ impl Error {
             Self::StillServing { .. } => Kind::Locked,
             Self::NoInviter(error) => error.kind(),
             Self::Bind(_) => Kind::Storage,
-            Self::Io { source, .. } => of_io(source),
-            Self::Store(error) => of_store(error),
-            Self::Manifest(error) => of_manifest(error),
-            Self::Crypto(error) => of_crypto(error),
-            Self::Transfer(error) => of_transfer(error),
-            Self::Received(error) => of_received(error),
+            Self::Io { source, .. } => source.into(),
+            Self::Store(error) => error.into(),
+            Self::Manifest(error) => error.into(),
+            Self::Crypto(error) => error.into(),
+            Self::Transfer(error) => error.into(),
+            Self::Received(error) => error.into(),
             Self::Folder(error) => error.kind(),
             Self::Unit(error) => error.kind(),
-            Self::Tls(error) => of_tls(error),
-            Self::Trust(error) => of_trust(error),
-            Self::Pair(error) => of_pair(error),
-            Self::Peer(error) => of_peer(error),
+            Self::Tls(error) => error.into(),
+            Self::Trust(error) => error.into(),
+            Self::Pair(error) => error.into(),
+            Self::Peer(error) => error.into(),
             Self::NoRandom(_) | Self::Task(_) => Kind::Storage,
         }
     }
 }
 
-impl Kind {
-    pub(in crate::session) fn of_store(error: &StoreError) -> Self {
-        of_store(error)
+impl From<&Error> for Kind {
+    fn from(error: &Error) -> Self {
+        error.kind()
     }
 }
 
-fn of_io(error: &io::Error) -> Kind {
-    match error.kind() {
-        io::ErrorKind::NotFound => Kind::NotFound,
-        _ => Kind::Storage,
+impl From<&FolderError> for Kind {
+    fn from(error: &FolderError) -> Self {
+        error.kind()
     }
 }
 
-fn of_store(error: &StoreError) -> Kind {
-    match error {
-        StoreError::NotFound { .. } => Kind::NotFound,
-        StoreError::HashMismatch { .. }
-        | StoreError::ChunkLength { .. }
-        | StoreError::MissingChunks { .. } => Kind::Integrity,
-        StoreError::NoRoom { .. }
-        | StoreError::NoSpace { .. }
-        | StoreError::ReadOnly { .. }
-        | StoreError::Displaced { .. } => Kind::Storage,
-        StoreError::Locked { .. } => Kind::Locked,
-        StoreError::Format { .. } | StoreError::Later { .. } => Kind::Config,
-        StoreError::Manifest(error) => of_manifest(error),
-        StoreError::Refused {
-            code: Refusal::Known(Code::Internal),
-            ..
-        } => Kind::Network,
-        StoreError::Deleted
-        | StoreError::EndsTooSoon { .. }
-        | StoreError::Refused { .. }
-        | StoreError::Untrusted { .. } => Kind::Trust,
-        StoreError::TooSlow { .. }
-        | StoreError::Busy { .. }
-        | StoreError::Network { .. }
-        | StoreError::NobodyToAsk { .. }
-        | StoreError::Protocol { .. } => Kind::Network,
-        StoreError::Io { source, .. } => of_io(source),
+impl From<&ConfigError> for Kind {
+    fn from(_: &ConfigError) -> Self {
+        Self::Config
     }
 }
 
-fn of_manifest(error: &ManifestError) -> Kind {
-    match error {
-        ManifestError::TooLarge { .. }
-        | ManifestError::Syntax { .. }
-        | ManifestError::UnsupportedVersion { .. }
-        | ManifestError::UnsupportedType { .. } => Kind::Config,
-        ManifestError::Invariant { .. }
-        | ManifestError::BadWrap { .. }
-        | ManifestError::KdfParameters(_)
-        | ManifestError::Untrusted(VerifyError::BadSignature) => Kind::Integrity,
-        ManifestError::Expired { .. }
-        | ManifestError::FromTheFuture { .. }
-        | ManifestError::Untrusted(_) => Kind::Trust,
+impl From<&AddressError> for Kind {
+    fn from(_: &AddressError) -> Self {
+        Self::Usage
     }
 }
 
-fn of_crypto(error: &CryptoError) -> Kind {
-    match error {
-        CryptoError::WrongPassword => Kind::Trust,
-        _ => Kind::Integrity,
+impl From<&UnitError> for Kind {
+    fn from(_: &UnitError) -> Self {
+        Self::Usage
     }
 }
 
-fn of_transfer(error: &TransferError) -> Kind {
-    match error {
-        TransferError::Source { source, .. } | TransferError::Journal { source, .. } => {
-            of_io(source)
+impl From<&Mistake> for Kind {
+    fn from(_: &Mistake) -> Self {
+        Self::Usage
+    }
+}
+
+impl From<&io::Error> for Kind {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            _ => Self::Storage,
         }
-        TransferError::DanglingLink { .. } | TransferError::LetGo => Kind::NotFound,
-        TransferError::PrivateKey { .. }
-        | TransferError::BadGlob { .. }
-        | TransferError::DuplicateSource { .. }
-        | TransferError::UnsendableName { .. }
-        | TransferError::TooDeep { .. }
-        | TransferError::NamelessSource { .. }
-        | TransferError::TooManyChunks { .. }
-        | TransferError::TooManyEntries { .. }
-        | TransferError::NotOneFile { .. } => Kind::Usage,
-        TransferError::UnsupportedSource { .. } | TransferError::Output(_) => Kind::Storage,
-        TransferError::SourceChanged { .. }
-        | TransferError::Integrity { .. }
-        | TransferError::Name(_) => Kind::Integrity,
-        TransferError::Stopped => Kind::Interrupted,
-        TransferError::AlreadySending => Kind::Locked,
-        TransferError::NotAccepted { .. }
-        | TransferError::NotForUs { .. }
-        | TransferError::NotOurs { .. } => Kind::Trust,
-        TransferError::PasswordNeeded => Kind::Partial,
-        TransferError::Store(error) => of_store(error),
-        TransferError::Manifest(error) => of_manifest(error),
-        TransferError::Crypto(error) => of_crypto(error),
-        TransferError::Received(error) => of_received(error),
     }
 }
 
-fn of_received(error: &ReceivedError) -> Kind {
-    match error {
-        ReceivedError::InUse { .. } => Kind::Locked,
-        ReceivedError::BadTable { .. } => Kind::Integrity,
-        ReceivedError::Io { source, .. } => of_io(source),
-        _ => Kind::Storage,
-    }
-}
-
-fn of_tls(error: &TlsError) -> Kind {
-    match error {
-        TlsError::BadName => Kind::Usage,
-        TlsError::NeverIssued { .. } => Kind::NotFound,
-        TlsError::AlreadyIssued { .. } | TlsError::Distrusted(_) | TlsError::Refused { .. } => {
-            Kind::Trust
+impl From<&StoreError> for Kind {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } => Self::NotFound,
+            StoreError::HashMismatch { .. }
+            | StoreError::ChunkLength { .. }
+            | StoreError::MissingChunks { .. } => Self::Integrity,
+            StoreError::NoRoom { .. }
+            | StoreError::NoSpace { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Displaced { .. } => Self::Storage,
+            StoreError::Locked { .. } => Self::Locked,
+            StoreError::Format { .. } | StoreError::Later { .. } => Self::Config,
+            StoreError::Manifest(error) => error.into(),
+            StoreError::Refused {
+                code: Refusal::Known(Code::Internal),
+                ..
+            } => Self::Network,
+            StoreError::Deleted
+            | StoreError::EndsTooSoon { .. }
+            | StoreError::Refused { .. }
+            | StoreError::Untrusted { .. } => Self::Trust,
+            StoreError::TooSlow { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Network { .. }
+            | StoreError::NobodyToAsk { .. }
+            | StoreError::Protocol { .. } => Self::Network,
+            StoreError::Io { source, .. } => source.into(),
         }
-        TlsError::Io { source, .. } => of_io(source),
-        TlsError::Trust(error) => of_trust(error),
-        _ => Kind::Config,
     }
 }
 
-fn of_trust(error: &TrustError) -> Kind {
-    match error {
-        TrustError::NameTaken { .. }
-        | TrustError::OldBundle { .. }
-        | TrustError::AliasTaken { .. } => Kind::Trust,
-        TrustError::InUse { .. } | TrustError::BadName { .. } => Kind::Usage,
-        TrustError::Unknown { .. } => Kind::NotFound,
-        TrustError::Newer { .. } | TrustError::Damaged { .. } => Kind::Config,
-        TrustError::Io { source, .. } => of_io(source),
+impl From<&ManifestError> for Kind {
+    fn from(error: &ManifestError) -> Self {
+        match error {
+            ManifestError::TooLarge { .. }
+            | ManifestError::Syntax { .. }
+            | ManifestError::UnsupportedVersion { .. }
+            | ManifestError::UnsupportedType { .. } => Self::Config,
+            ManifestError::Invariant { .. }
+            | ManifestError::BadWrap(_)
+            | ManifestError::KdfParameters(_)
+            | ManifestError::Untrusted(VerifyError::BadSignature) => Self::Integrity,
+            ManifestError::Expired { .. }
+            | ManifestError::FromTheFuture { .. }
+            | ManifestError::Untrusted(_) => Self::Trust,
+        }
     }
 }
 
-fn of_pair(error: &PairError) -> Kind {
-    match error {
-        PairError::WrongCode { .. }
-        | PairError::Burned
-        | PairError::Expired
-        | PairError::Impostor
-        | PairError::Refused { .. } => Kind::Trust,
-        PairError::Tls(error) => of_tls(error),
-        PairError::Failed(_) => Kind::Storage,
-        _ => Kind::Network,
+impl From<&CryptoError> for Kind {
+    fn from(error: &CryptoError) -> Self {
+        match error {
+            CryptoError::WrongPassword => Self::Trust,
+            _ => Self::Integrity,
+        }
     }
 }
 
-fn of_peer(error: &PeerError) -> Kind {
-    match error {
-        PeerError::Store(error) => of_store(error),
-        PeerError::Tls(error) => of_tls(error),
-        PeerError::Received(error) => of_received(error),
-        PeerError::Bind(_) | PeerError::Serve(_) => Kind::Storage,
+impl From<&TransferError> for Kind {
+    fn from(error: &TransferError) -> Self {
+        match error {
+            TransferError::Source { source, .. } | TransferError::Journal { source, .. } => {
+                source.into()
+            }
+            TransferError::DanglingLink { .. } | TransferError::LetGo => Self::NotFound,
+            TransferError::PrivateKey { .. }
+            | TransferError::BadGlob { .. }
+            | TransferError::DuplicateSource { .. }
+            | TransferError::UnsendableName { .. }
+            | TransferError::TooDeep { .. }
+            | TransferError::NamelessSource { .. }
+            | TransferError::TooManyChunks { .. }
+            | TransferError::TooManyEntries { .. }
+            | TransferError::NotOneFile { .. } => Self::Usage,
+            TransferError::UnsupportedSource { .. } | TransferError::Output(_) => Self::Storage,
+            TransferError::SourceChanged { .. }
+            | TransferError::Integrity { .. }
+            | TransferError::Name(_) => Self::Integrity,
+            TransferError::Stopped => Self::Interrupted,
+            TransferError::AlreadySending => Self::Locked,
+            TransferError::NotAccepted { .. }
+            | TransferError::NotForUs { .. }
+            | TransferError::NotOurs { .. } => Self::Trust,
+            TransferError::PasswordNeeded => Self::Partial,
+            TransferError::Store(error) => error.into(),
+            TransferError::Manifest(error) => error.into(),
+            TransferError::Crypto(error) => error.into(),
+            TransferError::Received(error) => error.into(),
+        }
+    }
+}
+
+impl From<&ReceivedError> for Kind {
+    fn from(error: &ReceivedError) -> Self {
+        match error {
+            ReceivedError::InUse { .. } => Self::Locked,
+            ReceivedError::BadTable { .. } => Self::Integrity,
+            ReceivedError::Io { source, .. } => source.into(),
+            _ => Self::Storage,
+        }
+    }
+}
+
+impl From<&TlsError> for Kind {
+    fn from(error: &TlsError) -> Self {
+        match error {
+            TlsError::BadName => Self::Usage,
+            TlsError::NeverIssued { .. } => Self::NotFound,
+            TlsError::AlreadyIssued { .. } | TlsError::Distrusted(_) | TlsError::Refused { .. } => {
+                Self::Trust
+            }
+            TlsError::Io { source, .. } => source.into(),
+            TlsError::Trust(error) => error.into(),
+            _ => Self::Config,
+        }
+    }
+}
+
+impl From<&TrustError> for Kind {
+    fn from(error: &TrustError) -> Self {
+        match error {
+            TrustError::NameTaken { .. }
+            | TrustError::OldBundle { .. }
+            | TrustError::AliasTaken { .. } => Self::Trust,
+            TrustError::InUse { .. } | TrustError::BadName { .. } => Self::Usage,
+            TrustError::Unknown { .. } => Self::NotFound,
+            TrustError::Newer { .. } | TrustError::Damaged { .. } => Self::Config,
+            TrustError::Io { source, .. } => source.into(),
+        }
+    }
+}
+
+impl From<&PairError> for Kind {
+    fn from(error: &PairError) -> Self {
+        match error {
+            PairError::WrongCode { .. }
+            | PairError::Burned
+            | PairError::Expired
+            | PairError::Impostor
+            | PairError::Refused { .. } => Self::Trust,
+            PairError::HasCertificates { .. } => Self::Config,
+            PairError::Tls(error) => error.into(),
+            PairError::Failed(_) => Self::Storage,
+            _ => Self::Network,
+        }
+    }
+}
+
+impl From<&PeerError> for Kind {
+    fn from(error: &PeerError) -> Self {
+        match error {
+            PeerError::Store(error) => error.into(),
+            PeerError::Tls(error) => error.into(),
+            PeerError::Received(error) => error.into(),
+            PeerError::Bind(_) | PeerError::Serve(_) => Self::Storage,
+        }
     }
 }

@@ -80,7 +80,7 @@ impl FolderError {
             Self::Taken(_) => Kind::Usage,
             Self::Lacks { .. } | Self::Damaged { .. } => Kind::Integrity,
             Self::NotContinued(error) => error.kind(),
-            Self::BadManifest { source, .. } => Kind::of_store(source),
+            Self::BadManifest { source, .. } => source.into(),
             Self::NoManifest(_) | Self::Missing { .. } => Kind::NotFound,
         }
     }

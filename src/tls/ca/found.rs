@@ -6,11 +6,13 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use super::{
     Issued, Purpose, Revocation,
     issued::{self, read},
-    need_ca_key, refused, revoke,
+    need_ca_key, revoke,
 };
 use crate::{
     id::PeerId,
-    tls::{Caller, CertsDir, Circle, TlsError, circle::Usage, hold_list, inspect::names},
+    tls::{
+        Caller, CertsDir, Circle, TlsError, WhyRefused, circle::Usage, hold_list, inspect::names,
+    },
 };
 
 /// Records a certificate that a member has shown, if this is the circle's machine and it is on no record. Returns the name in it,
@@ -50,8 +52,7 @@ pub fn record_found(dir: &CertsDir, certificate: &[u8]) -> Result<Option<String>
 /// circle.
 pub fn revoke_certificate(dir: &CertsDir, pem: &[u8]) -> Result<Revocation, TlsError> {
     need_ca_key(dir)?;
-    let certificate = CertificateDer::from_pem_slice(pem)
-        .map_err(|_| refused("there is no certificate in that file"))?;
+    let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| WhyRefused::NoCertificate)?;
     let caller = Caller::from_certificate(&certificate)?;
     check_signed(dir, &certificate, &caller)?;
     record_found(dir, &certificate)?;

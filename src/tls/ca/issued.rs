@@ -18,7 +18,8 @@ use crate::{
     id::PeerId,
     lock::Locked,
     manifest::Timestamp,
-    tls::{Caller, CertsDir, Circle, TlsError, io_error, writers::check_writers},
+    name::LibraryError,
+    tls::{BadFile, Caller, CertsDir, Circle, TlsError, io_error, writers::check_writers},
 };
 
 /// What a certificate is for.
@@ -111,12 +112,12 @@ type Object = serde_json::Map<String, serde_json::Value>;
 pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
     check_writers(dir)?;
     let path = dir.issued();
-    let bytes = fs::read(&path).map_err(|e| io_error(&path, e))?;
-    let malformed = |number: usize, reason: String| TlsError::Malformed {
+    let bytes = fs::read(&path).map_err(|e| no_record(io_error(&path, e)))?;
+    let malformed = |fault| TlsError::Malformed {
         path: path.clone(),
-        reason: format!("line {number}: {reason}"),
+        fault,
     };
-    let whole = whole_lines(&bytes).map_err(|e| malformed(1, e.to_string()))?;
+    let whole = whole_lines(&bytes).ok_or_else(|| malformed(BadFile::NoLine))?;
     let (mut issued, mut settled) = (Vec::new(), BTreeSet::new());
     for (number, line) in (1..).zip(whole.split(|byte| *byte == b'\n')) {
         if line.is_empty() {
@@ -130,10 +131,14 @@ pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
                 Err(error) if serde_json::from_slice::<Object>(line).is_ok() => {
                     return Err(TlsError::Newer {
                         path: path.clone(),
-                        reason: format!("line {number}: {error}"),
+                        number,
+                        cause: LibraryError::new(error),
                     });
                 }
-                Err(error) => return Err(malformed(number, error.to_string())),
+                Err(error) => {
+                    let cause = LibraryError::new(error);
+                    return Err(malformed(BadFile::Line { number, cause }));
+                }
             },
         }
     }
@@ -144,14 +149,15 @@ pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
 }
 
 /// Those of the bytes that are whole lines.
-fn whole_lines(bytes: &[u8]) -> io::Result<&[u8]> {
-    let end = bytes.iter().rposition(|byte| *byte == b'\n');
-    match end {
-        Some(end) => Ok(&bytes[..=end]),
-        None => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "no whole line in it",
-        )),
+fn whole_lines(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
+    Some(&bytes[..=end])
+}
+
+fn no_record(error: TlsError) -> TlsError {
+    match error {
+        TlsError::Missing { path } => TlsError::NoRecord { path },
+        error => error,
     }
 }
 
@@ -174,7 +180,9 @@ fn append_line(path: &Path, line: &impl Serialize) -> Result<(), TlsError> {
         let mut file = Locked::wait(options.open(path)?)?;
         let mut before = Vec::new();
         if file.read_to_end(&mut before)? > 0 {
-            let whole = whole_lines(&before)?.len();
+            let whole = whole_lines(&before)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, BadFile::NoLine))?;
+            let whole = whole.len();
             if whole < before.len() {
                 file.set_len(whole as u64)?;
             }

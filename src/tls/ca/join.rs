@@ -9,14 +9,15 @@ use time::OffsetDateTime;
 
 use super::{
     CertificateOptions, Issued, Purpose, check_name, issued, issuer, last_second, leaf_of,
-    need_ca_key, pending::hold_pending, refused,
+    need_ca_key, pending::hold_pending,
 };
 use crate::{
     id::{PeerId, SealPublicKey},
     lock::Locked,
     manifest::Timestamp,
+    name::LibraryError,
     tls::{
-        Caller, CertsDir, Circle, TlsError, hold_list,
+        Caller, CertsDir, Circle, TlsError, WhyRefused, hold_list,
         inspect::names,
         revoked::{MAX_KEYS, key_entry},
     },
@@ -73,7 +74,7 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
     let peer_id = PeerId::of(&identity.public_key.subject_public_key_info());
     let script_id = PeerId::of(&script.public_key.subject_public_key_info());
     if script_id == peer_id {
-        return Err(refused("its scripts need a key of their own"));
+        return Err(WhyRefused::SharedKey.into());
     }
     check_new_keys(dir, [peer_id, script_id])?;
     let (issuer, last) = (issuer(dir)?, last_second(dir, OffsetDateTime::now_utc())?);
@@ -167,9 +168,7 @@ pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
         .collect();
     match circle.revoked().entries().union(&peers).count() < MAX_KEYS {
         true => Ok(()),
-        false => Err(refused(
-            "this circle has signed as many keys as its revocation list can hold",
-        )),
+        false => Err(WhyRefused::CircleFull.into()),
     }
 }
 
@@ -181,9 +180,7 @@ fn check_new_keys(dir: &CertsDir, keys: [PeerId; 2]) -> Result<(), TlsError> {
         circle.is_key_revoked(key) || issued.iter().any(has)
     };
     match keys.iter().any(is_known) {
-        true => Err(refused(
-            "this circle has issued a certificate for that key before",
-        )),
+        true => Err(WhyRefused::KnownKey.into()),
         false => Ok(()),
     }
 }
@@ -216,9 +213,7 @@ fn host_names(
         .to_lowercase();
     let is_own = own.split('.').next() == Some(name);
     if name.contains('.') || name == "localhost" || is_own || taken.contains(name) {
-        return Err(refused(
-            "the name of a machine that joins must have no dot, and not be that of another host: choose another",
-        ));
+        return Err(WhyRefused::HostName.into());
     }
     let address = address.filter(|address| !taken.contains(&address.to_string()));
     Ok(own_names(name, address))
@@ -237,9 +232,9 @@ pub(super) fn own_names(name: &str, address: Option<IpAddr>) -> Vec<String> {
 /// A signing request whose signature is right, for an ECDSA P-256 key.
 pub(super) fn parse(pem: &str) -> Result<CertificateSigningRequestParams, TlsError> {
     let request = CertificateSigningRequestParams::from_pem(pem)
-        .map_err(|e| refused(&format!("not a signing request: {e}")))?;
+        .map_err(|e| WhyRefused::NoRequest(LibraryError::new(e)))?;
     VerifyingKey::from_sec1_bytes(request.public_key.der_bytes())
-        .map_err(|_| refused("not an ECDSA P-256 key"))?;
+        .map_err(|_| WhyRefused::OtherKind)?;
     Ok(request)
 }
 

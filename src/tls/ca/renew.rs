@@ -5,14 +5,14 @@ use time::OffsetDateTime;
 
 use super::{
     CertificateOptions, Issued, LEAF_LIFE, Mode, circle_certificate, issued, issuer, join,
-    last_second, leaf_of, names_here, need_ca_key, refused, write,
+    last_second, leaf_of, names_here, need_ca_key, write,
 };
 use crate::{
     id::PeerId,
     manifest::Timestamp,
     tls::{
-        Caller, CertsDir, Circle, Identity, Renewed, TlsError, hold_list, identity::key_pair,
-        install_renewed, renewal_request,
+        Caller, CertsDir, Circle, Identity, Renewed, TlsError, WhyRefused, hold_list,
+        identity::key_pair, install_renewed, renewal_request,
     },
 };
 
@@ -79,10 +79,11 @@ pub fn renew_circle(dir: &CertsDir) -> Result<Timestamp, TlsError> {
 pub fn sign_renewal(dir: &CertsDir, request: &str, caller: &Caller) -> Result<String, TlsError> {
     let now = Timestamp::now();
     if caller.not_after < now && !may_still_renew(caller, now) {
-        return Err(refused(&format!(
-            "its certificate ended on {}, and was to be renewed within {GRACE_DAYS} days",
-            caller.not_after
-        )));
+        return Err(WhyRefused::EndedTooLongAgo {
+            ended: caller.not_after,
+            days: GRACE_DAYS,
+        }
+        .into());
     }
     renew(dir, request, caller, OffsetDateTime::now_utc())
 }
@@ -98,13 +99,13 @@ fn renew(
     let mut request = join::parse(request)?;
     let key_id = PeerId::of(&request.public_key.subject_public_key_info());
     if caller.script && key_id != caller.key_id {
-        return Err(refused("a certificate is renewed for the key that it has"));
+        return Err(WhyRefused::RenewedKey.into());
     }
     let _alone = hold_list(dir)?;
     let before = newest(dir, key_id, caller.peer_id)?;
     let circle = Circle::load(dir)?;
     if before.is_revoked(&circle) {
-        return Err(refused("its certificates are revoked"));
+        return Err(WhyRefused::Revoked.into());
     }
     check_name_is_its(dir, &before, &circle)?;
     let from = renewable_from(&Caller::from_certificate(&before.certificate)?);
@@ -155,7 +156,7 @@ fn check_name_is_its(dir: &CertsDir, before: &Issued, circle: &Circle) -> Result
     let issued = issued::read(dir)?;
     let is_others = |i: &Issued| i.name == before.name && i.peer_id != before.peer_id;
     match issued.iter().any(|i| is_others(i) && !i.is_revoked(circle)) {
-        true => Err(refused("its name belongs to another key by now")),
+        true => Err(WhyRefused::NameGone.into()),
         false => Ok(()),
     }
 }
@@ -166,7 +167,7 @@ fn newest(dir: &CertsDir, key_id: PeerId, peer_id: PeerId) -> Result<Issued, Tls
     let mut of_key = issued.into_iter().rev().filter(|i| i.key_id == key_id);
     of_key
         .find(|i| i.peer_id == peer_id)
-        .ok_or_else(|| refused("this circle has issued nothing to that key"))
+        .ok_or_else(|| WhyRefused::NothingIssued.into())
 }
 
 /// Signs the key of `request` once more as `before`, and records that.

@@ -11,13 +11,13 @@ use time::{Duration, OffsetDateTime};
 use super::{
     BACKDATE, Mode,
     issued::{self, Issued},
-    issuer, need_ca_key, refused, write,
+    issuer, need_ca_key, write,
 };
 use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     tls::{
-        CertsDir, Circle, CircleHandle, Identity, TlsError, hold_list,
+        CertsDir, Circle, CircleHandle, Identity, TlsError, WhyRefused, hold_list,
         revoked::{MAX_LIST, key_entry},
     },
     trust::AddressBook,
@@ -53,7 +53,7 @@ pub fn revoke(dir: &CertsDir, who: &str) -> Result<Revocation, TlsError> {
     let id = who.parse::<PeerId>().ok();
     let issued = match issued::read(dir) {
         Ok(issued) => issued,
-        Err(TlsError::Missing { .. }) => Vec::new(),
+        Err(TlsError::NoRecord { .. }) => Vec::new(),
         Err(_) if id.is_some() => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -62,9 +62,7 @@ pub fn revoke(dir: &CertsDir, who: &str) -> Result<Revocation, TlsError> {
         None => keys_of(dir, who, &issued)?,
     };
     if own.name() == who || keys.contains(&own.peer_id()) {
-        return Err(TlsError::Refused {
-            reason: "the circle's own machine cannot be revoked".into(),
-        });
+        return Err(WhyRefused::OwnMachine.into());
     }
     let is_fresh = |i: &&Issued| keys.contains(&i.peer_id) && !i.is_revoked(&circle);
     let certificates = issued.iter().filter(is_fresh).count();
@@ -97,9 +95,7 @@ fn key_of_short_id(dir: &CertsDir, short: &str, issued: &[Issued]) -> Result<Pee
     keys.retain(|key| is_short && key.to_string().starts_with(short));
     match (keys.pop_first(), keys.len()) {
         (Some(key), 0) => Ok(key),
-        (Some(_), _) => Err(refused(
-            "several peers have an id that begins so: give the whole id",
-        )),
+        (Some(_), _) => Err(WhyRefused::SeveralPeers.into()),
         (None, _) => Err(TlsError::NeverIssued {
             name: short.to_owned(),
         }),

@@ -5,11 +5,13 @@ use std::{io, sync::Arc, time::Duration};
 use colis::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::Timestamp,
+    name::LibraryError,
     server::{Limits, RenewError},
     store::{
         Alert, BadFormat, BadLength, LockedBy, Missing, NetworkCause, ProtocolFault, ReadOnly,
         Refusal, Rejection, Remote, StateAt, StoreError, TransferState,
     },
+    tls::WhyRefused,
     wire::{Code, Event, Health, HealthStatus, PeerBody, Problem, route},
 };
 use reqwest::{Method, Response};
@@ -100,13 +102,10 @@ async fn a_certificate_is_renewed_where_the_circle_is() {
         request.body("request").send().await.unwrap()
     };
     problem(ask(None).await, Code::NotTheCircle).await;
-    let refused = RenewError::Refused {
-        reason: "another\nkey".into(),
-    };
+    let cause = LibraryError::new("another\nkey");
+    let refused = RenewError::Refused(WhyRefused::NoRequest(cause));
     problem(ask(Some(Err(refused))).await, Code::NotAllowed).await;
-    let failed = RenewError::Failed {
-        reason: "secret".into(),
-    };
+    let failed = RenewError::Failed("secret".into());
     assert!(
         !problem(ask(Some(Err(failed))).await, Code::Internal)
             .await

@@ -27,7 +27,7 @@ use colis::{
         StoreDesk,
     },
     store::Store,
-    tls::Caller,
+    tls::{BadList, Caller},
     trust::{Right, Role},
     wire::{Code, Event, Problem},
 };
@@ -79,6 +79,15 @@ pub struct Office {
     pub renewal: Mutex<Option<Result<String, RenewError>>>,
 }
 
+/// What is to be said: a yes as often as it is asked, an error once.
+fn said<T: Clone, E>(answer: &Mutex<Option<Result<T, E>>>, otherwise: E) -> Result<T, E> {
+    let mut answer = answer.lock().unwrap();
+    match &*answer {
+        Some(Ok(yes)) => Ok(yes.clone()),
+        _ => answer.take().unwrap_or(Err(otherwise)),
+    }
+}
+
 impl CircleDesk for Office {
     fn revocation_list(&self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async { self.list.lock().unwrap().clone() })
@@ -89,9 +98,8 @@ impl CircleDesk for Office {
     }
 
     fn take_revocation_list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, ListError>> {
-        let taken = self.taken.lock().unwrap().clone();
-        let reason = "not a list".to_owned();
-        Box::pin(async move { taken.unwrap_or(Err(ListError::NotOurs { reason })) })
+        let taken = said(&self.taken, ListError::NotOurs(BadList::None));
+        Box::pin(async move { taken })
     }
 
     fn renew<'a>(
@@ -99,8 +107,7 @@ impl CircleDesk for Office {
         _: &'a Caller,
         request: &'a str,
     ) -> BoxFuture<'a, Result<String, RenewError>> {
-        let answer = self.renewal.lock().unwrap().clone();
-        let answer = answer.unwrap_or(Err(RenewError::NotTheCircle));
+        let answer = said(&self.renewal, RenewError::NotTheCircle);
         Box::pin(async move { answer.map(|a| a + request) })
     }
 }

@@ -1,0 +1,182 @@
+//! How files of certificates and keys are wrong, and why the circle's machine refuses: the parameters of [`TlsError`](super::TlsError).
+
+use std::path::PathBuf;
+
+use crate::{
+    manifest::{ManifestError, Timestamp},
+    name::LibraryError,
+};
+
+/// How a file is not what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadFile {
+    /// It is not a regular file.
+    #[error("not a regular file")]
+    NotRegular,
+    /// Another user owns a private one.
+    #[error("it belongs to another user")]
+    OtherOwner,
+    /// It is too long for a certificate, or not a file.
+    #[error("not a file of certificates")]
+    NotCertificates,
+    /// It has no certificate.
+    #[error("no certificate in it ({0})")]
+    NoCertificate(LibraryError),
+    /// The certificate of a peer is one for its scripts.
+    #[error("it is a script's certificate")]
+    OfScript,
+    /// It has no private key of the form that is read.
+    #[error("no PKCS#8 private key in it")]
+    NoKey,
+    /// It has several private keys.
+    #[error("more than one private key in it")]
+    SeveralKeys,
+    /// Its key is of another kind.
+    #[error("not an ECDSA P-256 key")]
+    OtherKind,
+    /// Its key is not that of the certificate.
+    #[error("it is not the key of the certificate beside it")]
+    OtherKey,
+    /// It has no seal key.
+    #[error("no seal key in it")]
+    NoSealKey,
+    /// The certificate of the circle cannot be parsed.
+    #[error("{0}")]
+    BadCircle(LibraryError),
+    /// The certificate that is offered is not one of this circle.
+    #[error("it is of another circle")]
+    OtherCircle,
+    /// The certificate that is offered is not signed by the circle's key.
+    #[error("the circle's key has not signed it")]
+    NotSelfSigned,
+    /// The revocation lists in it cannot be used.
+    #[error(transparent)]
+    List(#[from] BadList),
+    /// The record of what was issued has no whole line.
+    #[error("line 1: no whole line in it")]
+    NoLine,
+    /// A line of that record cannot be parsed.
+    #[error("line {number}: {cause}")]
+    Line {
+        /// Its number, from 1.
+        number: usize,
+        /// What the parser says.
+        cause: LibraryError,
+    },
+}
+
+/// Why revocation lists cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadList {
+    /// They cannot be parsed, or checked with the certificate of this peer.
+    #[error("{0}")]
+    Unreadable(LibraryError),
+    /// They are more than a circle has.
+    #[error("more lists than a circle has")]
+    TooMany,
+    /// There is none.
+    #[error("no revocation list in it")]
+    None,
+    /// One has no number, or one that is too large.
+    #[error("it has no usable number")]
+    NoNumber,
+    /// One is not signed by the circle's key.
+    #[error("it is not signed by our circle ({0})")]
+    NotSigned(LibraryError),
+    /// With those in force they are longer than lists may be.
+    #[error("with ours it is longer than lists may be")]
+    TooLong,
+}
+
+/// Why a certificate is not made, taken over or revoked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WhyRefused {
+    /// The circle's own certificate has ended.
+    #[error(
+        "the circle's own certificate ended on {ended}: renew it first, with colis certs renew-circle"
+    )]
+    CircleEnded {
+        /// When.
+        ended: Timestamp,
+    },
+    /// The circle has signed as many keys as it can revoke.
+    #[error("this circle has signed as many keys as its revocation list can hold")]
+    CircleFull,
+    /// The circle's own machine was to be revoked.
+    #[error("the circle's own machine cannot be revoked")]
+    OwnMachine,
+    /// Several peers may be meant.
+    #[error("several peers have an id that begins so: give the whole id")]
+    SeveralPeers,
+    /// A file to revoke has no certificate.
+    #[error("there is no certificate in that file")]
+    NoCertificate,
+    /// What asks for a certificate cannot be parsed.
+    #[error("not a signing request: {0}")]
+    NoRequest(LibraryError),
+    /// The key that is to be signed is of another kind.
+    #[error("not an ECDSA P-256 key")]
+    OtherKind,
+    /// A machine that joins has one key for itself and its scripts.
+    #[error("its scripts need a key of their own")]
+    SharedKey,
+    /// A key of a machine that joins has a certificate, or was revoked.
+    #[error("this circle has issued a certificate for that key before")]
+    KnownKey,
+    /// The name of a machine that joins could pass for that of a host.
+    #[error(
+        "the name of a machine that joins must have no dot, and not be that of another host: choose another"
+    )]
+    HostName,
+    /// The certificate that is to be renewed ended too long ago.
+    #[error("its certificate ended on {ended}, and was to be renewed within {days} days")]
+    EndedTooLongAgo {
+        /// When it ended.
+        ended: Timestamp,
+        /// For so many days it could be renewed.
+        days: u64,
+    },
+    /// A certificate of scripts was to be renewed for another key.
+    #[error("a certificate is renewed for the key that it has")]
+    RenewedKey,
+    /// The certificates of the caller are revoked.
+    #[error("its certificates are revoked")]
+    Revoked,
+    /// The name of the caller has gone to another key.
+    #[error("its name belongs to another key by now")]
+    NameGone,
+    /// There is no record of a certificate for the key.
+    #[error("this circle has issued nothing to that key")]
+    NothingIssued,
+    /// What came as a renewed certificate is none.
+    #[error("the renewal is no certificate")]
+    NoRenewal,
+    /// The renewed certificate is not a renewal of the one that is here.
+    #[error("the renewed certificate is for another key, name or use")]
+    OtherRenewal,
+    /// The certificate that was issued for this machine has another name.
+    #[error("the certificate is for another name")]
+    OtherName,
+    /// The peer that issued it cannot be verified.
+    #[error("{0}")]
+    Issuer(ManifestError),
+    /// The peer that issued it is called otherwise by its certificate.
+    #[error("its certificate has another name than it says")]
+    IssuerName,
+    /// The certificate for scripts is that of another peer.
+    #[error("the script's certificate does not act for this peer")]
+    OtherScript,
+    /// The folder to import is that of the circle's own machine.
+    #[error(
+        "{} holds the circle's key, which stays on its machine; another machine gets a folder made there by \
+         `colis certs issue NAME --out DIR`",
+        .folder.display()
+    )]
+    HasCircleKey {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
