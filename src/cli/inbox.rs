@@ -66,7 +66,7 @@ async fn list_waiting(
         context.tell(&Event::Waiting(Box::new(waiting)));
     }
     if ids.is_empty() {
-        let missed = session.missed()?.into_iter().map(Box::new);
+        let missed = session.missed().into_iter().map(Box::new);
         missed.for_each(|entry| context.tell(&Event::NotCome(entry)));
     }
     Ok(ExitCode::Ok)

@@ -44,12 +44,14 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
         session.list_chunks(&*store).await?;
         return Ok(ExitCode::Ok);
     }
-    let rows = session.list(&*store).await?;
-    if rows.is_empty() {
-        context.output.talk("no transfers");
-    }
-    for row in rows {
+    let mut has_some = false;
+    let show = |row| {
+        has_some = true;
         session.tell(Event::Transfer(Box::new(row)));
+    };
+    session.list_each(&*store, show).await?;
+    if !has_some {
+        context.output.talk("no transfers");
     }
     Ok(ExitCode::Ok)
 }

@@ -163,6 +163,13 @@ pub enum Event {
         /// Why it is not opened.
         reason: Option<WaitReason>,
     },
+    /// The history cannot be read: what did not come of late is not known.
+    HistoryUnread {
+        /// Its file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// The history cannot be written.
     HistoryUnwritten {
         /// Where it is.

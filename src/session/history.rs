@@ -29,14 +29,17 @@ impl Session {
         history(&self.home)
     }
 
-    /// What was brought of late and did not come: it was cut or not taken.
-    ///
-    /// # Errors
-    /// Fails if the history cannot be read.
-    pub fn missed(&self) -> Result<Vec<HistoryEntry>, Error> {
+    /// What was brought of late and did not come: it was cut or not taken. That the history cannot be read is told, and is no
+    /// reason for the operation to fail.
+    pub fn missed(&self) -> Vec<HistoryEntry> {
         let history = History::new(&self.home.chunks());
-        let missed = history.missed(Timestamp::now());
-        missed.map_err(|error| Error::io(history.path(), error))
+        history.missed(Timestamp::now()).unwrap_or_else(|error| {
+            self.tell(Event::HistoryUnread {
+                path: history.path().to_string_lossy().into_owned(),
+                reason: error.to_string(),
+            });
+            Vec::new()
+        })
     }
 
     /// Follows what arrives here: what has come since `after`, or from now on, and then what comes, also while another process serves

@@ -55,10 +55,25 @@ impl Session {
     /// Fails if the store does not answer.
     pub async fn list(&self, store: &dyn Store) -> Result<Vec<TransferRow>, Error> {
         let mut rows = Vec::new();
-        for info in all_manifests(self, store, None).await? {
-            rows.extend(row(self, store, info).await?);
-        }
+        self.list_each(store, |row| rows.push(row)).await?;
         Ok(rows)
+    }
+
+    /// Gives each transfer of `store` to `show` as soon as it is read: each costs some requests of its own.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer.
+    pub async fn list_each(
+        &self,
+        store: &dyn Store,
+        mut show: impl FnMut(TransferRow),
+    ) -> Result<(), Error> {
+        for info in all_manifests(self, store, None).await? {
+            if let Some(row) = row(self, store, info).await? {
+                show(row);
+            }
+        }
+        Ok(())
     }
 
     /// Tells each chunk of `store`, page after page, and keeps none.

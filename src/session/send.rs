@@ -94,7 +94,11 @@ impl Session {
     /// Fails if nobody could open it, a recipient is not known, none of the stores takes it, or a source cannot be read.
     pub async fn send(&self, sources: Sources, request: &SendRequest) -> Result<Sent, Error> {
         request.check()?;
-        let (way, pace) = (self.way(&sources, request).await?, request.pace.as_ref());
+        let (mut way, pace) = (self.way(&sources, request).await?, request.pace.as_ref());
+        if request.keep {
+            let own = self.own_store()?.as_store();
+            way.destinations.push(Destination::own(own));
+        }
         self.deliver(sources, way, pace).await
     }
 
@@ -177,15 +181,12 @@ impl Session {
         let mut options = request.sealing.options(self, sources)?;
         let Met {
             known,
-            mut destinations,
+            destinations,
             missed,
             ..
         } = self.meet(request).await?;
         let to = known.iter().map(KnownPeer::shown).collect();
         options.recipients = known.into_iter().map(recipient).collect();
-        if request.keep {
-            destinations.push(Destination::own(self.own_store()?.as_store()));
-        }
         Ok(Way {
             options,
             destinations,

@@ -141,7 +141,7 @@ impl Session {
             not_opened: waiting.iter().filter_map(why).collect(),
             waiting: waiting.len(),
             arriving: self.arriving_now().await,
-            missed: self.missed()?,
+            missed: self.missed(),
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
             free: room.free,
             quota: config.quota.map(SizeText::bytes),

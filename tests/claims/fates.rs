@@ -279,3 +279,17 @@ fn who_brought_a_revocation_list_is_logged() {
         "a"
     );
 }
+
+#[test]
+fn a_history_that_cannot_be_read_keeps_nobody_from_looking() {
+    let homes = Homes::new(&[]);
+    homes.ok("a", &["gc"]);
+    fs::create_dir_all(homes.home("a").join("chunks/state/history.jsonl")).unwrap();
+    for args in [&["status"][..], &["inbox"]] {
+        let ran = homes.run("a", args);
+        assert_eq!(ran.code, 0, "{args:?}: {ran:?}");
+        assert!(ran.err.contains("history.jsonl"), "{args:?}: {ran:?}");
+        let ran = homes.run("a", &[&["--json"], args].concat());
+        assert!(ran.out.contains("\"history-unread\""), "{args:?}: {ran:?}");
+    }
+}

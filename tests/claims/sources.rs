@@ -448,3 +448,15 @@ fn a_path_that_is_too_deep_or_too_long_is_not_to_be_renamed() {
         assert!(remove.status().unwrap().success());
     }
 }
+
+#[test]
+fn a_dry_run_makes_no_store() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("f"), "f").unwrap();
+    let send = ["send", "f", "--keep", "--to", &b.to()];
+    homes.ok("a", &[&send[..], &["--dry-run"]].concat());
+    assert!(!homes.home("a").join("chunks").exists());
+    homes.ok("a", &send);
+    assert!(homes.home("a").join("chunks").exists());
+}

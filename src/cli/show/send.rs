@@ -39,6 +39,11 @@ pub(super) fn say(output: Output, event: &Event) {
             Escaped::new(peer),
             why_unopened(*state, *reason, *manifest)
         )),
+        Event::HistoryUnread { path, reason } => output.warn(format!(
+            "what did not come of late is not known: {}: {}",
+            Escaped::new(path),
+            Escaped::new(reason)
+        )),
         Event::HistoryUnwritten { path, reason } => output.warn(format!(
             "the history is not written: {}: {}",
             Escaped::new(path),
