@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, Cursor, Read as _, Seek as _},
+    io::{self, Read as _, Seek as _},
     os::{
         fd::AsFd as _,
         unix::fs::{FileTypeExt as _, MetadataExt as _},
@@ -14,8 +14,8 @@ use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::{args::Seal, report::Failure};
 use crate::{
-    session::Home,
-    transfer::{Filter, Keys, MAX_MESSAGE, MESSAGE_NAME, Sources, TransferError},
+    session::{self, Home},
+    transfer::{Filter, Keys, MAX_MESSAGE, Sources, TransferError},
 };
 
 impl Seal {
@@ -29,14 +29,14 @@ impl Seal {
             let filter = Filter {
                 exclude: self.exclude.clone(),
                 git: self.git,
-                own_folders: home.own_folders(),
                 keys: if self.with_keys {
                     Keys::Send
                 } else {
                     Keys::LeaveOut
                 },
+                ..Filter::default()
             };
-            let walked = Sources::walk_filtered(&self.paths, &filter);
+            let walked = session::walk(home, &self.paths, filter);
             return walked.map_err(|error| self.explain(error));
         }
         if self.paths.len() > 1 {
@@ -95,22 +95,14 @@ fn is_stand_in(stdin: &File, metadata: &Metadata) -> bool {
     is_null && flags.is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
+/// The message itself, or for `-` what standard input has.
 fn message(text: &str) -> Result<Sources, Failure> {
-    let text = if text == "-" {
-        let mut read = String::new();
+    let mut read = String::new();
+    if text == "-" {
         let most = io::stdin().take(MAX_MESSAGE + 1).read_to_string(&mut read);
         most.map_err(|e| Failure::usage(format!("the message cannot be read: {e}")))?;
-        read
     } else {
-        text.to_owned()
-    };
-    if text.is_empty() || text.len() as u64 > MAX_MESSAGE {
-        let failure = Failure::usage(format!("a message has 1 to {MAX_MESSAGE} bytes"));
-        return Err(failure.hint("send longer text as a file: colis send - --name notes.txt"));
+        text.clone_into(&mut read);
     }
-    Ok(Sources::Stream {
-        name: MESSAGE_NAME.to_owned(),
-        expected: Some(text.len() as u64),
-        reader: Box::new(Cursor::new(text)),
-    })
+    Ok(session::message(read)?)
 }
