@@ -9,7 +9,6 @@ use std::{error::Error, fs, sync::Arc};
 use colis::{
     session::{Home, ReceiveRequest, Sealing, Session, certs},
     store::{MemoryStore, Store},
-    transfer::Sources,
 };
 
 #[tokio::main]
@@ -25,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let letter = root.path().join("letter.txt");
     fs::write(&letter, "Dear Ben")?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let (sources, to) = (Sources::walk(&[letter])?, ["ben".to_owned()]);
+    let (sources, to) = (anna.walk([letter])?, ["ben".to_owned()]);
     let sealing = Sealing::default();
     anna.share_into(store.clone(), sources, &to, &sealing)
         .await?;

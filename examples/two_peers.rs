@@ -7,7 +7,6 @@ use std::{error::Error, fs, future::pending};
 use colis::{
     peer::{Peer, PeerOptions},
     session::{Home, SendRequest, Session, certs},
-    transfer::Sources,
 };
 
 #[tokio::main]
@@ -28,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     fs::write(&letter, "Dear Ben")?;
     let mut request = SendRequest::to([address.to_string()]);
     request.wait = true;
-    let sent = anna.send(Sources::walk(&[letter])?, &request).await?;
+    let sent = anna.send(anna.walk([letter])?, &request).await?;
 
     let state = sent.state.ok_or("nobody was to open it")?;
     let text = fs::read_to_string(ben.join("received/letter.txt"))?;

@@ -7,7 +7,7 @@
 //!   [`grant`](Session::grant), [`inbox`](Session::inbox), [`list`](Session::list), [`seal`](Session::seal) and
 //!   [`open_folder`](Session::open_folder) for what is carried by hand, [`check_custody`](Session::check_custody) of what others store;
 //! - peers: [`connect`](Session::connect), [`add_peer`](Session::add_peer), [`peer_rows`](Session::peer_rows),
-//!   [`set_role`](Session::set_role) and others, [`look_around`], [`pair`];
+//!   [`set_role`](Session::set_role) and others, [`look_around`](look_around()), [`pair`];
 //! - the home: [`certs`], [`check`](Session::check), [`collect_garbage`](Session::collect_garbage),
 //!   [`history`](Session::history), [`status`](Session::status), [`care`] for what needs its owner, [`peer_options`] to serve it,
 //!   [`service`] to have systemd do that.
@@ -54,7 +54,13 @@ pub(crate) mod store;
 mod which;
 mod whom;
 
-use std::{env, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc};
+use std::{
+    env,
+    ffi::OsString,
+    num::{NonZeroU64, NonZeroUsize},
+    path::Path,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 
@@ -63,7 +69,7 @@ use crate::{
     config::Config,
     id::PeerId,
     manifest::{Claim, Signer as _, Verifier, VerifyError},
-    store::LocalStoreOptions,
+    store::{LocalStoreOptions, Pace},
     tls::{CertsDir, Circle, CircleHandle, Identity},
     transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Role, Roles},
@@ -87,7 +93,7 @@ pub use progress::{Progress, Work};
 pub use receive::{
     Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
 };
-pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
+pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent, message, walk};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;
 pub use signed_by::SignedBy;
@@ -248,6 +254,18 @@ impl Session {
     pub(crate) fn jobs(&self, asked: Option<usize>) -> usize {
         let configured = self.config.jobs.map(NonZeroUsize::get);
         asked.or(configured).unwrap_or(SendOptions::default().jobs)
+    }
+
+    /// Bytes a second: as asked, else as the settings say.
+    fn pace(&self, asked: Option<&Pace>) -> Result<Option<Pace>, Mistake> {
+        match (asked, self.config.limit) {
+            (Some(asked), _) => Ok(Some(asked.clone())),
+            (None, Some(limit)) => {
+                let limit = NonZeroU64::new(limit.bytes()).ok_or(Mistake::MovesNothing)?;
+                Ok(Some(Pace::new(limit)))
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     pub(crate) fn reader(&self) -> Reader {

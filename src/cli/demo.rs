@@ -35,7 +35,7 @@ use crate::{
         Silent, certs, peer_options,
     },
     store::{PageRequest, Store as _, TransferState},
-    transfer::{self, Sources, TransferError},
+    transfer::{self, TransferError},
 };
 use folder::DemoFolder;
 use link::CutLink;
@@ -330,8 +330,7 @@ fn bars(output: Output) -> impl Fn(&Event) + Send + Sync {
 }
 
 async fn send(from: &Session, path: &Path, request: &SendRequest) -> Result<Sent, Error> {
-    let sources = Sources::walk(&[path.to_owned()])?;
-    from.send(sources, request).await
+    from.send(from.walk([path])?, request).await
 }
 
 fn manifest_of(sent: &Sent) -> Result<ManifestId, Failure> {

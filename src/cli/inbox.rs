@@ -5,7 +5,6 @@ use super::{
     args::{Inbox, InboxCommand},
     receive,
     report::{ExitCode, Failure},
-    speed::pace,
 };
 use crate::session::{Event, Extent, Session};
 
@@ -21,7 +20,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             secret,
         } => {
             let mut request = receive::request(ids, out, secret).await?;
-            (request.all, request.pace) = (all, pace(context, None)?);
+            request.all = all;
             let received = session.inbox()?.accept(request).await;
             receive::end(context, received, "nothing waits")
         }

@@ -24,7 +24,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     let sources = args.seal.sources(&context.home)?;
     let mut request = SendRequest::to(args.to);
     request.sealing = args.seal.sealing(args.jobs).await?;
-    request.pace = pace(context, args.limit.as_deref())?;
+    request.pace = pace(args.limit.as_deref())?;
     (request.via, request.keep, request.wait) = (args.via, args.keep, args.wait);
     let session = context.session()?;
     if args.dry_run {

@@ -2,15 +2,15 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read as _, Seek as _},
+    io::{Read as _, Seek as _},
     os::fd::AsFd as _,
     path::Path,
 };
 
 use super::{args::Seal, report::Failure, standard};
 use crate::{
-    session::Home,
-    transfer::{Filter, Keys, MAX_MESSAGE, MESSAGE_NAME, Sources, TransferError},
+    session::{self, Home},
+    transfer::{Filter, Keys, MAX_MESSAGE, Sources, TransferError},
 };
 
 impl Seal {
@@ -24,14 +24,14 @@ impl Seal {
             let filter = Filter {
                 exclude: self.exclude.clone(),
                 git: self.git,
-                own_folders: home.own_folders(),
                 keys: if self.with_keys {
                     Keys::Send
                 } else {
                     Keys::LeaveOut
                 },
+                ..Filter::default()
             };
-            let walked = Sources::walk_filtered(&self.paths, &filter);
+            let walked = session::walk(home, &self.paths, filter);
             return walked.map_err(|error| self.explain(error));
         }
         if self.paths.len() > 1 {
@@ -79,23 +79,15 @@ fn rest_of_stdin() -> Result<Option<u64>, Failure> {
     Ok(metadata.is_file().then_some(rest))
 }
 
+/// The message itself, or for `-` what standard input has.
 fn message(text: &str) -> Result<Sources, Failure> {
-    let text = if text == "-" {
-        let mut read = String::new();
+    let mut read = String::new();
+    if text == "-" {
         let stdin = standard::input("give it the message: echo MESSAGE | colis send --text -")?;
         let most = stdin.take(MAX_MESSAGE + 1).read_to_string(&mut read);
         most.map_err(|e| Failure::usage(format!("the message cannot be read: {e}")))?;
-        read
     } else {
-        text.to_owned()
-    };
-    if text.is_empty() || text.len() as u64 > MAX_MESSAGE {
-        let failure = Failure::usage(format!("a message has 1 to {MAX_MESSAGE} bytes"));
-        return Err(failure.hint("send longer text as a file: colis send - --name notes.txt"));
+        text.clone_into(&mut read);
     }
-    Ok(Sources::Stream {
-        name: MESSAGE_NAME.to_owned(),
-        expected: Some(text.len() as u64),
-        reader: Box::new(Cursor::new(text)),
-    })
+    Ok(session::message(read)?)
 }

@@ -1,6 +1,6 @@
 //! The circle and its certificates: making, issuing, importing, revoking and renewing them.
 //!
-//! These need no [`Session`](super::Session): a home may have no certificates yet, or some that count no more. What happens
+//! These need no [`Session`]: a home may have no certificates yet, or some that count no more. What happens
 //! meanwhile, such as the questions to other members, is told to the reporter.
 
 mod renew;

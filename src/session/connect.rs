@@ -173,6 +173,20 @@ impl Session {
         }
     }
 
+    /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this
+    /// peer's certificate, and taking no other for it.
+    ///
+    /// # Errors
+    /// Fails if the keys of this home are not what they should be.
+    pub fn tls_config(&self, peer: PeerId) -> Result<rustls::ClientConfig, Error> {
+        let expect = Expect {
+            peer: Some(peer),
+            ..Expect::default()
+        };
+        let config = tls::client_config(&self.identity, &self.circle, expect, &Seen::default());
+        Ok(config?)
+    }
+
     /// A client of the peer at `address`, which must be the expected one.
     pub(crate) fn client(
         &self,

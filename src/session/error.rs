@@ -336,6 +336,15 @@ pub enum Mistake {
         /// Where the first of them are.
         addresses: String,
     },
+    /// A message that is empty, or too long for one.
+    #[error("a message has 1 to {most} bytes")]
+    MessageLength {
+        /// The most bytes.
+        most: u64,
+    },
+    /// A limit of the rate that lets nothing pass.
+    #[error("a limit of 0 would move nothing")]
+    MovesNothing,
     /// Nothing is named that is to be received.
     #[error("nothing to receive was named")]
     NothingToReceive,

@@ -55,7 +55,7 @@ pub struct ReceiveRequest {
     pub keep_exec: bool,
     /// Chunks in flight; those of the settings if it is not given.
     pub jobs: Option<usize>,
-    /// How many bytes a second are moved at most.
+    /// How many bytes a second are moved at most; between peers as the settings say if it is not given.
     pub pace: Option<Pace>,
     /// The password, if it is known.
     pub password: Option<Password>,
@@ -69,6 +69,13 @@ impl ReceiveRequest {
         Self {
             which: which.into_iter().map(Into::into).collect(),
             ..Self::default()
+        }
+    }
+
+    fn check(&self) -> Result<(), Mistake> {
+        match !self.all && self.which.is_empty() {
+            true => Err(Mistake::NothingToReceive),
+            false => Ok(()),
         }
     }
 }
@@ -106,10 +113,9 @@ impl Session {
     /// # Errors
     /// Fails if no peer that was named can be reached, nothing there is called so, nothing of what was named comes, or the
     /// folder cannot be written.
-    pub async fn receive(&self, request: ReceiveRequest) -> Result<ReceiveOutcome, Error> {
-        if !request.all && request.which.is_empty() {
-            return Err(Mistake::NothingToReceive.into());
-        }
+    pub async fn receive(&self, mut request: ReceiveRequest) -> Result<ReceiveOutcome, Error> {
+        request.check()?;
+        request.pace = self.pace(request.pace.as_ref())?;
         match request.from.as_slice() {
             [] => self.receive_from_anywhere(request).await,
             [peer] => {
@@ -133,9 +139,7 @@ impl Session {
         store: Arc<dyn Store>,
         request: ReceiveRequest,
     ) -> Result<ReceiveOutcome, Error> {
-        if !request.all && request.which.is_empty() {
-            return Err(Mistake::NothingToReceive.into());
-        }
+        request.check()?;
         self.receive_out_of(store, None, request).await
     }
 

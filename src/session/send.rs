@@ -1,5 +1,6 @@
 //! Sending to peers, and sharing into the own store.
 
+mod content;
 mod meet;
 mod sealing;
 mod wait;
@@ -17,6 +18,7 @@ use crate::{
     trust::KnownPeer,
 };
 
+pub use content::{message, walk};
 use meet::{Destination, Met};
 pub(crate) use sealing::tell_sources;
 pub use sealing::{Lifetime, Planned, Sealing};
@@ -35,7 +37,7 @@ pub struct SendRequest {
     pub wait: bool,
     /// How it is sealed.
     pub sealing: Sealing,
-    /// How many bytes a second are moved at most.
+    /// How many bytes a second are moved at most; as the settings say if it is not given.
     pub pace: Option<Pace>,
 }
 
@@ -94,12 +96,13 @@ impl Session {
     /// Fails if nobody could open it, a recipient is not known, none of the stores takes it, or a source cannot be read.
     pub async fn send(&self, sources: Sources, request: &SendRequest) -> Result<Sent, Error> {
         request.check()?;
-        let (mut way, pace) = (self.way(&sources, request).await?, request.pace.as_ref());
+        let pace = self.pace(request.pace.as_ref())?;
+        let mut way = self.way(&sources, request).await?;
         if request.keep {
             let own = self.own_store()?.as_store();
             way.destinations.push(Destination::own(own));
         }
-        self.deliver(sources, way, pace).await
+        self.deliver(sources, way, pace.as_ref()).await
     }
 
     /// Says what [`Self::send`] would send, and to whom. Recipients are reached, nothing is stored.

@@ -10,10 +10,12 @@ use std::{
 };
 
 use colis::{
+    config::Config,
     crypto::password::Password,
     session::{
-        CheckRequest, CustodyRequest, Error, Event, Extent, FolderError, GrantRequest, Kind,
-        PasswordSource, ReceiveInto, ReceiveRequest, SealRequest, Sealing, SendRequest, Session,
+        self, CheckRequest, CustodyRequest, Error, Event, Extent, FolderError, GrantRequest, Home,
+        Kind, Mistake, PasswordSource, ReceiveInto, ReceiveRequest, SealRequest, Sealing,
+        SendRequest, Session, Silent,
     },
     store::{MemoryStore, Store},
     transfer::Sources,
@@ -257,4 +259,22 @@ async fn any_store_carries_a_transfer_between_members() {
     let outcome = b.receive_from(store.clone(), letter).await.unwrap();
     let came = fs::read_to_string(&outcome.received[0].paths[0]).unwrap();
     assert_eq!(came, "letter");
+}
+
+#[tokio::test]
+async fn the_settings_limit_what_a_program_moves_and_a_message_has_a_length() {
+    let homes = Homes::new(&[]);
+    let home = Home::resolve(Some(&homes.home("a"))).unwrap();
+    let config = Config {
+        limit: Some("0".parse().unwrap()),
+        ..Config::default()
+    };
+    let a = Session::with(home, config, Arc::new(Silent)).unwrap();
+    let request = SendRequest::to(["nobody"]);
+    let sent = a.send(session::message("hello").unwrap(), &request).await;
+    assert!(matches!(sent, Err(Error::Usage(Mistake::MovesNothing))));
+    let received = a.receive(ReceiveRequest::named(["hello"])).await;
+    assert!(matches!(received, Err(Error::Usage(Mistake::MovesNothing))));
+    let empty = session::message("").err();
+    assert!(matches!(empty, Some(Mistake::MessageLength { .. })));
 }

@@ -183,6 +183,10 @@ impl From<Mistake> for Failure {
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }
+            Mistake::MessageLength { .. } => {
+                failure.hint("send longer text as a file: colis send - --name notes.txt")
+            }
+            Mistake::MovesNothing => failure.hint("leave it out for none"),
             Mistake::NothingToReceive => failure.hint(
                 "name ids or files, or take everything: --all; see what is there: colis list",
             ),
