@@ -36,6 +36,7 @@ mod receive;
 mod send;
 mod serve;
 mod serving;
+mod settings;
 mod signed_by;
 mod sources;
 mod status;
@@ -79,6 +80,7 @@ pub use receive::{
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;
+pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting};
 pub use signed_by::SignedBy;
 pub use sources::MAX_SOURCES;
 pub use status::{Status, StatusRequest};
@@ -91,6 +93,7 @@ pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
 use send::{paced, recipient, tell_sources};
+pub(crate) use settings::LOG_DAYS;
 use which::{GLANCE, manifest_of, named, top_names};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
 

@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Arrival, door::Door, inbox::Inbox};
+use super::{Arrival, PeerOptions, door::Door, inbox::Inbox};
 use crate::{
     server::WeakServerState,
-    store::{LocalStore, Store},
+    store::{LocalStore, Store, StoreError},
     tls::{Identity, TlsError},
     trust::TrustError,
 };
@@ -28,6 +28,7 @@ pub struct PeerHandle {
     pub(super) inbox: Weak<Inbox>,
     pub(super) door: Weak<Door>,
     pub(super) state: WeakServerState,
+    pub(super) options: Arc<watch::Sender<PeerOptions>>,
     pub(super) stop: CancellationToken,
     pub(super) released: CancellationToken,
 }
@@ -42,6 +43,9 @@ pub enum ReloadError {
     /// The address book. The roles and rights that were in force before still are.
     #[error(transparent)]
     Book(#[from] TrustError),
+    /// The store cannot be counted for a quota.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The peer has ended.
     #[error("the peer has ended")]
     Ended,

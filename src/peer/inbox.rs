@@ -22,7 +22,7 @@ use tokio::{
 pub use arrival::{Arrival, OpenedFiles, Outcome};
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
-use super::{door::Door, history::History, reasons::Reasons};
+use super::{adjust::InForce, door::Door, history::History, reasons::Reasons};
 use crate::{
     id::{ManifestId, PeerId, Short as _, TransferId},
     manifest::{SignedManifest, Signer as _, Timestamp},
@@ -53,7 +53,7 @@ pub(super) struct Inbox {
     events: broadcast::Sender<Event>,
     arrivals: broadcast::Sender<Arrival>,
     rules: InboxRules,
-    options: InboxOptions,
+    options: InForce,
     history: History,
     reasons: Reasons,
     why: WhyWaits,
@@ -99,7 +99,7 @@ impl Inbox {
         identity: &Identity,
         door: Arc<Door>,
         events: broadcast::Sender<Event>,
-        options: InboxOptions,
+        options: InForce,
         (history, reasons): (History, Reasons),
     ) -> Self {
         let book = AddressBook::new(door.dir().peers());
@@ -109,6 +109,7 @@ impl Inbox {
             password: None,
             verifier: door,
         };
+        let rules = InboxRules::new(options.borrow().inbox.policy.clone());
         Self {
             store,
             received,
@@ -116,7 +117,7 @@ impl Inbox {
             reader,
             events,
             arrivals: broadcast::channel(ARRIVALS).0,
-            rules: InboxRules::new(options.policy.clone()),
+            rules,
             options,
             history,
             reasons,
@@ -378,7 +379,7 @@ impl Inbox {
         // What was begun is charged until it is written.
         let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
         let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, &self.reader).await?);
-        let (root, options) = (&self.received, self.options.receive);
+        let (root, options) = (&self.received, self.receiving());
         let written =
             transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
         let seconds = start.elapsed().as_secs_f64();
@@ -414,7 +415,8 @@ impl Inbox {
     }
 
     async fn settle(&self, id: ManifestId, state: TransferState) {
-        let (store, keep) = (self.store.clone(), self.options.keep_opened);
+        let keep = self.options.borrow().inbox.keep_opened;
+        let store = self.store.clone();
         let settled = tokio::task::spawn_blocking(move || {
             if state == TransferState::Opened && keep.is_zero() {
                 store.let_go(id, state)

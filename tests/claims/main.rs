@@ -55,6 +55,7 @@ mod renamed;
 mod restored;
 mod scripts;
 mod served;
+mod settings;
 mod sizes;
 mod sources;
 mod store_local;
