@@ -209,7 +209,8 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         Command::Completions(args) => return shell::completions(&args),
         Command::Man(args) => return shell::man(&args),
         Command::Config(args) => {
-            return config::run(&Home::resolve(global.home.as_deref())?, output, args);
+            let home = Home::resolve(global.home.as_deref())?;
+            return config::run(&home, output, args).await;
         }
         other => other,
     };
@@ -257,7 +258,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Gc(args) => store::gc(context, args).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
-        Command::Config(args) => config::run(&context.home, context.output, args),
+        Command::Config(args) => config::run(&context.home, context.output, args).await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
         Command::Demo(args) => demo::run(&args, context.output).await,

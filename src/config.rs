@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use edit::{set, template};
 pub use origin::{Origin, Shown};
-pub use settings::{SETTINGS, Setting, Unset, variable};
+pub use settings::{Counts, SETTINGS, Setting, Unset, variable};
 
 use crate::{address::parse_listen, trust};
 

@@ -1,6 +1,7 @@
 //! One running peer: server, inbox and housekeeping, started and stopped together.
 
 mod acquainted;
+mod adjust;
 mod arrivals;
 mod collect;
 mod condition;
@@ -18,6 +19,7 @@ mod owner;
 mod places;
 mod reasons;
 mod renewal;
+mod reread;
 mod stamps;
 
 use std::{
@@ -28,7 +30,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{
+    sync::{broadcast, watch},
+    time::timeout,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use arrivals::{ArrivalSeq, Arrivals, ArrivalsEnded};
@@ -50,15 +55,15 @@ pub use reasons::Reasons;
 
 use crate::{
     address::{PeerAddress, loopback},
-    discover::{Announcement, Discovery, Service},
     id::PeerId,
     manifest::Signer as _,
     received::Received,
-    server::{self, App, Limits, OwnRoutes, ServerState, Services},
+    server::{self, App, Limits, OwnRoutes, OwnerError, ServerState, Services},
     store::{LocalStore, LocalStoreOptions},
     tls::{CertsDir, Identity},
-    wire::Event,
+    wire::{Event, ReloadBody},
 };
+use adjust::announce;
 use collect::Collector;
 use condition::ConditionDesk;
 use door::{Door, Files};
@@ -67,11 +72,10 @@ use inbox::Inbox;
 use known::Known;
 use neighbours::{AT_START, Neighbours};
 use owner::Owner;
-use places::{CERTS, Places, tell};
+use places::Places;
 use renewal::Renewal;
+use reread::Reread;
 
-/// How often files of `certs/` are looked at: a revocation is in force within a second.
-const WATCH: Duration = Duration::from_millis(400);
 /// For how long an ended peer waits for what still has its store.
 const RELEASE: Duration = Duration::from_secs(10);
 /// Events that a slow reader may lag behind.
@@ -89,11 +93,9 @@ pub struct Peer {
     identity: Arc<Identity>,
     neighbours: Neighbours,
     renewal: Renewal,
-    /// What of `certs/` is in use.
-    read: Files,
+    reread: Arc<Reread>,
     owner: Arc<Owner>,
-    keep_opened: Duration,
-    discovery: Discovery,
+    options: Arc<watch::Sender<PeerOptions>>,
     own: OwnRoutes,
     /// Ends with the peer what its owner has asked for in this process.
     ending: DropGuard,
@@ -112,7 +114,6 @@ impl Peer {
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
-        let keep_opened = options.inbox.keep_opened;
         let (listener, address) = listen(options.listen, &store)?;
         let received =
             Received::open_private(&options.received)?.with_reserve(options.store.reserve);
@@ -123,26 +124,30 @@ impl Peer {
         let (known, every) = (Known::new(&door, 0), options.ask_every);
         let neighbours = Neighbours { known, every };
         let (events, _) = broadcast::channel(EVENTS);
+        let (options, in_force) = watch::channel(options);
         let renewal = Renewal::new(&door, &events);
         let collector = Collector::new(
             Known::new(&door, 1),
             store.clone(),
             events.clone(),
-            options.relay.collect,
+            in_force.clone(),
         );
+        let chunks = in_force.borrow().chunks.clone();
         let inbox = Arc::new(Inbox::new(
             store.clone(),
             received,
             &identity,
             door.clone(),
             events.clone(),
-            options.inbox,
-            (History::new(&options.chunks), Reasons::new(&options.chunks)),
+            in_force.clone(),
+            (History::new(&chunks), Reasons::new(&chunks)),
         ));
-        let health = ConditionDesk::new(&door, &store, &inbox, options.chunks, options.store);
-        let owner = Arc::new(Owner::new(store.clone(), inbox.clone(), keep_opened));
+        let health = ConditionDesk::new(&door, &store, &inbox, chunks, in_force.clone());
+        let owner = Arc::new(Owner::new(&store, &inbox, in_force));
         let state = ServerState::new(services(&store, &door, &inbox, &owner, health, events));
         let ending = owner.stop.clone().drop_guard();
+        let reread = Arc::new(Reread::new(&door, state.downgrade(), read));
+        let _ = owner.reading().trust.set(reread.clone());
         Ok(Self {
             listener,
             address,
@@ -154,10 +159,9 @@ impl Peer {
             identity,
             neighbours,
             renewal,
-            read,
+            reread,
             owner,
-            keep_opened,
-            discovery: options.discovery,
+            options: Arc::new(options),
             own: OwnRoutes::new(),
             ending,
         })
@@ -189,8 +193,20 @@ impl Peer {
     }
 
     /// Sets what reads the settings again, for an owner who asks for it. The first one counts.
-    pub fn reload_with(&self, reload: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
-        let _ = self.owner.reload.set(Box::new(reload));
+    pub fn reload_with(
+        &self,
+        reload: impl Fn() -> Result<ReloadBody, String> + Send + Sync + 'static,
+    ) {
+        let _ = self.owner.reading().settings.set(Box::new(reload));
+    }
+
+    /// Does what a peer does whose owner asks for a reload, for a program that is asked otherwise, as by a signal. Blocks.
+    pub fn reloader(&self) -> impl Fn() -> Result<ReloadBody, OwnerError> + Send + Sync + 'static {
+        let reading = Arc::downgrade(self.owner.reading());
+        move || match reading.upgrade() {
+            Some(reading) => reading.read(),
+            None => Ok(ReloadBody::default()),
+        }
     }
 
     /// Serves `own` beside its own routes, behind the same guard: the callers are those that the peer lets in now. The last call
@@ -209,8 +225,9 @@ impl Peer {
             inbox: Arc::downgrade(&self.inbox),
             door: Arc::downgrade(&self.door),
             state: self.state.downgrade(),
+            options: self.options.clone(),
             stop: self.owner.stop.clone(),
-            settings: self.owner.reload.clone(),
+            reading: Arc::downgrade(self.owner.reading()),
             history: self.inbox.history(),
             released: self.store.released(),
         }
@@ -250,9 +267,6 @@ impl Peer {
             () = self.neighbours.ask_all(AT_START) => {}
             () = &mut shutdown => return Ok(()),
         }
-        let (name, id) = (self.identity.name(), self.identity.peer_id());
-        let announcement =
-            Announcement::start(self.discovery, Service::Peer, name, id, self.address);
         let stopping = CancellationToken::new();
         let _stop_all = stopping.clone().drop_guard();
         let inbox = tokio::spawn(
@@ -260,13 +274,16 @@ impl Peer {
                 .clone()
                 .run_until_cancelled_owned(self.inbox.clone().run()),
         );
-        let (door, state) = (self.door.clone(), self.state.clone());
-        let watching = watch(door, self.read, state);
+        let in_force = self.options.subscribe();
+        let (who, ends) = (self.identity.clone(), stopping.clone());
+        let announcing = announce(in_force.clone(), who, self.address, ends);
+        let announcing = tokio::spawn(announcing);
+        let watching = self.reread.clone().run();
         let watching = tokio::spawn(stopping.clone().run_until_cancelled_owned(watching));
         let keeping = housekeeping(
             self.store.clone(),
             self.inbox.clone(),
-            self.keep_opened,
+            in_force,
             self.door.dir().clone(),
         );
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
@@ -283,9 +300,7 @@ impl Peer {
         let app = App::new(self.state, self.own);
         let served = app.serve(self.listener, shutdown).await;
         stopping.cancel();
-        if let Some(announcement) = announcement {
-            announcement.end().await;
-        }
+        let _ = announcing.await;
         // Each is at an await soon; what they had begun on disk continues at the next start.
         for task in [
             inbox, watching, keeping, expiring, revoking, collecting, asking, renewing,
@@ -316,44 +331,6 @@ fn services(
         offers: inbox.clone(),
         events,
         limits: Limits::default(),
-    }
-}
-
-/// Reads certificates, revocations and roles again when their files change.
-async fn watch(door: Arc<Door>, mut read: Files, state: ServerState) {
-    let mut ticks = tokio::time::interval(WATCH);
-    let mut displaced = Vec::new();
-    loop {
-        ticks.tick().await;
-        let gone = door.places().displaced();
-        tell(&displaced, &gone);
-        displaced = gone;
-        // Without its address book nobody would be blocked.
-        if displaced.contains(&CERTS) {
-            continue;
-        }
-        let now = door.files();
-        if now.book != read.book {
-            match door.reload_book() {
-                Ok(false) => {}
-                Ok(true) => tracing::info!(closed = state.drop_revoked(), "roles read again"),
-                Err(error) => {
-                    tracing::error!(%error, "roles unchanged: what is on disk cannot be used");
-                }
-            }
-        }
-        if now.certificates != read.certificates {
-            match door.reload() {
-                Ok(()) => tracing::info!(
-                    closed = state.drop_revoked(),
-                    "certificates and revocations read again"
-                ),
-                Err(error) => {
-                    tracing::error!(%error, "certificates unchanged: what is on disk cannot be used")
-                }
-            }
-        }
-        read = now;
     }
 }
 

@@ -13,6 +13,7 @@ mod names;
 mod probe;
 mod publish;
 mod refused;
+mod room;
 mod staged_file;
 mod staging;
 mod syncer;
@@ -176,7 +177,7 @@ pub struct Received {
     held: Mutex<Held>,
     /// The folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
-    reserve: Option<u64>,
+    reserve: Mutex<Option<u64>>,
 }
 
 impl Received {
@@ -194,7 +195,7 @@ impl Received {
             path: path.to_owned(),
             held: Mutex::new(Held::open(path, Link::Refused).map_err(|e| root_error(path, e))?),
             made,
-            reserve: None,
+            reserve: Mutex::default(),
         })
     }
 
@@ -234,11 +235,6 @@ impl Received {
         })
     }
 
-    /// The same, with so many bytes of its disk kept free: see [`Disk::room`].
-    pub fn with_reserve(self, reserve: Option<u64>) -> Self {
-        Self { reserve, ..self }
-    }
-
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -250,14 +246,6 @@ impl Received {
     /// [`ReceivedError::InUse`], [`ReceivedError::Unsafe`], [`ReceivedError::Io`].
     pub fn stage(&self, key: &str) -> Result<Staging, ReceivedError> {
         Staging::open(self, key)
-    }
-
-    /// What may still be written here.
-    ///
-    /// # Errors
-    /// [`ReceivedError::Io`].
-    pub fn room(&self) -> Result<Room, ReceivedError> {
-        room(&*self.root()?, self.reserve, &self.path)
     }
 
     /// Whether something is called `name` here, of whatever kind.

@@ -47,6 +47,7 @@ mod send;
 mod serve;
 pub mod service;
 mod serving;
+mod settings;
 mod signed_by;
 mod sources;
 mod status;
@@ -96,6 +97,7 @@ pub use receive::{
 pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent, message, walk};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;
+pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting};
 pub use signed_by::SignedBy;
 pub use sources::MAX_SOURCES;
 pub use status::{Status, StatusRequest};
@@ -108,6 +110,7 @@ pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
 use send::{paced, recipient, tell_sources};
+pub(crate) use settings::LOG_DAYS;
 use which::{manifest_of, named};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
 

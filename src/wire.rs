@@ -20,7 +20,7 @@ pub use custody::{
     MAX_CUSTODY_IDS, custody_proof,
 };
 pub use health::{Condition, Health, HealthDetails, HealthStatus, InboxCounts, Incident, Stored};
-pub use owner::{Arriving, ArrivingList, GcBody, GcQuestion};
+pub use owner::{Arriving, ArrivingList, GcBody, GcQuestion, ReloadBody};
 pub use problem::Problem;
 pub(crate) use schema::{Envelope, Sealed};
 

@@ -9,20 +9,23 @@ use super::{
     show,
 };
 use crate::{
-    config::{Shown, set, template},
+    config::{Shown, template},
     private,
-    session::{Event, Home},
+    session::{Event, Home, change_setting},
 };
 
 /// Works also where the file is wrong: that is when one wants it.
-pub(super) fn run(home: &Home, output: Output, args: args::Config) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    home: &Home,
+    output: Output,
+    args: args::Config,
+) -> Result<ExitCode, Failure> {
     match args.command.unwrap_or(args::ConfigCommand::Show) {
         args::ConfigCommand::Show => settings(home, output),
         args::ConfigCommand::Init => init(home, output),
         args::ConfigCommand::Set { key, value } => {
-            set(&home.config(), &key, &value)?;
-            let path = text(home);
-            show::tell(output, &Event::ConfigSet { key, path });
+            let changed = change_setting(home, &key, &value).await?;
+            show::tell(output, &Event::ConfigSet(changed));
             Ok(ExitCode::Ok)
         }
     }

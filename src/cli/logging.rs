@@ -5,7 +5,10 @@ mod daily;
 use std::{
     io::{self, Write},
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -65,31 +68,24 @@ pub(super) fn start_beside_prompts(global: &Global, file: LateFile) {
     let _ = Registry::default().with(lines).with(objects).try_init();
 }
 
-/// Logs to standard error, and to a file a day in `folder`, of which the last `days` are kept. A disk that is full or stalls
-/// costs lines of the log, never a transfer.
-pub(super) fn start_with_file(
-    global: &Global,
-    folder: &Path,
-    days: usize,
-) -> Result<LogFile, Failure> {
-    let file = LogFile::open(folder, days)?;
-    let (writer, lines) = (file.clone(), fmt::layer().with_writer(|| LogLines));
-    let lines = lines.with_target(false);
+/// Logs to standard error, and to `file` while that is open. A disk that is full or stalls costs lines of the log, never a transfer.
+pub(super) fn start_serving(global: &Global, file: LateFile) {
+    let lines = fmt::layer().with_writer(|| LogLines).with_target(false);
     let lines = lines
         .with_ansi(false)
         .with_filter(filter(global, Level::Serving));
-    let objects = fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_writer(move || writer.clone());
+    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
     let objects = objects.with_filter(filter(global, Level::Serving));
     let _ = Registry::default().with(lines).with(objects).try_init();
-    Ok(file)
 }
 
 /// The log file of a peer.
 #[derive(Clone)]
-pub(super) struct LogFile(Spool);
+pub(super) struct LogFile {
+    lines: Spool,
+    /// How many are kept.
+    days: Arc<AtomicUsize>,
+}
 
 impl LogFile {
     fn open(folder: &Path, days: usize) -> Result<Self, Failure> {
@@ -98,22 +94,21 @@ impl LogFile {
             let failure = Failure::new(ExitCode::Storage, format!("{}: {e}", folder.display()));
             failure.hint("or serve without a log: colis config set log_days 0")
         };
-        let held = Held::open(folder, Link::Followed);
-        let file = held.and_then(|held| Daily::open(held, days, Timestamp::now()));
+        let (held, days) = (Held::open(folder, Link::Followed), Arc::new(days.into()));
+        let file = held.and_then(|held| Daily::open(held, Arc::clone(&days), Timestamp::now()));
         let file = file.map_err(|e| failed(&e))?;
-        let spool = Spool::to(file, gap, cannot_be_written(folder)).map_err(|e| failed(&e))?;
-        Ok(Self(spool))
+        let lines = Spool::to(file, gap, cannot_be_written(folder)).map_err(|e| failed(&e))?;
+        Ok(Self { lines, days })
     }
 
-    /// Waits for the disk, a moment.
-    pub(super) fn finish(&self) {
-        self.0.drain(PATIENCE);
+    fn finish(&self) {
+        self.lines.drain(PATIENCE);
     }
 }
 
 impl Write for LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line.to_owned());
+        self.lines.push(line.to_owned());
         Ok(line.len())
     }
 
@@ -139,19 +134,38 @@ fn cannot_be_written(folder: &Path) -> impl FnMut(io::Error) + Send + 'static {
     }
 }
 
-/// The file of a log that begins before its folder is there. What is logged before it is opened is not kept.
+/// The file of a log that begins before its folder is there, and may be opened and closed meanwhile. What is logged while it is
+/// closed is not kept.
 #[derive(Clone, Default)]
-pub(super) struct LateFile(Arc<OnceLock<LogFile>>);
+pub(super) struct LateFile(Arc<Late>);
+
+#[derive(Default)]
+struct Late {
+    file: OnceLock<LogFile>,
+    is_open: AtomicBool,
+}
 
 impl LateFile {
-    /// From now on what is logged goes into `folder`, as with [`start_with_file`].
-    pub(super) fn open(&self, folder: &Path, days: usize) -> Result<LogFile, Failure> {
-        match self.0.get() {
-            Some(file) => Ok(file.clone()),
-            None => {
-                let file = LogFile::open(folder, days)?;
-                Ok(self.0.get_or_init(|| file).clone())
-            }
+    /// From now on what is logged goes into a file a day in `folder`, of which the last `days` are kept; with 0 into none.
+    pub(super) fn keep(&self, folder: &Path, days: usize) -> Result<(), Failure> {
+        if days > 0 {
+            let file = match self.0.file.get() {
+                Some(file) => file,
+                None => {
+                    let file = LogFile::open(folder, days)?;
+                    self.0.file.get_or_init(|| file)
+                }
+            };
+            file.days.store(days, Ordering::Relaxed);
+        }
+        self.0.is_open.store(days > 0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits for the disk, a moment.
+    pub(super) fn finish(&self) {
+        if let Some(file) = self.0.file.get() {
+            file.finish();
         }
     }
 }
@@ -160,7 +174,8 @@ impl<'a> MakeWriter<'a> for LateFile {
     type Writer = OptionalWriter<LogFile>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        let file = self.0.get().cloned();
+        let is_open = self.0.is_open.load(Ordering::Relaxed);
+        let file = self.0.file.get().filter(|_| is_open).cloned();
         file.map_or_else(OptionalWriter::none, OptionalWriter::some)
     }
 }

@@ -111,7 +111,9 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     terminal::restore();
     terminal::say_waiting();
     menu.take_back_pending().await?;
-    if serving.stop().await {
+    let stopped = serving.stop().await;
+    menu.log.finish();
+    if stopped {
         terminal::say("stopped; everything acknowledged is on disk");
     }
     done

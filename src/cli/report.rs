@@ -122,11 +122,6 @@ impl Failure {
         self
     }
 
-    /// What failed, as it was said; what came from elsewhere is in it unescaped.
-    pub(super) fn what(&self) -> &str {
-        &self.what
-    }
-
     /// Its exit code, its sentence, its hint.
     pub(super) fn into_parts(self) -> (ExitCode, String, Option<String>) {
         (self.code, self.what, self.hint)

@@ -1,6 +1,6 @@
 //! `serve`: runs this peer until it is told to stop.
 
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::broadcast::Receiver;
@@ -9,7 +9,7 @@ use super::{
     Context,
     args::{InboxArg, Serve},
     install,
-    logging::{self, Level, LogFile},
+    logging::{self, LateFile},
     output::Output,
     report::{ExitCode, Failure},
     show,
@@ -19,12 +19,11 @@ use crate::{
     config::units::{DurationText, SizeText},
     id::Short as _,
     name::Escaped,
-    peer::{Arrivals, DecidedBy, InboxMode, InboxRules, Notice, Peer, PeerOptions},
-    session::{self, Arrived, Event, ServeRequest, ServingPeer, care, inbox_policy, peer_options},
+    peer::{Arrivals, DecidedBy, InboxMode, Notice, Peer, PeerOptions},
+    session::{
+        Arrived, Event, LOG_DAYS, ServeRequest, ServedSettings, ServingPeer, care, peer_options,
+    },
 };
-
-/// Days of logs that are kept unless told otherwise.
-const LOG_DAYS: usize = 14;
 
 pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
     if args.install {
@@ -47,16 +46,12 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let telling = tokio::spawn(tell_notices(context.output, peer.notices()));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let rules = peer.inbox_rules();
-    let (asked, of_asked) = ((context.clone(), args.clone()), rules.clone());
-    peer.reload_with(move || {
-        reload(&asked.0, &asked.1, &of_asked).map_err(|failure| failure.what().to_owned())
-    });
+    take_settings(context, args, &peer, &log)?;
+    let reload = peer.reloader();
     let why = OnceLock::new();
     let stop = async {
-        let asked = ending
-            .comes_to_a_peer(|| drop(reload(context, args, &rules)))
-            .await;
+        // What it says is in the log.
+        let asked = ending.comes_to_a_peer(|| drop(reload())).await;
         let _ = why.set(asked);
     };
     let served = peer.run(stop).await;
@@ -67,9 +62,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
         why = why.get().map_or("it failed", |asked| asked.name()),
         "stopped"
     );
-    if let Some(log) = log {
-        log.finish();
-    }
+    log.finish();
     served?;
     context
         .output
@@ -102,19 +95,32 @@ fn announce(context: &Context, peer: &Peer, mode: InboxMode) {
     }
 }
 
-/// Takes what may change in force of the settings. Certificates, revocations and roles are watched anyway, and so is the log.
-fn reload(context: &Context, args: &Serve, rules: &InboxRules) -> Result<(), Failure> {
-    let config = session::load_config(&context.home);
-    let policy = config
-        .map_err(Failure::from)
-        .and_then(|config| Ok(inbox_policy(&config, &args.request()?)));
-    let policy = policy.inspect_err(|failure| {
-        let error = Escaped::new(failure.what()).to_string();
-        tracing::error!(error, "settings unchanged: what is on disk cannot be used");
-    })?;
-    rules.set(policy);
-    tracing::info!("settings read again");
-    Ok(())
+/// The peer reads the settings again when it is asked to: by a signal, or by its owner.
+pub(super) fn take_settings(
+    context: &Context,
+    args: &Serve,
+    peer: &Peer,
+    log: &LateFile,
+) -> Result<(), Failure> {
+    let (log, folder) = (log.clone(), context.home.logs());
+    let environment = |name: &str| std::env::var_os(name);
+    let keep = move |days| keep_log(&log, &folder, days);
+    let request = args.request()?;
+    Ok(ServedSettings::attach(
+        peer,
+        &context.home,
+        request,
+        environment,
+        keep,
+    )?)
+}
+
+/// A log in the home folder too, unless that is switched off.
+fn start_logging(context: &Context) -> LateFile {
+    let log = LateFile::default();
+    logging::start_serving(&context.global, log.clone());
+    keep_log(&log, &context.home.logs(), log_days(context));
+    log
 }
 
 /// Days of logs to keep; 0 writes none.
@@ -122,22 +128,12 @@ pub(super) fn log_days(context: &Context) -> usize {
     context.config.log_days.unwrap_or(LOG_DAYS)
 }
 
-/// A log in the home folder too, unless that is switched off.
-fn start_logging(context: &Context) -> Option<LogFile> {
-    let days = log_days(context);
-    if days == 0 {
-        logging::start(&context.global, Level::Serving);
-        return None;
+/// A disk that takes no log keeps nobody from being served.
+fn keep_log(log: &LateFile, folder: &Path, days: usize) {
+    if let Err(failure) = log.keep(folder, days) {
+        let (_, what, _) = failure.into_parts();
+        tracing::warn!(cause = %what, "no log is written to the home folder");
     }
-    let opened = logging::start_with_file(&context.global, &context.home.logs(), days);
-    opened
-        .map_err(|failure| {
-            // A disk that takes no log keeps nobody from being served.
-            logging::start(&context.global, Level::Serving);
-            let (_, what, _) = failure.into_parts();
-            tracing::warn!(cause = %what, "no log is written to the home folder");
-        })
-        .ok()
 }
 
 async fn tell_notices(output: Output, mut notices: Receiver<Notice>) {

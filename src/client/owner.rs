@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::PeerClient;
+use super::{MAX_JSON, PeerClient};
 use crate::{
     id::TransferId,
     store::StoreError,
-    wire::{Arriving, ArrivingList, GcBody, GcQuestion, route},
+    wire::{Arriving, ArrivingList, GcBody, GcQuestion, ReloadBody, route},
 };
 
 /// How long a peer may take to collect: it reads every folder of its store, and removes files.
@@ -43,13 +43,14 @@ impl PeerClient {
         self.post_json(route::GC, &question, COLLECTING).await
     }
 
-    /// Has the settings read again.
+    /// Has the settings read again, and certificates, revocations, roles and rights. Gives what became of the settings.
     ///
     /// # Errors
     /// Fails if the peer is not ours, or the settings cannot be used.
-    pub async fn reload(&self) -> Result<(), StoreError> {
+    pub async fn reload(&self) -> Result<ReloadBody, StoreError> {
         let request = self.request(Method::POST, route::RELOAD);
-        self.send(request, self.patience(0)).await.map(drop)
+        let reply = self.send(request, self.patience(0)).await?;
+        reply.json(MAX_JSON).await
     }
 
     /// Ends the peer.

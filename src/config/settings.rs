@@ -11,8 +11,21 @@ pub struct Setting {
     pub key: &'static str,
     /// What holds if nobody sets it.
     pub default: Unset,
+    /// When another value is in force.
+    pub counts: Counts,
     /// What it is for, in lines.
     pub about: &'static str,
+}
+
+/// When another value of a setting is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// At once: also a peer that serves takes it when it reads its settings again.
+    AtOnce,
+    /// For the next command. A peer that serves does not need it.
+    NextCommand,
+    /// In a peer that serves when it is started again.
+    AtStart,
 }
 
 /// What holds if nobody sets something.
@@ -29,10 +42,16 @@ pub enum Unset {
     },
 }
 
-const fn setting(key: &'static str, default: Unset, about: &'static str) -> Setting {
+const fn setting(
+    key: &'static str,
+    counts: Counts,
+    default: Unset,
+    about: &'static str,
+) -> Setting {
     Setting {
         key,
         default,
+        counts,
         about,
     }
 }
@@ -45,75 +64,94 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 pub const SETTINGS: [Setting; 15] = [
     setting(
         "listen",
+        Counts::AtStart,
         Unset::Value("\"[::]:8443\""),
         "Where `colis serve` listens: [::]:8443 or :8443 is every address of this machine, of both families; 0.0.0.0:8443 of\n\
          IPv4 only, 192.0.2.7:8443 one address.",
     ),
     setting(
         "inbox",
+        Counts::AtOnce,
         Unset::Value("\"auto\""),
         "What to do with what arrives for this peer: \"auto\" opens it into received/, \"ask\" waits for\n\
          `colis inbox accept`, \"off\" leaves it sealed until `colis receive`.",
     ),
     setting(
         "auto_up_to",
+        Counts::AtOnce,
         words("whatever its size", "\"1GiB\""),
         "With inbox = \"auto\": what is larger waits for a yes.",
     ),
     setting(
         "keep_opened",
+        Counts::AtOnce,
         Unset::Value("\"1d\""),
         "For how long a transfer stays after it was opened or refused: 30m, 12h, 1d, or 0.",
     ),
     setting(
         "quota",
+        Counts::AtOnce,
         words("what the disk has", "\"100GiB\""),
         "The most that the store takes.",
     ),
     setting(
         "relay_quota",
+        Counts::AtOnce,
         words("what the disk has", "\"10GiB\""),
         "The most stored bytes of transfers that one sender may have here for others.",
     ),
     setting(
         "relay_keep",
+        Counts::AtOnce,
         words("until it expires", "\"7d\""),
         "For how long it is kept at most.",
     ),
     setting(
         "collect",
+        Counts::AtOnce,
         Unset::Value("\"1m\""),
         "While serving: how often the known peers are asked for what others left there for this one; 0 for never.",
     ),
     setting(
         "reserve",
+        Counts::AtOnce,
         words("1GiB or 2 % of the disk", "\"1GiB\""),
         "What stays free on the disk. Without it: 1GiB or 2 % of the disk, whichever is less.",
     ),
     setting(
         "chunk_size",
+        Counts::NextCommand,
         Unset::Value("\"1MiB\""),
         "Plain bytes of a chunk of what is sent from here: 64KiB to 64MiB, a power of two.",
     ),
-    setting("jobs", Unset::Value("4"), "Chunks in flight."),
+    setting(
+        "jobs",
+        Counts::AtOnce,
+        Unset::Value("4"),
+        "Chunks in flight.",
+    ),
     setting(
         "limit",
+        Counts::NextCommand,
         words("no limit", "\"10MiB\""),
         "Bytes a second that `send` and `receive` move at most.",
     ),
     setting(
         "log_days",
+        Counts::AtOnce,
         Unset::Value("14"),
         "Days of JSON logs kept in logs/ while serving; 0 writes none.",
     ),
     setting(
         "default_role",
+        Counts::AtOnce,
         Unset::Value("\"member\""),
         "What members of the circle may do here that were given no role of their own: \"member\" everything, \"sender\" put,\n\
          and see their own, \"reader\" see what is addressed to them, \"none\" nothing. `colis peers role` gives one.",
     ),
     setting(
         "discovery",
+        Counts::AtOnce,
         Unset::Value("true"),
         "Whether `colis serve` announces this peer in the local network by multicast DNS, and peers are looked for there.\n\
          What is found is only an address to try.",

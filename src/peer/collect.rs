@@ -17,10 +17,13 @@ use futures::{
 };
 use tokio::{
     sync::{Semaphore, broadcast},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
-use super::known::Known;
+use super::{
+    adjust::{InForce, changed},
+    known::Known,
+};
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
@@ -54,8 +57,7 @@ pub(super) struct Collector {
     known: Known,
     store: Arc<LocalStore>,
     events: broadcast::Sender<Event>,
-    /// The pause between two visits; zero for no visit at all.
-    every: Duration,
+    options: InForce,
     visits: Semaphore,
     room: Semaphore,
 }
@@ -72,13 +74,13 @@ impl Collector {
         known: Known,
         store: Arc<LocalStore>,
         events: broadcast::Sender<Event>,
-        every: Duration,
+        options: InForce,
     ) -> Self {
         Self {
             known,
             store,
             events,
-            every,
+            options,
             visits: Semaphore::new(VISITS),
             room: Semaphore::new(ROOM),
         }
@@ -86,17 +88,21 @@ impl Collector {
 
     /// Visits every known peer from time to time, unless its last visit still goes on. Never ends.
     pub(super) async fn run(self) {
-        if self.every.is_zero() {
-            std::future::pending::<()>().await;
-        }
-        let mut rounds = interval(self.every);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut options = self.options.clone();
+        let mut every = options.borrow_and_update().relay.collect;
+        let mut rounds = rounds_of(every);
         let mut visits = FuturesUnordered::new();
         let mut visited: HashSet<PeerId> = HashSet::new();
         let mut patience: HashMap<PeerId, Duration> = HashMap::new();
         loop {
             tokio::select! {
-                _ = rounds.tick() => {
+                () = changed(&mut options) => {
+                    let now = options.borrow_and_update().relay.collect;
+                    if std::mem::replace(&mut every, now) != now {
+                        rounds = rounds_of(now);
+                    }
+                }
+                () = next(&mut rounds) => {
                     for peer in self.carriers() {
                         if visited.insert(peer.peer_id) {
                             let patience = patience.get(&peer.peer_id).copied();
@@ -245,6 +251,22 @@ impl Collector {
         let sealed: Bytes = from.get_chunk_up_to(id, max).await?;
         self.store.put_chunk(id, sealed, None).await?;
         Ok(())
+    }
+}
+
+/// The times of visits that are so far apart; none if that is zero.
+fn rounds_of(every: Duration) -> Option<Interval> {
+    let mut rounds = (!every.is_zero()).then(|| interval(every))?;
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Some(rounds)
+}
+
+async fn next(rounds: &mut Option<Interval>) {
+    match rounds {
+        Some(rounds) => {
+            rounds.tick().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

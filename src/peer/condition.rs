@@ -9,12 +9,12 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use super::{door::Door, inbox::Inbox};
+use super::{adjust::InForce, door::Door, inbox::Inbox};
 use crate::{
     id::PeerId,
     manifest::Signer as _,
     server::HealthDesk,
-    store::{LocalStore, LocalStoreOptions, PageRequest, Store as _, StoreError, TransferState},
+    store::{LocalStore, PageRequest, Store as _, StoreError, TransferState},
     wire::{Condition, DEFAULT_PAGE, Stored},
 };
 
@@ -27,7 +27,7 @@ pub(super) struct ConditionDesk {
     store: Arc<LocalStore>,
     inbox: Arc<Inbox>,
     chunks: PathBuf,
-    options: LocalStoreOptions,
+    options: InForce,
     counted: Mutex<Option<Counted>>,
 }
 
@@ -46,7 +46,7 @@ impl ConditionDesk {
         store: &Arc<LocalStore>,
         inbox: &Arc<Inbox>,
         chunks: PathBuf,
-        options: LocalStoreOptions,
+        options: InForce,
     ) -> Self {
         Self {
             door: door.clone(),
@@ -88,12 +88,13 @@ impl ConditionDesk {
 
     async fn look(&self) -> Condition {
         let circle = self.door.circle().now();
-        let room = LocalStore::room(&self.chunks, self.options).ok();
+        let options = self.options.borrow().store;
+        let room = LocalStore::room(&self.chunks, options).ok();
         let counted = self.counted().await;
         Condition {
             list_since: circle.crl_this_update(),
             disk_free: room.map(|room| room.free),
-            quota: self.options.quota,
+            quota: options.quota,
             store: counted.map(|counted| counted.stored),
             waiting: counted.map(|counted| counted.waiting),
             inbox: Some(self.inbox.counts()),

@@ -1,7 +1,11 @@
 //! What the server is told about certificates and roles: who may connect and what he may do, as of now, and what the
 //! circle's machine answers.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -23,7 +27,7 @@ use crate::{
         self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Standing,
         Taken, TlsError, ca,
     },
-    trust::{AddressBook, Bearer, Right, Role, Roles, SignedBundle, TrustError},
+    trust::{AddressBook, Assigned, Bearer, Right, Role, Roles, SignedBundle, TrustError},
 };
 
 /// The certificates and roles of a running peer, which may be replaced while it runs.
@@ -33,7 +37,7 @@ pub(super) struct Door {
     current: Arc<ArcSwap<Current>>,
     roles: Arc<ArcSwap<Roles>>,
     known: ArcSwap<Acquainted>,
-    default_role: Role,
+    default_role: Mutex<Role>,
     places: Places,
     met: Met,
     /// The version of the file of revocation lists that was read for a caller last.
@@ -140,7 +144,7 @@ impl Door {
         Ok(Self {
             roles,
             known: ArcSwap::from_pointee(Acquainted::of(&book)?),
-            default_role,
+            default_role: Mutex::new(default_role),
             met: Met::default(),
             list: ArcSwap::default(),
             renewed: Notify::new(),
@@ -241,13 +245,36 @@ impl Door {
     pub(super) fn reload_book(&self) -> Result<bool, TrustError> {
         let book = AddressBook::new(self.dir.peers());
         self.known.store(Arc::new(Acquainted::of(&book)?));
+        let default = self.default_role();
         let assigned = book.roles()?;
         if *self.roles.load().assigned() == assigned {
             return Ok(false);
         }
-        let roles = Roles::new(self.identity().peer_id(), self.default_role, assigned);
-        self.roles.store(Arc::new(roles));
+        self.assign(*default, assigned);
         Ok(true)
+    }
+
+    /// From now on `role` is that of members without one of their own. Gives whether that is another one.
+    pub(super) fn set_default_role(&self, role: Role) -> bool {
+        let mut default = self.default_role();
+        let is_other = *default != role;
+        if is_other {
+            *default = role;
+            self.assign(role, self.roles.load().assigned().clone());
+        }
+        is_other
+    }
+
+    fn assign(&self, default: Role, assigned: BTreeMap<PeerId, Assigned>) {
+        let roles = Roles::new(self.identity().peer_id(), default, assigned);
+        self.roles.store(Arc::new(roles));
+    }
+
+    /// Held while roles are changed, by one at a time.
+    fn default_role(&self) -> MutexGuard<'_, Role> {
+        self.default_role
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,19 +5,21 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AnswerError, ArrivalSeq, Arrivals, History, InboxRules, OpenedFiles, PendingTransfer,
-    door::Door, inbox::Inbox, owner::Settings,
+    AnswerError, ArrivalSeq, Arrivals, History, InboxRules, OpenedFiles, PeerOptions,
+    PendingTransfer, door::Door, inbox::Inbox, owner::Reading,
 };
 use crate::{
     crypto::password::Password,
     id::ManifestId,
     server::WeakServerState,
-    store::{LocalStore, Store},
+    store::{LocalStore, Store, StoreError},
     tls::{Identity, TlsError},
     trust::TrustError,
+    wire::ReloadBody,
 };
 
 /// A handle of a [`Peer`](super::Peer), from [`Peer::handle`](super::Peer::handle). Clones are handles of the same peer.
@@ -32,8 +34,9 @@ pub struct PeerHandle {
     pub(super) inbox: Weak<Inbox>,
     pub(super) door: Weak<Door>,
     pub(super) state: WeakServerState,
+    pub(super) options: Arc<watch::Sender<PeerOptions>>,
     pub(super) stop: CancellationToken,
-    pub(super) settings: Settings,
+    pub(super) reading: Weak<Reading>,
     pub(super) history: History,
     pub(super) released: CancellationToken,
 }
@@ -51,6 +54,9 @@ pub enum ReloadError {
     /// The settings, in the words of the program that reads them. Those that were in force before still are.
     #[error("the settings: {0}")]
     Settings(String),
+    /// The store cannot be counted for a quota.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The peer has ended.
     #[error("the peer has ended")]
     Ended,
@@ -150,9 +156,10 @@ impl PeerHandle {
     /// [`ReloadError`]. What can be used is in force all the same.
     pub async fn reload(&self) -> Result<usize, ReloadError> {
         let door = self.door.upgrade().ok_or(ReloadError::Ended)?;
-        let settings = self.settings.clone();
+        let reading = self.reading.upgrade();
         let read = tokio::task::spawn_blocking(move || {
-            let settings = settings.get().map_or(Ok(()), |reload| reload());
+            let settings = reading.as_ref().and_then(|reading| reading.settings.get());
+            let settings = settings.map_or(Ok(ReloadBody::default()), |reload| reload());
             (door.reload_book(), door.reload(), settings)
         });
         let read = read.await;

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{inbox::Inbox, stamps::stamps_of};
+use super::{
+    adjust::{InForce, changed},
+    inbox::Inbox,
+    stamps::stamps_of,
+};
 use crate::{
     manifest::Timestamp,
     name::Escaped,
@@ -23,12 +27,21 @@ const EXPIRY: Duration = Duration::from_secs(10);
 pub(super) async fn housekeeping(
     store: Arc<LocalStore>,
     inbox: Arc<Inbox>,
-    keep_opened: Duration,
+    mut options: InForce,
     certs: CertsDir,
 ) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
-        ticks.tick().await;
+        let keep_opened = options.borrow_and_update().inbox.keep_opened;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = changed(&mut options) => {
+                if options.borrow().inbox.keep_opened >= keep_opened {
+                    continue;
+                }
+            }
+        }
+        let keep_opened = options.borrow().inbox.keep_opened;
         let (store, inbox, certs) = (store.clone(), inbox.clone(), certs.clone());
         let kept = tokio::task::spawn_blocking(move || {
             renew_list(&certs);

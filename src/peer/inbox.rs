@@ -27,6 +27,7 @@ pub use arrival::{Arrival, DecidedBy, OpenedFiles, Outcome};
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
 use super::{
+    adjust::InForce,
     arrivals::{ArrivalSeq, Arrivals, News},
     door::Door,
     history::History,
@@ -61,7 +62,7 @@ pub(super) struct Inbox {
     events: broadcast::Sender<Event>,
     news: broadcast::Sender<News>,
     rules: InboxRules,
-    options: InboxOptions,
+    options: InForce,
     history: History,
     reasons: Reasons,
     why: WhyWaits,
@@ -86,7 +87,7 @@ impl Inbox {
         identity: &Identity,
         door: Arc<Door>,
         events: broadcast::Sender<Event>,
-        options: InboxOptions,
+        options: InForce,
         (history, reasons): (History, Reasons),
     ) -> Self {
         let book = AddressBook::new(door.dir().peers());
@@ -96,6 +97,7 @@ impl Inbox {
             password: None,
             verifier: door,
         };
+        let rules = InboxRules::new(options.borrow().inbox.policy.clone());
         Self {
             store,
             received,
@@ -103,7 +105,7 @@ impl Inbox {
             reader,
             events,
             news: broadcast::channel(ARRIVALS).0,
-            rules: InboxRules::new(options.policy.clone()),
+            rules,
             options,
             history,
             reasons,

@@ -1,53 +1,76 @@
 //! What the owner asks of a peer that serves: through the routes for him, or in this process.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::{housekeeping::collect, inbox::Inbox};
+use super::{adjust::InForce, housekeeping::collect, inbox::Inbox, reread::Reread};
 use crate::{
     id::{PeerId, TransferId},
     server::{OwnerDesk, OwnerError},
     store::{LocalStore, StoreError},
-    wire::GcBody,
+    wire::{GcBody, ReloadBody},
 };
 
 /// Reads the settings again and takes them in force; else says why not. May block.
-pub type Reload = dyn Fn() -> Result<(), String> + Send + Sync;
-
-/// How they are read, once that is said.
-pub(super) type Settings = Arc<OnceLock<Box<Reload>>>;
+pub type Reload = dyn Fn() -> Result<ReloadBody, String> + Send + Sync;
 
 /// Does what the owner of a peer asks.
 pub(super) struct Owner {
     store: Arc<LocalStore>,
     inbox: Arc<Inbox>,
-    keep_opened: Duration,
+    options: InForce,
     /// Ends the peer.
     pub(super) stop: CancellationToken,
+    reading: Arc<Reading>,
+}
+
+/// What reads again what a peer has read.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// Certificates, revocations, roles and rights. Set as soon as there is a server that can be told of them.
+    pub(super) trust: OnceLock<Arc<Reread>>,
     /// Set by the program that runs the peer, and knows where its settings are.
-    pub(super) reload: Settings,
+    pub(super) settings: OnceLock<Box<Reload>>,
+}
+
+impl Reading {
+    /// Blocks.
+    pub(super) fn read(&self) -> Result<ReloadBody, OwnerError> {
+        if let Some(trust) = self.trust.get() {
+            trust.look();
+        }
+        match self.settings.get() {
+            Some(settings) => settings().map_err(OwnerError::Settings),
+            None => Ok(ReloadBody::default()),
+        }
+    }
 }
 
 impl Owner {
-    pub(super) fn new(store: Arc<LocalStore>, inbox: Arc<Inbox>, keep_opened: Duration) -> Self {
+    pub(super) fn new(store: &Arc<LocalStore>, inbox: &Arc<Inbox>, options: InForce) -> Self {
         Self {
-            store,
-            inbox,
-            keep_opened,
+            store: store.clone(),
+            inbox: inbox.clone(),
+            options,
             stop: CancellationToken::new(),
-            reload: Arc::default(),
+            reading: Arc::default(),
         }
+    }
+
+    pub(super) fn reading(&self) -> &Arc<Reading> {
+        &self.reading
     }
 }
 
 impl OwnerDesk for Owner {
     fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
-        let (store, inbox, keep) = (self.store.clone(), self.inbox.clone(), self.keep_opened);
+        let keep = self.options.borrow().inbox.keep_opened;
+        let (store, inbox) = (self.store.clone(), self.inbox.clone());
         blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }
 
@@ -56,12 +79,9 @@ impl OwnerDesk for Owner {
         self.inbox.cancel(by, transfer);
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
-        let reload = self.reload.clone();
-        blocking(move || {
-            let reload = reload.get().ok_or(OwnerError::Unsupported)?;
-            reload().map_err(OwnerError::Settings)
-        })
+    fn reload(&self) -> BoxFuture<'_, Result<ReloadBody, OwnerError>> {
+        let reading = self.reading.clone();
+        blocking(move || reading.read())
     }
 
     fn stop(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
@@ -76,7 +96,7 @@ fn blocking<T: Send + 'static>(
     Box::pin(async {
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|error| {
-            let (path, source) = (std::path::PathBuf::new(), std::io::Error::from(error));
+            let (path, source) = (PathBuf::new(), std::io::Error::from(error));
             Err(StoreError::Io { path, source }.into())
         })
     })

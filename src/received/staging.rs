@@ -125,7 +125,7 @@ impl Staging {
             key: key.to_owned(),
             folder,
             tree,
-            reserve: received.reserve,
+            reserve: received.kept_free(),
             last_parent,
             allowed: Mutex::default(),
             lock: Mutex::new(Some(lock)),

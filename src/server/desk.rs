@@ -13,7 +13,7 @@ use crate::{
     store::{OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
     tls::{BadList, Caller, Endings, WhyRefused},
     trust::{Right, Role},
-    wire::{Condition, GcBody},
+    wire::{Condition, GcBody, ReloadBody},
 };
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
@@ -139,8 +139,8 @@ pub trait OwnerDesk: Send + Sync {
     }
     /// The server takes no more of a transfer that `by` is bringing: frees what was reserved for it. Must not wait for anything.
     fn cancel(&self, _by: PeerId, _: TransferId) {}
-    /// Reads the settings again.
-    fn reload(&self) -> BoxFuture<'_, Result<(), OwnerError>> {
+    /// Reads the settings again, and whatever else it has read.
+    fn reload(&self) -> BoxFuture<'_, Result<ReloadBody, OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })
     }
     /// Ends the peer once this has been answered.

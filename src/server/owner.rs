@@ -20,7 +20,7 @@ use super::{
 use crate::{
     id::TransferId,
     name::Escaped,
-    wire::{ArrivingList, Code, GcBody, GcQuestion, route},
+    wire::{ArrivingList, Code, GcBody, GcQuestion, ReloadBody, route},
 };
 
 /// The longest body of these routes.
@@ -115,17 +115,16 @@ pub(super) async fn gc(
     ))
 }
 
-/// Reads the settings again.
+/// Reads the settings again, and certificates, revocations, roles and rights.
 #[utoipa::path(
     post,
     path = route::RELOAD,
     operation_id = "reload",
     tag = "Owner",
-    responses((status = 204, description = "They are in force."), ReloadProblems)
+    responses((status = 200, description = "They are read.", body = ReloadBody), ReloadProblems)
 )]
-pub(super) async fn reload(State(state): State<ServerState>, _: Owner) -> Answer<StatusCode> {
-    state.services().owner.reload().await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(super) async fn reload(State(state): State<ServerState>, _: Owner) -> Answer<Json<ReloadBody>> {
+    Ok(Json(state.services().owner.reload().await?))
 }
 
 /// Ends the peer: it lets requests in work finish, and takes no new ones.

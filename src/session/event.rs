@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrived, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth, PeerRow, Planned,
-    Progress, ReceivedTransfer, RefusedTransfer, RoleRow, Sealed, SeenRow, Sent, ServingPeer,
-    Session, Status, StoppedPeer, Summary, TransferRow, WaitingTransfer,
+    Arrived, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth,
+    PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RoleRow, Sealed, SeenRow, Sent,
+    ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow, WaitingTransfer,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
@@ -74,12 +74,7 @@ pub enum Event {
         path: String,
     },
     /// A setting was changed.
-    ConfigSet {
-        /// Its name.
-        key: String,
-        /// The file.
-        path: String,
-    },
+    ConfigSet(ChangedSetting),
     /// A unit of systemd was written.
     Installed {
         /// The file.

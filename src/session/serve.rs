@@ -38,6 +38,20 @@ pub struct ServeRequest {
     pub keep_exec: bool,
 }
 
+impl ServeRequest {
+    /// The names of the settings that it wins over.
+    pub(super) fn flags(&self) -> Vec<&'static str> {
+        let flags = [
+            ("listen", self.listen.is_some()),
+            ("inbox", self.inbox.is_some()),
+            ("auto_up_to", self.auto_up_to.is_some()),
+            ("keep_opened", self.keep_opened.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        given.map(|(key, _)| key).collect()
+    }
+}
+
 /// How the peer of `home` serves with these settings.
 pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> PeerOptions {
     let defaults = InboxOptions::default();

@@ -3,6 +3,7 @@
 //! Where a chunk is follows from its id, so no index is needed to find anything and opening walks nothing. The list of
 //! manifests in memory is a cache that is made when it is first asked for.
 
+mod adjust;
 mod ballast;
 mod check;
 mod chunks;
@@ -88,7 +89,7 @@ struct Inner {
     receipts: Receipts,
     deleted: Deleted,
     space: Space,
-    relay: Option<Relay>,
+    relay: RwLock<Option<Relay>>,
     /// Held from checking what a sender may store for others until the transfer is published.
     relay_turn: Mutex<()>,
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
@@ -125,7 +126,7 @@ impl LocalStore {
             0
         };
         inner.space = Space::new(options.reserve, options.quota, used);
-        inner.relay = options.relay;
+        inner.relay = RwLock::new(options.relay);
         inner.keep_ballast();
         Ok(Self::new(inner))
     }
@@ -350,7 +351,7 @@ impl Inner {
             receipts: Receipts::open(&root.join("state"))?,
             deleted: Deleted::open(&root.join("state"))?,
             space: Space::new(None, None, 0),
-            relay: None,
+            relay: RwLock::default(),
             relay_turn: Mutex::default(),
             presence: RwLock::new(()),
             index: Index::default(),

@@ -55,3 +55,18 @@ pub struct GcBody {
     /// Journals of transfers that were not continued for a week.
     pub abandoned: usize,
 }
+
+/// Answer of `POST /v1/owner/reload`: what became of the settings. Certificates, revocations, roles and rights are read again in any
+/// case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReloadBody {
+    /// Whether this peer has the settings of a file: one of another program may have its own.
+    pub settings: bool,
+    /// The settings that are others than before, and in force now.
+    pub changed: Vec<String>,
+    /// Those that are others than when this peer was started, and count when it is started again.
+    pub restart: Vec<String>,
+    /// Those of the file that do not count here, because this peer was started with others: by a flag, or a variable of its
+    /// environment.
+    pub overruled: Vec<String>,
+}

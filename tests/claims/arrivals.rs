@@ -271,7 +271,7 @@ async fn changed_settings_count_for_what_waits() {
     let (b, rules) = (peer.handle(), peer.inbox_rules());
     peer.reload_with(move || {
         rules.set(InboxPolicy::default());
-        Ok(())
+        Ok(colis::wire::ReloadBody::default())
     });
     tokio::spawn(peer.run(std::future::pending()));
     let mut arrivals = b.arrivals();

@@ -56,6 +56,7 @@ mod renamed;
 mod restored;
 mod scripts;
 mod served;
+mod settings;
 mod sizes;
 mod sources;
 mod store_local;

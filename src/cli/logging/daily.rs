@@ -4,6 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::MetadataExt as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::{disk::Held, manifest::Timestamp, private};
@@ -16,18 +20,21 @@ const DATE: usize = 10;
 /// The files of a folder, of which today's is written.
 pub(super) struct Daily {
     folder: Held,
-    days: usize,
+    days: Arc<AtomicUsize>,
+    /// As many were kept when it was looked last.
+    kept: usize,
     name: String,
     file: File,
 }
 
 impl Daily {
     /// Opens the file of the day of `now` in `folder`, which is there, and removes all but the last `days` files.
-    pub(super) fn open(folder: Held, days: usize, now: Timestamp) -> io::Result<Self> {
+    pub(super) fn open(folder: Held, days: Arc<AtomicUsize>, now: Timestamp) -> io::Result<Self> {
         let name = name_of(now);
         let file = private::append_lines(&folder.path().join(&name))?;
         let daily = Self {
             folder,
+            kept: days.load(Ordering::Relaxed),
             days,
             name,
             file,
@@ -42,10 +49,14 @@ impl Daily {
     fn turn_to(&mut self, now: Timestamp) {
         if name_of(now) != self.name || self.was_taken_away() {
             let next = self.folder.again();
-            let next = next.and_then(|folder| Self::open(folder, self.days, now));
+            let next = next.and_then(|folder| Self::open(folder, self.days.clone(), now));
             if let Ok(next) = next {
                 *self = next;
             }
+        }
+        let days = self.days.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.kept, days) > days {
+            let _ = self.remove_old();
         }
     }
 
@@ -69,7 +80,9 @@ impl Daily {
             );
         }
         names.sort_unstable();
-        let old = names.len().saturating_sub(self.days);
+        let old = names
+            .len()
+            .saturating_sub(self.days.load(Ordering::Relaxed));
         let mut old = names.iter().take(old).filter(|name| **name != self.name);
         old.try_for_each(|name| fs::remove_file(self.folder.path().join(name)))
     }
@@ -114,7 +127,7 @@ mod tests {
         fs::write(folder.join("notes"), "not ours").unwrap();
         let day = |n: u64| Timestamp::from_unix_seconds(1_795_219_187 + n * DAY);
         let held = || Held::open(&folder, Link::Followed).unwrap();
-        let mut daily = Daily::open(held(), 2, day(0)).unwrap();
+        let mut daily = Daily::open(held(), Arc::new(2.into()), day(0)).unwrap();
         for n in 0..4 {
             daily.turn_to(day(n));
             daily.file.write_all(format!("{n}\n").as_bytes()).unwrap();
@@ -122,7 +135,7 @@ mod tests {
         // The disk was full.
         daily.file.write_all(b"cut sh").unwrap();
         drop(daily);
-        let mut again = Daily::open(held(), 2, day(3)).unwrap();
+        let mut again = Daily::open(held(), Arc::new(2.into()), day(3)).unwrap();
         again.file.write_all(b"again\n").unwrap();
         let text = |n| fs::read_to_string(folder.join(name_of(day(n))));
         assert!(text(0).is_err() && text(1).is_err());
@@ -139,7 +152,7 @@ mod tests {
         let (folder, now) = (root.path().join("logs"), Timestamp::now());
         fs::create_dir(&folder).unwrap();
         let held = Held::open(&folder, Link::Followed).unwrap();
-        let mut daily = Daily::open(held, 2, now).unwrap();
+        let mut daily = Daily::open(held, Arc::new(2.into()), now).unwrap();
         let path = folder.join(&daily.name);
         let moved = root.path().join("moved");
         daily.turn_to(now);

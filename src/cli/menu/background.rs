@@ -12,7 +12,12 @@ use super::{
 };
 use crate::{
     address::PeerAddress,
-    cli::{Context, args::Command, logging::LogFile, report::Failure, serve, terminal},
+    cli::{
+        Context,
+        args::{Command, Serve},
+        report::Failure,
+        serve, terminal,
+    },
     peer::{Peer, PeerError},
     server,
     session::care,
@@ -34,23 +39,17 @@ pub(super) enum Serving {
         stop: CancellationToken,
         /// Its task.
         task: JoinHandle<()>,
-        /// Its log.
-        log: Option<LogFile>,
     },
 }
 
 impl Serving {
     /// Stops what was started here, and gives whether there was something.
     pub(super) async fn stop(self) -> bool {
-        let Self::Here { stop, task, log } = self else {
+        let Self::Here { stop, task } = self else {
             return false;
         };
         stop.cancel();
-        let stopped = tokio::time::timeout(DRAIN, task).await.is_ok();
-        if let Some(log) = log {
-            log.finish();
-        }
-        stopped
+        tokio::time::timeout(DRAIN, task).await.is_ok()
     }
 }
 
@@ -65,7 +64,7 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
         let options = serve::options(&context, &args)?;
         let wanted = options.listen;
         match Peer::open(options) {
-            Ok(peer) => return Ok(run(menu, &context, peer)),
+            Ok(peer) => return run(menu, &context, &args, peer),
             Err(PeerError::Store(error @ StoreError::Locked { .. })) => {
                 return elsewhere(&context, error);
             }
@@ -85,8 +84,13 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
     }
 }
 
-fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
-    let log = open_log(menu, context);
+fn run(menu: &Menu, context: &Context, args: &Serve, peer: Peer) -> Result<Serving, Stop> {
+    // A peer without a log is better than none.
+    let kept = menu
+        .log
+        .keep(&context.home.logs(), serve::log_days(context));
+    kept.unwrap_or_else(|failure| failure.print(context.output));
+    serve::take_settings(context, args, &peer, &menu.log)?;
     let (name, address) = (peer.identity().name(), peer.address());
     terminal::say(&format!(
         "{name} serves on {}; what arrives goes to {}",
@@ -104,17 +108,7 @@ fn run(menu: &Menu, context: &Context, peer: Peer) -> Serving {
             terminal::announce(&format!("this peer serves no more: {error}"));
         }
     });
-    Serving::Here { stop, task, log }
-}
-
-/// A peer without a log is better than none.
-fn open_log(menu: &Menu, context: &Context) -> Option<LogFile> {
-    let days = serve::log_days(context);
-    if days == 0 {
-        return None;
-    }
-    let opened = menu.log.open(&context.home.logs(), days);
-    opened.map_err(|failure| failure.print(context.output)).ok()
+    Ok(Serving::Here { stop, task })
 }
 
 fn elsewhere(context: &Context, error: StoreError) -> Result<Serving, Stop> {

@@ -10,7 +10,7 @@ use crate::{
     id::Short as _,
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    session::{Event, Status},
+    session::{ChangedSetting, Event, Holds, Status},
 };
 
 /// Says the events of looking after a home.
@@ -21,9 +21,7 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::NotCome(entry) => output.line(format!("did not come: {}", line(entry))),
         Event::Setting(shown) => output.line(setting(shown)),
         Event::ConfigInit { path } => output.line(path),
-        Event::ConfigSet { key, path } => output.talk(format!(
-            "{key} is set in {path}; a peer that is serving takes it when it is started again"
-        )),
+        Event::ConfigSet(changed) => output.talk(changed_setting(changed)),
         Event::Installed { path, unit } => {
             output.line(path);
             output.talk(format!(
@@ -57,6 +55,25 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Fact { text } => output.line(format!("   {text}")),
         _ => doctor::say(output, event),
     }
+}
+
+/// That a setting is changed, and when it counts.
+fn changed_setting(changed: &ChangedSetting) -> String {
+    let counts = match changed.holds {
+        Holds::Now => "the peer that serves this home takes it from now on".to_owned(),
+        Holds::Next => "it counts from now on".to_owned(),
+        Holds::AfterRestart => {
+            "the peer that serves this home takes it when it is started again: colis stop, colis serve".to_owned()
+        }
+        Holds::Overruled => {
+            "the peer that serves this home was started with another, by a flag or the environment, which wins".to_owned()
+        }
+        Holds::Unknown => {
+            let why = changed.reason.as_deref().unwrap_or_default();
+            format!("the peer that serves this home could not be asked to take it ({})", Escaped::new(why))
+        }
+    };
+    format!("{} is set in {}; {counts}", changed.key, changed.path)
 }
 
 fn said(output: Output, status: &Status) {

@@ -9,6 +9,7 @@ use crate::{
     server::{Brought, Cut, NotTaken, OfferDesk},
     store::{OfferAnswer, Store as _, StoreError, StoreFuture, WaitReason},
     tls::Caller,
+    transfer::ReceiveOptions,
 };
 
 /// Where sealed chunks are, as seen from the received files.
@@ -65,6 +66,16 @@ impl OfferDesk for Inbox {
 }
 
 impl Inbox {
+    /// What waits is looked at as `options` say now.
+    pub(in crate::peer) fn adjust(&self, options: &crate::peer::PeerOptions) {
+        self.received.keep_free(options.store.reserve);
+        self.rules.set(options.inbox.policy.clone());
+    }
+
+    pub(super) fn receiving(&self) -> ReceiveOptions {
+        self.options.borrow().inbox.receive
+    }
+
     /// Whether it would be opened unasked; `None` if it is not for us, or is ours.
     fn answer_for_us(&self, offer: &SignedOffer) -> Option<OfferAnswer> {
         let payload = offer.payload();
@@ -106,7 +117,7 @@ impl Inbox {
             store: self.store.clone(),
             received: self.received.clone(),
             reader: self.reader.clone(),
-            options: self.options.receive,
+            options: self.receiving(),
         }
     }
 

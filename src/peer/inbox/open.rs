@@ -218,7 +218,7 @@ impl Inbox {
         // What was begun is charged until it is written.
         let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
         let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, reader).await?);
-        let (root, options) = (&self.received, self.options.receive);
+        let (root, options) = (&self.received, self.receiving());
         let written =
             transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
         let seconds = start.elapsed().as_secs_f64();
@@ -264,7 +264,8 @@ impl Inbox {
         id: ManifestId,
         state: TransferState,
     ) -> Result<(), StoreError> {
-        let (store, keep) = (self.store.clone(), self.options.keep_opened);
+        let keep = self.options.borrow().inbox.keep_opened;
+        let store = self.store.clone();
         let recorded = tokio::task::spawn_blocking(move || {
             if state == TransferState::Opened && keep.is_zero() {
                 store.let_go(id, state)

@@ -51,7 +51,8 @@ impl Inner {
         wraps: &[Wrap],
         needed: impl FnOnce() -> u64,
     ) -> Result<Option<MutexGuard<'_, ()>>, StoreError> {
-        let Some((relay, quota)) = self.relay.and_then(|relay| Some((relay, relay.quota?))) else {
+        let Some((relay, quota)) = self.relay().and_then(|relay| Some((relay, relay.quota?)))
+        else {
             return Ok(None);
         };
         let (_, sender) = transfer;
@@ -129,6 +130,6 @@ impl Inner {
     /// Whether the time of a transfer is over.
     pub(super) fn has_ended(&self, info: &ManifestInfo, now: Timestamp) -> bool {
         info.expires.is_some_and(|expires| expires <= now)
-            || self.relay.is_some_and(|relay| relay.has_ended(info, now))
+            || self.relay().is_some_and(|relay| relay.has_ended(info, now))
     }
 }

@@ -30,8 +30,6 @@ pub(super) type Transfer = (TransferId, PeerId);
 
 /// What may be written, and what was promised.
 pub(super) struct Space {
-    reserve: Option<u64>,
-    quota: Option<u64>,
     idle: Duration,
     state: Mutex<State>,
     unnamed: Mutex<Option<(u64, Instant)>>,
@@ -39,6 +37,8 @@ pub(super) struct Space {
 
 #[derive(Default)]
 struct State {
+    reserve: Option<u64>,
+    quota: Option<u64>,
     promises: BTreeMap<Transfer, Promise>,
     /// Bytes in the store; counted only if there is a quota.
     used: u64,
@@ -73,16 +73,28 @@ pub(super) fn usable(room: Room, quota: Option<u64>, used: u64) -> u64 {
 impl Space {
     pub(super) fn new(reserve: Option<u64>, quota: Option<u64>, used: u64) -> Self {
         let state = State {
+            reserve,
+            quota,
             used,
             ..State::default()
         };
         Self {
-            reserve,
-            quota,
             idle: IDLE,
             state: Mutex::new(state),
             unnamed: Mutex::default(),
         }
+    }
+
+    /// Whether the bytes in the store are counted.
+    pub(super) fn counts(&self) -> bool {
+        self.lock().quota.is_some()
+    }
+
+    /// From now on so much stays free, and so much is the most. `used` is what the store has, if that was counted anew.
+    pub(super) fn limit(&self, reserve: Option<u64>, quota: Option<u64>, used: Option<u64>) {
+        let mut state = self.lock();
+        (state.reserve, state.quota) = (reserve, quota);
+        state.used = used.unwrap_or(state.used);
     }
 
     /// Fails if a transfer of `size` bytes does not fit, less what has come of it: what was taken of its promise, or what
@@ -176,14 +188,14 @@ impl Space {
             self.check(state, disk, bytes - left)?;
         }
         // Files are promised to nobody.
-        disk.room(self.reserve).check(0, 1)?;
+        disk.room(state.reserve).check(0, 1)?;
         Ok(())
     }
 
     /// Takes `bytes` for a manifest, which may use the reserve.
     pub(super) fn take_for_manifest(&self, bytes: u64) -> Result<(), StoreError> {
         let mut state = self.lock();
-        self.check_quota(state.used, bytes)?;
+        state.check_quota(state.used, bytes)?;
         state.used = state.used.saturating_add(bytes);
         Ok(())
     }
@@ -235,36 +247,20 @@ impl Space {
     }
 
     fn free_of(&self, state: &State, disk: Disk) -> u64 {
-        usable(disk.room(self.reserve), self.quota, state.used).saturating_sub(state.promised())
+        usable(disk.room(state.reserve), state.quota, state.used).saturating_sub(state.promised())
     }
 
     /// Whether `needed` bytes may be written to a file beside what was promised.
     fn check(&self, state: &State, disk: Disk, needed: u64) -> Result<(), StoreError> {
         let promised = state.promised();
-        let room = disk.room(self.reserve);
+        let room = disk.room(state.reserve);
         let free = room.free.saturating_sub(promised);
         let fits = Room { free, ..room }.check(needed, 1);
         let fits = fits.map_err(StoreError::from).and_then(|()| {
             let used = state.used.saturating_add(promised);
-            self.check_quota(used, needed)
+            state.check_quota(used, needed)
         });
         fits.map_err(|error| error.beside(self.promised(state)))
-    }
-
-    fn check_quota(&self, used: u64, needed: u64) -> Result<(), StoreError> {
-        let Some(quota) = self.quota else {
-            return Ok(());
-        };
-        let free = quota.saturating_sub(used);
-        if needed <= free {
-            return Ok(());
-        }
-        Err(StoreError::NoSpace {
-            needed,
-            free,
-            quota: Some(quota),
-            promised: Promised::default(),
-        })
     }
 
     fn promised(&self, state: &State) -> Promised {
@@ -284,6 +280,22 @@ fn still_to_come(size: u64, there: u64, before: Option<&Promise>) -> u64 {
 }
 
 impl State {
+    fn check_quota(&self, used: u64, needed: u64) -> Result<(), StoreError> {
+        let Some(quota) = self.quota else {
+            return Ok(());
+        };
+        let free = quota.saturating_sub(used);
+        if needed <= free {
+            return Ok(());
+        }
+        Err(StoreError::NoSpace {
+            needed,
+            free,
+            quota: Some(quota),
+            promised: Promised::default(),
+        })
+    }
+
     fn promised(&self) -> u64 {
         let left = self.promises.values().map(|promise| promise.left);
         left.fold(0, u64::saturating_add)

@@ -1,0 +1,215 @@
+//! The settings of a home: changed one by one, and read again by a peer that serves it.
+
+use std::{
+    ffi::OsString,
+    sync::{Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Home, ServeRequest, peer_options, serving::through_serving, store};
+use crate::{
+    client::PeerClient,
+    config::{self, Config, Counts, Origin, SETTINGS, Shown},
+    peer::{Peer, PeerHandle},
+    wire::ReloadBody,
+};
+
+/// Days of logs that are kept unless the settings say otherwise.
+pub(crate) const LOG_DAYS: usize = 14;
+
+/// When a setting that was changed counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holds {
+    /// From now on, in the peer that serves too.
+    Now,
+    /// From the next command and the next start on: nobody serves, or no peer needs it.
+    Next,
+    /// In the peer that serves when it is started again.
+    AfterRestart,
+    /// Not in the peer that serves: it was started with another value, which wins.
+    Overruled,
+    /// That is not known: the peer that serves could not be asked.
+    Unknown,
+}
+
+/// A setting that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedSetting {
+    /// Its name.
+    pub key: String,
+    /// The file.
+    pub path: String,
+    /// When it counts.
+    pub holds: Holds,
+    /// Why that is not known, if so.
+    pub reason: Option<String>,
+}
+
+/// Sets `key` to `value` in the settings of `home`, and has the peer that serves it take that in force.
+///
+/// # Errors
+/// Fails if there is no such setting, the value cannot be used, or the file cannot be written.
+pub async fn change_setting(home: &Home, key: &str, value: &str) -> Result<ChangedSetting, Error> {
+    let path = home.config();
+    config::set(&path, key, value)?;
+    let (holds, reason) = match counts_of(key) {
+        Counts::NextCommand => (Holds::Next, None),
+        Counts::AtOnce | Counts::AtStart => match ask(home, key).await {
+            Ok(holds) => (holds, None),
+            Err(error) => (Holds::Unknown, Some(error.to_string())),
+        },
+    };
+    Ok(ChangedSetting {
+        key: key.to_owned(),
+        path: path.to_string_lossy().into_owned(),
+        holds,
+        reason,
+    })
+}
+
+/// Has the peer that serves `home` read its settings again, if one does.
+async fn ask(home: &Home, key: &str) -> Result<Holds, Error> {
+    let config = Config::default();
+    let ask = |peer: PeerClient| async move {
+        let read = peer.reload().await?;
+        let has = |keys: &[String]| keys.iter().any(|known| known == key);
+        Ok(match () {
+            () if !read.settings || has(&read.overruled) => Holds::Overruled,
+            () if has(&read.restart) => Holds::AfterRestart,
+            () => Holds::Now,
+        })
+    };
+    through_serving(
+        || store::serving(home, &config),
+        ask,
+        || async { Ok(Holds::Next) },
+    )
+    .await
+}
+
+/// What is said of single peers counts as the inbox does.
+fn counts_of(key: &str) -> Counts {
+    let setting = SETTINGS.iter().find(|setting| setting.key == key);
+    setting.map_or(Counts::AtOnce, |setting| setting.counts)
+}
+
+/// The settings that a peer was started with, which it reads again while it serves.
+pub struct ServedSettings {
+    home: Home,
+    request: ServeRequest,
+    environment: fn(&str) -> Option<OsString>,
+    peer: PeerHandle,
+    keep_logs: Box<dyn Fn(usize) + Send + Sync>,
+    /// As they were when the peer was started.
+    started: Vec<Shown>,
+    /// As they were read last.
+    read: Mutex<Vec<Shown>>,
+}
+
+impl ServedSettings {
+    /// Has `peer` read the settings of `home` again when its owner asks for that. What `request` and `environment` say wins, as it did
+    /// at its start. `keep_logs` is told how many days of logs are to be kept.
+    ///
+    /// # Errors
+    /// Fails if the settings cannot be used.
+    pub fn attach(
+        peer: &Peer,
+        home: &Home,
+        request: ServeRequest,
+        environment: fn(&str) -> Option<OsString>,
+        keep_logs: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let started = Shown::all(&home.config(), environment)?;
+        let settings = Self {
+            home: home.clone(),
+            request,
+            environment,
+            peer: peer.handle(),
+            keep_logs: Box::new(keep_logs),
+            read: Mutex::new(started.clone()),
+            started,
+        };
+        peer.reload_with(move || settings.reload());
+        Ok(())
+    }
+
+    /// Takes in force what may change while the peer serves, and says what may not.
+    fn reload(&self) -> Result<ReloadBody, String> {
+        let read = self.read_again().inspect_err(|error| {
+            let error = crate::name::Escaped::new(error).to_string();
+            tracing::error!(error, "settings unchanged: what is on disk cannot be used");
+        })?;
+        let list = |keys: &[String]| keys.join(", ");
+        tracing::info!(changed = list(&read.changed), "settings read again");
+        if !read.restart.is_empty() {
+            let settings = list(&read.restart);
+            tracing::warn!(
+                settings,
+                "these settings count when this peer is started again"
+            );
+        }
+        if !read.overruled.is_empty() {
+            let settings = list(&read.overruled);
+            tracing::warn!(
+                settings,
+                "this peer was started with others, which win over the file"
+            );
+        }
+        Ok(read)
+    }
+
+    fn read_again(&self) -> Result<ReloadBody, String> {
+        let path = self.home.config();
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let config = Config::load(&path, self.environment).map_err(|e| said(&e))?;
+        let now = Shown::all(&path, self.environment).map_err(|e| said(&e))?;
+        let in_file = Shown::all(&path, |_| None).map_err(|e| said(&e))?;
+        let options = peer_options(&self.home, &config, &self.request);
+        self.peer.adjust(&options).map_err(|e| said(&e))?;
+        (self.keep_logs)(config.log_days.unwrap_or(LOG_DAYS));
+        let mut before = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let flags = self.request.flags();
+        let by_flag = |key: &str| flags.contains(&key);
+        let differing = |old: &[Shown], counts: Counts| {
+            let mut keys = differing(old, &now);
+            keys.retain(|key| counts_of(key) == counts && !by_flag(key));
+            keys
+        };
+        let body = ReloadBody {
+            settings: true,
+            changed: differing(&before, Counts::AtOnce),
+            restart: differing(&self.started, Counts::AtStart),
+            overruled: overruled(&in_file, &now, by_flag),
+        };
+        *before = now;
+        Ok(body)
+    }
+}
+
+/// The names of what has another value in `new` than in `old`.
+fn differing(old: &[Shown], new: &[Shown]) -> Vec<String> {
+    let has = |all: &[Shown], one: &Shown| {
+        let mut same = all.iter().filter(|other| other.key == one.key);
+        same.any(|other| other.value == one.value)
+    };
+    let mut keys: Vec<_> = new.iter().filter(|one| !has(old, one)).collect();
+    keys.extend(old.iter().filter(|one| !has(new, one)));
+    let mut keys: Vec<_> = keys.into_iter().map(|one| one.key.clone()).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+/// The names of what the file sets, and a flag or the environment sets otherwise.
+fn overruled(in_file: &[Shown], now: &[Shown], by_flag: impl Fn(&str) -> bool) -> Vec<String> {
+    let set = in_file
+        .iter()
+        .filter(|one| matches!(one.origin, Origin::File(_)));
+    let wins = |one: &&Shown| {
+        let in_force = now.iter().find(|now| now.key == one.key);
+        by_flag(&one.key) || in_force.is_some_and(|now| now.value != one.value)
+    };
+    set.filter(wins).map(|one| one.key.clone()).collect()
+}
