@@ -4,6 +4,8 @@
 //! where its value comes from. A value that cannot be used is an error that says where it stands.
 
 mod edit;
+mod fault;
+mod file;
 mod origin;
 mod settings;
 pub mod units;
@@ -17,20 +19,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 pub use edit::{set, template};
+pub use fault::ConfigFault;
 pub use origin::{Origin, Shown};
 pub use settings::{Counts, SETTINGS, Setting, Unset, variable};
 
-use crate::{address::parse_listen, trust};
+use crate::trust;
 
 /// The settings that were made.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen, as [`parse_listen`] reads it: `[::]:8443`, `:8443`.
-    #[serde(default, deserialize_with = "listen")]
+    /// Where to listen, as [`parse_listen`](crate::address::parse_listen) reads it: `[::]:8443`, `:8443`.
     pub listen: Option<SocketAddr>,
     /// What to do with what arrives for us.
     pub inbox: Option<InboxSetting>,
@@ -61,18 +62,11 @@ pub struct Config {
     /// Whether peers are found and told by themselves in the local network.
     pub discovery: Option<bool>,
     /// What is different for one sender, by its name.
-    #[serde(default)]
     pub peers: BTreeMap<String, PeerSettings>,
 }
 
-fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    let parsed = parse_listen(&String::deserialize(deserializer)?);
-    parsed.map(Some).map_err(de::Error::custom)
-}
-
 /// What is different for one sender.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PeerSettings {
     /// What to do with what arrives from it.
     pub inbox: Option<InboxSetting>,
@@ -96,7 +90,7 @@ pub enum InboxSetting {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not what it must be.
-    #[error("{path}:{line}:{column}: {reason}")]
+    #[error("{path}:{line}:{column}: {fault}")]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -105,15 +99,15 @@ pub enum ConfigError {
         /// Column, from 1.
         column: usize,
         /// What is wrong.
-        reason: String,
+        fault: ConfigFault,
     },
     /// A variable of the environment, or a value that was to be set, is not what it must be.
-    #[error("{name}: {reason}")]
+    #[error("{name}: {fault}")]
     Value {
         /// The variable or the setting.
         name: String,
         /// What is wrong.
-        reason: String,
+        fault: ConfigFault,
     },
     /// No setting has this name.
     #[error("there is no setting `{name}`; did you mean `{nearest}`?")]
@@ -142,62 +136,28 @@ impl Config {
         path: &Path,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        let file = Self::parse(&text, path)?;
-        let mut table: toml::Table = toml::from_str(&text).unwrap_or_default();
-        let mut config = file;
+        let mut config = Self::parse(&read(path)?, path)?;
         for (setting, value) in settings::from_environment(environment)? {
-            table.insert(setting.key.to_owned(), value);
-            config = settings::check(&table)
-                .map_err(|reason| value_error(variable(setting.key), &reason))?;
+            let taken = config.take(setting.key, settings::given(&value));
+            taken.map_err(|fault| ConfigError::Value {
+                name: variable(setting.key),
+                fault,
+            })?;
         }
         Ok(config)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let invalid = |start: usize, reason: String| {
-            let before = text.get(..start).unwrap_or_default();
+        file::parse(text).map_err(|(span, fault)| {
+            let before = text.get(..span.start).unwrap_or_default();
             let last_line = before.rsplit('\n').next().unwrap_or_default();
             ConfigError::Invalid {
                 path: path.to_owned(),
                 line: before.matches('\n').count() + 1,
                 column: last_line.chars().count() + 1,
-                reason,
+                fault,
             }
-        };
-        let config: Self = toml::from_str(text).map_err(|error| {
-            invalid(
-                error.span().map_or(0, |span| span.start),
-                explain(error.message()),
-            )
-        })?;
-        config
-            .check_values()
-            .map_err(|(key, reason)| invalid(text.find(&key).unwrap_or(0), reason))?;
-        Ok(config)
-    }
-
-    /// What the types do not say. Gives the text that stands at the fault, and the reason.
-    fn check_values(&self) -> Result<(), (String, String)> {
-        let chunk_size = self.chunk_size.map(units::SizeText::bytes);
-        let fits = |bytes| {
-            u32::try_from(bytes).is_ok_and(|n| crate::manifest::check_chunk_size(n).is_ok())
-        };
-        if chunk_size.is_some_and(|bytes| !fits(bytes)) {
-            let reason = "a chunk has 64KiB to 64MiB, a power of two".to_owned();
-            return Err(("chunk_size".to_owned(), reason));
-        }
-        if self.jobs.is_some_and(|jobs| jobs.get() > 64) {
-            return Err(("jobs".to_owned(), "at most 64 chunks in flight".to_owned()));
-        }
-        if self.limit.is_some_and(|limit| limit.bytes() == 0) {
-            let reason = "a limit of 0 would move nothing; leave the line out for none".to_owned();
-            return Err(("limit".to_owned(), reason));
-        }
-        match self.peers.keys().find(|name| !trust::is_peer_name(name)) {
-            Some(name) => Err((name.clone(), trust::NAME_RULE.to_owned())),
-            None => Ok(()),
-        }
+        })
     }
 }
 
@@ -210,24 +170,6 @@ fn read(path: &Path) -> Result<String, ConfigError> {
             source,
         }),
     }
-}
-
-fn value_error(name: String, reason: &str) -> ConfigError {
-    let reason = explain(reason);
-    ConfigError::Value { name, reason }
-}
-
-/// An unknown key gets the nearest known one beside it.
-fn explain(message: &str) -> String {
-    let unknown = message
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.split('`').next());
-    let Some(unknown) = unknown else {
-        let message = message.trim_end();
-        return message.replace("a nonzero usize", "a number from 1");
-    };
-    let nearest = settings::nearest(unknown);
-    format!("unknown key `{unknown}`; did you mean `{nearest}`?")
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::output::{Output, say};
 use crate::{
     client::AddressError,
-    config::{ConfigError, units::UnitError},
+    config::{ConfigError, ConfigFault, units::UnitError},
     crypto::CryptoError,
     disk::NoRoom,
     manifest::{ManifestError, VerifyError},
@@ -378,7 +378,7 @@ impl From<ConfigError> for Failure {
                 ),
                 _ => failure,
             },
-            ConfigError::Invalid { reason, .. } if reason.starts_with("unknown key") => failure
+            ConfigError::Invalid { fault: ConfigFault::UnknownKey { .. }, .. } => failure
                 .hint("correct it, or remove it; a newer colis may have written it: then use that one"),
             _ => failure,
         }

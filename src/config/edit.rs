@@ -36,16 +36,15 @@ pub fn template() -> String {
 /// [`ConfigError`].
 pub fn set(path: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
     let setting = settings::find(key)?;
-    let failed = |reason| ConfigError::Value {
+    let failed = |fault| ConfigError::Value {
         name: key.to_owned(),
-        reason,
+        fault,
     };
     let value = setting.value(text).map_err(failed)?;
     let old = read(path)?;
-    Config::parse(&old, path)?;
-    let mut table: toml::Table = toml::from_str(&old).unwrap_or_default();
-    table.insert(key.to_owned(), value.clone());
-    settings::check(&table).map_err(failed)?;
+    let mut config = Config::parse(&old, path)?;
+    let taken = config.take(key, settings::given(&value));
+    taken.map_err(failed)?;
     let base = if old.is_empty() { template() } else { old };
     let value = value.to_string();
     let new = replace_value(&base, setting, &value)

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Config, ConfigError};
+use super::{ConfigError, ConfigFault, file::Given};
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,13 @@ pub(super) fn find(key: &str) -> Result<&'static Setting, ConfigError> {
 
 pub(super) fn nearest(key: &str) -> &'static str {
     let keys = SETTINGS.iter().map(|setting| setting.key);
-    keys.chain(["peers"])
+    nearest_of(keys.chain(["peers"]), key)
+}
+
+/// The one of `known` that `key` may be a misspelling of.
+pub(super) fn nearest_of(known: impl IntoIterator<Item = &'static str>, key: &str) -> &'static str {
+    let known = known.into_iter();
+    known
         .min_by_key(|known| strsim::levenshtein(known, key))
         .unwrap_or_default()
 }
@@ -192,26 +198,26 @@ pub(super) fn from_environment(
         let Some(text) = environment(&name).filter(|text| !text.is_empty()) else {
             continue;
         };
-        let failed = |reason| ConfigError::Value {
+        let failed = |fault| ConfigError::Value {
             name: name.clone(),
-            reason,
+            fault,
         };
         let text = text
             .into_string()
-            .map_err(|_| failed("not valid UTF-8".to_owned()))?;
+            .map_err(|_| failed(ConfigFault::NotUtf8))?;
         set.push((setting, setting.value(&text).map_err(failed)?));
     }
     Ok(set)
 }
 
-/// The whole as it would be read, or what is wrong with it.
-pub(super) fn check(table: &toml::Table) -> Result<Config, String> {
-    let config: Config = table
-        .clone()
-        .try_into()
-        .map_err(|e: toml::de::Error| e.message().to_owned())?;
-    config.check_values().map_err(|(_, reason)| reason)?;
-    Ok(config)
+/// A value that [`Setting::value`] made.
+pub(super) fn given(value: &toml::Value) -> Given<'_> {
+    match value {
+        toml::Value::String(text) => Given::Text(text),
+        toml::Value::Integer(number) => Given::Number(*number),
+        toml::Value::Boolean(truth) => Given::Truth(*truth),
+        other => Given::Other(other.type_str()),
+    }
 }
 
 impl Setting {
@@ -223,33 +229,16 @@ impl Setting {
     }
 
     /// What stands for `text` in the file: numbers, true and false as they are, everything else as a string.
-    pub(super) fn value(&self, text: &str) -> Result<toml::Value, String> {
+    pub(super) fn value(&self, text: &str) -> Result<toml::Value, ConfigFault> {
         if self.shown().starts_with('"') {
             return Ok(toml::Value::String(text.to_owned()));
         }
         if self.shown().parse::<bool>().is_ok() {
             let value = text.parse().map(toml::Value::Boolean);
-            return value.map_err(|_| format!("not true or false: {text}"));
+            return value.map_err(|_| ConfigFault::NoTruth(text.to_owned()));
         }
         text.parse()
             .map(toml::Value::Integer)
-            .map_err(|_| format!("not a number: {text}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_of_the_table_is_one_of_the_file() {
-        for setting in SETTINGS {
-            let text = format!("{} = {}\n", setting.key, setting.shown());
-            let read: Result<Config, _> = toml::from_str(&text);
-            assert_ne!(read.unwrap(), Config::default(), "{text}");
-        }
-        let unknown = toml::from_str::<Config>("nothing = 1\n").unwrap_err();
-        let fields = unknown.message().matches('`').count() / 2 - 1;
-        assert_eq!(fields, SETTINGS.len() + 1, "settings and peers: {unknown}");
+            .map_err(|_| ConfigFault::NoNumber(text.to_owned()))
     }
 }

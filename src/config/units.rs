@@ -2,8 +2,6 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer, de};
-
 pub use crate::disk::Size;
 
 use crate::disk::SIZES;
@@ -93,22 +91,6 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
         .ok()
         .filter(|_| plain)?
         .checked_mul(factor)
-}
-
-impl<'de> Deserialize<'de> for SizeText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for DurationText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
-    }
 }
 
 #[cfg(test)]
