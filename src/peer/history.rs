@@ -363,13 +363,13 @@ mod tests {
     }
 
     /// Adds an arrival. Gives its place.
-    fn arrive(history: &History, n: u8, outcome: Outcome) -> ArrivalSeq {
+    fn arrive(history: &History, n: u8, outcome: &Outcome) -> ArrivalSeq {
         let entry = HistoryEntry {
             manifest: Some(ManifestId::of(&[n])),
             ..HistoryEntry::new(Direction::Received, TransferId::from_bytes([n; 16]))
         };
         let (sender, by) = (PeerId::of(&[n]), DecidedBy::Inbox);
-        let kept = Kept::of(sender, Some("ben"), by, &outcome);
+        let kept = Kept::of(sender, Some("ben"), by, outcome);
         history.append_arrival(&entry, &kept).unwrap()
     }
 
@@ -387,11 +387,11 @@ mod tests {
         let begin = ArrivalSeq::START;
         assert_eq!(history.arrivals_after(begin, 9).unwrap(), (vec![], begin));
         let waits = || Outcome::Waiting(Waiting::Larger { than: 7 });
-        let first = arrive(&history, 1, waits());
+        let first = arrive(&history, 1, &waits());
         // A person is told of these, and no program.
         let sent = HistoryEntry::new(Direction::Sent, TransferId::from_bytes([9; 16]));
         history.append(&sent).unwrap();
-        let third = arrive(&history, 3, waits());
+        let third = arrive(&history, 3, &waits());
         let file = fs::OpenOptions::new().append(true).open(history.path());
         file.unwrap().write_all(b"{\"at\":").unwrap();
         let torn = history.end();
@@ -405,7 +405,7 @@ mod tests {
             (vec![], third),
             "what is not ended is not read"
         );
-        let fourth = arrive(&history, 4, waits());
+        let fourth = arrive(&history, 4, &waits());
         for (after, expected) in [
             (begin, vec![1, 3, 4]),
             (first, vec![3, 4]),
@@ -435,7 +435,7 @@ mod tests {
             skipped_links: Vec::new(),
             renamed: NewNames::default(),
         };
-        arrive(&history, 1, Outcome::Opened(files.clone()));
+        arrive(&history, 1, &Outcome::Opened(files.clone()));
         let log = fs::read_to_string(history.path()).unwrap();
         assert!(!log.contains("hello"), "{log}");
         let opened = |number: usize| {
@@ -449,7 +449,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(opened(0).message, None);
         (files.message, files.paths) = (None, vec![path; 1_003]);
-        arrive(&history, 2, Outcome::Opened(files));
+        arrive(&history, 2, &Outcome::Opened(files));
         assert_eq!((opened(1).paths.len(), opened(1).more_paths), (1_000, 3));
     }
 }
