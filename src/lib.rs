@@ -107,6 +107,8 @@ mod sabotage;
 pub mod server;
 pub mod session;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tls;
 pub mod transfer;
 pub mod trust;

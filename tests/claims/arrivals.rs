@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,51 +11,41 @@ use std::{
 
 use colis::{
     crypto::password::Password,
-    discover::Discovery,
     peer::{
         AnswerError, Arrival, ArrivalSeq, ArrivalsEnded, DecidedBy, InboxMode, InboxPolicy,
-        Outcome, Peer, PeerHandle, PeerOptions,
+        Outcome, Peer, PeerOptions,
     },
-    session::{SendRequest, Sent, Session},
+    session::{SendRequest, Sent},
     store::{Store as _, TransferState, WaitReason},
+    testing::Network,
     transfer::{Sources, TransferError},
 };
-use testkit::{Homes, bytes};
+use testkit::bytes;
 
-/// Runs the peer of b in this process.
-fn run(homes: &Homes, mode: InboxMode) -> PeerHandle {
-    let mut options = PeerOptions::at(homes.home("b"));
-    options.discovery = Discovery::Off;
-    options.inbox.policy.default.mode = mode;
-    let peer = Peer::open(options).unwrap();
-    let handle = peer.handle();
-    tokio::spawn(peer.run(std::future::pending()));
-    handle
+const ANNA: usize = 0;
+const BEN: usize = 1;
+
+/// Two peers, of which ben's does this with what arrives.
+async fn network(mode: InboxMode) -> Network {
+    let open = move |_, mut options: PeerOptions| {
+        options.inbox.policy.default.mode = mode;
+        Peer::open(options)
+    };
+    Network::open(2, open).await.unwrap()
 }
 
-fn at(b: &PeerHandle) -> String {
-    format!("localhost:{}", b.address().port())
+/// Sends from anna to ben what is `called` so and has this content.
+async fn send(network: &Network, called: &str, content: &[u8]) -> Sent {
+    let to_ben = SendRequest::to([network.name(BEN)]);
+    send_as(network, called, content, to_ben).await
 }
 
-/// Sends from a to b what is `called` so and has this content.
-async fn send(homes: &Homes, b: &PeerHandle, called: &str, content: &[u8]) -> Sent {
-    send_with(homes, b, called, content, |_| {}).await
-}
-
-async fn send_with(
-    homes: &Homes,
-    b: &PeerHandle,
-    called: &str,
-    content: &[u8],
-    change: impl FnOnce(&mut SendRequest),
-) -> Sent {
-    let path = homes.path(called);
+async fn send_as(network: &Network, called: &str, content: &[u8], request: SendRequest) -> Sent {
+    let path = network.path(called);
     fs::write(&path, content).unwrap();
-    let session = Session::open(homes.home("a")).unwrap();
-    let mut request = SendRequest::to([at(b)]);
-    change(&mut request);
     let sources = Sources::walk(&[path]).unwrap();
-    session.send(sources, &request).await.unwrap()
+    let anna = network.session(ANNA).unwrap();
+    anna.send(sources, &request).await.unwrap()
 }
 
 /// The only name at the top of what was opened.
@@ -82,32 +73,33 @@ fn told(arrival: &Arrival) -> (DecidedBy, &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_was_not_there_is_told_what_has_arrived_since() {
-    let homes = Homes::new(&["b"]);
-    let b = run(&homes, InboxMode::Auto);
+    let mut network = network(InboxMode::Auto).await;
+    let b = network.peer(BEN).clone();
     let mut live = b.arrivals();
-    let sent = send(&homes, &b, "one", b"1").await;
+    let sent = send(&network, "one", b"1").await;
     let first = live.recv().await.unwrap();
     assert_eq!(opened(&first), "one");
     assert_eq!(
         (first.transfer, Some(first.id), first.size),
         (sent.transfer, sent.manifest, 1)
     );
-    assert_eq!(first.sender_name.as_deref(), Some("a"));
-    send(&homes, &b, "two", b"2").await;
+    assert_eq!(first.sender_name.as_deref(), Some(network.name(ANNA)));
+    send(&network, "two", b"2").await;
     let second = live.recv().await.unwrap();
     assert!(second.seq > first.seq && second.at >= first.at);
-    b.shutdown().await;
+    network.stop(BEN).await.unwrap();
     assert_eq!(live.recv().await, Err(ArrivalsEnded));
 
-    let b = run(&homes, InboxMode::Auto);
+    network.start(BEN).unwrap();
+    let b = network.peer(BEN).clone();
     let mut again = b.arrivals_after(first.seq);
     assert_eq!(again.recv().await.unwrap(), second, "all of it is kept");
     assert!(again.try_recv().await.is_none());
-    send(&homes, &b, "three", b"3").await;
+    send(&network, "three", b"3").await;
     assert_eq!(opened(&again.recv().await.unwrap()), "three");
 
     let mut all = b.arrivals_after(ArrivalSeq::START);
-    b.shutdown().await;
+    network.stop(BEN).await.unwrap();
     let mut names = Vec::new();
     while let Ok(arrival) = all.recv().await {
         let line = serde_json::to_string(&arrival).unwrap();
@@ -123,8 +115,8 @@ async fn a_program_that_was_not_there_is_told_what_has_arrived_since() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_reads_late_misses_nothing() {
     const MANY: usize = 100;
-    let homes = Homes::new(&["b"]);
-    let b = run(&homes, InboxMode::Auto);
+    let mut network = network(InboxMode::Auto).await;
+    let b = network.peer(BEN).clone();
     let mut slow = b.arrivals();
     let (mut fast, count) = (b.arrivals(), Arc::new(AtomicUsize::new(0)));
     let counted = count.clone();
@@ -135,8 +127,7 @@ async fn a_reader_that_reads_late_misses_nothing() {
     });
     for number in 0..MANY {
         send(
-            &homes,
-            &b,
+            &network,
             &format!("f{number}"),
             number.to_string().as_bytes(),
         )
@@ -145,7 +136,7 @@ async fn a_reader_that_reads_late_misses_nothing() {
     while count.load(Ordering::Relaxed) < MANY {
         tokio::task::yield_now().await;
     }
-    b.shutdown().await;
+    network.stop(BEN).await.unwrap();
     fast.await.unwrap();
     let mut names = Vec::new();
     while let Ok(arrival) = slow.recv().await {
@@ -157,12 +148,12 @@ async fn a_reader_that_reads_late_misses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_answers_what_waits_in_the_program_that_serves() {
-    let homes = Homes::new(&["b"]);
-    let b = run(&homes, InboxMode::Ask);
+    let network = network(InboxMode::Ask).await;
+    let b = network.peer(BEN).clone();
     let mut arrivals = b.arrivals();
-    let wanted = send(&homes, &b, "wanted", b"yes").await.manifest.unwrap();
+    let wanted = send(&network, "wanted", b"yes").await.manifest.unwrap();
     arrivals.recv().await.unwrap();
-    let unwanted = send(&homes, &b, "unwanted", b"no").await.manifest.unwrap();
+    let unwanted = send(&network, "unwanted", b"no").await.manifest.unwrap();
     let waits = arrivals.recv().await.unwrap();
     assert_eq!(told(&waits), (DecidedBy::Inbox, "waiting"));
     let mut waiting = b.waiting().await.unwrap();
@@ -171,7 +162,7 @@ async fn the_owner_answers_what_waits_in_the_program_that_serves() {
         waiting.iter().map(|one| one.info.id).collect::<Vec<_>>(),
         [wanted, unwanted]
     );
-    assert_eq!(waiting[0].sender_name.as_deref(), Some("a"));
+    assert_eq!(waiting[0].sender_name.as_deref(), Some(network.name(ANNA)));
     assert_eq!(waiting[0].waits, Some(WaitReason::Asks));
 
     let files = b.accept(wanted, None).await.unwrap();
@@ -184,8 +175,8 @@ async fn the_owner_answers_what_waits_in_the_program_that_serves() {
             (manifest, (DecidedBy::Owner, outcome))
         );
     }
-    let a = Session::open(homes.home("a")).unwrap();
-    let peer = a.connect(&at(&b)).await.unwrap().client;
+    let anna = network.session(ANNA).unwrap();
+    let peer = anna.connect(network.name(BEN)).await.unwrap().client;
     let state = async |id| peer.manifest_state(id).await.unwrap().state;
     assert_eq!(state(wanted).await, TransferState::Opened);
     assert_eq!(state(unwanted).await, TransferState::Refused);
@@ -200,19 +191,19 @@ async fn the_owner_answers_what_waits_in_the_program_that_serves() {
         );
     }
     b.accept(unwanted, None).await.unwrap();
-    b.shutdown().await;
+    network.shutdown().await.unwrap();
     assert!(matches!(b.waiting().await, Err(AnswerError::Ended)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_a_password_opens_is_accepted_with_it() {
-    let homes = Homes::new(&["b"]);
-    let b = run(&homes, InboxMode::Auto);
+    let network = network(InboxMode::Auto).await;
+    let b = network.peer(BEN).clone();
     let mut arrivals = b.arrivals();
-    let sent = send_with(&homes, &b, "locked", b"secret", |request| {
-        request.via = std::mem::take(&mut request.to);
-        request.sealing.password = Some(Password::new("several easy words"));
-    });
+    let mut request = SendRequest::default();
+    request.via = vec![network.name(BEN).to_owned()];
+    request.sealing.password = Some(Password::new("several easy words"));
+    let sent = send_as(&network, "locked", b"secret", request);
     let id = sent.await.manifest.unwrap();
     assert_eq!(told(&arrivals.recv().await.unwrap()).1, "waiting");
     assert_eq!(
@@ -230,20 +221,23 @@ async fn what_only_a_password_opens_is_accepted_with_it() {
     let right = Some(Password::new("several easy words"));
     let files = b.accept(id, right).await.unwrap();
     assert_eq!(fs::read(&files.paths[0]).unwrap(), b"secret");
-    b.shutdown().await;
+    network.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_answered_by_another_process_arrives_too() {
-    let homes = Homes::new(&["b"]);
-    let b = run(&homes, InboxMode::Ask);
-    let elsewhere = Session::open(homes.home("b")).unwrap();
+    let network = network(InboxMode::Ask).await;
+    let b = network.peer(BEN).clone();
+    let elsewhere = network.session(BEN).unwrap();
     let (mut arrivals, mut there) = (b.arrivals(), elsewhere.arrivals(None));
     for name in ["wanted", "unwanted"] {
-        let id = send(&homes, &b, name, b"x").await.manifest.unwrap();
+        let id = send(&network, name, b"x").await.manifest.unwrap();
         assert_eq!(told(&arrivals.recv().await.unwrap()).1, "waiting");
         let answer = if name == "wanted" { "accept" } else { "refuse" };
-        homes.ok("b", &["inbox", answer, &id.to_string()]);
+        let mut colis = Command::new(testkit::program());
+        colis.arg("--home").arg(network.home(BEN));
+        let said = colis.args(["inbox", answer, &id.to_string()]).output();
+        assert!(said.unwrap().status.success());
         let arrival = arrivals.recv().await.unwrap();
         let outcome = if name == "wanted" {
             "opened"
@@ -258,67 +252,71 @@ async fn what_is_answered_by_another_process_arrives_too() {
     for outcome in ["waiting", "opened", "waiting", "refused"] {
         assert_eq!(told(&there.recv().await.unwrap()).1, outcome);
     }
-    b.shutdown().await;
+    network.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_settings_count_for_what_waits() {
-    let homes = Homes::new(&["b"]);
-    let mut options = PeerOptions::at(homes.home("b"));
-    options.discovery = Discovery::Off;
-    options.inbox.policy.default.mode = InboxMode::Ask;
-    let peer = Peer::open(options).unwrap();
-    let (b, rules) = (peer.handle(), peer.inbox_rules());
-    peer.reload_with(move || {
-        rules.set(InboxPolicy::default());
-        Ok(colis::wire::ReloadBody::default())
-    });
-    tokio::spawn(peer.run(std::future::pending()));
+    let open = |_, mut options: PeerOptions| {
+        options.inbox.policy.default.mode = InboxMode::Ask;
+        let peer = Peer::open(options)?;
+        let rules = peer.inbox_rules();
+        peer.reload_with(move || {
+            rules.set(InboxPolicy::default());
+            Ok(colis::wire::ReloadBody::default())
+        });
+        Ok(peer)
+    };
+    let network = Network::open(2, open).await.unwrap();
+    let b = network.peer(BEN).clone();
     let mut arrivals = b.arrivals();
-    send(&homes, &b, "f", b"x").await;
+    send(&network, "f", b"x").await;
     assert_eq!(told(&arrivals.recv().await.unwrap()).1, "waiting");
     b.reload().await.unwrap();
     let arrival = arrivals.recv().await.unwrap();
     assert_eq!(told(&arrival), (DecidedBy::Inbox, "opened"));
-    b.shutdown().await;
+    network.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_ends_while_its_owner_accepts_holds_nothing() {
-    let homes = Homes::new(&["b"]);
-    let b = run(&homes, InboxMode::Ask);
+    let mut network = network(InboxMode::Ask).await;
+    let b = network.peer(BEN).clone();
     let mut arrivals = b.arrivals();
     let content = bytes(1, 48 << 20);
-    let id = send(&homes, &b, "film", &content).await.manifest.unwrap();
+    let id = send(&network, "film", &content).await.manifest.unwrap();
     arrivals.recv().await.unwrap();
     let accepting = tokio::spawn({
         let b = b.clone();
         async move { b.accept(id, None).await }
     });
-    let received = homes.home("b").join("received");
+    let received = network.home(BEN).join("received");
     // Some of it is staged.
     while fs::read_dir(&received).unwrap().next().is_none() {
         tokio::task::yield_now().await;
     }
-    b.shutdown().await;
+    network.stop(BEN).await.unwrap();
     let accepted = accepting.await.unwrap();
     assert!(matches!(accepted, Err(AnswerError::Ended)), "{accepted:?}");
-    let b = run(&homes, InboxMode::Ask);
-    let files = b.accept(id, None).await.unwrap();
+    network.start(BEN).unwrap();
+    let files = network.peer(BEN).accept(id, None).await.unwrap();
     assert!(fs::read(&files.paths[0]).unwrap() == content);
-    b.shutdown().await;
+    network.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_arrival_that_cannot_be_written_down_is_told_to_those_who_listen() {
-    let homes = Homes::new(&["b"]);
-    fs::create_dir_all(homes.home("b").join("chunks/state/history.jsonl")).unwrap();
-    let b = run(&homes, InboxMode::Auto);
+    let open = |_, options: PeerOptions| {
+        fs::create_dir_all(options.chunks.join("state/history.jsonl"))?;
+        Peer::open(options)
+    };
+    let network = Network::open(2, open).await.unwrap();
+    let b = network.peer(BEN).clone();
     let mut arrivals = b.arrivals();
     for name in ["one", "two"] {
-        send(&homes, &b, name, b"x").await;
+        send(&network, name, b"x").await;
         assert_eq!(opened(&arrivals.recv().await.unwrap()), name);
     }
-    b.shutdown().await;
+    network.shutdown().await.unwrap();
     assert_eq!(arrivals.recv().await, Err(ArrivalsEnded));
 }

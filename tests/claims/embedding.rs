@@ -13,8 +13,10 @@ use colis::{
     discover::Discovery,
     peer::{ArrivalsEnded, Peer, PeerError, PeerOptions, ReloadError},
     server::{CallerInfo, OwnRoutes},
-    session::Session,
-    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen},
+    session::{SendRequest, Session},
+    testing::Network,
+    tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen, ca},
+    transfer::Sources,
 };
 use testkit::{Homes, bytes};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -103,39 +105,43 @@ fn owner_of(homes: &Homes) -> PeerClient {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handle_is_of_use_while_a_peer_runs_and_after_its_end() {
-    let homes = Homes::new(&["b"]);
-    let peer = open(&homes.home("b")).unwrap();
-    let handle = peer.handle();
+    let mut network = Network::of(2).await.unwrap();
+    let handle = network.peer(1).clone();
     let mut arrivals = handle.arrivals();
-    let running = tokio::spawn(peer.run(std::future::pending()));
-    let to = format!("localhost:{}", handle.address().port());
-    fs::write(homes.path("f"), "x").unwrap();
-    homes.ok("a", &["send", "f", "--to", &to]);
+    let path = network.path("f");
+    fs::write(&path, "x").unwrap();
+    let (sources, to) = (
+        Sources::walk(&[path]).unwrap(),
+        SendRequest::to([network.name(1)]),
+    );
+    let sender = network.session(0).unwrap();
+    sender.send(sources, &to).await.unwrap();
     let arrival = arrivals.recv().await.unwrap();
     let store = handle.store().unwrap();
     store.get_manifest(arrival.id).await.unwrap();
     drop(store);
-    assert_eq!(handle.identity().name(), "b");
+    assert_eq!(handle.identity().name(), network.name(1));
     handle.shutdown().await;
     assert!(handle.store().is_none());
-    assert_eq!(arrivals.recv().await.unwrap_err(), ArrivalsEnded);
+    assert_eq!(arrivals.recv().await, Err(ArrivalsEnded));
     assert!(matches!(handle.reload().await, Err(ReloadError::Ended)));
-    open(&homes.home("b")).unwrap();
-    running.await.unwrap().unwrap();
+    open(network.home(1)).unwrap();
+    network.stop(1).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_reload() {
-    let homes = Homes::new(&["b", "c"]);
     let hello = |caller: CallerInfo| async move { format!("hello, {}", caller.name()) };
-    let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
-    let peer = open(&homes.home("b")).unwrap().with_routes(own);
-    let handle = peer.handle();
-    tokio::spawn(peer.run(std::future::pending()));
-    let certs = CertsDir::new(homes.home("c").join("certs"));
+    let network = Network::open(3, move |_, options| {
+        let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
+        Ok(Peer::open(options)?.with_routes(own))
+    });
+    let network = network.await.unwrap();
+    let certs = |number| CertsDir::new(network.home(number).join("certs"));
+    let (caller, called) = (certs(2), network.peer(1));
     let (identity, circle) = (
-        Identity::load(&certs).unwrap(),
-        Circle::load(&certs).unwrap(),
+        Identity::load(&caller).unwrap(),
+        Circle::load(&caller).unwrap(),
     );
     let circle = CircleHandle::new(circle);
     let config = tls::client_config(&identity, &circle, Expect::default(), &Seen::default());
@@ -143,17 +149,17 @@ async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_relo
         .tls_backend_preconfigured(config.unwrap())
         .no_proxy();
     let client = client.build().unwrap();
-    let url = format!("https://localhost:{}/hello", handle.address().port());
+    let url = format!("https://{}/hello", network.entrance(2, 1).address());
     let ask = || client.get(&url).send();
-    assert_eq!(ask().await.unwrap().text().await.unwrap(), "hello, c");
-    homes.ok("a", &["certs", "revoke", "c"]);
-    let list = |home: &str| CertsDir::new(homes.home(home).join("certs")).crl();
-    fs::copy(list("a"), list("b")).unwrap();
-    handle.reload().await.unwrap();
+    assert_eq!(ask().await.unwrap().text().await.unwrap(), "hello, peer2");
+    ca::revoke(&certs(0), network.name(2)).unwrap();
+    fs::copy(certs(0).crl(), certs(1).crl()).unwrap();
+    called.reload().await.unwrap();
     assert!(
         ask().await.is_err(),
         "an open connection is cut, and a new one refused"
     );
-    owner_of(&homes).stop().await.unwrap();
-    handle.released().await;
+    let owner = network.session(1).unwrap().serving().unwrap().unwrap();
+    owner.stop().await.unwrap();
+    called.released().await;
 }

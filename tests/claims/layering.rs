@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What each room may import, beside itself.
-const MAY: [(&str, &[&str]); 26] = [
+const MAY: [(&str, &[&str]); 27] = [
     ("sabotage", &[]),
     ("id", &[]),
     ("lock", &[]),
@@ -102,6 +102,12 @@ const MAY: [(&str, &[&str]); 26] = [
             "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
             "store", "received", "server", "client", "transfer", "pair", "discover", "peer",
             "config", "sabotage", "address", "session", "doctor",
+        ],
+    ),
+    (
+        "testing",
+        &[
+            "tls", "trust", "discover", "peer", "config", "address", "session",
         ],
     ),
     ("lib", &[]),

@@ -43,6 +43,7 @@ mod menu;
 mod metrics;
 mod mounts;
 mod mtls;
+mod network;
 mod newer;
 mod no_proc;
 mod owner;

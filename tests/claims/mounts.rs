@@ -94,7 +94,7 @@ fn a_store_that_is_not_there_is_not_made_anew() {
         remove(&chunks);
     }
     fs::rename(&disk, &chunks).unwrap();
-    assert!(homes.ok("a", &["check"]).contains("1 transfers complete"));
+    assert!(homes.ok("a", &["check"]).contains("1 transfer complete"));
 }
 
 #[test]

@@ -8,4 +8,8 @@
 
 pub mod ledger;
 pub mod load;
-pub mod proxy;
+
+/// Some number below `limit`.
+pub fn rand(limit: u64) -> u64 {
+    getrandom::u64().unwrap() % limit
+}

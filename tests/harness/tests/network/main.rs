@@ -13,7 +13,7 @@ mod vanished;
 
 use std::{
     fs,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,30 +24,34 @@ use colis::{
     transfer::{self, SendOptions, Silent, Sources, TransferError},
 };
 
+use colis::testing::{Damage, Entrance, Link, LinkOptions, Way};
 use harness::load::Load;
-use harness::proxy::{Damage, Link, Proxy, Way, rand};
+use harness::rand;
 use testkit::{Homes, Serving, bytes, is_long, rounds};
 
-/// From `a` through a proxy to the peer `b`.
+/// From `a` over a link to the peer `b`.
 struct Road {
     homes: Homes,
     load: Load,
-    proxy: Proxy,
+    link: Link,
+    _entrance: Entrance,
     store: [Arc<dyn Store>; 1],
     _serving: Serving,
 }
 
 impl Road {
-    async fn new(link: Link, options: ClientOptions) -> Self {
+    async fn new(link: LinkOptions, options: ClientOptions) -> Self {
         let homes = Homes::new(&["b"]);
         let load = Load::new(&homes);
         let serving = homes.serve("b", &["--inbox", "auto"]);
-        let proxy = Proxy::start(serving.address, link).await;
-        let client = load.patient_client(&proxy.address.to_string(), options);
+        let link = Link::new(link);
+        let entrance = link.lead_to(serving.address).await.unwrap();
+        let client = load.patient_client(&entrance.address().to_string(), options);
         Self {
             homes,
             load,
-            proxy,
+            link,
+            _entrance: entrance,
             store: [Arc::new(client)],
             _serving: serving,
         }
@@ -88,18 +92,16 @@ const LINKS: [(u64, u64, u64, usize); 6] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_completes_over_slow_links() {
     let sends = LINKS.map(|(latency, jitter, rate, size)| async move {
-        let link = Link {
-            latency: Duration::from_millis(latency),
-            jitter: Duration::from_millis(jitter),
-            rate,
-            ..Link::default()
-        };
+        let mut link = LinkOptions::default();
+        link.latency = Duration::from_millis(latency);
+        link.jitter = Duration::from_millis(jitter);
+        link.rate = rate;
         let road = Road::new(link, ClientOptions::default()).await;
         let content = bytes(latency + rate, size << 20);
         let begun = Instant::now();
         let sent = road.send("slow.bin", &content).await;
         let took = begun.elapsed();
-        let passed = road.proxy.link.to_peer.load(Ordering::SeqCst);
+        let passed = road.link.passed(Way::To);
         eprintln!(
             "{latency}+{jitter} ms each way, {} KiB/s: {size} MiB in {took:?}, {} KiB on the way",
             rate >> 10,
@@ -126,12 +128,8 @@ async fn a_wrong_byte_is_noticed_and_the_file_arrives_as_it_was() {
     };
     let (rounds, mut again) = (rounds(12), 0);
     for round in 0..rounds {
-        let road = Road::new(Link::default(), options).await;
-        let way = if round % 3 == 2 {
-            Way::FromPeer
-        } else {
-            Way::ToPeer
-        };
+        let road = Road::new(LinkOptions::default(), options).await;
+        let way = if round % 3 == 2 { Way::Back } else { Way::To };
         let kinds = [
             Damage::Flipped,
             Damage::Twice,
@@ -140,9 +138,9 @@ async fn a_wrong_byte_is_noticed_and_the_file_arrives_as_it_was() {
         ];
         let (what, most) = (
             kinds[round % 4],
-            if way == Way::ToPeer { 300_000 } else { 3000 },
+            if way == Way::To { 300_000 } else { 3000 },
         );
-        *road.proxy.link.damage.lock().unwrap() = Some((way, rand(most), what));
+        road.link.damage(way, rand(most), what);
         let content = bytes(round as u64, 3 << 20);
         let sent = road.send("damaged.bin", &content).await;
         if let Err(error) = sent {
@@ -152,13 +150,9 @@ async fn a_wrong_byte_is_noticed_and_the_file_arrives_as_it_was() {
             road.send("damaged.bin", &content).await.unwrap();
         }
         assert!(road.received("damaged.bin") == content, "{what:?} {way:?}");
-        let noticed = &road.proxy.link.noticed;
-        assert!(
-            road.proxy.link.damage.lock().unwrap().is_none(),
-            "nothing was damaged"
-        );
+        assert!(!road.link.will_damage(), "nothing was damaged");
         testkit::wait_for("the damaged connection ends", || {
-            noticed.load(Ordering::SeqCst) == 1
+            road.link.damage_noticed() == 1
         });
     }
     eprintln!(

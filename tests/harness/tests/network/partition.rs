@@ -9,7 +9,7 @@ use colis::client::ClientOptions;
 use tokio::time::sleep;
 
 use crate::{Road, is_long};
-use harness::proxy::Link;
+use colis::testing::{LinkOptions, Way};
 use testkit::bytes;
 
 const SIZE: usize = 12 << 20;
@@ -30,27 +30,25 @@ async fn a_transfer_goes_on_when_the_network_is_back() {
 }
 
 async fn goes_on(seconds: u64) {
-    let link = Link {
-        rate: RATE,
-        ..Link::default()
-    };
-    let road = Road::new(link, ClientOptions::default()).await;
-    let (proxy, content) = (&road.proxy, bytes(seconds, SIZE));
+    let mut options = LinkOptions::default();
+    options.rate = RATE;
+    let road = Road::new(options, ClientOptions::default()).await;
+    let (link, content) = (&road.link, bytes(seconds, SIZE));
     let done = AtomicBool::new(false);
-    let passed = || proxy.link.to_peer.load(Ordering::SeqCst);
+    let passed = || link.passed(Way::To);
     let interrupted = async {
         while passed() < SIZE as u64 / 4 {
             sleep(Duration::from_millis(5)).await;
         }
-        proxy.set_broken(true);
-        let before = proxy.connections();
+        link.stall();
+        let before = link.connections();
         sleep(Duration::from_secs(seconds)).await;
-        let attempts = proxy.connections() - before;
-        let arrived = proxy.link.arrived.load(Ordering::SeqCst);
-        proxy.set_broken(false);
+        let attempts = link.connections() - before;
+        let arrived = link.delivered();
+        link.restore();
         let healed = Instant::now();
         let is_over = || done.load(Ordering::SeqCst);
-        while proxy.link.arrived.load(Ordering::SeqCst) < arrived + (1 << 20) && !is_over() {
+        while link.delivered() < arrived + (1 << 20) && !is_over() {
             sleep(Duration::from_millis(5)).await;
         }
         (attempts, healed.elapsed())

@@ -1,35 +1,28 @@
 //! A line of 24 KiB/s, which several chunks at a time are too many for: what is sent and fetched over it completes.
 
-use std::{
-    fs,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{fs, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use colis::{
     client::{ClientOptions, Line},
     id::ChunkId,
     store::Store,
+    testing::{Link, LinkOptions, Way},
     transfer::{self, SendOptions, Silent, Sources},
 };
 use futures::future::try_join_all;
 
-use harness::{
-    load::Load,
-    proxy::{Link, Proxy},
-};
+use harness::load::Load;
 use testkit::{Homes, bytes};
 
 /// Bytes a second, each way: four chunks at a time are four times too slow for a peer, one is not.
 const RATE: u64 = 24 << 10;
 const CHUNK: usize = 128 << 10;
 
-fn thin() -> Arc<Link> {
-    Arc::new(Link {
-        shared_rate: RATE,
-        ..Link::default()
-    })
+fn thin() -> Link {
+    let mut options = LinkOptions::default();
+    options.shared_rate = RATE;
+    Link::new(options)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,11 +31,13 @@ async fn a_thin_line_carries_a_transfer_to_several_recipients() {
     let (load, link, line) = (Load::new(&homes), thin(), Line::default());
     let serving = ["b", "c"].map(|name| homes.serve(name, &["--inbox", "auto"]));
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
+    let mut entrances = Vec::new();
     for peer in &serving {
-        let proxy = Proxy::over(peer.address, link.clone()).await;
+        let entrance = link.lead_to(peer.address).await.unwrap();
         let options = ClientOptions::default();
-        let client = load.patient_client(&proxy.address.to_string(), options);
+        let client = load.patient_client(&entrance.address().to_string(), options);
         stores.push(Arc::new(client.with_line(line.clone())));
+        entrances.push(entrance);
     }
     let (path, content) = (homes.path("thin.bin"), bytes(1, 2 * CHUNK));
     fs::write(&path, &content).unwrap();
@@ -56,7 +51,7 @@ async fn a_thin_line_carries_a_transfer_to_several_recipients() {
     let sent = transfer::send(&load.sender, sources, &options, &stores, &Silent).await;
     let sent = sent.unwrap();
     assert!(sent.failures.is_empty(), "{:?}", sent.failures);
-    let passed = link.to_peer.load(Ordering::SeqCst);
+    let passed = link.passed(Way::To);
     eprintln!(
         "2 x {} KiB at 24 KiB/s in {:?}, {} KiB on the way",
         content.len() >> 10,
@@ -86,13 +81,13 @@ async fn a_thin_line_brings_several_chunks_at_a_time() {
             .await
             .unwrap();
     }
-    let proxy = Proxy::over(serving.address, link.clone()).await;
+    let entrance = link.lead_to(serving.address).await.unwrap();
     let options = ClientOptions {
         retries: 0,
         idle_timeout: std::time::Duration::from_secs(10),
         ..ClientOptions::default()
     };
-    let far = load.patient_client(&proxy.address.to_string(), options);
+    let far = load.patient_client(&entrance.address().to_string(), options);
     let fetched = try_join_all(ids.iter().map(|id| far.get_chunk(*id))).await;
     assert_eq!(fetched.unwrap().len(), 4);
 }

@@ -24,12 +24,13 @@ use tokio::{
 };
 
 use crate::site::{Member, Site, mib, source, until};
+use colis::testing::{Entrance, Link, LinkOptions};
 use harness::ledger::Ledger;
 use harness::load::{Load, content};
-use harness::proxy::{Link, Proxy, rand};
+use harness::rand;
 use testkit::{Homes, bytes};
 
-/// A connection through the proxy ends after so many bytes of one direction, at most.
+/// A connection over the link ends after so many bytes of one direction, at most.
 const LIFE: u64 = 1 << 20;
 /// What a client sends that is killed, and how fast, so that it is killed in the middle on every machine.
 const KILLED: usize = 4 << 20;
@@ -47,7 +48,8 @@ struct Shared {
     site: Site,
     load: Load,
     ledger: Ledger,
-    proxy: Proxy,
+    entrance: Entrance,
+    link: Link,
     go_on: AtomicBool,
     number: AtomicUsize,
     done: Mutex<Done>,
@@ -75,12 +77,12 @@ pub(crate) async fn measure(time: Duration) {
     let homes = Homes::new(&["b"]);
     let load = Load::new(&homes);
     let serving = homes.serve("b", &["--inbox", "auto"]);
-    let link = Link {
-        life: LIFE,
-        ..Link::default()
-    };
+    let mut options = LinkOptions::default();
+    options.life = LIFE;
+    let link = Link::new(options);
     let shared = Arc::new(Shared {
-        proxy: Proxy::start(serving.address, link).await,
+        entrance: link.lead_to(serving.address).await.unwrap(),
+        link,
         site: Site::around(homes, serving),
         load,
         ledger: Ledger::default(),
@@ -100,7 +102,7 @@ pub(crate) async fn measure(time: Duration) {
     until("every descriptor is free again", is_base).await;
     judge(&samples);
     let done = shared.done.lock().unwrap();
-    let cuts = shared.proxy.link.cuts.load(Ordering::SeqCst);
+    let cuts = shared.link.lives_ended();
     eprintln!("{done:?}, {cuts} connections cut");
     assert!(done.errors.is_empty(), "{:#?}", done.errors);
     let all = [
@@ -150,7 +152,7 @@ impl Shared {
             pause: (Duration::from_millis(1), Duration::from_millis(100)),
             ..ClientOptions::default()
         };
-        let through = self.proxy.address.to_string();
+        let through = self.entrance.address().to_string();
         let cut = self.load.patient_client(&through, options);
         for client in [direct.clone(), cut] {
             workers.spawn(self.clone().send(client));
@@ -230,7 +232,7 @@ impl Shared {
         fs::remove_file(received).unwrap();
         fs::remove_file(path).unwrap();
         let gone = stores[0].delete_manifest(manifest).await;
-        // Through the proxy the answer may be lost, and then it is gone when it is asked for again.
+        // Over the link the answer may be lost, and then it is gone when it is asked for again.
         if !matches!(
             gone,
             Ok(()) | Err(colis::store::StoreError::NotFound { .. })
