@@ -358,10 +358,10 @@ fn one_process_has_a_store_also_where_locks_are_refused() {
     let homes = sent();
     let serve = ["--json", "serve", "--listen", "127.0.0.1:0"];
     let serving = homes.serve_by("a", injected(&homes, "flock", "ENOLCK", &serve));
-    let gc = injected(&homes, "flock", "ENOLCK", &["gc"])
+    let second = injected(&homes, "flock", "ENOLCK", &serve)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&gc.stderr);
-    assert_ne!(gc.status.code(), Some(0), "{said}");
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_ne!(second.status.code(), Some(0), "{said}");
     drop(serving);
 }

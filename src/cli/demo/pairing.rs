@@ -1,9 +1,9 @@
 //! How the demonstration's second peer becomes a member: by a code, over real TLS on loopback.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
-    address,
+    address::{self, PeerAddress},
     cli::report::Failure,
     config::Config,
     session::{
@@ -26,8 +26,8 @@ pub(super) async fn pair(
     };
     let mut inviting = Inviting::start(host, config, &silent, invite).await?;
     let shown = inviting.shown().clone();
-    let at = format!("{}:{}", address::loopback(), shown.port);
-    let mut join = JoinRequest::of(at.parse()?);
+    let at = SocketAddr::new(address::loopback(), shown.port);
+    let mut join = JoinRequest::of(PeerAddress::from(at).to_string().parse()?);
     join.name = Some(name.to_owned());
     let joining = Joining::find(new, config, &silent, join).await?;
     let code = shown.code.parse()?;
