@@ -89,7 +89,7 @@ pub use home::{ChosenBy, Home, host_name};
 pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::TransferRow;
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
-pub use peers::{CheckedPeer, PeerHealth, PeerRow, RoleRow};
+pub use peers::{CheckedPeer, PeerHealth, PeerRow, RightsRow, RoleRow};
 pub use progress::{Progress, Work};
 pub use receive::{
     Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,

@@ -21,9 +21,9 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
     match args.command.unwrap_or(PeersCommand::List) {
         PeersCommand::List => {
             us.peer_rows()?.into_iter().for_each(tell);
-            for role in us.roles_of_unknown()? {
-                context.tell(&Event::Role(role));
-            }
+            let roles = us.roles_of_unknown()?.into_iter().map(Event::Role);
+            let rights = us.rights_of_unknown()?.into_iter().map(Event::Rights);
+            roles.chain(rights).for_each(|event| context.tell(&event));
         }
         PeersCommand::Add { address } => tell(us.add_peer(&address).await?),
         PeersCommand::Check { peer } => {
@@ -44,6 +44,12 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
         PeersCommand::Block { peer } => {
             assign(context, &us, &peer, Bearer::Peer, Role::None).await?;
         }
+        PeersCommand::Allow { peer, right } => {
+            context.tell(&Event::Rights(us.allow(&peer, &right).await?));
+        }
+        PeersCommand::Deny { peer, right } => {
+            context.tell(&Event::Rights(us.deny(&peer, &right).await?));
+        }
         PeersCommand::Forget { name } => {
             us.forget_peer(&name).await?;
             context.tell(&Event::Forgotten { name });
@@ -62,7 +68,7 @@ async fn assign(
 ) -> Result<(), Failure> {
     context.tell(&Event::Role(us.set_role(who, bearer, role).await?));
     context.output.talk(
-        "a peer serving this home acts on it within a second, on open connections too; others decide for themselves",
+        "a peer serving this home acts on it at once, on open connections too; others decide for themselves",
     );
     Ok(())
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Arrived, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth,
-    PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RoleRow, Sealed, SeenRow, Sent,
-    ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow, WaitingTransfer,
+    PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow, Sealed,
+    SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
+    WaitingTransfer,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
@@ -281,6 +282,8 @@ pub enum Event {
     Seen(SeenRow),
     /// The role of a peer.
     Role(RoleRow),
+    /// The rights of a peer.
+    Rights(RightsRow),
     /// How a peer answers.
     Health(Box<PeerHealth>),
     /// A peer was taken out of the address book.

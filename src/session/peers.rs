@@ -1,6 +1,6 @@
 //! The address book: the peers that are known, and what they may do here.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::{Error, Mistake, Session, meant};
 use crate::{
     id::{PeerId, SealPublicKey},
     manifest::{Signer as _, Timestamp},
-    trust::{Assigned, Bearer, KnownPeer, Role, Roles},
+    trust::{Assigned, Bearer, KnownPeer, Right, Role, Roles},
     wire::Health,
 };
 
@@ -40,6 +40,9 @@ pub struct PeerRow {
     pub role: Role,
     /// The role of its scripts here.
     pub script_role: Role,
+    /// What it may do here beyond the store.
+    #[serde(default)]
+    pub rights: BTreeSet<Right>,
     /// Whether it is this peer.
     pub is_self: bool,
 }
@@ -49,6 +52,7 @@ impl PeerRow {
         Self {
             role: roles.of(peer.peer_id, Bearer::Peer),
             script_role: roles.of(peer.peer_id, Bearer::Script),
+            rights: roles.rights_of(peer.peer_id, Bearer::Peer),
             name: peer.name,
             alias: peer.alias,
             peer_id: peer.peer_id,
@@ -86,6 +90,17 @@ pub struct RoleRow {
     /// Whether it is the role of its scripts only.
     pub script: bool,
     /// The peer as it was named; none for a role that is kept of a peer that is not known.
+    pub peer: Option<String>,
+}
+
+/// The rights of one peer, and of its scripts with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightsRow {
+    /// The peer.
+    pub peer_id: PeerId,
+    /// All that it has.
+    pub rights: BTreeSet<Right>,
+    /// The peer as it was named; none for rights that are kept of a peer that is not known.
     pub peer: Option<String>,
 }
 
@@ -134,6 +149,24 @@ impl Session {
             peer: None,
         };
         Ok(roles.into_iter().map(row).collect())
+    }
+
+    /// The rights of peers that are not known, which outlive them as well.
+    ///
+    /// # Errors
+    /// Fails if the address book cannot be read.
+    pub fn rights_of_unknown(&self) -> Result<Vec<RightsRow>, Error> {
+        let known = self.book.peers()?;
+        let mut assigned = self.book.roles()?;
+        assigned.retain(|id, has| {
+            !has.rights.is_empty() && known.iter().all(|peer| peer.peer_id != *id)
+        });
+        let row = |(peer_id, assigned): (PeerId, Assigned)| RightsRow {
+            peer_id,
+            rights: assigned.rights,
+            peer: None,
+        };
+        Ok(assigned.into_iter().map(row).collect())
     }
 
     /// The role of a peer, or of its scripts.
@@ -194,10 +227,52 @@ impl Session {
         };
         let peer_id = self.book.set_role(&id.to_string(), bearer, role)?;
         self.read_roles()?;
+        self.have_it_read().await;
         Ok(RoleRow {
             peer_id,
             role,
             script: bearer == Bearer::Script,
+            peer: Some(peer.to_owned()),
+        })
+    }
+
+    /// Gives a peer a right, for routes of one's own that ask for it. The peer is meant as in [`Self::set_role`]; the owner has no right
+    /// either unless it is given.
+    ///
+    /// # Errors
+    /// Fails if no peer or several are meant.
+    pub async fn allow(&self, peer: &str, right: &Right) -> Result<RightsRow, Error> {
+        let id = self.anybody(peer).await?;
+        self.book.allow(&id.to_string(), right)?;
+        self.rights_row(id, peer).await
+    }
+
+    /// Takes a right away from a peer, from its next request on. That it has none is no failure.
+    ///
+    /// # Errors
+    /// Fails if no peer or several are meant.
+    pub async fn deny(&self, peer: &str, right: &Right) -> Result<RightsRow, Error> {
+        let id = self.anybody(peer).await?;
+        self.book.deny(&id.to_string(), right)?;
+        self.rights_row(id, peer).await
+    }
+
+    /// Who is meant, this peer itself among them.
+    async fn anybody(&self, peer: &str) -> Result<PeerId, Error> {
+        let own = self.identity.peer_id();
+        match peer == self.identity.name() || peer == own.to_string() {
+            true => Ok(own),
+            false => meant::id_of(self, peer).await,
+        }
+    }
+
+    async fn rights_row(&self, peer_id: PeerId, peer: &str) -> Result<RightsRow, Error> {
+        let roles = self.read_roles()?;
+        self.have_it_read().await;
+        let assigned = roles.assigned().get(&peer_id);
+        Ok(RightsRow {
+            peer_id,
+            rights: assigned.map_or_else(BTreeSet::new, |assigned| assigned.rights.clone()),
             peer: Some(peer.to_owned()),
         })
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{Error, Mistake, Session};
 use crate::{
@@ -19,6 +20,8 @@ const TRIES: usize = 3;
 /// How long a peer may take to end: its requests in work may finish, and it lets go of its home.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a peer is waited for that sees a change by itself in the end.
+const READS_WITHIN: Duration = Duration::from_secs(3);
 /// Digits from which on the beginning of an id counts as one.
 const MIN_DIGITS: usize = 4;
 
@@ -92,6 +95,14 @@ impl Session {
                 Ok(one)
             }
             _ => Err(Error::NothingArrives { text }),
+        }
+    }
+
+    /// Has the peer that serves this home read the address book at once. It would see by itself within a second that it has changed, so
+    /// that it does not answer is no failure.
+    pub(super) async fn have_it_read(&self) {
+        if let Ok(Some(peer)) = self.serving() {
+            let _ = timeout(READS_WITHIN, peer.with_retries(0).reload()).await;
         }
     }
 

@@ -129,6 +129,58 @@ async fn a_handle_is_of_use_while_a_peer_runs_and_after_its_end() {
     network.stop(1).await.unwrap();
 }
 
+/// An HTTP client that shows the certificate of a peer.
+fn member(certs: &CertsDir) -> reqwest::Client {
+    let (identity, circle) = (Identity::load(certs).unwrap(), Circle::load(certs).unwrap());
+    let circle = CircleHandle::new(circle);
+    let config = tls::client_config(&identity, &circle, Expect::default(), &Seen::default());
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(config.unwrap())
+        .no_proxy();
+    client.build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_given_or_taken_counts_at_once_in_the_routes_that_ask_for_it() {
+    let homes = Homes::new(&["b", "c"]);
+    let atm = |caller: CallerInfo| async move { format!("money for {}", caller.name()) };
+    let right = "bank:atm".parse().unwrap();
+    let own = OwnRoutes::new().for_right(right, Router::new().route("/atm", get(atm)));
+    let peer = open(&homes.home("b")).unwrap().with_routes(own);
+    let handle = peer.handle();
+    tokio::spawn(peer.run(std::future::pending()));
+    let certs = CertsDir::new(homes.home("c").join("certs"));
+    let identity = Identity::load(&certs).unwrap();
+    let (c, client) = (identity.caller().key_id.to_string(), member(&certs));
+    let url = format!("https://localhost:{}/atm", handle.address().port());
+    let ask = || async {
+        let answer = client.get(&url).send().await.ok()?;
+        Some(answer.status().as_u16())
+    };
+    let change = |args: &[&str]| homes.ok("b", &[&["peers"], args].concat());
+    assert_eq!(ask().await, Some(403));
+    for _ in 0..5 {
+        change(&["allow", &c, "bank:atm"]);
+        assert_eq!(ask().await, Some(200));
+        change(&["deny", &c, "bank:atm"]);
+        assert_eq!(ask().await, Some(403));
+    }
+    change(&["allow", &c, "bank:teller"]);
+    assert_eq!(ask().await, Some(403), "another right");
+    // The role `none` takes every right away; one that is given after it lets in for its routes alone.
+    change(&["block", &c]);
+    assert_eq!(ask().await, None);
+    let said = change(&["allow", &c, "bank:atm"]);
+    assert_eq!(said.trim(), format!("{c}: bank:atm"));
+    assert_eq!(ask().await, Some(200));
+    let said = change(&[]);
+    assert!(said.contains(&format!("{c} bank:atm")), "{said}");
+    homes.fails("b", &["peers", "allow", &c, "everything"], 2);
+    homes.fails("b", &["peers", "allow", "nobody", "bank:atm"], 6);
+    owner_of(&homes).stop().await.unwrap();
+    handle.released().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_reload() {
     let hello = |caller: CallerInfo| async move { format!("hello, {}", caller.name()) };
@@ -139,16 +191,7 @@ async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_relo
     let network = network.await.unwrap();
     let certs = |number| CertsDir::new(network.home(number).join("certs"));
     let (caller, called) = (certs(2), network.peer(1));
-    let (identity, circle) = (
-        Identity::load(&caller).unwrap(),
-        Circle::load(&caller).unwrap(),
-    );
-    let circle = CircleHandle::new(circle);
-    let config = tls::client_config(&identity, &circle, Expect::default(), &Seen::default());
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(config.unwrap())
-        .no_proxy();
-    let client = client.build().unwrap();
+    let client = member(&caller);
     let url = format!("https://{}/hello", network.entrance(2, 1).address());
     let ask = || client.get(&url).send();
     assert_eq!(ask().await.unwrap().text().await.unwrap(), "hello, peer2");

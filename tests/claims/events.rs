@@ -177,6 +177,8 @@ impl Trial {
         self.ok("a", "peers rename", &["b", "bob"]);
         self.ok("a", "peers rename", &["bob", "b"]);
         self.ok("a", "peers role", &["b", "member"]);
+        self.ok("a", "peers allow", &["b", "bank:atm"]);
+        self.ok("a", "peers deny", &["b", "bank:atm"]);
     }
 
     fn care(&mut self) {

@@ -46,7 +46,8 @@ pub(super) const LIST: &str = "Examples:
 pub(super) const PEERS: &str = "Examples:
   colis peers
   colis peers add 192.0.2.7:8443
-  colis peers check ben";
+  colis peers check ben
+  colis peers allow ben bank:atm                for a service of your own that asks for it";
 
 pub(super) const PAIR: &str = "Examples:
   colis pair                                    on the machine that made the circle: shows a code

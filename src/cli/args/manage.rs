@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::{address::parse_listen, config::InboxSetting, trust::Role};
+use crate::{
+    address::parse_listen,
+    config::InboxSetting,
+    trust::{Right, Role},
+};
 
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct Serve {
@@ -117,7 +121,21 @@ pub(in crate::cli) enum PeersCommand {
         /// Its name, or its id
         peer: String,
     },
-    /// Forget a peer; its role stays
+    /// Give a peer a right, for routes of one's own that ask for it
+    Allow {
+        /// Its name, or its id
+        peer: String,
+        /// Two words, as bank:atm
+        right: Right,
+    },
+    /// Take a right away from a peer
+    Deny {
+        /// Its name, or its id
+        peer: String,
+        /// Two words, as bank:atm
+        right: Right,
+    },
+    /// Forget a peer; its role and its rights stay
     Forget {
         /// Its name
         name: String,

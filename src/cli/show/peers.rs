@@ -1,12 +1,15 @@
 //! What is said of the peers that are known, and of those that are seen.
 
+use std::collections::BTreeSet;
+
 use super::certs;
 use crate::{
     address::PeerAddress,
     cli::output::Output,
     id::Short as _,
     name::Escaped,
-    session::{Event, PeerHealth, PeerRow, RoleRow, SeenRow},
+    session::{Event, PeerHealth, PeerRow, RightsRow, RoleRow, SeenRow},
+    trust::Right,
 };
 
 /// Says the events of the address book.
@@ -16,6 +19,7 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Seen(row) if row.known => output.line(answer(row)),
         Event::Seen(row) => output.line(unknown(row, &what_to_do(row))),
         Event::Role(row) => output.line(role(row)),
+        Event::Rights(row) => output.line(rights(row)),
         Event::Health(answer) => output.line(health(answer)),
         Event::Forgotten { name } => output.talk(format!(
             "forgot {}; its certificate still counts, see `colis certs revoke`, and so does its role",
@@ -39,6 +43,10 @@ fn line(peer: &PeerRow) -> String {
         true => String::new(),
         false => format!(", its scripts {}", peer.script_role),
     };
+    let rights = match peer.rights.is_empty() {
+        true => String::new(),
+        false => format!(", {}", list(&peer.rights)),
+    };
     let addresses = match peer.addresses.as_slice() {
         [] => "no address yet".to_owned(),
         known => known.join(", "),
@@ -46,7 +54,7 @@ fn line(peer: &PeerRow) -> String {
     let me = if peer.is_self { " (this peer)" } else { "" };
     let (shown, id, role, seen) = (peer.shown(), peer.peer_id.short(), peer.role, peer.seen);
     format!(
-        "{}{me}  {id}  {role}{scripts}  {}  seen {seen}",
+        "{}{me}  {id}  {role}{scripts}{rights}  {}  seen {seen}",
         Escaped::new(&shown),
         Escaped::new(&addresses)
     )
@@ -59,6 +67,22 @@ fn role(row: &RoleRow) -> String {
         Some(peer) if row.script => format!("scripts of {}: {role}", Escaped::new(peer)),
         Some(peer) => format!("{}: {role}", Escaped::new(peer)),
     }
+}
+
+fn rights(row: &RightsRow) -> String {
+    let who = match &row.peer {
+        None => format!("(not known)  {}", row.peer_id),
+        Some(peer) => format!("{}:", Escaped::new(peer)),
+    };
+    match row.rights.is_empty() {
+        true => format!("{who} no rights"),
+        false => format!("{who} {}", list(&row.rights)),
+    }
+}
+
+fn list(rights: &BTreeSet<Right>) -> String {
+    let rights: Vec<_> = rights.iter().map(Right::as_str).collect();
+    rights.join(", ")
 }
 
 fn health(answer: &PeerHealth) -> String {
