@@ -29,6 +29,7 @@ mod displaced;
 mod doctor;
 mod embedding;
 mod endless;
+mod errors;
 mod events;
 mod examples;
 mod fates;
