@@ -9,6 +9,7 @@
 //! the place of these. Only then, over that channel, the new machine asks for its certificates, and gets them. Its private
 //! keys stay where they were made. `docs/protocol.md` has the messages.
 
+mod breach;
 mod card;
 mod code;
 mod exchange;
@@ -21,11 +22,12 @@ mod words;
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use breach::Breach;
 pub use code::{Code, CodeError};
 pub use inviter::{Event, Invitation, NameCheck, Paired, all_free, invite};
 pub use joiner::{Joined, Wish, join};
 
-use crate::tls::TlsError;
+use crate::{name::LibraryError, tls::TlsError};
 
 /// Where an inviting machine listens, while it shows a code.
 pub const PAIRING_PORT: u16 = 8444;
@@ -80,18 +82,18 @@ pub enum PairError {
     /// Another machine is joining right now.
     #[error("another machine is joining right now")]
     Busy,
-    /// The other side refuses, in its words.
-    #[error("refused: {reason}")]
+    /// The other side refuses.
+    #[error("refused: {said}")]
     Refused {
-        /// Why; remote text.
-        reason: String,
+        /// What it says. Remote text: escape it before showing it.
+        said: String,
     },
     /// The other side does not keep to the protocol.
-    #[error("what answers does not speak the pairing protocol: {reason}")]
-    Protocol {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("what answers does not speak the pairing protocol: {0}")]
+    Protocol(#[from] Breach),
+    /// The name of the other machine has no address.
+    #[error("the name of that machine has no address")]
+    NoAddress,
     /// The other side was too slow.
     #[error("the other machine says nothing more")]
     Silent,
@@ -120,7 +122,7 @@ pub enum PairError {
     Tls(TlsError),
     /// The system failed us.
     #[error("{0}")]
-    Failed(String),
+    Failed(LibraryError),
 }
 
 impl From<TlsError> for PairError {
@@ -133,13 +135,7 @@ impl From<TlsError> for PairError {
 }
 
 impl PairError {
-    fn protocol(reason: impl Into<String>) -> Self {
-        Self::Protocol {
-            reason: reason.into(),
-        }
-    }
-
     fn failed(error: impl std::fmt::Display) -> Self {
-        Self::Failed(error.to_string())
+        Self::Failed(LibraryError::new(error))
     }
 }

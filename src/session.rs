@@ -79,7 +79,7 @@ use crate::{
 pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
 pub use custody::{Custody, CustodyRequest};
-pub use error::{Error, Kind, Mistake};
+pub use error::{Error, Kind, Mistake, NotReached};
 pub use event::{Event, Failed, LeftOut, Missed, Reporter, Silent};
 pub use finding::{Finding, Summary, Verdict};
 pub use folder::{FolderError, SealRequest, Sealed};
@@ -94,7 +94,7 @@ pub use progress::{Progress, Work};
 pub use receive::{
     Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
 };
-pub use send::{Lifetime, Planned, Sealing, SendRequest, Sent, message, walk};
+pub use send::{Fault, Lifetime, Planned, Sealing, SendRequest, Sent, StoredAt, message, walk};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;
 pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting};

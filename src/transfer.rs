@@ -29,7 +29,7 @@ mod there;
 mod upload;
 mod walk;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 pub use arriving::Arriving;
 pub(crate) use browse::{GLANCE, top_names};
@@ -56,7 +56,7 @@ use crate::{
     manifest::ManifestError,
     name::{LibraryError, NameError, NameFault},
     received::ReceivedError,
-    store::{OfferAnswer, StoreError},
+    store::{OfferAnswer, Remote, StoreError},
 };
 
 /// What happens during a transfer, for whoever shows it.
@@ -247,6 +247,12 @@ pub enum TransferError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Each of several stores failed.
+    #[error("{}", Joined(.failures))]
+    NoStore {
+        /// Why, of each, in the order of the stores.
+        failures: Vec<Self>,
+    },
     /// An offer or a manifest is malformed or not trusted.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -261,7 +267,46 @@ pub enum TransferError {
     Received(#[from] ReceivedError),
 }
 
+/// Several errors, in one line.
+struct Joined<'a>(&'a [TransferError]);
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.0.iter().enumerate() {
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{error}")?;
+        }
+        Ok(())
+    }
+}
+
 impl TransferError {
+    /// That of the only store, or those of all.
+    fn of_stores(mut failures: Vec<Self>) -> Self {
+        match failures.len() {
+            1 => failures.swap_remove(0),
+            _ => Self::NoStore { failures },
+        }
+    }
+
+    /// The peer that it is about, where one is, and where it was asked. Of several stores the last.
+    pub fn remote(&self) -> Option<&Remote> {
+        match self {
+            Self::Store(error) => error.remote(),
+            Self::NoStore { failures } => failures.last()?.remote(),
+            _ => None,
+        }
+    }
+
+    /// The peer that misbehaved, or refuses us, if its id is known. Of several stores the last.
+    pub fn culprit(&self) -> Option<PeerId> {
+        match self {
+            Self::Store(error) => error.culprit(),
+            Self::NoStore { failures } => failures.last()?.culprit(),
+            _ => None,
+        }
+    }
+
     /// What kind of error it is, in words that have no name, path or other text of a transfer: fit for a log.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -276,7 +321,7 @@ impl TransferError {
             Self::PasswordNeeded => "it is locked by a password",
             Self::LetGo => "it is not kept any more",
             Self::Store(StoreError::NotFound { .. }) => "a part of it is not there",
-            Self::Store(_) => "the store failed",
+            Self::Store(_) | Self::NoStore { .. } => "the store failed",
             Self::Journal { .. } => "a journal cannot be kept",
             _ => "it failed",
         }
@@ -316,6 +361,7 @@ impl TransferError {
             | Self::Output(_)
             | Self::Journal { .. }
             | Self::Store(_)
+            | Self::NoStore { .. }
             | Self::Received(_) => false,
         }
     }

@@ -190,10 +190,11 @@ impl From<PairError> for Failure {
                 "is a code being shown there now? it listens on port {PAIRING_PORT} unless it says otherwise"
             )),
             PairError::Busy => failure().hint("try again in a few seconds"),
+            PairError::NoAddress => failure(),
             PairError::Silent | PairError::Broken(_) | PairError::TakenBack { .. } => {
                 failure().hint("try again; nothing was kept")
             }
-            PairError::Protocol { .. } => failure()
+            PairError::Protocol(_) => failure()
                 .hint("is it `colis pair` that listens there, of a like version?"),
             PairError::Undecided => failure().hint(
                 "pair again; if the name is taken now, on the circle's machine: colis certs revoke NAME",

@@ -17,10 +17,11 @@ use rustix::io::Errno;
 
 use super::output::{Output, say};
 use crate::{
-    client::AddressError,
+    address::{AddressError, PeerAddress},
     config::{ConfigError, ConfigFault, units::UnitError},
     crypto::CryptoError,
     disk::NoRoom,
+    id::PeerId,
     manifest::{ManifestError, VerifyError},
     name::Escaped,
     peer::PeerError,
@@ -75,6 +76,8 @@ pub(super) struct Failure {
     pub(super) code: ExitCode,
     what: String,
     hint: Option<String>,
+    culprit: Option<PeerId>,
+    address: Option<String>,
 }
 
 impl Failure {
@@ -83,6 +86,8 @@ impl Failure {
             code,
             what: what.to_string(),
             hint: None,
+            culprit: None,
+            address: None,
         }
     }
 
@@ -122,6 +127,32 @@ impl Failure {
         self
     }
 
+    /// Says all of several errors, and what to do about the last.
+    fn of_several<E: Display>(errors: impl IntoIterator<Item = E>) -> Self
+    where
+        Self: From<E>,
+    {
+        let (mut said, mut last) = (Vec::new(), None);
+        for error in errors {
+            said.push(error.to_string());
+            last = Some(Self::from(error));
+        }
+        let what = said.join("; ");
+        match last {
+            Some(last) => Self { what, ..last },
+            None => Self::new(ExitCode::Network, what),
+        }
+    }
+
+    /// Who misbehaved, and where.
+    fn by(self, culprit: Option<PeerId>, address: Option<&PeerAddress>) -> Self {
+        Self {
+            culprit,
+            address: address.map(ToString::to_string),
+            ..self
+        }
+    }
+
     /// Its exit code, its sentence, its hint.
     pub(super) fn into_parts(self) -> (ExitCode, String, Option<String>) {
         (self.code, self.what, self.hint)
@@ -130,11 +161,12 @@ impl Failure {
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
         if output.json {
-            let (exit, message, hint) = (self.code as u8, self.what.clone(), self.hint.clone());
             return output.last_event(&Event::Error(Failed {
-                exit,
-                message,
-                hint,
+                exit: self.code as u8,
+                message: self.what.clone(),
+                hint: self.hint.clone(),
+                culprit: self.culprit,
+                address: self.address.clone(),
             }));
         }
         let mut text = format!("colis: {}", Escaped::new(&self.what));
@@ -213,6 +245,7 @@ impl From<TransferError> for Failure {
             }
             TransferError::NotOneFile { .. } => failure().hint("use a folder: --out DIR"),
             TransferError::Store(error) => error.into(),
+            TransferError::NoStore { failures } => Self::of_several(failures),
             TransferError::Manifest(error) => error.into(),
             TransferError::Crypto(error) => error.into(),
             TransferError::Name(_) => {

@@ -7,7 +7,7 @@ use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
-    peer::{Elsewhere, after_the_end, merging, notices, renewal},
+    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, merging, renewal},
     session::{
         Kind,
         advice::ASK_FOR_NEW,
@@ -173,11 +173,11 @@ fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
     let Some(end) = endings.circle else {
         return Finding::skip(STEP, "it cannot be read");
     };
-    let about = notices(dir, &endings, now);
-    let about = about.iter().find(|n| n.code.starts_with("circle-"));
-    match about.and_then(|notice| notice.text.split_once("; ")) {
-        Some((what, todo)) if end < now => Finding::fail(STEP, Kind::Trust, what).hint(todo),
-        Some((what, todo)) => Finding::warn(STEP, what).hint(todo),
+    match circle_ends(dir, end, now) {
+        Some(CircleEnds { what, todo, .. }) if end < now => {
+            Finding::fail(STEP, Kind::Trust, what).hint(todo)
+        }
+        Some(CircleEnds { what, todo, .. }) => Finding::warn(STEP, what).hint(todo),
         None => Finding::ok(STEP, format!("its own certificate counts until {end}")),
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use super::PairError;
-use crate::id::SealPublicKey;
+use super::{Breach, PairError};
+use crate::{id::SealPublicKey, name::LibraryError};
 
 /// Bytes of a text that the other side may have us show.
 const MAX_TEXT: usize = 300;
@@ -64,9 +64,9 @@ impl From<Refusal> for PairError {
             Refusal::Burned => Self::Burned,
             Refusal::Expired => Self::Expired,
             Refusal::Busy => Self::Busy,
-            Refusal::Refused { mut reason } => {
-                reason.truncate(reason.floor_char_boundary(MAX_TEXT));
-                Self::Refused { reason }
+            Refusal::Refused { reason: mut said } => {
+                said.truncate(said.floor_char_boundary(MAX_TEXT));
+                Self::Refused { said }
             }
         }
     }
@@ -89,13 +89,13 @@ pub(super) fn seal<T: Serialize>(card: &T) -> Result<(String, [u8; 32]), PairErr
 /// A card that must be the one that was committed to.
 pub(super) fn open<T: DeserializeOwned>(bytes: &[u8], committed: &[u8]) -> Result<T, PairError> {
     if commitment(bytes) != committed {
-        return Err(PairError::protocol("other keys than were committed to"));
+        return Err(Breach::OtherKeys.into());
     }
     parse(bytes)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PairError> {
-    serde_json::from_slice(bytes).map_err(|e| PairError::protocol(e.to_string()))
+    serde_json::from_slice(bytes).map_err(|e| Breach::Json(LibraryError::new(e)).into())
 }
 
 fn commitment(bytes: &[u8]) -> [u8; 32] {

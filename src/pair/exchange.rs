@@ -6,7 +6,7 @@ use sha2::Sha256;
 use spake2::{Ed25519Group, Identity, Password, Spake2};
 use zeroize::Zeroizing;
 
-use super::{Code, PairError};
+use super::{Breach, Code, PairError};
 
 /// Version of the protocol, and the first byte of a hello.
 const VERSION: u8 = 1;
@@ -54,7 +54,7 @@ impl Exchange {
     /// Takes the hello of the other side. A wrong code is no error here: it shows in the tags.
     pub(super) fn finish(self, theirs: &Hello, exporter: &Exporter) -> Result<Tags, PairError> {
         let key = self.state.finish(theirs.message());
-        let key = key.map_err(|_| PairError::protocol("a bad message of the key exchange"))?;
+        let key = key.map_err(|_| Breach::Exchange)?;
         let key = Zeroizing::new(key);
         let (inviter, joiner) = match self.side {
             Side::Inviter => (&self.hello, &theirs.0),
@@ -76,10 +76,10 @@ pub(super) struct Hello(Vec<u8>);
 impl Hello {
     pub(super) fn parse(body: Vec<u8>) -> Result<Self, PairError> {
         if body.first() != Some(&VERSION) {
-            return Err(PairError::protocol("another version of it"));
+            return Err(Breach::Version.into());
         }
         if body.len() != HELLO {
-            return Err(PairError::protocol("a hello of another length"));
+            return Err(Breach::HelloLength.into());
         }
         Ok(Self(body))
     }

@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::PairError;
+use super::{Breach, PairError};
 use crate::tls::MAX_LISTS;
 
 /// The longest body of a side that has proved nothing yet.
@@ -63,10 +63,10 @@ pub(super) async fn read(
 
 async fn read_now(stream: &mut (impl AsyncRead + Unpin), limit: u32) -> Result<Frame, PairError> {
     let kind = stream.read_u8().await.map_err(PairError::Broken)?;
-    let kind = Kind::parse(kind).ok_or_else(|| PairError::protocol("an unknown kind of frame"))?;
+    let kind = Kind::parse(kind).ok_or(Breach::FrameKind)?;
     let length = stream.read_u32().await.map_err(PairError::Broken)?;
     if length > limit {
-        return Err(PairError::protocol("a frame that is too long"));
+        return Err(Breach::FrameLength.into());
     }
     // Grows with what comes, not with what is announced.
     let mut body = Vec::new();

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Code, PairError, PairOptions,
+    Breach, Code, PairError, PairOptions,
     card::{self, Grant, Host, Refusal, Request},
     exchange::{Exchange, Exporter, Hello, Side},
     frame::{self, Kind, MAX_BODY},
@@ -327,7 +327,7 @@ impl House {
         let frame = frame::read(stream, MAX_BODY, self.options.step).await?;
         match frame.kind == kind {
             true => Ok(frame.body),
-            false => Err(PairError::protocol("a frame out of its turn")),
+            false => Err(Breach::FrameTurn.into()),
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    Code, PairError, PairOptions,
+    Breach, Code, PairError, PairOptions,
     card::{self, Grant, Host, Refusal, Request},
     exchange::{Exchange, Exporter, Hello, Side},
     frame::{self, Kind, MAX_BODY, MAX_GRANT},
@@ -86,9 +86,8 @@ async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStre
             source,
         })
     });
-    let no_address = || PairError::failed("the name of that machine has no address");
     let connected = first_answer(tries).await;
-    connected.map_err(|mut failed| failed.pop().unwrap_or_else(no_address))
+    connected.map_err(|mut failed| failed.pop().unwrap_or(PairError::NoAddress))
 }
 
 /// All that is said over one channel with the machine that answered at `from`.
@@ -145,7 +144,7 @@ async fn stage(
     from: SocketAddr,
 ) -> Result<(Staged, String), PairError> {
     let issuer = SignedBundle::parse(Bytes::from(host.bundle));
-    let issuer = issuer.map_err(|e| PairError::protocol(e.to_string()))?;
+    let issuer = issuer.map_err(Breach::Bundle)?;
     let name = issuer.payload().name.clone();
     let membership = Membership {
         ca_cert: host.ca_cert,
@@ -187,6 +186,6 @@ async fn hear(
     } else if frame.kind == Kind::Refusal {
         Err(card::parse::<Refusal>(&frame.body)?.into())
     } else {
-        Err(PairError::protocol("a frame out of its turn"))
+        Err(Breach::FrameTurn.into())
     }
 }

@@ -31,7 +31,19 @@ pub struct Notice {
     pub text: String,
 }
 
+/// What is about a certificate of this peer or of its scripts.
+const OF_OWN: [&str; 4] = [SOON, OVER, SCRIPTS_SOON, SCRIPTS_OVER];
+const SOON: &str = "certificate-ends-soon";
+const OVER: &str = "certificate-expired";
+const SCRIPTS_SOON: &str = "scripts-certificate-ends-soon";
+const SCRIPTS_OVER: &str = "scripts-certificate-expired";
+
 impl Notice {
+    /// Whether it is about a certificate of this peer or of its scripts, which is renewed by itself if it can be.
+    pub(super) fn is_of_own_certificate(&self) -> bool {
+        OF_OWN.contains(&&*self.code)
+    }
+
     /// Something to be done.
     pub fn care(code: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -91,16 +103,8 @@ fn about_own(
     todo: Option<&str>,
 ) -> Option<Notice> {
     let (what, soon, over) = match which {
-        Renewed::Peer => (
-            "the certificate",
-            "certificate-ends-soon",
-            "certificate-expired",
-        ),
-        Renewed::Script => (
-            "the certificate for scripts",
-            "scripts-certificate-ends-soon",
-            "scripts-certificate-expired",
-        ),
+        Renewed::Peer => ("the certificate", SOON, OVER),
+        Renewed::Script => ("the certificate for scripts", SCRIPTS_SOON, SCRIPTS_OVER),
     };
     if end < now {
         let todo = todo.map_or_else(|| after_the_end(dir, which, end, now), str::to_owned);
@@ -163,19 +167,39 @@ fn knows_maker(dir: &CertsDir) -> bool {
 }
 
 fn about_circle(dir: &CertsDir, end: Timestamp, now: Timestamp) -> Option<Notice> {
+    let CircleEnds { code, what, todo } = circle_ends(dir, end, now)?;
+    Some(Notice::care(code, format!("{what}; {todo}")))
+}
+
+/// That the circle's own certificate ends soon, or has ended.
+#[derive(Debug)]
+pub struct CircleEnds {
+    code: &'static str,
+    /// What is so.
+    pub what: String,
+    /// What to do.
+    pub todo: String,
+}
+
+/// Whether that is so of the circle of `dir`, whose certificate ends at `end`.
+pub fn circle_ends(dir: &CertsDir, end: Timestamp, now: Timestamp) -> Option<CircleEnds> {
     let what = "the circle's own certificate";
     let todo = match dir.ca_key().exists() {
         true => "renew it: colis certs renew-circle".to_owned(),
         false => "its owner renews it on the machine that made the circle: colis certs renew-circle; the others take it over from those that they meet: colis peers check PEER".to_owned(),
     };
     if end < now {
-        let text = format!("{what} expired on {end}, and with it every certificate; {todo}");
-        return Some(Notice::care("circle-expired", text));
+        return Some(CircleEnds {
+            code: "circle-expired",
+            what: format!("{what} expired on {end}, and with it every certificate"),
+            todo,
+        });
     }
     let is_soon = days_left(end, now) < CIRCLE_DAYS;
-    is_soon.then(|| {
-        let text = format!("{what} ends on {end}, and every certificate with it; {todo}");
-        Notice::care("circle-ends-soon", text)
+    is_soon.then(|| CircleEnds {
+        code: "circle-ends-soon",
+        what: format!("{what} ends on {end}, and every certificate with it"),
+        todo,
     })
 }
 

@@ -195,7 +195,7 @@ impl Renewal {
                 continue;
             }
             let (code, text) = (&*notice.code, Escaped::new(&notice.text));
-            match failed.filter(|_| code.contains("certificate")) {
+            match failed.filter(|_| notice.is_of_own_certificate()) {
                 Some(cause) => tracing::warn!(code, cause = %Escaped::new(cause), "{text}"),
                 None => tracing::warn!(code, "{text}"),
             }

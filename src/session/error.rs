@@ -22,7 +22,7 @@ use crate::{
     peer::PeerError,
     received::ReceivedError,
     server::BindError,
-    store::StoreError,
+    store::{Remote, StoreError},
     tls::TlsError,
     transfer::TransferError,
     trust::{NAME_RULE, TrustError},
@@ -64,12 +64,18 @@ pub enum Error {
         is_self: bool,
     },
     /// A known peer answers at none of its addresses.
-    #[error("{}", Tried(.tries))]
+    #[error("{}", Joined(.tries))]
     Unreachable {
         /// Its name.
         peer: String,
         /// Each address that was tried, and why it failed.
         tries: Vec<Self>,
+    },
+    /// None of several peers is reached that were to store something.
+    #[error("{}", Joined(.tries))]
+    NobodyReached {
+        /// Each peer that was named, in this order, and why it is not reached.
+        tries: Vec<NotReached>,
     },
     /// A host was typed that is the name of a known peer with a port.
     #[error("{source}")]
@@ -400,10 +406,20 @@ pub enum Kind {
     Interrupted = 130,
 }
 
-/// The errors of several tries, in one line.
-struct Tried<'a>(&'a [Error]);
+/// A peer that is not reached.
+#[derive(Debug, thiserror::Error)]
+#[error("{peer}: {error}")]
+pub struct NotReached {
+    /// As it was named.
+    pub peer: String,
+    /// Why.
+    pub error: Box<Error>,
+}
 
-impl fmt::Display for Tried<'_> {
+/// Several errors, in one line.
+struct Joined<'a, E>(&'a [E]);
+
+impl<E: fmt::Display> fmt::Display for Joined<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, error) in self.0.iter().enumerate() {
             let between = if number == 0 { "" } else { "; " };
@@ -417,6 +433,40 @@ impl Error {
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         Self::Io { path, source }
+    }
+
+    /// The peer that misbehaved, or refuses us, if its id is known. Of several tries that of the last.
+    pub fn culprit(&self) -> Option<PeerId> {
+        match self {
+            Self::Store(error) | Self::Peer(PeerError::Store(error)) => error.culprit(),
+            Self::Transfer(error) => error.culprit(),
+            Self::NameHeld { peer, .. } => Some(*peer),
+            Self::Trust(TrustError::NameTaken { shown, .. }) => Some(*shown),
+            other => other.cause()?.culprit(),
+        }
+    }
+
+    /// Where that peer was asked, if it was. Of several tries that of the last.
+    pub fn address(&self) -> Option<&PeerAddress> {
+        match self {
+            Self::Store(error) | Self::Peer(PeerError::Store(error)) => {
+                error.remote().map(Remote::address)
+            }
+            Self::Transfer(error) => error.remote().map(Remote::address),
+            Self::NameDiffers { address, .. } | Self::OtherBundle { address, .. } => Some(address),
+            other => other.cause()?.address(),
+        }
+    }
+
+    /// The error that it stands for.
+    fn cause(&self) -> Option<&Self> {
+        match self {
+            Self::Unreachable { tries, .. } => tries.last(),
+            Self::NobodyReached { tries } => tries.last().map(|missed| &*missed.error),
+            Self::NamedWithPort { source, .. } | Self::PastRenewal { source, .. } => Some(source),
+            Self::Folder(FolderError::NotContinued(error)) => Some(error),
+            _ => None,
+        }
     }
 
     /// Whether it says that something is not there.

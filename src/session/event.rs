@@ -361,6 +361,12 @@ pub struct Failed {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// The peer that misbehaved, or refuses us, if its id is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<PeerId>,
+    /// Where that peer was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Something that is not sent.
@@ -414,6 +420,12 @@ pub struct Missed {
     pub exit: u8,
     /// Why.
     pub reason: String,
+    /// The peer that misbehaved, or refuses us, if its id is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<PeerId>,
+    /// Where that peer was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl Missed {
@@ -423,6 +435,8 @@ impl Missed {
             manifest: None,
             exit: error.kind() as u8,
             reason: error.to_string(),
+            culprit: error.culprit(),
+            address: error.address().map(ToString::to_string),
         }
     }
 
@@ -432,6 +446,8 @@ impl Missed {
             manifest: Some(manifest),
             exit: error.kind() as u8,
             reason: error.to_string(),
+            culprit: error.culprit(),
+            address: error.address().map(ToString::to_string),
         }
     }
 }

@@ -210,8 +210,7 @@ impl Sealer<'_> {
             size: payload.size,
             chunks,
             already_chunks: chunks,
-            answers: Vec::new(),
-            failures: Vec::new(),
+            stores: Vec::new(),
             left_out: Vec::new(),
         }))
     }

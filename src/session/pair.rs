@@ -19,6 +19,7 @@ use crate::{
     address::{DEFAULT_LISTEN, PeerAddress},
     config::Config,
     id::PeerId,
+    name::LibraryError,
     pair::PairError,
     store::LocalStore,
     tls::{
@@ -132,5 +133,5 @@ fn serving_port(home: &Home, config: &Config) -> Option<u16> {
 
 /// The system failed us.
 fn failed(error: impl std::fmt::Display) -> Error {
-    PairError::Failed(error.to_string()).into()
+    PairError::Failed(LibraryError::new(error)).into()
 }

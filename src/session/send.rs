@@ -3,6 +3,7 @@
 mod content;
 mod meet;
 mod sealing;
+mod stored;
 mod wait;
 
 use std::{sync::Arc, time::Instant};
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Event, LeftOut, Missed, Mistake, Session, Told, Work};
 use crate::{
     id::{ManifestId, TransferId},
+    manifest::Signer as _,
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Pace, PacedStore, Store, TransferState},
-    transfer::{self, Recipient, SendOptions, Sources},
+    transfer::{self, Recipient, SendOptions, Sources, TransferError},
     trust::KnownPeer,
 };
 
@@ -22,6 +24,7 @@ pub use content::{message, walk};
 use meet::{Destination, Met};
 pub(crate) use sealing::tell_sources;
 pub use sealing::{Lifetime, Planned, Sealing};
+pub use stored::{Fault, StoredAt};
 
 /// To whom something is sent, and how.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +69,9 @@ pub struct Sent {
     pub already_chunks: u64,
     /// What the stores answered that have it.
     pub answers: Vec<OfferAnswer>,
+    /// What became of it at each store that it was for, in the order in which they were named; the own store is the last.
+    #[serde(default)]
+    pub stores: Vec<StoredAt>,
     /// How long it took.
     pub seconds: f64,
     /// With `wait`: opened, or the other state that a recipient's ended in.
@@ -82,10 +88,35 @@ pub struct Sent {
 struct Way {
     options: SendOptions,
     destinations: Vec<Destination>,
+    stores: Vec<StoredAt>,
     missed: Vec<Missed>,
     to: Vec<String>,
     via: Vec<String>,
     wait: bool,
+}
+
+impl Way {
+    /// Notes what became of it at each destination, and leaves those that have it. Returns what these have answered.
+    fn note(&mut self, results: Vec<Result<OfferAnswer, TransferError>>) -> Vec<OfferAnswer> {
+        let mut answers = Vec::new();
+        let destinations = std::mem::take(&mut self.destinations);
+        for (to, result) in destinations.into_iter().zip(results) {
+            let stored = &mut self.stores[to.place];
+            match result {
+                Ok(answer) => {
+                    stored.answer = Some(answer);
+                    answers.push(answer);
+                    self.destinations.push(to);
+                }
+                Err(error) => {
+                    let error = error.into();
+                    stored.error = Some(Fault::of(&error));
+                    self.missed.push(Missed::peer(to.name, &error));
+                }
+            }
+        }
+        answers
+    }
 }
 
 impl Session {
@@ -97,11 +128,7 @@ impl Session {
     pub async fn send(&self, sources: Sources, request: &SendRequest) -> Result<Sent, Error> {
         request.check()?;
         let pace = self.pace(request.pace.as_ref())?;
-        let mut way = self.way(&sources, request).await?;
-        if request.keep {
-            let own = self.own_store()?.as_store();
-            way.destinations.push(Destination::own(own));
-        }
+        let way = self.way(&sources, request, request.keep).await?;
         self.deliver(sources, way, pace.as_ref()).await
     }
 
@@ -113,7 +140,7 @@ impl Session {
         request.check()?;
         let Way {
             options, to, via, ..
-        } = self.way(sources, request).await?;
+        } = self.way(sources, request, false).await?;
         sealing::tell_sources(self, sources, &options);
         Ok(Planned::of(sources, &options, to, via))
     }
@@ -128,7 +155,10 @@ impl Session {
         to: &[String],
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
-        let own = || Ok(Destination::own(self.own_store()?.as_store()));
+        let own = |met: &mut Met| {
+            met.add_own(self.identity.peer_id(), self.own_store()?.as_store());
+            Ok(())
+        };
         self.share_to(own, sources, to, sealing).await
     }
 
@@ -143,22 +173,28 @@ impl Session {
         to: &[String],
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
-        let given = || Ok(Destination::given(store));
+        let given = |met: &mut Met| {
+            met.add_given(store);
+            Ok(())
+        };
         self.share_to(given, sources, to, sealing).await
     }
 
     async fn share_to(
         &self,
-        destination: impl FnOnce() -> Result<Destination, Error>,
+        place: impl FnOnce(&mut Met) -> Result<(), Error>,
         sources: Sources,
         to: &[String],
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
         let mut options = sealing.options(self, &sources)?;
         options.recipients = self.recipients_of_share(to).await?;
+        let mut met = Met::default();
+        place(&mut met)?;
         let way = Way {
             options,
-            destinations: vec![destination()?],
+            destinations: met.destinations,
+            stores: met.stores,
             missed: Vec::new(),
             to: Vec::new(),
             via: Vec::new(),
@@ -180,19 +216,31 @@ impl Session {
         Ok(known.into_iter().map(recipient).collect())
     }
 
-    async fn way(&self, sources: &Sources, request: &SendRequest) -> Result<Way, Error> {
+    /// `keep` says whether the own store has it too, which is made for that.
+    async fn way(
+        &self,
+        sources: &Sources,
+        request: &SendRequest,
+        keep: bool,
+    ) -> Result<Way, Error> {
         let mut options = request.sealing.options(self, sources)?;
+        let mut met = self.meet(request).await?;
+        if keep {
+            met.add_own(self.identity.peer_id(), self.own_store()?.as_store());
+        }
         let Met {
             known,
             destinations,
+            stores,
             missed,
             ..
-        } = self.meet(request).await?;
+        } = met;
         let to = known.iter().map(KnownPeer::shown).collect();
         options.recipients = known.into_iter().map(recipient).collect();
         Ok(Way {
             options,
             destinations,
+            stores,
             missed,
             to,
             via: request.via.clone(),
@@ -214,10 +262,7 @@ impl Session {
         let told = Told::to(self.reporter.clone(), Work::Sending);
         let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
         complete &= LeftOut::tell(self, &sent.left_out);
-        for (number, error) in sent.failures.into_iter().rev() {
-            let missed = way.destinations.remove(number);
-            way.missed.push(Missed::peer(missed.name, &error.into()));
-        }
+        let answers = way.note(sent.stores);
         let seconds = start.elapsed().as_secs_f64();
         let state = match sent.manifest {
             Some(manifest) if way.wait => self.wait_for_all(&way.destinations, manifest).await?,
@@ -230,7 +275,8 @@ impl Session {
             bytes: sent.size,
             chunks: sent.chunks,
             already_chunks: sent.already_chunks,
-            answers: sent.answers,
+            answers,
+            stores: way.stores,
             seconds,
             state,
             complete: complete && way.missed.is_empty(),

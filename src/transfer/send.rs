@@ -84,12 +84,19 @@ pub struct Sent {
     pub chunks: u64,
     /// Content chunks that every store had already, so that nothing was sent.
     pub already_chunks: u64,
-    /// What the stores answered to the offer, in their order.
-    pub answers: Vec<OfferAnswer>,
-    /// Stores that do not have it, by their number, and why. The same call continues with them.
-    pub failures: Vec<(usize, TransferError)>,
+    /// What each store answered to the offer, or why it does not have it, in their order. The same call continues with those
+    /// that do not.
+    pub stores: Vec<Result<OfferAnswer, TransferError>>,
     /// What is not in it, because it changed, vanished or could not be read when its turn came.
     pub left_out: Vec<LeftOut>,
+}
+
+impl Sent {
+    /// The stores that do not have it, by their number, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (usize, &TransferError)> {
+        let stores = self.stores.iter().enumerate();
+        stores.filter_map(|(number, result)| Some((number, result.as_ref().err()?)))
+    }
 }
 
 /// Sends `sources` to each of `stores`. When it gives `Ok`, the transfer is durable in all of them but those in
@@ -99,7 +106,7 @@ pub struct Sent {
 /// its size is signed by then, so the rest is sent as a new transfer. Each time there is less of it, so this ends.
 ///
 /// # Errors
-/// Every [`TransferError`] of reading, and of storing if no store is left. What was stored stays; the same call continues it.
+/// Every [`TransferError`] of reading, and of storing if no store is left: [`TransferError::NoStore`] has that of each. What was stored stays; the same call continues it.
 pub async fn send(
     sender: &Sender,
     sources: Sources,
@@ -169,8 +176,7 @@ async fn send_all(
         size: size.unwrap_or(0),
         chunks: 0,
         already_chunks: 0,
-        answers: upload.targets.answers(),
-        failures: Vec::new(),
+        stores: Vec::new(),
         left_out: Vec::new(),
     };
     if !upload.is_received_everywhere() {
@@ -180,8 +186,8 @@ async fn send_all(
         sent.chunks = manifest.payload().chunks.len() as u64;
         sent.already_chunks = upload.already.load(Ordering::Relaxed);
     }
-    sent.failures = upload.targets.take_failures();
-    if sent.failures.is_empty() {
+    sent.stores = upload.targets.take_results();
+    if sent.stores.iter().all(Result::is_ok) {
         upload.finish();
     }
     progress.event(Event::Finished);

@@ -65,7 +65,7 @@ impl Targets {
     /// Announces the transfer to every store.
     ///
     /// # Errors
-    /// That of the last, if none takes it.
+    /// Those of all, if none takes it.
     pub(super) async fn announce(
         stores: &[Arc<dyn Store>],
         offer: &SignedOffer,
@@ -88,7 +88,7 @@ impl Targets {
     /// Does something with each that is chosen, at once. Those that fail are left behind.
     ///
     /// # Errors
-    /// That of the last, if none is left.
+    /// Those of all, if none is left.
     pub(super) async fn each<'a>(
         &'a self,
         is_chosen: impl Fn(&Target) -> bool,
@@ -105,33 +105,30 @@ impl Targets {
     }
 
     fn leave_behind(&self, failed: &Target, error: TransferError) -> Result<(), TransferError> {
-        let is_left = |target: &Target| target.lock().failed.is_none();
-        let others = self
-            .0
-            .iter()
-            .filter(|target| !std::ptr::eq(*target, failed));
-        if others.clone().any(is_left) {
-            failed.lock().failed.get_or_insert(error);
+        failed.lock().failed.get_or_insert(error);
+        if self.0.iter().any(|target| target.lock().failed.is_none()) {
             return Ok(());
         }
-        Err(error)
+        let failures = self
+            .0
+            .iter()
+            .filter_map(|target| target.lock().failed.take());
+        Err(TransferError::of_stores(failures.collect()))
     }
 
     pub(super) fn any(&self, is_so: impl Fn(&Target) -> bool) -> bool {
         self.0.iter().any(is_so)
     }
 
-    /// What those answered to the offer that did, in their order.
-    pub(super) fn answers(&self) -> Vec<OfferAnswer> {
-        let answers = self.0.iter().map(|target| target.lock().answer);
-        answers.flatten().collect()
-    }
-
-    /// Those that were left behind, by their number, and why.
-    pub(super) fn take_failures(&self) -> Vec<(usize, TransferError)> {
-        let failures = self.0.iter().enumerate();
-        failures
-            .filter_map(|(number, target)| Some((number, target.lock().failed.take()?)))
-            .collect()
+    /// What each answered to the offer, or why it was left behind, in their order.
+    pub(super) fn take_results(&self) -> Vec<Result<OfferAnswer, TransferError>> {
+        let result = |target: &Target| {
+            let mut state = target.lock();
+            match (state.failed.take(), state.answer) {
+                (None, Some(answer)) => Ok(answer),
+                (failed, _) => Err(failed.unwrap_or(TransferError::Stopped)),
+            }
+        };
+        self.0.iter().map(result).collect()
     }
 }

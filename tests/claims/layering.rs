@@ -138,7 +138,7 @@ const HEAVY: [(&str, &[&str]); 17] = [
 /// Lines of a file before its tests.
 const MAX_LINES: usize = 450;
 
-fn sources() -> Vec<(PathBuf, String)> {
+pub(crate) fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = todo.pop() {
@@ -171,7 +171,7 @@ fn room(path: &Path) -> String {
 }
 
 /// Without tests, which may use what they like.
-fn program(text: &str) -> &str {
+pub(crate) fn program(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap()
 }
 

@@ -30,6 +30,7 @@ mod displaced;
 mod doctor;
 mod embedding;
 mod endless;
+mod errors;
 mod events;
 mod examples;
 mod fates;

@@ -2,7 +2,7 @@
 
 use super::{ExitCode, Failure};
 use crate::{
-    session::{Error, Kind, Mistake, care::NO_HOME, service::UnitError},
+    session::{Error, Kind, Mistake, NotReached, care::NO_HOME, service::UnitError},
     wire::DEFAULT_PORT,
 };
 
@@ -23,10 +23,23 @@ impl From<Kind> for ExitCode {
     }
 }
 
+impl From<NotReached> for Failure {
+    fn from(missed: NotReached) -> Self {
+        (*missed.error).into()
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let failure = Self::of(&error);
-        match error {
+        let (culprit, address) = (error.culprit(), error.address().cloned());
+        with_hint(error).by(culprit, address.as_ref())
+    }
+}
+
+/// What an error says, and what to do.
+fn with_hint(error: Error) -> Failure {
+    let failure = Failure::of(&error);
+    match error {
             Error::NoHomeFolder(_) => failure.hint("name one: --home DIR"),
             Error::UnmarkedHome(_) => failure.hint(
                 "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
@@ -40,11 +53,8 @@ impl From<Error> for Failure {
             Error::NoAddress { peer, is_self: false } => failure.hint(format!(
                 "say where it is once: colis peers add HOST:PORT (its name is {peer})"
             )),
-            Error::Unreachable { tries, .. } => {
-                let what = failure.what;
-                let last = tries.into_iter().next_back().map(Self::from);
-                Self { what: what.clone(), ..last.unwrap_or(Self::new(ExitCode::Network, what)) }
-            }
+            Error::Unreachable { tries, .. } => Failure::of_several(tries),
+            Error::NobodyReached { tries } => Failure::of_several(tries),
             Error::NamedWithPort { peer, .. } => failure.hint(format!(
                 "{peer} is a known peer: leave out the port, and its addresses are tried; with a port it is a host"
             )),
@@ -54,13 +64,13 @@ impl From<Error> for Failure {
             | Error::Task(_) => failure,
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
-            Error::PastRenewal { source, todo } => Self::from(*source).hint(todo),
-            Error::NoPassword(source) => match source.downcast::<Self>() {
+            Error::PastRenewal { source, todo } => Failure::from(*source).hint(todo),
+            Error::NoPassword(source) => match source.downcast::<Failure>() {
                 Ok(failure) => *failure,
                 Err(_) => failure,
             },
-            Error::Io { path, source } => Self::io(&path, &source),
-            Error::Address(error) => Self::from(error).hint("see who is known: colis peers"),
+            Error::Io { path, source } => Failure::io(&path, &source),
+            Error::Address(error) => Failure::from(error).hint("see who is known: colis peers"),
             Error::Config(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Manifest(error) => error.into(),
@@ -80,7 +90,6 @@ impl From<Error> for Failure {
             | Error::NoCopy { .. } => where_to_look(&error, failure),
             other => of_the_circle(&other, failure),
         }
-    }
 }
 
 /// Where to look when no transfer is what was named.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Failure;
 use crate::{
     session::advice::{distrusted, refused},
-    store::{Promised, Rejection, StoreError},
+    store::{BadFormat, Promised, Rejection, StoreError},
     wire::Code,
 };
 
@@ -39,7 +39,7 @@ impl From<StoreError> for Failure {
             StoreError::Locked { .. } => {
                 failure().hint("wait for it to end, or use another --home")
             }
-            StoreError::Format { path, .. } => failure().hint(damaged(path)),
+            StoreError::Format { path, fault } => failure().hint(damaged(path, fault)),
             StoreError::Later { .. } => failure()
                 .hint("a newer colis has written it: use that one, or another --home"),
             StoreError::Manifest(manifest) => manifest.clone().into(),
@@ -72,12 +72,13 @@ impl From<StoreError> for Failure {
 }
 
 /// For a file of a store that is not what it should be. The one that tells the format can be written again: its id is in the home.
-fn damaged(path: &Path) -> String {
+fn damaged(path: &Path, fault: &BadFormat) -> String {
     let mark = path
         .ancestors()
         .nth(2)
         .map(|home| home.join("certs/store-id"));
-    match mark.filter(|mark| path.ends_with("FORMAT") && mark.exists()) {
+    let is_of_format = matches!(fault, BadFormat::Empty | BadFormat::NoStore);
+    match mark.filter(|mark| is_of_format && mark.exists()) {
         Some(mark) => format!(
             "it is damaged, as by a loss of power; if that store is the one of this home: (echo colis store 1; cat {}) > {}, then \
              colis check --read-data",

@@ -41,6 +41,10 @@ impl Error {
             | Self::NoCircleKey
             | Self::NowhereToRenew { .. } => Kind::NotFound,
             Self::Unreachable { tries, .. } => tries.last().map_or(Kind::Network, Self::kind),
+            Self::NobodyReached { tries } => {
+                let last = tries.last();
+                last.map_or(Kind::Network, |missed| missed.error.kind())
+            }
             Self::NamedWithPort { source, .. } | Self::PastRenewal { source, .. } => source.kind(),
             Self::NameDiffers { .. }
             | Self::OtherBundle { .. }
@@ -200,6 +204,9 @@ impl From<&TransferError> for Kind {
             | TransferError::NotOurs { .. } => Self::Trust,
             TransferError::PasswordNeeded => Self::Partial,
             TransferError::Store(error) => error.into(),
+            TransferError::NoStore { failures } => {
+                failures.last().map_or(Self::Network, Self::from)
+            }
             TransferError::Manifest(error) => error.into(),
             TransferError::Crypto(error) => error.into(),
             TransferError::Received(error) => error.into(),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 
-use super::SendRequest;
+use super::{SendRequest, StoredAt};
 use crate::{
     id::PeerId,
     manifest::Signer as _,
-    session::{ConnectedPeer, Error, Kind, Missed, Mistake, Session, each_once},
+    session::{ConnectedPeer, Error, Kind, Missed, Mistake, NotReached, Session, each_once},
     store::Store,
     trust::KnownPeer,
 };
@@ -23,28 +23,10 @@ pub(super) struct Destination {
     /// Who that is, in words.
     pub(super) name: String,
     pub(super) store: Arc<dyn Store>,
+    /// Its number among all that were asked for.
+    pub(super) place: usize,
     /// Whether it is opened there, so that what becomes of it can be waited for.
     pub(super) opens: bool,
-}
-
-impl Destination {
-    /// The own store. What is in it for others is never opened there.
-    pub(super) fn own(store: Arc<dyn Store>) -> Self {
-        Self::closed(OWN, store)
-    }
-
-    /// One that a program has given. Who opens what is in it is not known here.
-    pub(super) fn given(store: Arc<dyn Store>) -> Self {
-        Self::closed(GIVEN, store)
-    }
-
-    fn closed(name: &str, store: Arc<dyn Store>) -> Self {
-        Self {
-            name: name.to_owned(),
-            store,
-            opens: false,
-        }
-    }
 }
 
 /// Who can open it, where it goes, and who did not answer.
@@ -52,7 +34,9 @@ impl Destination {
 pub(super) struct Met {
     pub(super) known: Vec<KnownPeer>,
     pub(super) destinations: Vec<Destination>,
-    /// The peers that they are.
+    /// Every store that was asked for, in this order.
+    pub(super) stores: Vec<StoredAt>,
+    /// The peers that the destinations are.
     carriers: Vec<PeerId>,
     pub(super) missed: Vec<Missed>,
 }
@@ -90,7 +74,7 @@ impl Session {
     }
 
     async fn meet_recipients(&self, to: &[String]) -> Result<Met, Error> {
-        let (mut met, mut last) = (Met::default(), None);
+        let (mut met, mut tries) = (Met::default(), Vec::new());
         let connected = join_all(to.iter().map(|text| self.connect(text))).await;
         for (text, connected) in to.iter().zip(connected) {
             match connected {
@@ -105,17 +89,24 @@ impl Session {
                 {
                     let known = self.recipient(text).await?;
                     if met.known.iter().all(|met| met.peer_id != known.peer_id) {
+                        let missed = StoredAt::missed(text.trim(), known.peer_id, &error);
+                        met.stores.push(missed);
                         met.known.push(known);
                         met.missed.push(Missed::peer(text.clone(), &error));
                     }
-                    last = Some(error);
+                    tries.push(NotReached {
+                        peer: text.trim().to_owned(),
+                        error: Box::new(error),
+                    });
                 }
                 Err(error) => return Err(error),
             }
         }
-        match last {
-            Some(error) if met.destinations.is_empty() => Err(error),
-            _ => Ok(met),
+        match tries.len() {
+            _ if !met.destinations.is_empty() => Ok(met),
+            0 => Ok(met),
+            1 => Err(*tries.swap_remove(0).error),
+            _ => Err(Error::NobodyReached { tries }),
         }
     }
 }
@@ -126,11 +117,29 @@ impl Met {
         let id = connected.peer.peer_id;
         if !self.carriers.contains(&id) {
             self.carriers.push(id);
-            self.destinations.push(Destination {
-                name: text.trim().to_owned(),
-                store: Arc::new(connected.client),
-                opens: self.known.iter().any(|known| known.peer_id == id),
-            });
+            let stored = StoredAt::reached(text.trim(), id, Some(connected.client.address()));
+            let opens = self.known.iter().any(|known| known.peer_id == id);
+            self.push(stored, Arc::new(connected.client), opens);
         }
+    }
+
+    /// Stores it also in the own store. What is in it for others is never opened there.
+    pub(super) fn add_own(&mut self, ours: PeerId, store: Arc<dyn Store>) {
+        self.push(StoredAt::reached(OWN, ours, None), store, false);
+    }
+
+    /// Stores it in a store that a program has given. Who opens what is in it is not known here.
+    pub(super) fn add_given(&mut self, store: Arc<dyn Store>) {
+        self.push(StoredAt::given(GIVEN), store, false);
+    }
+
+    fn push(&mut self, stored: StoredAt, store: Arc<dyn Store>, opens: bool) {
+        self.destinations.push(Destination {
+            name: stored.peer.clone(),
+            store,
+            place: self.stores.len(),
+            opens,
+        });
+        self.stores.push(stored);
     }
 }
