@@ -29,6 +29,7 @@ mod signals;
 mod sources;
 mod speed;
 mod spool;
+mod standard;
 mod status;
 mod store;
 mod terminal;

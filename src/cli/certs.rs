@@ -70,6 +70,9 @@ fn show(context: &Context) -> Result<(), Failure> {
             .warn("its certificate ends soon; renew it: colis certs renew");
     }
     let circle = certs::circle(&context.home)?;
+    context.tell(&Event::Circle {
+        not_after: circle.not_after,
+    });
     if circle.next_list.is_some_and(|next| next < now) {
         context
             .output

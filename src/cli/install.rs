@@ -15,7 +15,7 @@ use crate::{
     config::{SETTINGS, variable},
     session::{
         Event,
-        service::{self, ServiceRequest},
+        service::{self, ServiceRequest, SystemUnit},
     },
 };
 
@@ -27,11 +27,15 @@ pub(super) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> 
             let path = text(&service::install(&context.home, &request)?);
             Event::Installed { path, unit }
         }
-        true => Event::Unit {
-            unit,
-            text: service::system_unit(&context.home, &request)?,
-            as_root: rustix::process::geteuid().is_root(),
-        },
+        true => {
+            let SystemUnit { text, account } = service::system_unit(&context.home, &request)?;
+            let as_root = account == 0;
+            Event::Unit {
+                unit,
+                text,
+                as_root,
+            }
+        }
     });
     Ok(ExitCode::Ok)
 }

@@ -19,7 +19,7 @@ use super::{
     report::ExitCode,
     spool::Spool,
 };
-use crate::{name::escape_json, session::Event};
+use crate::{config::units::count, name::escape_json, session::Event};
 
 /// Why standard output takes nothing more, since it does not. Set once: what a command does goes on without its lines.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -38,8 +38,10 @@ struct Spooled {
 /// From now on threads of their own write the lines of both streams: for commands that serve, which a reader that stops
 /// reading must not stop. Without such threads the lines are written as before.
 pub(super) fn spool(json: bool) -> io::Result<()> {
-    let gap_of_lines =
-        |count| format!("colis: {count} lines were dropped here: they were not read\n");
+    let gap_of_lines = |number| {
+        let dropped = count(number, "line was", "lines were");
+        format!("colis: {dropped} dropped here: not read\n")
+    };
     let gap_of_objects = |count| {
         let dropped = Event::Dropped { count };
         format!("{}\n", line_of(&dropped))
@@ -107,11 +109,6 @@ fn write_result(line: &str) -> io::Result<()> {
     }
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush())
-}
-
-/// `1 chunk`, `2 chunks`.
-pub(super) fn count(number: u64, what: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { what } else { many })
 }
 
 /// How a command speaks.

@@ -17,7 +17,7 @@ use super::{
     report::{ExitCode, Failure},
     show,
     signals::Ending,
-    terminal,
+    standard, terminal,
 };
 use crate::{
     config::units::DurationText,
@@ -82,8 +82,9 @@ async fn read_code(args: &Pair) -> Result<Code, Failure> {
         }
         None if io::stdin().is_terminal() && io::stderr().is_terminal() => ask().await?,
         _ => {
+            let input = standard::input("give it the code, or a file: --code-file FILE")?;
             let reading = async {
-                let read = tokio::task::spawn_blocking(|| first_line(io::stdin())).await;
+                let read = tokio::task::spawn_blocking(|| first_line(input)).await;
                 let read = read.map_err(|e| Failure::new(ExitCode::Storage, e))?;
                 read.map_err(|e| Failure::io(stdin, &e))
             };

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{
     args::Secret,
     report::{self, ExitCode, Failure},
-    terminal,
+    standard, terminal,
 };
 use crate::{crypto::password::Password, session::PasswordSource};
 
@@ -82,11 +82,18 @@ fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
         return Err(Failure::new(ExitCode::Storage, what).hint("use --password-file FILE"));
     }
     let path = descriptors.join(fd.to_string());
-    let file = File::open(&path).map_err(|error| {
-        let what = format!("descriptor {fd} cannot be read: {error}");
-        Failure::usage(what).hint(format!(
-            "open it for the command: --password-fd {fd} {fd}<FILE"
-        ))
+    let opened = match standard::is_closed_number(fd) {
+        true => Err(io::ErrorKind::NotFound.into()),
+        false => File::open(&path),
+    };
+    let file = opened.map_err(|error: io::Error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "it is closed".to_owned(),
+            _ => error.to_string(),
+        };
+        let what = format!("descriptor {fd} cannot be read: {why}");
+        let open = format!("open it for the command: --password-fd {fd} {fd}<FILE");
+        Failure::usage(what).hint(open)
     })?;
     from(file, &path)
 }

@@ -12,11 +12,13 @@ pub(super) mod send;
 pub(super) mod serve;
 mod store;
 
-use super::{
-    list,
-    output::{Output, count},
+use super::{list, output::Output};
+use crate::{
+    config::units::{Size, count},
+    name::Escaped,
+    session::Event,
+    transfer::Share,
 };
-use crate::{config::units::Size, name::Escaped, session::Event, transfer::Share};
 
 /// Tells programs, or says it to the person.
 pub(super) fn tell(output: Output, event: &Event) {
@@ -29,8 +31,9 @@ pub(super) fn tell(output: Output, event: &Event) {
 /// Says it to the person. Each file says the events of one kind, and leaves the others to the next.
 fn say(output: Output, event: &Event) {
     match event {
-        Event::ListCut { count } => output.warn(format!(
-            "the list goes on after {count} transfers: those that follow are left out; name one by its whole id"
+        Event::ListCut { count: listed } => output.warn(format!(
+            "the list goes on after {}: those that follow are left out; name one by its whole id",
+            count(*listed, "transfer", "transfers")
         )),
         Event::ChunksCut { pages } => output.warn(format!(
             "the list goes on after {pages} pages: the chunks that follow are not shown"

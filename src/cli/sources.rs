@@ -1,18 +1,13 @@
 //! What `send` and `share` take: paths, standard input or a message; and what a dry run says of them.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::File,
     io::{self, Read as _, Seek as _},
-    os::{
-        fd::AsFd as _,
-        unix::fs::{FileTypeExt as _, MetadataExt as _},
-    },
+    os::fd::AsFd as _,
     path::Path,
 };
 
-use rustix::fs::{OFlags, fcntl_getfl};
-
-use super::{args::Seal, report::Failure};
+use super::{args::Seal, report::Failure, standard};
 use crate::{
     session::{self, Home},
     transfer::{Filter, Keys, MAX_MESSAGE, Sources, TransferError},
@@ -70,36 +65,26 @@ impl Seal {
 /// How many bytes standard input still has, if it is a file.
 fn rest_of_stdin() -> Result<Option<u64>, Failure> {
     let failed = |e| Failure::io(Path::new("standard input"), &e);
-    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+    let hint = "to send an empty file: colis send - --name NAME --to PEER </dev/null";
+    let stdin = standard::input(hint)?;
+    let stdin = stdin.as_fd().try_clone_to_owned().map_err(failed)?;
     let mut stdin = File::from(stdin);
     let metadata = stdin.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(Failure::usage("standard input is a folder")
             .hint("name the folder in the place of `-`"));
     }
-    if is_stand_in(&stdin, &metadata) {
-        return Err(Failure::usage("standard input is closed")
-            .hint("to send an empty file: colis send - --name NAME --to PEER </dev/null"));
-    }
     let position = stdin.stream_position().unwrap_or(0);
     let rest = metadata.len().saturating_sub(position);
     Ok(metadata.is_file().then_some(rest))
-}
-
-/// Whether this is what a program has in the place of a standard input that is closed: `/dev/null`, open for writing too.
-fn is_stand_in(stdin: &File, metadata: &Metadata) -> bool {
-    let null = fs::metadata("/dev/null").map(|null| null.rdev());
-    let is_null =
-        metadata.file_type().is_char_device() && null.is_ok_and(|null| null == metadata.rdev());
-    let flags = fcntl_getfl(stdin);
-    is_null && flags.is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// The message itself, or for `-` what standard input has.
 fn message(text: &str) -> Result<Sources, Failure> {
     let mut read = String::new();
     if text == "-" {
-        let most = io::stdin().take(MAX_MESSAGE + 1).read_to_string(&mut read);
+        let stdin = standard::input("give it the message: echo MESSAGE | colis send --text -")?;
+        let most = stdin.take(MAX_MESSAGE + 1).read_to_string(&mut read);
         most.map_err(|e| Failure::usage(format!("the message cannot be read: {e}")))?;
     } else {
         text.clone_into(&mut read);

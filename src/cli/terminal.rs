@@ -31,6 +31,8 @@ const MAX_WAITING: usize = 100;
 const PLAIN: [&str; 5] = ["", "dumb", "unknown", "emacs", "network"];
 /// The rows of a question, one line of its list, and the cursor.
 const LEAST_ROWS: u16 = 3;
+/// Of one column no line can be edited.
+const LEAST_COLUMNS: u16 = 2;
 /// The byte of Ctrl-C.
 const CTRL_C: u8 = 3;
 /// The key Ctrl-D: the end of the input.
@@ -74,10 +76,10 @@ pub(super) fn shows() -> Shows {
     }
 }
 
-/// Whether the terminal has too few rows for a list. One that does not say how many it has is taken for a usual one.
+/// Whether the terminal is too small for a list. One that does not say how large it is is taken for a usual one.
 fn is_flat() -> bool {
     let size = Term::stderr().size_checked();
-    size.is_some_and(|(rows, _)| rows < LEAST_ROWS)
+    size.is_some_and(|(rows, columns)| rows < LEAST_ROWS || columns < LEAST_COLUMNS)
 }
 
 /// Whether the terminal, by its name, understands escape sequences at all.

@@ -13,6 +13,16 @@ const SIZES: [(&str, u64); 5] = [
 ];
 const TIMES: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
+/// `1 chunk`, `2 chunks`.
+pub(crate) fn count<N: Copy + fmt::Display + PartialEq + From<u8>>(
+    number: N,
+    one: &str,
+    many: &str,
+) -> String {
+    let what = if number == N::from(1) { one } else { many };
+    format!("{number} {what}")
+}
+
 /// A size as text: `64KiB`, `1MiB`, `4096`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeText(u64);

@@ -299,10 +299,22 @@ impl Table {
     }
 }
 
-/// Whether a machine of the network can be there.
+/// Whether a machine of the network can be there. Of IPv6 that is global unicast, unique local or link-local (RFC 4291 and
+/// RFC 4193); what carries an address of IPv4 in it (mapped, 6to4, Teredo, NAT64) leads through a translator, perhaps to this
+/// very machine, and a machine of the link has better ones.
 fn is_elsewhere(ip: IpAddr) -> bool {
-    let is_none = ip.is_loopback() || ip.is_multicast() || ip.is_unspecified();
-    !is_none && !matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
+    match ip {
+        IpAddr::V4(v4) => match v4.octets()[0] {
+            // This network, loopback, multicast, reserved and broadcast (RFC 6890).
+            0 | 127 | 224.. => false,
+            _ => true,
+        },
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x2002, ..] | [0x2001, 0, ..] => false,
+            [0x2000..=0x3fff, ..] => true,
+            _ => v6.is_unique_local() || v6.is_unicast_link_local(),
+        },
+    }
 }
 
 /// Where something is that was heard of on `link`, which is the scope of a link-local address (RFC 4007).
@@ -318,6 +330,45 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn only_where_a_machine_of_the_network_can_be_is_elsewhere() {
+        for ip in [
+            "10.0.0.1",
+            "169.254.1.1",
+            "192.168.1.9",
+            "223.255.255.254",
+            "2001:db8::1",
+            "2001:4860::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert!(is_elsewhere(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "127.0.0.1",
+            "127.255.0.1",
+            "224.0.0.251",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::7f00:1",
+            "2001::7f00:1",
+            "2002:7f00:1::1",
+            "100::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!is_elsewhere(ip.parse().unwrap()), "{ip}");
+        }
+    }
 
     fn id(text: &str) -> String {
         PeerId::of(text.as_bytes()).to_string()

@@ -4,6 +4,7 @@ use std::{env, path::Path, time::SystemTime};
 
 use super::{Finding, Report, Subject, Verdict};
 use crate::{
+    config::units::count,
     id::Short as _,
     manifest::Timestamp,
     peer::{Elsewhere, after_the_end, merging, notices, renewal},
@@ -152,9 +153,10 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
     }
     let days = days_left(caller.not_after, now);
     let detail = format!(
-        "{}, peer {}, of this circle, {days} days left (until {}), for {}",
+        "{}, peer {}, of this circle, {} left (until {}), for {}",
         caller.name,
         caller.key_id.short(),
+        count(days, "day", "days"),
         caller.not_after,
         own.names.join(" ")
     );
@@ -233,12 +235,15 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
 fn files(dir: &CertsDir, now: Timestamp) -> Finding {
     const STEP: &str = "files";
     let peers = match AddressBook::new(dir.peers()).peers() {
-        Ok(peers) => peers.len(),
+        Ok(peers) => count(peers.len(), "peer", "peers"),
         Err(error) => return Finding::failure(STEP, error),
     };
     let issued = if dir.ca_key().exists() && dir.issued().exists() {
         match ca::list(dir) {
-            Ok(issued) => format!(", {} certificates issued", issued.len()),
+            Ok(issued) => {
+                let issued = count(issued.len(), "certificate", "certificates");
+                format!(", {issued} issued")
+            }
             // What is wrong with the circle itself is said elsewhere.
             Err(TlsError::Malformed { path, reason }) if path == dir.issued() => {
                 let what = format!("{}: {reason}", path.display());
@@ -252,7 +257,7 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
         String::new()
     };
     if !dir.client_cert().exists() {
-        let what = format!("{peers} peers known{issued}; no certificate for scripts");
+        let what = format!("{peers} known{issued}; no certificate for scripts");
         return Finding::ok(STEP, what);
     }
     let script = Inspected::script(dir).and_then(|script| {
@@ -261,12 +266,18 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
     });
     match script {
         Ok(days) if days < SOON_DAYS => {
-            let what = format!("the certificate for scripts ends in {days} days");
+            let what = format!(
+                "the certificate for scripts ends in {}",
+                count(days, "day", "days")
+            );
             Finding::warn(STEP, what).hint(renewal(dir, Renewed::Script))
         }
         Ok(days) => Finding::ok(
             STEP,
-            format!("{peers} peers known{issued}, {days} days left for scripts"),
+            format!(
+                "{peers} known{issued}, {} left for scripts",
+                count(days, "day", "days")
+            ),
         ),
         Err(error) => {
             let hint = match &error {

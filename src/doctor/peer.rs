@@ -12,6 +12,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{Finding, Report, Subject, answer, certs};
 use crate::{
     client::{AddressError, Handshake, HandshakeError, PeerAddress},
+    config::units::count,
     id::{PeerId, Short as _},
     manifest::Timestamp,
     name::{Escaped, LibraryError},
@@ -344,9 +345,10 @@ fn their_certificate(book: &AddressBook, met: &Met) -> Finding {
     let known = matches!(known, Ok(Some(known)) if known.peer_id == caller.key_id);
     let whether = if known { "known" } else { "not met before" };
     let detail = format!(
-        "{}, peer {}, {whether}, of our circle, {days} days left",
+        "{}, peer {}, {whether}, of our circle, {} left",
         caller.name,
-        caller.key_id.short()
+        caller.key_id.short(),
+        count(days, "day", "days")
     );
     if days < certs::SOON_DAYS {
         return Finding::warn(STEP, detail).hint("renew it on that machine: colis certs renew");

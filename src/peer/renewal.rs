@@ -106,11 +106,23 @@ impl Renewal {
                         tracing::error!(%error, "the renewed certificate cannot be used");
                     }
                 }
-                Ok(None) => failed = failed.or(Some("the circle's machine gave the same".into())),
+                Ok(None) => failed = failed.or(Some(self.gave_the_same(*which).into())),
                 Err(error) => failed = Some(error),
             }
         }
         failed
+    }
+
+    /// Why the circle's machine gave no certificate that counts longer.
+    fn gave_the_same(&self, which: Renewed) -> &'static str {
+        let (circle, now) = (self.known.door.circle().now().not_after(), Timestamp::now());
+        let caller = inspected(self.dir(), which);
+        match caller.is_some_and(|caller| ca::clocks_differ(&caller, circle, now)) {
+            true => {
+                "the circle's machine gave the same: its clock is behind, or the one here is ahead"
+            }
+            false => "the circle's machine gave the same",
+        }
     }
 
     /// The new certificate; `None` if the circle's machine gives none that counts longer.

@@ -77,6 +77,8 @@ pub struct IssuedCertificate {
 /// The circle as it is known in a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CircleView {
+    /// Until when the circle's own certificate counts.
+    pub not_after: Timestamp,
     /// When the revocation list is to be signed again, if there is one. It applies after that too.
     pub next_list: Option<Timestamp>,
     /// The certificates that were issued; empty where the circle's key is not.
@@ -181,7 +183,7 @@ pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
 /// Fails if the circle or the record of what was issued cannot be read.
 pub fn circle(home: &Home) -> Result<CircleView, Error> {
     let dir = CertsDir::new(home.certs());
-    let next_list = Circle::load(&dir)?.crl_next_update();
+    let circle = Circle::load(&dir)?;
     let issued = match dir.ca_key().exists() {
         true => ca::list(&dir)?,
         false => Vec::new(),
@@ -194,7 +196,11 @@ pub fn circle(home: &Home) -> Result<CircleView, Error> {
         revoked,
     };
     let issued = issued.into_iter().map(row).collect();
-    Ok(CircleView { next_list, issued })
+    Ok(CircleView {
+        not_after: circle.not_after(),
+        next_list: circle.crl_next_update(),
+        issued,
+    })
 }
 
 /// Revokes every certificate of a peer, which is meant by its name, its id, the first eight digits of that, or the path of a

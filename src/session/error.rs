@@ -17,7 +17,7 @@ use crate::{
     crypto::CryptoError,
     discover::DiscoverError,
     id::{PeerId, Short as _},
-    manifest::ManifestError,
+    manifest::{ManifestError, Timestamp},
     pair::PairError,
     peer::PeerError,
     received::ReceivedError,
@@ -137,6 +137,19 @@ pub enum Error {
         source: Box<Self>,
         /// What to do instead, in words.
         todo: String,
+    },
+    /// A certificate is young by the clock of the circle's machine, and old by the one here.
+    #[error(
+        "not renewed: the clocks differ. The clock here says {now}, and the certificate (until {not_after}) is renewed from \
+         {renewable_from}; by the clock of the circle's machine that is yet to come"
+    )]
+    ClocksDiffer {
+        /// By the clock here.
+        now: Timestamp,
+        /// Until when the certificate counts.
+        not_after: Timestamp,
+        /// From when it is renewed.
+        renewable_from: Timestamp,
     },
     /// A home that belongs to a circle cannot let others in: the circle's key is elsewhere.
     #[error("{0}")]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Shown,
     id::{ManifestId, PeerId},
-    manifest::table::Entry,
+    manifest::{Timestamp, table::Entry},
     peer::{HistoryEntry, Notice},
     store::{ChunkInfo, TransferState, WaitReason},
     transfer,
@@ -295,6 +295,11 @@ pub enum Event {
     Made(MadePeer),
     /// The certificate of this peer.
     Identity(OwnCertificate),
+    /// The circle's own certificate.
+    Circle {
+        /// Until when it counts.
+        not_after: Timestamp,
+    },
     /// A certificate that the circle has issued.
     Issued(IssuedCertificate),
     /// The certificates of a peer were revoked.

@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     fs, io,
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +49,15 @@ impl ServiceRequest {
     }
 }
 
+/// A unit for the whole system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemUnit {
+    /// What is to be in its file.
+    pub text: String,
+    /// The account that it serves as, by its number.
+    pub account: u32,
+}
+
 /// Whose service manager runs a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -70,13 +80,16 @@ pub fn install(home: &Home, service: &ServiceRequest) -> Result<PathBuf, Error> 
     Ok(path)
 }
 
-/// The text of a unit for the whole system that serves `home` as the account that runs this. Only an administrator writes where
-/// it belongs, and only the account itself reads the keys.
+/// A unit for the whole system that serves `home` as the account that the home belongs to, whoever runs this. Only an administrator
+/// writes where it belongs.
 ///
 /// # Errors
 /// Fails if `home` has no identity, or something cannot be said in a unit.
-pub fn system_unit(home: &Home, service: &ServiceRequest) -> Result<String, Error> {
-    text(home, service, Owner::System)
+pub fn system_unit(home: &Home, service: &ServiceRequest) -> Result<SystemUnit, Error> {
+    Ok(SystemUnit {
+        text: text(home, service, Owner::System)?,
+        account: account(&whole(home)?)?,
+    })
 }
 
 /// Removes the unit of this user that serves `home`. Returns where its file was.
@@ -102,9 +115,16 @@ fn text(home: &Home, service: &ServiceRequest, owner: Owner) -> Result<String, E
     let unit = Unit {
         owner,
         home,
+        account: account(home)?,
         service,
     };
     Ok(unit.text()?)
+}
+
+/// The account that a home belongs to: that one serves it, whoever writes the unit.
+fn account(home: &Path) -> Result<u32, Error> {
+    let metadata = fs::metadata(home).map_err(|e| Error::io(home, e))?;
+    Ok(metadata.uid())
 }
 
 /// Where the unit of this user belongs.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::{
         InboxSetting,
+        units::count,
         units::{Size, SizeText},
     },
     disk::Room,
@@ -216,31 +217,20 @@ impl Status {
     }
 
     fn about_not_opened(&self) -> Option<Notice> {
-        let what = match self.not_opened.len() {
-            0 => return None,
-            1 => "1 transfer".to_owned(),
-            many => format!("{many} transfers"),
-        };
+        let what = count(self.not_opened.len(), "transfer", "transfers");
         let text = format!("{what} could not be opened; see why: colis inbox");
-        Some(Notice::care("not-opened", text))
+        (!self.not_opened.is_empty()).then(|| Notice::care("not-opened", text))
     }
 
     fn about_missed(&self) -> Option<Notice> {
-        let what = match self.missed.len() {
-            0 => return None,
-            1 => "1 transfer".to_owned(),
-            many => format!("{many} transfers"),
-        };
+        let what = count(self.missed.len(), "transfer", "transfers");
         let text =
             format!("{what} of the last 7 days did not come whole, or not at all: colis inbox");
-        Some(Notice::note("missed", text))
+        (!self.missed.is_empty()).then(|| Notice::note("missed", text))
     }
 
     fn about_waiting(&self) -> Option<Notice> {
-        let waits = match self.waiting {
-            1 => "1 transfer waits".to_owned(),
-            many => format!("{many} transfers wait"),
-        };
+        let waits = count(self.waiting, "transfer waits", "transfers wait");
         let text = format!("{waits} to be opened; see them: colis inbox");
         (self.waiting > self.not_opened.len()).then(|| Notice::note("waiting", text))
     }

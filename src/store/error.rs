@@ -49,7 +49,7 @@ pub enum StoreError {
         too: BadLength,
     },
     /// A manifest came before its chunks.
-    #[error("{count} chunks are missing")]
+    #[error("{count} {} missing", if *count == 1 { "chunk is" } else { "chunks are" })]
     MissingChunks {
         /// How many.
         count: usize,

@@ -21,8 +21,8 @@ pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
 pub use pending::revoke_pending;
 pub use renew::{
-    GRACE_DAYS, RENEW_DAYS, due_from, last_renewal, may_still_renew, renew_circle, renew_own,
-    renew_own_if_due, renewable_from, sign_renewal,
+    GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,
+    renew_own, renew_own_if_due, renewable_from, sign_renewal,
 };
 pub use revocation::{Revocation, merge_lists, refresh_list, revoke};
 

@@ -207,27 +207,19 @@ impl Circle {
         let certificate = EndEntityCert::try_from(der)
             .map_err(|e| BadCertificate::Unreadable(LibraryError::new(e)))?;
         let anchors = [self.anchor.trusted()];
-        let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at.unix_seconds()));
+        // Who has signed it is only told of a certificate that counts; whether it counts at `at` is for below.
+        let within = at.max(caller.not_before).min(caller.not_after);
+        let time = std::time::Duration::from_secs(within.unix_seconds());
+        let time = UnixTime::since_unix_epoch(time);
         let key_usage = match usage {
             Usage::Server => KeyUsage::required(SERVER_AUTH),
             Usage::Client => KeyUsage::required(CLIENT_AUTH),
         };
         let algorithms = provider().signature_verification_algorithms.all;
         match certificate.verify_for_usage(algorithms, &anchors, &[], time, key_usage, None, None) {
+            // Before the dates: a revoked member that is told to renew would be refused that too.
             Ok(_) if self.is_revoked(&caller) => Err(Distrust::Revoked { name, peer }),
-            Ok(_) => Ok(caller),
-            Err(webpki::Error::CertExpired { .. }) => Err(Distrust::Expired {
-                name,
-                peer,
-                not_after: caller.not_after,
-                now: at,
-            }),
-            Err(webpki::Error::CertNotValidYet { .. }) => Err(Distrust::NotYetValid {
-                name,
-                peer,
-                not_before: caller.not_before,
-                now: at,
-            }),
+            Ok(_) => in_time(caller, at),
             Err(webpki::Error::RequiredEkuNotFoundContext(_)) => {
                 Err(Distrust::WrongUsage { name, peer })
             }
@@ -381,4 +373,26 @@ fn middle_of_validity(certificate: &EndEntityCert<'_>) -> u64 {
     Caller::from_certificate(certificate.der().as_ref()).map_or(0, |caller| {
         (caller.not_before.unix_seconds() + caller.not_after.unix_seconds()) / 2
     })
+}
+
+/// Whether the dates of a certificate of the circle say that it counts at `at`.
+fn in_time(caller: Caller, at: Timestamp) -> Result<Caller, Distrust> {
+    let (peer, not_before, not_after) = (caller.key_id, caller.not_before, caller.not_after);
+    if at > not_after {
+        return Err(Distrust::Expired {
+            name: caller.name,
+            peer,
+            not_after,
+            now: at,
+        });
+    }
+    if at < not_before {
+        return Err(Distrust::NotYetValid {
+            name: caller.name,
+            peer,
+            not_before,
+            now: at,
+        });
+    }
+    Ok(caller)
 }

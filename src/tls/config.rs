@@ -153,19 +153,32 @@ struct MemberVerifier {
 }
 
 impl MemberVerifier {
-    /// Whether to let in somebody whose certificate ended at `not_after`. It must have counted until then: chain, usage and
-    /// signatures are checked as of that second, and revocation as of now.
+    /// Lets in a member whose certificate counts, and who is not blocked here.
+    fn admit(&self, caller: &Caller) -> Result<(), Distrust> {
+        match (self.admitted)(caller, Standing::Member) {
+            true => Ok(()),
+            false => Err(Distrust::Blocked {
+                name: caller.name.clone(),
+                peer: caller.key_id,
+            }),
+        }
+    }
+
+    /// Whether to let in somebody whose certificate has `expired`. It must have counted until then: chain, usage and signatures
+    /// are checked as of that second, and revocation as of now. Who is blocked is told that: renewing would change nothing.
     fn admit_ended(
         &self,
         end_entity: &CertificateDer<'_>,
-        not_after: Timestamp,
-        now: Timestamp,
-    ) -> Option<()> {
+        (not_after, now): (Timestamp, Timestamp),
+        expired: Distrust,
+    ) -> Result<(), Distrust> {
         let circle = self.circle.now();
-        let caller = circle.judge(end_entity, Usage::Client, not_after).ok()?;
-        let is_admitted =
-            may_still_renew(&caller, now) && (self.admitted)(&caller, Standing::Ended);
-        is_admitted.then_some(())
+        let caller = circle.judge(end_entity, Usage::Client, not_after)?;
+        self.admit(&caller)?;
+        match may_still_renew(&caller, now) && (self.admitted)(&caller, Standing::Ended) {
+            true => Ok(()),
+            false => Err(expired),
+        }
     }
 }
 
@@ -182,12 +195,9 @@ impl ClientCertVerifier for MemberVerifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let judged = judge(&self.circle, Usage::Client, end_entity, intermediates, now);
         let admitted = match judged {
-            Ok(caller) if (self.admitted)(&caller, Standing::Member) => Ok(()),
-            Ok(Caller {
-                name, key_id: peer, ..
-            }) => Err(Distrust::Blocked { name, peer }),
+            Ok(caller) => self.admit(&caller),
             Err(ended @ Distrust::Expired { not_after, now, .. }) => {
-                self.admit_ended(end_entity, not_after, now).ok_or(ended)
+                self.admit_ended(end_entity, (not_after, now), ended)
             }
             Err(distrust) => Err(distrust),
         };

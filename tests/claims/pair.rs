@@ -3,6 +3,7 @@
 mod cut;
 mod middle;
 mod program;
+mod restored;
 
 use std::{
     fs,

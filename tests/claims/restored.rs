@@ -23,7 +23,7 @@ fn number(homes: &Homes, name: &str) -> u64 {
 }
 
 /// `cp -a`, over whatever is there.
-fn copy(homes: &Homes, from: &str, to: &str) {
+pub(super) fn copy(homes: &Homes, from: &str, to: &str) {
     let _ = fs::remove_dir_all(homes.home(to));
     let mut cp = Command::new("cp");
     cp.arg("-a").arg(homes.home(from)).arg(homes.home(to));

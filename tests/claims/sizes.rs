@@ -111,3 +111,42 @@ fn a_standard_input_without_content_is_said_and_an_empty_one_is_sent() {
     assert_eq!(homes.ok("a", &["list"]), "", "something was shared");
     homes.ok("a", &["share", "-", "--name", "s"]);
 }
+
+/// Every command that reads a standard descriptor, and what it says if that is closed.
+const READING: [(&str, &[&str], &str); 6] = [
+    ("<&-", &["share", "-"], "standard input is closed"),
+    ("<&-", &["share", "--text", "-"], "standard input is closed"),
+    (
+        "<&-",
+        &["seal", "-", "--out", "o", "--to", "a"],
+        "standard input is closed",
+    ),
+    ("<&-", &["pair", "127.0.0.1:1"], "standard input is closed"),
+    (
+        "<&-",
+        &["share", "f", "--password-fd", "0"],
+        "descriptor 0 cannot be read: it is closed",
+    ),
+    (
+        ">&-",
+        &["share", "f", "--password-fd", "1"],
+        "descriptor 1 cannot be read: it is closed",
+    ),
+];
+
+#[test]
+fn a_closed_descriptor_is_never_taken_for_an_empty_one() {
+    let homes = Homes::new(&[]);
+    fs::write(homes.path("f"), "f").unwrap();
+    for (redirection, args, said) in READING {
+        // A home that has no circle yet is the one that pairs.
+        let home = if args[0] == "pair" { "new" } else { "a" };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" {redirection}")]);
+        let ran = Ran::from(around(shell, &homes.command(home, args)).output().unwrap());
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
+    }
+    assert_eq!(homes.ok("a", &["list"]), "", "something was shared");
+    assert!(!homes.path("o").exists());
+}

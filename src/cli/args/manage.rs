@@ -27,7 +27,7 @@ pub(in crate::cli) struct Serve {
     /// Write a systemd unit that serves this home for this user, and say how to start it
     #[arg(long)]
     pub(in crate::cli) install: bool,
-    /// With --install: print a unit for the whole system, which serves as the account that runs this
+    /// With --install: print a unit for the whole system, which serves as the account that owns the home
     #[arg(long, requires = "install")]
     pub(in crate::cli) system: bool,
     /// The unit's name

@@ -10,6 +10,7 @@ use dialoguer::{
 
 use super::plain;
 use crate::cli::{
+    panics,
     report::Failure,
     terminal::{self, Shows, Take, Taken},
 };
@@ -62,22 +63,13 @@ async fn line(
     check: Check,
     completion: impl Completion + Send + 'static,
 ) -> Result<String, Stop> {
-    match terminal::shows() {
-        Shows::Lines => answer(move || Ok(plain::text(&prompt, default.as_deref(), &check)?)).await,
-        Shows::Screen => typed(prompt, default, check, completion).await,
-    }
-}
-
-async fn typed(
-    prompt: String,
-    default: Option<String>,
-    check: Check,
-    completion: impl Completion + Send + 'static,
-) -> Result<String, Stop> {
-    interact(move |term| {
+    interact(move |screen| {
+        let Some(term) = screen else {
+            return Ok(plain::text(&prompt, default.as_deref(), &check)?);
+        };
         let theme = theme();
         let mut input = Input::<String>::with_theme(&*theme)
-            .with_prompt(prompt)
+            .with_prompt(&prompt)
             .completion_with(&completion)
             .validate_with(|text: &String| {
                 if text.trim().is_empty() {
@@ -86,8 +78,8 @@ async fn typed(
                     check(text)
                 }
             });
-        input = match default {
-            Some(default) => input.default(default),
+        input = match &default {
+            Some(default) => input.default(default.clone()),
             None => input.allow_empty(true),
         };
         let text = input.interact_text_on(term)?;
@@ -99,14 +91,12 @@ async fn typed(
 /// Yes or no.
 pub(super) async fn yes(prompt: &str) -> Result<bool, Stop> {
     let prompt = prompt.to_owned();
-    if terminal::shows() == Shows::Lines {
-        return answer(move || Ok(plain::yes(&prompt)?)).await;
-    }
-    interact(move |term| {
-        Confirm::with_theme(&*theme())
-            .with_prompt(prompt)
+    interact(move |screen| match screen {
+        None => Ok(plain::yes(&prompt)?),
+        Some(term) => Confirm::with_theme(&*theme())
+            .with_prompt(&prompt)
             .default(true)
-            .interact_on_opt(term)
+            .interact_on_opt(term),
     })
     .await
 }
@@ -117,17 +107,14 @@ pub(super) async fn several(
     does: &str,
     items: Vec<String>,
 ) -> Result<Vec<usize>, Stop> {
-    if terminal::shows() == Shows::Lines {
-        let prompt = prompt.to_owned();
-        return answer(move || Ok(plain::several(&prompt, &items)?)).await;
-    }
-    let prompt = format!("{prompt} Space marks, Enter {does}");
-    let chosen = interact(move |term| {
-        MultiSelect::with_theme(&*theme())
-            .with_prompt(prompt)
-            .items(items)
+    let (prompt, does) = (prompt.to_owned(), does.to_owned());
+    let chosen = interact(move |screen| match screen {
+        None => Ok(plain::several(&prompt, &items)?),
+        Some(term) => MultiSelect::with_theme(&*theme())
+            .with_prompt(format!("{prompt} Space marks, Enter {does}"))
+            .items(&items)
             .report(false)
-            .interact_on_opt(term)
+            .interact_on_opt(term),
     })
     .await?;
     if chosen.is_empty() {
@@ -137,21 +124,22 @@ pub(super) async fn several(
     Ok(chosen)
 }
 
-/// Runs a prompt that takes keys; none as an answer goes back.
+/// Asks by a prompt that takes keys where there is a screen, else in lines; none as an answer goes back. dialoguer panics if
+/// the screen is made too small while it draws: then it is asked in lines.
 pub(super) async fn interact<T: Send + 'static>(
-    prompt: impl FnOnce(&Term) -> dialoguer::Result<Option<T>> + Send + 'static,
+    prompt: impl Fn(Option<&Term>) -> dialoguer::Result<Option<T>> + Send + 'static,
 ) -> Result<T, Stop> {
-    answer(move || {
-        let _taken = Taken::new(Take::Keys)?;
-        prompt(&Term::stderr())
-    })
-    .await
-}
-
-/// Waits for the person; none as an answer goes back.
-pub(super) async fn answer<T: Send + 'static>(
-    ask: impl FnOnce() -> dialoguer::Result<Option<T>> + Send + 'static,
-) -> Result<T, Stop> {
+    let too_small = || terminal::shows() == Shows::Lines;
+    let ask = move || {
+        if !too_small() {
+            let _taken = Taken::new(Take::Keys)?;
+            let term = Term::stderr();
+            if let Some(answered) = panics::caught(|| prompt(Some(&term)), too_small) {
+                return answered;
+            }
+        }
+        prompt(None)
+    };
     let answered = tokio::task::spawn_blocking(ask).await;
     let error = match answered {
         Ok(Ok(Some(answer))) => return Ok(answer),

@@ -12,7 +12,7 @@ use super::{
     ask::{self, Stop},
     plain,
 };
-use crate::cli::terminal::{self, CTRL_D, Shows};
+use crate::cli::terminal::{self, CTRL_D};
 
 /// The digits of the lines, in their order.
 const DIGITS: &str = "1234567890";
@@ -20,17 +20,20 @@ const DIGITS: &str = "1234567890";
 /// One of `items`, by its place. Esc goes back.
 pub(super) async fn one(prompt: &str, items: Vec<String>) -> Result<usize, Stop> {
     let prompt = prompt.to_owned();
-    if terminal::shows() == Shows::Lines {
-        return ask::answer(move || Ok(plain::one(&prompt, &items)?)).await;
-    }
-    ask::interact(move |term| {
+    ask::interact(move |screen| {
+        let Some(term) = screen else {
+            return Ok(plain::one(&prompt, &items)?);
+        };
         let items: Vec<_> = items.iter().map(|item| ask::cut(item)).collect();
         if items.len() <= DIGITS.len() && items.len() + 2 < usize::from(term.size().0) {
-            let list = List { prompt, items };
+            let list = List {
+                prompt: prompt.clone(),
+                items,
+            };
             return Ok(list.choose(term)?);
         }
         let theme = ask::theme();
-        let select = Select::with_theme(&*theme).with_prompt(prompt);
+        let select = Select::with_theme(&*theme).with_prompt(&prompt);
         select.items(items).default(0).interact_on_opt(term)
     })
     .await

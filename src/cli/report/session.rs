@@ -132,6 +132,9 @@ fn of_the_circle(error: &Error, failure: Failure) -> Failure {
         Error::NowhereToRenew { .. } => {
             failure.hint("say where it is: colis certs renew --from HOST:PORT")
         }
+        Error::ClocksDiffer { .. } => failure.hint(
+            "set the clock that is wrong: timedatectl set-ntp true; then renew it: colis certs renew",
+        ),
         Error::CannotInvite(_) => failure.hint(
             "run it on the machine that made the circle; to join another: colis --home DIR pair HOST",
         ),

@@ -3,6 +3,8 @@
 use super::pair;
 use crate::{
     cli::output::Output,
+    config::units::count,
+    manifest::Timestamp,
     name::Escaped,
     session::{
         Event,
@@ -13,10 +15,15 @@ use crate::{
 /// Says the events of certificates.
 pub(super) fn say(output: Output, event: &Event) {
     match event {
-        Event::Asked { known, reached: 0 } => output.warn(format!(
-            "none of the {known} peers that are known here has answered: what was revoked or issued after this home was copied, \
-             if it was restored, is not known here"
-        )),
+        Event::Asked { known, reached: 0 } => {
+            let none = match known {
+                1 => "the one peer that is known here has not".to_owned(),
+                _ => format!("none of the {known} peers that are known here has"),
+            };
+            output.warn(format!(
+                "{none} answered: what was revoked or issued after this home was copied, if it was restored, is not known here"
+            ));
+        }
         Event::NotAsked { reason } => {
             output.warn(format!("no member was asked: {}", Escaped::new(reason)));
         }
@@ -27,6 +34,12 @@ pub(super) fn say(output: Output, event: &Event) {
             "this peer: {}  {}  valid until {}",
             own.name, own.peer_id, own.not_after
         )),
+        Event::Circle { not_after } => output.line(match *not_after < Timestamp::now() {
+            false => format!("the circle: valid until {not_after}"),
+            true => format!(
+                "the circle: expired on {not_after}; its owner renews it: colis certs renew-circle"
+            ),
+        }),
         Event::Issued(issued) => output.line(line(issued)),
         Event::Revoked(revoked) => say_revoked(output, revoked),
         Event::Renewed(renewed) => say_renewed(output, renewed),
@@ -42,8 +55,8 @@ fn line(issued: &IssuedCertificate) -> String {
 }
 
 fn say_revoked(output: Output, revoked: &RevokedPeer) {
-    let (count, name) = (revoked.certificates, &revoked.name);
-    let mut line = format!("revoked {count} certificates of {name}");
+    let many = count(revoked.certificates, "certificate", "certificates");
+    let mut line = format!("revoked {many} of {}", revoked.name);
     if revoked.peer_ids.len() > 1 {
         let ids: Vec<_> = revoked.peer_ids.iter().map(ToString::to_string).collect();
         line += &format!(": {} peers had that name: {}", ids.len(), ids.join(", "));

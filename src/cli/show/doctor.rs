@@ -3,6 +3,7 @@
 use super::peers;
 use crate::{
     cli::output::Output,
+    config::units::count,
     name::Escaped,
     session::{Event, Finding, Summary, Verdict},
 };
@@ -39,6 +40,6 @@ fn in_all(summary: &Summary) -> String {
         (0, _) => "nothing failed".to_owned(),
         _ => format!("failed: {}", failed.join(", ")),
     };
-    let count = failed.len();
-    format!("{verdict} ({ok} ok, {warnings} warnings, {count} failed, {skipped} skipped)")
+    let (warnings, failed) = (count(warnings, "warning", "warnings"), failed.len());
+    format!("{verdict} ({ok} ok, {warnings}, {failed} failed, {skipped} skipped)")
 }

@@ -2,8 +2,11 @@
 
 use super::doctor;
 use crate::{
-    cli::output::{Output, count},
-    config::{Origin, Shown, units::Size},
+    cli::output::Output,
+    config::{
+        Origin, Shown,
+        units::{Size, count},
+    },
     id::Short as _,
     name::Escaped,
     peer::{Direction, HistoryEntry},
@@ -46,7 +49,7 @@ pub(super) fn say(output: Output, event: &Event) {
             ));
             if *as_root {
                 output.warn(
-                    "it would serve as root: run this as the account that is to serve, which owns the home",
+                    "it would serve as root, which owns the home: give it to an account that does nothing else, with chown -R, and run this again",
                 );
             }
         }
@@ -65,7 +68,10 @@ fn said(output: Output, status: &Status) {
     output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
     let (days, until) = (status.certificate_days, status.certificate_until);
     output.line(match days {
-        0.. => format!("certificate: {days} days left, until {until}"),
+        0.. => format!(
+            "certificate: {} left, until {until}",
+            count(days, "day", "days")
+        ),
         _ => format!("certificate: expired on {until}"),
     });
     for notice in &status.notices {

@@ -1,8 +1,8 @@
 //! What is said of a transfer on its way.
 
 use crate::{
-    cli::output::{Output, count},
-    config::units::Size,
+    cli::output::Output,
+    config::units::{Size, count},
     id::{ManifestId, Short as _},
     manifest::table::Entry,
     name::Escaped,
@@ -106,11 +106,14 @@ fn say_sealed(output: Output, sealed: &Sealed) {
     ));
 }
 
-/// `, 3 of 5 chunks were there`.
+/// `, 3 of 5 chunks there already`.
 fn resumed(already: u64, chunks: u64) -> String {
     match already {
         0 => String::new(),
-        already => format!(", {already} of {chunks} chunks were there"),
+        already => format!(
+            ", {already} of {} there already",
+            count(chunks, "chunk", "chunks")
+        ),
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::store;
 use crate::{
     address::PeerAddress,
-    cli::output::{Output, count},
-    config::units::Size,
+    cli::output::Output,
+    config::units::{Size, count},
     id::Short as _,
     name::Escaped,
     session::{Arrived, Event},

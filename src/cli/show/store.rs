@@ -2,8 +2,8 @@
 
 use super::home;
 use crate::{
-    cli::output::{Output, count},
-    config::units::Size,
+    cli::output::Output,
+    config::units::{Size, count},
     name::Escaped,
     session::{Checked, Collected, Custody, Event},
 };
@@ -42,19 +42,21 @@ fn say_checked(output: Output, checked: &Checked) {
         true => "read and hashed",
         false => "in place; their bytes were not read, see --read-data",
     };
-    let (chunks, bytes, manifests) = (report.chunks, Size(report.bytes), report.manifests);
     output.line(format!(
-        "{chunks} chunks, {bytes}, {how}; {manifests} transfers complete"
+        "{}, {}, {how}; {} complete",
+        count(report.chunks, "chunk", "chunks"),
+        Size(report.bytes),
+        count(report.manifests, "transfer", "transfers"),
     ));
 }
 
 fn freed(collected: &Collected) -> String {
     let report = &collected.report;
     format!(
-        "let go of {} opened and {} expired transfers; {} chunks ({}) to the trash, {} out of it",
+        "let go of {} opened and {}; {} ({}) to the trash, {} out of it",
         collected.opened,
-        report.expired,
-        report.chunks,
+        count(report.expired, "expired transfer", "expired transfers"),
+        count(report.chunks, "chunk", "chunks"),
         Size(report.bytes),
         report.removed
     )

@@ -10,7 +10,7 @@ use crate::{
     peer::after_the_end,
     session::{Error, Home, Reporter, Session, Whom, ask::Asked},
     store::StoreError,
-    tls::{self, Caller, CertsDir, Inspected, Renewed, Seen, ca},
+    tls::{self, Caller, CertsDir, Circle, Inspected, Renewed, Seen, ca},
 };
 
 /// What is to be renewed, and by whom.
@@ -63,7 +63,8 @@ pub struct RenewedCertificate {
 /// Renews a certificate of `home`: here, if the circle's key is here and nobody is named; else by another peer.
 ///
 /// # Errors
-/// Fails if that peer is not known, does not answer or has no circle's key, or if the certificate ended too long ago.
+/// Fails if that peer is not known, does not answer or has no circle's key, if the certificate ended too long ago, or if it is
+/// renewed from a time that the clock here has passed and the other's has not.
 pub async fn renew(
     home: &Home,
     config: &Config,
@@ -79,13 +80,22 @@ pub async fn renew(
         }
         _ => ask(home, config, reporter, request).await?,
     };
+    let new = before.ok().as_ref() != Some(&caller.serial);
+    let (circle, now) = (Circle::load(&dir)?.not_after(), Timestamp::now());
+    if !new && ca::clocks_differ(&caller, circle, now) {
+        return Err(Error::ClocksDiffer {
+            now,
+            not_after: caller.not_after,
+            renewable_from: ca::renewable_from(&caller),
+        });
+    }
     Ok(RenewedCertificate {
         purpose: match which {
             Renewed::Peer => CertificateOf::Peer,
             Renewed::Script => CertificateOf::Script,
         },
         not_after: caller.not_after,
-        new: before.ok().as_ref() != Some(&caller.serial),
+        new,
         renewable_from: Some(ca::renewable_from(&caller)),
         name: Some(caller.name),
     })

@@ -40,7 +40,8 @@ impl Error {
             Self::NameDiffers { .. }
             | Self::OtherBundle { .. }
             | Self::Revoked { .. }
-            | Self::NameHeld { .. } => Kind::Trust,
+            | Self::NameHeld { .. }
+            | Self::ClocksDiffer { .. } => Kind::Trust,
             Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
             Self::NoInviter(error) => error.kind(),

@@ -54,6 +54,8 @@ KeyringMode=private
 pub(super) struct Unit<'a> {
     pub(super) owner: Owner,
     pub(super) home: &'a Path,
+    /// To whom the home belongs, by its number.
+    pub(super) account: u32,
     pub(super) service: &'a ServiceRequest,
 }
 
@@ -136,7 +138,7 @@ impl Unit<'_> {
             true => "StateDirectory=colis\nStateDirectoryMode=0700\n",
             false => "",
         };
-        let user = rustix::process::geteuid().as_raw();
+        let user = self.account;
         Ok(format!(
             "User={user}\n\
              {state}\

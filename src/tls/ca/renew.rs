@@ -122,6 +122,12 @@ pub fn renewable_from(caller: &Caller) -> Timestamp {
     begin.plus_seconds(end.unix_seconds().saturating_sub(begin.unix_seconds()) / 3)
 }
 
+/// Whether the clock of the circle's machine, or this one, must be wrong: it has not renewed this certificate although that is
+/// due by the clock here, and although a new one would count longer under a circle that ends at `circle`.
+pub fn clocks_differ(caller: &Caller, circle: Timestamp, now: Timestamp) -> bool {
+    now >= renewable_from(caller) && caller.not_after < circle
+}
+
 /// From when a serving peer has a certificate renewed by itself: [`RENEW_DAYS`] before its end, or when the circle's machine
 /// renews it, if that is later.
 pub fn due_from(caller: &Caller) -> Timestamp {

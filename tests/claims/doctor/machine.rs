@@ -23,7 +23,7 @@ fn a_machine_that_is_well_is_said_to_be() {
         .says("certificate", "ok", " days left (until 2", None)
         .says("certificate", "ok", " localhost ", None)
         .says("revocation", "ok", ", good until ", None)
-        .says("files", "ok", "1 peers known, 2 certificates issued", None)
+        .says("files", "ok", "1 peer known, 2 certificates issued", None)
         .says("clock", "ok", "Z", None)
         .says("store", "ok", "none yet", None)
         .says("received", "ok", "none yet", None)
@@ -120,7 +120,7 @@ fn few_descriptors_are_said_and_what_needs_them_is_skipped() {
 #[test]
 fn a_low_limit_of_memory_is_said() {
     let homes = Homes::new(&[]);
-    doctor_after(&homes, "a", "ulimit -v 200000")
+    doctor_after(&homes, "a", "ulimit -v 250000")
         .ends(0, &[])
         .says(
             "memory",

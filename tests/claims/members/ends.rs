@@ -243,6 +243,47 @@ fn a_member_that_starts_with_an_ended_certificate_learns_of_revocations_when_it_
     });
 }
 
+/// Renewing is what everybody advises whose certificate has ended: one that is revoked is told that it is revoked.
+#[test]
+fn who_is_revoked_and_expired_is_told_that_it_is_revoked() {
+    if !has("faketime") {
+        println!("not tried: no faketime");
+        return;
+    }
+    let homes = Homes::new(&["m"]);
+    homes.ok("a", &["certs", "revoke", "m"]);
+    let a = serve_in_days(&homes, 366, "a");
+    homes_know(&homes, &["m"], &a);
+    for args in [&["list", "a"][..], &["certs", "renew"]] {
+        let ran = ran_in_days(&homes, 366, "m", args);
+        assert_eq!(ran.code, 4, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains("it is revoked"), "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains("expired"), "{args:?}: {}", ran.err);
+    }
+    let log = fs::read_dir(homes.home("a").join("logs")).unwrap();
+    let log: String = log
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(log.contains("the certificate of m is revoked"), "{log}");
+}
+
+#[test]
+fn a_circle_s_machine_whose_clock_is_behind_is_said_to_be_why_nothing_is_renewed() {
+    if !has("faketime") {
+        println!("not tried: no faketime");
+        return;
+    }
+    let homes = Homes::new(&["b"]);
+    let a = homes.serve("a", &[]);
+    homes_know(&homes, &["b"], &a);
+    let young = homes.ok("b", &["certs", "renew"]);
+    assert!(young.contains("not renewed yet"), "{young}");
+    let ran = ran_in_days(&homes, 200, "b", &["certs", "renew"]);
+    assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("the clocks differ"), "{}", ran.err);
+    assert!(!ran.out.contains("not renewed yet"), "{}", ran.out);
+}
+
 /// Writes into the address books of these where `a` is: what they know from former times.
 pub(super) fn homes_know(homes: &Homes, names: &[&str], a: &Serving) {
     for name in names {
@@ -317,9 +358,11 @@ fn whose_certificate_has_ended_may_have_it_renewed_and_nothing_else() {
     let said = homes.fails("late", &["list", &site.serving.to()], 4);
     assert!(said.contains("colis certs renew"), "{said}");
     // Whom the circle has taken back, or the owner has blocked, gets nothing.
-    for name in ["out", "blocked"] {
-        let alert = site.alert(shown(name));
-        assert_eq!(alert, AlertDescription::CertificateExpired, "{name}");
+    for (name, expected) in [
+        ("out", AlertDescription::CertificateRevoked),
+        ("blocked", AlertDescription::AccessDenied),
+    ] {
+        assert_eq!(site.alert(shown(name)), expected, "{name}");
         homes.fails(name, &["certs", "renew", "--from", &site.serving.to()], 4);
     }
     homes.ok("late", &["certs", "renew", "--from", &site.serving.to()]);

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, Person, address_of, listen_on_a_free_port};
+use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, LEFT, Person, address_of, listen_on_a_free_port};
 use testkit::{Homes, bytes};
 
 use super::interrupts::{WAYS, two};
@@ -243,15 +243,50 @@ fn a_terminal_without_room_for_a_list_is_asked_in_lines() {
     }
 }
 
-#[test]
-fn a_menu_whose_terminal_becomes_too_small_under_a_list_does_not_end_with_success() {
-    let homes = Homes::new(&[]);
-    let mut person = small(&homes, 6);
-    person.sees("What next?");
+/// Makes the terminal of a person in `homes` so large.
+fn resize(homes: &Homes, rows: &str, columns: &str) {
     let tty = fs::read_to_string(homes.path("tty")).unwrap();
     let mut stty = Command::new("stty");
-    stty.args(["-F", tty.trim(), "rows", "2"]);
+    stty.args(["-F", tty.trim(), "rows", rows, "cols", columns]);
     assert!(stty.status().unwrap().success());
+}
+
+#[test]
+fn a_question_whose_terminal_becomes_too_small_is_asked_in_lines() {
+    let (homes, _b) = two();
+    let mut person = small(&homes, 6);
+    person.sees("What next?");
+    // A list that does not fit.
+    resize(&homes, "2", "20");
     person.presses(DOWN);
-    assert_eq!(person.ends(), 101, "{}", person.shown());
+    person.sees("Number: ");
+    // Large again.
+    resize(&homes, "40", "80");
+    person.presses(CTRL_D);
+    assert_eq!(person.ends(), 0, "{}", person.shown());
+
+    let mut person = small(&homes, 40);
+    person.sees("What next?");
+    resize(&homes, "40", "80");
+    for (keys, shown) in [("2", "another address..."), ("1", "from b  20")] {
+        person.presses(keys);
+        person.sees(shown);
+    }
+    // A list to mark lines in.
+    resize(&homes, "1", "80");
+    person.presses(DOWN);
+    person.sees("Numbers, for example 1 3: ");
+    resize(&homes, "40", "80");
+    person.presses(CTRL_D);
+    person.sees_menu();
+    // A text that is edited in one column.
+    person.presses("1");
+    person.sees("Files or folders");
+    resize(&homes, "40", "1");
+    person.presses("x");
+    person.presses(LEFT);
+    resize(&homes, "40", "80");
+    person.presses(CTRL_C);
+    person.sees_menu();
+    person.quits();
 }

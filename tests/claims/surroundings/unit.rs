@@ -3,7 +3,10 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, chown},
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -190,6 +193,15 @@ fn units_are_restarted_and_confined() {
     );
     let system = homes.ok("a", &["serve", "--install", "--system"]);
     let home = homes.home("a");
+    assert!(system.contains(&format!("\nUser={}\n", fs::metadata(&home).unwrap().uid())));
+    if rustix::process::geteuid().is_root() {
+        // An administrator writes it for the account that owns the home.
+        chown(&home, Some(65534), None).unwrap();
+        let given = homes.run("a", &["serve", "--install", "--system"]);
+        assert!(given.out.contains("\nUser=65534\n"), "{given:?}");
+        assert!(!given.err.contains("root"), "{given:?}");
+        chown(&home, Some(0), None).unwrap();
+    }
     for text in [&user, &system] {
         for line in [
             &format!("RequiresMountsFor=\"{}\"", home.display()),

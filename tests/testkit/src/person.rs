@@ -19,6 +19,8 @@ pub const CTRL_C: &str = "\u{3}";
 pub const CTRL_D: &str = "\u{4}";
 pub const ESC: &str = "\u{1b}";
 pub const DOWN: &str = "\u{1b}[B";
+/// The key of the arrow to the left.
+pub const LEFT: &str = "\x1b[D";
 
 /// `colis` on a terminal, and all that it has shown.
 pub struct Person {
