@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Mutex,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
     store::{LockedBy, StoreError},
 };
 
+/// How long a command that has the store is waited for: most end soon, and a peer that serves does not.
+const COMMAND_ENDS: Duration = Duration::from_secs(3);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Held for the life of the process. The system lets it go when the process ends, however it ends.
@@ -31,22 +33,21 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let file = file.map_err(io)?;
-        let file = match Locked::take(file) {
-            Ok(locked) => locked,
-            Err(TryLockError::WouldBlock) => {
+        let mut open = File::options();
+        open.read(true).write(true).create(true).truncate(false);
+        open.mode(0o600);
+        let begun = Instant::now();
+        let file = loop {
+            match Locked::take(open.open(&path).map_err(io)?) {
+                Ok(locked) => break locked,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => return Err(io(e)),
+            }
+            if line(root, "serving").is_some() || begun.elapsed() > COMMAND_ENDS {
                 let pid = line(root, "pid").and_then(|pid| pid.parse().ok());
                 let holder = pid.map_or(LockedBy::Unknown, LockedBy::Process);
                 return Err(StoreError::Locked { holder });
             }
-            Err(TryLockError::Error(e)) => return Err(io(e)),
         };
         warn_of_an_early_clock(&file);
         let lock = Self {
