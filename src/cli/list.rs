@@ -39,12 +39,13 @@ pub(super) fn line(row: &TransferRow) -> String {
 
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
     let session = context.session()?;
-    let store = session.store_of(args.peer.as_deref()).await?;
+    let peer = args.peer.as_deref();
     if args.chunks {
+        let store = session.store_of(peer).await?;
         session.list_chunks(&*store).await?;
         return Ok(ExitCode::Ok);
     }
-    let rows = session.list(&*store).await?;
+    let rows = session.list_of(peer).await?;
     if rows.is_empty() {
         context.output.talk("no transfers");
     }
@@ -52,11 +53,4 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
         session.tell(Event::Transfer(Box::new(row)));
     }
     Ok(ExitCode::Ok)
-}
-
-/// Every transfer of the peer called `peer`.
-pub(super) async fn catalogue(context: &Context, peer: &str) -> Result<Vec<TransferRow>, Failure> {
-    let session = context.session()?;
-    let store = session.store_of(Some(peer)).await?;
-    Ok(session.list(&*store).await?)
 }
