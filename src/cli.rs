@@ -27,7 +27,6 @@ mod shell;
 mod show;
 mod signals;
 mod sources;
-mod speed;
 mod spool;
 mod standard;
 mod status;
@@ -276,13 +275,7 @@ fn writes_below_the_store(command: &Command) -> bool {
 
 /// Ends on Ctrl-C, or when the system asks: what was transferred stays, and the same command continues.
 async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let ending =
-        Ending::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
-    tokio::select! {
-        done = work => done,
-        asked = ending.comes() => {
-            let failure = Failure::new(asked.code(), "interrupted; what was transferred is kept");
-            Err(failure.hint("run the same command again to continue"))
-        }
-    }
+    let what = "interrupted; what was transferred is kept";
+    let hint = "run the same command again to continue";
+    signals::interruptible(work, what, Some(hint)).await
 }

@@ -58,6 +58,7 @@ mod whom;
 use std::{
     env,
     ffi::OsString,
+    io::{self, Write as _},
     num::{NonZeroU64, NonZeroUsize},
     path::Path,
     sync::Arc,
@@ -67,9 +68,10 @@ use arc_swap::ArcSwap;
 
 use crate::{
     client::{ClientOptions, Line},
-    config::Config,
+    config::{Config, template},
     id::PeerId,
     manifest::{Claim, Signer as _, Verifier, VerifyError},
+    private,
     store::{LocalStoreOptions, Pace},
     tls::{CertsDir, Circle, CircleHandle, Identity},
     transfer::{Reader, SendOptions, Sender},
@@ -323,6 +325,16 @@ pub(crate) fn store_options(config: &Config) -> LocalStoreOptions {
         quota: config.quota.map(|size| size.bytes()),
         relay: None,
     }
+}
+
+/// Writes the file of settings of `home`, with every setting as a comment. It must not be there yet.
+///
+/// # Errors
+/// Fails if it is there, the home is not, or it cannot be written.
+pub fn init_settings(home: &Home) -> io::Result<()> {
+    let mut file = private::file();
+    let mut file = file.write(true).create_new(true).open(home.config())?;
+    file.write_all(template().as_bytes())
 }
 
 /// The settings of `home`, with what the environment says of them.

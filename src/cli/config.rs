@@ -1,6 +1,6 @@
 //! `config`: the settings, and where they come from.
 
-use std::{env, io::Write as _};
+use std::env;
 
 use super::{
     args,
@@ -9,9 +9,8 @@ use super::{
     show,
 };
 use crate::{
-    config::{Shown, template},
-    private,
-    session::{Event, Home, change_setting},
+    config::Shown,
+    session::{Event, Home, change_setting, init_settings},
 };
 
 /// Works also where the file is wrong: that is when one wants it.
@@ -53,13 +52,7 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
             _ => failure,
         }
     };
-    let mut options = private::file();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(failed)?;
-    file.write_all(template().as_bytes()).map_err(failed)?;
+    init_settings(home).map_err(failed)?;
     show::tell(output, &Event::ConfigInit { path: text(home) });
     Ok(ExitCode::Ok)
 }

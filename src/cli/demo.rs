@@ -8,7 +8,6 @@ mod pairing;
 
 use std::{
     path::{Path, PathBuf},
-    pin::pin,
     sync::Arc,
     time::Instant,
 };
@@ -18,8 +17,7 @@ use super::{
     output::Output,
     report::{ExitCode, Failure},
     screen::Screen,
-    show,
-    signals::{Asked, Ending},
+    show, signals,
 };
 use crate::{
     address::loopback,
@@ -50,11 +48,9 @@ pub(super) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
             Failure::usage("a smaller file has no middle to cut").hint("--size 8MiB or more")
         );
     }
-    let ending = Ending::new();
-    let ending = ending.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
     let folder = DemoFolder::make()?;
     let root = folder.path().to_owned();
-    let played = perform(output, &root, size, ending.comes()).await;
+    let played = perform(output, &root, size).await;
     // A person may want to look.
     if args.keep {
         let kept = folder.keep();
@@ -73,23 +69,16 @@ pub(super) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
 }
 
 /// Plays to the end, or until a signal comes. Nobody writes into `root` after that.
-async fn perform(
-    output: Output,
-    root: &Path,
-    size: u64,
-    stop: impl Future<Output = Asked>,
-) -> Result<(), Failure> {
-    let interrupted = |asked: Asked| Failure::new(asked.code(), "interrupted");
-    let mut stop = pin!(stop);
-    let stage = tokio::select! {
-        stage = Stage::set(output, root) => stage?,
-        asked = &mut stop => return Err(interrupted(asked)),
+async fn perform(output: Output, root: &Path, size: u64) -> Result<(), Failure> {
+    let mut stage = None;
+    let play = async {
+        let stage: &Stage = stage.insert(Stage::set(output, root).await?);
+        stage.play(size).await
     };
-    let played = tokio::select! {
-        played = stage.play(size) => played,
-        asked = &mut stop => Err(interrupted(asked)),
-    };
-    stage.serving.shutdown().await;
+    let played = signals::interruptible(play, "interrupted", None).await;
+    if let Some(stage) = stage {
+        stage.serving.shutdown().await;
+    }
     played
 }
 
@@ -204,10 +193,11 @@ impl Stage {
             5,
             "anna sends a folder: nested and empty folders, odd names, an empty file",
         );
-        let sent = send(&self.anna, folder, &self.to_ben()).await?;
+        let (request, sources) = (self.to_ben(), self.anna.walk([folder])?);
+        let entries = self.anna.plan(&sources, &request).await?.entries;
+        let sent = self.anna.send(sources, &request).await?;
         self.fact(format!(
-            "{} entries, {} in {} chunk, {:.2} s",
-            material::count(folder).unwrap_or(0),
+            "{entries} entries, {} in {} chunk, {:.2} s",
             Size(sent.bytes),
             sent.chunks,
             sent.seconds
@@ -247,7 +237,7 @@ impl Stage {
         let mut request = SendRequest::to(["anna"]);
         request.via = vec!["ben".to_owned()];
         let id = manifest_of(&send(&self.anna, file, &request).await?)?;
-        let listed = self.ben.list(&*self.ben.store_of(None).await?).await?;
+        let listed = self.ben.list_of(None).await?;
         if !listed.iter().any(|row| row.info.id == id) {
             return Err(Failure::new(ExitCode::NotFound, "ben does not list it"));
         }

@@ -55,10 +55,3 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
     }
     Ok(ExitCode::Ok)
 }
-
-/// Every transfer of the peer called `peer`.
-pub(super) async fn catalogue(context: &Context, peer: &str) -> Result<Vec<TransferRow>, Failure> {
-    let session = context.session()?;
-    let store = session.store_of(Some(peer)).await?;
-    Ok(session.list(&*store).await?)
-}

@@ -91,10 +91,9 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     }
     let log = LateFile::default();
     logging::start_beside_prompts(global, log.clone());
-    let failed = |e| Failure::new(ExitCode::Storage, format!("signals: {e}"));
     // Prompts answer Ctrl-C themselves: it must not end the process.
-    let _interrupt = Heard::new(SignalKind::interrupt()).map_err(failed)?;
-    let ending = Ending::by_the_system().map_err(failed)?;
+    let _interrupt = Heard::new(SignalKind::interrupt()).map_err(|e| signals::unheard(&e))?;
+    let ending = Ending::by_the_system().map_err(|e| signals::unheard(&e))?;
     signals::insist(Ending::by_the_system, PATIENCE);
     let (menu, mut serving) = (
         Menu {
@@ -133,7 +132,7 @@ impl Menu {
 
     /// What is missing is made, the peer starts, and then one thing after the other is done.
     async fn live(&self, serving: &mut Serving) -> Result<(), Stop> {
-        if first_run::is_needed(&self.context()?) {
+        if self.context()?.home.is_new() {
             first_run::run(self).await?;
         }
         *serving = background::start(self).await?;

@@ -15,9 +15,7 @@ use super::{
     Context,
     args::Pair,
     report::{ExitCode, Failure},
-    show,
-    signals::Ending,
-    standard, terminal,
+    show, signals, standard, terminal,
 };
 use crate::{
     config::units::DurationText,
@@ -94,7 +92,7 @@ async fn read_code(args: &Pair) -> Result<Code, Failure> {
 }
 
 async fn ask() -> Result<Zeroizing<String>, Failure> {
-    let asked = tokio::task::spawn_blocking(|| {
+    let ask = || {
         loop {
             let text = terminal::read_line("Code")?;
             match text.parse::<Code>() {
@@ -102,15 +100,8 @@ async fn ask() -> Result<Zeroizing<String>, Failure> {
                 Err(error) => terminal::say(&say_code_error(&error)),
             }
         }
-    });
-    let asked = asked
-        .await
-        .map_err(|e| Failure::new(ExitCode::Storage, e))?;
-    asked.map_err(|error: io::Error| match error.kind() {
-        io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, NOTHING_KEPT),
-        io::ErrorKind::UnexpectedEof => Failure::usage("no code was given"),
-        _ => Failure::usage(format!("no code: {error}")),
-    })
+    };
+    terminal::asked("code", NOTHING_KEPT, ask).await
 }
 
 fn first_line(input: impl io::Read) -> io::Result<Zeroizing<String>> {
@@ -129,14 +120,7 @@ async fn until_interrupted<T, E: Into<Failure>>(
     work: impl Future<Output = Result<T, E>>,
     interrupted: &str,
 ) -> Result<T, Failure> {
-    let ending = Ending::new();
-    let ending = ending.map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
-    tokio::select! {
-        done = work => done.map_err(Into::into),
-        asked = ending.comes() => {
-            Err(Failure::new(asked.code(), interrupted).hint("run the same command again"))
-        }
-    }
+    signals::interruptible(work, interrupted, Some("run the same command again")).await
 }
 
 /// Ends with the work if an interruption comes in its last step, else at once.

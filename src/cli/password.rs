@@ -117,16 +117,8 @@ async fn from_terminal(purpose: Purpose) -> Result<Zeroizing<String>, Failure> {
             Failure::usage("a password is needed, and there is no terminal to ask for it");
         return Err(failure.hint("give it by --password-file FILE or --password-fd FD"));
     }
-    // A key may be long in coming, and signals must be heard meanwhile.
-    let read = tokio::task::spawn_blocking(move || ask(purpose)).await;
-    let read = read.map_err(|e| Failure::new(ExitCode::Storage, e))?;
-    read.map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => {
-            Failure::new(ExitCode::Interrupted, "interrupted; no password was given")
-        }
-        io::ErrorKind::UnexpectedEof => Failure::usage("no password was given"),
-        _ => Failure::usage(format!("no password: {error}")),
-    })
+    let interrupted = "interrupted; no password was given";
+    terminal::asked("password", interrupted, move || ask(purpose)).await
 }
 
 fn ask(purpose: Purpose) -> io::Result<Zeroizing<String>> {

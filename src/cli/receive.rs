@@ -7,8 +7,7 @@ use super::{
     args::{Receive, Secret},
     password::Purpose,
     report::{ExitCode, Failure},
-    send::code,
-    speed::pace,
+    send::{code, pace},
 };
 use crate::{
     session::{self, ReceiveInto, ReceiveOutcome, ReceiveRequest},

@@ -1,15 +1,17 @@
 //! `send` and `share`.
 
+use std::num::NonZeroU64;
+
 use super::{
     Context,
     args::{Seal, Send, Share},
     password::Purpose,
     report::{ExitCode, Failure},
-    speed::pace,
 };
 use crate::{
     config::units::{DurationText, SizeText},
     session::{Event, Lifetime, Mistake, Sealing, SendRequest, Sent},
+    store::Pace,
     transfer::Sources,
 };
 
@@ -54,6 +56,15 @@ fn end(context: &Context, sent: Sent) -> ExitCode {
     let complete = sent.complete;
     context.tell(&Event::Sent(sent));
     code(complete)
+}
+
+/// How many bytes a second may move, if that was asked for.
+pub(super) fn pace(asked: Option<&str>) -> Result<Option<Pace>, Failure> {
+    let Some(asked) = asked else {
+        return Ok(None);
+    };
+    let limit = NonZeroU64::new(asked.parse::<SizeText>()?.bytes());
+    Ok(Some(Pace::new(limit.ok_or(Mistake::MovesNothing)?)))
 }
 
 /// How a command ends that did all it could.

@@ -13,7 +13,7 @@ use super::{
     output::Output,
     report::{ExitCode, Failure},
     show,
-    signals::Ending,
+    signals::{self, Ending},
 };
 use crate::{
     config::units::{DurationText, SizeText},
@@ -36,8 +36,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let log = start_logging(context);
     raise_descriptor_limit();
     // Before anybody is told that this peer serves: it may be told to stop from then on.
-    let ending =
-        Ending::new().map_err(|e| Failure::new(ExitCode::Storage, format!("signals: {e}")))?;
+    let ending = Ending::new().map_err(|e| signals::unheard(&e))?;
     let options = options(context, args)?;
     let mode = options.inbox.policy.default.mode;
     let peer = Peer::open(options)?;

@@ -13,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::report::ExitCode;
+use super::report::{ExitCode, Failure};
 
 /// After which it is seen whether a hangup took the terminal.
 const A_MOMENT: Duration = Duration::from_millis(200);
@@ -91,6 +91,29 @@ impl Asked {
             Self::HangUp => ExitCode::HungUp,
         }
     }
+}
+
+/// Does `work` until a signal comes. Then it is dropped, and `what` is said.
+pub(super) async fn interruptible<T, E: Into<Failure>>(
+    work: impl Future<Output = Result<T, E>>,
+    what: &str,
+    hint: Option<&str>,
+) -> Result<T, Failure> {
+    let ending = Ending::new().map_err(|e| unheard(&e))?;
+    let asked = tokio::select! {
+        done = work => return done.map_err(Into::into),
+        asked = ending.comes() => asked,
+    };
+    let failure = Failure::new(asked.code(), what);
+    Err(match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
+}
+
+/// The system lets no signals be heard.
+pub(super) fn unheard(error: &io::Error) -> Failure {
+    Failure::new(ExitCode::Storage, format!("signals: {error}"))
 }
 
 /// The signals that end a command, heard from when this is made.

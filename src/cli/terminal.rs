@@ -21,7 +21,7 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-pub(super) use line::{read_line, read_secret};
+pub(super) use line::{asked, read_line, read_secret};
 
 use super::spool::Spool;
 

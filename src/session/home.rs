@@ -141,6 +141,15 @@ impl Home {
         (now < copied.plus_seconds(TOLD_SECONDS)).then_some(copied)
     }
 
+    /// Whether there is no peer in it, nor a part of one.
+    pub fn is_new(&self) -> bool {
+        let dir = CertsDir::new(self.certs());
+        let of_circle = [dir.ca_cert(), dir.ca_key()];
+        let of_peer = [dir.server_cert(), dir.server_key(), dir.seal_key()];
+        let parts = of_circle.iter().chain(&of_peer);
+        !parts.into_iter().any(|path| path.exists())
+    }
+
     /// Which rule chose it.
     pub fn chosen_by(&self) -> ChosenBy {
         self.chosen_by

@@ -76,6 +76,15 @@ impl Session {
         Ok(())
     }
 
+    /// Lists the transfers of `peer`, or of our own store, as far as this peer can read them.
+    ///
+    /// # Errors
+    /// Those of [`Self::store_of`] and [`Self::list`].
+    pub async fn list_of(&self, peer: Option<&str>) -> Result<Vec<TransferRow>, Error> {
+        let store = self.store_of(peer).await?;
+        self.list(&*store).await
+    }
+
     /// Tells each chunk of `store`, page after page, and keeps none.
     ///
     /// # Errors

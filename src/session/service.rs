@@ -122,8 +122,21 @@ fn text(home: &Home, service: &ServiceRequest, owner: Owner) -> Result<String, E
     Ok(unit.text()?)
 }
 
+/// Fails for what is no name of a unit of ours.
+///
+/// # Errors
+/// [`UnitError::BadName`].
+pub fn check_name(unit: &str) -> Result<(), UnitError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match !unit.is_empty() && unit.len() <= 64 && unit.chars().all(is_plain) {
+        true => Ok(()),
+        false => Err(UnitError::BadName),
+    }
+}
+
 /// Where the unit of this user belongs.
 fn path_of(unit: &str) -> Result<PathBuf, UnitError> {
+    check_name(unit)?;
     let config = platform_folder("XDG_CONFIG_HOME", ".config").ok_or(UnitError::NoFolder)?;
     let folder = config.join("systemd/user");
     Ok(folder.join(format!("{unit}.service")))

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::{
     address::parse_listen,
     config::InboxSetting,
+    session::service::{self, UnitError},
     trust::{Right, Role},
 };
 
@@ -45,12 +46,8 @@ pub(in crate::cli) struct Serve {
     pub(in crate::cli) keep_exec: bool,
 }
 
-fn unit_name(text: &str) -> Result<String, &'static str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    match !text.is_empty() && text.len() <= 64 && text.chars().all(is_plain) {
-        true => Ok(text.to_owned()),
-        false => Err("a unit is named by at most 64 letters, digits, - and _"),
-    }
+fn unit_name(text: &str) -> Result<String, UnitError> {
+    service::check_name(text).map(|()| text.to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -33,17 +33,6 @@ pub(super) fn write_folder(path: &Path) -> io::Result<()> {
     symlink("deep/deeper", path.join("src/link"))
 }
 
-/// How many entries are in and under a folder.
-pub(super) fn count(path: &Path) -> io::Result<usize> {
-    let mut entries = 1;
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            entries += count(&entry?.path())?;
-        }
-    }
-    Ok(entries)
-}
-
 /// Whether two files, links or folders have the same kind, names and bytes.
 pub(super) fn is_same(a: &Path, b: &Path) -> io::Result<bool> {
     let (kind_a, kind_b) = (

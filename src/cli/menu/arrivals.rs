@@ -5,14 +5,12 @@ use super::{
     ask::{self, Stop},
     choose, fetch, words,
 };
-use crate::{
-    cli::{Context, report::Failure, terminal},
-    session::TransferRow,
-};
+use crate::cli::terminal;
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
-    let context = menu.context()?;
-    let rows = menu.watch(waiting(&context)).await?;
+    let session = menu.context()?.session()?;
+    let rows = menu.watch(async { Ok(session.inbox()?.rows().await?) });
+    let rows = rows.await?;
     if rows.is_empty() {
         terminal::say("nothing waits");
         return Ok(());
@@ -23,27 +21,9 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     loop {
         let ways = ["Open into received/", "Show what is in it", "Refuse"];
         match choose::one("What of it?", ways.map(str::to_owned).to_vec()).await? {
-            0 => return accept(menu, &chosen).await,
+            0 => return fetch::each(menu, &["inbox", "accept"], chosen).await,
             1 => menu.run(words(&["inbox", "list"]).ids(&chosen)).await?,
             _ => return menu.run(words(&["inbox", "refuse"]).ids(&chosen)).await,
         }
     }
-}
-
-async fn waiting(context: &Context) -> Result<Vec<TransferRow>, Failure> {
-    Ok(context.session()?.inbox()?.rows().await?)
-}
-
-/// Each of those that are locked has a password of its own.
-async fn accept(menu: &Menu, rows: &[&TransferRow]) -> Result<(), Stop> {
-    let (open, locked): (Vec<&TransferRow>, Vec<&TransferRow>) =
-        rows.iter().partition(|row| row.names.is_some());
-    if !open.is_empty() {
-        menu.run(words(&["inbox", "accept"]).ids(&open)).await?;
-    }
-    for row in locked {
-        terminal::say(&fetch::label(row));
-        menu.run(words(&["inbox", "accept"]).ids(&[row])).await?;
-    }
-    Ok(())
 }

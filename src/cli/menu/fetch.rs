@@ -6,18 +6,16 @@ use super::{
     peers, words,
 };
 use crate::{
-    cli::{
-        list::{self},
-        terminal,
-    },
+    cli::{list, terminal},
     config::units::Size,
     session::TransferRow,
 };
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let peer = peers::choose(menu, "From whom?").await?;
-    let context = menu.context()?;
-    let rows = menu.watch(list::catalogue(&context, &peer)).await?;
+    let session = menu.context()?.session()?;
+    let rows = menu.watch(async { Ok(session.list_of(Some(&peer)).await?) });
+    let rows = rows.await?;
     let (rows, others): (Vec<_>, Vec<_>) = rows
         .into_iter()
         .partition(|row| row.names.is_some() || row.info.password);
@@ -33,19 +31,23 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let items = rows.iter().map(|row| ask::cut(&label(row))).collect();
     let chosen = ask::several("Which?", "fetches", items).await?;
     let chosen = chosen.into_iter().filter_map(|at| rows.get(at));
-    receive(menu, &peer, chosen.collect()).await
+    let receive = ["receive", "--from", &peer];
+    each(menu, &receive, chosen.collect()).await
 }
 
-/// What can be opened is fetched at once; for each of the others there is a password of its own.
-async fn receive(menu: &Menu, peer: &str, rows: Vec<&TransferRow>) -> Result<(), Stop> {
+/// Runs `command` on all that can be opened, then on each of the others: that has a password of its own.
+pub(super) async fn each(
+    menu: &Menu,
+    command: &[&str],
+    rows: Vec<&TransferRow>,
+) -> Result<(), Stop> {
     let (open, locked): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.names.is_some());
-    let receive = || words(&["receive", "--from", peer]);
     if !open.is_empty() {
-        menu.run(receive().ids(&open)).await?;
+        menu.run(words(command).ids(&open)).await?;
     }
     for row in locked {
         terminal::say(&label(row));
-        menu.run(receive().ids(&[row])).await?;
+        menu.run(words(command).ids(&[row])).await?;
     }
     Ok(())
 }

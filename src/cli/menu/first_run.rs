@@ -7,15 +7,13 @@ use super::{
     ask::Stop,
     background, choose,
     paths::{self, PathCompletion},
-    words,
+    peers, words,
 };
 use crate::{
     address::DEFAULT_LISTEN,
     cli::{Context, report::Failure, terminal},
     private,
     session::{host_name, pair::Inviter},
-    tls::CertsDir,
-    trust::{NAME_RULE, is_peer_name},
     wire::DEFAULT_PORT,
 };
 
@@ -30,19 +28,6 @@ const FILES: [(&str, &str); 8] = [
     ("seal-key.pem", "opens what is sealed for this peer"),
     ("crl.pem", "which certificates are revoked"),
 ];
-
-/// Whether there is no peer in this home, nor a part of one.
-pub(super) fn is_needed(context: &Context) -> bool {
-    let dir = CertsDir::new(context.home.certs());
-    let parts = [
-        dir.ca_cert(),
-        dir.ca_key(),
-        dir.server_cert(),
-        dir.server_key(),
-        dir.seal_key(),
-    ];
-    !parts.iter().any(|path| path.exists())
-}
 
 /// Makes a peer in this home.
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
@@ -106,11 +91,8 @@ async fn make_circle(menu: &Menu) -> Result<(), Stop> {
 }
 
 async fn name() -> Result<String, Stop> {
-    let check = |text: &str| {
-        let is_name = is_peer_name(text.trim());
-        is_name.then_some(()).ok_or(NAME_RULE.to_owned())
-    };
-    let name = ask::text("Name of this machine", host_name(), Box::new(check)).await?;
+    let check = Box::new(peers::check_name);
+    let name = ask::text("Name of this machine", host_name(), check).await?;
     Ok(name.trim().to_owned())
 }
 

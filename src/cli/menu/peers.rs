@@ -173,7 +173,7 @@ async fn known(menu: &Menu, prompt: &str) -> Result<KnownPeer, Stop> {
     }
 }
 
-fn check_name(text: &str) -> Result<(), String> {
+pub(super) fn check_name(text: &str) -> Result<(), String> {
     let is_name = is_peer_name(text.trim());
     is_name.then_some(()).ok_or(NAME_RULE.to_owned())
 }

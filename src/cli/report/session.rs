@@ -118,7 +118,8 @@ fn about_a_unit(error: &UnitError) -> &'static str {
         UnitError::OfAnother { .. } => {
             "give this home a unit of its own: --unit NAME; or remove that one: colis serve --uninstall with its home"
         }
-        UnitError::NoText { .. }
+        UnitError::BadName
+        | UnitError::NoText { .. }
         | UnitError::QuotedProgram(_)
         | UnitError::ControlCharacter(_)
         | UnitError::Colon { .. } => {

@@ -6,6 +6,7 @@ use rustix::io::{read, retry_on_intr};
 use zeroize::Zeroizing;
 
 use super::{CTRL_C, Take, Taken, write};
+use crate::cli::report::{ExitCode, Failure};
 
 /// Bytes of a line that are taken.
 const MAX: usize = 4096;
@@ -64,4 +65,19 @@ fn typed() -> io::Result<Zeroizing<Vec<u8>>> {
             Some(_) => {}
         }
     }
+}
+
+/// Asks on the terminal for `what`. A key may be long in coming, and signals must be heard meanwhile.
+pub(in crate::cli) async fn asked<T: Send + 'static>(
+    what: &str,
+    interrupted: &str,
+    ask: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let asked = tokio::task::spawn_blocking(ask).await;
+    let asked = asked.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+    asked.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, interrupted),
+        io::ErrorKind::UnexpectedEof => Failure::usage(format!("no {what} was given")),
+        _ => Failure::usage(format!("no {what}: {error}")),
+    })
 }

@@ -8,6 +8,9 @@ use crate::session::Kind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {
+    /// A unit cannot be called so.
+    #[error("a unit is named by at most 64 letters, digits, - and _")]
+    BadName,
     /// The user has no folder for units.
     #[error("there is no folder for units: HOME names no folder by its whole path")]
     NoFolder,
@@ -55,7 +58,8 @@ impl UnitError {
         match self {
             Self::NoFolder | Self::NotOurs(_) | Self::OfAnother { .. } => Kind::Config,
             Self::NotThere(_) => Kind::NotFound,
-            Self::NoText { .. }
+            Self::BadName
+            | Self::NoText { .. }
             | Self::QuotedProgram(_)
             | Self::ControlCharacter(_)
             | Self::Colon { .. } => Kind::Usage,
