@@ -56,6 +56,7 @@ const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why plaintext cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReceivedError {
     /// Something that could lead the writing elsewhere is in the way.
     #[error("unsafe destination {path}: {reason}")]

@@ -47,6 +47,8 @@ pub use join::{Joining, Membership, Staged};
 pub use key_form::KeyForm;
 pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
+/// For its configurations and the dates of certificates, in the versions that are used here.
+pub use {rustls, time};
 pub use staging::remove_left_keys;
 pub use writers::written_by_others;
 
@@ -59,6 +61,7 @@ use crate::lock::Locked;
 
 /// Why certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file that must be there is not.
     #[error("{path} is missing")]

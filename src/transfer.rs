@@ -38,8 +38,8 @@ pub use grant::{Granted, grant};
 pub use left_out::{LeftOut, WhyLeftOut};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
 pub use receive::{
-    MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
-    receive_rest, stream_content,
+    MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, ReceivedFiles, message, receive, receive_rest,
+    stream_content,
 };
 pub use send::{
     Recipient, SendOptions, Sender, Sent, fitting_chunk_size, send, wait_until_settled,
@@ -59,6 +59,7 @@ use crate::{
 
 /// What happens during a transfer, for whoever shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// What there is to do, known once the table is.
     Started {
@@ -98,6 +99,7 @@ impl Progress for Silent {
 
 /// Why a transfer failed. Whatever was stored before stays and is not sent again.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// A path to send cannot be read.
     #[error("{path}: {source}")]
@@ -190,8 +192,8 @@ pub enum TransferError {
     /// Another part of the transfer failed first; its error is the one to show.
     #[error("stopped")]
     Stopped,
-    /// The same sources are being sent by another process.
-    #[error("these sources are already being sent by another process")]
+    /// The same sources are being sent, by this process or another.
+    #[error("these sources are already being sent")]
     AlreadySending,
     /// The recipient does not want it, now or ever.
     #[error("the offer was answered `{answer:?}`")]
@@ -245,6 +247,12 @@ pub enum TransferError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Each of several stores failed.
+    #[error("{}", failures.last().map_or_else(String::new, |(_, last)| last.to_string()))]
+    EveryStore {
+        /// The numbers of the stores, in their order, and why.
+        failures: Vec<(usize, Self)>,
+    },
     /// An offer or a manifest is malformed or not trusted.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -274,7 +282,7 @@ impl TransferError {
             Self::PasswordNeeded => "it is locked by a password",
             Self::LetGo => "it is not kept any more",
             Self::Store(StoreError::NotFound { .. }) => "a part of it is not there",
-            Self::Store(_) => "the store failed",
+            Self::Store(_) | Self::EveryStore { .. } => "the store failed",
             Self::Journal { .. } => "a journal cannot be kept",
             _ => "it failed",
         }
@@ -314,6 +322,7 @@ impl TransferError {
             | Self::Output(_)
             | Self::Journal { .. }
             | Self::Store(_)
+            | Self::EveryStore { .. }
             | Self::Received(_) => false,
         }
     }

@@ -216,6 +216,10 @@ impl From<TransferError> for Failure {
             | TransferError::TooManyChunks { .. }
             | TransferError::TooManyEntries { .. } => source::failure(&error),
             TransferError::Output(error) => Self::io(Path::new("standard output"), &error),
+            TransferError::EveryStore { mut failures } => {
+                let last = failures.pop().map(|(_, last)| last);
+                last.unwrap_or(TransferError::Stopped).into()
+            }
             TransferError::Stopped => failure(Exit::Interrupted),
             TransferError::AlreadySending => failure(Exit::Locked).hint("wait for it to end"),
             TransferError::NotAccepted { .. } => failure(Exit::Trust).hint("ask the recipient"),

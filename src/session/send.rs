@@ -13,7 +13,7 @@ use crate::{
     id::{ManifestId, TransferId},
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Pace, PacedStore, Store, TransferState},
-    transfer::{self, Recipient, SendOptions, Sources},
+    transfer::{self, Recipient, SendOptions, Sources, TransferError},
     trust::KnownPeer,
 };
 
@@ -183,7 +183,8 @@ impl Session {
         let stores = way.destinations.iter();
         let stores: Vec<_> = stores.map(|to| paced(to.store.clone(), pace)).collect();
         let told = Told::to(self.reporter.clone(), Work::Sending);
-        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
+        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await;
+        let sent = sent.map_err(|error| self.all_missed(&way.destinations, error))?;
         complete &= LeftOut::tell(self, &sent.left_out);
         for (number, error) in sent.failures.into_iter().rev() {
             let missed = way.destinations.remove(number);
@@ -201,7 +202,7 @@ impl Session {
             bytes: sent.size,
             chunks: sent.chunks,
             already_chunks: sent.already_chunks,
-            answers: sent.answers,
+            answers: sent.answers.into_iter().flatten().collect(),
             seconds,
             state,
             complete: complete && way.missed.is_empty(),
@@ -213,6 +214,19 @@ impl Session {
             .into_iter()
             .for_each(|missed| self.tell(Event::Missed(missed)));
         Ok(outcome)
+    }
+
+    /// Tells which of several failed, and gives why the last one did.
+    fn all_missed(&self, stores: &[Destination], error: TransferError) -> Error {
+        let TransferError::EveryStore { mut failures } = error else {
+            return error.into();
+        };
+        let last = failures.pop();
+        for (number, error) in failures {
+            let name = stores[number].name.clone();
+            self.tell(Event::Missed(Missed::peer(name, &error.into())));
+        }
+        last.map_or(TransferError::Stopped, |(_, last)| last).into()
     }
 
     fn remember_sent(&self, sent: &Sent, missed: &[Missed], names: Vec<String>) {

@@ -84,8 +84,8 @@ pub struct Sent {
     pub chunks: u64,
     /// Content chunks that every store had already, so that nothing was sent.
     pub already_chunks: u64,
-    /// What the stores answered to the offer, in their order.
-    pub answers: Vec<OfferAnswer>,
+    /// What each of the stores answered to the offer, in their order; `None` of one that did not answer it.
+    pub answers: Vec<Option<OfferAnswer>>,
     /// Stores that do not have it, by their number, and why. The same call continues with them.
     pub failures: Vec<(usize, TransferError)>,
     /// What is not in it, because it changed, vanished or could not be read when its turn came.
@@ -98,8 +98,11 @@ pub struct Sent {
 /// A file below a named folder that is gone, has changed or cannot be read when its turn comes is left out: the table with
 /// its size is signed by then, so the rest is sent as a new transfer. Each time there is less of it, so this ends.
 ///
+/// Dropping the future cuts the transfer at once.
+///
 /// # Errors
-/// Every [`TransferError`] of reading, and of storing if no store is left. What was stored stays; the same call continues it.
+/// Every [`TransferError`] of reading, and of storing if no store is left: [`TransferError::EveryStore`] of several. What was stored
+/// stays, also of what was cut; the same call continues it.
 pub async fn send(
     sender: &Sender,
     sources: Sources,

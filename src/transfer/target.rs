@@ -25,11 +25,13 @@ struct State {
     answer: Option<OfferAnswer>,
     present: HashSet<ChunkId>,
     failed: Option<TransferError>,
+    /// Whether it has failed, also if the reason was told already.
+    is_left_behind: bool,
 }
 
 impl State {
     fn is_open(&self) -> bool {
-        self.failed.is_none() && self.answer != Some(OfferAnswer::AlreadyReceived)
+        !self.is_left_behind && self.answer != Some(OfferAnswer::AlreadyReceived)
     }
 }
 
@@ -65,7 +67,7 @@ impl Targets {
     /// Announces the transfer to every store.
     ///
     /// # Errors
-    /// That of the last, if none takes it.
+    /// Why not, if none takes it.
     pub(super) async fn announce(
         stores: &[Arc<dyn Store>],
         offer: &SignedOffer,
@@ -88,7 +90,7 @@ impl Targets {
     /// Does something with each that is chosen, at once. Those that fail are left behind.
     ///
     /// # Errors
-    /// That of the last, if none is left.
+    /// Why not, if none is left.
     pub(super) async fn each<'a>(
         &'a self,
         is_chosen: impl Fn(&Target) -> bool,
@@ -105,26 +107,33 @@ impl Targets {
     }
 
     fn leave_behind(&self, failed: &Target, error: TransferError) -> Result<(), TransferError> {
-        let is_left = |target: &Target| target.lock().failed.is_none();
-        let others = self
-            .0
-            .iter()
-            .filter(|target| !std::ptr::eq(*target, failed));
-        if others.clone().any(is_left) {
-            failed.lock().failed.get_or_insert(error);
+        {
+            let mut state = failed.lock();
+            state.is_left_behind = true;
+            state.failed.get_or_insert(error);
+        }
+        if self.0.iter().any(|target| !target.lock().is_left_behind) {
             return Ok(());
         }
-        Err(error)
+        let mut failures = self.take_failures();
+        match (failures.pop(), failures.is_empty()) {
+            (Some((_, only)), true) => Err(only),
+            (Some(last), false) => {
+                failures.push(last);
+                Err(TransferError::EveryStore { failures })
+            }
+            // Others have told it meanwhile.
+            (None, _) => Err(TransferError::Stopped),
+        }
     }
 
     pub(super) fn any(&self, is_so: impl Fn(&Target) -> bool) -> bool {
         self.0.iter().any(is_so)
     }
 
-    /// What those answered to the offer that did, in their order.
-    pub(super) fn answers(&self) -> Vec<OfferAnswer> {
-        let answers = self.0.iter().map(|target| target.lock().answer);
-        answers.flatten().collect()
+    /// What each answered to the offer, if it did.
+    pub(super) fn answers(&self) -> Vec<Option<OfferAnswer>> {
+        self.0.iter().map(|target| target.lock().answer).collect()
     }
 
     /// Those that were left behind, by their number, and why.

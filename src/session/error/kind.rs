@@ -147,6 +147,9 @@ fn of_transfer(error: &TransferError) -> Kind {
         | TransferError::Integrity { .. }
         | TransferError::Name(_) => Kind::Integrity,
         TransferError::Stopped => Kind::Interrupted,
+        TransferError::EveryStore { failures } => failures
+            .last()
+            .map_or(Kind::Network, |(_, last)| of_transfer(last)),
         TransferError::AlreadySending => Kind::Locked,
         TransferError::NotAccepted { .. }
         | TransferError::NotForUs { .. }
