@@ -6,6 +6,7 @@
 //! again, with full jitter.
 
 mod error;
+mod events;
 mod handshake;
 mod line;
 mod owner;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use events::PeerEvent;
 pub use handshake::{Handshake, HandshakeError};
 pub use line::Line;
 

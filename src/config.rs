@@ -88,6 +88,7 @@ pub enum InboxSetting {
 
 /// A setting cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The file is not what it must be.
     #[error("{path}:{line}:{column}: {fault}")]

@@ -70,6 +70,7 @@ impl Service {
 
 /// Nobody can be found or told in this network.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DiscoverError {
     /// The port of multicast DNS is not to be had.
     #[error("UDP port {PORT}: {0}")]

@@ -55,6 +55,7 @@ impl Default for PairOptions {
 
 /// Why two machines are not paired.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PairError {
     /// Nobody is there.
     #[error("cannot connect to {address}: {source}")]

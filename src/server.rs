@@ -58,6 +58,8 @@ use tokio::sync::broadcast;
 
 pub use app::App;
 pub use arrivals::Cut;
+/// For routes of one's own, in the version that the server has.
+pub use axum;
 pub use caller::{CallerInfo, Denied};
 pub use desk::{
     Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, NoOwner, OfferDesk,

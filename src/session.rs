@@ -225,6 +225,11 @@ impl Session {
         &self.identity
     }
 
+    /// Its id.
+    pub fn peer_id(&self) -> PeerId {
+        self.identity.caller().peer_id
+    }
+
     /// The circle whose members it trusts.
     pub fn circle(&self) -> &CircleHandle {
         &self.circle

@@ -44,6 +44,8 @@ pub use local::{
 pub use memory::MemoryStore;
 pub(crate) use memory::take_page;
 pub use paced::{Pace, PacedStore};
+/// For stores of one's own, in the versions that the trait has.
+pub use {bytes, futures};
 
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
@@ -211,6 +213,7 @@ pub enum TransferState {
 /// Why a transfer [waits](TransferState::Waiting).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum WaitReason {
     /// The person there is asked about each transfer of its sender.
     Asks,

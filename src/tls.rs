@@ -51,6 +51,8 @@ pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;
 pub use writers::written_by_others;
+/// For its configurations and the dates of certificates, in the versions that are used here.
+pub use {rustls, time};
 
 use identity::SEAL_KEY_LABEL;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -61,6 +63,7 @@ use crate::{lock::Locked, name::LibraryError};
 
 /// Why certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file that must be there is not.
     #[error("{path} is missing")]

@@ -40,8 +40,8 @@ pub use grant::{Granted, grant};
 pub use left_out::{LeftOut, WhyLeftOut};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
 pub use receive::{
-    MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, Received as ReceivedFiles, message, receive,
-    receive_rest, stream_content,
+    MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, ReceivedFiles, message, receive, receive_rest,
+    stream_content,
 };
 pub use send::{
     Recipient, SendOptions, Sender, Sent, fitting_chunk_size, send, wait_until_settled,

@@ -313,6 +313,7 @@ pub struct Limits {
 /// One event of `GET /v1/events`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Event {
     /// A transfer was published here.
     Published {

@@ -90,6 +90,14 @@ impl Reply {
         self.read(length).await
     }
 
+    /// The body as it comes, which must be of `media_type`. Others of the same line do not wait for its end.
+    pub(super) fn stream(self, media_type: &'static str) -> Result<Response, StoreError> {
+        match self.has_type(media_type) {
+            true => Ok(self.response),
+            false => Err(self.protocol(ProtocolFault::MediaType(media_type))),
+        }
+    }
+
     async fn read(mut self, length: usize) -> Result<Bytes, StoreError> {
         let mut body = BytesMut::with_capacity(length);
         // A trickle never stalls, and is given up all the same. While others come in over the same line, time is shared.

@@ -15,6 +15,7 @@ pub struct Code(Zeroizing<String>);
 
 /// Not a code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CodeError {
     /// It has another shape.
     #[error("not a pairing code: it is a number and two words, as 7-lotus-castor")]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     crypto::password::Password,
-    id::ManifestId,
+    id::{ManifestId, PeerId},
     server::WeakServerState,
     store::{LocalStore, Store, StoreError},
     tls::{Identity, TlsError},
@@ -67,6 +67,11 @@ impl PeerHandle {
     pub fn identity(&self) -> Arc<Identity> {
         let door = self.door.upgrade();
         door.map_or_else(|| self.identity.clone(), |door| door.identity())
+    }
+
+    /// Its id.
+    pub fn peer_id(&self) -> PeerId {
+        self.identity.caller().peer_id
     }
 
     /// Where it listens.

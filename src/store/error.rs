@@ -28,6 +28,7 @@ pub struct Promised {
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// It is not there (or not for us to see).
     #[error("{0} is not there")]

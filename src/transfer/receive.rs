@@ -47,7 +47,7 @@ impl Default for ReceiveOptions {
 
 /// What a receive has written.
 #[derive(Debug, Clone, Default)]
-pub struct Received {
+pub struct ReceivedFiles {
     /// The final names of what the transfer has at its top.
     pub paths: Vec<PathBuf>,
     /// Whether all of it was there already, identical, so that nothing was written.
@@ -69,6 +69,7 @@ pub struct Received {
 }
 
 /// Receives `transfer` from `store` into `root`. When it gives `Ok`, the files are durable under their final names.
+/// Dropping the future cuts it at once; what was written is continued by the same call.
 ///
 /// # Errors
 /// Every [`TransferError`] of fetching, checking and writing. What was written stays staged, and the same call continues
@@ -79,7 +80,7 @@ pub async fn receive(
     root: &Arc<received::Received>,
     options: ReceiveOptions,
     progress: &dyn Progress,
-) -> Result<Received, TransferError> {
+) -> Result<ReceivedFiles, TransferError> {
     receive_rest(store, transfer, root, None, options, progress).await
 }
 
@@ -94,7 +95,7 @@ pub async fn receive_rest(
     arriving: Option<Arriving>,
     options: ReceiveOptions,
     progress: &dyn Progress,
-) -> Result<Received, TransferError> {
+) -> Result<ReceivedFiles, TransferError> {
     let size = transfer.manifest.payload().size;
     let prepared = {
         let (transfer, root) = (transfer.clone(), root.clone());
@@ -108,7 +109,7 @@ pub async fn receive_rest(
         }
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
-    let received = Received::of(&plan, size);
+    let received = ReceivedFiles::of(&plan, size);
     let resumed = begun.is_some() || staging.has_journal();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
@@ -146,7 +147,7 @@ pub async fn receive_rest(
     let tops: Vec<_> = plan.tops().cloned().collect();
     let paths = blocking(move || staging.publish(&tops)).await?;
     progress.event(Event::Finished);
-    Ok(Received {
+    Ok(ReceivedFiles {
         paths,
         lost,
         already_chunks,
@@ -154,7 +155,7 @@ pub async fn receive_rest(
     })
 }
 
-impl Received {
+impl ReceivedFiles {
     /// With what is to be told of `plan`, whether or not something is written.
     fn of(plan: &Plan, size: u64) -> Self {
         Self {
@@ -170,7 +171,7 @@ impl Received {
 
 /// The text of a transfer that is a message: one file called [`MESSAGE_NAME`] of at most [`MAX_MESSAGE`] bytes. Foreign
 /// text: escape it before showing it.
-pub async fn message(transfer: &OpenedTransfer, received: &Received) -> Option<String> {
+pub async fn message(transfer: &OpenedTransfer, received: &ReceivedFiles) -> Option<String> {
     let is_message = match transfer.listing.entries.as_slice() {
         [entry] => entry.path() == MESSAGE_NAME && transfer.file_size(entry) <= MAX_MESSAGE,
         _ => false,
@@ -221,7 +222,7 @@ pub async fn stream_content(
 
 enum Prepared {
     /// All of it is there, or an earlier run came as far as the final names.
-    Done(Received),
+    Done(ReceivedFiles),
     /// It was begun while it arrived.
     Begun(Box<Sink>),
     Staged(Arc<Staging>, Arc<Plan>),
@@ -239,10 +240,10 @@ impl Prepared {
             .transpose()?;
         let manifest = transfer.manifest.payload();
         let done = |plan: &Plan, paths, already_there| {
-            Ok(Self::Done(Received {
+            Ok(Self::Done(ReceivedFiles {
                 paths,
                 already_there,
-                ..Received::of(plan, manifest.size)
+                ..ReceivedFiles::of(plan, manifest.size)
             }))
         };
         if let Some(sink) = begun.flatten() {
@@ -277,10 +278,10 @@ impl Prepared {
         let plan = plan.for_staging(&staging, &listing.entries, manifest.created, size)?;
         if let Some(paths) = identical(&plan, &listing.sums, root)? {
             staging.discard();
-            return Ok(Self::Done(Received {
+            return Ok(Self::Done(ReceivedFiles {
                 paths,
                 already_there: true,
-                ..Received::of(&plan, manifest.size)
+                ..ReceivedFiles::of(&plan, manifest.size)
             }));
         }
         if !staging.has_journal() {

@@ -27,6 +27,7 @@ pub enum Unknown {
 
 /// Why the address book refuses.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrustError {
     /// A name that is known shows another key.
     #[error("the name {name} belongs to peer {known}, but peer {shown} shows it")]

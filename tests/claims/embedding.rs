@@ -2,22 +2,27 @@
 
 use std::{
     fs,
+    num::NonZeroU64,
     path::Path,
     process::{Child, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{Router, routing::get};
 use colis::{
-    client::PeerClient,
+    client::{PeerClient, PeerEvent},
     discover::Discovery,
     peer::{ArrivalsEnded, Peer, PeerError, PeerOptions, ReloadError},
     server::{CallerInfo, OwnRoutes},
-    session::{SendRequest, Session},
-    testing::Network,
+    session::{Kind, SendRequest, Session},
+    store::{OfferAnswer, Pace, Store, StoreError, TransferState},
+    testing::{Network, Way},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen, ca},
-    transfer::Sources,
+    transfer::{self, Recipient, SendOptions, Sender, Silent, Sources, TransferError},
+    wire::Event,
 };
+use futures::StreamExt as _;
 use testkit::{Homes, bytes};
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -205,4 +210,123 @@ async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_relo
     let owner = network.session(1).unwrap().serving().unwrap().unwrap();
     owner.stop().await.unwrap();
     called.released().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_several_stores_has_its_answer_or_its_error_in_their_order() {
+    let network = Network::of(4).await.unwrap();
+    let (sender, path) = (network.session(0).unwrap(), network.path("f"));
+    fs::write(&path, "x").unwrap();
+    let mut stores: Vec<Arc<dyn Store>> = Vec::new();
+    let mut options = SendOptions::default();
+    for number in 1..network.len() {
+        let connected = sender.connect(network.name(number)).await.unwrap();
+        let (peer, seal_key) = (connected.peer.peer_id, connected.peer.seal_key);
+        options.recipients.push(Recipient { peer, seal_key });
+        stores.push(Arc::new(connected.client.with_retries(0)));
+    }
+    let us = Sender {
+        seal_keys: sender.identity().seal_keys().clone(),
+        signer: sender.identity().clone(),
+        journals: network.path("journals"),
+    };
+    let send = || {
+        let sources = Sources::walk(std::slice::from_ref(&path)).unwrap();
+        transfer::send(&us, sources, &options, &stores, &Silent)
+    };
+    network.link(0, 1).cut();
+    network.link(0, 2).cut();
+    let sent = send().await.unwrap();
+    let answers: Vec<_> = sent.stores.iter().map(|at| at.as_ref().ok()).collect();
+    assert_eq!(answers, [None, None, Some(&OfferAnswer::Accepted)]);
+
+    network.link(0, 3).cut();
+    fs::write(&path, "y").unwrap();
+    let Err(TransferError::NoStore { failures }) = send().await else {
+        panic!("none of them can be reached")
+    };
+    assert_eq!(failures.len(), 3);
+    for (number, error) in failures.iter().enumerate() {
+        let TransferError::Store(StoreError::Network { remote, .. }) = error else {
+            panic!("{error:?}")
+        };
+        let entrance = network.entrance(0, number + 1).address();
+        assert_eq!(remote.address().to_string(), entrance.to_string());
+    }
+    network.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_program_does_not_send_the_same_twice_at_once() {
+    let network = Network::of(2).await.unwrap();
+    let (sender, path) = (network.session(0).unwrap(), network.path("f"));
+    fs::write(&path, bytes(1, 8 << 20)).unwrap();
+    let mut to = SendRequest::to([network.name(1)]);
+    to.pace = Some(Pace::new(NonZeroU64::new(1 << 20).unwrap()));
+    let send = || {
+        let sources = Sources::walk(std::slice::from_ref(&path)).unwrap();
+        sender.send(sources, &to)
+    };
+    let mut first = Box::pin(send());
+    let has_begun = async {
+        while network.link(0, 1).passed(Way::To) < 1 << 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        ended = &mut first => panic!("{ended:?}"),
+        () = has_begun => {}
+    }
+    tokio::select! {
+        ended = &mut first => panic!("{ended:?}"),
+        second = send() => {
+            let error = second.unwrap_err();
+            assert_eq!(error.kind(), Kind::Locked, "{error:?}");
+        }
+    }
+    drop(first);
+    network.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_follows_what_happens_at_a_peer() {
+    let network = Network::of(2).await.unwrap();
+    let sender = network.session(0).unwrap();
+    let peer = sender.connect(network.name(1)).await.unwrap().client;
+    let mut events = Box::pin(peer.events().await.unwrap());
+    assert!(matches!(
+        events.next().await,
+        Some(Ok(PeerEvent::Listening))
+    ));
+    let path = network.path("f");
+    fs::write(&path, "x").unwrap();
+    let (sources, to) = (
+        Sources::walk(&[path]).unwrap(),
+        SendRequest::to([network.name(1)]),
+    );
+    let sent = sender.send(sources, &to).await.unwrap();
+    let Some(Ok(PeerEvent::Happened(Event::Published { id, size: 1, .. }))) = events.next().await
+    else {
+        panic!("it is published first")
+    };
+    assert_eq!(Some(id), sent.manifest);
+    let Some(Ok(PeerEvent::Happened(Event::State { id, state }))) = events.next().await else {
+        panic!("then it is opened")
+    };
+    assert_eq!(
+        (Some(id), state.state),
+        (sent.manifest, TransferState::Opened)
+    );
+    network.link(0, 1).cut();
+    assert!(matches!(
+        events.next().await,
+        Some(Err(StoreError::Network { .. }))
+    ));
+    assert!(events.next().await.is_none());
+    let (others, own) = (network.session(1).unwrap(), network.peer(1));
+    let owner = others.serving().unwrap().unwrap();
+    let mut events = Box::pin(owner.events().await.unwrap());
+    events.next().await.unwrap().unwrap();
+    own.shutdown().await;
+    assert!(events.next().await.is_none(), "the peer has ended");
 }
