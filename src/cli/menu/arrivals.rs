@@ -1,4 +1,4 @@
-//! What waits for a yes, and the yes or no.
+//! What waits for a yes, and the yes or no; what is still arriving, and the end of it.
 
 use super::{
     Menu,
@@ -6,20 +6,34 @@ use super::{
     choose, fetch, words,
 };
 use crate::{
-    cli::{Context, report::Failure, terminal},
+    cli::{Context, report::Failure, show, terminal},
     session::TransferRow,
+    wire::Arriving,
 };
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let context = menu.context()?;
-    let rows = menu.watch(waiting(&context)).await?;
-    if rows.is_empty() {
+    let (rows, coming) = menu.watch(arrivals(&context)).await?;
+    if rows.is_empty() && coming.is_empty() {
         terminal::say("nothing waits");
         return Ok(());
     }
-    let items = rows.iter().map(|row| ask::cut(&fetch::label(row)));
+    let waiting = rows.iter().map(fetch::label);
+    let arriving = coming
+        .iter()
+        .map(|one| format!("arriving: {}", show::serve::arriving(one)));
+    let items = waiting.chain(arriving).map(|text| ask::cut(&text));
     let chosen = ask::several("Which?", "goes on", items.collect()).await?;
+    let of_coming = chosen
+        .iter()
+        .filter_map(|at| coming.get(at.checked_sub(rows.len())?));
+    for one in of_coming {
+        cancel(menu, one).await?;
+    }
     let chosen: Vec<_> = chosen.into_iter().filter_map(|at| rows.get(at)).collect();
+    if chosen.is_empty() {
+        return Ok(());
+    }
     loop {
         let ways = ["Open into received/", "Show what is in it", "Refuse"];
         match choose::one("What of it?", ways.map(str::to_owned).to_vec()).await? {
@@ -30,8 +44,22 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     }
 }
 
-async fn waiting(context: &Context) -> Result<Vec<TransferRow>, Failure> {
-    Ok(context.session()?.inbox()?.rows().await?)
+/// What waits, and what is still coming.
+async fn arrivals(context: &Context) -> Result<(Vec<TransferRow>, Vec<Arriving>), Failure> {
+    let session = context.session()?;
+    Ok((session.inbox()?.rows().await?, session.arriving().await?))
+}
+
+async fn cancel(menu: &Menu, one: &Arriving) -> Result<(), Stop> {
+    let prompt = format!("What of {}?", show::serve::arriving(one));
+    let ways = ["Let it come", "Take no more of it"];
+    match choose::one(&ask::cut(&prompt), ways.map(str::to_owned).to_vec()).await? {
+        0 => Ok(()),
+        _ => {
+            let id = one.transfer.to_string();
+            menu.run(words(&["inbox", "cancel", &id])).await
+        }
+    }
 }
 
 /// Each of those that are locked has a password of its own.
