@@ -199,6 +199,28 @@ fn an_arrival_is_shown_above_the_menu_and_waits_for_the_end_of_other_prompts() {
 }
 
 #[test]
+fn what_is_arriving_is_seen_and_its_sender_is_told_that_it_is_not_wanted() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("film"), testkit::bytes(1, 8 << 20)).unwrap();
+    let mut person = Person::at_menu(&homes, "a");
+    let a = address_of(&homes, "a");
+    let mut sending = homes.command("b", &["send", "film", "--to", &a, "--limit", "128KiB"]);
+    let mut sending = sending.stderr(std::process::Stdio::null()).spawn().unwrap();
+    testkit::wait_for("an arrival", || {
+        homes.ok("a", &["inbox"]).contains("arriving: ")
+    });
+    person.presses("7");
+    person.sees("arriving: ");
+    person.presses(" \r");
+    person.sees("2  Take no more of it");
+    person.presses("2");
+    person.sees("cancelled: ");
+    person.sees_menu();
+    assert_eq!(sending.wait().unwrap().code(), Some(4));
+    person.quits();
+}
+
+#[test]
 fn what_waits_for_a_yes_is_looked_at_opened_or_refused() {
     let homes = Homes::new(&["b"]);
     set(&homes, "a", "inbox", "ask");
