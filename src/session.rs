@@ -43,6 +43,7 @@ pub mod pair;
 mod peers;
 mod progress;
 mod receive;
+mod reporter;
 mod send;
 mod serve;
 pub mod service;
@@ -82,7 +83,7 @@ pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
 pub use custody::{Custody, CustodyRequest};
 pub use error::{Error, Kind, Mistake, NotReached};
-pub use event::{Event, Failed, LeftOut, Missed, Reporter, Silent};
+pub use event::{Event, Failed, LeftOut, Missed};
 pub use finding::{Finding, Summary, Verdict};
 pub use folder::{FolderError, SealRequest, Sealed};
 pub use grant::{GrantRequest, Granted};
@@ -96,6 +97,7 @@ pub use progress::{Progress, Work};
 pub use receive::{
     Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
 };
+pub use reporter::{Reporter, Silent};
 pub use send::{Fault, Lifetime, Planned, Sealing, SendRequest, Sent, StoredAt, message, walk};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;

@@ -22,26 +22,6 @@ use crate::{
     wire::Arriving,
 };
 
-/// Is told the events of a session. Called from several threads; must not block.
-pub trait Reporter: Send + Sync {
-    /// Something happened.
-    fn tell(&self, event: &Event);
-}
-
-impl<F: Fn(&Event) + Send + Sync> Reporter for F {
-    fn tell(&self, event: &Event) {
-        self(event);
-    }
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Reporter for Silent {
-    fn tell(&self, _: &Event) {}
-}
-
 /// Something that happened in a session, or the outcome of an operation. `--json` prints each as one line, with `"v": 1`.
 ///
 /// Texts are raw: names and paths of other peers must be escaped before they are shown on a terminal. Events and fields may be

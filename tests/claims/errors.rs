@@ -158,7 +158,7 @@ async fn a_send_to_several_tells_what_became_of_it_at_each() {
 }
 
 /// Fields for a text that says why, and why they may be: nothing is chosen by them.
-const TEXTS: [(&str, &str); 10] = [
+const TEXTS: [(&str, &str); 11] = [
     (
         "server/told.rs",
         "what a peer was told, for the history: its code stands before it",
@@ -177,6 +177,10 @@ const TEXTS: [(&str, &str); 10] = [
         "the same, of a machine that did not join",
     ),
     ("session/serve.rs", "the same, of an arrival"),
+    (
+        "session/settings.rs",
+        "the same, of a setting that was changed",
+    ),
     ("peer/history.rs", "what the history has for a person"),
     ("peer/inbox/arrival.rs", "the same, as it is told at once"),
     (
