@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use super::{
     DecidedBy, Inbox, News, OpenedFiles, Outcome, Waiting,
     policy::names_of,
-    said::{self, About, failed},
+    said::{self, About},
     table,
 };
 use crate::{
@@ -74,10 +74,7 @@ impl Inbox {
                     return Tried::Settled;
                 }
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
-                Err(error) => {
-                    self.tally.failed(error.kind());
-                    failed(&about, &error)
-                }
+                Err(error) => self.failed(&about, &error),
             };
             self.conclude_not_opened(&about, (before, state), outcome)
                 .await

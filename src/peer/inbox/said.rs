@@ -26,6 +26,16 @@ pub(super) struct About<'a> {
     pub(super) decided: DecidedBy,
 }
 
+impl About<'_> {
+    /// Who is charged for what is told of it. Anybody can make any number of ids that nobody vouches for: those are one.
+    fn charged(&self) -> PeerId {
+        match self.sender {
+            Some(_) => self.manifest.payload().sender,
+            None => PeerId::of(b""),
+        }
+    }
+}
+
 impl Inbox {
     /// Puts into the history what became of a transfer, with the names at its top and how long it took to open it. Gives what is
     /// to be told to those who follow the arrivals.
@@ -59,7 +69,8 @@ impl Inbox {
             entry.set_paths(&files.paths);
         }
         let kept = Kept::of(payload.sender, sender, about.decided, outcome);
-        let written = self.write(|history| history.append_arrival(&entry, &kept).map(drop));
+        let written = self.is_entered(about, outcome)
+            && self.write(|history| history.append_arrival(&entry, &kept).map(drop));
         match written {
             true => News::Written,
             false => News::Unwritten(Box::new(Arrival {
@@ -74,6 +85,15 @@ impl Inbox {
                 outcome: outcome.clone(),
             })),
         }
+    }
+
+    /// Whether this goes into the history. Of what cannot be opened nobody fills a disk with entries.
+    fn is_entered(&self, about: &About<'_>, outcome: &Outcome) -> bool {
+        let is_failed = match outcome {
+            Outcome::Refused { .. } | Outcome::Waiting(Waiting::Failed { .. }) => true,
+            Outcome::Opened(_) | Outcome::Waiting(_) => false,
+        };
+        !is_failed || about.decided != DecidedBy::Inbox || self.limits.entry(&about.charged())
     }
 
     pub(super) fn remember_cut(&self, cut: &Cut) {
@@ -152,22 +172,33 @@ pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
     }
 }
 
-/// What follows from not being able to open a transfer.
-pub(super) fn failed(about: &About<'_>, error: &TransferError) -> (TransferState, Outcome) {
-    let (reason, payload) = (error.to_string(), about.manifest.payload());
-    // The reason may have names of files, which a log must not have.
-    tracing::error!(
-        transfer = payload.transfer_id.short(),
-        manifest = about.manifest.id().short(),
-        sender = %who(about.sender, payload.sender),
-        error = error.kind(),
-        "not opened"
-    );
-    if error.is_final() {
-        (TransferState::Refused, Outcome::Refused { reason })
-    } else {
-        let code = code_of(error);
-        let waiting = Waiting::Failed { code, reason };
-        (TransferState::Waiting, Outcome::Waiting(waiting))
+impl Inbox {
+    /// What follows from not being able to open a transfer.
+    pub(super) fn failed(
+        &self,
+        about: &About<'_>,
+        error: &TransferError,
+    ) -> (TransferState, Outcome) {
+        let (reason, payload) = (error.to_string(), about.manifest.payload());
+        self.tally.failed(error.kind());
+        if let Some(silenced) = self.limits.line(&about.charged()) {
+            // The reason may have names of files, which a log must not have.
+            tracing::error!(
+                transfer = payload.transfer_id.short(),
+                manifest = about.manifest.id().short(),
+                sender = %who(about.sender, payload.sender),
+                id = %payload.sender,
+                error = error.kind(),
+                silenced,
+                "not opened"
+            );
+        }
+        if error.is_final() {
+            (TransferState::Refused, Outcome::Refused { reason })
+        } else {
+            let code = code_of(error);
+            let waiting = Waiting::Failed { code, reason };
+            (TransferState::Waiting, Outcome::Waiting(waiting))
+        }
     }
 }

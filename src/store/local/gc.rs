@@ -88,7 +88,10 @@ impl LocalStore {
     /// [`StoreError`].
     pub fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.inner.writable()?;
-        self.inner.let_expired_go(now)
+        let gone = self.inner.let_expired_go(now)?;
+        // This is done often: what made the disk full may be gone.
+        self.inner.keep_ballast();
+        Ok(gone)
     }
 
     /// Collects what has expired and what nobody names. Blocks.
