@@ -7,8 +7,8 @@ use std::{
 
 use colis::{
     crypto::chunk::OVERHEAD,
-    id::TransferId,
-    manifest::Signer as _,
+    id::{PeerId, TransferId},
+    manifest::{Signer as _, Timestamp},
     store::Store as _,
     tls::{CertsDir, Identity},
 };
@@ -353,15 +353,15 @@ async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state(
 fn a_store_that_fails_is_logged_with_who_asked_and_fills_no_log() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
-    let data = homes.home("b").join("chunks/data");
-    let id = "00".repeat(32);
-    fs::create_dir_all(data.join("00")).unwrap();
-    // A folder cannot be read as a chunk; a link to itself neither.
-    fs::remove_dir(data.join("00")).unwrap();
-    fs::write(data.join("00"), "").unwrap();
+    let (id, sealed) = chunk(1, 1_000);
+    fs::write(homes.path("sealed"), sealed).unwrap();
+    let from = format!("@{}", homes.path("sealed").display());
+    fs::rename(homes.home("b").join("chunks"), homes.path("gone")).unwrap();
     let asked = url(&b.to(), &format!("/v1/chunks/{id}"));
-    let answer = curl(&homes, "a", &vec![&*asked; 60]).out;
-    assert!(answer.contains("\"internal\""), "{answer}");
+    let binary = "Content-Type: application/octet-stream";
+    let put = ["-X", "PUT", "-H", binary, "--data-binary", &from];
+    let answer = curl(&homes, "a", &[&put[..], &[&*asked; 60]].concat()).out;
+    assert!(answer.contains("\"status\":50"), "{answer}");
     let line = is_logged(&homes, "a request failed");
     assert!(line["peer"].as_str().unwrap().starts_with('a'), "{line}");
     assert_eq!(line["id"].as_str().unwrap().len(), 64, "{line}");
@@ -388,4 +388,40 @@ fn who_is_in_no_book_is_blocked_by_the_id_that_the_log_has() {
     assert_ne!(send().code, 0);
     let cause = is_logged(&homes, "connection refused")["cause"].clone();
     assert!(cause.as_str().unwrap().contains(id), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_waited_and_was_deleted_or_expired_is_told_as_is_one_for_others() {
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
+    let (c, to) = (identity("c"), identity("b").peer_id());
+    let client = client(&homes, "c", &b);
+    let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
+    for (id, sealed) in [&table, &sums] {
+        client.put_chunk(*id, sealed.clone(), None).await.unwrap();
+    }
+    let mut draft = Draft::new(&c, &[table.0, sums.0]);
+    draft.offer.wraps.push(wrap_for(to));
+    let manifest = draft.sign(&c);
+    client.put_manifest(&manifest).await.unwrap();
+    newest(&homes, "waiting");
+    client.delete_manifest(manifest.id()).await.unwrap();
+    let line = is_logged(&homes, "deleted unopened");
+    assert_eq!(line["sender"], "c");
+    let (entry, _) = newest(&homes, "refused");
+    assert_eq!(entry["reason"], "deleted by its sender while it waited");
+    assert_eq!(entry["peers"][0], "c");
+
+    for wrap in [to, PeerId::of(b"d")] {
+        draft.offer.transfer_id = TransferId::generate().unwrap();
+        draft.offer.expires = Some(Timestamp::now().plus_seconds(4));
+        *draft.offer.wraps.last_mut().unwrap() = wrap_for(wrap);
+        client.put_manifest(&draft.sign(&c)).await.unwrap();
+    }
+    assert_eq!(is_logged(&homes, "expired unopened")["sender"], "c");
+    let carried = is_logged(&homes, "expired, stored for others");
+    assert_eq!(carried["recipient"], PeerId::of(b"d").to_string());
+    let (entry, _) = newest(&homes, "refused");
+    assert_eq!(entry["reason"], "expired while it waited");
 }

@@ -9,6 +9,7 @@ use super::{
     policy::names_of,
     said::{self, About},
     table,
+    why::Waits,
 };
 use crate::{
     id::{ManifestId, PeerId, Short as _},
@@ -109,7 +110,7 @@ impl Inbox {
         let id = about.manifest.id();
         // Before the state says that it waits.
         if let Outcome::Waiting(why) = &outcome {
-            self.why.note(id, about.manifest.payload().sender, why);
+            self.why.note(id, Waits::new(about, why));
         } else {
             self.why.forget(id);
         }
