@@ -287,7 +287,7 @@ impl Peer {
             self.door.dir().clone(),
         );
         let keeping = tokio::spawn(stopping.clone().run_until_cancelled_owned(keeping));
-        let expiring = expiring(self.store.clone());
+        let expiring = expiring(self.store.clone(), self.inbox.clone());
         let expiring = tokio::spawn(stopping.clone().run_until_cancelled_owned(expiring));
         let revoking = revoking(self.door.dir().clone());
         let revoking = tokio::spawn(stopping.clone().run_until_cancelled_owned(revoking));

@@ -70,6 +70,7 @@ pub use listen::{BindError, bind};
 pub use own::OwnRoutes;
 pub(crate) use text::per_second;
 pub use told::NotTaken;
+pub(crate) use told::TellLimits;
 
 use crate::{
     id::PeerId,

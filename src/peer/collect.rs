@@ -4,6 +4,8 @@
 //! Peers are visited side by side, each for a time, so that one that is slow delays no other. A visit that was too short is
 //! longer the next time, and finds the chunks of the last one: a large transfer over a slow line is collected by and by.
 
+mod failures;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -37,6 +39,7 @@ use crate::{
     trust::KnownPeer,
     wire::{DEFAULT_PAGE, Event},
 };
+use failures::Failures;
 
 /// Peers that are visited at once; others wait for their turn.
 const VISITS: usize = 16;
@@ -60,6 +63,7 @@ pub(super) struct Collector {
     options: InForce,
     visits: Semaphore,
     room: Semaphore,
+    failures: Failures,
 }
 
 /// How a visit ended.
@@ -83,6 +87,7 @@ impl Collector {
             options,
             visits: Semaphore::new(VISITS),
             room: Semaphore::new(ROOM),
+            failures: Failures::default(),
         }
     }
 
@@ -170,9 +175,7 @@ impl Collector {
                 if !self.is_known(info).await
                     && let Err(error) = self.collect(client, carrier, info).await
                 {
-                    let error = error.to_string();
-                    let (manifest, error) = (info.id.short(), Escaped::new(&error));
-                    tracing::warn!(manifest, %error, "not collected; tried again later");
+                    self.tell(carrier, info, &error);
                 }
             }
             let last = page.items.last().map(|info| info.id);
@@ -182,6 +185,20 @@ impl Collector {
             after = last;
         }
         Ok(())
+    }
+
+    fn tell(&self, carrier: PeerId, info: &ManifestInfo, error: &TransferError) {
+        if let Some(silenced) = self.failures.turn(&carrier, (info.id, error.kind())) {
+            let error = error.to_string();
+            tracing::warn!(
+                manifest = info.id.short(),
+                sender = %info.sender,
+                carrier = %carrier,
+                error = %Escaped::new(&error),
+                silenced,
+                "not collected; tried again later"
+            );
+        }
     }
 
     /// Whether `carrier` stores it for us, and may bring it, and does not only show what it shares itself.

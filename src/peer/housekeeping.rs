@@ -64,6 +64,8 @@ pub(super) fn collect(
 ) -> Result<GcBody, StoreError> {
     inbox.remove_stale(SystemTime::now());
     let now = Timestamp::now();
+    let expired = store.take_expired(now)?;
+    expired.iter().for_each(|info| inbox.expired(info));
     let opened = store.let_go_settled(keep_opened, now)?;
     let report = match unfinished {
         true => store.gc_unfinished(now)?,
@@ -71,7 +73,7 @@ pub(super) fn collect(
     };
     Ok(GcBody {
         opened,
-        expired: report.expired,
+        expired: expired.len() + report.expired,
         chunks: report.chunks,
         bytes: report.bytes,
         removed: report.removed,
@@ -80,15 +82,14 @@ pub(super) fn collect(
 }
 
 /// Lets transfers go soon after their time is over; what fails is told by [`housekeeping`], less often.
-pub(super) async fn expiring(store: Arc<LocalStore>) {
+pub(super) async fn expiring(store: Arc<LocalStore>, inbox: Arc<Inbox>) {
     let mut ticks = tokio::time::interval(EXPIRY);
     loop {
         ticks.tick().await;
         let store = store.clone();
-        let gone = tokio::task::spawn_blocking(move || store.let_expired_go(Timestamp::now()));
+        let gone = tokio::task::spawn_blocking(move || store.take_expired(Timestamp::now()));
         match gone.await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(gone)) => tracing::debug!(gone, "their time was over"),
+            Ok(Ok(gone)) => gone.iter().for_each(|info| inbox.expired(info)),
             Ok(Err(error)) => tracing::debug!(%error, "letting go failed"),
             Err(error) => tracing::debug!(%error, "letting go failed"),
         }

@@ -37,6 +37,7 @@ use crate::{
     id::{ManifestId, PeerId, TransferId},
     manifest::Signer as _,
     received::Received,
+    server::TellLimits,
     store::{LocalStore, PageRequest, Store as _, TransferState},
     tls::Identity,
     transfer::Reader,
@@ -68,6 +69,8 @@ pub(super) struct Inbox {
     why: WhyWaits,
     early: Early,
     tally: Tally,
+    /// Of transfers that cannot be opened.
+    limits: TellLimits,
     /// One of the inbox and its owner at a time has a transfer in work.
     turns: Turns<ManifestId>,
 }
@@ -112,6 +115,7 @@ impl Inbox {
             why: WhyWaits::default(),
             early: Early::default(),
             tally: Tally::default(),
+            limits: TellLimits::default(),
             turns: Turns::default(),
         }
     }
@@ -171,6 +175,7 @@ impl Inbox {
     }
 
     pub(super) fn remove_stale(&self, now: SystemTime) {
+        self.limits.forget_rested();
         if let Err(error) = self.received.remove_stale(now) {
             tracing::warn!(error = error.kind(), "stale receives stay");
         }

@@ -23,7 +23,7 @@ use super::{
     problem::{Answer, Failure},
     sending,
     shares::{Share, Shortage},
-    told::{Bringing, note, tell_refusal},
+    told::{Bringing, note, tell_failure, tell_refusal},
 };
 use crate::{
     id::PeerId,
@@ -52,7 +52,9 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let Some(connection) = request.extensions().get::<Connection>().cloned() else {
-        return Failure::internal(&"the router runs outside of `serve`").into_response();
+        let outside = "the router runs outside of `serve`";
+        tracing::error!(cause = outside, "a request failed");
+        return Failure::internal(&outside).into_response();
     };
     if state.is_out(&connection.caller, connection.standing) {
         // No answer: the cut wakes the connection, which drops this future.
@@ -80,6 +82,7 @@ pub(super) async fn admit(
     state.0.meter.answered(&asked, &response);
     let unread = has_body && !read.0.load(Ordering::Relaxed);
     finish(response.headers_mut(), unread);
+    tell_failure(&state, &connection.caller, &line, &response);
     let told = bringing.and_then(|b| tell_refusal(&state, &connection.caller, &b, &response));
     if let Some(not_taken) = told {
         note(&state, move |desk| desk.not_taken(&not_taken)).await;

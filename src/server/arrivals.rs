@@ -56,6 +56,8 @@ pub struct Cut {
     pub bytes: u64,
     /// The bytes of its content, if they were announced.
     pub of: Option<u64>,
+    /// Whether the owner wanted no more of it.
+    pub by_owner: bool,
 }
 
 impl Arrivals {
@@ -197,6 +199,7 @@ impl Arrival {
             transfer,
             bytes: self.bytes,
             of: self.of,
+            by_owner: self.cancelled,
         }
     }
 

@@ -31,6 +31,8 @@ struct Parts {
     problem: Problem,
     headers: HeaderMap,
     transfer: Option<(TransferId, Option<u64>)>,
+    /// What of it is for the log: what failed here.
+    cause: Option<told::Cause>,
 }
 
 /// The most characters of text that is not ours in a detail.
@@ -64,6 +66,7 @@ impl Failure {
             problem,
             headers: HeaderMap::new(),
             transfer: None,
+            cause: None,
         }))
     }
 
@@ -88,8 +91,14 @@ impl Failure {
 
     /// Our fault: `cause` stays here.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed");
-        Self::new(Code::Internal, "something failed here; its log says what")
+        let failure = Self::new(Code::Internal, "something failed here; its log says what");
+        failure.because(cause.to_string())
+    }
+
+    /// It failed here, for this reason, which is logged with who asked.
+    fn because(mut self, cause: String) -> Self {
+        self.0.cause = Some(told::Cause(cause));
+        self
     }
 
     /// With one more header.
@@ -118,6 +127,7 @@ impl IntoResponse for Failure {
             problem,
             headers,
             transfer,
+            cause,
         } = *self.0;
         let media = [(header::CONTENT_TYPE, media::PROBLEM)];
         let refusal = told::Refusal::of(code, &problem, transfer);
@@ -125,6 +135,9 @@ impl IntoResponse for Failure {
         // The code is for the meter.
         response.extensions_mut().insert(code);
         response.extensions_mut().insert(refusal);
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
         response
     }
 }
@@ -168,9 +181,8 @@ impl From<StoreError> for Failure {
                 Self::refused(&code, detail)
             }
             StoreError::ReadOnly(_) => {
-                tracing::error!(cause = %detail, "a request failed");
-                let detail = "the store here cannot write any more; reading goes on";
-                Self::refused(&code, detail)
+                let said = "the store here cannot write any more; reading goes on";
+                Self::refused(&code, said).because(detail)
             }
             StoreError::Manifest(error) => error.into(),
             StoreError::Refused { detail, .. } => Self::refused(&code, quote(&detail)),

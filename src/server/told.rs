@@ -43,15 +43,14 @@ const REMEMBERED: usize = 1_024;
 /// A transfer that was not taken, for one reason.
 type Refused = (PeerId, TransferId, Code);
 
-/// Which lines and entries may still be written.
-pub(super) struct Told {
+/// How many lines of the log and entries of the history are still written because of one peer. The rest is counted.
+pub(crate) struct TellLimits {
     lines: Rate,
     silenced: AtomicU64,
     entries: Rate,
-    entered: Mutex<VecDeque<Refused>>,
 }
 
-impl Default for Told {
+impl Default for TellLimits {
     fn default() -> Self {
         let one_in = |period, burst| {
             let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
@@ -61,14 +60,13 @@ impl Default for Told {
             lines: one_in(EACH, BURST),
             silenced: AtomicU64::new(0),
             entries: one_in(EACH_ENTRY, ENTRIES),
-            entered: Mutex::default(),
         }
     }
 }
 
-impl Told {
+impl TellLimits {
     /// Whether to log of this peer now, with the number of lines that were not written before.
-    fn turn(&self, peer: &PeerId) -> Option<u64> {
+    pub(crate) fn line(&self, peer: &PeerId) -> Option<u64> {
         if self.lines.has_turn(peer) {
             return Some(self.silenced.swap(0, Ordering::Relaxed));
         }
@@ -76,10 +74,32 @@ impl Told {
         None
     }
 
+    /// Whether something becomes an entry of the history now because of this peer.
+    pub(crate) fn entry(&self, peer: &PeerId) -> bool {
+        self.entries.has_turn(peer)
+    }
+
+    /// Forgets the peers that have rested long enough.
+    pub(crate) fn forget_rested(&self) {
+        self.lines.forget_rested();
+        self.entries.forget_rested();
+    }
+}
+
+/// What was told so far.
+#[derive(Default)]
+pub(super) struct Told {
+    limits: TellLimits,
+    /// Of requests that failed because of this machine: they must not be drowned by refusals.
+    failures: TellLimits,
+    entered: Mutex<VecDeque<Refused>>,
+}
+
+impl Told {
     /// Whether this refusal becomes an entry of the history now.
     fn enters(&self, refused: Refused) -> bool {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
-        if entered.contains(&refused) || !self.entries.has_turn(&refused.0) {
+        if entered.contains(&refused) || !self.limits.entry(&refused.0) {
             return false;
         }
         if entered.len() == REMEMBERED {
@@ -90,8 +110,29 @@ impl Told {
     }
 
     pub(super) fn forget_rested(&self) {
-        self.lines.forget_rested();
-        self.entries.forget_rested();
+        self.limits.forget_rested();
+        self.failures.forget_rested();
+    }
+}
+
+/// Why a request failed here. It is for the log alone.
+#[derive(Debug, Clone)]
+pub(super) struct Cause(pub(super) String);
+
+/// Logs why the request `line` of `caller` failed, if it did.
+pub(super) fn tell_failure(state: &ServerState, caller: &Caller, line: &str, answer: &Response) {
+    let Some(Cause(cause)) = answer.extensions().get::<Cause>() else {
+        return;
+    };
+    if let Some(silenced) = state.0.told.failures.line(&caller.peer_id) {
+        tracing::error!(
+            peer = %Escaped::new(&caller.name),
+            id = %caller.peer_id,
+            request = %Escaped::new(line),
+            %cause,
+            silenced,
+            "a request failed"
+        );
     }
 }
 
@@ -199,10 +240,10 @@ pub(super) fn tell_refusal(
         return None;
     }
     let why = refusal.code.parts().0;
-    if let Some(silenced) = state.0.told.turn(&caller.peer_id) {
+    if let Some(silenced) = state.0.told.limits.line(&caller.peer_id) {
         tracing::warn!(
             peer = %Escaped::new(&caller.name),
-            id = caller.peer_id.short(),
+            id = %caller.peer_id,
             what = %Escaped::new(&bringing.path),
             why,
             needed = refusal.needed,
@@ -243,11 +284,11 @@ pub(super) fn tell_cuts(
 ) -> Vec<Cut> {
     let mut cuts = state.0.arrivals.take_cut(is_over);
     for cut in &cuts {
-        if let Some(silenced) = state.0.told.turn(&cut.peer) {
+        if let Some(silenced) = state.0.told.limits.line(&cut.peer) {
             tracing::warn!(
                 transfer = cut.transfer.short(),
                 peer = %Escaped::new(&cut.name),
-                id = cut.peer.short(),
+                id = %cut.peer,
                 bytes = cut.bytes,
                 of = cut.of,
                 silenced,
@@ -255,7 +296,7 @@ pub(super) fn tell_cuts(
             );
         }
     }
-    cuts.retain(|cut| state.0.told.entries.has_turn(&cut.peer));
+    cuts.retain(|cut| state.0.told.limits.entry(&cut.peer));
     cuts
 }
 

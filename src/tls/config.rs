@@ -30,7 +30,7 @@ use super::{
     provider,
 };
 use crate::{
-    id::{PeerId, Short as _},
+    id::PeerId,
     manifest::{BadCertificate, Distrust, Timestamp},
 };
 
@@ -370,7 +370,7 @@ impl Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.member() {
-            Some(peer) => write!(f, "{}; its id is {}", self.0, peer.short()),
+            Some(peer) => write!(f, "{}; its id is {peer}", self.0),
             None => self.0.fmt(f),
         }
     }

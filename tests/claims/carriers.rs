@@ -165,3 +165,23 @@ fn a_peer_that_trickles_keeps_nobody_from_another_carrier() {
     wait_for("the second", || is_received(&homes, "second.txt"));
     assert_eq!(slow.asked("/v1/manifests?"), 1, "it still trickles");
 }
+
+#[test]
+fn what_a_blocked_sender_left_at_a_relay_is_told_once() {
+    let homes = Homes::new(&["b", "c", "r"]);
+    let _serving = introduced(&homes, &["a", "c", "r"]);
+    homes.ok("b", &["peers", "block", "c"]);
+    let names = ["blocked-1.txt", "blocked-2.txt", "blocked-3.txt"];
+    for name in names {
+        leave(&homes, "c", name, "r");
+    }
+    let _b = homes.serve("b", &[]);
+    // Several visits.
+    for control in ["control-1.txt", "control-2.txt", "control-3.txt"] {
+        leave(&homes, "a", control, "r");
+        wait_for(control, || is_received(&homes, control));
+    }
+    assert!(names.iter().all(|name| !is_received(&homes, name)));
+    let told = homes.log("b").matches("not collected").count();
+    assert_eq!(told, names.len());
+}

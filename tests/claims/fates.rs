@@ -5,10 +5,25 @@ use std::{
     process::{Child, Stdio},
 };
 
+use colis::{
+    crypto::chunk::OVERHEAD,
+    id::{PeerId, TransferId},
+    manifest::{Signer as _, Timestamp},
+    store::Store as _,
+    tls::{CertsDir, Identity},
+};
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::{Homes, Serving, bytes, person::set, wait_for};
+use testkit::{
+    Homes, Serving, bytes,
+    person::set,
+    sealed::{Draft, chunk, wrap_for},
+    wait_for,
+};
 
-use crate::{members::curl, metrics::url};
+use crate::{
+    members::{curl, kept::client},
+    metrics::url,
+};
 
 /// The lines of the log file that have this message, as objects.
 fn logged(homes: &Homes, message: &str) -> Vec<serde_json::Value> {
@@ -292,4 +307,121 @@ fn a_history_that_cannot_be_read_keeps_nobody_from_looking() {
         let ran = homes.run("a", &[&["--json"], args].concat());
         assert!(ran.out.contains("\"history-unread\""), "{args:?}: {ran:?}");
     }
+}
+
+/// A transfer of no bytes that cannot be opened, again and again under other ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state() {
+    const COUNT: usize = 60;
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &[]);
+    let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
+    let (c, to) = (identity("c"), identity("b").peer_id());
+    let client = client(&homes, "c", &b);
+    let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
+    for (id, sealed) in [&table, &sums] {
+        client.put_chunk(*id, sealed.clone(), None).await.unwrap();
+    }
+    let mut draft = Draft::new(&c, &[table.0, sums.0]);
+    draft.offer.wraps.push(wrap_for(to));
+    for _ in 0..COUNT {
+        draft.offer.transfer_id = TransferId::generate().unwrap();
+        let manifest = draft.sign(&c);
+        client.put_manifest(&manifest).await.unwrap();
+        let id = manifest.id();
+        wait_for("it is looked at", || {
+            let state = homes
+                .home("b")
+                .join("chunks/state/transfers")
+                .join(id.to_string());
+            state.exists()
+        });
+        client.delete_manifest(id).await.unwrap();
+    }
+    let states = fs::read_dir(homes.home("b").join("chunks/state/transfers")).unwrap();
+    assert_eq!(states.count(), 0);
+    let lines = logged(&homes, "not opened");
+    assert!((1..=11).contains(&lines.len()), "{}", lines.len());
+    assert_eq!(lines[0]["sender"], "c");
+    let entries = history(&homes, "refused").len();
+    assert!((32..=33).contains(&entries), "{entries}");
+    let count = inbox_counts(&homes, &b)["failed"].as_u64().unwrap();
+    assert!(count >= COUNT as u64, "the rest is counted: {count}");
+}
+
+#[test]
+fn a_store_that_fails_is_logged_with_who_asked_and_fills_no_log() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let (id, sealed) = chunk(1, 1_000);
+    fs::write(homes.path("sealed"), sealed).unwrap();
+    let from = format!("@{}", homes.path("sealed").display());
+    fs::rename(homes.home("b").join("chunks"), homes.path("gone")).unwrap();
+    let asked = url(&b.to(), &format!("/v1/chunks/{id}"));
+    let binary = "Content-Type: application/octet-stream";
+    let put = ["-X", "PUT", "-H", binary, "--data-binary", &from];
+    let answer = curl(&homes, "a", &[&put[..], &[&*asked; 60]].concat()).out;
+    assert!(answer.contains("\"status\":50"), "{answer}");
+    let line = is_logged(&homes, "a request failed");
+    assert!(line["peer"].as_str().unwrap().starts_with('a'), "{line}");
+    assert_eq!(line["id"].as_str().unwrap().len(), 64, "{line}");
+    assert!(
+        line["cause"].is_string() && line["request"].is_string(),
+        "{line}"
+    );
+    let lines = logged(&homes, "a request failed").len();
+    assert!(lines <= 11, "{lines}");
+}
+
+#[test]
+fn who_is_in_no_book_is_blocked_by_the_id_that_the_log_has() {
+    let homes = Homes::new(&["b", "k"]);
+    set(&homes, "b", "default_role", "reader");
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("f"), "x").unwrap();
+    let send = || homes.run("k", &["send", "f", "--to", &b.to()]);
+    assert_ne!(send().code, 0);
+    let refused = is_logged(&homes, "refused");
+    assert_eq!(refused["peer"], "k");
+    let id = refused["id"].as_str().unwrap();
+    homes.ok("b", &["peers", "block", id]);
+    assert_ne!(send().code, 0);
+    let cause = is_logged(&homes, "connection refused")["cause"].clone();
+    assert!(cause.as_str().unwrap().contains(id), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_waited_and_was_deleted_or_expired_is_told_as_is_one_for_others() {
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
+    let (c, to) = (identity("c"), identity("b").peer_id());
+    let client = client(&homes, "c", &b);
+    let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
+    for (id, sealed) in [&table, &sums] {
+        client.put_chunk(*id, sealed.clone(), None).await.unwrap();
+    }
+    let mut draft = Draft::new(&c, &[table.0, sums.0]);
+    draft.offer.wraps.push(wrap_for(to));
+    let manifest = draft.sign(&c);
+    client.put_manifest(&manifest).await.unwrap();
+    newest(&homes, "waiting");
+    client.delete_manifest(manifest.id()).await.unwrap();
+    let line = is_logged(&homes, "deleted unopened");
+    assert_eq!(line["sender"], "c");
+    let (entry, _) = newest(&homes, "refused");
+    assert_eq!(entry["reason"], "deleted by its sender while it waited");
+    assert_eq!(entry["peers"][0], "c");
+
+    for wrap in [to, PeerId::of(b"d")] {
+        draft.offer.transfer_id = TransferId::generate().unwrap();
+        draft.offer.expires = Some(Timestamp::now().plus_seconds(4));
+        *draft.offer.wraps.last_mut().unwrap() = wrap_for(wrap);
+        client.put_manifest(&draft.sign(&c)).await.unwrap();
+    }
+    assert_eq!(is_logged(&homes, "expired unopened")["sender"], "c");
+    let carried = is_logged(&homes, "expired, stored for others");
+    assert_eq!(carried["recipient"], PeerId::of(b"d").to_string());
+    let (entry, _) = newest(&homes, "refused");
+    assert_eq!(entry["reason"], "expired while it waited");
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Inbox;
+use super::{Inbox, said::Gone};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     peer::stamps::{Stamp, stamps_of},
-    store::{StateAt, Store as _, TransferState},
+    store::{StateAt, Store as _, StoreError, TransferState},
     wire::Event,
 };
 
@@ -29,8 +29,10 @@ impl Inbox {
             }
             (seen, again) = (now, changed);
             for (id, sender) in self.why.all() {
-                if let Ok(at) = self.store.manifest_state(id).await {
-                    self.heed_one(id, sender, at);
+                match self.store.manifest_state(id).await {
+                    Ok(at) => self.heed_one(id, sender, at),
+                    Err(StoreError::NotFound(_)) => self.gone_unopened(id, Gone::Deleted),
+                    Err(_) => {}
                 }
             }
         }
@@ -40,10 +42,11 @@ impl Inbox {
         let decided = match at.state {
             TransferState::Refused => "refused by the owner",
             TransferState::Opened => "opened by the owner",
-            _ => return,
+            TransferState::Expired => return self.gone_unopened(id, Gone::Expired),
+            TransferState::Stored | TransferState::Waiting => return,
         };
         // What this peer itself has settled meanwhile is forgotten already.
-        if !self.why.forget(id) {
+        if self.why.forget(id).is_none() {
             return;
         }
         if at.state == TransferState::Refused {

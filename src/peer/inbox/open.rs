@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use super::{
     DecidedBy, Inbox, News, OpenedFiles, Outcome, Waiting,
     policy::names_of,
-    said::{self, About, failed},
+    said::{self, About},
     table,
+    why::Waits,
 };
 use crate::{
     id::{ManifestId, PeerId, Short as _},
@@ -74,10 +75,7 @@ impl Inbox {
                     return Tried::Settled;
                 }
                 Ok(Looked::Waits(why)) => (TransferState::Waiting, Outcome::Waiting(why)),
-                Err(error) => {
-                    self.tally.failed(error.kind());
-                    failed(&about, &error)
-                }
+                Err(error) => self.failed(&about, &error),
             };
             self.conclude_not_opened(&about, (before, state), outcome)
                 .await
@@ -112,7 +110,7 @@ impl Inbox {
         let id = about.manifest.id();
         // Before the state says that it waits.
         if let Outcome::Waiting(why) = &outcome {
-            self.why.note(id, about.manifest.payload().sender, why);
+            self.why.note(id, Waits::new(about, why));
         } else {
             self.why.forget(id);
         }

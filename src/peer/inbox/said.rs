@@ -9,7 +9,7 @@ use crate::{
     name::Escaped,
     peer::history::{Direction, History, HistoryEntry},
     server::{Cut, NotTaken},
-    store::TransferState,
+    store::{ManifestInfo, TransferState},
     transfer::{ReceivedFiles, TransferError},
 };
 
@@ -24,6 +24,27 @@ pub(super) struct About<'a> {
     /// The name in its sender's certificate, if the circle vouches for it.
     pub(super) sender: Option<&'a str>,
     pub(super) decided: DecidedBy,
+}
+
+impl About<'_> {
+    /// Who is charged for what is told of it. Anybody can make any number of ids that nobody vouches for: those are one.
+    fn charged(&self) -> PeerId {
+        charged(self.sender, self.manifest.payload().sender)
+    }
+}
+
+fn charged(name: Option<&str>, sender: PeerId) -> PeerId {
+    match name {
+        Some(_) => sender,
+        None => PeerId::of(b""),
+    }
+}
+
+/// Why a transfer that waited is not here any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    Expired,
+    Deleted,
 }
 
 impl Inbox {
@@ -59,7 +80,8 @@ impl Inbox {
             entry.set_paths(&files.paths);
         }
         let kept = Kept::of(payload.sender, sender, about.decided, outcome);
-        let written = self.write(|history| history.append_arrival(&entry, &kept).map(drop));
+        let written = self.is_entered(about, outcome)
+            && self.write(|history| history.append_arrival(&entry, &kept).map(drop));
         match written {
             true => News::Written,
             false => News::Unwritten(Box::new(Arrival {
@@ -76,11 +98,73 @@ impl Inbox {
         }
     }
 
+    /// Whether this goes into the history. Of what cannot be opened nobody fills a disk with entries.
+    fn is_entered(&self, about: &About<'_>, outcome: &Outcome) -> bool {
+        let is_failed = match outcome {
+            Outcome::Refused { .. } | Outcome::Waiting(Waiting::Failed { .. }) => true,
+            Outcome::Opened(_) | Outcome::Waiting(_) => false,
+        };
+        !is_failed || about.decided != DecidedBy::Inbox || self.limits.entry(&about.charged())
+    }
+
+    /// Tells that a transfer has expired, if it waited here or is another peer's.
+    pub(in crate::peer) fn expired(&self, info: &ManifestInfo) {
+        self.gone_unopened(info.id, Gone::Expired);
+        if info.sender == self.reader.me || info.recipients.contains(&self.reader.me) {
+            return;
+        }
+        if let Some(silenced) = self.limits.line(&info.sender) {
+            tracing::info!(
+                transfer = info.transfer_id.short(),
+                manifest = info.id.short(),
+                sender = %info.sender,
+                recipient = info.recipients.iter().find(|peer| **peer != info.sender).map(tracing::field::display),
+                bytes = info.size,
+                silenced,
+                "expired, stored for others"
+            );
+        }
+    }
+
+    /// Tells that a transfer that waited has gone, unless that was told or this peer has settled it.
+    pub(super) fn gone_unopened(&self, id: ManifestId, gone: Gone) {
+        let Some(waited) = self.why.forget(id) else {
+            return;
+        };
+        let (message, reason) = match gone {
+            Gone::Expired => ("expired unopened", "expired while it waited"),
+            Gone::Deleted => ("deleted unopened", "deleted by its sender while it waited"),
+        };
+        let name = waited.name.as_deref();
+        let charged = charged(name, waited.sender);
+        if let Some(silenced) = self.limits.line(&charged) {
+            tracing::info!(
+                transfer = waited.transfer.short(),
+                manifest = id.short(),
+                sender = %who(name, waited.sender),
+                id = %waited.sender,
+                silenced,
+                "{message}"
+            );
+        }
+        if self.limits.entry(&charged) {
+            self.remember(&HistoryEntry {
+                manifest: Some(id),
+                verified: name.is_some(),
+                peers: vec![name.map_or_else(|| waited.sender.short(), str::to_owned)],
+                bytes: waited.bytes,
+                reason: Some(reason.to_owned()),
+                ..HistoryEntry::new(Direction::Refused, waited.transfer)
+            });
+        }
+    }
+
     pub(super) fn remember_cut(&self, cut: &Cut) {
         self.remember(&HistoryEntry {
             peers: vec![cut.name.clone()],
             bytes: cut.bytes,
             of: cut.of,
+            reason: cut.by_owner.then(|| "cancelled by the owner".to_owned()),
             ..HistoryEntry::new(Direction::Cut, cut.transfer)
         });
     }
@@ -152,22 +236,33 @@ pub(super) fn warn_of_changes(manifest: &str, written: &ReceivedFiles) {
     }
 }
 
-/// What follows from not being able to open a transfer.
-pub(super) fn failed(about: &About<'_>, error: &TransferError) -> (TransferState, Outcome) {
-    let (reason, payload) = (error.to_string(), about.manifest.payload());
-    // The reason may have names of files, which a log must not have.
-    tracing::error!(
-        transfer = payload.transfer_id.short(),
-        manifest = about.manifest.id().short(),
-        sender = %who(about.sender, payload.sender),
-        error = error.kind(),
-        "not opened"
-    );
-    if error.is_final() {
-        (TransferState::Refused, Outcome::Refused { reason })
-    } else {
-        let code = code_of(error);
-        let waiting = Waiting::Failed { code, reason };
-        (TransferState::Waiting, Outcome::Waiting(waiting))
+impl Inbox {
+    /// What follows from not being able to open a transfer.
+    pub(super) fn failed(
+        &self,
+        about: &About<'_>,
+        error: &TransferError,
+    ) -> (TransferState, Outcome) {
+        let (reason, payload) = (error.to_string(), about.manifest.payload());
+        self.tally.failed(error.kind());
+        if let Some(silenced) = self.limits.line(&about.charged()) {
+            // The reason may have names of files, which a log must not have.
+            tracing::error!(
+                transfer = payload.transfer_id.short(),
+                manifest = about.manifest.id().short(),
+                sender = %who(about.sender, payload.sender),
+                id = %payload.sender,
+                error = error.kind(),
+                silenced,
+                "not opened"
+            );
+        }
+        if error.is_final() {
+            (TransferState::Refused, Outcome::Refused { reason })
+        } else {
+            let code = code_of(error);
+            let waiting = Waiting::Failed { code, reason };
+            (TransferState::Waiting, Outcome::Waiting(waiting))
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::Waiting;
+use super::{Waiting, said::About};
 use crate::{
-    id::{ManifestId, PeerId},
+    id::{ManifestId, PeerId, TransferId},
     received::ReceivedError,
     store::{StoreError, WaitReason},
     transfer::TransferError,
@@ -18,22 +18,46 @@ const MAX_KNOWN: usize = 10_000;
 
 /// Why each transfer waits that was looked at, and whose it is. All are looked at again when a peer starts.
 #[derive(Default)]
-pub(super) struct WhyWaits(Mutex<HashMap<ManifestId, (PeerId, WaitReason)>>);
+pub(super) struct WhyWaits(Mutex<HashMap<ManifestId, Waits>>);
+
+/// A transfer that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Waits {
+    pub(super) sender: PeerId,
+    /// The name in its sender's certificate, if the circle vouches for it.
+    pub(super) name: Option<String>,
+    pub(super) transfer: TransferId,
+    pub(super) bytes: u64,
+    code: WaitReason,
+}
+
+impl Waits {
+    pub(super) fn new(about: &About<'_>, why: &Waiting) -> Self {
+        let payload = about.manifest.payload();
+        Self {
+            sender: payload.sender,
+            name: about.sender.map(str::to_owned),
+            transfer: payload.transfer_id,
+            bytes: payload.size,
+            code: why.code(),
+        }
+    }
+}
 
 impl WhyWaits {
-    pub(super) fn note(&self, id: ManifestId, sender: PeerId, why: &Waiting) {
+    pub(super) fn note(&self, id: ManifestId, waits: Waits) {
         let mut known = self.lock();
         if known.len() >= MAX_KNOWN
             && let Some(other) = known.keys().next().copied()
         {
             known.remove(&other);
         }
-        known.insert(id, (sender, why.code()));
+        known.insert(id, waits);
     }
 
-    /// Returns whether it was known.
-    pub(super) fn forget(&self, id: ManifestId) -> bool {
-        self.lock().remove(&id).is_some()
+    /// Returns what was known of it.
+    pub(super) fn forget(&self, id: ManifestId) -> Option<Waits> {
+        self.lock().remove(&id)
     }
 
     /// All of them, with their senders.
@@ -41,16 +65,16 @@ impl WhyWaits {
         let known = self.lock();
         known
             .iter()
-            .map(|(id, (sender, _))| (*id, *sender))
+            .map(|(id, waits)| (*id, waits.sender))
             .collect()
     }
 
     /// Whose transfer it is and why it waits, if that is known.
     pub(super) fn of(&self, id: ManifestId) -> Option<(PeerId, WaitReason)> {
-        self.lock().get(&id).copied()
+        self.lock().get(&id).map(|waits| (waits.sender, waits.code))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ManifestId, (PeerId, WaitReason)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ManifestId, Waits>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Inner, LocalStore, StoreError, TransferState,
+    Inner, LocalStore, ManifestInfo, StoreError, TransferState,
     disk::{Folder, Moved, STAGED},
     io,
 };
@@ -87,8 +87,16 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError`].
     pub fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.take_expired(now)?.len())
+    }
+
+    /// The same. Returns those that went. Blocks.
+    pub(crate) fn take_expired(&self, now: Timestamp) -> Result<Vec<ManifestInfo>, StoreError> {
         self.inner.writable()?;
-        self.inner.let_expired_go(now)
+        let gone = self.inner.let_expired_go(now)?;
+        // This is done often: what made the disk full may be gone.
+        self.inner.keep_ballast();
+        Ok(gone)
     }
 
     /// Collects what has expired and what nobody names. Blocks.
@@ -126,7 +134,7 @@ impl Inner {
     fn gc(&self, now: Timestamp) -> Result<GcReport, StoreError> {
         self.writable()?;
         let mut report = GcReport {
-            expired: self.let_expired_go(now)?,
+            expired: self.let_expired_go(now)?.len(),
             ..GcReport::default()
         };
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(now.unix_seconds());
@@ -148,14 +156,15 @@ impl Inner {
         Ok(report)
     }
 
-    fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
+    fn let_expired_go(&self, now: Timestamp) -> Result<Vec<ManifestInfo>, StoreError> {
         let expired: Vec<_> = self.with_index(|known| {
             let infos = known.values().map(|known| &known.info);
             let over = infos.filter(|info| self.has_ended(info, now));
-            over.map(|info| info.id).collect()
+            over.cloned().collect()
         })?;
-        let mut gone = 0;
-        for id in expired {
+        let mut gone = Vec::new();
+        for info in expired {
+            let id = info.id;
             // What was opened stays known as such.
             let opened = self
                 .receipts
@@ -168,7 +177,9 @@ impl Inner {
                     Err(error) => return Err(error),
                 }
             }
-            gone += usize::from(self.unpublish_if_there(id)?);
+            if self.unpublish_if_there(id)? {
+                gone.push(info);
+            }
         }
         Ok(gone)
     }

@@ -296,7 +296,7 @@ impl Inner {
         noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
         self.unpublish(id)?;
         self.receipts
-            .forget_unsettled(id)
+            .forget_unopened(id)
             .map_err(|(path, error)| self.write_failed(0, &path, error))
     }
 

@@ -103,14 +103,19 @@ impl Receipts {
         replace(&self.by_manifest, &receipt.manifest.to_string(), receipt)
     }
 
-    /// Forgets the state of a manifest that goes, unless it is final.
-    pub(super) fn forget_unsettled(&self, id: ManifestId) -> Result<(), (PathBuf, DiskError)> {
-        let unsettled = self.state_of(id).is_ok_and(|known| {
+    /// Forgets the state of a manifest that its sender deletes, unless it was opened or let go: what could not be opened is
+    /// nothing that must not come twice.
+    pub(super) fn forget_unopened(&self, id: ManifestId) -> Result<(), (PathBuf, DiskError)> {
+        let unopened = self.state_of(id).is_ok_and(|known| {
             known.is_some_and(|known| {
-                matches!(known.state, TransferState::Stored | TransferState::Waiting)
+                let state = known.state;
+                matches!(
+                    state,
+                    TransferState::Stored | TransferState::Waiting | TransferState::Refused
+                )
             })
         });
-        if !unsettled {
+        if !unopened {
             return Ok(());
         }
         let folder = &self.by_manifest;

@@ -52,7 +52,7 @@ fn sizes(homes: &Homes) -> (usize, u64) {
     )
 }
 
-fn client(homes: &Homes, name: &str, to: &Serving) -> PeerClient {
+pub(crate) fn client(homes: &Homes, name: &str, to: &Serving) -> PeerClient {
     let dir = certs(homes, name);
     let identity = Identity::load(&dir).unwrap();
     let circle = CircleHandle::new(Circle::load(&dir).unwrap());

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use colis::{
     id::{ChunkId, PeerId},
-    manifest::Signer,
+    manifest::{Signer, Timestamp},
     store::{LocalStore, LocalStoreOptions, OfferAnswer, PartOf, Put, Store, StoreError},
 };
 
@@ -229,4 +229,14 @@ async fn a_reserve_keeps_space_for_what_matters_more() {
         matches!(put, Err(StoreError::NoSpace { free: 0, .. })),
         "{put:?}"
     );
+}
+
+#[tokio::test]
+async fn the_ballast_that_was_given_up_is_made_again_while_the_store_is_open() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open_with(root.path(), 0, None);
+    let ballast = root.path().join("state/ballast");
+    fs::remove_file(&ballast).unwrap();
+    store.let_expired_go(Timestamp::now()).unwrap();
+    assert!(ballast.exists());
 }
