@@ -9,6 +9,7 @@ use super::{
     report::{ExitCode, Failure},
     send::code,
     speed::pace,
+    standard,
 };
 use crate::{
     session::{self, ReceiveInto, ReceiveOutcome, ReceiveRequest},
@@ -33,7 +34,10 @@ pub(super) async fn request(
     let mut request = ReceiveRequest::named(which);
     request.into = match out {
         None => ReceiveInto::Home,
-        Some(out) if out.as_os_str() == "-" => ReceiveInto::Writer(Box::new(io::stdout())),
+        Some(out) if out.as_os_str() == "-" => {
+            let hint = "send it to a file or a program, or name a folder: --out DIR";
+            ReceiveInto::Writer(Box::new(standard::output(hint)?))
+        }
         Some(out) => ReceiveInto::Folder(out),
     };
     if secret.is_given() {

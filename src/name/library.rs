@@ -5,6 +5,14 @@
 #[error("{0}")]
 pub struct LibraryError(String);
 
+/// What is said of a connection that failed. At its end the TLS library would send people to its manual.
+pub fn connection_failed(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+        _ => format!("the connection broke: {error}"),
+    }
+}
+
 impl LibraryError {
     /// What `error` says.
     pub fn new(error: impl std::fmt::Display) -> Self {

@@ -15,7 +15,7 @@ use crate::{
     private,
     session::{host_name, pair::Inviter},
     tls::CertsDir,
-    trust::{NAME_RULE, is_peer_name},
+    trust::{NAME_RULE, is_new_peer_name},
     wire::DEFAULT_PORT,
 };
 
@@ -107,7 +107,7 @@ async fn make_circle(menu: &Menu) -> Result<(), Stop> {
 
 async fn name() -> Result<String, Stop> {
     let check = |text: &str| {
-        let is_name = is_peer_name(text.trim());
+        let is_name = is_new_peer_name(text.trim());
         is_name.then_some(()).ok_or(NAME_RULE.to_owned())
     };
     let name = ask::text("Name of this machine", host_name(), Box::new(check)).await?;
