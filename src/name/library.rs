@@ -19,3 +19,25 @@ impl LibraryError {
         Self(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind, Read as _};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_was_closed_is_said_to_be_without_an_address_of_a_manual() {
+        let manual =
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
+        let ended = Error::new(ErrorKind::UnexpectedEof, manual);
+        assert_eq!(connection_failed(&ended), "the connection was closed");
+        let short = [0; 1].as_slice().read_exact(&mut [0; 2]).unwrap_err();
+        assert_eq!(connection_failed(&short), "the connection was closed");
+        let reset = Error::from(ErrorKind::ConnectionReset);
+        assert_eq!(
+            connection_failed(&reset),
+            format!("the connection broke: {reset}")
+        );
+    }
+}
