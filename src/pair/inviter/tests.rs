@@ -210,7 +210,7 @@ fn a_code_that_a_machine_has_joined_by_is_said_to_count_no_more() {
     second.certs = CertsDir::new(second.certs.path().join("second"));
     let (met, joined) = run(between(&house, &second, |_, _| {}));
     assert!(matches!(met, Err(PairError::Used)), "{met:?}");
-    let said = joined.unwrap_err();
+    let said = joined.err().unwrap();
     assert!(matches!(said, PairError::Used), "{said:?}");
     assert!(said.to_string().contains("counts no more"), "{said}");
 }
