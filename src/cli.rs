@@ -85,7 +85,7 @@ pub fn run() -> process::ExitCode {
         failure.code
     });
     output::finish();
-    let code = output::code_with_output(code);
+    let code = output::code_with_output(code, output.only_shows);
     output::finish();
     process::ExitCode::from(panics::exit_code(code))
 }

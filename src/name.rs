@@ -11,7 +11,7 @@ mod visible;
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
 use crate::sabotage;
-pub use library::LibraryError;
+pub use library::{LibraryError, connection_failed};
 pub use path_text::{PathText, path_as_text};
 use visible::judged;
 

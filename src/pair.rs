@@ -27,7 +27,10 @@ pub use code::{Code, CodeError};
 pub use inviter::{Event, Invitation, NameCheck, Paired, all_free, invite};
 pub use joiner::{Joined, Wish, join};
 
-use crate::{name::LibraryError, tls::TlsError};
+use crate::{
+    name::{LibraryError, connection_failed},
+    tls::TlsError,
+};
 
 /// Where an inviting machine listens, while it shows a code.
 pub const PAIRING_PORT: u16 = 8444;
@@ -80,6 +83,9 @@ pub enum PairError {
     /// Nobody came in time.
     #[error("nobody joined in time: this code counts no more")]
     Expired,
+    /// Another machine has joined by the code.
+    #[error("another machine has joined by this code: it counts no more")]
+    Used,
     /// Another machine is joining right now.
     #[error("another machine is joining right now")]
     Busy,
@@ -99,7 +105,7 @@ pub enum PairError {
     #[error("the other machine says nothing more")]
     Silent,
     /// The connection broke.
-    #[error("the connection broke: {0}")]
+    #[error("{}", connection_failed(.0))]
     Broken(#[source] io::Error),
     /// It broke between the certificate and the last word: nothing was kept here.
     #[error("the connection broke at the last step; nothing was kept here")]

@@ -139,6 +139,14 @@ pub enum TransferError {
         /// How.
         cause: LibraryError,
     },
+    /// Every path that was named is left out by the filter.
+    #[error(
+        "nothing to send: --exclude or --git leaves out all of the {count} paths that were named"
+    )]
+    AllFiltered {
+        /// How many were named.
+        count: usize,
+    },
     /// Two sources would have the same name on the other side.
     #[error("two sources are called {name:?}")]
     DuplicateSource {
@@ -344,6 +352,7 @@ impl TransferError {
             | Self::DanglingLink { .. }
             | Self::PrivateKey { .. }
             | Self::BadGlob { .. }
+            | Self::AllFiltered { .. }
             | Self::DuplicateSource { .. }
             | Self::NamelessSource { .. }
             | Self::UnsendableName { .. }

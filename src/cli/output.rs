@@ -119,7 +119,7 @@ pub(super) struct Output {
     /// Standard output has the content of a file: objects go to standard error.
     pub(super) beside_content: bool,
     /// Lines are all that the command is for: without a reader it ends.
-    only_shows: bool,
+    pub(super) only_shows: bool,
 }
 
 impl Output {
@@ -179,7 +179,7 @@ impl Output {
         if let Err(error) = write_result(text) {
             LOST.get_or_init(|| error);
             if self.only_shows {
-                process::exit(panics::exit_code(code_with_output(ExitCode::Ok)).into());
+                process::exit(panics::exit_code(code_with_output(ExitCode::Ok, true)).into());
             }
         }
     }
@@ -210,12 +210,15 @@ pub(super) fn say(text: &str) {
 
 /// How a command that ended with `code` ends if its lines were lost: a reader that went away wanted no more, but a disk that
 /// is full has not what the caller believes.
-pub(super) fn code_with_output(code: ExitCode) -> ExitCode {
+pub(super) fn code_with_output(code: ExitCode, only_shows: bool) -> ExitCode {
     match LOST.get() {
         Some(error) if code == ExitCode::Ok && error.kind() != io::ErrorKind::BrokenPipe => {
-            say(&format!(
-                "colis: standard output: {error}\nhint: the work is done, its lines are lost: give them room and run it again"
-            ));
+            let hint = match only_shows {
+                true => "its lines are lost: give them room and run it again",
+                // Again it may be done a second time.
+                false => "the work is done, and need not be done again: only its lines are lost",
+            };
+            say(&format!("colis: standard output: {error}\nhint: {hint}"));
             ExitCode::Storage
         }
         _ => code,

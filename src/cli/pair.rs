@@ -159,7 +159,7 @@ impl From<PairError> for Failure {
             PairError::WrongCode { left: 1.. } => {
                 failure().hint("compare it with what the other machine shows, and try again")
             }
-            PairError::WrongCode { .. } | PairError::Burned | PairError::Expired => {
+            PairError::WrongCode { .. } | PairError::Burned | PairError::Used | PairError::Expired => {
                 failure().hint("a new code on the circle's machine: colis pair")
             }
             PairError::Impostor => failure().hint(

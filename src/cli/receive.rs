@@ -8,6 +8,7 @@ use super::{
     password::Purpose,
     report::{ExitCode, Failure},
     send::{code, pace},
+    standard,
 };
 use crate::{
     session::{self, ReceiveInto, ReceiveOutcome, ReceiveRequest},
@@ -32,7 +33,10 @@ pub(super) async fn request(
     let mut request = ReceiveRequest::named(which);
     request.into = match out {
         None => ReceiveInto::Home,
-        Some(out) if out.as_os_str() == "-" => ReceiveInto::Writer(Box::new(io::stdout())),
+        Some(out) if out.as_os_str() == "-" => {
+            let hint = "send it to a file or a program, or name a folder: --out DIR";
+            ReceiveInto::Writer(Box::new(standard::output(hint)?))
+        }
         Some(out) => ReceiveInto::Folder(out),
     };
     if secret.is_given() {

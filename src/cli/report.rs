@@ -223,6 +223,7 @@ impl From<TransferError> for Failure {
             | TransferError::DanglingLink { .. }
             | TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
+            | TransferError::AllFiltered { .. }
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }
             | TransferError::TooDeep { .. }

@@ -1,9 +1,12 @@
 //! What a session tells, on a screen: a bar for a transfer, a line for everything else.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use super::{
     output::Output,
@@ -19,7 +22,52 @@ use crate::{
 pub(super) struct Screen {
     output: Output,
     /// The bar of the transfer that goes on, and how many bytes it shows.
-    bar: Mutex<Option<ProgressBar>>,
+    bar: Mutex<Option<Bar>>,
+}
+
+struct Bar {
+    shown: ProgressBar,
+    speed: Arc<Speed>,
+}
+
+/// How fast a transfer goes on: by what this run has moved, not by what was there already.
+struct Speed(Mutex<(Instant, u64)>);
+
+impl Speed {
+    fn new() -> Self {
+        Self(Mutex::new((Instant::now(), 0)))
+    }
+
+    fn note(&self, moved: u64, now: Instant) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The clock begins when the first byte is about to be moved.
+        let since = if moved == 0 { now } else { state.0 };
+        *state = (since, moved);
+    }
+
+    /// How many bytes were moved in which time; none while nothing was.
+    fn at(&self, now: Instant) -> Option<(u64, Duration)> {
+        let (since, moved) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (moved > 0).then(|| (moved, now.duration_since(since)))
+    }
+
+    fn write_rate(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        match self.at(Instant::now()) {
+            Some((moved, time)) => {
+                write!(out, "{}/s", Size::per_second(moved, time.as_secs_f64()))
+            }
+            None => out.write_str("-"),
+        }
+    }
+
+    fn write_left(&self, left: u64, out: &mut dyn fmt::Write) -> fmt::Result {
+        let Some((moved, time)) = self.at(Instant::now()) else {
+            return Ok(());
+        };
+        let left = time.as_millis() * u128::from(left) / u128::from(moved);
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX));
+        write!(out, "{:#} left", HumanDuration(left))
+    }
 }
 
 impl Screen {
@@ -28,7 +76,7 @@ impl Screen {
         Self { output, bar }
     }
 
-    fn bar(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+    fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,9 +97,10 @@ impl Screen {
             return;
         }
         let shown = bar.get_or_insert_with(|| new_bar(progress));
-        shown.set_position(progress.bytes);
+        shown.speed.note(progress.moved_bytes, Instant::now());
+        shown.shown.set_position(progress.bytes);
         if progress.finished {
-            shown.finish_and_clear();
+            shown.shown.finish_and_clear();
             *bar = None;
         }
     }
@@ -63,7 +112,7 @@ impl Reporter for Screen {
             return self.progress(progress);
         }
         match &*self.bar() {
-            Some(bar) => bar.suspend(|| show::tell(self.output, event)),
+            Some(bar) => bar.shown.suspend(|| show::tell(self.output, event)),
             None => show::tell(self.output, event),
         }
     }
@@ -72,30 +121,44 @@ impl Reporter for Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if let Some(bar) = self.bar().take() {
-            bar.finish_and_clear();
+            bar.shown.finish_and_clear();
         }
     }
 }
 
 /// A bar with bytes, rate and time left.
-fn new_bar(progress: &Progress) -> ProgressBar {
+fn new_bar(progress: &Progress) -> Bar {
     let label = match progress.work {
         Work::Sending => "sending",
         Work::Receiving => "receiving",
         Work::Sealing => "sealing",
     };
     let template = match progress.total_bytes {
-        Some(_) => {
-            "{msg} [{bar:28}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left"
-        }
-        None => "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}",
+        Some(_) => "{msg} [{bar:28}] {binary_bytes}/{binary_total_bytes} {rate} {left}",
+        None => "{msg} {spinner} {binary_bytes} {rate}",
     };
+    let speed = Arc::new(Speed::new());
+    let (of_rate, of_left) = (speed.clone(), speed.clone());
     let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
-    let bar = ProgressBar::new(progress.total_bytes.unwrap_or(0))
+    let style = style
+        .with_key(
+            "rate",
+            move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = of_rate.write_rate(out);
+            },
+        )
+        .with_key(
+            "left",
+            move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let left = state.len().unwrap_or(0).saturating_sub(state.pos());
+                let _ = of_left.write_left(left, out);
+            },
+        );
+    let shown = ProgressBar::new(progress.total_bytes.unwrap_or(0))
         .with_message(label)
         .with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
+    shown.enable_steady_tick(Duration::from_millis(100));
+    Bar { shown, speed }
 }
 
 /// "412 of 1024 chunks already there, 612 MiB to go".
@@ -108,4 +171,22 @@ fn resumed(progress: &Progress) -> Option<String> {
     });
     let already = progress.already_chunks;
     (already > 0).then(|| format!("{already}{of} chunks already there{left}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_already_is_no_speed() {
+        let (speed, start) = (Speed::new(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // Three seconds for what is there, then 2 MiB in two more.
+        speed.note(0, at(1));
+        speed.note(0, at(3));
+        assert_eq!(speed.at(at(3)), None);
+        speed.note(1 << 20, at(4));
+        speed.note(2 << 20, at(5));
+        assert_eq!(speed.at(at(5)), Some((2 << 20, Duration::from_secs(2))));
+    }
 }

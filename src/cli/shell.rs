@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::{
     args::{Cli, Completions, Man},
     report::{ExitCode, Failure},
+    standard,
 };
 
 /// How clap_complete completes the name of a file in bash: a name with a space becomes two words.
@@ -40,7 +41,8 @@ pub(super) fn man(args: &Man) -> Result<ExitCode, Failure> {
 
 fn print(text: &[u8]) -> Result<ExitCode, Failure> {
     use io::Write as _;
-    match io::stdout().lock().write_all(text) {
+    let stdout = standard::output("send it to a file or a program")?;
+    match stdout.lock().write_all(text) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::io(Path::new("standard output"), &e))
         }

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Stdin},
+    io::{self, Stdin, Stdout},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::{FileTypeExt as _, MetadataExt as _},
@@ -20,6 +20,15 @@ pub(super) fn input(hint: &str) -> Result<Stdin, Failure> {
     match is_closed(stdin.as_fd()) {
         true => Err(Failure::usage("standard input is closed").hint(hint)),
         false => Ok(stdin),
+    }
+}
+
+/// Standard output for content. Fails with `hint` if it is closed: the content would go nowhere.
+pub(super) fn output(hint: &str) -> Result<Stdout, Failure> {
+    let stdout = io::stdout();
+    match is_closed(stdout.as_fd()) {
+        true => Err(Failure::usage("standard output is closed").hint(hint)),
+        false => Ok(stdout),
     }
 }
 

@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessa
 
 use super::resolve::Unresolved;
 use crate::{
-    name::LibraryError,
+    name::{LibraryError, connection_failed},
     store::{Alert, NetworkCause, ProtocolFault, Rejection, Remote, StoreError},
     tls::Distrust,
 };
@@ -72,6 +72,9 @@ fn not_connected(system: &io::Error) -> NetworkCause {
 fn again(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), connection_failed(error))
+        }
         None => io::Error::new(error.kind(), innermost(error)),
     }
 }

@@ -52,6 +52,7 @@ pub(super) struct Grant {
 pub(super) enum Refusal {
     WrongCode { left: u8 },
     Burned,
+    Used,
     Expired,
     Busy,
     Refused { reason: String },
@@ -62,6 +63,7 @@ impl From<Refusal> for PairError {
         match refusal {
             Refusal::WrongCode { left } => Self::WrongCode { left },
             Refusal::Burned => Self::Burned,
+            Refusal::Used => Self::Used,
             Refusal::Expired => Self::Expired,
             Refusal::Busy => Self::Busy,
             Refusal::Refused { reason: mut said } => {

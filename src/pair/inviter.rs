@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,13 +31,15 @@ use crate::{
         self, CertsDir, Identity, TlsError,
         ca::{self, Admitted, Newcomer},
     },
-    trust::{KnownPeer, TrustError, is_peer_name},
+    trust::{KnownPeer, TrustError},
 };
 
 /// Connections that are looked at; others wait in the backlog of the system.
 const MAX_VISITORS: usize = 16;
 /// For how long a machine waits for another that is joining.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long a used code is explained to those who came with it too.
+const FAREWELL: Duration = Duration::from_secs(1);
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
 
 /// What is shown, and for whom.
@@ -102,7 +107,12 @@ pub async fn invite(
                 }
             }
             Some(Ok((from, ended))) = visitors.join_next() => match ended {
-                Ok(peer) => return Ok(Paired { peer, from }),
+                Ok(peer) => {
+                    // Who waits for the desk is told that the code is used.
+                    let others = async { while visitors.join_next().await.is_some() {} };
+                    let _ = timeout(FAREWELL, others).await;
+                    return Ok(Paired { peer, from });
+                }
                 Err(error) => {
                     let is_burned = matches!(error, PairError::WrongCode { left: 0 });
                     tell(Event { from, error });
@@ -134,6 +144,8 @@ pub(super) struct House {
     commitment: [u8; 32],
     /// One visitor at a time tries the code. The tries that are left.
     desk: Mutex<u8>,
+    /// Whether a machine has joined by the code.
+    used: AtomicBool,
     taken: NameCheck,
 }
 
@@ -159,6 +171,7 @@ impl House {
             certs,
             ends: Instant::now() + options.life,
             desk: Mutex::new(options.tries),
+            used: AtomicBool::new(false),
             taken,
             options,
             card,
@@ -237,7 +250,10 @@ impl House {
         let admitted = self.admit(request, from.ip().to_canonical()).await?;
         let settled = self.settle(stream, &admitted, address(from, port)).await;
         match settled {
-            Ok(peer) => Ok(peer),
+            Ok(peer) => {
+                self.used.store(true, Ordering::Relaxed);
+                Ok(peer)
+            }
             Err(error) => Err(self.take_back(&admitted, error).await),
         }
     }
@@ -246,7 +262,9 @@ impl House {
     async fn desk(&self) -> Result<MutexGuard<'_, u8>, PairError> {
         let tries = timeout(BUSY.min(self.options.step / 2), self.desk.lock()).await;
         let tries = tries.map_err(|_| PairError::Busy)?;
-        if *tries == 0 {
+        if self.used.load(Ordering::Relaxed) {
+            Err(PairError::Used)
+        } else if *tries == 0 {
             Err(PairError::Burned)
         } else if self.is_over() {
             Err(PairError::Expired)
@@ -264,7 +282,11 @@ impl House {
             address: Some(from),
         };
         let name = newcomer.name.clone();
-        if is_peer_name(&name) && (self.taken)(name.clone()).await {
+        let wanted = name.clone();
+        // What is on record here says more than the answer of a member.
+        let free = self.on_disk(move |certs| ca::check_free(certs, &wanted));
+        free.await?;
+        if (self.taken)(name.clone()).await {
             return Err(TlsError::AlreadyIssued { name, until: None }.into());
         }
         self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
@@ -347,6 +369,7 @@ fn refusal(error: &PairError) -> Option<Refusal> {
         ) => Some(Refusal::Refused {
             reason: error.to_string(),
         }),
+        PairError::Used => Some(Refusal::Used),
         PairError::Tls(_) | PairError::Failed(_) => Some(Refusal::Refused {
             reason: "it failed over there; that machine says why".into(),
         }),

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io, path::PathBuf};
 
 use rustix::{
-    fs::{fstat, renameat},
+    fs::{AtFlags, fstat, renameat, unlinkat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ReceivedError, Staging, error_at, io_error, kind_at, place_of, tree};
 use crate::{
     disk::{move_new, sync_folder},
+    id::Digest,
     name::SafeName,
     sabotage,
 };
@@ -23,6 +24,9 @@ const JOURNAL_NEW: &str = "publishing.new";
 struct Move {
     from: String,
     to: String,
+    /// What was built, by which it is known again. A journal of an older version has it not.
+    #[serde(default)]
+    built: Option<Digest>,
 }
 
 impl Staging {
@@ -41,6 +45,7 @@ impl Staging {
             Move {
                 from: top.to_string(),
                 to: to.to_string(),
+                built: tree::state(&self.tree, top.as_str()).ok(),
             }
         });
         let moves: Vec<_> = moves.collect();
@@ -48,20 +53,40 @@ impl Staging {
         self.make_moves(moves)
     }
 
-    /// Goes on with a publication that was interrupted; `None` if there was none.
+    /// Goes on with a publication that was interrupted; `None` if there was none, or if something that was moved is not there
+    /// any more as it was built, because its owner has removed or changed it since: then nothing is staged any more, and all of
+    /// it is received anew.
     ///
     /// # Errors
     /// [`ReceivedError`].
     pub fn finish_publishing(&self) -> Result<Option<Vec<PathBuf>>, ReceivedError> {
         match tree::read(&self.folder, JOURNAL) {
             Ok(Some(bytes)) => {
-                let moves =
+                let moves: Vec<Move> =
                     serde_json::from_slice(&bytes).map_err(|e| io_error(&self.path, e.into()))?;
+                if !moves.iter().all(|one| self.is_as_built(one)) {
+                    tracing::info!("what was published is not as it was built: received anew");
+                    self.forget_publication()?;
+                    return Ok(None);
+                }
                 self.make_moves(moves).map(Some)
             }
             Ok(None) => Ok(None),
             Err(e) => Err(io_error(&self.path, e)),
         }
+    }
+
+    /// Whether it is still staged, or stands untouched where it was moved to.
+    fn is_as_built(&self, Move { from, to, built }: &Move) -> bool {
+        let is_it = |built: &Digest| tree::state(&self.root, to).is_ok_and(|now| now == *built);
+        kind_at(&self.tree, from).is_some() || built.as_ref().is_some_and(is_it)
+    }
+
+    /// Forgets all that is staged. The journal of the publication goes last: without it the rest would count.
+    fn forget_publication(&self) -> Result<(), ReceivedError> {
+        self.remove_journal()?;
+        self.clear()?;
+        unlinkat(&self.folder, JOURNAL, AtFlags::empty()).map_err(|e| error_at(&self.path, e))
     }
 
     fn make_moves(&self, mut moves: Vec<Move>) -> Result<Vec<PathBuf>, ReceivedError> {
@@ -90,7 +115,7 @@ impl Staging {
     }
 
     /// Gives whether the name was free. One that is not in the staging any more was moved before.
-    fn make_move(&self, Move { from, to }: &Move) -> Result<bool, ReceivedError> {
+    fn make_move(&self, Move { from, to, .. }: &Move) -> Result<bool, ReceivedError> {
         let moved = if sabotage::without("no-replace") {
             renameat(&self.tree, from, &*self.root, to)
         } else {
@@ -122,5 +147,82 @@ impl Staging {
         });
         written.map_err(|e| io_error(&self.path, e))?;
         sync_folder(&self.folder).map_err(|e| error_at(&self.path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::{
+        name::RelPath,
+        received::{EntryKind, Layout, Received},
+    };
+
+    /// Two files and a folder with one, of which the first and the folder have their final names: then the process ends.
+    fn crash_between(root: &Path) -> Received {
+        let received = Received::open(root).unwrap();
+        let (staging, mut layout) = (received.stage("ab-1").unwrap(), Layout::default());
+        let mut add = |path: &str, kind| {
+            let path = RelPath::parse(path).unwrap();
+            layout.add(&path, kind).unwrap()
+        };
+        let folder = add("d", EntryKind::Directory);
+        staging.create_dir(&folder).unwrap();
+        for path in ["d/in", "one", "two"] {
+            let file = staging.create_file(&add(path, EntryKind::Leaf), 3);
+            file.unwrap().write_at(b"abc", 0).unwrap();
+        }
+        let moves = ["d", "one", "two"].map(|name| Move {
+            from: name.to_owned(),
+            to: name.to_owned(),
+            built: Some(tree::state(&staging.tree, name).unwrap()),
+        });
+        staging.write_moves(&moves).unwrap();
+        assert!(staging.make_move(&moves[0]).unwrap());
+        assert!(staging.make_move(&moves[1]).unwrap());
+        received
+    }
+
+    #[test]
+    fn a_publication_that_nobody_has_touched_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let received = crash_between(root.path());
+        let paths = received.stage("ab-1").unwrap().finish_publishing();
+        let expected = ["d", "one", "two"].map(|name| root.path().join(name));
+        assert_eq!(paths.unwrap().unwrap(), expected);
+        assert!(root.path().join("two").exists());
+    }
+
+    #[test]
+    fn what_its_owner_has_removed_or_changed_meanwhile_is_received_anew() {
+        type Touch = fn(&Path);
+        let touched: [(&str, Touch); 5] = [
+            ("removed", |root| fs::remove_file(root.join("one")).unwrap()),
+            ("changed", |root| {
+                fs::write(root.join("one"), "abcd").unwrap()
+            }),
+            ("exchanged", |root| {
+                fs::write(root.join("new"), "abc").unwrap();
+                fs::rename(root.join("new"), root.join("one")).unwrap();
+            }),
+            ("removed below", |root| {
+                fs::remove_file(root.join("d/in")).unwrap();
+            }),
+            ("changed below", |root| {
+                fs::write(root.join("d/in"), "x").unwrap();
+            }),
+        ];
+        for (what, touch) in touched {
+            let root = tempfile::tempdir().unwrap();
+            let received = crash_between(root.path());
+            touch(root.path());
+            let staging = received.stage("ab-1").unwrap();
+            assert_eq!(staging.finish_publishing().unwrap(), None, "{what}");
+            assert!(!root.path().join("two").exists(), "{what}");
+            assert!(staging.is_new().unwrap(), "{what}");
+            assert_eq!(staging.finish_publishing().unwrap(), None, "{what}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The place where one transfer is built before anybody sees it.
 
+mod begin;
+
 use std::{
     ffi::{CStr, CString},
-    fs::{File, TryLockError},
+    fs::File,
     io::ErrorKind::AlreadyExists,
     os::{fd::OwnedFd, unix::fs::MetadataExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -18,7 +20,7 @@ use rustix::{
 
 use super::{
     Danger, Kept, Received, ReceivedError, STAGINGS, StagedFile, StagedPath, error_at, io_error,
-    kind_at, make_folder, modified, open_beneath, probe, room, tree,
+    kind_at, make_folder, modified, open_beneath, room, tree,
 };
 use crate::{
     disk::{Room, sync_folder},
@@ -56,47 +58,6 @@ pub struct Staging {
     lock: Mutex<Option<Locked>>,
 }
 
-/// The folder `key`, made if it is not there, and its lock. The holder of a lock may remove the folder with it when it is
-/// done, for example a receive of the same transfer in another process: then it is made anew.
-fn make_locked(all: &OwnedFd, key: &str, path: &Path) -> Result<(OwnedFd, Locked), ReceivedError> {
-    let flags = OFlags::RDWR | OFlags::CREATE;
-    loop {
-        let folder = make_folder(all, key, 0o700, path)?;
-        let mode = Mode::from_raw_mode(0o600);
-        let file = File::from(open_beneath(&folder, LOCK, flags, mode, path)?);
-        let file = match Locked::take(file) {
-            Ok(locked) => locked,
-            Err(TryLockError::WouldBlock) => {
-                return Err(ReceivedError::InUse {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(e)) => return Err(io_error(path, e)),
-        };
-        // Removed while it is open it may have become a hidden file, which counts as a link.
-        let links = file.metadata().map_err(|e| io_error(path, e))?.nlink();
-        if links > 0 && kind_at(&folder, LOCK).is_some() {
-            return Ok((folder, file));
-        }
-    }
-}
-
-/// The staging `key` in `root`, made if it is not there: its folder, the folder of what is built, and its lock.
-fn begin(
-    root: &OwnedFd,
-    key: &str,
-    path: &Path,
-) -> Result<(OwnedFd, OwnedFd, Locked), ReceivedError> {
-    let all = make_folder(root, STAGINGS, 0o700, path)?;
-    probe::check_ours(&all, root, path)?;
-    let (folder, lock) = make_locked(&all, key, path).inspect_err(|_| {
-        // One that another process builds in is not empty.
-        let _ = unlinkat(&all, key, AtFlags::REMOVEDIR);
-    })?;
-    let tree = make_folder(&folder, TREE, 0o700, path)?;
-    Ok((folder, tree, lock))
-}
-
 /// Whether `name` can be the key of a staging.
 pub(super) fn is_key(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
@@ -111,12 +72,7 @@ impl Staging {
                 danger: Danger::BadKey,
             });
         }
-        let root = received.root()?;
-        let begun = begin(&root, key, &path).inspect_err(|_| {
-            // An empty folder of stagings does not stay.
-            let _ = unlinkat(&root, STAGINGS, AtFlags::REMOVEDIR);
-        });
-        let (folder, tree, lock) = begun?;
+        let (root, folder, tree, lock) = begin::begin(received, key, &path)?;
         let (root_path, last_parent) = (received.path.clone(), Mutex::default());
         Ok(Self {
             root,

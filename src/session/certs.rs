@@ -22,7 +22,6 @@ use crate::{
         self, CertsDir, Circle, Identity, TlsError,
         ca::{self, CertificateOptions, Purpose},
     },
-    trust::is_peer_name,
 };
 
 pub use renew::{CertificateOf, RenewRequest, RenewedCertificate, renew, renew_circle};
@@ -141,7 +140,9 @@ pub async fn issue(
     request: &IssueRequest,
 ) -> Result<MadePeer, Error> {
     let (dir, name) = (CertsDir::new(home.certs()), &request.name);
-    if dir.ca_key().exists() && is_peer_name(name) {
+    if dir.ca_key().exists() {
+        // What is on record here needs no question, and says more than the answer of a member.
+        ca::check_free(&dir, name)?;
         let asked = Asked::known_peers(home, config, reporter).await;
         asked.check_free(name).await?;
     }

@@ -56,11 +56,14 @@ pub enum Error {
         nearest: Option<String>,
     },
     /// A known peer has no address.
-    #[error("no address of {peer} is known")]
+    #[error("{}", match is_self {
+        true => format!("{peer} is this peer itself"),
+        false => format!("no address of {peer} is known"),
+    })]
     NoAddress {
         /// Its name.
         peer: String,
-        /// Whether it is this peer itself, which does not serve.
+        /// Whether it is this peer itself, which needs no connection.
         is_self: bool,
     },
     /// A known peer answers at none of its addresses.

@@ -15,7 +15,7 @@ use crate::{
     manifest::Timestamp,
     received::STAGINGS,
     tls::CertsDir,
-    trust::{is_peer_name, write_durably},
+    trust::{is_new_peer_name, write_durably},
 };
 
 /// The file in a home that says where it is.
@@ -264,7 +264,7 @@ pub fn host_name() -> Option<String> {
     // Without its domain: a machine that joins must not have the name of a host.
     let name = name.trim_start_matches(['-', '_', '.']);
     let name = name.split('.').next().unwrap_or_default().to_owned();
-    is_peer_name(&name).then_some(name)
+    is_new_peer_name(&name).then_some(name)
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub struct Progress {
     pub work: Work,
     /// Bytes of content that are done.
     pub bytes: u64,
+    /// Those of them that were moved by this run: the others were there already.
+    #[serde(default)]
+    pub moved_bytes: u64,
     /// Bytes of content in all; unknown for a stream.
     pub total_bytes: Option<u64>,
     /// Chunks of content in all; unknown for a stream.
@@ -90,7 +93,10 @@ impl transfer::Progress for Told {
                 };
                 *told = None;
             }
-            transfer::Event::Advanced { bytes, .. } => now.bytes += bytes,
+            transfer::Event::Advanced { bytes, already } => {
+                now.bytes += bytes;
+                now.moved_bytes += if already { 0 } else { bytes };
+            }
             transfer::Event::Finished => now.finished = true,
         }
         if now.finished || told.is_none_or(|told| told.elapsed() >= PERIOD) {

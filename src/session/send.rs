@@ -237,6 +237,7 @@ impl Session {
         } = met;
         let to = known.iter().map(KnownPeer::shown).collect();
         options.recipients = known.into_iter().map(recipient).collect();
+        options.unreached = !missed.is_empty();
         Ok(Way {
             options,
             destinations,

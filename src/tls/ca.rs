@@ -18,7 +18,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use found::{holder_of, record_found, revoke_certificate};
 pub use issued::{Issued, Purpose};
-pub use join::{Admitted, Newcomer, admit, remember_admitted, take_back};
+pub use join::{Admitted, Newcomer, admit, check_free, remember_admitted, take_back};
 pub use pending::revoke_pending;
 pub use renew::{
     GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,
@@ -37,7 +37,7 @@ use crate::{
     id::PeerId,
     name::LibraryError,
     private,
-    trust::{AddressBook, is_peer_name, write_durably},
+    trust::{AddressBook, is_new_peer_name, is_peer_name, write_durably},
 };
 
 const CA_LIFE: Duration = Duration::days(3650);
@@ -83,7 +83,7 @@ pub fn init(
     name: &str,
     options: &CertificateOptions,
 ) -> Result<Identity, TlsError> {
-    check_name(name)?;
+    check_new_name(name)?;
     for path in [
         dir.ca_key(),
         dir.ca_cert(),
@@ -130,6 +130,7 @@ pub fn issue(
     out: &CertsDir,
     options: &CertificateOptions,
 ) -> Result<Identity, TlsError> {
+    check_new_name(name)?;
     join::check_free(dir, name)?;
     for path in [
         out.server_key(),
@@ -317,6 +318,14 @@ fn check_name(name: &str) -> Result<(), TlsError> {
         Ok(())
     } else {
         Err(TlsError::BadName)
+    }
+}
+
+/// Of a machine that joins more is asked: its name is no host's.
+fn check_new_name(name: &str) -> Result<(), TlsError> {
+    match is_new_peer_name(name) {
+        true => Ok(()),
+        false => Err(TlsError::BadName),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What of a folder is left out: by globs, and by what git ignores.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,10 +12,11 @@ use ignore::{WalkBuilder, overrides::OverrideBuilder};
 use super::TransferError;
 use crate::name::LibraryError;
 
-/// What to leave out below the paths that were named. The paths themselves are always sent.
+/// What to leave out: of the paths that were named, and of what is below them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Globs as in `.gitignore`, relative to the folder that is sent: `*.o`, `target/`, `/notes.txt`.
+    /// Globs as in `.gitignore`, relative to the folder that is sent, and for a path that was named to the folder that it is
+    /// in: `*.o`, `target/`, `/notes.txt`.
     pub exclude: Vec<String>,
     /// Leave out what git ignores, and `.git` itself.
     pub git: bool,
@@ -36,12 +39,26 @@ pub enum Keys {
 /// The paths below a folder that are kept; everything if there is no filter.
 pub(super) struct Kept(Option<HashSet<PathBuf>>);
 
+/// Which of the paths that were named are kept: what is kept in each folder that one is in, read once.
+#[derive(Default)]
+pub(super) struct KeptNamed(HashMap<PathBuf, Option<HashSet<OsString>>>);
+
 impl Filter {
     /// Walks `folder` once to learn what is kept.
     pub(super) fn apply(&self, folder: &Path) -> Result<Kept, TransferError> {
-        if self.exclude.is_empty() && !self.git {
+        if self.is_empty() {
             return Ok(Kept(None));
         }
+        // What cannot be read is for the walk itself to report.
+        let kept = self.walk(folder)?.build().flatten();
+        Ok(Kept(Some(kept.map(ignore::DirEntry::into_path).collect())))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exclude.is_empty() && !self.git
+    }
+
+    fn walk(&self, folder: &Path) -> Result<WalkBuilder, TransferError> {
         let mut overrides = OverrideBuilder::new(folder);
         for glob in &self.exclude {
             // In an override a plain glob means "only this"; with `!` it means "not this".
@@ -61,9 +78,32 @@ impl Filter {
                 .require_git(false)
                 .filter_entry(|entry| entry.file_name() != ".git");
         }
-        // What cannot be read is for the walk itself to report.
-        let kept = walk.build().flatten().map(ignore::DirEntry::into_path);
-        Ok(Kept(Some(kept.collect())))
+        Ok(walk)
+    }
+}
+
+impl KeptNamed {
+    /// Whether the `named` path itself is sent. What has no name of its own, as `.`, is what the person is in.
+    pub(super) fn has(&mut self, named: &Path, filter: &Filter) -> Result<bool, TransferError> {
+        let (Some(parent), Some(name)) = (named.parent(), named.file_name()) else {
+            return Ok(true);
+        };
+        if filter.is_empty() {
+            return Ok(true);
+        }
+        let parent = match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        };
+        if !self.0.contains_key(parent) {
+            let kept = filter.walk(parent)?.max_depth(Some(1)).build().flatten();
+            let names = kept.map(|entry| entry.file_name().to_owned());
+            // In a folder that cannot be listed a path can be named all the same.
+            let kept = fs::read_dir(parent).is_ok().then(|| names.collect());
+            self.0.insert(parent.to_owned(), kept);
+        }
+        let kept = self.0.get(parent).and_then(Option::as_ref);
+        Ok(kept.is_none_or(|kept| kept.contains(name)))
     }
 }
 

@@ -42,6 +42,8 @@ pub enum WhyLeftOut {
     OwnFolder,
     /// It is a private key of colis.
     PrivateKey,
+    /// It was named, and the filter leaves it out.
+    Filtered,
 }
 
 impl WhyLeftOut {
@@ -49,7 +51,7 @@ impl WhyLeftOut {
     pub fn is_missed(&self) -> bool {
         match self {
             Self::Unreadable(_) | Self::Changed | Self::PrivateKey => true,
-            Self::Unsupported(_) | Self::OwnFolder => false,
+            Self::Unsupported(_) | Self::OwnFolder | Self::Filtered => false,
         }
     }
 
@@ -59,6 +61,7 @@ impl WhyLeftOut {
             Self::Unsupported(kind) => TransferError::UnsupportedSource { path, kind },
             Self::Unreadable(source) => TransferError::Source { path, source },
             Self::Changed => TransferError::SourceChanged { path },
+            Self::Filtered => TransferError::AllFiltered { count: 1 },
             Self::OwnFolder | Self::PrivateKey => TransferError::PrivateKey { path },
         }
     }
@@ -71,6 +74,7 @@ impl fmt::Display for WhyLeftOut {
             Self::Unreadable(error) => write!(f, "{error}"),
             Self::Changed => f.write_str("it changed or vanished while it was being sent"),
             Self::OwnFolder => f.write_str("colis works in it: it is in the home in use"),
+            Self::Filtered => f.write_str("it was named, and --exclude or --git leaves it out"),
             Self::PrivateKey => f.write_str("a private key of colis; --with-keys sends it"),
         }
     }

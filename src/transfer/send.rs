@@ -57,6 +57,8 @@ pub struct SendOptions {
     pub lifetime: Option<Duration>,
     /// Chunks in flight.
     pub jobs: usize,
+    /// Whether stores that it is for too are not reached now: then the same call with them continues this transfer.
+    pub unreached: bool,
 }
 
 impl Default for SendOptions {
@@ -67,6 +69,7 @@ impl Default for SendOptions {
             chunk_size: DEFAULT_CHUNK_SIZE,
             lifetime: Some(Duration::from_secs(30 * 24 * 3600)),
             jobs: 4,
+            unreached: false,
         }
     }
 }
@@ -187,7 +190,7 @@ async fn send_all(
         sent.already_chunks = upload.already.load(Ordering::Relaxed);
     }
     sent.stores = upload.targets.take_results();
-    if sent.stores.iter().all(Result::is_ok) {
+    if sent.stores.iter().all(Result::is_ok) && !options.unreached {
         upload.finish();
     }
     progress.event(Event::Finished);

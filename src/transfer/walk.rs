@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     EntryLimit, TransferError,
-    filter::{Filter, Kept},
+    filter::{Filter, Kept, KeptNamed},
     left_out::{LeftOut, Rules, WhyLeftOut},
     source_file::SourceFile,
 };
@@ -50,7 +50,7 @@ pub struct Tree {
     pub files: Vec<SourceFile>,
     /// Bytes of all files.
     pub size: u64,
-    /// What was left out below the paths that were named.
+    /// What was left out of the paths that were named, and below them.
     pub left_out: Vec<LeftOut>,
     /// How many files and whole folders the filter left out.
     pub filtered: usize,
@@ -80,12 +80,18 @@ impl Sources {
     /// Walks `paths` and leaves out what `filter` says.
     ///
     /// # Errors
-    /// Those of [`Sources::walk`], and [`TransferError::BadGlob`].
+    /// Those of [`Sources::walk`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
     pub fn walk_filtered(paths: &[PathBuf], filter: &Filter) -> Result<Self, TransferError> {
         let (mut tree, rules) = (Tree::default(), Rules::of(filter));
-        let mut names = HashSet::new();
+        let (mut names, mut kept_named) = (HashSet::new(), KeptNamed::default());
         for path in paths {
             let name = top_level_name(path)?;
+            // One that is not there is an error, whatever it is called.
+            if path.symlink_metadata().is_ok() && !kept_named.has(path, filter)? {
+                let (path, why) = (path.clone(), WhyLeftOut::Filtered);
+                tree.left_out.push(LeftOut { path, why });
+                continue;
+            }
             if !names.insert(name.clone()) {
                 return Err(TransferError::DuplicateSource { name });
             }
@@ -95,10 +101,14 @@ impl Sources {
             let kept = filter.apply(&found.path)?;
             tree.add(found, &kept, &rules)?;
         }
+        if names.is_empty() && !tree.left_out.is_empty() {
+            let count = tree.left_out.len();
+            return Err(TransferError::AllFiltered { count });
+        }
         Ok(Self::Tree(Arc::new(tree)))
     }
 
-    /// What was left out below the paths that were named.
+    /// What was left out of the paths that were named, and below them.
     pub fn left_out(&self) -> &[LeftOut] {
         match self {
             Self::Tree(tree) => &tree.left_out,

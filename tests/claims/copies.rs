@@ -93,3 +93,46 @@ fn receives_at_once_make_one_copy() {
     homes.ok("a", &RECEIVE);
     assert_eq!(names(&homes), EXPECTED.map(str::to_owned).into());
 }
+
+#[test]
+fn receives_of_one_transfer_at_once_have_it_or_say_that_another_has() {
+    let homes = Homes::new(&[]);
+    fs::write(homes.path("f"), "small").unwrap();
+    homes.ok("a", &["share", "f"]);
+    for round in 0..6 {
+        let out = format!("out{round}");
+        let args = ["receive", "f", "--out", &out];
+        let started: Vec<_> = (0..8)
+            .map(|_| {
+                let mut command = homes.command("a", &args);
+                let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                piped.spawn().unwrap()
+            })
+            .collect();
+        for child in started {
+            let ended = child.wait_with_output().unwrap();
+            let err = String::from_utf8_lossy(&ended.stderr);
+            assert!(matches!(ended.status.code(), Some(0 | 9)), "{err}");
+        }
+        assert_eq!(
+            fs::read_to_string(homes.path(&out).join("f")).unwrap(),
+            "small"
+        );
+        let there = fs::read_dir(homes.path(&out)).unwrap().count();
+        assert_eq!(there, 1, "a copy, or a staging that stayed");
+    }
+}
+
+#[test]
+fn a_transfer_that_lacks_one_entry_is_written_whole_beside_the_rest() {
+    let homes = Homes::new(&[]);
+    for name in ["one", "two"] {
+        fs::write(homes.path(name), name).unwrap();
+    }
+    homes.ok("a", &["share", "one", "two"]);
+    homes.ok("a", &RECEIVE);
+    fs::remove_file(homes.path("out/two")).unwrap();
+    homes.ok("a", &RECEIVE);
+    let expected = ["one", "one (2)", "two"].map(str::to_owned);
+    assert_eq!(names(&homes), BTreeSet::from(expected));
+}

@@ -12,8 +12,12 @@ use testkit::{Homes, Ran, around};
 fn to_send_to_oneself_is_to_share() {
     let homes = Homes::new(&[]);
     fs::write(homes.path("f"), "f").unwrap();
-    let said = homes.fails("a", &["send", "f", "--to", "a"], 6);
-    assert!(said.contains("it is this peer"), "{said}");
+    for serves in [false, true] {
+        let _serving = serves.then(|| homes.serve("a", &[]));
+        let said = homes.fails("a", &["send", "f", "--to", "a"], 6);
+        assert!(said.contains("a is this peer itself"), "{said}");
+        assert!(said.contains("colis share PATH --to a"), "{said}");
+    }
     homes.ok("a", &["share", "f", "--to", "a"]);
 }
 

@@ -479,3 +479,26 @@ fn a_flood_without_a_code_is_summed_up() {
     );
     assert_eq!(said.last().unwrap()["event"], "paired");
 }
+
+#[test]
+fn of_two_machines_that_join_at_once_one_is_told_that_the_code_is_used() {
+    let homes = Homes::new(&[]);
+    let mut inviting = Inviting::start(&homes, &[]);
+    let (homes, to, code) = (&homes, inviting.to(), inviting.code.clone());
+    let (to, code) = (&to, &code);
+    let ran = std::thread::scope(|scope| {
+        let joining = ["b", "c"].map(|home| scope.spawn(move || join(homes, home, to, code)));
+        joining.map(|joining| joining.join().unwrap())
+    });
+    inviting.hears("paired");
+    assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1);
+    let out = ran.iter().find(|ran| ran.code != 0).unwrap();
+    assert!(!out.err.contains("docs.rs"), "{}", out.err);
+    // The second may come when nobody listens any more.
+    let said = ["counts no more", "cannot connect", "the connection"];
+    assert!(
+        said.iter().any(|said| out.err.contains(said)),
+        "{}",
+        out.err
+    );
+}

@@ -143,8 +143,16 @@ fn who_is_off_misses_it_and_the_same_command_reaches_it() {
     let plainly = homes.fails("a", &send[1..], 10);
     assert!(plainly.contains("not sent to c: "), "{plainly}");
     let _c = homes.serve_on("c", &listen, &[]);
-    homes.ok("a", &send);
+    let again = homes.ok("a", &send);
     assert!(has(&homes, "c", "plan.bin", &content));
+    let transfer = |out: &str| objects(out, "sent")[0]["transfer"].clone();
+    assert_eq!(
+        transfer(&again),
+        transfer(&ran.out),
+        "the same sealed transfer"
+    );
+    let ids = ["b", "c"].map(|name| listed(&homes, "a", &[name]));
+    assert_eq!(ids[0].len(), 1, "{ids:?}");
     assert!(!received(&homes, "b", "plan (2).bin").exists());
 }
 

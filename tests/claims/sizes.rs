@@ -150,3 +150,35 @@ fn a_closed_descriptor_is_never_taken_for_an_empty_one() {
     assert_eq!(homes.ok("a", &["list"]), "", "something was shared");
     assert!(!homes.path("o").exists());
 }
+
+#[test]
+fn content_is_never_given_to_a_closed_standard_output() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("a", &["share", "f"]);
+    homes.ok("a", &["seal", "f", "--to", "b", "--out", "sealed"]);
+    homes.ok("a", &["send", "f", "--to", &b.to()]);
+    let giving: [(&str, &[&str]); 5] = [
+        ("a", &["receive", "f", "--out", "-"]),
+        ("b", &["open", "sealed", "--out", "-"]),
+        ("b", &["inbox", "accept", "--all", "--out", "-"]),
+        ("a", &["completions", "bash"]),
+        ("a", &["man"]),
+    ];
+    for (home, args) in giving {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" >&-"]);
+        let ran = Ran::from(around(shell, &homes.command(home, args)).output().unwrap());
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        let said = "standard output is closed";
+        assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
+    }
+    // Nothing was taken from the inbox, and `/dev/null` is a place like others.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" >/dev/null"]);
+    let accept = homes.command("b", giving[2].1);
+    let ran = Ran::from(around(shell, &accept).output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.err.contains("nothing waits"), "{}", ran.err);
+}

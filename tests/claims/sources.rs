@@ -460,3 +460,42 @@ fn a_dry_run_makes_no_store() {
     homes.ok("a", &send);
     assert!(homes.home("a").join("chunks").exists());
 }
+
+#[test]
+fn a_filter_leaves_out_what_was_named_itself_and_says_so() {
+    let homes = Homes::new(&[]);
+    for file in ["a.txt", "b.iso", "c.o", "d/e.iso"] {
+        let path = homes.path("in").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    fs::write(homes.path("in/.gitignore"), "*.o\n").unwrap();
+    let all = ["in/a.txt", "in/b.iso", "in/c.o", "in/d"];
+    let share =
+        |paths: &[&str], flags: &[&str]| homes.run("a", &[&["share"], paths, flags].concat());
+    let ran = share(&all, &["--exclude", "*.iso", "--git"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for named in ["in/b.iso", "in/c.o"] {
+        let said = format!("skipped {named}: it was named, and --exclude or --git leaves it out");
+        assert!(ran.err.contains(&said), "{}", ran.err);
+    }
+    homes.ok("a", &["receive", "--all", "--out", "out"]);
+    let mut there: Vec<_> = fs::read_dir(homes.path("out")).unwrap().flatten().collect();
+    there.sort_by_key(|entry| entry.file_name());
+    let names: Vec<_> = there.iter().map(|entry| entry.file_name()).collect();
+    assert_eq!(names, ["a.txt", "d"]);
+    assert!(!homes.path("out/d/e.iso").exists());
+    // Nothing remains.
+    for (paths, flags) in [
+        (&all[1..2], &["--exclude", "*.iso"][..]),
+        (&all[2..3], &["--git"]),
+        (&all, &["--exclude", "/*"]),
+    ] {
+        let ran = share(paths, flags);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains("nothing to send"), "{}", ran.err);
+    }
+    // What is not there is an error all the same, and `.` is never meant by a glob.
+    assert_eq!(share(&["in/no.iso"], &["--exclude", "*.iso"]).code, 6);
+    assert_eq!(share(&["."], &["--exclude", "*"]).code, 0);
+}

@@ -53,6 +53,10 @@ impl Failing {
             );
             let is_said = err.contains("colis: standard output: ");
             assert_eq!(is_said, self.code() == 7, "{self:?} {args:?}: {err}");
+            // What has sent or received would do it a second time.
+            let is_for_lines = ["list", "history"].contains(&args[0]);
+            let again = err.contains("run it again");
+            assert_eq!(again, is_said && is_for_lines, "{args:?}: {err}");
         }
     }
 }

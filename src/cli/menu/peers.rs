@@ -18,7 +18,7 @@ use crate::{
     client::PeerAddress,
     name::Escaped,
     tls::CertsDir,
-    trust::{Bearer, KnownPeer, NAME_RULE, is_peer_name},
+    trust::{Bearer, KnownPeer, NAME_RULE, is_new_peer_name},
 };
 
 /// A peer to deal with: a known one by its name, or an address, which is remembered once it answers.
@@ -174,7 +174,7 @@ async fn known(menu: &Menu, prompt: &str) -> Result<KnownPeer, Stop> {
 }
 
 pub(super) fn check_name(text: &str) -> Result<(), String> {
-    let is_name = is_peer_name(text.trim());
+    let is_name = is_new_peer_name(text.trim());
     is_name.then_some(()).ok_or(NAME_RULE.to_owned())
 }
 

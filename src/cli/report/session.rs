@@ -48,7 +48,7 @@ fn with_hint(error: Error) -> Failure {
             Error::Usage(mistake) => mistake.into(),
             Error::UnknownPeer { name, nearest } => failure.hint(who_is_known(&name, nearest)),
             Error::NoAddress { peer, is_self: true } => failure.hint(format!(
-                "it is this peer, and does not serve; to keep something here: colis share PATH --to {peer}"
+                "to keep something here: colis share PATH --to {peer}"
             )),
             Error::NoAddress { peer, is_self: false } => failure.hint(format!(
                 "say where it is once: colis peers add HOST:PORT (its name is {peer})"

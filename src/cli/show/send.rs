@@ -83,13 +83,13 @@ fn say_sent(output: Output, sent: &Sent) {
         Size(sent.bytes),
         count(sent.chunks, "chunk", "chunks")
     ));
-    let rate = Size::per_second(sent.bytes, sent.seconds);
+    let rate = rate(sent.bytes, (sent.already_chunks, sent.chunks), sent.seconds);
     let resumed = resumed(sent.already_chunks, sent.chunks);
     let state = sent.state.map_or(String::new(), |state| {
         format!(", {state:?} there").to_lowercase()
     });
     output.talk(format!(
-        "stored durably in {:.2} s, {rate}/s{resumed}{state} (transfer {})",
+        "stored durably in {:.2} s{rate}{resumed}{state} (transfer {})",
         sent.seconds,
         sent.transfer.short()
     ));
@@ -103,12 +103,26 @@ fn say_sealed(output: Output, sealed: &Sealed) {
         output.line(format!("{manifest}  {size} in {chunks} in {folder}"));
     }
     output.talk(format!(
-        "sealed in {:.2} s, {}/s{} (transfer {})",
+        "sealed in {:.2} s{}{} (transfer {})",
         sealed.seconds,
-        Size::per_second(sealed.bytes, sealed.seconds),
+        rate(
+            sealed.bytes,
+            (sealed.already_chunks, sealed.chunks),
+            sealed.seconds
+        ),
         resumed(sealed.already_chunks, sealed.chunks),
         sealed.transfer.short()
     ));
+}
+
+/// `, 12.3 MiB/s`, of what was moved: nothing if all of it was there already.
+fn rate(bytes: u64, (already, chunks): (u64, u64), seconds: f64) -> String {
+    let moved = match chunks.checked_sub(already) {
+        Some(0) if already > 0 => return String::new(),
+        Some(lacking) if already > 0 => bytes / chunks * lacking,
+        _ => bytes,
+    };
+    format!(", {}/s", Size::per_second(moved, seconds))
 }
 
 /// `, 3 of 5 chunks there already`.
@@ -220,4 +234,20 @@ fn why_unopened(state: TransferState, reason: Option<WaitReason>, manifest: Mani
         ),
     };
     format!("{why}; {help}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_what_was_moved() {
+        let mib = 1 << 20;
+        let of = |already| rate(100 * mib, (already, 100), 2.0);
+        let expected = |moved| format!(", {}/s", Size::per_second(moved, 2.0));
+        assert_eq!(of(0), expected(100 * mib));
+        assert_eq!(of(75), expected(25 * mib));
+        assert_eq!(of(100), "");
+        assert_eq!(rate(0, (0, 0), 2.0), expected(0));
+    }
 }

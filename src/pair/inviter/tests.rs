@@ -199,3 +199,18 @@ fn a_code_that_nobody_types_in_time_counts_no_more() {
     assert!(matches!(joined, Err(PairError::Expired)));
     site.is_untouched();
 }
+
+#[test]
+fn a_code_that_a_machine_has_joined_by_is_said_to_count_no_more() {
+    let site = Site::new();
+    let house = site.house();
+    let (met, joined) = run(between(&house, &site.wish(CODE), |_, _| {}));
+    assert!(met.is_ok() && joined.is_ok());
+    let mut second = site.wish(CODE);
+    second.certs = CertsDir::new(second.certs.path().join("second"));
+    let (met, joined) = run(between(&house, &second, |_, _| {}));
+    assert!(matches!(met, Err(PairError::Used)), "{met:?}");
+    let said = joined.err().unwrap();
+    assert!(matches!(said, PairError::Used), "{said:?}");
+    assert!(said.to_string().contains("counts no more"), "{said}");
+}

@@ -186,6 +186,7 @@ impl From<&TransferError> for Kind {
             TransferError::DanglingLink { .. } | TransferError::LetGo => Self::NotFound,
             TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
+            | TransferError::AllFiltered { .. }
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }
             | TransferError::TooDeep { .. }
@@ -259,6 +260,7 @@ impl From<&PairError> for Kind {
         match error {
             PairError::WrongCode { .. }
             | PairError::Burned
+            | PairError::Used
             | PairError::Expired
             | PairError::Impostor
             | PairError::Refused { .. } => Self::Trust,

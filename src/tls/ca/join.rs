@@ -144,8 +144,11 @@ pub fn take_back(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     Ok(())
 }
 
-/// Whether `name` may be issued now.
-pub(super) fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
+/// Whether `name` may be issued now, by what is on record here.
+///
+/// # Errors
+/// [`TlsError::NotTheCircle`], [`TlsError::BadName`], [`TlsError::AlreadyIssued`], [`TlsError::Refused`].
+pub fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     check_name(name)?;
     need_ca_key(dir)?;
     AddressBook::new(dir.peers()).check_no_alias(name)?;

@@ -276,6 +276,13 @@ pub(crate) fn row_84_ourselves_and_names_that_are_taken() {
         let said = homes.fails("a", &["certs", "issue", name, "--out", "x"], 4);
         assert!(said.contains("was issued and is not revoked"), "{said}");
     }
+    // Every machine takes these for addresses.
+    for name in ["localhost", "box.localhost", "127.0.0.1", "10.1"] {
+        let said = homes.fails("a", &["certs", "issue", name, "--out", "x"], 2);
+        assert!(said.contains("what is an address"), "{said}");
+        homes.fails("new", &["certs", "init", "--name", name], 2);
+        homes.fails("a", &["peers", "rename", "b", name], 2);
+    }
     assert!(!homes.path("x").exists(), "something was made");
     // `b` knows a `c`; another one comes, with the same name.
     let mut old = homes.serve("c", &[]);

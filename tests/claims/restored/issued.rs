@@ -77,6 +77,18 @@ fn that_no_member_answers_is_said_and_nothing_is_lost_by_it() {
     }
 }
 
+/// A member knows it too, but says less than the record.
+#[test]
+fn a_name_that_is_on_record_here_is_said_to_be() {
+    let (homes, ben) = circle(&["ben", "fred"]);
+    homes.ok("fred", &["list", &ben.to()]);
+    let ran = issue(&homes, "fred", "fred2");
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    let said = "a certificate for fred was issued and is not revoked";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    assert!(!ran.err.contains("on no record"), "{}", ran.err);
+}
+
 /// Fred is issued after the copy was made, and has called ben.
 #[test]
 fn no_name_is_given_twice_and_members_on_no_record_can_be_revoked() {
