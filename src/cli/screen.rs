@@ -56,13 +56,13 @@ impl Speed {
             Some((moved, time)) => {
                 write!(out, "{}/s", Size::per_second(moved, time.as_secs_f64()))
             }
-            None => out.write_str("-"),
+            None => out.write_str("0 B/s"),
         }
     }
 
     fn write_left(&self, left: u64, out: &mut dyn fmt::Write) -> fmt::Result {
         let Some((moved, time)) = self.at(Instant::now()) else {
-            return Ok(());
+            return out.write_str("? left");
         };
         let left = time.as_millis() * u128::from(left) / u128::from(moved);
         let left = Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX));

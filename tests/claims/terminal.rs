@@ -58,7 +58,10 @@ fn a_bar_shows_bytes_rate_and_time_left() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &["--inbox", "off"]);
     fs::write(homes.path("f.bin"), bytes(1, 48 << 20)).unwrap();
-    let mut sending = on_a_terminal(&homes, "a", &["send", "f.bin", "--to", &b.to()]);
+    // Slow enough that the bar is drawn with some of it.
+    let to = b.to();
+    let args = ["send", "f.bin", "--to", &to, "--limit", "40MiB"];
+    let mut sending = on_a_terminal(&homes, "a", &args);
     sending
         .exp_regex(r"sending \[.*MiB/48.00 MiB .*/s .* left")
         .unwrap();
