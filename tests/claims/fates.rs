@@ -413,11 +413,18 @@ async fn a_transfer_that_waited_and_was_deleted_or_expired_is_told_as_is_one_for
     assert_eq!(entry["reason"], "deleted by its sender while it waited");
     assert_eq!(entry["peers"][0], "c");
 
+    // A shorter time is refused.
+    let expires = Timestamp::now().plus_seconds(63);
     for wrap in [to, PeerId::of(b"d")] {
         draft.offer.transfer_id = TransferId::generate().unwrap();
-        draft.offer.expires = Some(Timestamp::now().plus_seconds(4));
+        draft.offer.expires = Some(expires);
         *draft.offer.wraps.last_mut().unwrap() = wrap_for(wrap);
         client.put_manifest(&draft.sign(&c)).await.unwrap();
+    }
+    for left in [50, 25, 1] {
+        wait_for("its time", || {
+            Timestamp::now().plus_seconds(left) >= expires
+        });
     }
     assert_eq!(is_logged(&homes, "expired unopened")["sender"], "c");
     let carried = is_logged(&homes, "expired, stored for others");
