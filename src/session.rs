@@ -114,6 +114,7 @@ pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
 use send::{paced, recipient, tell_sources};
+#[cfg(feature = "cli")]
 pub(crate) use settings::LOG_DAYS;
 use which::{manifest_of, named};
 pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
