@@ -140,9 +140,7 @@ pub enum TransferError {
         cause: LibraryError,
     },
     /// Every path that was named is left out by the filter.
-    #[error(
-        "nothing to send: --exclude or --git leaves out all of the {count} paths that were named"
-    )]
+    #[error("nothing to send: --exclude or --git leaves out all that was named")]
     AllFiltered {
         /// How many were named.
         count: usize,

@@ -44,14 +44,13 @@ const MAX_ADDRESSES: usize = 8;
 const JUST_SEEN: u64 = 60;
 
 /// What a peer may be called, in words.
-pub const NAME_RULE: &str = "a name has 1 to 63 of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or a digit; what is an address, as `localhost`, is none";
+pub const NAME_RULE: &str = "a name has 1 to 63 of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or a digit; what is an address, as `10.0.0.1`, is none";
 
-/// Whether a new peer may be called `name`: no name that every machine takes for an address.
+/// Whether a new peer may be called `name`: nothing that is an address of IPv4.
 pub fn is_new_peer_name(name: &str) -> bool {
     let is_number = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
-    let is_local = name == "localhost" || name.ends_with(".localhost");
     let is_address = name.contains('.') && name.split('.').all(is_number);
-    is_peer_name(name) && !is_local && !is_address
+    is_peer_name(name) && !is_address
 }
 
 /// Whether a peer may be called `name`: something that is safe in a certificate, a file name and a command.

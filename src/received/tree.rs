@@ -78,16 +78,9 @@ pub(super) fn read(folder: &OwnedFd, name: &str) -> io::Result<Option<Vec<u8>>> 
     Ok(Some(bytes))
 }
 
-/// What `name` in `folder` is now: another file, another length, another time of change give another digest, also anywhere
-/// below it. Where it is and what it is called does not count.
+/// What `name` in `folder` is now: another file or folder, another length of a file or another time of change give another digest.
+/// Where it is, what it is called and what a folder has in it do not count.
 pub(super) fn state(folder: &OwnedFd, name: &str) -> Result<Digest, Errno> {
-    let mut seen = Vec::new();
-    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    note(folder, &name, &mut seen)?;
-    Ok(Digest::of(&seen))
-}
-
-fn note(folder: &OwnedFd, name: &CStr, seen: &mut Vec<u8>) -> Result<(), Errno> {
     let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let is_folder = FileType::from_raw_mode(stat.st_mode).is_dir();
     let mut state = format!("{} {} {is_folder}", stat.st_dev, stat.st_ino);
@@ -95,20 +88,7 @@ fn note(folder: &OwnedFd, name: &CStr, seen: &mut Vec<u8>) -> Result<(), Errno> 
         // A folder has other times once something beside what was built was in it.
         state += &format!(" {} {} {}", stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
     }
-    // Hashed as it goes: a transfer has many entries.
-    let so_far = Digest::of(&[&seen[..], state.as_bytes()].concat());
-    *seen = so_far.as_bytes().to_vec();
-    if is_folder {
-        let inner = open(folder, name)?;
-        let mut names = names(&inner)?;
-        names.sort_unstable();
-        for name in names {
-            seen.extend_from_slice(name.as_bytes_with_nul());
-            note(&inner, &name, seen)?;
-        }
-        seen.push(b'/');
-    }
-    Ok(())
+    Ok(Digest::of(state.as_bytes()))
 }
 
 fn open(folder: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {

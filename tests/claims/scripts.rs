@@ -167,11 +167,9 @@ fn globs_and_gits_own_rules_leave_out_what_they_say() {
     let said = homes.fails("a", &["send", "p", "--to", "b", "--exclude", "[z-"], 2);
     assert!(said.contains("hint: a glob is as in .gitignore"), "{said}");
     let args = "send p/src/a.o --to b --exclude *.o --wait".split(' ');
-    homes.ok("a", &args.collect::<Vec<_>>());
-    assert!(
-        homes.home("b").join("received/a.o").exists(),
-        "what is named is sent"
-    );
+    let said = homes.fails("a", &args.collect::<Vec<_>>(), 2);
+    assert!(said.contains("leaves out all that was named"), "{said}");
+    assert!(!homes.home("b").join("received/a.o").exists(), "{said}");
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! Requests that cannot be meant as they stand.
+
+use crate::trust::NAME_RULE;
+
+/// A request that cannot be meant as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mistake {
+    /// Several ids begin so.
+    #[error("{count} ids begin with {beginning}")]
+    Ambiguous {
+        /// What was given.
+        beginning: String,
+        /// How many ids begin with it.
+        count: usize,
+    },
+    /// Several peers may be meant.
+    #[error("{text} may be {}", .peers.join(", or "))]
+    SeveralPeers {
+        /// What was given.
+        text: String,
+        /// The beginning of the id of each, and its names, escaped.
+        peers: Vec<String>,
+    },
+    /// Neither a recipient nor a store is named.
+    #[error("nobody to send to")]
+    NobodyToSendTo,
+    /// Neither a recipient nor a password is named.
+    #[error("nobody but us could open it")]
+    NobodyCouldOpen,
+    /// A chunk size that is none.
+    #[error("a chunk has 64KiB to 64MiB, a power of two")]
+    ChunkSize,
+    /// A transfer that would expire while it is sent.
+    #[error("a transfer of a minute or less would be gone at once")]
+    LifeTooShort,
+    /// It is to be waited for what this peer sends to itself.
+    #[error("nothing from this peer to itself is opened on arrival")]
+    WaitsForItself,
+    /// It is to be waited for a peer that only stores it.
+    #[error("{peer} is not told when it is opened")]
+    NotToldWhenOpened {
+        /// The peer that stores it.
+        peer: String,
+    },
+    /// A peer would be called as this one is.
+    #[error("{name} is the name of this peer")]
+    OwnName {
+        /// The name.
+        name: String,
+    },
+    /// The role of this peer in its own store.
+    #[error("the owner of a store may do everything in it")]
+    OwnRole,
+    /// The settings forbid to look around.
+    #[error("looking around in the network is switched off")]
+    DiscoveryOff,
+    /// A name is given to a machine that has one.
+    #[error("a name is for a machine that is new, and this one has a name")]
+    NamedAlready,
+    /// A machine is to be called as its host is, and no peer can be called so.
+    #[error("this machine has no name that could be used")]
+    NoName,
+    /// A machine cannot be called so.
+    #[error("bad name {name:?}: {NAME_RULE}")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// Several machines show a code under one name.
+    #[error("{count} machines show a code as {name}: {addresses}")]
+    SeveralInviters {
+        /// The name.
+        name: String,
+        /// How many.
+        count: usize,
+        /// Where the first of them are.
+        addresses: String,
+    },
+    /// A message that is empty, or too long for one.
+    #[error("a message has 1 to {most} bytes")]
+    MessageLength {
+        /// The most bytes.
+        most: u64,
+    },
+    /// A limit of the rate that lets nothing pass.
+    #[error("a limit of 0 would move nothing")]
+    MovesNothing,
+    /// Nothing is named that is to be received.
+    #[error("nothing to receive was named")]
+    NothingToReceive,
+    /// Not one transfer, whose content alone can go to a writer.
+    #[error("{count} transfers cannot go to one stream")]
+    NotOneTransfer {
+        /// As many were chosen.
+        count: usize,
+    },
+    /// Several transfers have such a name.
+    #[error("{count} transfers have {text}")]
+    SeveralNamed {
+        /// What was given.
+        text: String,
+        /// As many have it.
+        count: usize,
+    },
+    /// More sources than are read at once.
+    #[error("{count} sources, at most {most} are read at once")]
+    TooManySources {
+        /// As many were named.
+        count: usize,
+        /// As many may be.
+        most: usize,
+    },
+}
