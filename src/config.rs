@@ -215,7 +215,7 @@ mod tests {
             ),
             (
                 "[peers.\"BEN\"]\ninbox = \"ask\"\n",
-                "colis.toml:1:9: a name has 1 to 63 of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or a digit; what is an address, as `localhost`, is none",
+                "colis.toml:1:9: a name has 1 to 63 of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or a digit; what is an address, as `10.0.0.1`, is none",
             ),
         ] {
             assert_eq!(
