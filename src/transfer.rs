@@ -141,10 +141,7 @@ pub enum TransferError {
     },
     /// Every path that was named is left out by the filter.
     #[error("nothing to send: --exclude or --git leaves out all that was named")]
-    AllFiltered {
-        /// How many were named.
-        count: usize,
-    },
+    AllFiltered,
     /// Two sources would have the same name on the other side.
     #[error("two sources are called {name:?}")]
     DuplicateSource {
@@ -350,7 +347,7 @@ impl TransferError {
             | Self::DanglingLink { .. }
             | Self::PrivateKey { .. }
             | Self::BadGlob { .. }
-            | Self::AllFiltered { .. }
+            | Self::AllFiltered
             | Self::DuplicateSource { .. }
             | Self::NamelessSource { .. }
             | Self::UnsendableName { .. }

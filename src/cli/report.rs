@@ -223,7 +223,7 @@ impl From<TransferError> for Failure {
             | TransferError::DanglingLink { .. }
             | TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
-            | TransferError::AllFiltered { .. }
+            | TransferError::AllFiltered
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }
             | TransferError::TooDeep { .. }

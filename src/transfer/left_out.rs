@@ -61,7 +61,7 @@ impl WhyLeftOut {
             Self::Unsupported(kind) => TransferError::UnsupportedSource { path, kind },
             Self::Unreadable(source) => TransferError::Source { path, source },
             Self::Changed => TransferError::SourceChanged { path },
-            Self::Filtered => TransferError::AllFiltered { count: 1 },
+            Self::Filtered => TransferError::AllFiltered,
             Self::OwnFolder | Self::PrivateKey => TransferError::PrivateKey { path },
         }
     }

@@ -102,8 +102,7 @@ impl Sources {
             tree.add(found, &kept, &rules)?;
         }
         if names.is_empty() && !tree.left_out.is_empty() {
-            let count = tree.left_out.len();
-            return Err(TransferError::AllFiltered { count });
+            return Err(TransferError::AllFiltered);
         }
         Ok(Self::Tree(Arc::new(tree)))
     }

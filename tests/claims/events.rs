@@ -36,18 +36,6 @@ fn commands(homes: &Homes, above: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The first object of the event `event`.
-fn object(ran: &Ran, event: &str) -> Value {
-    let objects = ran
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
-    let found = objects
-        .into_iter()
-        .find(|object: &Value| object["event"] == event);
-    found.unwrap_or_else(|| panic!("no {event}: {} {}", ran.out, ran.err))
-}
-
 /// The lines that are no event, or an event with more or less than its type has.
 fn strange(ran: &Ran) -> Vec<String> {
     let is_strange = |line: &&str| {
@@ -99,7 +87,7 @@ impl Trial {
     fn fails(&mut self, home: &str, name: &str, args: &[&str]) {
         let ran = Ran::from(self.command(home, name, args).output().unwrap());
         assert!(![0, 11].contains(&ran.code), "{name} {args:?}: {ran:?}");
-        object(&ran, "error");
+        ran.object("error");
         self.keep(name, ran);
     }
 
@@ -110,20 +98,14 @@ impl Trial {
         std::fs::write(homes.path("g.txt"), "more").unwrap();
         self.ok("a", "send", &["f.txt", "--to", to, "--dry-run"]);
         let sent = self.ok("a", "send", &["f.txt", "--to", to]);
-        let id = object(sent, "sent")["manifest"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let id = sent.object("sent")["manifest"].as_str().unwrap().to_owned();
         self.ok("b", "inbox list", &[]);
         self.ok("b", "inbox accept", &[&id]);
         let sent = self.ok("a", "send", &["g.txt", "--to", to]);
-        let id = object(sent, "sent")["manifest"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let id = sent.object("sent")["manifest"].as_str().unwrap().to_owned();
         self.ok("b", "inbox refuse", &[&id]);
         let shared = self.ok("a", "share", &["g.txt"]);
-        let id = object(shared, "sent")["manifest"]
+        let id = shared.object("sent")["manifest"]
             .as_str()
             .unwrap()
             .to_owned();
@@ -137,10 +119,7 @@ impl Trial {
         self.ok("b", "history", &[]);
         self.cancelling(to);
         let kept = self.ok("a", "send", &["g.txt", "--to", to, "--keep"]);
-        let id = object(kept, "sent")["manifest"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let id = kept.object("sent")["manifest"].as_str().unwrap().to_owned();
         self.ok("a", "check", &["b", &id]);
         self.ok("a", "check", &["--read-data"]);
         self.ok("a", "gc", &[]);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use colis::{
+    client::PeerClient,
     crypto::chunk::OVERHEAD,
     id::{PeerId, TransferId},
     manifest::{Signer as _, Timestamp},
@@ -309,21 +310,27 @@ fn a_history_that_cannot_be_read_keeps_nobody_from_looking() {
     }
 }
 
-/// A transfer of no bytes that cannot be opened, again and again under other ids.
-#[tokio::test(flavor = "multi_thread")]
-async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state() {
-    const COUNT: usize = 60;
-    let homes = Homes::new(&["b", "c"]);
-    let b = homes.serve("b", &[]);
+/// What `c` needs to bring `b` a transfer of no bytes that cannot be opened. Its chunks are there.
+async fn unopenable(homes: &Homes, b: &Serving) -> (Identity, PeerId, PeerClient, Draft) {
     let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
     let (c, to) = (identity("c"), identity("b").peer_id());
-    let client = client(&homes, "c", &b);
+    let client = client(homes, "c", b);
     let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
     for (id, sealed) in [&table, &sums] {
         client.put_chunk(*id, sealed.clone(), None).await.unwrap();
     }
     let mut draft = Draft::new(&c, &[table.0, sums.0]);
     draft.offer.wraps.push(wrap_for(to));
+    (c, to, client, draft)
+}
+
+/// A transfer of no bytes that cannot be opened, again and again under other ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state() {
+    const COUNT: usize = 60;
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &[]);
+    let (c, _, client, mut draft) = unopenable(&homes, &b).await;
     for _ in 0..COUNT {
         draft.offer.transfer_id = TransferId::generate().unwrap();
         let manifest = draft.sign(&c);
@@ -394,15 +401,7 @@ fn who_is_in_no_book_is_blocked_by_the_id_that_the_log_has() {
 async fn a_transfer_that_waited_and_was_deleted_or_expired_is_told_as_is_one_for_others() {
     let homes = Homes::new(&["b", "c"]);
     let b = homes.serve("b", &["--inbox", "ask"]);
-    let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
-    let (c, to) = (identity("c"), identity("b").peer_id());
-    let client = client(&homes, "c", &b);
-    let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
-    for (id, sealed) in [&table, &sums] {
-        client.put_chunk(*id, sealed.clone(), None).await.unwrap();
-    }
-    let mut draft = Draft::new(&c, &[table.0, sums.0]);
-    draft.offer.wraps.push(wrap_for(to));
+    let (c, to, client, mut draft) = unopenable(&homes, &b).await;
     let manifest = draft.sign(&c);
     client.put_manifest(&manifest).await.unwrap();
     newest(&homes, "waiting");

@@ -113,20 +113,9 @@ fn set(homes: &Homes, home: &str, key: &str, value: &str) -> String {
     said["holds"].as_str().unwrap().to_owned()
 }
 
-fn object(ran: &Ran, event: &str) -> Value {
-    let objects = ran
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
-    let found = objects
-        .into_iter()
-        .find(|object: &Value| object["event"] == event);
-    found.unwrap_or_else(|| panic!("no {event}: {ran:?}"))
-}
-
 /// What the only recipient has answered to what was sent.
 fn answer(ran: &Ran) -> Value {
-    object(ran, "sent")["answers"][0].clone()
+    ran.object("sent")["answers"][0].clone()
 }
 
 fn listen() {
@@ -249,9 +238,9 @@ fn reserve() {
 
 fn chunk_size() {
     let served = Served::new(&[], "");
-    assert_eq!(object(&served.send("f"), "sent")["chunks"], 1);
+    assert_eq!(served.send("f").object("sent")["chunks"], 1);
     served.set("chunk_size", "64KiB");
-    assert_eq!(object(&served.send("g"), "sent")["chunks"], 5);
+    assert_eq!(served.send("g").object("sent")["chunks"], 5);
 }
 
 /// A way to `to` on which the connections are counted. What goes through them is held up a little, so that several are needed.
@@ -356,13 +345,13 @@ fn discovery() {
     let _b = homes.serve_by("b", without_environment(serve));
     let seen = || net.run(&homes, "a", RIGHT, &["--json", "peers", "--seen"]);
     // b is known to the circle's machine, seen or not.
-    let is_seen = |ran: &Ran| object(ran, "seen")["addresses"] != Value::Array(Vec::new());
+    let is_seen = |ran: &Ran| ran.object("seen")["addresses"] != Value::Array(Vec::new());
     let before = seen();
     assert!(!is_seen(&before), "{before:?}");
     for (value, expected) in [("true", true), ("false", false)] {
         let args = ["--json", "config", "set", "discovery", value];
         let said = net.run(&homes, "b", LEFT, &args);
-        assert_eq!(object(&said, "config-set")["holds"], "now");
+        assert_eq!(said.object("config-set")["holds"], "now");
         wait_for("it is told", || is_seen(&seen()) == expected);
     }
 }

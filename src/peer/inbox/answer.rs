@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{DecidedBy, Inbox, OpenedFiles, Outcome, said::About};
+use super::{Inbox, OpenedFiles, Outcome, said::About};
 use crate::{
     crypto::password::Password,
     id::{ManifestId, Short as _},
@@ -95,11 +95,7 @@ impl Inbox {
             let _turn = self.turns.take(id).await;
             let manifest = self.waiting(id).await?;
             let sender = self.certified(&manifest);
-            let about = About {
-                manifest: &manifest,
-                sender: sender.as_deref(),
-                decided: DecidedBy::Owner,
-            };
+            let about = About::by_owner(&manifest, sender.as_deref());
             let mut reader = self.reader.clone();
             reader.password = password;
             let opened = self.receive(&about, &reader).await?;
@@ -112,11 +108,7 @@ impl Inbox {
         let _turn = self.turns.take(id).await;
         let manifest = self.waiting(id).await?;
         let sender = self.certified(&manifest);
-        let about = About {
-            manifest: &manifest,
-            sender: sender.as_deref(),
-            decided: DecidedBy::Owner,
-        };
+        let about = About::by_owner(&manifest, sender.as_deref());
         let names = top_names(&*self.store, &self.reader, &manifest).await;
         // Before the state says so: what is decided here is not to be taken for what another process has decided.
         self.why.forget(id);

@@ -26,7 +26,16 @@ pub(super) struct About<'a> {
     pub(super) decided: DecidedBy,
 }
 
-impl About<'_> {
+impl<'a> About<'a> {
+    /// The owner has decided about it, whatever the rules say.
+    pub(super) fn by_owner(manifest: &'a SignedManifest, sender: Option<&'a str>) -> Self {
+        Self {
+            manifest,
+            sender,
+            decided: DecidedBy::Owner,
+        }
+    }
+
     /// Who is charged for what is told of it. Anybody can make any number of ids that nobody vouches for: those are one.
     fn charged(&self) -> PeerId {
         charged(self.sender, self.manifest.payload().sender)

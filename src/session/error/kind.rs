@@ -186,7 +186,7 @@ impl From<&TransferError> for Kind {
             TransferError::DanglingLink { .. } | TransferError::LetGo => Self::NotFound,
             TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
-            | TransferError::AllFiltered { .. }
+            | TransferError::AllFiltered
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }
             | TransferError::TooDeep { .. }

@@ -10,6 +10,7 @@ use std::{
     thread,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program;
@@ -97,8 +98,7 @@ impl Homes {
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
-        let said: serde_json::Value =
-            serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
         let address = said["address"]
             .as_str()
             .unwrap_or_else(|| panic!("{line}"))
@@ -143,6 +143,18 @@ impl From<Output> for Ran {
     }
 }
 
+impl Ran {
+    /// The first object of the event `event` that it printed.
+    pub fn object(&self, event: &str) -> Value {
+        let mut objects = self
+            .out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let found = objects.find(|object| object["event"] == event);
+        found.unwrap_or_else(|| panic!("no {event}: {self:?}"))
+    }
+}
+
 /// A serving peer, killed when it is dropped.
 pub struct Serving {
     child: Child,
@@ -156,7 +168,7 @@ impl Serving {
     }
 
     /// The objects that it printed since it serves.
-    pub fn said(&self) -> Vec<serde_json::Value> {
+    pub fn said(&self) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
         let objects = lines.iter().map(|line| serde_json::from_str(line).unwrap());
         objects.collect()
