@@ -58,7 +58,11 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     showing.abort();
     telling.abort();
     tracing::info!(
-        why = why.get().map_or("it failed", |asked| asked.name()),
+        why = match (why.get(), &served) {
+            (Some(asked), _) => asked.name(),
+            (None, Ok(())) => "its owner stopped it",
+            (None, Err(_)) => "it failed",
+        },
         "stopped"
     );
     log.finish();

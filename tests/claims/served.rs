@@ -96,6 +96,11 @@ fn a_peer_is_stopped_and_its_home_can_be_served_again_at_once() {
         objects(&homes, "b", &["gc"]);
         assert_eq!(b.end(), Some(0));
     }
+    let logs = fs::read_dir(homes.home("b").join("logs")).unwrap();
+    let logs: String = logs
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert_eq!(logs.matches("its owner stopped it").count(), 3, "{logs}");
     let nobody = objects(&homes, "b", &["stop"]);
     assert_eq!(
         (&nobody[0]["event"], &nobody[0]["serving"]),
