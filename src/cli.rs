@@ -2,6 +2,7 @@
 
 mod args;
 mod certs;
+mod complete;
 mod config;
 mod demo;
 mod doctor;
@@ -11,6 +12,7 @@ mod inbox;
 mod install;
 mod list;
 mod logging;
+mod man;
 mod menu;
 mod offline;
 mod output;
@@ -65,6 +67,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn run() -> process::ExitCode {
+    if let Some(answered) = complete::answer() {
+        return answered;
+    }
     keep_memory_private();
     keep_files_ours();
     signals::note_ignored();
@@ -206,7 +211,7 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
     let command = match command {
         Command::Demo(args) => return demo::run(&args, output).await,
         Command::Completions(args) => return shell::completions(&args),
-        Command::Man(args) => return shell::man(&args),
+        Command::Man(args) => return man::man(&args),
         Command::Config(args) => {
             let home = Home::resolve(global.home.as_deref())?;
             return config::run(&home, output, args).await;
@@ -259,7 +264,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Config(args) => config::run(&context.home, context.output, args).await,
         Command::Completions(args) => shell::completions(&args),
-        Command::Man(args) => shell::man(&args),
+        Command::Man(args) => man::man(&args),
         Command::Demo(args) => demo::run(&args, context.output).await,
     }
 }

@@ -50,6 +50,7 @@ impl Cli {
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// Folder with certs/, chunks/, received/ and colis.toml
     // An empty one is no mistake in the use of colis: it is said as every home that cannot be.

@@ -14,8 +14,8 @@ use toml::{
 use super::{Config, ConfigFault, PeerSettings, settings, units::SizeText};
 use crate::{address::parse_listen, manifest::check_chunk_size, name::LibraryError, trust};
 
-const INBOX: [&str; 3] = ["auto", "ask", "off"];
-const ROLES: [&str; 5] = ["member", "sender", "reader", "monitor", "none"];
+pub(super) const INBOX: [&str; 3] = ["auto", "ask", "off"];
+pub(super) const ROLES: [&str; 5] = ["member", "sender", "reader", "monitor", "none"];
 const OF_PEER: [&str; 2] = ["inbox", "auto_up_to"];
 /// Chunks in flight.
 const MAX_JOBS: usize = 64;

@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::{ConfigError, ConfigFault, file::Given};
+use super::{
+    ConfigError, ConfigFault,
+    file::{Given, INBOX, ROLES},
+};
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +224,16 @@ pub(super) fn given(value: &toml::Value) -> Given<'_> {
 }
 
 impl Setting {
+    /// The words that it can be, if these are few.
+    pub fn choices(&self) -> &'static [&'static str] {
+        match self.key {
+            "inbox" => &INBOX,
+            "default_role" => &ROLES,
+            "discovery" => &["true", "false"],
+            _ => &[],
+        }
+    }
+
     /// A value to show.
     pub(super) fn shown(&self) -> &'static str {
         match self.default {

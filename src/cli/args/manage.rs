@@ -98,6 +98,7 @@ pub(in crate::cli) enum PeersCommand {
     /// Call a peer otherwise on this machine; by its certificate's name again to take that back
     Rename {
         /// What it is called now
+        #[arg(value_name = "PEER")]
         old: String,
         /// What to call it
         new: String,
@@ -135,6 +136,7 @@ pub(in crate::cli) enum PeersCommand {
     /// Forget a peer; its role and its rights stay
     Forget {
         /// Its name
+        #[arg(value_name = "PEER")]
         name: String,
     },
 }
@@ -224,6 +226,7 @@ pub(in crate::cli) enum CertsCommand {
     /// Revoke every certificate of a peer
     Revoke {
         /// Its name, its peer id, the first eight digits of that, or a file with its certificate
+        #[arg(value_name = "PEER")]
         name: String,
     },
     /// Renew the circle's own certificate, on the machine that made it: same name and key, ten more years

@@ -71,6 +71,7 @@ pub(in crate::cli) enum ConfigCommand {
     /// Change one setting in colis.toml and keep the rest
     Set {
         /// Its name, as in `config show`
+        #[arg(value_name = "SETTING")]
         key: String,
         /// Its value
         value: String,

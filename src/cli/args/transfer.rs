@@ -51,12 +51,13 @@ pub(in crate::cli) struct Secret {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "colis send [OPTIONS] --to <PEER> <PATH>...")]
 pub(in crate::cli) struct Send {
-    #[command(flatten)]
-    pub(in crate::cli) seal: Seal,
     #[arg(help = "Who can open it, and stores it: names, host:port or [v6]:port")]
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(in crate::cli) to: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) seal: Seal,
     /// Who stores it instead of the recipients, without being able to open it
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(in crate::cli) via: Vec<String>,
