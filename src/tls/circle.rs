@@ -1,6 +1,6 @@
 //! The circle as a judge: which certificates and signatures count, as of now.
 
-use std::{fmt::Display, fs, sync::Arc};
+use std::{fmt::Display, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls_pki_types::{
@@ -23,6 +23,7 @@ use crate::{
     id::PeerId,
     manifest::{BadCertificate, Claim, Distrust, SignerFault, Timestamp, Verifier, VerifyError},
     name::LibraryError,
+    private,
     trust::write_durably,
 };
 
@@ -53,7 +54,7 @@ impl Circle {
         let mut circle = Self::without_revocations(dir)?;
         if dir.crl().exists() {
             let path = dir.crl();
-            let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
+            let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
             let revoked = circle.read_lists(dir, &pem);
             circle.revoked = revoked.map_err(|list| TlsError::Malformed {
                 path,
@@ -66,7 +67,7 @@ impl Circle {
     /// The circle of `dir` without its revocation lists: for saying what is wrong, never for letting anybody in.
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
-        let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
+        let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
         let anchor = Anchor::parse(&pem).map_err(|fault| TlsError::Malformed { path, fault })?;
         Ok(Self {
             anchor: Arc::new(anchor),
