@@ -295,8 +295,9 @@ impl AddressBook {
         &self,
         change: impl FnOnce(&mut Book) -> Result<T, TrustError>,
     ) -> Result<T, TrustError> {
-        let lock = private_file(&self.path.with_extension("lock")).and_then(Locked::wait);
-        let _alone = lock.map_err(|e| self.io(e))?;
+        let path = self.path.with_extension("lock");
+        let lock = private_file(&path).and_then(Locked::wait);
+        let _alone = lock.map_err(|source| TrustError::Io { path, source })?;
         let before = self.read()?;
         let mut book = before.clone();
         let result = change(&mut book)?;

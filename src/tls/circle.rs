@@ -3,9 +3,7 @@
 use std::{fmt::Display, sync::Arc};
 
 use arc_swap::ArcSwap;
-use rustls_pki_types::{
-    CertificateDer, CertificateRevocationListDer, UnixTime, pem::PemObject as _,
-};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
     RevocationCheckDepth, RevocationOptionsBuilder,
@@ -14,7 +12,9 @@ use webpki::{
 use super::{
     BadList, Caller, CertsDir, TlsError,
     anchor::Anchor,
-    hold_list, io_error, provider,
+    hold_list,
+    identity::read_certificate,
+    io_error, provider,
     revoked::Revoked,
     signature::{check_alone, is_signed, public_key},
     writers,
@@ -55,7 +55,8 @@ impl Circle {
         if dir.crl().exists() {
             let path = dir.crl();
             let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
-            let revoked = circle.read_lists(dir, &pem);
+            let own = read_certificate(&dir.server_cert())?;
+            let revoked = circle.read_lists(&own, &pem);
             circle.revoked = revoked.map_err(|list| TlsError::Malformed {
                 path,
                 fault: list.into(),
@@ -96,9 +97,8 @@ impl Circle {
     }
 
     /// Reads revocation lists and checks that our circle signed each, by judging our own certificate under it.
-    fn read_lists(&self, dir: &CertsDir, pem: &[u8]) -> Result<Revoked, BadList> {
-        let own = CertificateDer::from_pem_file(dir.server_cert()).map_err(unreadable)?;
-        let own = EndEntityCert::try_from(&own).map_err(unreadable)?;
+    fn read_lists(&self, own: &CertificateDer<'_>, pem: &[u8]) -> Result<Revoked, BadList> {
+        let own = EndEntityCert::try_from(own).map_err(unreadable)?;
         Revoked::parse(pem, |list| self.check_signature(list, &own))
     }
 
@@ -178,7 +178,7 @@ impl Circle {
     /// [`TlsError::BadList`].
     pub fn compare_lists(&self, dir: &CertsDir, pem: &str) -> Result<(u64, bool), TlsError> {
         let lists = self
-            .read_lists(dir, pem.as_bytes())
+            .read_lists(&read_certificate(&dir.server_cert())?, pem.as_bytes())
             .map_err(TlsError::BadList)?;
         Ok((lists.number(), lists.revokes_as(&self.revoked)))
     }
@@ -289,7 +289,7 @@ impl CircleHandle {
             return Ok(Taken::Same);
         }
         let offered = now
-            .read_lists(dir, pem.as_bytes())
+            .read_lists(&read_certificate(&dir.server_cert())?, pem.as_bytes())
             .map_err(TlsError::BadList)?;
         let _alone = hold_list(dir)?;
         // Another process may have written a newer one by now. A list that cannot be read there is replaced.
