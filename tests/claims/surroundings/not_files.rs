@@ -22,8 +22,11 @@ fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
 
+/// Makes something in the place of a file.
+type Make = fn(&Path);
+
 /// What can be where a file should be, and the word for it.
-const KINDS: [(&str, fn(&Path)); 4] = [
+const KINDS: [(&str, Make); 4] = [
     ("FIFO", fifo),
     ("socket", |path| drop(UnixListener::bind(path).unwrap())),
     ("folder", |path| fs::create_dir(path).unwrap()),
@@ -92,7 +95,7 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Does something with `kind` in the place of `file`, which is then put back.
-fn in_place_of<T>(file: &Path, kind: fn(&Path), then: impl FnOnce() -> T) -> T {
+fn in_place_of<T>(file: &Path, kind: Make, then: impl FnOnce() -> T) -> T {
     let aside = file.with_extension("aside");
     fs::rename(file, &aside).unwrap();
     kind(file);
