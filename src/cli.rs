@@ -52,7 +52,7 @@ use crate::{
     session::{self, Event, Home, Session},
     store::LocalStore,
 };
-use args::{Cli, Command, Global};
+use args::{Cli, Command, Global, Settings};
 use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
@@ -156,8 +156,13 @@ struct Context {
 impl Context {
     fn resolve(global: &Global, output: Output) -> Result<Self, Failure> {
         let mut context = Self::without_config(global, output)?;
-        context.config = session::load_config(&context.home)?;
+        context.read_config()?;
         Ok(context)
+    }
+
+    fn read_config(&mut self) -> Result<(), Failure> {
+        self.config = session::load_config(&self.home)?;
+        Ok(())
     }
 
     /// With every setting at its default.
@@ -218,12 +223,14 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         }
         other => other,
     };
-    let context = match Context::resolve(global, output) {
-        // A configuration that is wrong is one of the things that it looks at.
-        Err(failure) if matches!(command, Command::Doctor(_)) => {
-            Context::without_config(global, output).map_err(|_| failure)?
+    let mut context = Context::without_config(global, output)?;
+    let unread = match command.settings() {
+        Settings::Unneeded => None,
+        Settings::Wanted => context.read_config().err(),
+        Settings::Needed => {
+            context.read_config()?;
+            None
         }
-        resolved => resolved?,
     };
     let only_looks = matches!(command, Command::Doctor(_));
     let done = execute(&context, command).await;
@@ -231,7 +238,11 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
     if done.is_ok() && !only_looks {
         context.home.mark();
     }
-    done
+    match (done, unread) {
+        // That is one of the things that `doctor` looks at.
+        (_, Some(failure)) if !only_looks => Err(failure),
+        (done, _) => done,
+    }
 }
 
 /// Does what needs a home.

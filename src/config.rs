@@ -13,7 +13,7 @@ pub mod units;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -26,7 +26,7 @@ pub use fault::ConfigFault;
 pub use origin::{Origin, Shown};
 pub use settings::{Counts, SETTINGS, Setting, Unset, variable};
 
-use crate::trust;
+use crate::{private, trust};
 
 /// The settings that were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    match fs::read_to_string(path) {
+    match private::read_text(path) {
         Ok(text) => Ok(text),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(source) => Err(ConfigError::Io {
@@ -175,6 +175,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -26,8 +26,7 @@ mod staging;
 mod writers;
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -59,7 +58,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use crate::manifest::Distrust;
 
-use crate::{lock::Locked, name::LibraryError};
+use crate::{lock::Locked, name::LibraryError, private};
 
 /// Why certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]
@@ -296,7 +295,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 fn hold_list(dir: &CertsDir) -> Result<Locked, TlsError> {
     let path = dir.ca_cert();
     let hold = || loop {
-        let held = Locked::wait(File::open(&path)?)?;
+        let held = Locked::wait(private::open(&path)?)?;
         // Whoever held it before may have renewed the circle's certificate: then it is another file.
         let (ours, there) = (held.metadata()?, fs::metadata(&path)?);
         if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {

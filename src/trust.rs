@@ -17,9 +17,8 @@ mod role;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
+    fs::File,
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -36,6 +35,7 @@ use crate::{
     id::{PeerId, SealPublicKey},
     lock::Locked,
     manifest::Timestamp,
+    private,
 };
 
 /// Addresses that are remembered of one peer, the latest first.
@@ -282,7 +282,7 @@ impl AddressBook {
     }
 
     fn read(&self) -> Result<Book, TrustError> {
-        let bytes = match fs::read(&self.path) {
+        let bytes = match private::read(&self.path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Book::default()),
             Err(e) => return Err(self.io(e)),
@@ -295,8 +295,9 @@ impl AddressBook {
         &self,
         change: impl FnOnce(&mut Book) -> Result<T, TrustError>,
     ) -> Result<T, TrustError> {
-        let lock = private_file(&self.path.with_extension("lock")).and_then(Locked::wait);
-        let _alone = lock.map_err(|e| self.io(e))?;
+        let path = self.path.with_extension("lock");
+        let lock = private_file(&path).and_then(Locked::wait);
+        let _alone = lock.map_err(|source| TrustError::Io { path, source })?;
         let before = self.read()?;
         let mut book = before.clone();
         let result = change(&mut book)?;
@@ -438,16 +439,16 @@ impl Book {
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    private::open_with(
+        private::file().write(true).create(true).truncate(false),
+        path,
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn bundle(name: &str, id: &[u8], sequence: u64) -> PeerBundle {

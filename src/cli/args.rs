@@ -68,6 +68,17 @@ pub(super) struct Global {
     pub(super) verbose: u8,
 }
 
+/// How far a command needs the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settings {
+    /// They are not even read.
+    Unneeded,
+    /// If they cannot be used, it does its work with the defaults, and then says so.
+    Wanted,
+    /// Without them it does nothing.
+    Needed,
+}
+
 /// One thing to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -141,6 +152,25 @@ impl Command {
     /// Whether it does nothing but show what is there.
     pub(super) fn only_shows(&self) -> bool {
         matches!(self, Self::List(_) | Self::History(_))
+    }
+
+    /// How far it needs the settings.
+    pub(super) fn settings(&self) -> Settings {
+        let only_looks = match self {
+            Self::Stop(_) => return Settings::Unneeded,
+            // It looks at them itself.
+            Self::Doctor(_) | Self::Status(_) | Self::History(_) => true,
+            Self::List(args) => args.peer.is_none(),
+            Self::Check(args) => args.peer.is_none() && !args.new_store,
+            Self::Inbox(args) => matches!(args.command, None | Some(InboxCommand::List { .. })),
+            Self::Certs(args) => matches!(args.command, CertsCommand::Show),
+            Self::Peers(args) => args.works_without_settings(),
+            _ => false,
+        };
+        match only_looks {
+            true => Settings::Wanted,
+            false => Settings::Needed,
+        }
     }
 
     /// Whether others are served meanwhile, who must not wait for the reader of our lines. Nothing is asked in these.

@@ -32,10 +32,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             Ok(ExitCode::Ok)
         }
         InboxCommand::Cancel { ids } => {
-            for id in ids {
-                let cancelled = session.cancel_arriving(&id).await?;
-                context.tell(&Event::Cancelled(cancelled));
-            }
+            session.cancel_arriving(&ids).await?;
             Ok(ExitCode::Ok)
         }
     }

@@ -370,8 +370,8 @@ impl From<TrustError> for Failure {
             TrustError::InUse { .. } | TrustError::BadName { .. } => {
                 failure().hint("choose another name; see who is known: colis peers")
             }
-            TrustError::Unknown { .. } => {
-                failure().hint("see who is known: colis peers")
+            TrustError::Unknown { name } => {
+                failure().hint(session::about_an_id(name, "see who is known: colis peers"))
             }
             TrustError::Newer { .. } => failure().hint(NEWER),
             TrustError::Damaged { .. } => {

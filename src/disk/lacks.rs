@@ -14,6 +14,8 @@ use rustix::{
     process::geteuid,
 };
 
+use crate::private;
+
 use super::names::{has_no_links, is_lacking, move_new, sync_folder};
 
 /// Something that not every file system can do, and what follows from it.
@@ -61,7 +63,7 @@ pub fn lacks(folder: &Path) -> io::Result<Vec<Lack>> {
         .prefix(".staged-")
         .tempdir_in(folder)?;
     let (root, file) = (probe.path(), probe.path().join("a"));
-    let mut open = crate::private::file();
+    let mut open = private::file();
     let mut written = open.create_new(true).write(true).open(&file)?;
     written.write_all(&[0; 4096])?;
     written.sync_all()?;
@@ -87,7 +89,7 @@ pub fn lacks(folder: &Path) -> io::Result<Vec<Lack>> {
     note(syncs(root), Lack::FolderSync)?;
     note(renames(root), Lack::RenameNew)?;
     // What is used in its place.
-    let folder = File::open(root)?;
+    let folder = private::open_folder(root)?;
     fs::create_dir(root.join("f"))?;
     move_new((&folder, "f"), (&folder, "g"))?;
     move_new((&folder, "b"), (&folder, "c"))
@@ -129,7 +131,7 @@ fn locks(file: &File) -> io::Result<bool> {
 }
 
 fn syncs(folder: &Path) -> io::Result<bool> {
-    File::open(folder)?.sync_all().map(|()| true)
+    private::open_folder(folder)?.sync_all().map(|()| true)
 }
 
 fn renames(folder: &Path) -> io::Result<bool> {

@@ -1,13 +1,13 @@
 //! Small files that are replaced as a whole.
 
 use std::{
-    fs::File,
     io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
 use super::sync_folder;
+use crate::private;
 
 /// Others of the group, and all others.
 const OTHERS: u32 = 0o077;
@@ -34,5 +34,5 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
     staged.persist(path).map_err(|e| e.error)?;
-    Ok(sync_folder(File::open(folder)?)?)
+    Ok(sync_folder(private::open_folder(folder)?)?)
 }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     address::PeerAddress,
+    private,
     tls::{
         self, CertsDir, Identity, TlsError,
         ca::{self, Admitted, Newcomer},
@@ -384,7 +385,7 @@ fn address(mut from: SocketAddr, port: Option<u16>) -> Option<String> {
 }
 
 fn read(path: std::path::PathBuf) -> Result<String, PairError> {
-    let text = std::fs::read_to_string(&path);
+    let text = private::read_text(&path);
     text.map_err(|source| TlsError::Io { path, source }.into())
 }
 

@@ -1,11 +1,11 @@
 //! The note that others know more of this peer than itself: its home was restored from an older copy, its clock was set back, or
 //! another machine serves a copy of its home.
 
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{disk::write_durably, manifest::Timestamp, tls::CertsDir};
+use crate::{disk::write_durably, manifest::Timestamp, private, tls::CertsDir};
 
 /// For how long it is told after it was noticed.
 const TOLD_SECONDS: u64 = 24 * 3600;
@@ -24,7 +24,7 @@ pub struct Elsewhere {
 impl Elsewhere {
     /// The note of `dir`, if there is one that can be read.
     pub fn load(dir: &CertsDir) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path(dir)).ok()?).ok()
+        serde_json::from_slice(&private::read(&path(dir)).ok()?).ok()
     }
 
     /// The note of `dir`, if it was made within the last day.

@@ -166,7 +166,7 @@ impl History {
 
     /// Those in the last so many bytes.
     fn entries_from(&self, longest: u64) -> io::Result<Vec<HistoryEntry>> {
-        let mut file = match fs::File::open(&self.path) {
+        let mut file = match private::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(e),
@@ -209,7 +209,7 @@ impl History {
         after: ArrivalSeq,
         most: usize,
     ) -> io::Result<(Vec<Arrival>, ArrivalSeq)> {
-        let mut file = match fs::File::open(&self.path) {
+        let mut file = match private::open(&self.path) {
             Ok(file) => BufReader::new(file),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), after)),
             Err(e) => return Err(e),
@@ -278,7 +278,7 @@ impl ToldArrival {
 
 /// The text of a message, as long as it is where it was put.
 fn text_of(path: &Path) -> Option<String> {
-    let (mut text, mut file) = (String::new(), fs::File::open(path).ok()?.take(MAX_MESSAGE));
+    let (mut text, mut file) = (String::new(), private::open(path).ok()?.take(MAX_MESSAGE));
     file.read_to_string(&mut text).ok()?;
     Some(text)
 }

@@ -29,11 +29,8 @@ impl Reasons {
         let noted = private::make_folder(&self.folder).and_then(|()| {
             use std::io::Write as _;
             let mut options = private::file();
-            let mut file = options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(self.path(id))?;
+            options.write(true).create(true).truncate(true);
+            let mut file = private::open_with(&mut options, &self.path(id))?;
             file.write_all(kept.as_bytes())
         });
         if let Err(error) = noted {
@@ -48,7 +45,7 @@ impl Reasons {
 
     /// Why `id` could not be opened when that was tried last, if so. It may have foreign names in it.
     pub fn of(&self, id: ManifestId) -> Option<String> {
-        fs::read_to_string(self.path(id)).ok()
+        private::read_text(&self.path(id)).ok()
     }
 
     /// Forgets them all: what still cannot be opened is noted when it is tried.

@@ -4,7 +4,7 @@
 use std::{
     ffi::{CStr, CString},
     fs::File,
-    io::{self, Read as _},
+    io,
     os::fd::OwnedFd,
 };
 
@@ -14,7 +14,7 @@ use rustix::{
     path::Arg,
 };
 
-use crate::id::Digest;
+use crate::{id::Digest, private};
 
 /// Entries, and the bytes that they take on the disk.
 #[derive(Debug, Default)]
@@ -73,9 +73,7 @@ pub(super) fn read(folder: &OwnedFd, name: &str) -> io::Result<Option<Vec<u8>>> 
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut bytes = Vec::new();
-    File::from(file).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    private::read_whole(&mut File::from(file)).map(Some)
 }
 
 /// What `name` in `folder` is now: another file or folder, another length of a file or another time of change give another digest.

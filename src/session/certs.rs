@@ -6,7 +6,6 @@
 mod renew;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,6 +17,7 @@ use crate::{
     config::Config,
     id::PeerId,
     manifest::{Signer as _, Timestamp},
+    private,
     tls::{
         self, CertsDir, Circle, Identity, TlsError,
         ca::{self, CertificateOptions, Purpose},
@@ -221,7 +221,7 @@ pub async fn revoke(
     }
     let revoked = match ca::revoke(&dir, peer) {
         Err(TlsError::NeverIssued { .. }) if Path::new(peer).is_file() => {
-            let pem = fs::read(peer).map_err(|e| Error::io(Path::new(peer), e))?;
+            let pem = private::read(Path::new(peer)).map_err(|e| Error::io(Path::new(peer), e))?;
             ca::revoke_certificate(&dir, &pem)?
         }
         revoked => revoked?,

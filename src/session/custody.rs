@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Session, TransferSelector, all_manifests, store::look};
+use super::{Error, Session, TransferSelector, all_manifests, store::look, which::if_long_enough};
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
@@ -84,7 +84,9 @@ impl Session {
         };
         let infos = all_manifests(self, &own, None).await?;
         let info = TransferSelector::new(&request.transfer).one_of(&infos)?;
-        let id = info.ok_or_else(no_copy)?.id;
+        let id = info
+            .ok_or_else(|| if_long_enough(&request.transfer, no_copy))?
+            .id;
         let manifest = SignedManifest::parse(own.get_manifest(id).await?)?;
         let reached = self.connect(&request.peer).await?;
         let payload = manifest.payload();

@@ -13,6 +13,7 @@ use super::Error;
 use crate::{
     id::Digest,
     manifest::Timestamp,
+    private,
     received::STAGINGS,
     tls::CertsDir,
     trust::{is_new_peer_name, write_durably},
@@ -136,7 +137,7 @@ impl Home {
         if self.is_unmarked_copy() {
             return Some(now);
         }
-        let note = fs::read(self.certs().join(COPIED)).ok()?;
+        let note = private::read(&self.certs().join(COPIED)).ok()?;
         let copied: Timestamp = serde_json::from_slice(&note).ok()?;
         (now < copied.plus_seconds(TOLD_SECONDS)).then_some(copied)
     }
@@ -238,7 +239,7 @@ fn is_home(folder: &Path) -> bool {
 /// Whether `folder` was made or named as a home on this machine. A home that came in an archive must not become ours, with
 /// the circle and the addresses of whoever packed it.
 fn is_marked(folder: &Path) -> bool {
-    let mark = fs::read_to_string(folder.join(MARK));
+    let mark = private::read_text(&folder.join(MARK));
     mark.is_ok_and(|mark| place(folder).is_ok_and(|place| mark == place))
 }
 

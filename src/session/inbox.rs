@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, all_manifests, manifest_of, row, state_of,
+    TransferSelector, all_manifests, manifest_of, row, state_of, which::if_long_enough,
 };
 use crate::{
     manifest::{SignedManifest, Signer as _, table::Entry},
@@ -109,8 +109,8 @@ impl Inbox<'_> {
         let mut named = Vec::new();
         for text in ids {
             let info = TransferSelector::new(text).one_of(&waiting)?;
-            let text = text.clone();
-            named.push(info.ok_or(Error::NothingWaits { text })?.clone());
+            let nothing = || Error::NothingWaits { text: text.clone() };
+            named.push(info.ok_or_else(|| if_long_enough(text, nothing))?.clone());
         }
         Ok(named)
     }

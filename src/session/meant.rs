@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Mistake, Session, list::all_manifests, which::manifest_of};
+use super::{
+    Error, Mistake, Session,
+    list::all_manifests,
+    which::{begins, manifest_of},
+};
 use crate::{
     id::{PeerId, Short as _},
     manifest::Timestamp,
     name::Escaped,
     trust::TrustError,
 };
-
-/// Digits from which on the beginning of an id counts as one.
-const MIN_DIGITS: usize = 4;
 
 /// The ids of peers that this home has seen, with their names, those in certificates too.
 type Seen = BTreeMap<PeerId, BTreeSet<String>>;
@@ -80,9 +81,8 @@ async fn senders(us: &Session, seen: &mut Seen) -> Result<(), Error> {
 }
 
 fn matching(seen: &Seen, text: &str) -> Vec<PeerId> {
-    let begins = |id: &PeerId| text.len() >= MIN_DIGITS && id.to_string().starts_with(text);
     let all = seen.iter();
-    all.filter(|(id, names)| begins(id) || names.contains(text))
+    all.filter(|(id, names)| begins(id, text) || names.contains(text))
         .map(|(id, _)| *id)
         .collect()
 }

@@ -8,7 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{Error, Mistake, Session};
+use super::{
+    Error, Event, Mistake, Session,
+    which::{begins, if_long_enough},
+};
 use crate::{
     client::PeerClient,
     store::{LocalStore, StoreError},
@@ -22,8 +25,6 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a peer is waited for that sees a change by itself in the end.
 const READS_WITHIN: Duration = Duration::from_secs(3);
-/// Digits from which on the beginning of an id counts as one.
-const MIN_DIGITS: usize = 4;
 
 /// A peer that was to end. Nobody served the home if it was nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,28 +75,28 @@ impl Session {
         through_serving(|| self.serving(), ask, || async { Ok(Vec::new()) }).await
     }
 
-    /// Refuses what is arriving: its sender is told, and brings no more of it. `transfer` is its id, or the beginning of that.
+    /// Refuses what is arriving: its sender is told, and brings no more of it. Transfers are named by their ids, or the beginnings
+    /// of these. All are looked for first: if one is not there, nothing is cancelled. Each is told as [`Event::Cancelled`].
     ///
     /// # Errors
     /// Fails if nothing that is arriving has such an id, several have it, or the serving peer does not answer.
-    pub async fn cancel_arriving(&self, transfer: &str) -> Result<Arriving, Error> {
-        let mut named = self.arriving().await?;
-        named.retain(|arriving| is_begun_by(&arriving.transfer.to_string(), transfer));
+    pub async fn cancel_arriving(&self, transfers: &[String]) -> Result<Vec<Arriving>, Error> {
+        let mut arriving = self.arriving().await?;
         // Several may bring the same one.
+        arriving.sort_by_key(|arriving| arriving.transfer);
+        arriving.dedup_by_key(|arriving| arriving.transfer);
+        let named = transfers.iter().map(|text| arriving_as(text, &arriving));
+        let mut named: Vec<_> = named.collect::<Result<_, _>>()?;
         named.sort_by_key(|arriving| arriving.transfer);
         named.dedup_by_key(|arriving| arriving.transfer);
-        let (text, count) = (transfer.to_owned(), named.len());
-        if count > 1 {
-            let beginning = text;
-            return Err(Mistake::Ambiguous { beginning, count }.into());
+        for one in &named {
+            let peer = self.serving()?.ok_or_else(|| Error::NothingArrives {
+                text: one.transfer.to_string(),
+            })?;
+            peer.cancel_arriving(one.transfer).await?;
+            self.tell(Event::Cancelled(one.clone()));
         }
-        match (named.pop(), self.serving()?) {
-            (Some(one), Some(peer)) => {
-                peer.cancel_arriving(one.transfer).await?;
-                Ok(one)
-            }
-            _ => Err(Error::NothingArrives { text }),
-        }
+        Ok(named)
     }
 
     /// Has the peer that serves this home read the address book at once. It would see by itself within a second that it has changed, so
@@ -117,13 +118,20 @@ impl Session {
             return Ok(StoppedPeer::default());
         };
         let ask = |peer: PeerClient| async move { peer.stop().await };
-        through_serving(|| self.serving(), ask, || async { Ok(()) }).await?;
+        let told = through_serving(|| self.serving(), ask, || async { Ok(()) }).await;
+        if let Err(error) = &told
+            && !matches!(error, Error::Store(StoreError::Network { .. }))
+        {
+            return told.map(|()| StoppedPeer::default());
+        }
+        // One that takes no connections may be ending, because another has told it to.
         let asked = Instant::now();
         // Whoever has the store after it is another one.
         while LocalStore::holder(&chunks)
             .is_some_and(|now| (now.process, &now.serving) == (served.process, &served.serving))
         {
             if asked.elapsed() > ENDS_WITHIN {
+                told?;
                 let serving = served.serving.unwrap_or_default();
                 return Err(Error::StillServing { serving });
             }
@@ -136,6 +144,17 @@ impl Session {
     }
 }
 
-fn is_begun_by(id: &str, text: &str) -> bool {
-    text.len() >= MIN_DIGITS && id.starts_with(text)
+/// The one that is arriving and whose id is or begins with `text`.
+fn arriving_as(text: &str, arriving: &[Arriving]) -> Result<Arriving, Error> {
+    let mut matching = arriving.iter().filter(|one| begins(one.transfer, text));
+    match (matching.next(), matching.count()) {
+        (Some(one), 0) => Ok(one.clone()),
+        (Some(_), others) => {
+            let (beginning, count) = (text.to_owned(), others + 1);
+            Err(Mistake::Ambiguous { beginning, count }.into())
+        }
+        (None, _) => Err(if_long_enough(text, || Error::NothingArrives {
+            text: text.to_owned(),
+        })),
+    }
 }

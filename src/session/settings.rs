@@ -1,7 +1,9 @@
 //! The settings of a home: changed one by one, and read again by a peer that serves it.
 
 use std::{
+    env,
     ffi::OsString,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Home, ServeRequest, peer_options, serving::through_serving, store};
 use crate::{
     client::PeerClient,
-    config::{self, Config, Counts, Origin, SETTINGS, Shown},
+    config::{self, Config, ConfigError, Counts, Origin, SETTINGS, Shown},
     peer::{Peer, PeerHandle},
     wire::ReloadBody,
 };
@@ -28,7 +30,7 @@ pub enum Holds {
     Next,
     /// In the peer that serves when it is started again.
     AfterRestart,
-    /// Not in the peer that serves: it was started with another value, which wins.
+    /// Not in the peer that serves, which was started with another value; or not at all, where a variable of the environment wins.
     Overruled,
     /// That is not known: the peer that serves could not be asked.
     Unknown,
@@ -45,6 +47,8 @@ pub struct ChangedSetting {
     pub holds: Holds,
     /// Why that is not known, if so.
     pub reason: Option<String>,
+    /// The variable of this process that wins, if one does and nobody serves.
+    pub variable: Option<String>,
 }
 
 /// Sets `key` to `value` in the settings of `home`, and has the peer that serves it take that in force.
@@ -61,12 +65,28 @@ pub async fn change_setting(home: &Home, key: &str, value: &str) -> Result<Chang
             Err(error) => (Holds::Unknown, Some(error.to_string())),
         },
     };
+    let variable = match holds {
+        Holds::Next => overruling(&path, key)?,
+        _ => None,
+    };
     Ok(ChangedSetting {
         key: key.to_owned(),
         path: path.to_string_lossy().into_owned(),
-        holds,
+        holds: variable.as_ref().map_or(holds, |_| Holds::Overruled),
         reason,
+        variable,
     })
+}
+
+/// The variable of the environment that wins over the file at `path`.
+fn overruling(path: &Path, key: &str) -> Result<Option<String>, Error> {
+    // One that cannot be used is said by whatever uses it.
+    let all = Shown::all(path, |name| env::var_os(name)).unwrap_or_default();
+    let set = all.into_iter().find(|one| one.key == key);
+    Ok(set.and_then(|one| match one.origin {
+        Origin::Environment(variable) => Some(variable),
+        _ => None,
+    }))
 }
 
 /// Has the peer that serves `home` read its settings again, if one does.
@@ -104,8 +124,27 @@ pub struct ServedSettings {
     keep_logs: Box<dyn Fn(usize) + Send + Sync>,
     /// As they were when the peer was started.
     started: Vec<Shown>,
-    /// As they were read last.
-    read: Mutex<Vec<Shown>>,
+    read: Mutex<Read>,
+}
+
+/// Settings as they were read last.
+struct Read {
+    /// With what the environment says.
+    now: Vec<Shown>,
+    /// In the file alone.
+    in_file: Vec<Shown>,
+}
+
+impl Read {
+    fn of(
+        path: &Path,
+        environment: impl Fn(&str) -> Option<OsString> + Copy,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            now: Shown::all(path, environment)?,
+            in_file: Shown::all(path, |_| None)?,
+        })
+    }
 }
 
 impl ServedSettings {
@@ -121,15 +160,15 @@ impl ServedSettings {
         environment: fn(&str) -> Option<OsString>,
         keep_logs: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(), Error> {
-        let started = Shown::all(&home.config(), environment)?;
+        let read = Read::of(&home.config(), environment)?;
         let settings = Self {
             home: home.clone(),
             request,
             environment,
             peer: peer.handle(),
             keep_logs: Box::new(keep_logs),
-            read: Mutex::new(started.clone()),
-            started,
+            started: read.now.clone(),
+            read: Mutex::new(read),
         };
         peer.reload_with(move || settings.reload());
         Ok(())
@@ -137,21 +176,26 @@ impl ServedSettings {
 
     /// Takes in force what may change while the peer serves, and says what may not.
     fn reload(&self) -> Result<ReloadBody, String> {
-        let read = self.read_again().inspect_err(|error| {
+        let (read, is_new) = self.read_again().inspect_err(|error| {
             let error = crate::name::Escaped::new(error).to_string();
             tracing::error!(error, "settings unchanged: what is on disk cannot be used");
         })?;
-        let list = |keys: &[String]| keys.join(", ");
-        tracing::info!(changed = list(&read.changed), "settings read again");
-        if !read.restart.is_empty() {
-            let settings = list(&read.restart);
+        // What was said of an earlier change is not said again.
+        let list = |keys: &[String]| {
+            let new: Vec<_> = keys.iter().filter(|key| is_new.contains(key)).collect();
+            let new: Vec<_> = new.into_iter().map(String::as_str).collect();
+            (!new.is_empty()).then(|| new.join(", "))
+        };
+        if let Some(changed) = list(&read.changed) {
+            tracing::info!(changed, "settings read again");
+        }
+        if let Some(settings) = list(&read.restart) {
             tracing::warn!(
                 settings,
                 "these settings count when this peer is started again"
             );
         }
-        if !read.overruled.is_empty() {
-            let settings = list(&read.overruled);
+        if let Some(settings) = list(&read.overruled) {
             tracing::warn!(
                 settings,
                 "this peer was started with others, which win over the file"
@@ -160,31 +204,32 @@ impl ServedSettings {
         Ok(read)
     }
 
-    fn read_again(&self) -> Result<ReloadBody, String> {
+    /// What became of the settings, and those that were changed since they were read last, whether that counts or not.
+    fn read_again(&self) -> Result<(ReloadBody, Vec<String>), String> {
         let path = self.home.config();
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let config = Config::load(&path, self.environment).map_err(|e| said(&e))?;
-        let now = Shown::all(&path, self.environment).map_err(|e| said(&e))?;
-        let in_file = Shown::all(&path, |_| None).map_err(|e| said(&e))?;
+        let read = Read::of(&path, self.environment).map_err(|e| said(&e))?;
         let options = peer_options(&self.home, &config, &self.request);
         self.peer.adjust(&options).map_err(|e| said(&e))?;
         (self.keep_logs)(config.log_days.unwrap_or(LOG_DAYS));
         let mut before = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let flags = self.request.flags();
         let by_flag = |key: &str| flags.contains(&key);
-        let differing = |old: &[Shown], counts: Counts| {
-            let mut keys = differing(old, &now);
+        let changed = |old: &[Shown], counts: Counts| {
+            let mut keys = differing(old, &read.now);
             keys.retain(|key| counts_of(key) == counts && !by_flag(key));
             keys
         };
         let body = ReloadBody {
             settings: true,
-            changed: differing(&before, Counts::AtOnce),
-            restart: differing(&self.started, Counts::AtStart),
-            overruled: overruled(&in_file, &now, by_flag),
+            changed: changed(&before.now, Counts::AtOnce),
+            restart: changed(&self.started, Counts::AtStart),
+            overruled: overruled(&read.in_file, &read.now, by_flag),
         };
-        *before = now;
-        Ok(body)
+        let is_new = differing(&before.in_file, &read.in_file);
+        *before = read;
+        Ok((body, is_new))
     }
 }
 

@@ -42,11 +42,13 @@ impl Session {
         match open(&self.home, &self.config) {
             Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
             Err(error @ StoreError::Locked { .. }) => self.served_store(error),
-            // A disk to read only keeps nobody from looking, nor from receiving to another.
-            Err(error @ StoreError::Io { .. }) => match look(&self.home) {
-                Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
-                Err(_) => Err(error.into()),
-            },
+            // A disk to read only keeps nobody from looking, nor from receiving to another. Something else in the place of a file
+            // is for the person to move away.
+            Err(StoreError::Io { path, source }) if source.raw_os_error().is_some() => {
+                let failed = |_| StoreError::Io { path, source };
+                let store = look(&self.home).map_err(failed)?;
+                Ok(OwnStore::Direct(Arc::new(store)))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -1,6 +1,6 @@
-//! TransferSelector transfer is meant: by an id, the beginning of one, or a name.
+//! Which transfer is meant: by an id, the beginning of one, or a name.
 
-use std::ops::ControlFlow;
+use std::{fmt::Display, ops::ControlFlow};
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -14,6 +14,26 @@ use crate::{
 
 /// Digits from which on the beginning of an id counts as one.
 const MIN_DIGITS: usize = 4;
+
+/// Whether `text` is `id`, or the beginning of it that counts.
+pub(super) fn begins(id: impl Display, text: &str) -> bool {
+    text.len() >= MIN_DIGITS && id.to_string().starts_with(text)
+}
+
+/// Whether `text` may be the beginning of an id, and is too short to count as one.
+pub(crate) fn is_short_id(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    text.len() < MIN_DIGITS && !text.is_empty() && text.chars().all(is_digit)
+}
+
+/// What is wrong with `text`, which can only be meant as an id and is none: it is too short, else what `otherwise` gives.
+pub(super) fn if_long_enough(text: &str, otherwise: impl FnOnce() -> Error) -> Error {
+    if !is_short_id(text) {
+        return otherwise();
+    }
+    let (text, least) = (text.to_owned(), MIN_DIGITS);
+    Mistake::ShortId { text, least }.into()
+}
 
 /// A transfer as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +54,7 @@ impl TransferSelector {
     fn matches(&self, info: &ManifestInfo) -> bool {
         match self {
             Self::Id(id) => *id == info.id,
-            Self::Text(text) => {
-                let begins = |id: String| text.len() >= MIN_DIGITS && id.starts_with(text);
-                begins(info.id.to_string()) || begins(info.transfer_id.to_string())
-            }
+            Self::Text(text) => begins(info.id, text) || begins(info.transfer_id, text),
         }
     }
 

@@ -12,7 +12,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, TryLockError},
+    fs::{self, TryLockError},
     io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -33,6 +33,7 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     lock::Locked,
     manifest::{MAX_ENVELOPE, MAX_SEALED_CHUNK, SignedManifest, SignedOffer, Timestamp},
+    private,
 };
 
 const OFFER: &str = "offer.dsse";
@@ -350,7 +351,7 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
 }
 
 fn lock(root: &Path) -> Result<Locked, StoreError> {
-    let folder = File::open(root).map_err(|e| io_error(root, e))?;
+    let folder = private::open_folder(root).map_err(|e| io_error(root, e))?;
     match Locked::take(folder) {
         Ok(locked) => Ok(locked),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {

@@ -7,7 +7,7 @@ mod pending;
 mod renew;
 mod revocation;
 
-use std::{fs, net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -348,7 +348,7 @@ fn make_private_folder(path: &Path) -> Result<(), TlsError> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), TlsError> {
-    let bytes = fs::read(from).map_err(|e| io_error(from, e))?;
+    let bytes = private::read(from).map_err(|e| io_error(from, e))?;
     write_durably(to, &bytes, 0o644).map_err(|e| io_error(to, e))
 }
 

@@ -1,11 +1,9 @@
 //! The circle as a judge: which certificates and signatures count, as of now.
 
-use std::{fmt::Display, fs, sync::Arc};
+use std::{fmt::Display, sync::Arc};
 
 use arc_swap::ArcSwap;
-use rustls_pki_types::{
-    CertificateDer, CertificateRevocationListDer, UnixTime, pem::PemObject as _,
-};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
     RevocationCheckDepth, RevocationOptionsBuilder,
@@ -14,7 +12,9 @@ use webpki::{
 use super::{
     BadList, Caller, CertsDir, TlsError,
     anchor::Anchor,
-    hold_list, io_error, provider,
+    hold_list,
+    identity::read_certificate,
+    io_error, provider,
     revoked::Revoked,
     signature::{check_alone, is_signed, public_key},
     writers,
@@ -23,6 +23,7 @@ use crate::{
     id::PeerId,
     manifest::{BadCertificate, Claim, Distrust, SignerFault, Timestamp, Verifier, VerifyError},
     name::LibraryError,
+    private,
     trust::write_durably,
 };
 
@@ -53,8 +54,9 @@ impl Circle {
         let mut circle = Self::without_revocations(dir)?;
         if dir.crl().exists() {
             let path = dir.crl();
-            let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
-            let revoked = circle.read_lists(dir, &pem);
+            let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
+            let own = read_certificate(&dir.server_cert())?;
+            let revoked = circle.read_lists(&own, &pem);
             circle.revoked = revoked.map_err(|list| TlsError::Malformed {
                 path,
                 fault: list.into(),
@@ -66,7 +68,7 @@ impl Circle {
     /// The circle of `dir` without its revocation lists: for saying what is wrong, never for letting anybody in.
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
-        let pem = fs::read(&path).map_err(|e| io_error(&path, e))?;
+        let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
         let anchor = Anchor::parse(&pem).map_err(|fault| TlsError::Malformed { path, fault })?;
         Ok(Self {
             anchor: Arc::new(anchor),
@@ -95,9 +97,8 @@ impl Circle {
     }
 
     /// Reads revocation lists and checks that our circle signed each, by judging our own certificate under it.
-    fn read_lists(&self, dir: &CertsDir, pem: &[u8]) -> Result<Revoked, BadList> {
-        let own = CertificateDer::from_pem_file(dir.server_cert()).map_err(unreadable)?;
-        let own = EndEntityCert::try_from(&own).map_err(unreadable)?;
+    fn read_lists(&self, own: &CertificateDer<'_>, pem: &[u8]) -> Result<Revoked, BadList> {
+        let own = EndEntityCert::try_from(own).map_err(unreadable)?;
         Revoked::parse(pem, |list| self.check_signature(list, &own))
     }
 
@@ -177,7 +178,7 @@ impl Circle {
     /// [`TlsError::BadList`].
     pub fn compare_lists(&self, dir: &CertsDir, pem: &str) -> Result<(u64, bool), TlsError> {
         let lists = self
-            .read_lists(dir, pem.as_bytes())
+            .read_lists(&read_certificate(&dir.server_cert())?, pem.as_bytes())
             .map_err(TlsError::BadList)?;
         Ok((lists.number(), lists.revokes_as(&self.revoked)))
     }
@@ -288,7 +289,7 @@ impl CircleHandle {
             return Ok(Taken::Same);
         }
         let offered = now
-            .read_lists(dir, pem.as_bytes())
+            .read_lists(&read_certificate(&dir.server_cert())?, pem.as_bytes())
             .map_err(TlsError::BadList)?;
         let _alone = hold_list(dir)?;
         // Another process may have written a newer one by now. A list that cannot be read there is replaced.

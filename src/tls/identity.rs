@@ -24,6 +24,7 @@ use crate::{
     id::PeerId,
     manifest::{SignError, Signed, Signer, Timestamp},
     name::LibraryError,
+    private,
     trust::{PeerBundle, SignedBundle, write_durably},
 };
 
@@ -193,7 +194,7 @@ pub fn install_renewed(dir: &CertsDir, which: Renewed, pem: &str) -> Result<Call
 }
 
 pub(super) fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, TlsError> {
-    let pem = fs::read(path).map_err(|e| io_error(path, e))?;
+    let pem = private::read(path).map_err(|e| io_error(path, e))?;
     CertificateDer::from_pem_slice(&pem).map_err(|e| TlsError::Malformed {
         path: path.to_owned(),
         fault: BadFile::NoCertificate(LibraryError::new(e)),
@@ -249,7 +250,7 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     check_private(path)?;
     Ok(Zeroizing::new(
-        fs::read(path).map_err(|e| io_error(path, e))?,
+        private::read(path).map_err(|e| io_error(path, e))?,
     ))
 }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     disk::sync_folder,
     manifest::Timestamp,
+    private,
     trust::{AddressBook, write_durably},
 };
 
@@ -68,7 +69,7 @@ fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<(), TlsError> {
         let (path, fault) = (from.to_owned(), BadFile::NotCertificates);
         return Err(TlsError::Malformed { path, fault });
     }
-    let bytes = zeroize::Zeroizing::new(fs::read(from).map_err(|e| io_error(from, e))?);
+    let bytes = zeroize::Zeroizing::new(private::read(from).map_err(|e| io_error(from, e))?);
     write_durably(to, &bytes, mode).map_err(|e| io_error(to, e))
 }
 
@@ -90,7 +91,7 @@ pub(super) fn publish(copy: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
         _ => io_error(dir.path(), e),
     })?;
     let root = dir.path().parent().unwrap_or(Path::new("."));
-    let synced = fs::File::open(root).and_then(|root| Ok(sync_folder(root)?));
+    let synced = private::open_folder(root).and_then(|root| Ok(sync_folder(root)?));
     synced.map_err(|e| io_error(root, e))
 }
 

@@ -1,8 +1,7 @@
 //! A `certs/` folder that is made beside its place, and what killed processes have left of such folders: private keys.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -47,7 +46,7 @@ impl Staging {
             .rand_bytes(RANDOM)
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(root)?;
-        let Ok(opened) = File::open(folder.path()) else {
+        let Ok(opened) = private::open_folder(folder.path()) else {
             return Ok(None);
         };
         let held = Locked::take(opened)?;
@@ -75,7 +74,7 @@ pub fn remove_left_keys(dir: &CertsDir) -> Result<(), TlsError> {
 fn remove_left(root: &Path) -> io::Result<()> {
     for path in staged_in(root)? {
         // One that is held, has got its place meanwhile, or is another user's.
-        let Ok(Ok(_held)) = File::open(&path).map(Locked::try_take) else {
+        let Ok(Ok(_held)) = private::open_folder(&path).map(Locked::try_take) else {
             continue;
         };
         not_found_is_fine(fs::remove_dir_all(&path))?;

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     fs::{self, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
+    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -84,7 +84,7 @@ impl Journal {
         };
         let mut bytes = Vec::new();
         let read = opened.and_then(|mut file| {
-            file.read_to_end(&mut bytes)?;
+            bytes = private::read_whole(&mut file)?;
             Ok(file)
         });
         match read {
@@ -154,7 +154,8 @@ fn open_locked(folder: &Path, path: &Path) -> Result<io::Result<Locked>, Transfe
     let open = || {
         private::make_folder(folder)?;
         let mut options = private::file();
-        options.read(true).append(true).create(true).open(path)
+        options.read(true).append(true).create(true);
+        private::open_with(&mut options, path)
     };
     for attempt in 1.. {
         let file = match open() {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     id::{Hasher, PeerId, TransferId},
+    private,
     received::{self, Layout, NewNames, ReceivedError, Staging},
     store::Store,
 };
@@ -177,7 +178,7 @@ pub async fn message(transfer: &OpenedTransfer, received: &ReceivedFiles) -> Opt
         _ => false,
     };
     let path = received.paths.first().filter(|_| is_message)?.clone();
-    let text = blocking(move || std::fs::read(path)).await.ok()?;
+    let text = blocking(move || private::read(&path)).await.ok()?;
     String::from_utf8(text).ok()
 }
 

@@ -18,10 +18,8 @@ pub struct Right(String);
 
 /// Not a right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("bad right {given:?}: {RIGHT_RULE}")]
-pub struct ParseRightError {
-    given: String,
-}
+#[error("{RIGHT_RULE}")]
+pub struct ParseRightError(());
 
 impl Right {
     /// As it is written.
@@ -36,7 +34,7 @@ impl TryFrom<String> for Right {
     fn try_from(text: String) -> Result<Self, ParseRightError> {
         match text.split_once(':') {
             Some((service, what)) if is_peer_name(service) && is_peer_name(what) => Ok(Self(text)),
-            _ => Err(ParseRightError { given: text }),
+            _ => Err(ParseRightError(())),
         }
     }
 }

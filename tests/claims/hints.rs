@@ -58,3 +58,69 @@ fn a_umask_takes_nothing_from_the_owner() {
         assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
     }
 }
+
+#[test]
+fn the_beginning_of_an_id_that_is_too_short_is_said_to_be_so() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("a", &["share", "f"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    // What is only an id, and what may be a name too.
+    let ids: [&[&str]; 5] = [
+        &["inbox", "cancel", "abc"],
+        &["inbox", "accept", "abc"],
+        &["inbox", "refuse", "abc"],
+        &["inbox", "list", "abc"],
+        &["check", "b", "abc"],
+    ];
+    for args in ids {
+        let said = homes.fails("a", args, 2);
+        let needed = "abc is too short: an id needs at least 4 digits";
+        assert!(said.contains(needed), "{args:?}: {said}");
+    }
+    let names: [&[&str]; 6] = [
+        &["receive", "abc"],
+        &["grant", "abc", "--to", "b"],
+        &["peers", "role", "abc", "member"],
+        &["peers", "block", "abc"],
+        &["peers", "allow", "abc", "bank:atm"],
+        &["peers", "forget", "abc"],
+    ];
+    for args in names {
+        let said = homes.fails("a", args, 6);
+        assert!(said.contains("give 4 digits or more"), "{args:?}: {said}");
+        let long = args
+            .iter()
+            .map(|arg| if *arg == "abc" { "abcd" } else { arg });
+        let said = homes.fails("a", &long.collect::<Vec<_>>(), 6);
+        assert!(!said.contains("digits"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_said_once() {
+    let homes = Homes::new(&[]);
+    fs::write(homes.path("f"), "f").unwrap();
+    let bad = "bad value";
+    let words: [&[&str]; 12] = [
+        &["peers", "allow", "a", bad],
+        &["peers", "deny", "a", bad],
+        &["peers", "role", "a", bad],
+        &["serve", "--listen", bad],
+        &["serve", "--inbox", bad],
+        &["serve", "--auto-up-to", bad],
+        &["serve", "--keep-opened", bad],
+        &["serve", "--install", "--unit", bad],
+        &["share", "f", "--chunk-size", bad],
+        &["share", "f", "--expires", bad],
+        &["receive", "f", "--limit", bad],
+        &["history", "--number", bad],
+    ];
+    for args in words {
+        let ran = homes.run("a", args);
+        assert_ne!(ran.code, 0, "{args:?}");
+        let first = ran.err.lines().next().unwrap();
+        assert_eq!(first.matches(bad).count(), 1, "{args:?}: {first}");
+    }
+}

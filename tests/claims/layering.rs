@@ -30,7 +30,7 @@ const MAY: [(&str, &[&str]); 27] = [
     (
         "store",
         &[
-            "id", "lock", "disk", "name", "manifest", "address", "sabotage",
+            "id", "private", "lock", "disk", "name", "manifest", "address", "sabotage",
         ],
     ),
     (
@@ -64,7 +64,7 @@ const MAY: [(&str, &[&str]); 27] = [
     (
         "pair",
         &[
-            "id", "name", "crypto", "manifest", "trust", "tls", "address",
+            "id", "private", "name", "crypto", "manifest", "trust", "tls", "address",
         ],
     ),
     ("discover", &["id", "trust", "address"]),
@@ -78,7 +78,7 @@ const MAY: [(&str, &[&str]); 27] = [
     (
         "config",
         &[
-            "disk", "name", "manifest", "trust", "store", "peer", "address",
+            "private", "disk", "name", "manifest", "trust", "store", "peer", "address",
         ],
     ),
     (
@@ -287,6 +287,66 @@ fn every_file_says_what_it_is_and_is_short() {
         );
         let lines = program(&text).lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+/// Where a file is opened by another way than `private`, and why it may be.
+const OPENED_OTHERWISE: [(&str, &str); 12] = [
+    ("private.rs", "this is the way"),
+    ("cli/demo/folder.rs", "its own new files"),
+    (
+        "cli/demo/material.rs",
+        "its own new files, and the system's random bytes",
+    ),
+    ("cli/logging.rs", "`LogFile`, which opens by `private`"),
+    ("cli/password.rs", "what the user names may be a FIFO"),
+    ("cli/pair.rs", "what the user names may be a FIFO"),
+    ("cli/signals.rs", "/proc, and the terminal"),
+    ("doctor/limits.rs", "/proc and /sys"),
+    ("doctor/port.rs", "/proc"),
+    ("session/home.rs", "/etc/machine-id"),
+    (
+        "transfer/left_out.rs",
+        "what is sent; opened without waiting too",
+    ),
+    ("transfer/sink/journal.rs", "/proc"),
+];
+
+/// A FIFO in the place of a file of the home would be waited for, by whatever thread that is.
+#[test]
+fn files_of_a_home_are_opened_in_one_place() {
+    let ways = [
+        "fs::read(",
+        "fs::read_to_string(",
+        "File::open(",
+        "File::create(",
+        "File::options()",
+        "OpenOptions::new()",
+        "fs::write(",
+        "fs::copy(",
+        "tokio::fs",
+        "pem_file(",
+        "from_path(",
+        "private::file().open(",
+    ];
+    let mut seen = BTreeMap::new();
+    for (path, text) in sources() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let path = path.strip_prefix(root).unwrap().display().to_string();
+        let is_test = path.ends_with("tests.rs") || path.starts_with("testing");
+        let lines = program(&text).lines().map(str::trim_start);
+        for line in lines.filter(|line| !is_test && !line.starts_with("//")) {
+            if ways.iter().any(|way| line.contains(way)) {
+                seen.entry(path.clone()).or_insert_with(|| line.to_owned());
+            }
+        }
+    }
+    let may: BTreeMap<_, _> = OPENED_OTHERWISE.into_iter().collect();
+    for (path, line) in &seen {
+        assert!(may.contains_key(path.as_str()), "{path}: {line}");
+    }
+    for path in may.keys() {
+        assert!(seen.contains_key(*path), "{path} is excepted for nothing");
     }
 }
 

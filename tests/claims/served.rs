@@ -129,3 +129,40 @@ fn commands_beside_a_peer_that_begins_and_ends_are_done_by_one_of_both() {
         serving.join().unwrap();
     });
 }
+
+#[test]
+fn two_who_stop_a_peer_both_have_it_stopped() {
+    let homes = Homes::new(&["b"]);
+    let mut b = homes.serve("b", &[]);
+    // A request in work: the peer takes no connections any more, and has not ended.
+    let sending = slow_send(&homes, &b.to());
+    let first = homes.command("b", &["stop"]).spawn().unwrap();
+    wait_for("it takes no connections", || {
+        std::net::TcpStream::connect(b.address).is_err()
+    });
+    let second = homes.command("b", &["stop"]).spawn().unwrap();
+    for stop in [first, second] {
+        let ran = Ran::from(stop.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    assert_eq!(b.end(), Some(0));
+    kill_process(Pid::from_child(&sending), Signal::TERM).unwrap();
+    sending.wait_with_output().unwrap();
+}
+
+#[test]
+fn what_is_to_be_cancelled_is_looked_for_before_anything_is_cancelled() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    let sending = slow_send(&homes, &b.to());
+    let status = objects(&homes, "b", &["status"]);
+    let id = status[0]["arriving"][0]["transfer"].as_str().unwrap();
+    homes.fails("b", &["inbox", "cancel", id, "0000"], 6);
+    homes.fails("b", &["inbox", "cancel", &id[..3], id], 2);
+    let cancelled = objects(&homes, "b", &["status"])[0]["arriving"].clone();
+    assert_eq!(cancelled[0]["transfer"], id, "it goes on");
+    let cancelled = objects(&homes, "b", &["inbox", "cancel", &id[..4], id]);
+    assert_eq!(cancelled.len(), 1, "one transfer: {cancelled:?}");
+    let sent = Ran::from(sending.wait_with_output().unwrap());
+    assert_eq!(sent.code, 4, "{}", sent.err);
+}

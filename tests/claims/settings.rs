@@ -395,3 +395,87 @@ fn a_flag_and_the_environment_win_over_what_is_set_later() {
     drop(b);
     assert_eq!(set(&homes, "b", "inbox", "ask"), "next", "nobody serves");
 }
+
+#[test]
+fn settings_that_cannot_be_used_keep_nobody_from_looking_and_from_stopping() {
+    let homes = Homes::new(&["b"]);
+    let mut b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    homes.ok("b", &["peers", "role", "a", "sender"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("b", &["share", "f"]);
+    let looking: [&[&str]; 9] = [
+        &["status"],
+        &["history"],
+        &["list"],
+        &["peers"],
+        &["inbox"],
+        &["check"],
+        &["certs", "show"],
+        &["peers", "block", "a"],
+        &["peers", "role", "a", "sender"],
+    ];
+    let good: Vec<_> = looking.map(|args| homes.run("b", args)).into();
+    fs::write(homes.home("b").join("colis.toml"), "inbox = \"perhaps\"\n").unwrap();
+    for (args, good) in looking.into_iter().zip(good) {
+        let ran = homes.run("b", args);
+        let lines = |ran: &Ran| ran.out.lines().count();
+        assert_eq!(lines(&ran), lines(&good), "{args:?}: {ran:?} {good:?}");
+        assert!(lines(&good) > 0 || args == ["inbox"], "{args:?}");
+        assert_eq!(ran.code, 3, "{args:?}: {ran:?}");
+        assert!(ran.err.contains("colis.toml:1:9"), "{args:?}: {ran:?}");
+    }
+    let doctor = homes.run("b", &["doctor"]);
+    assert!(doctor.out.contains("colis.toml:1:9"), "{doctor:?}");
+    for args in [
+        &["send", "f", "--to", "a"][..],
+        &["share", "f"],
+        &["list", "a"],
+    ] {
+        let ran = homes.run("b", args);
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{args:?}: {ran:?}");
+    }
+    let stopped = homes.run("b", &["stop"]);
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    assert!(!stopped.err.contains("colis.toml"), "{stopped:?}");
+    assert_eq!(b.end(), Some(0));
+}
+
+#[test]
+fn the_log_says_of_settings_what_is_new_and_nothing_twice() {
+    let homes = Homes::new(&["b"]);
+    let mut serve = homes.command("b", &["--json", "serve", "--listen", "127.0.0.1:0"]);
+    serve.env("COLIS_QUOTA", "1GiB");
+    let _b = homes.serve_by("b", serve);
+    let lines = |word: &str| homes.log("b").matches(word).count();
+    let (read, wins) = ("settings read again", "which win over the file");
+    for right in ["bank:atm", "bank:desk", "bank:atm"] {
+        homes.ok("b", &["peers", "allow", "a", right]);
+    }
+    homes.ok("b", &["peers", "role", "a", "sender"]);
+    assert_eq!((lines(read), lines(wins)), (0, 0), "{}", homes.log("b"));
+    set(&homes, "b", "quota", "1KiB");
+    homes.ok("b", &["peers", "block", "a"]);
+    set(&homes, "b", "reserve", "1MiB");
+    assert_eq!((lines(read), lines(wins)), (1, 1), "{}", homes.log("b"));
+    set(&homes, "b", "quota", "2KiB");
+    assert_eq!((lines(read), lines(wins)), (1, 2), "{}", homes.log("b"));
+}
+
+#[test]
+fn what_the_environment_wins_over_is_said_where_nobody_serves() {
+    let homes = Homes::new(&[]);
+    for (key, variable, ours, value) in [
+        ("inbox", "COLIS_INBOX", "off", "auto"),
+        ("limit", "COLIS_LIMIT", "1MiB", "2MiB"),
+        ("listen", "COLIS_LISTEN", "127.0.0.1:1", "127.0.0.1:2"),
+    ] {
+        let mut command = homes.command("a", &["config", "set", key, value]);
+        let said = Ran::from(command.env(variable, ours).output().unwrap());
+        assert_eq!(said.code, 0, "{said:?}");
+        let wins = format!("{variable} is set in this environment, which wins");
+        assert!(said.err.contains(&wins), "{said:?}");
+        let said = homes.run("a", &["config", "set", key, value]);
+        assert!(said.err.contains("counts from now on"), "{said:?}");
+    }
+}

@@ -4,6 +4,7 @@ mod addresses;
 mod homeless;
 mod large_files;
 mod listening;
+mod not_files;
 mod not_utf8;
 mod settings;
 mod signals;

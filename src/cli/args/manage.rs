@@ -81,6 +81,14 @@ pub(in crate::cli) struct Peers {
     pub(in crate::cli) command: Option<PeersCommand>,
 }
 
+impl Peers {
+    /// Whether it needs no settings: what is known is shown, and nothing keeps a peer from being shut out.
+    pub(super) fn works_without_settings(&self) -> bool {
+        use PeersCommand::{Add, Check};
+        !self.seen && !matches!(self.command, Some(Add { .. } | Check { .. }))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum PeersCommand {
     /// List them

@@ -2,7 +2,7 @@
 
 use super::{ExitCode, Failure};
 use crate::{
-    session::{Error, Kind, Mistake, NotReached, care::NO_HOME, service::UnitError},
+    session::{Error, Kind, Mistake, NotReached, care::NO_HOME, is_short_id, service::UnitError},
     wire::DEFAULT_PORT,
 };
 
@@ -94,12 +94,12 @@ fn with_hint(error: Error) -> Failure {
 
 /// Where to look when no transfer is what was named.
 fn where_to_look(error: &Error, failure: Failure) -> Failure {
-    failure.hint(match error {
+    let hint = match error {
         Error::NothingNamed {
             has_password: true, ..
         } => "what only a password opens is named by its id: colis list [PEER]",
-        Error::NothingWaits { .. } => "see what waits, give 4 digits or more: colis inbox",
-        Error::NothingArrives { .. } => "see what is arriving, give 4 digits or more: colis inbox",
+        Error::NothingWaits { .. } => "see what waits: colis inbox",
+        Error::NothingArrives { .. } => "see what is arriving: colis inbox",
         Error::NothingOfOurs { .. } => {
             "see what is there: colis list [PEER]; say who stores it: --at PEER"
         }
@@ -107,7 +107,21 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
             "what was shared is here, and what was sent with --keep; see what is: colis list; or fetch it: colis receive --from"
         }
         _ => "see what is there: colis list [PEER]",
-    })
+    };
+    match error {
+        Error::NothingNamed { text, .. } | Error::NothingOfOurs { text, .. } => {
+            failure.hint(about_an_id(text, hint))
+        }
+        _ => failure.hint(hint),
+    }
+}
+
+/// `hint`, after why `text` is not taken for an id where it may be meant as one.
+pub(super) fn about_an_id(text: &str, hint: &str) -> String {
+    match is_short_id(text) {
+        true => format!("of an id give 4 digits or more; {hint}"),
+        false => hint.to_owned(),
+    }
 }
 
 fn about_a_unit(error: &UnitError) -> &'static str {
@@ -167,6 +181,7 @@ impl From<Mistake> for Failure {
         let failure = Self::of(&mistake);
         match mistake {
             Mistake::Ambiguous { .. } => failure.hint("give more digits"),
+            Mistake::ShortId { .. } => failure.hint("see the ids: colis list [PEER], colis inbox"),
             Mistake::SeveralPeers { .. } => failure.hint("give more digits of the id"),
             Mistake::NobodyToSendTo => {
                 failure.hint("say who: --to NAME or --to HOST:PORT; see `colis peers`")

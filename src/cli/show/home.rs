@@ -60,6 +60,10 @@ pub(super) fn say(output: Output, event: &Event) {
 /// That a setting is changed, and when it counts.
 fn changed_setting(changed: &ChangedSetting) -> String {
     let counts = match changed.holds {
+        Holds::Overruled if changed.variable.is_some() => {
+            let variable = changed.variable.as_deref().unwrap_or_default();
+            format!("{variable} is set in this environment, which wins over it")
+        }
         Holds::Now => "the peer that serves this home takes it from now on".to_owned(),
         Holds::Next => "it counts from now on".to_owned(),
         Holds::AfterRestart => {

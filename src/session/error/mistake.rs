@@ -14,6 +14,14 @@ pub enum Mistake {
         /// How many ids begin with it.
         count: usize,
     },
+    /// Too little of an id.
+    #[error("{text} is too short: an id needs at least {least} digits")]
+    ShortId {
+        /// What was given.
+        text: String,
+        /// As many digits count.
+        least: usize,
+    },
     /// Several peers may be meant.
     #[error("{text} may be {}", .peers.join(", or "))]
     SeveralPeers {

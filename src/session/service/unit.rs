@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::private;
+
 use super::{Owner, ServiceRequest, UnitError};
 
 /// The first line of a unit that is ours to replace.
@@ -209,7 +211,7 @@ fn quote(text: &str, special: &str) -> Result<String, UnitError> {
 
 /// Whether the unit at `path` may be replaced or removed: it is ours, and serves `home`.
 pub(super) fn check_ours(path: &Path, home: &Path) -> Result<(), UnitError> {
-    let Ok(there) = fs::read_to_string(path) else {
+    let Ok(there) = private::read_text(path) else {
         return Ok(());
     };
     if !there.starts_with(MARK) {

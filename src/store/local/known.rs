@@ -1,11 +1,12 @@
 //! Which store a home has. `chunks/` may be on another disk, and that one not mounted: a store that was made anew there
 //! would have no receipts, and transfers that were opened would be opened again.
 
-use std::{fmt, fs, io, path::Path};
+use std::{fmt, io, path::Path};
 
 use super::{LocalStore, LocalStoreOptions, StoreError, io as io_error, layout::id_at};
 use crate::{
     disk::write_durably,
+    private,
     store::{BadFormat, InPlace},
 };
 
@@ -96,7 +97,7 @@ impl LocalStore {
 
 /// What the file `mark` says.
 fn known(mark: &Path) -> Result<Option<StoreId>, StoreError> {
-    let text = match fs::read_to_string(mark) {
+    let text = match private::read_text(mark) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error(mark, e)),

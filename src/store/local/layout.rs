@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     ffi::{OsStr, OsString},
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt as _,
     path::Path,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     disk::sync_folder,
+    private,
     store::{BadFormat, StoreError},
 };
 
@@ -30,7 +31,7 @@ const STATE_FOLDERS: [&str; 4] = ["receipts", "transfers", "deleted", "sending"]
 /// The id of the store at `root`, `None` if there is none. Refuses what another version wrote, before anything is touched.
 pub(super) fn id_at(root: &Path) -> Result<Option<StoreId>, StoreError> {
     let path = root.join("FORMAT");
-    let text = match fs::read(&path) {
+    let text = match private::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error(&path, e)),
@@ -93,7 +94,7 @@ fn make_all(
     }
     // What a crash interrupted may be there and not yet durable.
     if made || !whole {
-        sync_folder(File::open(parent)?)?;
+        sync_folder(private::open_folder(parent)?)?;
     }
     Ok(())
 }
@@ -119,7 +120,7 @@ fn make_durable(path: &Path, sync_anyway: bool) -> io::Result<()> {
         make_durable(parent, true)?;
     }
     if make(path)? || sync_anyway {
-        sync_folder(File::open(parent)?)?;
+        sync_folder(private::open_folder(parent)?)?;
     }
     Ok(())
 }

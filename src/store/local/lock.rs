@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant, SystemTime},
@@ -13,6 +12,7 @@ use crate::{
     disk::is_same,
     lock::{Locked, is_held},
     manifest::Timestamp,
+    private,
     store::{LockedBy, StoreError},
 };
 
@@ -33,12 +33,11 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        let mut open = File::options();
+        let mut open = private::file();
         open.read(true).write(true).create(true).truncate(false);
-        open.mode(0o600);
         let begun = Instant::now();
         let file = loop {
-            match Locked::take(open.open(&path).map_err(io)?) {
+            match Locked::take(private::open_with(&mut open, &path).map_err(io)?) {
                 Ok(locked) => break locked,
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(io(e)),
@@ -106,7 +105,7 @@ pub struct Holder {
 
 /// Who holds the lock of the store at `root`, if somebody does.
 pub(super) fn holder(root: &Path) -> Option<Holder> {
-    let file = File::open(path(root)).ok()?;
+    let file = private::open(&path(root)).ok()?;
     is_held(&file).then(|| Holder {
         process: line(root, "pid").and_then(|pid| pid.parse().ok()),
         serving: line(root, "serving"),
@@ -129,7 +128,7 @@ fn path(root: &Path) -> PathBuf {
 }
 
 fn line(root: &Path, key: &str) -> Option<String> {
-    let text = fs::read_to_string(path(root)).ok()?;
+    let text = private::read_text(&path(root)).ok()?;
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned))
 }

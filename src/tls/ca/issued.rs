@@ -5,9 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, Write as _},
     path::Path,
 };
 
@@ -19,6 +17,7 @@ use crate::{
     lock::Locked,
     manifest::Timestamp,
     name::LibraryError,
+    private,
     tls::{BadFile, Caller, CertsDir, Circle, TlsError, io_error, writers::check_writers},
 };
 
@@ -112,7 +111,7 @@ type Object = serde_json::Map<String, serde_json::Value>;
 pub(super) fn read(dir: &CertsDir) -> Result<Vec<Issued>, TlsError> {
     check_writers(dir)?;
     let path = dir.issued();
-    let bytes = fs::read(&path).map_err(|e| no_record(io_error(&path, e)))?;
+    let bytes = private::read(&path).map_err(|e| no_record(io_error(&path, e)))?;
     let malformed = |fault| TlsError::Malformed {
         path: path.clone(),
         fault,
@@ -175,11 +174,11 @@ fn append_line(path: &Path, line: &impl Serialize) -> Result<(), TlsError> {
     let append = || {
         let mut line = serde_json::to_vec(line)?;
         line.push(b'\n');
-        let mut options = File::options();
-        let options = options.read(true).append(true).create(true).mode(0o600);
-        let mut file = Locked::wait(options.open(path)?)?;
-        let mut before = Vec::new();
-        if file.read_to_end(&mut before)? > 0 {
+        let mut options = private::file();
+        options.read(true).append(true).create(true);
+        let mut file = Locked::wait(private::open_with(&mut options, path)?)?;
+        let before = private::read_whole(&mut file)?;
+        if !before.is_empty() {
             let whole = whole_lines(&before)
                 .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, BadFile::NoLine))?;
             let whole = whole.len();

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, TryLockError},
+    fs::TryLockError,
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use super::{issued, need_ca_key, revocation::sign_list};
 use crate::{
     id::PeerId,
     lock::Locked,
+    private,
     tls::{CertsDir, Circle, TlsError, hold_list, io_error},
     trust::AddressBook,
 };
@@ -26,7 +27,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// its machine has.
 pub(super) fn hold_pending(dir: &CertsDir) -> Result<Locked, TlsError> {
     let path = dir.ca_key();
-    let held = File::open(&path).and_then(Locked::wait_shared);
+    let held = private::open(&path).and_then(Locked::wait_shared);
     held.map_err(|e| io_error(&path, e))
 }
 
@@ -64,7 +65,7 @@ fn hold_alone(dir: &CertsDir, patience: Duration) -> Result<Option<Locked>, TlsE
     let path = dir.ca_key();
     let begin = Instant::now();
     loop {
-        let file = File::open(&path).map_err(|e| io_error(&path, e))?;
+        let file = private::open(&path).map_err(|e| io_error(&path, e))?;
         match Locked::try_take(file) {
             Ok(locked) => return Ok(Some(locked)),
             Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
