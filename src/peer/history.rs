@@ -181,7 +181,8 @@ impl History {
     }
 
     /// What did not come although somebody brought it: the transfers that were cut or not taken in the last seven days and have
-    /// not come since, the newest entry of each, the oldest first. Only the end of a long history is read.
+    /// no later entry, the newest entry of each, the oldest first. Only the end of a long history is read. What was stored for
+    /// others has no entry: the store knows whether it came.
     ///
     /// # Errors
     /// Those of the file system.

@@ -71,11 +71,16 @@ fn history(homes: &Homes, direction: &str) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// What `status` says that did not come.
-fn missed(homes: &Homes) -> Vec<serde_json::Value> {
+/// What `status` has under `key`.
+fn in_status(homes: &Homes, key: &str) -> Vec<serde_json::Value> {
     let status = homes.run("b", &["--json", "status"]).out;
     let status: serde_json::Value = serde_json::from_str(status.trim()).unwrap();
-    status["missed"].as_array().unwrap().clone()
+    status[key].as_array().unwrap().clone()
+}
+
+/// What `status` says that did not come.
+fn missed(homes: &Homes) -> Vec<serde_json::Value> {
+    in_status(homes, "missed")
 }
 
 /// `status` and `inbox`, for people and for programs, have this entry of the history.
@@ -213,22 +218,69 @@ fn what_is_not_taken_is_logged_with_who_and_why_and_nobody_fills_a_disk_with_it(
     );
 }
 
-fn slowly(homes: &Homes, to: &str) -> Child {
-    let mut send = homes.command(
-        "a",
-        &[
-            "send",
-            "large",
-            "--to",
-            to,
-            "--chunk-size",
-            "64KiB",
-            "--limit",
-            "256KiB",
-        ],
-    );
+fn slowly(homes: &Homes, to: &[&str]) -> Child {
+    let args = [
+        "send",
+        "large",
+        "--chunk-size",
+        "64KiB",
+        "--limit",
+        "256KiB",
+    ];
+    let mut send = homes.command("a", &[&args, to].concat());
     let send = send.stdout(Stdio::null()).stderr(Stdio::null());
     send.spawn().unwrap()
+}
+
+fn cut_half_way(homes: &Homes, mut sending: Child) {
+    wait_for("chunks", || {
+        homes.ok("b", &["list", "--chunks"]).lines().count() > 4
+    });
+    sending.kill().unwrap();
+    sending.wait().unwrap();
+}
+
+#[test]
+fn what_goes_on_after_a_cut_is_told_as_arriving_alone_and_then_not_at_all() {
+    let homes = Homes::new(&["b", "c"]);
+    let c = homes.serve("c", &[]);
+    homes.ok("a", &["peers", "add", &c.to()]);
+    fs::write(homes.path("large"), bytes(1, 30_000_000)).unwrap();
+    // For the owner of the store, and for another of whom its history says nothing.
+    for to in [None, Some("c")] {
+        let b = homes.serve("b", &[]);
+        let way = |at: &str| match to {
+            None => ["--to", at].map(str::to_owned).to_vec(),
+            Some(to) => ["--to", to, "--via", at].map(str::to_owned).to_vec(),
+        };
+        let slowly_to = |b: &Serving| {
+            let way = way(&b.to());
+            slowly(&homes, &way.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        cut_half_way(&homes, slowly_to(&b));
+        stop(&b);
+        wait_for("a cut", || missed(&homes).len() == 1);
+        let b = homes.serve("b", &[]);
+        let mut sending = slowly_to(&b);
+        wait_for("it arrives", || !in_status(&homes, "arriving").is_empty());
+        assert!(missed(&homes).is_empty(), "{to:?}");
+        let inbox = homes.ok("b", &["--json", "inbox"]);
+        assert!(inbox.contains("\"arriving\""), "{inbox}");
+        assert!(!inbox.contains("\"not-come\""), "{inbox}");
+        sending.kill().unwrap();
+        sending.wait().unwrap();
+        let way = way(&b.to());
+        let again = ["send", "large", "--chunk-size", "64KiB"].into_iter();
+        homes.ok(
+            "a",
+            &again
+                .chain(way.iter().map(String::as_str))
+                .collect::<Vec<_>>(),
+        );
+        assert!(missed(&homes).is_empty(), "{to:?}");
+        assert!(!history(&homes, "cut").is_empty());
+        stop(&b);
+    }
 }
 
 #[test]
@@ -236,12 +288,8 @@ fn a_transfer_that_was_cut_half_way_is_told_with_how_much_of_it_came() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
     fs::write(homes.path("large"), bytes(1, 30_000_000)).unwrap();
-    let mut sending = slowly(&homes, &b.to());
-    wait_for("chunks", || {
-        homes.ok("b", &["list", "--chunks"]).lines().count() > 4
-    });
-    sending.kill().unwrap();
-    sending.wait().unwrap();
+    let sending = slowly(&homes, &["--to", &b.to()]);
+    cut_half_way(&homes, sending);
     stop(&b);
     let cut = is_logged(&homes, "cut half way");
     assert_eq!(cut["peer"], "a");
