@@ -71,6 +71,10 @@ pub struct HistoryEntry {
     pub names: Vec<String>,
     /// What these are called here, if it is something else.
     pub named: Option<Vec<String>>,
+    /// How many entries of transfers of the same peer, or of peers that nobody vouches for, were left out since the one before,
+    /// because they were too many: they waited, could not be opened, were cut, or were not taken.
+    #[serde(default)]
+    pub left_out: u64,
 }
 
 impl HistoryEntry {
@@ -89,6 +93,7 @@ impl HistoryEntry {
             seconds: None,
             names: Vec::new(),
             named: None,
+            left_out: 0,
         }
     }
 

@@ -1,30 +1,28 @@
 //! "My file did not arrive" is answered by the log and the history, whatever became of it.
 
+mod floods;
+
 use std::{
     fs,
     process::{Child, Stdio},
 };
 
 use colis::{
-    client::PeerClient,
-    crypto::chunk::OVERHEAD,
     id::{PeerId, TransferId},
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     store::Store as _,
-    tls::{CertsDir, Identity},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::{
     Homes, Serving, bytes,
     person::set,
-    sealed::{Draft, chunk, wrap_for},
+    sealed::{chunk, wrap_for},
     wait_for,
 };
 
-use crate::{
-    members::{curl, kept::client},
-    metrics::url,
-};
+use floods::unopenable;
+
+use crate::{members::curl, metrics::url};
 
 /// The lines of the log file that have this message, as objects.
 fn logged(homes: &Homes, message: &str) -> Vec<serde_json::Value> {
@@ -356,52 +354,6 @@ fn a_history_that_cannot_be_read_keeps_nobody_from_looking() {
         let ran = homes.run("a", &[&["--json"], args].concat());
         assert!(ran.out.contains("\"history-unread\""), "{args:?}: {ran:?}");
     }
-}
-
-/// What `c` needs to bring `b` a transfer of no bytes that cannot be opened. Its chunks are there.
-async fn unopenable(homes: &Homes, b: &Serving) -> (Identity, PeerId, PeerClient, Draft) {
-    let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
-    let (c, to) = (identity("c"), identity("b").peer_id());
-    let client = client(homes, "c", b);
-    let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
-    for (id, sealed) in [&table, &sums] {
-        client.put_chunk(*id, sealed.clone(), None).await.unwrap();
-    }
-    let mut draft = Draft::new(&c, &[table.0, sums.0]);
-    draft.offer.wraps.push(wrap_for(to));
-    (c, to, client, draft)
-}
-
-/// A transfer of no bytes that cannot be opened, again and again under other ids.
-#[tokio::test(flavor = "multi_thread")]
-async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state() {
-    const COUNT: usize = 60;
-    let homes = Homes::new(&["b", "c"]);
-    let b = homes.serve("b", &[]);
-    let (c, _, client, mut draft) = unopenable(&homes, &b).await;
-    for _ in 0..COUNT {
-        draft.offer.transfer_id = TransferId::generate().unwrap();
-        let manifest = draft.sign(&c);
-        client.put_manifest(&manifest).await.unwrap();
-        let id = manifest.id();
-        wait_for("it is looked at", || {
-            let state = homes
-                .home("b")
-                .join("chunks/state/transfers")
-                .join(id.to_string());
-            state.exists()
-        });
-        client.delete_manifest(id).await.unwrap();
-    }
-    let states = fs::read_dir(homes.home("b").join("chunks/state/transfers")).unwrap();
-    assert_eq!(states.count(), 0);
-    let lines = logged(&homes, "not opened");
-    assert!((1..=11).contains(&lines.len()), "{}", lines.len());
-    assert_eq!(lines[0]["sender"], "c");
-    let entries = history(&homes, "refused").len();
-    assert!((32..=33).contains(&entries), "{entries}");
-    let count = inbox_counts(&homes, &b)["failed"].as_u64().unwrap();
-    assert!(count >= COUNT as u64, "the rest is counted: {count}");
 }
 
 #[test]
