@@ -43,12 +43,12 @@ async fn list_waiting(
     session: &Session,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
-    if ids.is_empty() {
-        let arriving = session.arriving().await?;
-        arriving
-            .into_iter()
-            .for_each(|one| context.tell(&Event::Arriving(one)));
-    }
+    let arriving = match ids.is_empty() {
+        true => session.arriving().await?,
+        false => Vec::new(),
+    };
+    let shown = arriving.iter().cloned();
+    shown.for_each(|one| context.tell(&Event::Arriving(one)));
     let inbox = session.inbox()?;
     let (infos, extent) = match ids.is_empty() {
         true => (inbox.waiting().await?, Extent::Few),
@@ -62,8 +62,10 @@ async fn list_waiting(
         context.tell(&Event::Waiting(Box::new(waiting)));
     }
     if ids.is_empty() {
-        let missed = session.missed().into_iter().map(Box::new);
-        missed.for_each(|entry| context.tell(&Event::NotCome(entry)));
+        let missed = session.missed(&arriving).await.into_iter();
+        missed
+            .map(Box::new)
+            .for_each(|entry| context.tell(&Event::NotCome(entry)));
     }
     Ok(ExitCode::Ok)
 }

@@ -95,6 +95,9 @@ impl PeerHandle {
     /// Tells what has arrived since `after`, also while no program was there to be told, then what arrives from now on.
     /// [`ArrivalSeq::START`] begins with the oldest that the history has; an arrival's own [`seq`](super::Arrival::seq) goes on after
     /// it. After the end of the peer what it has left is told.
+    ///
+    /// Of one sender the history keeps 32 transfers that wait or cannot be opened, then one in 15 minutes; the others are told to
+    /// those who follow at that time. [`waiting`](Self::waiting) has all that wait.
     pub fn arrivals_after(&self, after: ArrivalSeq) -> Arrivals {
         self.follow(Some(after))
     }

@@ -71,6 +71,10 @@ pub struct HistoryEntry {
     pub names: Vec<String>,
     /// What these are called here, if it is something else.
     pub named: Option<Vec<String>>,
+    /// How many entries of transfers of the same peer, or of peers that nobody vouches for, were left out since the one before,
+    /// because they were too many: they waited, could not be opened, were cut, or were not taken.
+    #[serde(default)]
+    pub left_out: u64,
 }
 
 impl HistoryEntry {
@@ -89,6 +93,7 @@ impl HistoryEntry {
             seconds: None,
             names: Vec::new(),
             named: None,
+            left_out: 0,
         }
     }
 
@@ -181,7 +186,8 @@ impl History {
     }
 
     /// What did not come although somebody brought it: the transfers that were cut or not taken in the last seven days and have
-    /// not come since, the newest entry of each, the oldest first. Only the end of a long history is read.
+    /// no later entry, the newest entry of each, the oldest first. Only the end of a long history is read. What was stored for
+    /// others has no entry: the store knows whether it came.
     ///
     /// # Errors
     /// Those of the file system.

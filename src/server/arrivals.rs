@@ -58,6 +58,8 @@ pub struct Cut {
     pub of: Option<u64>,
     /// Whether the owner wanted no more of it.
     pub by_owner: bool,
+    /// Entries about its bringer that the history does not have, since the last one.
+    pub left_out: u64,
 }
 
 impl Arrivals {
@@ -200,6 +202,7 @@ impl Arrival {
             bytes: self.bytes,
             of: self.of,
             by_owner: self.cancelled,
+            left_out: 0,
         }
     }
 

@@ -2,7 +2,7 @@
 //! log each, as often as nobody can fill a disk by.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     num::NonZeroU32,
     sync::{
         Mutex, PoisonError,
@@ -48,6 +48,8 @@ pub(crate) struct TellLimits {
     lines: Rate,
     silenced: AtomicU64,
     entries: Rate,
+    /// Entries that were not written since the last one, of each peer.
+    left_out: Mutex<HashMap<PeerId, u64>>,
 }
 
 impl Default for TellLimits {
@@ -60,6 +62,7 @@ impl Default for TellLimits {
             lines: one_in(EACH, BURST),
             silenced: AtomicU64::new(0),
             entries: one_in(EACH_ENTRY, ENTRIES),
+            left_out: Mutex::default(),
         }
     }
 }
@@ -74,9 +77,15 @@ impl TellLimits {
         None
     }
 
-    /// Whether something becomes an entry of the history now because of this peer.
-    pub(crate) fn entry(&self, peer: &PeerId) -> bool {
-        self.entries.has_turn(peer)
+    /// Whether something becomes an entry of the history now because of this peer, with the number of entries that were left
+    /// out before.
+    pub(crate) fn entry(&self, peer: &PeerId) -> Option<u64> {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.entries.has_turn(peer) {
+            return Some(left_out.remove(peer).unwrap_or(0));
+        }
+        *left_out.entry(*peer).or_default() += 1;
+        None
     }
 
     /// Forgets the peers that have rested long enough.
@@ -96,17 +105,18 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Whether this refusal becomes an entry of the history now.
-    fn enters(&self, refused: Refused) -> bool {
+    /// Whether this refusal becomes an entry of the history now, with the number of those that were left out before.
+    fn enters(&self, refused: Refused) -> Option<u64> {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
-        if entered.contains(&refused) || !self.limits.entry(&refused.0) {
-            return false;
+        if entered.contains(&refused) {
+            return None;
         }
+        let left_out = self.limits.entry(&refused.0)?;
         if entered.len() == REMEMBERED {
             entered.pop_front();
         }
         entered.push_back(refused);
-        true
+        Some(left_out)
     }
 
     pub(super) fn forget_rested(&self) {
@@ -226,6 +236,8 @@ pub struct NotTaken {
     pub of: Option<u64>,
     /// The code of the problem, and what its bringer was told. It may have foreign text in it.
     pub why: String,
+    /// Entries about its bringer that the history does not have, since the last one.
+    pub left_out: u64,
 }
 
 /// Logs that `caller` could not bring what it wanted to. Returns what becomes an entry of the history.
@@ -260,13 +272,14 @@ pub(super) fn tell_refusal(
     // It is told now, and not once more as a transfer of which no more came.
     let (bytes, announced) = state.0.arrivals.forget(caller.peer_id, transfer);
     let entry = (caller.peer_id, transfer, refusal.code);
-    state.0.told.enters(entry).then(|| NotTaken {
+    state.0.told.enters(entry).map(|left_out| NotTaken {
         peer: caller.peer_id,
         name: caller.name.clone(),
         transfer,
         bytes,
         of: said.and_then(|(_, size)| size).or(announced),
         why: format!("{why}: {}", refusal.detail),
+        left_out,
     })
 }
 
@@ -282,7 +295,7 @@ pub(super) fn tell_cuts(
     state: &ServerState,
     is_over: impl Fn(&PeerId, Duration) -> bool,
 ) -> Vec<Cut> {
-    let mut cuts = state.0.arrivals.take_cut(is_over);
+    let cuts = state.0.arrivals.take_cut(is_over);
     for cut in &cuts {
         if let Some(silenced) = state.0.told.limits.line(&cut.peer) {
             tracing::warn!(
@@ -296,8 +309,11 @@ pub(super) fn tell_cuts(
             );
         }
     }
-    cuts.retain(|cut| state.0.told.limits.entry(&cut.peer));
-    cuts
+    let entries = cuts.into_iter().filter_map(|cut| {
+        let left_out = state.0.told.limits.entry(&cut.peer)?;
+        Some(Cut { left_out, ..cut })
+    });
+    entries.collect()
 }
 
 #[cfg(test)]
@@ -308,13 +324,15 @@ mod tests {
     fn a_refusal_is_one_entry_and_no_member_fills_the_history() {
         let (told, eve, ben) = (Told::default(), PeerId::of(b"eve"), PeerId::of(b"ben"));
         let transfer = |n: u128| TransferId::from_bytes(n.to_be_bytes());
-        let enters = |peer, n, code| told.enters((peer, transfer(n), code));
+        let enters = |peer, n, code| told.enters((peer, transfer(n), code)).is_some();
         assert!(enters(eve, 0, Code::NoSpace));
         assert!(!enters(eve, 0, Code::NoSpace), "once more");
         assert!(enters(eve, 0, Code::QuotaExceeded), "for another reason");
         let entered = (1..10_000).filter(|n| enters(eve, *n, Code::NoSpace));
         assert_eq!(entered.count(), ENTRIES.get() as usize - 2);
         assert!(enters(ben, 0, Code::NoSpace), "of another member");
+        let left_out = told.limits.left_out.lock().unwrap()[&eve];
+        assert_eq!(left_out, 10_000 + 1 - u64::from(ENTRIES.get()));
         let memory = told.entered.lock().unwrap().len();
         assert!(memory <= REMEMBERED);
     }

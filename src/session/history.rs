@@ -1,11 +1,16 @@
 //! What was sent and received from this home.
 
-use std::io;
+use std::{collections::BTreeMap, io, sync::Arc};
 
-use super::{Error, Event, Home, Session, store::check_there};
+use super::{
+    Error, Event, Home, Session,
+    store::{blocking, check_there, look},
+};
 use crate::{
     manifest::Timestamp,
     peer::{ArrivalSeq, Arrivals, History, HistoryEntry, Kept},
+    store::LocalStore,
+    wire::Arriving,
 };
 
 /// What was sent and received from `home`, the newest last.
@@ -29,9 +34,31 @@ impl Session {
         history(&self.home)
     }
 
-    /// What was brought of late and did not come: it was cut or not taken. That the history cannot be read is told, and is no
-    /// reason for the operation to fail.
-    pub fn missed(&self) -> Vec<HistoryEntry> {
+    /// What was brought of late and did not come: it was cut or not taken, has not come since, and is not among what is
+    /// `arriving`. That the history cannot be read is told, and is no reason for the operation to fail.
+    pub async fn missed(&self, arriving: &[Arriving]) -> Vec<HistoryEntry> {
+        let store = look(&self.home).ok().map(Arc::new);
+        self.missed_in(store, arriving).await
+    }
+
+    /// The same, with the `store` of this home, if it has one that can be read.
+    pub(super) async fn missed_in(
+        &self,
+        store: Option<Arc<LocalStore>>,
+        arriving: &[Arriving],
+    ) -> Vec<HistoryEntry> {
+        let mut missed = self.not_come();
+        missed.retain(|entry| arriving.iter().all(|one| one.transfer != entry.transfer));
+        let asked: BTreeMap<_, _> = missed.iter().map(|e| (e.transfer, e.at)).collect();
+        if let Some(store) = store
+            && let Ok(came) = blocking(move || store.that_came(&asked)).await
+        {
+            missed.retain(|entry| !came.contains(&entry.transfer));
+        }
+        missed
+    }
+
+    fn not_come(&self) -> Vec<HistoryEntry> {
         let history = History::new(&self.home.chunks());
         history.missed(Timestamp::now()).unwrap_or_else(|error| {
             self.tell(Event::HistoryUnread {

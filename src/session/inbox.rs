@@ -150,7 +150,6 @@ impl Inbox<'_> {
     /// # Errors
     /// Those of [`Self::named`] and of [`Session::receive`].
     pub async fn accept(&self, mut request: ReceiveRequest) -> Result<ReceiveOutcome, Error> {
-        request.pace = self.us.pace(request.pace.as_ref())?;
         let infos = match mem::take(&mut request.all) {
             true => {
                 let (me, mut waiting) = (self.us.identity.peer_id(), self.waiting().await?);

@@ -24,7 +24,7 @@ use crate::{
     manifest::{SignedManifest, Signer as _},
     peer::{DecidedBy, Direction, HistoryEntry, Kept, OpenedFiles, Outcome},
     received::Received,
-    store::{Pace, Store, TransferState},
+    store::{Pace, PacedStore, Store, TransferState},
     transfer::{
         self, OpenedTransfer, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm, TransferError,
     },
@@ -55,7 +55,8 @@ pub struct ReceiveRequest {
     pub keep_exec: bool,
     /// Chunks in flight; those of the settings if it is not given.
     pub jobs: Option<usize>,
-    /// How many bytes a second are moved at most; between peers as the settings say if it is not given.
+    /// How many bytes a second come from others at most; as the settings say if it is not given. What is in the own store comes at
+    /// once.
     pub pace: Option<Pace>,
     /// The password, if it is known.
     pub password: Option<Password>,
@@ -120,12 +121,14 @@ impl Session {
             [] => self.receive_from_anywhere(request).await,
             [peer] => {
                 let store = Arc::new(self.connect(peer).await?.client);
+                let store = paced(store, request.pace.as_ref());
                 self.receive_out_of(store, None, request).await
             }
             several => {
                 let jobs = self.jobs(request.jobs);
                 let swarm = sources::of_named(self, several, jobs).await?;
-                self.receive_from_swarm(swarm, request).await
+                let store = paced(swarm.clone(), request.pace.as_ref());
+                self.receive_from_swarm(swarm, store, request).await
             }
         }
     }
@@ -140,10 +143,11 @@ impl Session {
         request: ReceiveRequest,
     ) -> Result<ReceiveOutcome, Error> {
         request.check()?;
+        let store = paced(store, request.pace.as_ref());
         self.receive_out_of(store, None, request).await
     }
 
-    /// Receives from `store`; `own` is that store, if it is ours.
+    /// Receives from `store`, which is at the pace that was asked for; `own` is that store, if it is ours: then it has no pace.
     pub(super) async fn receive_out_of(
         &self,
         store: Arc<dyn Store>,
@@ -169,7 +173,14 @@ impl Session {
                 };
                 let swarm = sources::of_known(self, also, jobs).await?;
                 let swarm = swarm.ok_or(error)?;
-                self.receive_from_swarm(swarm, job.request).await
+                let store: Arc<dyn Store> = match &job.request.pace {
+                    Some(pace) => {
+                        let paced = PacedStore::new(swarm.clone(), pace.clone());
+                        Arc::new(paced.with_near(own.as_store()))
+                    }
+                    None => swarm.clone(),
+                };
+                self.receive_from_swarm(swarm, store, job.request).await
             }
             chosen => job.finish(chosen?).await,
         }
@@ -178,9 +189,10 @@ impl Session {
     async fn receive_from_swarm(
         &self,
         swarm: Arc<Swarm>,
+        store: Arc<dyn Store>,
         request: ReceiveRequest,
     ) -> Result<ReceiveOutcome, Error> {
-        let mut job = Job::new(self, swarm.clone(), None, request);
+        let mut job = Job::new(self, store, None, request);
         job.swarm = Some(swarm.clone());
         let chosen = job.choose().await?;
         let done = job.finish(chosen).await;
@@ -202,7 +214,7 @@ impl<'a> Job<'a> {
         reader.password = request.password.clone();
         Self {
             us,
-            store: paced(store, request.pace.as_ref()),
+            store,
             own,
             swarm: None,
             reader,

@@ -40,7 +40,7 @@ pub struct SendRequest {
     pub wait: bool,
     /// How it is sealed.
     pub sealing: Sealing,
-    /// How many bytes a second are moved at most; as the settings say if it is not given.
+    /// How many bytes a second go to others at most; as the settings say if it is not given.
     pub pace: Option<Pace>,
 }
 
@@ -259,7 +259,9 @@ impl Session {
         let mut complete = LeftOut::is_all_sent(sources.left_out());
         let (names, start) = (sources.top_names(), Instant::now());
         let stores = way.destinations.iter();
-        let stores: Vec<_> = stores.map(|to| paced(to.store.clone(), pace)).collect();
+        // A limit is for the network.
+        let paced = |to: &Destination| paced(to.store.clone(), pace.filter(|_| !to.is_own));
+        let stores: Vec<_> = stores.map(paced).collect();
         let told = Told::to(self.reporter.clone(), Work::Sending);
         let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
         complete &= LeftOut::tell(self, &sent.left_out);

@@ -1,6 +1,6 @@
 //! What a home is, has and knows.
 
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -113,7 +113,12 @@ impl Session {
         let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
         let options = store_options(config);
         let room = LocalStore::room(&existing(&home.chunks()), options)?;
-        let (store, waiting) = self.look_at_store().await?;
+        let store = self.look_at_store()?;
+        let (usage, waiting) = match &store {
+            Some(store) => (Some(usage_of(store).await?), self.waiting_in(store).await?),
+            None => (None, Vec::new()),
+        };
+        let arriving = self.arriving_now().await;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -140,13 +145,13 @@ impl Session {
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
             waiting: waiting.len(),
-            arriving: self.arriving_now().await,
-            missed: self.missed(),
+            missed: self.missed_in(store, &arriving).await,
+            arriving,
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
             free: room.free,
             quota: config.quota.map(SizeText::bytes),
-            usable: options.usable(room, store.map_or(0, |usage| usage.bytes)),
-            store,
+            usable: options.usable(room, usage.map_or(0, |usage| usage.bytes)),
+            store: usage,
         };
         status.notices.extend(care::of(home, config, &endings));
         status.add_notices(room, request);
@@ -169,16 +174,20 @@ impl Session {
         )
     }
 
-    /// What is in the store, and which transfers wait there for us.
-    async fn look_at_store(&self) -> Result<(Option<Usage>, Vec<ManifestId>), Error> {
-        let store = match store::look(&self.home) {
-            Ok(store) => store,
-            Err(StoreError::NotFound { .. }) => return Ok((None, Vec::new())),
-            Err(error) => return Err(error.into()),
-        };
+    /// The store of this home, if it has one.
+    fn look_at_store(&self) -> Result<Option<Arc<LocalStore>>, Error> {
+        match store::look(&self.home) {
+            Ok(store) => Ok(Some(Arc::new(store))),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Which transfers wait in `store` for us.
+    async fn waiting_in(&self, store: &LocalStore) -> Result<Vec<ManifestId>, Error> {
         let us = self.identity.peer_id();
         let mut waiting = Vec::new();
-        for info in all_manifests(self, &store, Some(us)).await? {
+        for info in all_manifests(self, store, Some(us)).await? {
             let state = store.manifest_state(info.id).await;
             let waits = matches!(
                 &state,
@@ -188,9 +197,13 @@ impl Session {
                 waiting.push(info.id);
             }
         }
-        let usage = blocking(move || store.usage()).await?;
-        Ok((Some(usage), waiting))
+        Ok(waiting)
     }
+}
+
+async fn usage_of(store: &Arc<LocalStore>) -> Result<Usage, Error> {
+    let store = store.clone();
+    blocking(move || store.usage()).await
 }
 
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {

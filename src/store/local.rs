@@ -5,6 +5,7 @@
 
 mod adjust;
 mod ballast;
+mod came;
 mod check;
 mod chunks;
 mod deleted;

@@ -1,30 +1,28 @@
 //! "My file did not arrive" is answered by the log and the history, whatever became of it.
 
+mod floods;
+
 use std::{
     fs,
     process::{Child, Stdio},
 };
 
 use colis::{
-    client::PeerClient,
-    crypto::chunk::OVERHEAD,
     id::{PeerId, TransferId},
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     store::Store as _,
-    tls::{CertsDir, Identity},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::{
     Homes, Serving, bytes,
     person::set,
-    sealed::{Draft, chunk, wrap_for},
+    sealed::{chunk, wrap_for},
     wait_for,
 };
 
-use crate::{
-    members::{curl, kept::client},
-    metrics::url,
-};
+use floods::unopenable;
+
+use crate::{members::curl, metrics::url};
 
 /// The lines of the log file that have this message, as objects.
 fn logged(homes: &Homes, message: &str) -> Vec<serde_json::Value> {
@@ -71,11 +69,16 @@ fn history(homes: &Homes, direction: &str) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// What `status` says that did not come.
-fn missed(homes: &Homes) -> Vec<serde_json::Value> {
+/// What `status` has under `key`.
+fn in_status(homes: &Homes, key: &str) -> Vec<serde_json::Value> {
     let status = homes.run("b", &["--json", "status"]).out;
     let status: serde_json::Value = serde_json::from_str(status.trim()).unwrap();
-    status["missed"].as_array().unwrap().clone()
+    status[key].as_array().unwrap().clone()
+}
+
+/// What `status` says that did not come.
+fn missed(homes: &Homes) -> Vec<serde_json::Value> {
+    in_status(homes, "missed")
 }
 
 /// `status` and `inbox`, for people and for programs, have this entry of the history.
@@ -213,22 +216,69 @@ fn what_is_not_taken_is_logged_with_who_and_why_and_nobody_fills_a_disk_with_it(
     );
 }
 
-fn slowly(homes: &Homes, to: &str) -> Child {
-    let mut send = homes.command(
-        "a",
-        &[
-            "send",
-            "large",
-            "--to",
-            to,
-            "--chunk-size",
-            "64KiB",
-            "--limit",
-            "256KiB",
-        ],
-    );
+fn slowly(homes: &Homes, to: &[&str]) -> Child {
+    let args = [
+        "send",
+        "large",
+        "--chunk-size",
+        "64KiB",
+        "--limit",
+        "256KiB",
+    ];
+    let mut send = homes.command("a", &[&args, to].concat());
     let send = send.stdout(Stdio::null()).stderr(Stdio::null());
     send.spawn().unwrap()
+}
+
+fn cut_half_way(homes: &Homes, mut sending: Child) {
+    wait_for("chunks", || {
+        homes.ok("b", &["list", "--chunks"]).lines().count() > 4
+    });
+    sending.kill().unwrap();
+    sending.wait().unwrap();
+}
+
+#[test]
+fn what_goes_on_after_a_cut_is_told_as_arriving_alone_and_then_not_at_all() {
+    let homes = Homes::new(&["b", "c"]);
+    let c = homes.serve("c", &[]);
+    homes.ok("a", &["peers", "add", &c.to()]);
+    fs::write(homes.path("large"), bytes(1, 30_000_000)).unwrap();
+    // For the owner of the store, and for another of whom its history says nothing.
+    for to in [None, Some("c")] {
+        let b = homes.serve("b", &[]);
+        let way = |at: &str| match to {
+            None => ["--to", at].map(str::to_owned).to_vec(),
+            Some(to) => ["--to", to, "--via", at].map(str::to_owned).to_vec(),
+        };
+        let slowly_to = |b: &Serving| {
+            let way = way(&b.to());
+            slowly(&homes, &way.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        cut_half_way(&homes, slowly_to(&b));
+        stop(&b);
+        wait_for("a cut", || missed(&homes).len() == 1);
+        let b = homes.serve("b", &[]);
+        let mut sending = slowly_to(&b);
+        wait_for("it arrives", || !in_status(&homes, "arriving").is_empty());
+        assert!(missed(&homes).is_empty(), "{to:?}");
+        let inbox = homes.ok("b", &["--json", "inbox"]);
+        assert!(inbox.contains("\"arriving\""), "{inbox}");
+        assert!(!inbox.contains("\"not-come\""), "{inbox}");
+        sending.kill().unwrap();
+        sending.wait().unwrap();
+        let way = way(&b.to());
+        let again = ["send", "large", "--chunk-size", "64KiB"].into_iter();
+        homes.ok(
+            "a",
+            &again
+                .chain(way.iter().map(String::as_str))
+                .collect::<Vec<_>>(),
+        );
+        assert!(missed(&homes).is_empty(), "{to:?}");
+        assert!(!history(&homes, "cut").is_empty());
+        stop(&b);
+    }
 }
 
 #[test]
@@ -236,12 +286,8 @@ fn a_transfer_that_was_cut_half_way_is_told_with_how_much_of_it_came() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
     fs::write(homes.path("large"), bytes(1, 30_000_000)).unwrap();
-    let mut sending = slowly(&homes, &b.to());
-    wait_for("chunks", || {
-        homes.ok("b", &["list", "--chunks"]).lines().count() > 4
-    });
-    sending.kill().unwrap();
-    sending.wait().unwrap();
+    let sending = slowly(&homes, &["--to", &b.to()]);
+    cut_half_way(&homes, sending);
     stop(&b);
     let cut = is_logged(&homes, "cut half way");
     assert_eq!(cut["peer"], "a");
@@ -308,52 +354,6 @@ fn a_history_that_cannot_be_read_keeps_nobody_from_looking() {
         let ran = homes.run("a", &[&["--json"], args].concat());
         assert!(ran.out.contains("\"history-unread\""), "{args:?}: {ran:?}");
     }
-}
-
-/// What `c` needs to bring `b` a transfer of no bytes that cannot be opened. Its chunks are there.
-async fn unopenable(homes: &Homes, b: &Serving) -> (Identity, PeerId, PeerClient, Draft) {
-    let identity = |name| Identity::load(&CertsDir::new(homes.home(name).join("certs"))).unwrap();
-    let (c, to) = (identity("c"), identity("b").peer_id());
-    let client = client(homes, "c", b);
-    let [table, sums] = [1, 2].map(|seed| chunk(seed, 256 + OVERHEAD));
-    for (id, sealed) in [&table, &sums] {
-        client.put_chunk(*id, sealed.clone(), None).await.unwrap();
-    }
-    let mut draft = Draft::new(&c, &[table.0, sums.0]);
-    draft.offer.wraps.push(wrap_for(to));
-    (c, to, client, draft)
-}
-
-/// A transfer of no bytes that cannot be opened, again and again under other ids.
-#[tokio::test(flavor = "multi_thread")]
-async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state() {
-    const COUNT: usize = 60;
-    let homes = Homes::new(&["b", "c"]);
-    let b = homes.serve("b", &[]);
-    let (c, _, client, mut draft) = unopenable(&homes, &b).await;
-    for _ in 0..COUNT {
-        draft.offer.transfer_id = TransferId::generate().unwrap();
-        let manifest = draft.sign(&c);
-        client.put_manifest(&manifest).await.unwrap();
-        let id = manifest.id();
-        wait_for("it is looked at", || {
-            let state = homes
-                .home("b")
-                .join("chunks/state/transfers")
-                .join(id.to_string());
-            state.exists()
-        });
-        client.delete_manifest(id).await.unwrap();
-    }
-    let states = fs::read_dir(homes.home("b").join("chunks/state/transfers")).unwrap();
-    assert_eq!(states.count(), 0);
-    let lines = logged(&homes, "not opened");
-    assert!((1..=11).contains(&lines.len()), "{}", lines.len());
-    assert_eq!(lines[0]["sender"], "c");
-    let entries = history(&homes, "refused").len();
-    assert!((32..=33).contains(&entries), "{entries}");
-    let count = inbox_counts(&homes, &b)["failed"].as_u64().unwrap();
-    assert!(count >= COUNT as u64, "the rest is counted: {count}");
 }
 
 #[test]

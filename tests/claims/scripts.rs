@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{Homes, bytes, tree, wait_for};
+use testkit::{Homes, bytes, person::set, tree, wait_for};
 
 fn objects(out: &str) -> Vec<serde_json::Value> {
     let object = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
@@ -170,6 +170,26 @@ fn globs_and_gits_own_rules_leave_out_what_they_say() {
     let said = homes.fails("a", &args.collect::<Vec<_>>(), 2);
     assert!(said.contains("leaves out all that was named"), "{said}");
     assert!(!homes.home("b").join("received/a.o").exists(), "{said}");
+}
+
+#[test]
+fn a_limit_is_for_the_network() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    fs::write(homes.path("f"), bytes(1, 2 << 20)).unwrap();
+    homes.ok("a", &["send", "f", "--to", &b.to()]);
+    // With this the file would take half an hour.
+    for home in ["a", "b"] {
+        set(&homes, home, "limit", "1KiB");
+    }
+    let start = Instant::now();
+    homes.ok("a", &["share", "f", "--to", "b"]);
+    homes.ok("a", &["receive", "--all"]);
+    homes.ok("a", &["check", "--read-data"]);
+    homes.ok("b", &["inbox", "accept", "--all"]);
+    drop(b);
+    homes.ok("b", &["receive", "f", "--out", "again"]);
+    assert!(start.elapsed() < Duration::from_secs(300));
 }
 
 #[test]

@@ -192,6 +192,9 @@ fn line(entry: &HistoryEntry) -> String {
     if let Some(reason) = &entry.reason {
         line.push_str(&format!("  ({})", Escaped::new(reason)));
     }
+    if entry.left_out > 0 {
+        line.push_str(&format!("  ({} more left out before)", entry.left_out));
+    }
     line
 }
 

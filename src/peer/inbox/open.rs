@@ -168,14 +168,7 @@ impl Inbox {
             why => why,
         };
         if let Some(why) = waits {
-            tracing::info!(
-                transfer = payload.transfer_id.short(),
-                manifest = manifest.id().short(),
-                sender = %said::who(sender, payload.sender),
-                bytes = payload.size,
-                why = why.kind(),
-                "not opened unasked"
-            );
+            self.log_waits(about, &why);
             return Ok(Looked::Waits(why));
         }
         let opened = self.receive(about, &self.reader).await?;

@@ -89,8 +89,10 @@ impl Inbox {
             entry.set_paths(&files.paths);
         }
         let kept = Kept::of(payload.sender, sender, about.decided, outcome);
-        let written = self.is_entered(about, outcome)
-            && self.write(|history| history.append_arrival(&entry, &kept).map(drop));
+        let written = self.enters(about, outcome).is_some_and(|left_out| {
+            entry.left_out = left_out;
+            self.write(|history| history.append_arrival(&entry, &kept).map(drop))
+        });
         match written {
             true => News::Written,
             false => News::Unwritten(Box::new(Arrival {
@@ -107,13 +109,32 @@ impl Inbox {
         }
     }
 
-    /// Whether this goes into the history. Of what cannot be opened nobody fills a disk with entries.
-    fn is_entered(&self, about: &About<'_>, outcome: &Outcome) -> bool {
-        let is_failed = match outcome {
-            Outcome::Refused { .. } | Outcome::Waiting(Waiting::Failed { .. }) => true,
-            Outcome::Opened(_) | Outcome::Waiting(_) => false,
+    /// Whether this goes into the history, with how many before it did not. Nobody fills a disk with entries of what the owner has
+    /// neither taken nor refused.
+    fn enters(&self, about: &About<'_>, outcome: &Outcome) -> Option<u64> {
+        match outcome {
+            Outcome::Refused { .. } | Outcome::Waiting(_) if about.decided == DecidedBy::Inbox => {
+                self.limits.entry(&about.charged())
+            }
+            _ => Some(0),
+        }
+    }
+
+    /// Logs why a transfer waits, of each sender a few.
+    pub(super) fn log_waits(&self, about: &About<'_>, why: &Waiting) {
+        let Some(silenced) = self.limits.line(&about.charged()) else {
+            return;
         };
-        !is_failed || about.decided != DecidedBy::Inbox || self.limits.entry(&about.charged())
+        let payload = about.manifest.payload();
+        tracing::info!(
+            transfer = payload.transfer_id.short(),
+            manifest = about.manifest.id().short(),
+            sender = %who(about.sender, payload.sender),
+            bytes = payload.size,
+            why = why.kind(),
+            silenced,
+            "not opened unasked"
+        );
     }
 
     /// Tells that a transfer has expired, if it waited here or is another peer's.
@@ -156,8 +177,9 @@ impl Inbox {
                 "{message}"
             );
         }
-        if self.limits.entry(&charged) {
+        if let Some(left_out) = self.limits.entry(&charged) {
             self.remember(&HistoryEntry {
+                left_out,
                 manifest: Some(id),
                 verified: name.is_some(),
                 peers: vec![name.map_or_else(|| waited.sender.short(), str::to_owned)],
@@ -174,6 +196,7 @@ impl Inbox {
             bytes: cut.bytes,
             of: cut.of,
             reason: cut.by_owner.then(|| "cancelled by the owner".to_owned()),
+            left_out: cut.left_out,
             ..HistoryEntry::new(Direction::Cut, cut.transfer)
         });
     }
@@ -184,6 +207,7 @@ impl Inbox {
             bytes: not_taken.bytes,
             of: not_taken.of,
             reason: Some(not_taken.why.clone()),
+            left_out: not_taken.left_out,
             ..HistoryEntry::new(Direction::Refused, not_taken.transfer)
         });
     }

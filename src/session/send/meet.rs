@@ -27,6 +27,8 @@ pub(super) struct Destination {
     pub(super) place: usize,
     /// Whether it is opened there, so that what becomes of it can be waited for.
     pub(super) opens: bool,
+    /// Whether it is the store of this home.
+    pub(super) is_own: bool,
 }
 
 /// Who can open it, where it goes, and who did not answer.
@@ -126,6 +128,9 @@ impl Met {
     /// Stores it also in the own store. What is in it for others is never opened there.
     pub(super) fn add_own(&mut self, ours: PeerId, store: Arc<dyn Store>) {
         self.push(StoredAt::reached(OWN, ours, None), store, false);
+        if let Some(own) = self.destinations.last_mut() {
+            own.is_own = true;
+        }
     }
 
     /// Stores it in a store that a program has given. Who opens what is in it is not known here.
@@ -139,6 +144,7 @@ impl Met {
             store,
             place: self.stores.len(),
             opens,
+            is_own: false,
         });
         self.stores.push(stored);
     }

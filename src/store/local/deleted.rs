@@ -76,6 +76,19 @@ impl Deleted {
         self.0.replace(&name, &to_json(&tombstone)).map_err(failed)
     }
 
+    /// When each of the transfers was deleted whose file is there and can be read.
+    pub(super) fn all(&self) -> Result<Vec<(TransferId, Timestamp)>, StoreError> {
+        let folder = &self.0;
+        let names = folder.names().map_err(|e| io(folder.path(), e))?;
+        let all = names.into_iter().filter_map(|name| {
+            let transfer = name.split_once('.')?.1.parse().ok()?;
+            let bytes = folder.read(&name, MAX_FILE).ok()??;
+            let Tombstone { deleted } = serde_json::from_slice(&bytes).ok()?;
+            Some((transfer, deleted))
+        });
+        Ok(all.collect())
+    }
+
     /// For clearing what crashes have left in it.
     pub(super) fn folder(&self) -> &Folder {
         &self.0

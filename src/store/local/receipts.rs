@@ -88,6 +88,14 @@ impl Receipts {
         Ok(all)
     }
 
+    /// The transfers that were opened, or whose time was over.
+    pub(super) fn transfers(&self) -> Result<Vec<TransferId>, StoreError> {
+        let folder = &self.by_sender;
+        let names = folder.names().map_err(|e| io(folder.path(), e))?;
+        let ids = names.iter().filter_map(|name| name.split_once('.'));
+        Ok(ids.filter_map(|(_, id)| id.parse().ok()).collect())
+    }
+
     /// Remembers durably. What is final also binds the transfer's sender and id.
     pub(super) fn write(&self, receipt: &Receipt) -> Result<(), (PathBuf, DiskError)> {
         let name = receipt_name(receipt.sender, receipt.transfer_id);
