@@ -96,8 +96,8 @@ impl LocalStore {
 
 /// What the file `mark` says.
 fn known(mark: &Path) -> Result<Option<StoreId>, StoreError> {
-    let text = match fs::read_to_string(mark) {
-        Ok(text) => text,
+    let text = match fs::read(mark) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error(mark, e)),
     };
