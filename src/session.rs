@@ -104,7 +104,7 @@ pub use serving::StoppedPeer;
 pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting};
 pub use signed_by::SignedBy;
 pub use sources::MAX_SOURCES;
-pub use status::{Status, StatusRequest};
+pub use status::{PutBy, Status, StatusRequest};
 pub use store::OwnStore;
 pub use which::TransferSelector;
 

@@ -39,7 +39,8 @@ pub use error::{Promised, StoreError};
 pub(crate) use error::{missing_chunks_error, no_chunk, no_manifest};
 pub use folder::FolderStore;
 pub use local::{
-    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Usage,
+    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Unnamed,
+    Usage,
 };
 pub use memory::MemoryStore;
 pub(crate) use memory::take_page;
@@ -85,9 +86,25 @@ pub trait Store: Send + Sync {
         part_of: Option<PartOf>,
     ) -> StoreFuture<'_, Put>;
 
-    /// Fails as [`put_chunk`](Self::put_chunk) does for a chunk of `length` bytes that is not there, for example for want
-    /// of space. Stores nothing.
-    fn check_new_chunk(&self, _length: u64, _part_of: Option<PartOf>) -> StoreFuture<'_, ()> {
+    /// Stores a sealed chunk that `by` brings, who is charged for it until a manifest names it, by a store that counts.
+    fn bring_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+        _by: PeerId,
+    ) -> StoreFuture<'_, Put> {
+        self.put_chunk(id, sealed, part_of)
+    }
+
+    /// Fails as [`bring_chunk`](Self::bring_chunk) does for a chunk of `length` bytes that is not there, for example for want
+    /// of space; as [`put_chunk`](Self::put_chunk) if nobody brings it. Stores nothing.
+    fn check_new_chunk(
+        &self,
+        _length: u64,
+        _part_of: Option<PartOf>,
+        _by: Option<PeerId>,
+    ) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 

@@ -39,7 +39,7 @@ pub(crate) use config::with_reason;
 pub use config::{
     Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
 };
-pub use ending::{Endings, days_left};
+pub use ending::{Begins, Endings, Lifetime, days_left};
 pub use fault::{BadFile, BadList, WhyRefused};
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;

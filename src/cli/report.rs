@@ -28,6 +28,7 @@ use crate::{
     received::ReceivedError,
     session::{
         Event, Failed, Kind,
+        advice::{bad_file, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
     },
     tls::{KeyForm, TlsError},
@@ -301,6 +302,9 @@ impl From<TlsError> for Failure {
             TlsError::Newer { .. } => failure().hint(NEWER),
             TlsError::NoRecord { .. } => failure()
                 .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
+            TlsError::Missing { path } if is_missing_alone(path) => {
+                failure().hint(bad_file(path))
+            }
             TlsError::Missing { .. } => {
                 failure().hint(NO_HOME)
             }
@@ -316,8 +320,9 @@ impl From<TlsError> for Failure {
                 format!("chmod go-w {}", path.display()),
             )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
-            TlsError::Malformed { .. } | TlsError::BadList(_) => failure().hint(
-                "restore it, or let the circle's machine issue a new certs/: colis certs issue",
+            TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),
+            TlsError::BadList(_) => failure().hint(
+                "nothing was taken from that member: its list is damaged, or of another circle",
             ),
             TlsError::Crypto(_) => failure(),
             TlsError::BadName => failure().hint("for instance: box-1"),
@@ -338,6 +343,9 @@ impl From<TlsError> for Failure {
         }
     }
 }
+
+/// What to do about an address book that is damaged.
+const FORGOTTEN: &str = "restore it from a backup, or remove it: then nobody is known, and roles and blocks are forgotten";
 
 /// How a key of another form becomes one that is read.
 fn for_key(path: &Path, form: KeyForm) -> String {
@@ -375,7 +383,7 @@ impl From<TrustError> for Failure {
             }
             TrustError::Newer { .. } => failure().hint(NEWER),
             TrustError::Damaged { .. } => {
-                failure().hint("restore it from a backup, or remove it")
+                failure().hint(FORGOTTEN)
             }
             TrustError::Io { path, source } => Self::io(path, source),
         }

@@ -10,7 +10,7 @@ use crate::{
     peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, merging, renewal},
     session::{
         Kind,
-        advice::ASK_FOR_NEW,
+        advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
         care::{self, ONE_HOME, unless_without_modes},
     },
     store::LocalStore,
@@ -25,6 +25,8 @@ use crate::{
 pub(super) const SOON_DAYS: i64 = ca::RENEW_DAYS.cast_signed();
 /// Clocks of one minute's difference are told apart.
 pub(super) const CLOCK_SECONDS: u64 = 60;
+/// What to do where something begins later than now.
+const SET_CLOCK: &str = "set the clock: timedatectl set-ntp true";
 /// Looks at all of them.
 pub(super) fn examine(subject: &Subject<'_>, report: &mut Report<'_>) {
     let dir = CertsDir::new(subject.home.certs());
@@ -77,15 +79,23 @@ pub(super) fn examine(subject: &Subject<'_>, report: &mut Report<'_>) {
 pub(super) fn remedy(distrust: &Distrust) -> &'static str {
     match distrust {
         Distrust::Expired { .. } => "renew it: colis certs renew",
-        Distrust::NotYetValid { .. } => "set the clock: timedatectl set-ntp true",
+        Distrust::NotYetValid { .. } => SET_CLOCK,
         Distrust::Revoked { .. } => ASK_FOR_NEW,
-        Distrust::Foreign { .. } => {
-            "ca-cert.pem and server-cert.pem must be of one circle: restore them from the folder that was issued"
-        }
+        Distrust::Foreign { .. } => ONE_CIRCLE,
         Distrust::Malformed(_)
         | Distrust::WrongUsage { .. }
         | Distrust::OtherPeer { .. }
         | Distrust::Blocked { .. } => "restore server-cert.pem from the folder that was issued",
+    }
+}
+
+/// What to do about the file that `error` names.
+fn of_file(error: &TlsError) -> String {
+    match error {
+        TlsError::Malformed { path, .. }
+        | TlsError::Missing { path }
+        | TlsError::KeyForm { path, .. } => bad_file(path),
+        _ => "restore certs/ from one folder, the one that was issued or a backup".to_owned(),
     }
 }
 
@@ -96,6 +106,10 @@ fn keys(subject: &Subject<'_>, dir: &CertsDir) -> Finding {
     let mut wrong: Vec<TlsError> = private.filter_map(Result::err).collect();
     let written = tls::written_by_others(dir);
     if wrong.is_empty() && written.is_empty() {
+        if let Some(error) = ca::key_fault(dir) {
+            let hint = of_file(&error);
+            return Finding::failure(STEP, error).hint(hint);
+        }
         return match care::writable(subject.home).as_slice() {
             [] => Finding::ok(STEP, format!("{} private keys, ours alone", keys.len())),
             notices => {
@@ -146,7 +160,7 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
         Err(_) if keys == Verdict::Fail => {}
         Err(error @ TlsError::KeyForm { .. }) => return Finding::failure(STEP, error),
         Err(error) => {
-            let hint = "restore certificate and key from one folder, or ask for a new one: colis certs issue";
+            let hint = of_file(&error);
             return Finding::failure(STEP, error).hint(hint);
         }
         Ok(_) => {}
@@ -173,6 +187,11 @@ fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
     let Some(end) = endings.circle else {
         return Finding::skip(STEP, "it cannot be read");
     };
+    if let Some(begin) = endings.begins.circle.filter(|begin| *begin > now) {
+        let what =
+            format!("its own certificate counts from {begin}, and the clock here says {now}");
+        return Finding::warn(STEP, what).hint(SET_CLOCK);
+    }
     match circle_ends(dir, end, now) {
         Some(CircleEnds { what, todo, .. }) if end < now => {
             Finding::fail(STEP, Kind::Trust, what).hint(todo)
@@ -192,8 +211,10 @@ fn distrusted(dir: &CertsDir, step: &'static str, error: TlsError, now: Timestam
         TlsError::Distrusted(distrust) => {
             Finding::fail(step, Kind::Trust, &error).hint(remedy(distrust))
         }
-        _ => Finding::failure(step, error)
-            .hint("restore it from the folder that the owner of the circle issued"),
+        _ => {
+            let hint = of_file(&error);
+            Finding::failure(step, error).hint(hint)
+        }
     }
 }
 
@@ -209,8 +230,8 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
             return Finding::skip(STEP, "others can write what decides who is a member");
         }
         Err(error) => {
-            return Finding::fail(STEP, Kind::Config, error)
-                .hint("remove that file, then fetch it from a member: colis peers check PEER");
+            let hint = of_file(&error);
+            return Finding::fail(STEP, Kind::Config, error).hint(hint);
         }
     };
     let number = circle.crl_number();
@@ -220,6 +241,12 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     }
     if let Some(conflict) = circle.conflict() {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
+    }
+    if let Some(signed) = circle.crl_this_update().filter(|signed| *signed > now) {
+        let what = format!(
+            "list {number} is dated {signed}, and the clock here says {now}; it applies all the same"
+        );
+        return Finding::warn(STEP, what).hint(SET_CLOCK);
     }
     match circle.crl_next_update() {
         Some(next) if next < now => Finding::warn(
@@ -247,9 +274,7 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
             // What is wrong with the circle itself is said elsewhere.
             Err(TlsError::Malformed { path, fault }) if path == dir.issued() => {
                 let what = format!("{}: {fault}", path.display());
-                return Finding::fail(STEP, Kind::Config, what).hint(
-                    "restore it from a backup: without it nothing can be revoked or renewed",
-                );
+                return Finding::fail(STEP, Kind::Config, what).hint(bad_file(&path));
             }
             Err(_) => String::new(),
         }
@@ -282,9 +307,9 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
         Err(error) => {
             let hint = match &error {
                 TlsError::Distrusted(Distrust::Expired { .. }) => renewal(dir, Renewed::Script),
+                TlsError::Distrusted(Distrust::NotYetValid { .. }) => SET_CLOCK.to_owned(),
                 TlsError::Distrusted(_) => ASK_FOR_NEW.to_owned(),
-                _ => "restore client-cert.pem and client-key.pem from the folder that was issued"
-                    .to_owned(),
+                error => of_file(error),
             };
             Finding::warn(STEP, format!("curl and scripts cannot call: {error}")).hint(hint)
         }
@@ -306,7 +331,7 @@ fn copies(dir: &CertsDir, copied: Option<Timestamp>, now: Timestamp) -> Finding 
 
 fn clock(subject: &Subject<'_>, caller: Option<&tls::Caller>, now: Timestamp) -> Finding {
     const STEP: &str = "clock";
-    let set = "set the clock: timedatectl set-ntp true";
+    let set = SET_CLOCK;
     if let Some(caller) = caller.filter(|caller| now < caller.not_before) {
         let what = format!(
             "it says {now}, before our certificate begins ({})",

@@ -55,7 +55,7 @@ pub(super) fn config(subject: &Subject<'_>) -> Finding {
 fn store(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "store";
     let path = subject.home.chunks();
-    if let Err(error @ StoreError::Displaced { .. }) =
+    if let Err(error @ (StoreError::Displaced { .. } | StoreError::Format { .. })) =
         LocalStore::check_known(&path, &subject.home.store_mark())
     {
         return Finding::failure(STEP, error);

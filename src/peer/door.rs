@@ -24,8 +24,8 @@ use crate::{
     name::Escaped,
     server::{CircleDesk, Gate, ListError, RenewError},
     tls::{
-        self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Standing,
-        Taken, TlsError, ca,
+        self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Lifetime,
+        Standing, Taken, TlsError, ca,
     },
     trust::{AddressBook, Assigned, Bearer, Right, Role, Roles, SignedBundle, TrustError},
 };
@@ -77,7 +77,7 @@ struct Current {
     config: Arc<ServerConfig>,
     bundle: String,
     /// Until when the certificate of its scripts counts.
-    scripts_until: Option<Timestamp>,
+    scripts: Option<Lifetime>,
     /// The sequence of the bundle.
     sequence: u64,
 }
@@ -103,7 +103,9 @@ impl Current {
         Ok(Self {
             identity,
             config,
-            scripts_until: Inspected::script(dir).ok().map(|i| i.caller.not_after),
+            scripts: Inspected::script(dir)
+                .ok()
+                .map(|script| Lifetime::of(&script.caller)),
             sequence: bundle.payload().sequence,
             bundle: String::from_utf8_lossy(bundle.envelope()).into_owned(),
         })
@@ -354,8 +356,8 @@ impl CircleDesk for Door {
 
     fn endings(&self) -> Endings {
         let current = self.current.load();
-        let own = current.identity.caller().not_after;
-        Endings::of(Some(own), current.scripts_until, Some(&self.circle.now()))
+        let own = Lifetime::of(current.identity.caller());
+        Endings::of(Some(own), current.scripts, Some(&self.circle.now()))
     }
 
     fn bundle_of(&self, peer: PeerId) -> Option<String> {

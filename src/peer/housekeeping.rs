@@ -76,6 +76,7 @@ pub(super) fn collect(
         expired: expired.len() + report.expired,
         chunks: report.chunks,
         bytes: report.bytes,
+        by: report.by,
         removed: report.removed,
         abandoned: report.abandoned,
     })

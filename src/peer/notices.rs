@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     manifest::Timestamp,
-    tls::{CertsDir, Circle, Endings, Renewed, ca, days_left},
+    tls::{Begins, CertsDir, Circle, Endings, Inspected, Renewed, ca, days_left},
     trust::AddressBook,
 };
 
@@ -33,6 +33,7 @@ pub struct Notice {
 
 /// What is about a certificate of this peer or of its scripts.
 const OF_OWN: [&str; 4] = [SOON, OVER, SCRIPTS_SOON, SCRIPTS_OVER];
+const EARLY: &str = "certificate-not-yet-valid";
 const SOON: &str = "certificate-ends-soon";
 const OVER: &str = "certificate-expired";
 const SCRIPTS_SOON: &str = "scripts-certificate-ends-soon";
@@ -92,7 +93,63 @@ pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice>
         Notice::care("lists-contradict", text)
     });
     let all = [own, script, circle, list, conflict];
-    all.into_iter().flatten().collect()
+    let early = not_yet(&endings.begins, now);
+    let unusable = unusable(dir);
+    all.into_iter()
+        .flatten()
+        .chain(early)
+        .chain(unusable)
+        .collect()
+}
+
+/// Files that serving does without, and something else cannot.
+fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
+    let key = ca::key_fault(dir).map(|error| {
+        let text = format!("the circle's key cannot be used: {error}; restore it from a backup");
+        Notice::care("circle-key-unusable", text)
+    });
+    let script = Inspected::script(dir).err();
+    let script = script.filter(|_| dir.client_cert().exists() || dir.client_key().exists());
+    let script = script.map(|error| {
+        let text = format!(
+            "curl and scripts cannot call: {error}; restore client-cert.pem and client-key.pem from one folder"
+        );
+        Notice::care("scripts-certificate-unusable", text)
+    });
+    key.into_iter().chain(script)
+}
+
+/// What begins later than now. A clock is wrong then, this one or that of the circle's machine when it was made.
+fn not_yet(begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
+    let all = [
+        (EARLY, "the certificate counts", begins.certificate),
+        (
+            "scripts-certificate-not-yet-valid",
+            "the certificate for scripts counts",
+            begins.scripts_certificate,
+        ),
+        (
+            "circle-not-yet-valid",
+            "the circle's own certificate counts",
+            begins.circle,
+        ),
+        (
+            "revocation-list-not-yet-valid",
+            "the revocation list, which applies all the same, is dated",
+            begins.revocation_list,
+        ),
+    ];
+    let early = all.into_iter().filter_map(move |(code, what, begin)| {
+        Some((code, what, begin.filter(|begin| *begin > now)?))
+    });
+    early.map(move |(code, what, begin)| {
+        let from = if code.starts_with("revocation") { "" } else { "from " };
+        let text = format!(
+            "{what} {from}{begin}, and the clock here says {now}: set the clock that is wrong, here or on the circle's machine \
+             (timedatectl set-ntp true)"
+        );
+        Notice::care(code, text)
+    })
 }
 
 fn about_own(

@@ -78,7 +78,7 @@ pub(super) async fn put(
     let body::Received { bytes, memory } = sealed;
     let put = state
         .store(&connection)
-        .put_chunk(id, bytes.clone(), part_of)
+        .bring_chunk(id, bytes.clone(), part_of, by)
         .await;
     let put = put?;
     if let Some(PartOf {

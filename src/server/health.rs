@@ -58,9 +58,23 @@ pub(super) async fn health(
         scripts_certificate_days: days(endings.scripts_certificate),
         circle_days: days(endings.circle),
         revocation_list_days: days(endings.revocation_list),
+        not_yet_valid: not_yet_valid(&endings, now).map(str::to_owned).collect(),
         details,
     };
     form.answer(health, text::health)
+}
+
+fn not_yet_valid(endings: &Endings, now: Timestamp) -> impl Iterator<Item = &'static str> {
+    let begins = endings.begins;
+    let all = [
+        ("certificate", begins.certificate),
+        ("scripts_certificate", begins.scripts_certificate),
+        ("circle", begins.circle),
+        ("revocation_list", begins.revocation_list),
+    ];
+    let early = all.into_iter();
+    let early = early.filter(move |(_, begin)| begin.is_some_and(|begin| begin > now));
+    early.map(|(what, _)| what)
 }
 
 problems!(MetricsProblems: &[Code::NotAllowed]);
@@ -105,7 +119,7 @@ fn may_watch(state: &ServerState, connection: &Connection) -> bool {
 
 /// Asked anew each time: a store whose folder was moved away writes again when it is back.
 async fn status(state: &ServerState) -> HealthStatus {
-    match state.services().store.check_new_chunk(0, None).await {
+    match state.services().store.check_new_chunk(0, None, None).await {
         Err(StoreError::ReadOnly { .. }) => HealthStatus::ReadOnly,
         _ if !state.services().gate.is_in_place() => HealthStatus::ReadOnly,
         _ => HealthStatus::Ok,
@@ -202,7 +216,10 @@ fn measure_endings(gauges: &Gauges, endings: &Endings) -> Result<(), prometheus:
         ),
     ];
     let mut ends = ends.into_iter();
-    ends.try_for_each(|(name, help, until)| gauges.set_left(name, help, until))
+    ends.try_for_each(|(name, help, until)| gauges.set_left(name, help, until))?;
+    let help = "How many of these four begin later than now: a clock is wrong.";
+    let early = not_yet_valid(endings, Timestamp::now()).count() as u64;
+    gauges.set("colis_not_yet_valid", help, Some(early))
 }
 
 fn measure_store(gauges: &Gauges, condition: &Condition) -> Result<(), prometheus::Error> {

@@ -130,13 +130,24 @@ impl Store for Narrow {
         sealed: Bytes,
         part_of: Option<PartOf>,
     ) -> StoreFuture<'_, Put> {
+        self.bring_chunk(id, sealed, part_of, self.looker.peer)
+    }
+
+    fn bring_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+        by: PeerId,
+    ) -> StoreFuture<'_, Put> {
         Box::pin(async move {
             self.looker.may_put()?;
             let length = sealed.len() as u64;
-            let mut put = self.store.put_chunk(id, sealed, part_of).await?;
+            let mut put = self.store.bring_chunk(id, sealed, part_of, by).await?;
             // That somebody else has put it before is not for it to know.
             if put == Put::AlreadyThere && !self.sees_chunk(id).await? {
-                self.store.check_new_chunk(length, part_of).await?;
+                let new = self.store.check_new_chunk(length, part_of, Some(by));
+                new.await?;
                 put = Put::Stored;
             }
             self.views.note_put(self.looker.peer, id.as_bytes());

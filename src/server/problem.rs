@@ -173,6 +173,11 @@ impl From<StoreError> for Failure {
                 quota,
                 promised,
             } => no_space(needed, free, quota, promised),
+            StoreError::TooMuchUnnamed {
+                needed,
+                free,
+                limit,
+            } => too_much_unnamed(needed, free, limit),
             StoreError::NoRoom(Exhausted::AtPeer { detail, .. }) => {
                 Self::refused(&code, quote(&detail))
             }
@@ -218,6 +223,18 @@ fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> F
         p.promised = promised(bytes);
         p.promised_seconds = promised(seconds);
         p.quota = quota;
+    })
+}
+
+fn too_much_unnamed(needed: u64, free: u64, limit: u64) -> Failure {
+    let detail = format!(
+        "{needed} bytes needed, {free} bytes left of what one peer may have here that no manifest names; publish what is \
+         complete, or announce a transfer before its content"
+    );
+    Failure::new(Code::QuotaExceeded, detail).with(|p| {
+        p.needed = Some(needed);
+        p.free = Some(free);
+        p.quota = Some(limit);
     })
 }
 

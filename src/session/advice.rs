@@ -1,11 +1,66 @@
 //! What to do where one side does not trust the other.
 
-use crate::{manifest::Distrust, store::Alert};
+use std::path::Path;
+
+use crate::{
+    manifest::Distrust,
+    store::Alert,
+    tls::{CertsDir, Inspected, TlsError},
+};
 
 /// For our certificate that is revoked.
 pub(crate) const ASK_FOR_NEW: &str =
     "ask the owner of the circle for a new certificate: colis certs issue";
 const OTHER_CIRCLE: &str = "that peer belongs to another circle: both need certificates of one circle, see colis certs issue";
+
+/// What to do about a file of `certs/` that is not what it must be, or is not there.
+pub(crate) fn bad_file(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let dir = CertsDir::new(path.parent().unwrap_or(Path::new(".")));
+    let here = path.display();
+    match &*name {
+        "crl.pem" if is_of_another_circle(&dir) => ONE_CIRCLE.to_owned(),
+        "crl.pem" => format!(
+            "move it away, then fetch it from a member: mv {here} {here}.bad; colis peers check PEER"
+        ),
+        "ca-cert.pem" => {
+            "restore it from a backup, or copy it from certs/ of another machine of this circle: it is the same file there".to_owned()
+        }
+        "ca-key.pem" => {
+            "restore it from a backup: no other machine has it, and without it nobody can join, be renewed or be revoked".to_owned()
+        }
+        "client-cert.pem" | "client-key.pem" => {
+            "restore client-cert.pem and client-key.pem from the folder that was issued, or from a backup; only curl and scripts need them".to_owned()
+        }
+        "issued.jsonl" => {
+            "restore it from a backup: without it a name or a key could be given twice".to_owned()
+        }
+        "server-cert.pem" | "server-key.pem" | "seal-key.pem" if dir.ca_key().exists() => {
+            "restore certs/ from one backup of this machine, which is the circle's".to_owned()
+        }
+        "server-cert.pem" | "server-key.pem" | "seal-key.pem" => {
+            "restore certs/ from one folder, the one that was issued or a backup; if there is none, on the circle's machine: \
+             colis certs revoke NAME, then colis pair; here, with certs/ moved away: colis pair HOST"
+                .to_owned()
+        }
+        _ => "restore it from a backup".to_owned(),
+    }
+}
+
+/// Where our certificate and that of the circle do not belong together.
+pub(crate) const ONE_CIRCLE: &str = "ca-cert.pem and server-cert.pem must be of one circle: restore them from the folder that was issued";
+
+fn is_of_another_circle(dir: &CertsDir) -> bool {
+    let judged = Inspected::peer(dir).and_then(|own| own.judge(dir, own.caller.not_before));
+    matches!(judged, Err(TlsError::Distrusted(Distrust::Foreign { .. })))
+}
+
+/// Whether `path` is missing in a folder that has other files of a home.
+pub(crate) fn is_missing_alone(path: &Path) -> bool {
+    let dir = CertsDir::new(path.parent().unwrap_or(Path::new(".")));
+    let others = [dir.server_cert(), dir.server_key(), dir.ca_cert()];
+    others.iter().any(|other| other != path && other.exists())
+}
 
 /// What to do about the certificate of a peer.
 pub(crate) fn distrusted(distrust: &Distrust) -> &'static str {

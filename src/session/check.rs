@@ -1,6 +1,6 @@
 //! The store of a home: whether it is whole, and what is not needed any more in it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,12 @@ use super::{
 use crate::{
     client::PeerClient,
     config::Config,
+    id::PeerId,
     manifest::Timestamp,
     peer::InboxOptions,
-    store::{CheckReport, GcReport, LocalStore, StoreError},
+    store::{CheckReport, GcReport, LocalStore, StoreError, Unnamed},
+    tls::CertsDir,
+    trust::AddressBook,
     wire::GcBody,
 };
 
@@ -41,13 +44,16 @@ pub struct Checked {
 }
 
 /// What was let go, and what was freed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
     /// What was collected.
     #[serde(flatten)]
     pub report: GcReport,
     /// Transfers that were let go, because they were opened or refused long enough ago.
     pub opened: usize,
+    /// Names of those who had put what was freed, as far as they are known here.
+    #[serde(default)]
+    pub names: BTreeMap<PeerId, String>,
 }
 
 impl From<GcBody> for Collected {
@@ -56,11 +62,15 @@ impl From<GcBody> for Collected {
             expired: body.expired,
             chunks: body.chunks,
             bytes: body.bytes,
+            by: body.by,
             removed: body.removed,
             abandoned: body.abandoned,
         };
-        let opened = body.opened;
-        Self { report, opened }
+        Self {
+            report,
+            opened: body.opened,
+            names: BTreeMap::new(),
+        }
     }
 }
 
@@ -105,7 +115,10 @@ pub async fn collect_garbage(
     home.check_there()?;
     let serving = || store::serving(home, config);
     let ask = |peer: PeerClient| async move { peer.collect(unfinished).await.map(Collected::from) };
-    through_serving(serving, ask, || collect_here(home, config, unfinished)).await
+    let here = || collect_here(home, config, unfinished);
+    let mut collected = through_serving(serving, ask, here).await?;
+    collected.names = names(home, &collected.report.by);
+    Ok(collected)
 }
 
 async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<Collected, Error> {
@@ -119,9 +132,22 @@ async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<
             true => store.gc_unfinished(Timestamp::now())?,
             false => store.gc(Timestamp::now())?,
         };
-        Ok(Collected { report, opened })
+        Ok(Collected {
+            report,
+            opened,
+            names: BTreeMap::new(),
+        })
     })
     .await
+}
+
+fn names(home: &Home, by: &[Unnamed]) -> BTreeMap<PeerId, String> {
+    let known = AddressBook::new(CertsDir::new(home.certs()).peers()).peers();
+    let known = known.unwrap_or_default().into_iter();
+    let known = known.filter(|peer| by.iter().any(|one| one.peer_id == Some(peer.peer_id)));
+    known
+        .map(|peer| (peer.peer_id, peer.called().to_owned()))
+        .collect()
 }
 
 fn default_keep() -> Duration {

@@ -20,13 +20,23 @@ use crate::{
     id::{ManifestId, PeerId},
     manifest::{Signer as _, Timestamp},
     peer::{HistoryEntry, Notice, Reasons},
-    store::{Holder, LocalStore, Store as _, StoreError, TransferState, Usage},
-    tls::{Endings, Inspected, days_left},
+    store::{Holder, LocalStore, Store as _, StoreError, TransferState, Unnamed, Usage},
+    tls::{Endings, Inspected, Lifetime, days_left},
     wire::Arriving,
 };
 
 /// How long the serving peer may take to say what is arriving.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// Chunks in a store that no manifest names: of a transfer that is on its way or was given up, or that is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PutBy {
+    /// What the peer that put them is called here, if it is known.
+    pub name: Option<String>,
+    /// Who, and how much.
+    #[serde(flatten)]
+    pub what: Unnamed,
+}
 
 /// How to look at a home.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,6 +61,8 @@ pub struct Status {
     pub peer_id: PeerId,
     /// Whether the circle was made here.
     pub has_circle_key: bool,
+    /// From when the peer's certificate counts: later than now where a clock is wrong.
+    pub certificate_from: Timestamp,
     /// Until when the peer's certificate counts.
     pub certificate_until: Timestamp,
     /// The same in whole days; negative when it is over.
@@ -77,6 +89,9 @@ pub struct Status {
     pub peers: usize,
     /// What is in the store, if there is one.
     pub store: Option<Usage>,
+    /// Who put the chunks that no manifest names, the largest sum first.
+    #[serde(default)]
+    pub unnamed: Vec<PutBy>,
     /// Transfers for us that are not opened yet.
     pub waiting: usize,
     /// What others are bringing now, the latest to move first.
@@ -114,10 +129,11 @@ impl Session {
         let options = store_options(config);
         let room = LocalStore::room(&existing(&home.chunks()), options)?;
         let store = self.look_at_store()?;
-        let (usage, waiting) = match &store {
-            Some(store) => (Some(usage_of(store).await?), self.waiting_in(store).await?),
-            None => (None, Vec::new()),
+        let (counted, waiting) = match &store {
+            Some(store) => (counted(store).await?, self.waiting_in(store).await?),
+            None => Default::default(),
         };
+        let (usage, unnamed) = counted.unzip();
         let arriving = self.arriving_now().await;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
@@ -131,6 +147,7 @@ impl Session {
             name: self.identity.name().to_owned(),
             peer_id: self.identity.peer_id(),
             has_circle_key: self.dir.ca_key().exists(),
+            certificate_from: self.identity.caller().not_before,
             certificate_until: until,
             certificate_days: days_left(until, now),
             scripts_certificate_days: days(endings.scripts_certificate),
@@ -145,6 +162,11 @@ impl Session {
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
             waiting: waiting.len(),
+            unnamed: unnamed
+                .into_iter()
+                .flatten()
+                .map(|what| self.put_by(what))
+                .collect(),
             missed: self.missed_in(store, &arriving).await,
             arriving,
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
@@ -168,8 +190,8 @@ impl Session {
     fn endings(&self) -> Endings {
         let script = Inspected::script(&self.dir).ok();
         Endings::of(
-            Some(self.identity.caller().not_after),
-            script.map(|script| script.caller.not_after),
+            Some(Lifetime::of(self.identity.caller())),
+            script.map(|script| Lifetime::of(&script.caller)),
             Some(&self.circle.now()),
         )
     }
@@ -199,11 +221,17 @@ impl Session {
         }
         Ok(waiting)
     }
+
+    fn put_by(&self, what: Unnamed) -> PutBy {
+        let name = what.peer_id.and_then(|peer| self.known_name(peer));
+        PutBy { name, what }
+    }
 }
 
-async fn usage_of(store: &Arc<LocalStore>) -> Result<Usage, Error> {
+/// What is in `store`, and who put what no manifest names.
+async fn counted(store: &Arc<LocalStore>) -> Result<Option<(Usage, Vec<Unnamed>)>, Error> {
     let store = store.clone();
-    blocking(move || store.usage()).await
+    blocking(move || Ok(Some((store.usage()?, store.unnamed()?)))).await
 }
 
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {

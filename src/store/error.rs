@@ -78,6 +78,17 @@ pub enum StoreError {
         /// What would be free as well.
         promised: Promised,
     },
+    /// The peer that brings it has as much here as it may have without a manifest or an own offer that names it. Heals when it
+    /// publishes, and within a day.
+    #[error("{}", too_much_unnamed(*needed, *free))]
+    TooMuchUnnamed {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes that it may still put.
+        free: u64,
+        /// The most that it may have here so.
+        limit: u64,
+    },
     /// Something else than bytes is exhausted: the files of the disk, or how large one may be. Heals when it is seen to.
     #[error(transparent)]
     NoRoom(Exhausted),
@@ -267,7 +278,9 @@ impl StoreError {
             Self::MissingChunks { .. } => Code::MissingChunks,
             Self::Deleted => Code::Deleted,
             Self::EndsTooSoon { .. } => Code::EndsTooSoon,
-            Self::NoSpace { quota: Some(_), .. } => Code::QuotaExceeded,
+            Self::NoSpace { quota: Some(_), .. } | Self::TooMuchUnnamed { .. } => {
+                Code::QuotaExceeded
+            }
             Self::NoSpace { .. } | Self::NoRoom(_) => Code::NoSpace,
             Self::ReadOnly(_) => Code::StorageFailed,
             Self::Manifest(error) => Code::of_manifest(error),
@@ -315,6 +328,13 @@ fn no_space(needed: u64, free: u64, quota: Option<u64>, promised: Promised) -> S
             Size(bytes)
         ),
     }
+}
+
+fn too_much_unnamed(needed: u64, free: u64) -> String {
+    let (needed, free) = (Size(needed), Size(free));
+    format!(
+        "no space: {needed} needed, {free} left of what one peer may have here before it publishes or announces it"
+    )
 }
 
 fn nobody(peer: Option<PeerId>) -> &'static str {

@@ -4,8 +4,10 @@
 //! manifests in memory is a cache that is made when it is first asked for.
 
 mod adjust;
+mod announced;
 mod ballast;
 mod came;
+mod charges;
 mod check;
 mod chunks;
 mod deleted;
@@ -16,6 +18,7 @@ mod known;
 mod layout;
 mod lock;
 mod manifests;
+mod marks;
 mod receipts;
 mod relay;
 mod space;
@@ -29,6 +32,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use charges::Unnamed;
 pub use check::{CheckReport, Problem, Usage};
 pub use gc::GcReport;
 pub use lock::Holder;
@@ -45,6 +49,8 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
 };
+use announced::Announced;
+use charges::Charges;
 use deleted::Deleted;
 use disk::{DiskError, Folder};
 use layout::{id_at, make_layout, make_root};
@@ -90,6 +96,8 @@ struct Inner {
     receipts: Receipts,
     deleted: Deleted,
     space: Space,
+    charges: Charges,
+    announced: Announced,
     relay: RwLock<Option<Relay>>,
     /// Held from checking what a sender may store for others until the transfer is published.
     relay_turn: Mutex<()>,
@@ -267,11 +275,26 @@ impl Store for LocalStore {
         sealed: Bytes,
         part_of: Option<PartOf>,
     ) -> StoreFuture<'_, Put> {
-        self.run(move |inner| inner.put_chunk(id, &sealed, part_of))
+        self.run(move |inner| inner.put_chunk(id, &sealed, part_of, None))
     }
 
-    fn check_new_chunk(&self, length: u64, part_of: Option<PartOf>) -> StoreFuture<'_, ()> {
-        self.run(move |inner| inner.check_new_chunk(length, part_of))
+    fn bring_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+        by: PeerId,
+    ) -> StoreFuture<'_, Put> {
+        self.run(move |inner| inner.put_chunk(id, &sealed, part_of, Some(by)))
+    }
+
+    fn check_new_chunk(
+        &self,
+        length: u64,
+        part_of: Option<PartOf>,
+        by: Option<PeerId>,
+    ) -> StoreFuture<'_, ()> {
+        self.run(move |inner| inner.check_new_chunk(length, part_of, by))
     }
 
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {
@@ -352,6 +375,8 @@ impl Inner {
             receipts: Receipts::open(&root.join("state"))?,
             deleted: Deleted::open(&root.join("state"))?,
             space: Space::new(None, None, 0),
+            charges: Charges::default(),
+            announced: Announced::open(&root.join("state")),
             relay: RwLock::default(),
             relay_turn: Mutex::default(),
             presence: RwLock::new(()),

@@ -96,8 +96,26 @@ impl Store for PacedStore {
         })
     }
 
-    fn check_new_chunk(&self, length: u64, part_of: Option<PartOf>) -> StoreFuture<'_, ()> {
-        self.store.check_new_chunk(length, part_of)
+    fn bring_chunk(
+        &self,
+        id: ChunkId,
+        sealed: Bytes,
+        part_of: Option<PartOf>,
+        by: PeerId,
+    ) -> StoreFuture<'_, Put> {
+        Box::pin(async move {
+            self.pace.wait(sealed.len()).await;
+            self.store.bring_chunk(id, sealed, part_of, by).await
+        })
+    }
+
+    fn check_new_chunk(
+        &self,
+        length: u64,
+        part_of: Option<PartOf>,
+        by: Option<PeerId>,
+    ) -> StoreFuture<'_, ()> {
+        self.store.check_new_chunk(length, part_of, by)
     }
 
     fn get_chunk(&self, id: ChunkId) -> StoreFuture<'_, Bytes> {

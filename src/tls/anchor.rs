@@ -5,6 +5,7 @@ use std::{fmt::Display, sync::Arc};
 use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject as _};
 use webpki::anchor_from_trusted_cert;
+use x509_parser::time::ASN1Time;
 
 use super::{
     BadFile, CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
@@ -23,6 +24,7 @@ pub(super) struct Anchor {
     certificate: CertificateDer<'static>,
     trusted: TrustAnchor<'static>,
     common_name: String,
+    not_before: Timestamp,
     not_after: Timestamp,
 }
 
@@ -34,11 +36,14 @@ impl Anchor {
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).map_err(unreadable)?;
         let name = parsed.subject().iter_common_name().next();
         let name = name.and_then(|name| name.as_str().ok()).unwrap_or_default();
-        let end = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
+        let time =
+            |at: ASN1Time| Timestamp::from_unix_seconds(u64::try_from(at.timestamp()).unwrap_or(0));
+        let (begin, end) = (parsed.validity().not_before, parsed.validity().not_after);
         Ok(Self {
             trusted: trusted.to_owned(),
             common_name: name.to_owned(),
-            not_after: Timestamp::from_unix_seconds(end),
+            not_before: time(begin),
+            not_after: time(end),
             certificate,
         })
     }
@@ -74,6 +79,11 @@ impl Anchor {
     /// own, so their dates are enough. One that counts longer than the end known here tells that the circle's was renewed.
     pub(super) fn trusted(&self) -> TrustAnchor<'static> {
         self.trusted.clone()
+    }
+
+    /// From when it counts.
+    pub(super) fn not_before(&self) -> Timestamp {
+        self.not_before
     }
 
     /// Until when it counts.

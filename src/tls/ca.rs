@@ -29,7 +29,7 @@ pub use revocation::{Revocation, merge_lists, refresh_list, revoke};
 use super::{
     CertsDir, Circle, Identity, TlsError, WhyRefused,
     certificate::ACTS_FOR,
-    identity::{SEAL_KEY_LABEL, key_pair, read_certificate},
+    identity::{SEAL_KEY_LABEL, key_pair, read_certificate, read_key_of},
     io_error, remove_left_keys,
 };
 use crate::{
@@ -296,6 +296,15 @@ fn last_second(dir: &CertsDir, now: OffsetDateTime) -> Result<OffsetDateTime, Tl
         Ok(last) if last > now => Ok(last),
         _ => Err(WhyRefused::CircleEnded { ended: end }.into()),
     }
+}
+
+/// What is wrong with the circle's key in `dir`, if it should be there and cannot be used.
+pub fn key_fault(dir: &CertsDir) -> Option<TlsError> {
+    let path = dir.ca_key();
+    // What is wrong with the circle's certificate is said of that.
+    let certificate = read_certificate(&dir.ca_cert()).ok();
+    let certificate = certificate.filter(|_| path.exists())?;
+    read_key_of(&path, &certificate).err()
 }
 
 fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {

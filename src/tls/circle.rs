@@ -81,6 +81,11 @@ impl Circle {
         self.anchor.not_after()
     }
 
+    /// When the circle's own certificate begins.
+    pub fn not_before(&self) -> Timestamp {
+        self.anchor.not_before()
+    }
+
     /// What the peer was called that made the circle, by the circle's certificate.
     pub fn maker(&self) -> Option<&str> {
         self.anchor.maker()

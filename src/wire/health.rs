@@ -27,6 +27,10 @@ pub struct Health {
     /// Until its revocation list should have been signed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_list_days: Option<i64>,
+    /// What of these begins later than now, by the clock of the peer: `certificate`, `scripts_certificate`, `circle`,
+    /// `revocation_list`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_yet_valid: Vec<String>,
     /// For the owner's own certificates and the role `monitor` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<HealthDetails>,

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::id::{PeerId, TransferId};
+use crate::{
+    id::{PeerId, TransferId},
+    store::Unnamed,
+};
 
 /// A transfer that a member is bringing now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -40,7 +43,7 @@ pub struct GcQuestion {
 }
 
 /// Answer of `POST /v1/owner/gc`: what was collected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GcBody {
     /// Transfers that were opened long enough ago, and were let go.
     pub opened: usize,
@@ -50,6 +53,9 @@ pub struct GcBody {
     pub chunks: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Who had put those that no manifest had named, or whose manifest was deleted or expired.
+    #[serde(default)]
+    pub by: Vec<Unnamed>,
     /// Chunks that left the trash for good.
     pub removed: usize,
     /// Journals of transfers that were not continued for a week.

@@ -22,7 +22,7 @@ use super::media;
 use crate::{
     id::{ChunkId, Digest, ManifestId, PeerId, TransferId},
     manifest::Timestamp,
-    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState, WaitReason},
+    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState, Unnamed, WaitReason},
 };
 
 /// Hex digits, in the one spelling that is taken.
@@ -82,6 +82,7 @@ macro_rules! looks_like {
 looks_like!(ChunkInfo, ChunkShape);
 looks_like!(ManifestInfo, ManifestShape);
 looks_like!(StateAt, StateShape);
+looks_like!(Unnamed, UnnamedShape);
 
 /// A chunk in a list.
 #[derive(ToSchema)]
@@ -90,6 +91,18 @@ struct ChunkShape {
     id: ChunkId,
     /// Bytes as stored.
     length: u64,
+}
+
+/// The chunks of one peer that no manifest names.
+#[derive(ToSchema)]
+struct UnnamedShape {
+    /// Who put them; null if that is not known.
+    #[schema(required)]
+    peer_id: Option<PeerId>,
+    /// How many.
+    chunks: u64,
+    /// Their bytes.
+    bytes: u64,
 }
 
 /// A manifest in a list: what a blind store can tell.

@@ -6,6 +6,7 @@
 mod canary;
 mod clock;
 mod costs;
+mod hoard;
 mod logs;
 mod memory;
 mod modes;

@@ -1,6 +1,7 @@
 //! `colis doctor` and `colis status`: each step made to fail for real, and what is said of it.
 
 mod certs;
+mod damaged;
 mod fake;
 mod machine;
 mod peer;

@@ -29,6 +29,8 @@ impl From<StoreError> for Failure {
             StoreError::NoRoom(_) => failure()
                 .hint("when that is done, run the same command again"),
             StoreError::NoSpace { promised, .. } => failure().hint(for_space(*promised)),
+            StoreError::TooMuchUnnamed { .. } => failure()
+                .hint("free what is unfinished there: colis gc --unfinished"),
             StoreError::Deleted => failure(),
             StoreError::EndsTooSoon { .. } => {
                 failure().hint("send it again with a longer life: --expires 7d")
@@ -83,6 +85,10 @@ fn damaged(path: &Path, fault: &BadFormat) -> String {
             "it is damaged, as by a loss of power; if that store is the one of this home: (echo colis store 1; cat {}) > {}, then \
              colis check --read-data",
             mark.display(),
+            path.display()
+        ),
+        None if *fault == BadFormat::NoStoreId => format!(
+            "if the store in chunks/ is the one of this home, it is noted anew: rm {}",
             path.display()
         ),
         None => "it is damaged, or something else: restore it from a backup, or use another --home"

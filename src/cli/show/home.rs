@@ -8,9 +8,10 @@ use crate::{
         units::{Size, count},
     },
     id::Short as _,
+    manifest::Timestamp,
     name::Escaped,
     peer::{Direction, HistoryEntry},
-    session::{ChangedSetting, Event, Holds, Status},
+    session::{ChangedSetting, Event, Holds, PutBy, Status},
 };
 
 /// Says the events of looking after a home.
@@ -89,6 +90,9 @@ fn said(output: Output, status: &Status) {
     output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
     let (days, until) = (status.certificate_days, status.certificate_until);
     output.line(match days {
+        _ if status.certificate_from > Timestamp::now() => {
+            format!("certificate: counts from {} only", status.certificate_from)
+        }
         0.. => format!(
             "certificate: {} left, until {until}",
             count(days, "day", "days")
@@ -126,6 +130,9 @@ fn said(output: Output, status: &Status) {
         ),
         None => "store: none yet".to_owned(),
     });
+    for one in &status.unnamed {
+        output.line(format!("in no transfer: {}", put_by(one)));
+    }
     let quota = status.quota.map(|quota| format!(", quota {}", Size(quota)));
     output.line(format!(
         "disk: {} free{}, {} can be stored",
@@ -133,6 +140,17 @@ fn said(output: Output, status: &Status) {
         quota.unwrap_or_default(),
         Size(status.usable)
     ));
+}
+
+/// Chunks that no transfer in the store names, and whose they are.
+fn put_by(one: &PutBy) -> String {
+    let of = match (&one.name, one.what.peer_id) {
+        (Some(name), _) => format!("put by {}", Escaped::new(name)),
+        (None, Some(id)) => format!("put by {id}"),
+        (None, None) => "of transfers that are over, or of nobody known".to_owned(),
+    };
+    let chunks = count(one.what.chunks, "chunk", "chunks");
+    format!("{chunks}, {}, {of}", Size(one.what.bytes))
 }
 
 fn serving(status: &Status) -> String {

@@ -1,18 +1,29 @@
 //! What is said of a store, ours or a peer's.
 
+use std::collections::BTreeMap;
+
 use super::home;
 use crate::{
     cli::output::Output,
     config::units::{Size, count},
+    id::PeerId,
     name::Escaped,
     session::{Checked, Collected, Custody, Event},
+    store::Unnamed,
 };
 
 /// Says the events of looking after a store.
 pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Check(checked) => say_checked(output, checked),
-        Event::Gc(collected) => output.line(freed(collected)),
+        Event::Gc(collected) => {
+            output.line(freed(collected));
+            for one in &collected.report.by {
+                if let Some(of) = put_by(one, &collected.names) {
+                    output.line(of);
+                }
+            }
+        }
         Event::Custody(custody) => say_custody(output, custody),
         Event::NewStore { path } => output.talk(format!(
             "{} is the store of this home from now on; transfers that were opened before may come once more, if their sender or a \
@@ -48,6 +59,17 @@ fn say_checked(output: Output, checked: &Checked) {
         Size(report.bytes),
         count(report.manifests, "transfer", "transfers"),
     ));
+}
+
+fn put_by(one: &Unnamed, names: &BTreeMap<PeerId, String>) -> Option<String> {
+    let id = one.peer_id?;
+    let name = names.get(&id).map(|name| Escaped::new(name).to_string());
+    let who = name.unwrap_or_else(|| id.to_string());
+    let chunks = count(one.chunks, "chunk", "chunks");
+    Some(format!(
+        "of it: {chunks}, {}, put by {who} in no transfer",
+        Size(one.bytes)
+    ))
 }
 
 fn freed(collected: &Collected) -> String {

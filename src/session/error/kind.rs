@@ -127,6 +127,7 @@ impl From<&StoreError> for Kind {
             | StoreError::MissingChunks { .. } => Self::Integrity,
             StoreError::NoRoom { .. }
             | StoreError::NoSpace { .. }
+            | StoreError::TooMuchUnnamed { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::Displaced { .. } => Self::Storage,
             StoreError::Locked { .. } => Self::Locked,

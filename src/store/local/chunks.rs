@@ -8,9 +8,12 @@ use std::sync::RwLockReadGuard;
 use rustix::io::Errno;
 
 use super::{
-    Bytes, ChunkId, ChunkInfo, Inner, Page, PageRequest, PartOf, Put, StoreError, check_chunk,
+    Bytes, ChunkId, ChunkInfo, Inner, Page, PageRequest, PartOf, PeerId, Put, StoreError,
+    check_chunk,
     disk::{Created, Folder, Moved},
-    io, no_chunk,
+    io,
+    marks::{Mark, Why},
+    no_chunk,
 };
 use crate::{
     manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK},
@@ -32,11 +35,13 @@ impl Inner {
         id: ChunkId,
         sealed: &[u8],
         part_of: Option<PartOf>,
+        by: Option<PeerId>,
     ) -> Result<Put, StoreError> {
         check_chunk(id, sealed)?;
         self.writable()?;
         for _ in 0..ATTEMPTS {
-            if let Some(put) = self.try_put_chunk(id, sealed, part_of)? {
+            let put = || self.try_put_chunk(id, sealed, part_of, by);
+            if let Some(put) = self.again_if_counted_anew(put)? {
                 return Ok(put);
             }
             self.set_aside_bad_chunk(id)?;
@@ -51,6 +56,7 @@ impl Inner {
         id: ChunkId,
         sealed: &[u8],
         part_of: Option<PartOf>,
+        by: Option<PeerId>,
     ) -> Result<Option<Put>, StoreError> {
         let length = sealed.len() as u64;
         let (shard, name) = (self.shard(id), id.to_string());
@@ -67,10 +73,22 @@ impl Inner {
             None => {}
         }
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
-        self.space.take(self.disk()?, transfer, length)?;
+        let is_charged = self.charge(by, id, length, part_of)?;
+        let give_back = || {
+            if let Some(peer) = by.filter(|_| is_charged) {
+                self.charges.give_back(peer, id);
+            }
+        };
+        let taken = self.space.take(self.disk()?, transfer, length);
+        taken.inspect_err(|_| give_back())?;
         let created = shard.create(&name, sealed);
         if !matches!(created, Ok(Created::New)) {
             self.space.release(length);
+            give_back();
+        } else if let Some(peer) = by {
+            let why = Why::Put;
+            shard.set_mark(&name, Mark { peer, why });
+            self.charges.note(Mark { peer, why }, id, length);
         }
         Ok(match created.map_err(failed)? {
             Created::New => Some(Put::Stored),
@@ -83,8 +101,10 @@ impl Inner {
         &self,
         length: u64,
         part_of: Option<PartOf>,
+        by: Option<PeerId>,
     ) -> Result<(), StoreError> {
         self.writable()?;
+        self.check_charge(by, length)?;
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
         self.space.check_take(self.disk()?, transfer, length)
     }
@@ -133,6 +153,7 @@ impl Inner {
             Moved::Done => {
                 let length = chunk_length(shard, &name)?;
                 self.space.charge(length.unwrap_or(0));
+                self.charge_by_mark(shard, id);
                 Ok(length)
             }
         }
@@ -235,6 +256,7 @@ impl Inner {
                 .move_aside(&name, &self.corrupt)
                 .map_err(|e| io(&shard.path().join(&name), e))?;
             self.space.release(length.unwrap_or(0));
+            self.charges.release(id);
         }
         Ok(None)
     }

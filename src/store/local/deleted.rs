@@ -113,6 +113,7 @@ impl LocalStore {
     /// Promises no more space to a transfer that `sender` has announced.
     pub fn release_promise(&self, sender: PeerId, transfer: TransferId) {
         self.inner.space.settle((transfer, sender));
+        self.inner.announced.settle((transfer, sender));
     }
 
     /// Whether this transfer of `sender` was deleted here after a manifest of it was made that says `created`, so that only

@@ -13,13 +13,13 @@
 use std::{
     collections::HashSet,
     io::ErrorKind,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Inner, LocalStore, ManifestInfo, StoreError, TransferState,
+    Inner, LocalStore, ManifestInfo, StoreError, TransferState, Unnamed,
     disk::{Folder, Moved, STAGED},
     io,
 };
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long a chunk that no manifest names is kept.
-const LEASE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LEASE: Duration = Duration::from_secs(24 * 3600);
 /// How long it stays in the trash then.
 const TRASH: Duration = Duration::from_secs(3600);
 /// How long what another room remembers of an unfinished transfer is kept.
@@ -38,7 +38,7 @@ const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 const BATCH: usize = 100;
 
 /// What was collected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcReport {
     /// Transfers whose time was over.
     pub expired: usize,
@@ -46,6 +46,9 @@ pub struct GcReport {
     pub chunks: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Who had put those that no manifest had named, or whose manifest was deleted or expired.
+    #[serde(default)]
+    pub by: Vec<Unnamed>,
     /// Chunks that left the trash for good.
     pub removed: usize,
     /// Journals of transfers that nobody has continued for a week.
@@ -119,6 +122,9 @@ impl LocalStore {
 impl Inner {
     fn let_go(&self, id: ManifestId, state: TransferState) -> Result<(), StoreError> {
         self.record_state(id, state)?;
+        if state != TransferState::Opened {
+            self.charge_what_is_left(id)?;
+        }
         self.unpublish(id)
     }
 
@@ -172,7 +178,7 @@ impl Inner {
                 .is_some_and(|state| state.state == TransferState::Opened);
             if !opened {
                 match self.record_state(id, TransferState::Expired) {
-                    Ok(()) => {}
+                    Ok(()) => self.charge_what_is_left(id)?,
                     Err(StoreError::NotFound { .. }) => continue,
                     Err(error) => return Err(error),
                 }
@@ -190,7 +196,9 @@ impl Inner {
         lease: Duration,
         report: &mut GcReport,
     ) -> Result<(), StoreError> {
+        let began = Instant::now();
         let named = self.named_chunks()?;
+        self.charges.begin_count(&named);
         for (number, shard) in (0..=u8::MAX).zip(&self.shards) {
             let unnamed = self.chunks_of(number)?.filter(|id| !named.contains(id));
             for batch in unnamed.collect::<Vec<_>>().chunks(BATCH) {
@@ -200,12 +208,16 @@ impl Inner {
                     let name = id.to_string();
                     let age = shard.age(&name, now).map_err(|e| io(shard.path(), e))?;
                     if age.is_some_and(|age| age >= lease) {
-                        self.throw_away(shard, &name, report)?;
+                        self.throw_away(shard, *id, report)?;
+                    } else {
+                        self.charge_by_mark(shard, *id);
                     }
                 }
             }
             remove_old(shard, now, LEASE, |name| name.starts_with(STAGED))?;
         }
+        self.charges.end_count(began);
+        self.forget_announced(now);
         let others = [&self.manifests, self.deleted.folder()];
         for folder in self.receipts.folders().into_iter().chain(others) {
             remove_old(folder, now, LEASE, |name| name.starts_with(STAGED))?;
@@ -238,9 +250,11 @@ impl Inner {
     fn throw_away(
         &self,
         shard: &Folder,
-        name: &str,
+        id: ChunkId,
         report: &mut GcReport,
     ) -> Result<(), StoreError> {
+        let name = &id.to_string();
+        let by = shard.mark_of(name).map(|mark| mark.peer);
         let failed = |e| io(&shard.path().join(name), e);
         let length = shard.length(name).map_err(failed)?.unwrap_or(0);
         shard.touch(name).map_err(failed)?;
@@ -256,6 +270,8 @@ impl Inner {
             Moved::InTheWay => shard.remove(name).map_err(failed)?,
         }
         self.space.release(length);
+        self.charges.release(id);
+        Unnamed::add(&mut report.by, by, length);
         report.chunks += 1;
         report.bytes += length;
         Ok(())
@@ -308,7 +324,7 @@ impl Inner {
 
     /// Every chunk that a manifest names. One that cannot be read stops collecting, for its chunks are not known; one
     /// that is damaged is set aside, and nobody can open its chunks any more.
-    fn named_chunks(&self) -> Result<HashSet<ChunkId>, StoreError> {
+    pub(super) fn named_chunks(&self) -> Result<HashSet<ChunkId>, StoreError> {
         let mut named = HashSet::new();
         for name in self
             .manifests

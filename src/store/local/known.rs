@@ -97,8 +97,8 @@ impl LocalStore {
 
 /// What the file `mark` says.
 fn known(mark: &Path) -> Result<Option<StoreId>, StoreError> {
-    let text = match private::read_text(mark) {
-        Ok(text) => text,
+    let text = match private::read(mark) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error(mark, e)),
     };

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     disk::Disk,
-    manifest::{MAX_ENVELOPE, Timestamp},
+    manifest::{MAX_ENVELOPE, Timestamp, Wrap},
     sabotage,
     store::LEAST_LIFE,
 };
@@ -62,7 +62,22 @@ impl Inner {
         offer: &SignedOffer,
         by: PeerId,
     ) -> Result<OfferAnswer, StoreError> {
-        self.answer_offer(offer, by, Space::promise)
+        let answer = self.answer_offer(offer, by, Space::promise)?;
+        let payload = offer.payload();
+        if answer == OfferAnswer::Accepted && by == payload.sender {
+            let owner = self.relay().map(|relay| relay.owner);
+            let for_owner = owner.is_some_and(|owner| {
+                payload
+                    .wraps
+                    .iter()
+                    .filter_map(Wrap::recipient)
+                    .any(|r| r == owner)
+            });
+            let transfer = (payload.transfer_id, by);
+            self.announced
+                .note(transfer, sealed_size(payload), for_owner);
+        }
+        Ok(answer)
     }
 
     pub(super) fn check_offer(
@@ -194,7 +209,7 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
-        self.space.settle(transfer);
+        self.chunks_are_named(manifest);
         if let Some(known) = &mut *self.index.lock() {
             known.insert(id, KnownManifest::of(manifest));
         }
@@ -294,6 +309,7 @@ impl Inner {
         let now = Timestamp::now();
         let noted = self.write_surely(|| self.deleted.note(sender, transfer, created, now));
         noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
+        self.charge_what_is_left(id)?;
         self.unpublish(id)?;
         self.receipts
             .forget_unopened(id)

@@ -246,6 +246,17 @@ impl Space {
         self.free_of(&self.lock(), disk)
     }
 
+    /// What disk and quota leave, each by itself, less what is promised.
+    pub(super) fn beside_promises(&self, disk: Disk) -> (u64, Option<u64>) {
+        let state = self.lock();
+        let promised = state.promised();
+        let left = |of: u64| of.saturating_sub(promised);
+        let of_quota = state
+            .quota
+            .map(|quota| left(quota.saturating_sub(state.used)));
+        (left(disk.room(state.reserve).usable()), of_quota)
+    }
+
     fn free_of(&self, state: &State, disk: Disk) -> u64 {
         usable(disk.room(state.reserve), state.quota, state.used).saturating_sub(state.promised())
     }

@@ -42,7 +42,7 @@ fn a_key_of_another_certificate_is_said() {
         "certificate",
         "fail",
         "not the key of the certificate beside it",
-        Some("from one folder"),
+        Some("restore certs/"),
     );
 }
 
@@ -57,7 +57,7 @@ fn a_certificate_that_is_missing_or_damaged_is_said() {
             "certificate",
             "fail",
             "no certificate in it",
-            Some("restore it"),
+            Some("restore certs/"),
         )
         .says(
             "revocation",
@@ -70,7 +70,7 @@ fn a_certificate_that_is_missing_or_damaged_is_said() {
         "certificate",
         "fail",
         "server-cert.pem is missing",
-        Some("restore it"),
+        Some("restore certs/"),
     );
 }
 
@@ -186,7 +186,7 @@ fn a_damaged_revocation_list_is_said() {
             "revocation",
             "fail",
             "crl.pem",
-            Some("remove that file"),
+            Some("move it away"),
         );
     }
     fs::remove_file(&path).unwrap();

@@ -151,6 +151,67 @@ fn what_cannot_be_renewed_is_said_everywhere() {
     }
 }
 
+/// A clock that is set back, or was ahead where the circle was made, is said where an end would be.
+#[test]
+fn what_is_not_valid_yet_is_said_everywhere() {
+    if !has("faketime") {
+        return;
+    }
+    let homes = Homes::new(&[]);
+    // Whoever asks it is not refused for a certificate that begins too late.
+    member(&homes, "c", &begun(340, YEAR));
+    const EARLY: [&str; 4] = [
+        "certificate-not-yet-valid",
+        "scripts-certificate-not-yet-valid",
+        "circle-not-yet-valid",
+        "revocation-list-not-yet-valid",
+    ];
+    let none = status(&homes, "a");
+    assert!(
+        !codes(&none["notices"])
+            .iter()
+            .any(|code| EARLY.contains(code))
+    );
+    let said = ran_in_days(&homes, -30, "a", &["--json", "status"]).out;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    for code in EARLY {
+        let notices = said["notices"].as_array().unwrap();
+        let notice = notices.iter().find(|notice| notice["code"] == code);
+        let notice = notice.unwrap_or_else(|| panic!("{code}: {said}"));
+        assert_eq!(notice["care"], true);
+        assert!(
+            notice["text"].as_str().unwrap().contains("set the clock"),
+            "{notice}"
+        );
+    }
+    let text = ran_in_days(&homes, -30, "a", &["status"]).out;
+    assert!(text.contains("certificate: counts from 20"), "{text}");
+    let doctor = ran_in_days(&homes, -30, "a", &["doctor"]);
+    assert_ne!(doctor.code, 0, "{}", doctor.out);
+    for step in ["certificate", "circle", "revocation", "files", "clock"] {
+        let mut lines = doctor
+            .out
+            .lines()
+            .skip_while(|line| line.split_whitespace().nth(1) != Some(step));
+        let step = lines.by_ref().take(2).collect::<Vec<_>>().join(" ");
+        assert!(step.contains("set the clock"), "{step}: {}", doctor.out);
+    }
+    let a = serve_in_days(&homes, -30, "a");
+    for code in EARLY {
+        wait_for("the program that started it is told", || told(&a, code));
+        assert!(homes.log("a").contains(code), "{}", homes.log("a"));
+    }
+    let url = format!("https://localhost:{}/v1/health", a.address.port());
+    let health: Value = serde_json::from_str(&curl(&homes, "c", &[&url]).out).unwrap();
+    let four = [
+        "certificate",
+        "scripts_certificate",
+        "circle",
+        "revocation_list",
+    ];
+    assert_eq!(health["not_yet_valid"], serde_json::json!(four));
+}
+
 /// A machine that is too slow to listen in time gets more of it.
 #[test]
 fn the_moment_at_which_a_certificate_of_a_serving_peer_ends_is_an_event() {

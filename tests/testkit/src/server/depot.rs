@@ -90,7 +90,7 @@ fn page<K: Ord + Copy, V, T>(
 }
 
 impl Store for Depot {
-    fn check_new_chunk(&self, _: u64, _: Option<PartOf>) -> StoreFuture<'_, ()> {
+    fn check_new_chunk(&self, _: u64, _: Option<PartOf>, _: Option<PeerId>) -> StoreFuture<'_, ()> {
         let answer = match &*self.fault.lock().unwrap() {
             Some(StoreError::ReadOnly(why)) => Err(StoreError::ReadOnly(why.clone())),
             _ => Ok(()),
