@@ -16,6 +16,15 @@ const SPLIT_NAMES: &str = r#"COMPREPLY=($(compgen -f "${cur}"))"#;
 /// Nothing is proposed, so bash completes the name itself (`-o default`): it knows spaces, quotes and folders.
 const OWN_NAMES: &str = "COMPREPLY=()";
 
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 pub(super) fn completions(args: &Completions) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "colis", &mut script);

@@ -21,17 +21,17 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Breach, Code, PairError, PairOptions,
-    card::{self, Grant, Host, Refusal, Request},
-    exchange::{Exchange, Exporter, Hello, Side},
-    frame::{self, Kind, MAX_BODY},
+    card::{self, Grant, Host, OtherName, Refusal, Request, Taken},
+    exchange::{Channel, Dialect, Exchange, Hello, Side},
+    frame::{self, Frame, Kind, MAX_BODY},
 };
 use crate::{
     address::PeerAddress,
     tls::{
-        self, CertsDir, Identity, TlsError,
+        self, CertsDir, Identity, TlsError, WhyRefused,
         ca::{self, Admitted, Newcomer},
     },
-    trust::{KnownPeer, TrustError},
+    trust::{KnownPeer, TrustError, names_like},
 };
 
 /// Connections that are looked at; others wait in the backlog of the system.
@@ -40,6 +40,8 @@ const MAX_VISITORS: usize = 16;
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a used code is explained to those who came with it too.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How often a machine may ask for another name.
+const OTHER_NAMES: usize = 3;
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
 
 /// What is shown, and for whom.
@@ -113,6 +115,7 @@ pub async fn invite(
                     let _ = timeout(FAREWELL, others).await;
                     return Ok(Paired { peer, from });
                 }
+                Err(PairError::OnlyLooked) => {}
                 Err(error) => {
                     let is_burned = matches!(error, PairError::WrongCode { left: 0 });
                     tell(Event { from, error });
@@ -206,17 +209,18 @@ impl House {
         let (_, connection) = stream.get_ref();
         let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
         let exporter = exporter.map_err(PairError::failed)?;
-        self.meet(&mut stream, &exporter, from).await
+        let channel = Channel::new(exporter, connection.alpn_protocol());
+        self.meet(&mut stream, &channel, from).await
     }
 
     /// All that is said over one channel.
     pub(super) async fn meet(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        exporter: &Exporter,
+        channel: &Channel,
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
-        let met = self.talk(stream, exporter, from).await;
+        let met = self.talk(stream, channel, from).await;
         if let Some(refusal) = met.as_ref().err().and_then(refusal) {
             let body = serde_json::to_vec(&refusal).map_err(PairError::failed)?;
             // Who does not hear why is refused as well.
@@ -229,15 +233,16 @@ impl House {
     async fn talk(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        exporter: &Exporter,
+        channel: &Channel,
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
         let step = self.options.step;
-        let hello = Hello::parse(self.hear(stream, Kind::Hello).await?)?;
+        let first = frame::read_first(stream, MAX_BODY, step).await?;
+        let hello = Hello::parse(body_of(first, Kind::Hello)?)?;
         let mut tries = self.desk().await?;
         let exchange = Exchange::start(Side::Inviter, &self.code, &self.commitment);
         frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
-        let tags = exchange.finish(&hello, exporter)?;
+        let tags = exchange.finish(&hello, &channel.exporter)?;
         let tag = self.hear(stream, Kind::Confirm).await?;
         if !tags.proves(Side::Joiner, &tag)? {
             *tries -= 1;
@@ -247,7 +252,11 @@ impl House {
         let request = self.hear(stream, Kind::Request).await?;
         let request: Request = card::open(&request, hello.commitment())?;
         let port = request.port;
-        let admitted = self.admit(request, from.ip().to_canonical()).await?;
+        let newcomer = newcomer(request, from.ip().to_canonical());
+        let admitted = match channel.dialect {
+            Dialect::First => self.admit(&newcomer).await?,
+            Dialect::OtherNames => self.admit_as_it_can_be(stream, newcomer).await?,
+        };
         let settled = self.settle(stream, &admitted, address(from, port)).await;
         match settled {
             Ok(peer) => {
@@ -273,23 +282,60 @@ impl House {
         }
     }
 
-    async fn admit(&self, request: Request, from: IpAddr) -> Result<Admitted, PairError> {
-        let newcomer = Newcomer {
-            name: request.name,
-            identity: request.identity,
-            script: request.script,
-            seal_key: request.seal_key,
-            address: Some(from),
-        };
-        let name = newcomer.name.clone();
+    /// Signs the keys of a machine that may be called as it wants, or takes another name that it is told.
+    async fn admit_as_it_can_be(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        mut newcomer: Newcomer,
+    ) -> Result<Admitted, PairError> {
+        for _ in 0..OTHER_NAMES {
+            let error = match self.admit(&newcomer).await {
+                Err(error) if is_about_its_name(&error) => error,
+                done => return done,
+            };
+            let taken = Taken {
+                reason: error.to_string(),
+                free: self.name_like(&newcomer.name).await,
+            };
+            let taken = serde_json::to_vec(&taken).map_err(PairError::failed)?;
+            frame::write(stream, Kind::Taken, &taken, self.options.step).await?;
+            let Ok(other) = self.hear(stream, Kind::OtherName).await else {
+                return Err(error);
+            };
+            newcomer.name = card::parse::<OtherName>(&other)?.name;
+        }
+        self.admit(&newcomer).await
+    }
+
+    async fn admit(&self, newcomer: &Newcomer) -> Result<Admitted, PairError> {
+        self.check_name(newcomer.name.clone()).await?;
+        let newcomer = newcomer.clone();
+        self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
+    }
+
+    /// Fails if a machine that joins cannot be called so.
+    async fn check_name(&self, name: String) -> Result<(), PairError> {
         let wanted = name.clone();
         // What is on record here says more than the answer of a member.
-        let free = self.on_disk(move |certs| ca::check_free(certs, &wanted));
+        let free = self.on_disk(move |certs| ca::check_joining_name(certs, &wanted));
         free.await?;
-        if (self.taken)(name.clone()).await {
-            return Err(TlsError::AlreadyIssued { name, until: None }.into());
+        match (self.taken)(name.clone()).await {
+            true => Err(TlsError::AlreadyIssued { name, until: None }.into()),
+            false => Ok(()),
         }
-        self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
+    }
+
+    /// A name like this one that is free, if one is found while the other machine still waits.
+    async fn name_like(&self, name: &str) -> Option<String> {
+        let looking = async {
+            for free in names_like(name) {
+                if self.check_name(free.clone()).await.is_ok() {
+                    return Some(free);
+                }
+            }
+            None
+        };
+        timeout(self.options.step / 2, looking).await.ok().flatten()
     }
 
     /// Gives the certificates, and keeps who has them.
@@ -346,12 +392,41 @@ impl House {
         stream: &mut (impl AsyncRead + Unpin),
         kind: Kind,
     ) -> Result<Vec<u8>, PairError> {
-        let frame = frame::read(stream, MAX_BODY, self.options.step).await?;
-        match frame.kind == kind {
-            true => Ok(frame.body),
-            false => Err(Breach::FrameTurn.into()),
-        }
+        body_of(
+            frame::read(stream, MAX_BODY, self.options.step).await?,
+            kind,
+        )
     }
+}
+
+fn body_of(frame: Frame, kind: Kind) -> Result<Vec<u8>, PairError> {
+    match frame.kind == kind {
+        true => Ok(frame.body),
+        false => Err(Breach::FrameTurn.into()),
+    }
+}
+
+fn newcomer(request: Request, from: IpAddr) -> Newcomer {
+    Newcomer {
+        name: request.name,
+        identity: request.identity,
+        script: request.script,
+        seal_key: request.seal_key,
+        address: Some(from),
+    }
+}
+
+/// Whether another name helps.
+fn is_about_its_name(error: &PairError) -> bool {
+    matches!(
+        error,
+        PairError::Tls(
+            TlsError::BadName
+                | TlsError::AlreadyIssued { .. }
+                | TlsError::Refused(WhyRefused::HostName)
+                | TlsError::Trust(TrustError::AliasTaken { .. })
+        )
+    )
 }
 
 /// What the other side is told. Before it has proved that it knows the code, that is nothing but this.

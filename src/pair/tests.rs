@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex};
 
 use super::{
-    card::{self, Grant, Request},
+    card::{self, Grant, Request, Taken},
+    exchange::{Channel, Dialect},
     frame::{self, Frame, Kind, MAX_GRANT},
     inviter::House,
     joiner, *,
@@ -27,7 +28,10 @@ use crate::{
 };
 
 pub(super) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-pub(super) const EXPORTER: [u8; 32] = [7; 32];
+pub(super) const CHANNEL: Channel = Channel {
+    exporter: [7; 32],
+    dialect: Dialect::OtherNames,
+};
 pub(super) const CODE: &str = "7-lotus-castor";
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -71,6 +75,7 @@ impl Site {
         Wish {
             code: code.parse().unwrap(),
             name: "b".into(),
+            if_taken: IfTaken::TakeAnother,
             certs: self.b(),
             port: Some(2),
             host: Some("here".into()),
@@ -116,12 +121,12 @@ pub(super) async fn between(
     let ((from_joiner, to_joiner), (from_inviter, to_inviter)) =
         (tokio::io::split(near), tokio::io::split(far));
     let inviting = async {
-        let met = house.meet(&mut inviter, &EXPORTER, HERE).await;
+        let met = house.meet(&mut inviter, &CHANNEL, HERE).await;
         drop(inviter);
         met
     };
     let joining = async {
-        let met = joiner::meet(&mut joiner, &EXPORTER, wish, HERE).await;
+        let met = joiner::meet(&mut joiner, &CHANNEL, wish, HERE).await;
         drop(joiner);
         met
     };
@@ -309,7 +314,7 @@ fn a_recorded_pairing_is_worth_nothing_when_it_is_played_again() {
     let (mut near, mut far) = duplex(1 << 20);
     let met = run(async {
         play(&mut near, &frames).await;
-        house.meet(&mut far, &EXPORTER, HERE).await
+        house.meet(&mut far, &CHANNEL, HERE).await
     });
     assert!(
         matches!(met, Err(PairError::WrongCode { left: 2 })),
@@ -321,7 +326,7 @@ fn a_recorded_pairing_is_worth_nothing_when_it_is_played_again() {
     wish.certs = CertsDir::new(site.root.path().join("c"));
     let joined = run(async {
         play(&mut near, &said(From::Inviter)).await;
-        joiner::meet(&mut far, &EXPORTER, &wish, HERE).await
+        joiner::meet(&mut far, &CHANNEL, &wish, HERE).await
     });
     assert!(matches!(joined, Err(PairError::Impostor)));
     assert!(!wish.certs.path().exists());
@@ -339,10 +344,14 @@ fn another_channel_needs_another_proof() {
     let site = Site::new();
     let (house, wish) = (site.house(), site.wish(CODE));
     let (mut near, mut far) = duplex(1 << 20);
+    let other = Channel {
+        exporter: [8; 32],
+        ..CHANNEL
+    };
     let (met, joined) = run(async {
         tokio::join!(
-            house.meet(&mut far, &EXPORTER, HERE),
-            joiner::meet(&mut near, &[8; 32], &wish, HERE)
+            house.meet(&mut far, &CHANNEL, HERE),
+            joiner::meet(&mut near, &other, &wish, HERE)
         )
     });
     assert!(
@@ -371,4 +380,124 @@ fn a_machine_that_never_says_it_is_ready_gets_nothing_that_counts() {
     // The name is free again.
     let (met, _) = run(between(&site.house(), &site.wish(CODE), |_, _| {}));
     assert_eq!(met.unwrap().name, "b");
+}
+
+#[test]
+fn a_name_that_is_taken_costs_no_code_and_another_is_taken_over_the_same_channel() {
+    let site = Site::new();
+    let house = site.house();
+    let mut wish = site.wish(CODE);
+    wish.name = "a".into();
+    let mut proposals = Vec::new();
+    let (met, joined) = run(between(&house, &wish, |_, frame| {
+        if frame.kind == Kind::Taken {
+            let taken: Taken = card::parse(&frame.body).unwrap();
+            assert!(taken.reason.contains('a'), "{}", taken.reason);
+            proposals.push(taken.free.unwrap());
+        }
+    }));
+    assert_eq!(proposals, ["a-2"]);
+    assert_eq!(met.unwrap().name, "a-2");
+    assert_eq!(joined.unwrap().identity.name(), "a-2");
+}
+
+#[test]
+fn a_name_that_must_be_that_one_is_refused_with_a_free_one_and_the_code_still_counts() {
+    let site = Site::new();
+    let house = site.house();
+    for (name, proposed) in [("a", "a-2"), ("a.b", "a-b"), ("localhost", "localhost-2")] {
+        let mut wish = site.wish(CODE);
+        wish.name = name.into();
+        wish.if_taken = IfTaken::Fail;
+        let (met, joined) = run(between(&house, &wish, |_, _| {}));
+        assert!(matches!(met, Err(PairError::Tls(_))), "{met:?}");
+        let Err(PairError::NameTaken { free, .. }) = joined else {
+            panic!("{name} is taken");
+        };
+        assert_eq!(free.as_deref(), Some(proposed));
+        site.is_untouched();
+    }
+    let (met, joined) = run(between(&house, &site.wish(CODE), |_, _| {}));
+    assert!(met.is_ok() && joined.is_ok(), "{met:?}");
+}
+
+/// Whoever does not know the code must not learn who is in the circle.
+#[test]
+fn no_name_is_told_before_the_code_is_proved() {
+    let site = Site::new();
+    let house = site.house();
+    let mut wish = site.wish("8-lotus-castor");
+    wish.name = "a".into();
+    let mut told = Vec::new();
+    let (met, _) = run(between(&house, &wish, |from, frame| {
+        if from == From::Inviter {
+            told.push(frame.kind);
+        }
+    }));
+    assert!(matches!(met, Err(PairError::WrongCode { left: 2 })));
+    assert_eq!(told, [Kind::Hello, Kind::Refusal]);
+}
+
+/// A peer of the first version of the protocol knows no other names: it gets the refusal that it knows.
+#[test]
+fn a_machine_of_the_first_version_is_refused_as_it_understands() {
+    let site = Site::new();
+    let house = site.house();
+    let mut wish = site.wish(CODE);
+    wish.name = "a".into();
+    let first = Channel {
+        dialect: Dialect::First,
+        ..CHANNEL
+    };
+    let (mut near, mut far) = duplex(1 << 20);
+    let (met, joined) = run(async {
+        tokio::join!(
+            house.meet(&mut far, &first, HERE),
+            joiner::meet(&mut near, &first, &wish, HERE)
+        )
+    });
+    assert!(matches!(met, Err(PairError::Tls(_))), "{met:?}");
+    assert!(matches!(joined, Err(PairError::Refused { .. })));
+    site.is_untouched();
+}
+
+/// Who proposes must end: a machine that gets nothing but proposals gives up.
+#[test]
+fn proposals_of_names_end() {
+    let site = Site::new();
+    let house = site.house();
+    let mut wish = site.wish(CODE);
+    wish.name = "a".into();
+    let (met, joined) = run(between(&house, &wish, |_, frame| {
+        if frame.kind == Kind::OtherName {
+            frame.body = br#"{"name":"a"}"#.to_vec();
+        }
+    }));
+    assert!(matches!(met, Err(PairError::Tls(_))), "{met:?}");
+    assert!(joined.is_err());
+    site.is_untouched();
+}
+
+#[test]
+fn who_only_looks_whether_a_code_is_shown_costs_no_try_and_is_not_told_of() {
+    let site = Site::new();
+    run(async {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let wish = site.wish(CODE);
+        let mut told = Vec::new();
+        let inviting = invite(listener, site.invitation(CODE), |event| told.push(event));
+        let joining = async {
+            for _ in 0..5 {
+                knock(&addresses, &wish.options).await?;
+            }
+            join(&addresses, &wish).await
+        };
+        let (joined, paired) = tokio::try_join!(joining, inviting).unwrap();
+        assert_eq!((joined.issuer.as_str(), &*paired.peer.name), ("a", "b"));
+        assert!(told.is_empty(), "{told:?}");
+        let nobody = knock(&addresses, &wish.options).await;
+        assert!(matches!(nobody, Err(PairError::Unreachable { .. })));
+    });
 }
