@@ -1,5 +1,7 @@
 //! The machine that holds the circle's key: it shows a code, and lets in who proves to know it.
 
+mod naming;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -21,17 +23,17 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Breach, Code, PairError, PairOptions,
-    card::{self, Grant, Host, OtherName, Refusal, Request, Taken},
+    card::{self, Grant, Host, Refusal, Request},
     exchange::{Channel, Dialect, Exchange, Hello, Side},
     frame::{self, Frame, Kind, MAX_BODY},
 };
 use crate::{
     address::PeerAddress,
     tls::{
-        self, CertsDir, Identity, TlsError, WhyRefused,
+        self, CertsDir, Identity, TlsError,
         ca::{self, Admitted, Newcomer},
     },
-    trust::{KnownPeer, TrustError, names_like},
+    trust::{KnownPeer, TrustError},
 };
 
 /// Connections that are looked at; others wait in the backlog of the system.
@@ -40,8 +42,6 @@ const MAX_VISITORS: usize = 16;
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a used code is explained to those who came with it too.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How often a machine may ask for another name.
-const OTHER_NAMES: usize = 3;
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
 
 /// What is shown, and for whom.
@@ -282,60 +282,10 @@ impl House {
         }
     }
 
-    /// Signs the keys of a machine that may be called as it wants, or takes another name that it is told.
-    async fn admit_as_it_can_be(
-        &self,
-        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        mut newcomer: Newcomer,
-    ) -> Result<Admitted, PairError> {
-        for _ in 0..OTHER_NAMES {
-            let error = match self.admit(&newcomer).await {
-                Err(error) if is_about_its_name(&error) => error,
-                done => return done,
-            };
-            let taken = Taken {
-                reason: error.to_string(),
-                free: self.name_like(&newcomer.name).await,
-            };
-            let taken = serde_json::to_vec(&taken).map_err(PairError::failed)?;
-            frame::write(stream, Kind::Taken, &taken, self.options.step).await?;
-            let Ok(other) = self.hear(stream, Kind::OtherName).await else {
-                return Err(error);
-            };
-            newcomer.name = card::parse::<OtherName>(&other)?.name;
-        }
-        self.admit(&newcomer).await
-    }
-
     async fn admit(&self, newcomer: &Newcomer) -> Result<Admitted, PairError> {
         self.check_name(newcomer.name.clone()).await?;
         let newcomer = newcomer.clone();
         self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
-    }
-
-    /// Fails if a machine that joins cannot be called so.
-    async fn check_name(&self, name: String) -> Result<(), PairError> {
-        let wanted = name.clone();
-        // What is on record here says more than the answer of a member.
-        let free = self.on_disk(move |certs| ca::check_joining_name(certs, &wanted));
-        free.await?;
-        match (self.taken)(name.clone()).await {
-            true => Err(TlsError::AlreadyIssued { name, until: None }.into()),
-            false => Ok(()),
-        }
-    }
-
-    /// A name like this one that is free, if one is found while the other machine still waits.
-    async fn name_like(&self, name: &str) -> Option<String> {
-        let looking = async {
-            for free in names_like(name) {
-                if self.check_name(free.clone()).await.is_ok() {
-                    return Some(free);
-                }
-            }
-            None
-        };
-        timeout(self.options.step / 2, looking).await.ok().flatten()
     }
 
     /// Gives the certificates, and keeps who has them.
@@ -414,19 +364,6 @@ fn newcomer(request: Request, from: IpAddr) -> Newcomer {
         seal_key: request.seal_key,
         address: Some(from),
     }
-}
-
-/// Whether another name helps.
-fn is_about_its_name(error: &PairError) -> bool {
-    matches!(
-        error,
-        PairError::Tls(
-            TlsError::BadName
-                | TlsError::AlreadyIssued { .. }
-                | TlsError::Refused(WhyRefused::HostName)
-                | TlsError::Trust(TrustError::AliasTaken { .. })
-        )
-    )
 }
 
 /// What the other side is told. Before it has proved that it knows the code, that is nothing but this.

@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(like("vm-2"), ["vm-3", "vm-4"]);
         assert_eq!(like("vm-0"), ["vm-0-2", "vm-0-3"]);
         assert_eq!(like("a.b"), ["a-b", "a-b-2"]);
-        assert_eq!(like("192.0.2.1"), ["192-0-2-1", "192-0-2-2"]);
+        assert_eq!(like("192.0.2.1"), ["192-0-2-1", "192-0-2-1-2"]);
         assert_eq!(like("日本"), ["peer", "peer-2"]);
         let long = "x".repeat(63);
         for name in names_like(&long) {

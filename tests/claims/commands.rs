@@ -341,7 +341,7 @@ fn mistakes_are_answered_with_what_to_do() {
             4,
             "was issued and is not revoked",
         ),
-        (&["certs", "issue", "B!", "--out", "x"], 2, "bad name"),
+        (&["certs", "issue", "!", "--out", "x"], 2, "bad name"),
         (
             &["certs", "revoke", "nobody"],
             6,
