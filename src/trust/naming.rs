@@ -2,7 +2,7 @@
 
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
-use super::is_new_peer_name;
+use super::{is_new_peer_name, is_peer_name};
 
 /// The longest name.
 const MAX: usize = 63;
@@ -10,11 +10,15 @@ const MAX: usize = 63;
 const MAX_NUMBER: usize = 99;
 
 /// A name for a machine that a person calls `text`: `Eve's Laptop` is `eves-laptop`, `Büro 2` is `buro-2`. What is a name
-/// already stays as it is. None if no letter or digit of it can be in a name.
+/// already stays as it is. None if no letter or digit of it can be in a name, or it is an address.
 pub fn name_of(text: &str) -> Option<String> {
     let text = text.trim();
     if is_new_peer_name(text) {
         return Some(text.to_owned());
+    }
+    if is_peer_name(text) {
+        // An address: nobody calls a machine so.
+        return None;
     }
     let (mut name, mut gap) = (String::new(), false);
     for c in text.nfkd().filter(|c| !is_combining_mark(*c)) {
@@ -72,12 +76,11 @@ mod tests {
             ("Büro (2)", "buro-2"),
             ("Straße", "strasse"),
             ("-x-", "x"),
-            ("10.0.0.1", "10-0-0-1"),
             ("Ångström é", "angstrom-e"),
         ] {
             assert_eq!(name_of(text).as_deref(), Some(name), "{text:?}");
         }
-        for text in ["", " ", "'", "日本", "-", "../"] {
+        for text in ["", " ", "'", "日本", "-", "../", "10.0.0.1", "10.1"] {
             assert_eq!(name_of(text), None, "{text:?}");
         }
         let long = name_of(&"A ".repeat(100)).unwrap();

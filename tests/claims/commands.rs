@@ -319,7 +319,7 @@ fn mistakes_are_answered_with_what_to_do() {
         (
             &["send", "f.txt", "--to", "127.0.0.1:1"],
             8,
-            "cannot connect",
+            "nobody serves colis at 127.0.0.1:1",
         ),
         (&["share", "nothing.txt"], 6, "nothing.txt"),
         (&["share", "fifo"], 7, "FIFO"),

@@ -30,7 +30,9 @@ pub(super) async fn run(
         ));
         return Ok(ExitCode::Ok);
     }
-    if !args.serve && !(terminal::is_there() && !output.json && ask().await?) {
+    let may_ask = terminal::is_there() && !output.json;
+    let serves = args.serve || (may_ask && ask().await?);
+    if !serves {
         let serve = context.command("serve");
         output.talk(format!(
             "next: {serve}, here and on {other}; then, in another terminal: {send}"

@@ -85,3 +85,6 @@ fn is_about_its_name(error: &PairError) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ fn two_commands_and_both_serve_and_the_command_that_is_printed_works() {
         panic!("{next}");
     };
     homes.ok(home, rest);
-    ben.sees(": FILE");
+    ben.sees("ben/received/FILE");
     let received = homes.home("ben").join("received/FILE");
     assert_eq!(fs::read(received).unwrap(), bytes(3, 70_000));
     for mut person in [anna, ben] {
@@ -186,6 +186,8 @@ fn what_a_person_calls_a_machine_becomes_a_name() {
     );
     assert_eq!(inviting.hears("paired")["name"], "eves-laptop");
     homes.fails("c", &["pair", "--name", "日本"], 2);
+    let said = homes.fails("c", &["pair", "--name", "192.0.2.1"], 2);
+    assert!(said.contains("for instance: 192-0-2-1"), "{said}");
     assert!(!homes.home("c").exists());
 }
 
@@ -234,4 +236,31 @@ fn who_sends_to_nobody_is_told_what_to_type_there() {
     let words = format!("nobody serves colis at 127.0.0.1:{port}: Connection refused");
     assert!(said.contains(&words), "{said}");
     assert!(said.contains("hint: start it there: colis serve"), "{said}");
+}
+
+#[test]
+fn a_stranger_without_the_code_learns_no_name() {
+    let homes = Homes::new(&["c"]);
+    let mut inviting = Inviting::start(&homes, &[]);
+    let said = |code: &str| {
+        fs::write(homes.path("code.txt"), format!("{code}\n")).unwrap();
+        let args = [
+            "pair",
+            &inviting.to(),
+            "--name",
+            "c",
+            "--code-file",
+            "code.txt",
+        ];
+        homes.fails("new", &args, 4)
+    };
+    let (stranger, member) = (said(&inviting.wrong_code()), said(&inviting.code));
+    assert!(stranger.contains("wrong code"), "{stranger}");
+    for told in ["c-2", "was issued"] {
+        assert!(!stranger.contains(told), "{stranger}");
+        assert!(member.contains(told), "{member}");
+    }
+    assert_eq!(inviting.hears("wrong-code")["left"], 2);
+    inviting.hears("not-paired");
+    assert_eq!(join(&homes, "b", &inviting.to(), &inviting.code).code, 0);
 }
