@@ -49,7 +49,7 @@ use rustix::{
 use crate::{
     config::Config,
     sabotage,
-    session::{self, Event, Home, Session},
+    session::{self, ChosenBy, Event, Home, Session},
     store::LocalStore,
 };
 use args::{Cli, Command, Global, Settings};
@@ -186,6 +186,17 @@ impl Context {
         Arc::new(Screen::new(self.output))
     }
 
+    /// A command for this home, as it is typed in another terminal.
+    fn command(&self, words: &str) -> String {
+        match self.home.chosen_by() {
+            ChosenBy::Name => {
+                let home = self.home.root().to_string_lossy();
+                format!("colis --home {} {words}", shell::quoted(&home))
+            }
+            ChosenBy::CurrentFolder | ChosenBy::Platform => format!("colis {words}"),
+        }
+    }
+
     /// Tells what became of a command.
     fn tell(&self, event: &Event) {
         show::tell(self.output, event);
@@ -209,7 +220,8 @@ async fn start(cli: Cli) -> Result<ExitCode, Failure> {
 /// Does one thing. The menu comes here too.
 async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     let output = Output::new(global, Some(&command));
-    if !matches!(command, Command::Serve(_)) {
+    // Those that serve, or go on to, log to their home too.
+    if !matches!(command, Command::Serve(_) | Command::Pair(_)) {
         logging::start(global, Level::Command);
     }
     // These need no home, or one that may be wrong.

@@ -25,7 +25,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 pub use breach::Breach;
 pub use code::{Code, CodeError};
 pub use inviter::{Event, Invitation, NameCheck, Paired, all_free, invite};
-pub use joiner::{Joined, Wish, join};
+pub use joiner::{IfTaken, Joined, Wish, join, knock};
 
 use crate::{
     name::{LibraryError, connection_failed},
@@ -61,7 +61,7 @@ impl Default for PairOptions {
 #[non_exhaustive]
 pub enum PairError {
     /// Nobody is there.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("nobody shows a code at {address}: {source}")]
     Unreachable {
         /// Where we tried.
         address: SocketAddr,
@@ -95,6 +95,19 @@ pub enum PairError {
         /// What it says. Remote text: escape it before showing it.
         said: String,
     },
+    /// This machine cannot have the name that it asked for.
+    #[error("it cannot be called {name} there: {said}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Why not, as the other side says. Remote text: escape it before showing it.
+        said: String,
+        /// One that it can have.
+        free: Option<String>,
+    },
+    /// The other side has looked whether a code is shown, and tried none.
+    #[error("it has looked whether a code is shown here, and tried none")]
+    OnlyLooked,
     /// The other side does not keep to the protocol.
     #[error("what answers does not speak the pairing protocol: {0}")]
     Protocol(#[from] Breach),

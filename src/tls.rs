@@ -46,7 +46,7 @@ pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use key_form::KeyForm;
-pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
+pub use pairing::{EXPORTER_LABEL, PAIRING_OTHER_NAMES, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;
 pub use writers::written_by_others;

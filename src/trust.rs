@@ -12,6 +12,7 @@
 mod bundle;
 mod error;
 mod file;
+mod naming;
 mod right;
 mod role;
 
@@ -24,6 +25,7 @@ use std::{
 
 pub use bundle::{PeerBundle, SignedBundle};
 pub use error::{TrustError, Unknown};
+pub use naming::{name_of, names_like};
 pub use right::{ParseRightError, RIGHT_RULE, Right};
 pub use role::{Assigned, Bearer, Role, Roles};
 

@@ -12,6 +12,7 @@ use crate::{
     session::{
         Event, Reporter,
         certs::{self, IssueRequest, RenewRequest},
+        pair::peer_name,
     },
     tls::Renewed,
 };
@@ -24,10 +25,12 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
     let reporter: Arc<dyn Reporter> = context.screen();
     match args.command {
         CertsCommand::Init { name, san } => {
+            let name = peer_name(&name, &*reporter)?;
             context.tell(&Event::Made(certs::init(home, &name, san)?));
             output.talk("next: a folder for another machine: colis certs issue NAME --out DIR");
         }
         CertsCommand::Issue { name, out, san } => {
+            let name = peer_name(&name, &*reporter)?;
             let mut request = IssueRequest::new(name, out);
             request.sans = san;
             let made = certs::issue(home, config, &reporter, &request).await?;

@@ -68,6 +68,18 @@ pub(super) fn start_beside_prompts(global: &Global, file: LateFile) {
     let _ = Registry::default().with(lines).with(objects).try_init();
 }
 
+/// Logs as a command does to standard error, and as a peer that serves to `file` once that is opened: the command goes on to
+/// serve.
+pub(super) fn start_before_serving(global: &Global, file: LateFile) {
+    let lines = fmt::layer().with_writer(|| LogLines).with_target(false);
+    let lines = lines
+        .with_ansi(false)
+        .with_filter(filter(global, Level::Command));
+    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
+    let objects = objects.with_filter(filter(global, Level::Serving));
+    let _ = Registry::default().with(lines).with(objects).try_init();
+}
+
 /// Logs to standard error, and to `file` while that is open. A disk that is full or stalls costs lines of the log, never a transfer.
 pub(super) fn start_serving(global: &Global, file: LateFile) {
     let lines = fmt::layer().with_writer(|| LogLines).with_target(false);

@@ -18,20 +18,17 @@ mod send;
 mod settings;
 mod words;
 
-use std::{
-    future::Future,
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
 use tokio::signal::unix::SignalKind;
 
 use super::{
     Context,
-    args::Global,
+    args::{Command, Global},
     dispatch, interruptible,
     logging::{self, LateFile},
     output::Output,
+    pair,
     report::{ExitCode, Failure},
     signals::{self, Ending, Heard},
     terminal,
@@ -82,8 +79,7 @@ struct Menu {
 
 /// Opens the menu, until the person or the system ends it.
 pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !is_terminal || global.json {
+    if !terminal::is_there() || global.json {
         return Err(Failure::usage("the menu needs a terminal").hint(
             "say what to do: colis send PATH... --to PEER, colis receive, colis list, colis peers, colis serve, \
              colis status; all commands: colis --help",
@@ -165,7 +161,7 @@ impl Menu {
             Entry::Arrivals => arrivals::run(self).await,
             Entry::Settings => settings::run(self).await,
             Entry::Status => self.run(words(&["status"])).await,
-            Entry::Pair => self.pair(words(&["pair"])).await,
+            Entry::Pair => self.pair().await,
             Entry::Quit => Ok(()),
         }
     }
@@ -194,12 +190,14 @@ impl Menu {
         self.watch(dispatch(&self.global, command)).await.map(drop)
     }
 
-    /// Shows a code or asks for one, which Ctrl-C ends in its own words.
-    async fn pair(&self, words: Words) -> Result<(), Stop> {
-        let command = words.command()?;
-        match dispatch(&self.global, command).await {
+    /// Shows a code, which Ctrl-C ends in its own words.
+    async fn pair(&self) -> Result<(), Stop> {
+        let Command::Pair(args) = words(&["pair"]).command()? else {
+            return Ok(());
+        };
+        match pair::invite(&self.context()?, &args).await {
             Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
-            done => Ok(done.map(drop)?),
+            paired => Ok(paired.map(drop)?),
         }
     }
 

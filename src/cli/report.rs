@@ -2,6 +2,7 @@
 
 mod advice;
 mod folder;
+mod pair;
 mod session;
 mod source;
 mod store;

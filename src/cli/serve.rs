@@ -32,8 +32,19 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     if args.uninstall {
         return install::remove(context, args);
     }
+    let log = LateFile::default();
+    logging::start_serving(&context.global, log.clone());
+    run_with(context, args, &log).await
+}
+
+/// Serves, with a log in the home folder too, unless that is switched off.
+pub(super) async fn run_with(
+    context: &Context,
+    args: &Serve,
+    log: &LateFile,
+) -> Result<ExitCode, Failure> {
     context.home.check_there()?;
-    let log = start_logging(context);
+    keep_log(log, &context.home.logs(), log_days(context));
     raise_descriptor_limit();
     // Before anybody is told that this peer serves: it may be told to stop from then on.
     let ending = Ending::new().map_err(|e| signals::unheard(&e))?;
@@ -45,7 +56,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Result<ExitCode, Fai
     let telling = tokio::spawn(tell_notices(context.output, peer.notices()));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    take_settings(context, args, &peer, &log)?;
+    take_settings(context, args, &peer, log)?;
     let reload = peer.reloader();
     let why = OnceLock::new();
     let stop = async {
@@ -116,14 +127,6 @@ pub(super) fn take_settings(
         environment,
         keep,
     )?)
-}
-
-/// A log in the home folder too, unless that is switched off.
-fn start_logging(context: &Context) -> LateFile {
-    let log = LateFile::default();
-    logging::start_serving(&context.global, log.clone());
-    keep_log(&log, &context.home.logs(), log_days(context));
-    log
 }
 
 /// Days of logs to keep; 0 writes none.

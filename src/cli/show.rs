@@ -6,7 +6,6 @@ mod doctor;
 mod home;
 pub(super) mod pair;
 pub(super) mod peers;
-mod picture;
 pub(super) mod receive;
 pub(super) mod send;
 pub(super) mod serve;

@@ -21,7 +21,7 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-pub(super) use line::{asked, read_line, read_secret};
+pub(super) use line::{ask_yes, asked, read_line, read_secret, until_right};
 
 use super::spool::Spool;
 
@@ -66,6 +66,11 @@ pub(super) enum Shows {
     Screen,
     /// Lines, one after the other: no escape sequence may be written.
     Lines,
+}
+
+/// Whether a person is there, who reads and types.
+pub(super) fn is_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// What standard error can show.

@@ -46,6 +46,22 @@ pub(super) struct Grant {
     pub(super) crl: String,
 }
 
+/// The joining machine cannot be called as it wants. Only who has proved that it knows the code is told.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Taken {
+    pub(super) reason: String,
+    /// A name that it can have.
+    pub(super) free: Option<String>,
+}
+
+/// What the joining machine wants to be called instead.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OtherName {
+    pub(super) name: String,
+}
+
 /// Why the inviting machine does not go on.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "kebab-case", deny_unknown_fields)]
@@ -66,12 +82,17 @@ impl From<Refusal> for PairError {
             Refusal::Used => Self::Used,
             Refusal::Expired => Self::Expired,
             Refusal::Busy => Self::Busy,
-            Refusal::Refused { reason: mut said } => {
-                said.truncate(said.floor_char_boundary(MAX_TEXT));
-                Self::Refused { said }
-            }
+            Refusal::Refused { reason } => Self::Refused {
+                said: bounded(reason),
+            },
         }
     }
+}
+
+/// Text of the other side, no longer than we show it.
+pub(super) fn bounded(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
 }
 
 /// 32 random bytes, as text.

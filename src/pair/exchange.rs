@@ -7,6 +7,7 @@ use spake2::{Ed25519Group, Identity, Password, Spake2};
 use zeroize::Zeroizing;
 
 use super::{Breach, Code, PairError};
+use crate::tls::PAIRING_OTHER_NAMES;
 
 /// Version of the protocol, and the first byte of a hello.
 const VERSION: u8 = 1;
@@ -22,6 +23,33 @@ const JOINER: &[u8] = b"colis pairing: joiner";
 
 /// What a channel alone has, on both its ends.
 pub(super) type Exporter = [u8; 32];
+
+/// What the messages go through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Channel {
+    pub(super) exporter: Exporter,
+    pub(super) dialect: Dialect,
+}
+
+/// What both ends of a channel understand, by its ALPN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// A name that is taken ends the pairing.
+    First,
+    /// The joining machine may take another name, over the same channel.
+    OtherNames,
+}
+
+impl Channel {
+    /// Of a TLS connection with this exporter and this ALPN.
+    pub(super) fn new(exporter: Exporter, alpn: Option<&[u8]>) -> Self {
+        let dialect = match alpn {
+            Some(PAIRING_OTHER_NAMES) => Dialect::OtherNames,
+            _ => Dialect::First,
+        };
+        Self { exporter, dialect }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {

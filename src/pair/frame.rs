@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Ready = 5,
     Done = 6,
     Refusal = 7,
+    Taken = 8,
+    OtherName = 9,
 }
 
 impl Kind {
@@ -38,6 +40,8 @@ impl Kind {
             Self::Ready,
             Self::Done,
             Self::Refusal,
+            Self::Taken,
+            Self::OtherName,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -63,6 +67,32 @@ pub(super) async fn read(
 
 async fn read_now(stream: &mut (impl AsyncRead + Unpin), limit: u32) -> Result<Frame, PairError> {
     let kind = stream.read_u8().await.map_err(PairError::Broken)?;
+    rest(stream, kind, limit).await
+}
+
+/// Reads the first frame of a visitor, who may hang up in good order before it.
+pub(super) async fn read_first(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+    patience: Duration,
+) -> Result<Frame, PairError> {
+    let reading = async {
+        let mut kind = [0];
+        match stream.read(&mut kind).await.map_err(PairError::Broken)? {
+            0 => Err(PairError::OnlyLooked),
+            _ => rest(stream, kind[0], limit).await,
+        }
+    };
+    timeout(patience, reading)
+        .await
+        .map_err(|_| PairError::Silent)?
+}
+
+async fn rest(
+    stream: &mut (impl AsyncRead + Unpin),
+    kind: u8,
+    limit: u32,
+) -> Result<Frame, PairError> {
     let kind = Kind::parse(kind).ok_or(Breach::FrameKind)?;
     let length = stream.read_u32().await.map_err(PairError::Broken)?;
     if length > limit {

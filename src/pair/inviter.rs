@@ -1,5 +1,7 @@
 //! The machine that holds the circle's key: it shows a code, and lets in who proves to know it.
 
+mod naming;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -22,8 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     Breach, Code, PairError, PairOptions,
     card::{self, Grant, Host, Refusal, Request},
-    exchange::{Exchange, Exporter, Hello, Side},
-    frame::{self, Kind, MAX_BODY},
+    exchange::{Channel, Dialect, Exchange, Hello, Side},
+    frame::{self, Frame, Kind, MAX_BODY},
 };
 use crate::{
     address::PeerAddress,
@@ -114,6 +116,7 @@ pub async fn invite(
                     let _ = timeout(FAREWELL, others).await;
                     return Ok(Paired { peer, from });
                 }
+                Err(PairError::OnlyLooked) => {}
                 Err(error) => {
                     let is_burned = matches!(error, PairError::WrongCode { left: 0 });
                     tell(Event { from, error });
@@ -207,17 +210,18 @@ impl House {
         let (_, connection) = stream.get_ref();
         let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
         let exporter = exporter.map_err(PairError::failed)?;
-        self.meet(&mut stream, &exporter, from).await
+        let channel = Channel::new(exporter, connection.alpn_protocol());
+        self.meet(&mut stream, &channel, from).await
     }
 
     /// All that is said over one channel.
     pub(super) async fn meet(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        exporter: &Exporter,
+        channel: &Channel,
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
-        let met = self.talk(stream, exporter, from).await;
+        let met = self.talk(stream, channel, from).await;
         if let Some(refusal) = met.as_ref().err().and_then(refusal) {
             let body = serde_json::to_vec(&refusal).map_err(PairError::failed)?;
             // Who does not hear why is refused as well.
@@ -230,15 +234,16 @@ impl House {
     async fn talk(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        exporter: &Exporter,
+        channel: &Channel,
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
         let step = self.options.step;
-        let hello = Hello::parse(self.hear(stream, Kind::Hello).await?)?;
+        let first = frame::read_first(stream, MAX_BODY, step).await?;
+        let hello = Hello::parse(body_of(first, Kind::Hello)?)?;
         let mut tries = self.desk().await?;
         let exchange = Exchange::start(Side::Inviter, &self.code, &self.commitment);
         frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
-        let tags = exchange.finish(&hello, exporter)?;
+        let tags = exchange.finish(&hello, &channel.exporter)?;
         let tag = self.hear(stream, Kind::Confirm).await?;
         if !tags.proves(Side::Joiner, &tag)? {
             *tries -= 1;
@@ -248,7 +253,11 @@ impl House {
         let request = self.hear(stream, Kind::Request).await?;
         let request: Request = card::open(&request, hello.commitment())?;
         let port = request.port;
-        let admitted = self.admit(request, from.ip().to_canonical()).await?;
+        let newcomer = newcomer(request, from.ip().to_canonical());
+        let admitted = match channel.dialect {
+            Dialect::First => self.admit(&newcomer).await?,
+            Dialect::OtherNames => self.admit_as_it_can_be(stream, newcomer).await?,
+        };
         let settled = self.settle(stream, &admitted, address(from, port)).await;
         match settled {
             Ok(peer) => {
@@ -274,22 +283,9 @@ impl House {
         }
     }
 
-    async fn admit(&self, request: Request, from: IpAddr) -> Result<Admitted, PairError> {
-        let newcomer = Newcomer {
-            name: request.name,
-            identity: request.identity,
-            script: request.script,
-            seal_key: request.seal_key,
-            address: Some(from),
-        };
-        let name = newcomer.name.clone();
-        let wanted = name.clone();
-        // What is on record here says more than the answer of a member.
-        let free = self.on_disk(move |certs| ca::check_free(certs, &wanted));
-        free.await?;
-        if (self.taken)(name.clone()).await {
-            return Err(TlsError::AlreadyIssued { name, until: None }.into());
-        }
+    async fn admit(&self, newcomer: &Newcomer) -> Result<Admitted, PairError> {
+        self.check_name(newcomer.name.clone()).await?;
+        let newcomer = newcomer.clone();
         self.on_disk(move |certs| ca::admit(certs, &newcomer)).await
     }
 
@@ -347,11 +343,27 @@ impl House {
         stream: &mut (impl AsyncRead + Unpin),
         kind: Kind,
     ) -> Result<Vec<u8>, PairError> {
-        let frame = frame::read(stream, MAX_BODY, self.options.step).await?;
-        match frame.kind == kind {
-            true => Ok(frame.body),
-            false => Err(Breach::FrameTurn.into()),
-        }
+        body_of(
+            frame::read(stream, MAX_BODY, self.options.step).await?,
+            kind,
+        )
+    }
+}
+
+fn body_of(frame: Frame, kind: Kind) -> Result<Vec<u8>, PairError> {
+    match frame.kind == kind {
+        true => Ok(frame.body),
+        false => Err(Breach::FrameTurn.into()),
+    }
+}
+
+fn newcomer(request: Request, from: IpAddr) -> Newcomer {
+    Newcomer {
+        name: request.name,
+        identity: request.identity,
+        script: request.script,
+        seal_key: request.seal_key,
+        address: Some(from),
     }
 }
 

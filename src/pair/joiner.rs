@@ -11,23 +11,26 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     Breach, Code, PairError, PairOptions,
-    card::{self, Grant, Host, Refusal, Request},
-    exchange::{Exchange, Exporter, Hello, Side},
-    frame::{self, Kind, MAX_BODY, MAX_GRANT},
+    card::{self, Grant, Host, OtherName, Refusal, Request, Taken},
+    exchange::{Channel, Dialect, Exchange, Hello, Side},
+    frame::{self, Frame, Kind, MAX_BODY, MAX_GRANT},
 };
 use crate::{
     address::{PeerAddress, first_answer},
     tls::{self, CertsDir, Identity, Joining, Membership, Staged, TlsError},
-    trust::SignedBundle,
+    trust::{SignedBundle, is_new_peer_name},
 };
+
+/// How often another name may be proposed.
+const OTHER_NAMES: usize = 3;
 
 /// What a machine that joins wants.
 pub struct Wish {
@@ -35,6 +38,8 @@ pub struct Wish {
     pub code: Code,
     /// What it wants to be called.
     pub name: String,
+    /// What is done if another machine is called so.
+    pub if_taken: IfTaken,
     /// Where its certificates go; nothing may be there yet.
     pub certs: CertsDir,
     /// Where it will serve.
@@ -46,6 +51,16 @@ pub struct Wish {
     /// Becomes true once the other machine may count us as a member. Whoever gives up then must wait for the end instead,
     /// which comes within a step, or a member is left that no machine is.
     pub is_last_step: Arc<AtomicBool>,
+}
+
+/// What a machine does whose name is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfTaken {
+    /// Takes one that is free, which the other machine proposes.
+    #[default]
+    TakeAnother,
+    /// Does not join.
+    Fail,
 }
 
 /// A membership.
@@ -62,19 +77,40 @@ pub struct Joined {
 /// [`PairError::WrongCode`], [`PairError::Impostor`], [`PairError::Refused`]: then nothing was written.
 pub async fn join(addresses: &[SocketAddr], wish: &Wish) -> Result<Joined, PairError> {
     Joining::check_place(&wish.certs)?;
-    let tcp = connect(addresses, wish.options.step).await?;
+    let (mut stream, from) = call(addresses, wish.options.step).await?;
+    let (_, connection) = stream.get_ref();
+    let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
+    let exporter = exporter.map_err(PairError::failed)?;
+    let channel = Channel::new(exporter, connection.alpn_protocol());
+    meet(&mut stream, &channel, wish, from).await
+}
+
+/// Looks whether a code is shown at one of `addresses`, and hangs up: no try is lost.
+///
+/// # Errors
+/// [`PairError::Unreachable`], or if what listens there does not speak the protocol.
+pub async fn knock(addresses: &[SocketAddr], options: &PairOptions) -> Result<(), PairError> {
+    let (mut stream, _) = call(addresses, options.step).await?;
+    // A code is shown there, whether it hears the end or not.
+    let _ = timeout(options.step, stream.shutdown()).await;
+    Ok(())
+}
+
+/// A channel to the machine that answers at one of `addresses`, and where that is.
+async fn call(
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> Result<(TlsStream<TcpStream>, SocketAddr), PairError> {
+    let tcp = connect(addresses, patience).await?;
     tcp.set_nodelay(true).map_err(PairError::Broken)?;
     let from = tcp.peer_addr().map_err(PairError::Broken)?;
     let (config, name) = tls::pairing_client()?;
     let connecting = TlsConnector::from(config).connect(name, tcp);
-    let connected = timeout(wish.options.step, connecting).await;
-    let mut stream = connected
+    let connected = timeout(patience, connecting).await;
+    let stream = connected
         .map_err(|_| PairError::Silent)?
         .map_err(PairError::Broken)?;
-    let (_, connection) = stream.get_ref();
-    let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
-    let exporter = exporter.map_err(PairError::failed)?;
-    meet(&mut stream, &exporter, wish, from).await
+    Ok((stream, from))
 }
 
 async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, PairError> {
@@ -93,12 +129,12 @@ async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStre
 /// All that is said over one channel with the machine that answered at `from`.
 pub(super) async fn meet(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    exporter: &Exporter,
+    channel: &Channel,
     wish: &Wish,
     from: SocketAddr,
 ) -> Result<Joined, PairError> {
     let step = wish.options.step;
-    let keys = Joining::new(&wish.name)?;
+    let mut keys = Joining::new(&wish.name)?;
     let [identity, script] = keys.requests()?;
     let request = Request {
         blind: card::blind()?,
@@ -112,14 +148,17 @@ pub(super) async fn meet(
     let exchange = Exchange::start(Side::Joiner, &wish.code, &commitment);
     frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
     let hello = Hello::parse(hear(stream, Kind::Hello, MAX_BODY, step).await?)?;
-    let tags = exchange.finish(&hello, exporter)?;
+    let tags = exchange.finish(&hello, &channel.exporter)?;
     frame::write(stream, Kind::Confirm, &tags.of(Side::Joiner)?, step).await?;
     let tag = hear(stream, Kind::Confirm, MAX_BODY, step).await?;
     if !tags.proves(Side::Inviter, &tag)? {
         return Err(PairError::Impostor);
     }
     frame::write(stream, Kind::Request, request.as_bytes(), step).await?;
-    let grant = hear(stream, Kind::Grant, MAX_GRANT, step).await?;
+    let grant = match channel.dialect {
+        Dialect::First => hear(stream, Kind::Grant, MAX_GRANT, step).await?,
+        Dialect::OtherNames => hear_grant(stream, &mut keys, wish).await?,
+    };
     let grant: Grant = card::parse(&grant)?;
     let host: Host = card::open(grant.host.as_bytes(), hello.commitment())?;
     let (staged, issuer) = stage(keys, grant, host, wish, from).await?;
@@ -133,6 +172,37 @@ pub(super) async fn meet(
     let certs = wish.certs.clone();
     let identity = on_disk(move || staged.publish(&certs)).await?;
     Ok(Joined { identity, issuer })
+}
+
+/// The grant. If the name of `keys` is taken they get another one first, if that is wanted.
+async fn hear_grant(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    keys: &mut Joining,
+    wish: &Wish,
+) -> Result<Vec<u8>, PairError> {
+    let step = wish.options.step;
+    for _ in 0..OTHER_NAMES {
+        let frame = frame::read(stream, MAX_GRANT, step).await?;
+        if frame.kind != Kind::Taken {
+            return body_of(frame, Kind::Grant);
+        }
+        let taken: Taken = card::parse(&frame.body)?;
+        let free = taken.free.filter(|name| is_new_peer_name(name));
+        let free = match (free, wish.if_taken) {
+            (Some(free), IfTaken::TakeAnother) => free,
+            (free, _) => {
+                return Err(PairError::NameTaken {
+                    name: keys.name().to_owned(),
+                    said: card::bounded(taken.reason),
+                    free,
+                });
+            }
+        };
+        keys.rename(&free)?;
+        let other = serde_json::to_vec(&OtherName { name: free }).map_err(PairError::failed)?;
+        frame::write(stream, Kind::OtherName, &other, step).await?;
+    }
+    hear(stream, Kind::Grant, MAX_GRANT, step).await
 }
 
 /// Checks what was given and writes it beside its place.
@@ -180,7 +250,10 @@ async fn hear(
     limit: u32,
     patience: Duration,
 ) -> Result<Vec<u8>, PairError> {
-    let frame = frame::read(stream, limit, patience).await?;
+    body_of(frame::read(stream, limit, patience).await?, kind)
+}
+
+fn body_of(frame: Frame, kind: Kind) -> Result<Vec<u8>, PairError> {
     if frame.kind == kind {
         Ok(frame.body)
     } else if frame.kind == Kind::Refusal {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex};
 
 use super::{
     card::{self, Grant, Request},
+    exchange::{Channel, Dialect},
     frame::{self, Frame, Kind, MAX_GRANT},
     inviter::House,
     joiner, *,
@@ -27,7 +28,10 @@ use crate::{
 };
 
 pub(super) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-pub(super) const EXPORTER: [u8; 32] = [7; 32];
+pub(super) const CHANNEL: Channel = Channel {
+    exporter: [7; 32],
+    dialect: Dialect::OtherNames,
+};
 pub(super) const CODE: &str = "7-lotus-castor";
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -71,6 +75,7 @@ impl Site {
         Wish {
             code: code.parse().unwrap(),
             name: "b".into(),
+            if_taken: IfTaken::TakeAnother,
             certs: self.b(),
             port: Some(2),
             host: Some("here".into()),
@@ -116,12 +121,12 @@ pub(super) async fn between(
     let ((from_joiner, to_joiner), (from_inviter, to_inviter)) =
         (tokio::io::split(near), tokio::io::split(far));
     let inviting = async {
-        let met = house.meet(&mut inviter, &EXPORTER, HERE).await;
+        let met = house.meet(&mut inviter, &CHANNEL, HERE).await;
         drop(inviter);
         met
     };
     let joining = async {
-        let met = joiner::meet(&mut joiner, &EXPORTER, wish, HERE).await;
+        let met = joiner::meet(&mut joiner, &CHANNEL, wish, HERE).await;
         drop(joiner);
         met
     };
@@ -309,7 +314,7 @@ fn a_recorded_pairing_is_worth_nothing_when_it_is_played_again() {
     let (mut near, mut far) = duplex(1 << 20);
     let met = run(async {
         play(&mut near, &frames).await;
-        house.meet(&mut far, &EXPORTER, HERE).await
+        house.meet(&mut far, &CHANNEL, HERE).await
     });
     assert!(
         matches!(met, Err(PairError::WrongCode { left: 2 })),
@@ -321,7 +326,7 @@ fn a_recorded_pairing_is_worth_nothing_when_it_is_played_again() {
     wish.certs = CertsDir::new(site.root.path().join("c"));
     let joined = run(async {
         play(&mut near, &said(From::Inviter)).await;
-        joiner::meet(&mut far, &EXPORTER, &wish, HERE).await
+        joiner::meet(&mut far, &CHANNEL, &wish, HERE).await
     });
     assert!(matches!(joined, Err(PairError::Impostor)));
     assert!(!wish.certs.path().exists());
@@ -339,10 +344,14 @@ fn another_channel_needs_another_proof() {
     let site = Site::new();
     let (house, wish) = (site.house(), site.wish(CODE));
     let (mut near, mut far) = duplex(1 << 20);
+    let other = Channel {
+        exporter: [8; 32],
+        ..CHANNEL
+    };
     let (met, joined) = run(async {
         tokio::join!(
-            house.meet(&mut far, &EXPORTER, HERE),
-            joiner::meet(&mut near, &[8; 32], &wish, HERE)
+            house.meet(&mut far, &CHANNEL, HERE),
+            joiner::meet(&mut near, &other, &wish, HERE)
         )
     });
     assert!(
@@ -371,4 +380,28 @@ fn a_machine_that_never_says_it_is_ready_gets_nothing_that_counts() {
     // The name is free again.
     let (met, _) = run(between(&site.house(), &site.wish(CODE), |_, _| {}));
     assert_eq!(met.unwrap().name, "b");
+}
+
+#[test]
+fn who_only_looks_whether_a_code_is_shown_costs_no_try_and_is_not_told_of() {
+    let site = Site::new();
+    run(async {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let wish = site.wish(CODE);
+        let mut told = Vec::new();
+        let inviting = invite(listener, site.invitation(CODE), |event| told.push(event));
+        let joining = async {
+            for _ in 0..5 {
+                knock(&addresses, &wish.options).await?;
+            }
+            join(&addresses, &wish).await
+        };
+        let (joined, paired) = tokio::try_join!(joining, inviting).unwrap();
+        assert_eq!((joined.issuer.as_str(), &*paired.peer.name), ("a", "b"));
+        assert!(told.is_empty(), "{told:?}");
+        let nobody = knock(&addresses, &wish.options).await;
+        assert!(matches!(nobody, Err(PairError::Unreachable { .. })));
+    });
 }

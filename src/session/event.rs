@@ -307,6 +307,15 @@ pub enum Event {
         /// Where it says that it is.
         address: String,
     },
+    /// A machine is not called as was wanted, but by a name that it can have.
+    Called {
+        /// What was wanted.
+        wanted: String,
+        /// What it is called.
+        name: String,
+        /// Whether another machine has the name that was wanted.
+        taken: bool,
+    },
     /// A machine came with another code than the one that is shown.
     WrongCode {
         /// Where it came from.

@@ -26,13 +26,15 @@ use crate::{
         self, CertsDir, TlsError,
         ca::{self, CertificateOptions},
     },
-    trust::is_peer_name,
+    trust::name_of,
 };
 
-pub use find::{Inviter, NoInviter};
+pub use find::{Inviter, NoInviter, shown_around};
 pub use hosts::ITS_INTERFACE;
 pub use invite::{InviteRequest, Inviting, ShownCode};
 pub use join::{JoinRequest, Joining};
+
+pub use crate::pair::IfTaken;
 
 /// Somebody came while a code was shown, and did not join. Without the code three of them a second are told; the others are
 /// counted.
@@ -78,7 +80,11 @@ pub struct JoinedCircle {
 /// # Errors
 /// Fails if the home belongs to a circle that was made elsewhere, if a name is given to a home that has one, or if the name is
 /// none.
-pub fn make_circle(home: &Home, name: Option<&str>) -> Result<Option<MadePeer>, Error> {
+pub fn make_circle(
+    home: &Home,
+    name: Option<&str>,
+    reporter: &dyn Reporter,
+) -> Result<Option<MadePeer>, Error> {
     let certs = CertsDir::new(home.certs());
     match (certs.ca_key().exists(), name) {
         (true, None) => return Ok(None),
@@ -89,7 +95,7 @@ pub fn make_circle(home: &Home, name: Option<&str>) -> Result<Option<MadePeer>, 
         let path = certs.ca_key();
         return Err(Error::CannotInvite(TlsError::NotTheCircle { path }));
     }
-    let name = own_name(name)?;
+    let name = own_name(name, reporter)?;
     let identity = ca::init(&certs, &name, &CertificateOptions::default())?;
     Ok(Some(MadePeer::of(&identity, &certs)))
 }
@@ -112,14 +118,31 @@ pub async fn take_back_pending(
     Ok(())
 }
 
-/// The name that this machine is to have: the given one, else that of its host.
-fn own_name(name: Option<&str>) -> Result<String, Error> {
-    let name = name.map(str::to_owned).or_else(host_name);
-    let name = name.ok_or(Mistake::NoName)?;
-    match is_peer_name(&name) {
-        true => Ok(name),
-        false => Err(Mistake::BadName { name }.into()),
+/// The name that this machine is to have: the given one, made a name of a peer if it is none, else that of its host.
+fn own_name(name: Option<&str>, reporter: &dyn Reporter) -> Result<String, Error> {
+    match name {
+        Some(name) => peer_name(name, reporter),
+        None => host_name().ok_or_else(|| Mistake::NoName.into()),
     }
+}
+
+/// A name for a machine that a person calls `wanted`. If it is not the same, that is told.
+///
+/// # Errors
+/// Fails if nothing of it can be in a name.
+pub fn peer_name(wanted: &str, reporter: &dyn Reporter) -> Result<String, Error> {
+    let bad = || Mistake::BadName {
+        name: wanted.to_owned(),
+    };
+    let name = name_of(wanted).ok_or_else(bad)?;
+    if name != wanted {
+        reporter.tell(&Event::Called {
+            wanted: wanted.to_owned(),
+            name: name.clone(),
+            taken: false,
+        });
+    }
+    Ok(name)
 }
 
 /// The port where the peer of `home` serves, or will by its settings.

@@ -220,7 +220,7 @@ pub enum NetworkCause {
     #[error("cannot connect: {0}")]
     UnknownHost(#[source] io::Error),
     /// Nothing listens at the port.
-    #[error("cannot connect: {0}")]
+    #[error("nobody serves colis there: {0}")]
     Refused(#[source] io::Error),
     /// No way leads there.
     #[error("cannot connect: {0}")]
@@ -255,6 +255,16 @@ pub enum NetworkCause {
     /// Something else failed.
     #[error("{0}")]
     Other(#[source] LibraryError),
+}
+
+impl NetworkCause {
+    /// How a connection to `remote` failed, in words.
+    pub(super) fn at(&self, remote: &Remote) -> String {
+        match self {
+            Self::Refused(error) => format!("nobody serves colis at {remote}: {error}"),
+            _ => format!("{remote}: {self}"),
+        }
+    }
 }
 
 /// How a peer does not speak our protocol.

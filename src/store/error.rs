@@ -157,7 +157,7 @@ pub enum StoreError {
         remote: Remote,
     },
     /// The connection failed or stalled.
-    #[error("{remote}: {cause}")]
+    #[error("{}", cause.at(remote))]
     Network {
         /// Which peer.
         remote: Remote,

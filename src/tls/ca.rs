@@ -18,7 +18,9 @@ use time::{Duration, OffsetDateTime};
 
 pub use found::{holder_of, record_found, revoke_certificate};
 pub use issued::{Issued, Purpose};
-pub use join::{Admitted, Newcomer, admit, check_free, remember_admitted, take_back};
+pub use join::{
+    Admitted, Newcomer, admit, check_free, check_joining_name, remember_admitted, take_back,
+};
 pub use pending::revoke_pending;
 pub use renew::{
     GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,

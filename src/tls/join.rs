@@ -92,6 +92,18 @@ impl Joining {
         &self.name
     }
 
+    /// Calls it otherwise: its signing requests have no name.
+    ///
+    /// # Errors
+    /// [`TlsError::BadName`].
+    pub fn rename(&mut self, name: &str) -> Result<(), TlsError> {
+        if !crate::trust::is_new_peer_name(name) {
+            return Err(TlsError::BadName);
+        }
+        name.clone_into(&mut self.name);
+        Ok(())
+    }
+
     /// The signing requests for identity and scripts, as PEM.
     ///
     /// # Errors

@@ -22,7 +22,10 @@ use crate::name::LibraryError;
 /// Both ends take the same bytes out of their channel by this label, and other bytes out of every other channel.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-colis-pair";
 
-const ALPN: &[u8] = b"colis-pair/1";
+const FIRST: &[u8] = b"colis-pair/1";
+/// Of a channel over which the joining machine may take another name than the one that it asked for. Each end prefers it, and
+/// knows the first one too.
+pub const PAIRING_OTHER_NAMES: &[u8] = b"colis-pair/2";
 /// A throwaway certificate names nobody.
 const NOBODY: &str = "pairing.invalid";
 
@@ -40,7 +43,7 @@ pub fn pairing_server() -> Result<Arc<ServerConfig>, TlsError> {
             vec![certificate.der().clone()],
             PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         )?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![PAIRING_OTHER_NAMES.to_vec(), FIRST.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
@@ -59,7 +62,7 @@ pub fn pairing_client() -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsE
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TakesAnyCertificate(provider)))
         .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![PAIRING_OTHER_NAMES.to_vec(), FIRST.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
     let name = ServerName::try_from(NOBODY).map_err(|e| TlsError::Crypto(LibraryError::new(e)))?;

@@ -62,7 +62,7 @@ fn the_next_demonstration_removes_what_a_killed_one_left_and_nothing_else() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     let typed = testkit::program();
-    let next = format!("  {} certs init --name NAME", typed.display());
+    let next = format!("  {} pair HOST", typed.display());
     assert!(said.contains(&next), "{said}");
     assert_eq!(left(temporary.path()), 2, "that of the running one stays");
     kill_process(Pid::from_child(&running), Signal::TERM).unwrap();

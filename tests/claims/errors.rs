@@ -18,7 +18,7 @@ use crate::layering::{program, sources};
 const NAMES: [&str; 4] = ["plain", "revoked", "blocked", "expired"];
 
 const NOT_THERE: &str =
-    "find out which step fails: colis doctor PEER; the same command continues later";
+    "start it there: colis serve; if it serves, this says which step fails: colis doctor PEER";
 const OUT: &str = "its owner has blocked this peer; only its owner can change that, there: colis peers role NAME member";
 const OTHER_KEY: &str = "another machine is at that address now: give the new one; or if that peer really has a new key: colis peers \
      forget NAME";

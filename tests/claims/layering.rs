@@ -115,7 +115,7 @@ const MAY: [(&str, &[&str]); 27] = [
 ];
 
 /// Each heavy dependency has its rooms.
-const HEAVY: [(&str, &[&str]); 17] = [
+const HEAVY: [(&str, &[&str]); 16] = [
     ("axum", &["server"]),
     ("axum_server", &["server"]),
     ("prometheus", &["server"]),
@@ -126,7 +126,6 @@ const HEAVY: [(&str, &[&str]); 17] = [
     ("rcgen", &["tls"]),
     ("spake2", &["pair"]),
     ("domain", &["discover"]),
-    ("qrcode", &["cli"]),
     ("webpki", &["tls"]),
     ("dialoguer", &["cli"]),
     ("indicatif", &["cli"]),

@@ -34,6 +34,7 @@ mod errors;
 mod events;
 mod examples;
 mod fates;
+mod first_contact;
 mod full;
 mod hints;
 mod hostile;

@@ -50,10 +50,10 @@ pub(super) const PEERS: &str = "Examples:
   colis peers allow ben bank:atm                for a service of your own that asks for it";
 
 pub(super) const PAIR: &str = "Examples:
-  colis pair                                    on the machine that made the circle: shows a code
+  colis pair                                    on the first machine, which makes the circle: shows a code
   colis pair 192.0.2.7                          on the new one: asks for it
   colis pair anna                               or by the name that it has in the same network
-  colis pair box:8444 --name ben --code-file code.txt";
+  colis pair box:8444 --name ben --code-file code.txt --serve";
 
 pub(super) const CERTS: &str = "Examples:
   colis certs init --name anna

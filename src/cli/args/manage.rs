@@ -11,7 +11,7 @@ use crate::{
     trust::{Right, Role},
 };
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(in crate::cli) struct Serve {
     #[arg(
         long,
@@ -191,6 +191,9 @@ pub(in crate::cli) struct Pair {
     /// Port to listen on while a code is shown [default: 8444, or a free one]
     #[arg(long, conflicts_with = "host")]
     pub(in crate::cli) port: Option<u16>,
+    /// Go on to serve once the machines are paired, without a question
+    #[arg(long)]
+    pub(in crate::cli) serve: bool,
     /// For how long the code counts, for tests that cannot wait
     #[arg(long, value_name = "DURATION", conflicts_with = "host", hide = true)]
     pub(in crate::cli) life: Option<String>,

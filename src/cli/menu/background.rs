@@ -70,7 +70,7 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
             }
             Err(PeerError::Bind(error)) => {
                 terminal::say(&format!("{error}"));
-                match another_port(wanted).await {
+                match another_port(wanted, "Another port, for now (settings keep it)").await {
                     Ok(address) => args.listen = Some(address),
                     Err(Stop::Back | Stop::Ended | Stop::Interrupted) => {
                         terminal::say("nothing is served: others cannot send to this machine now");
@@ -123,18 +123,27 @@ fn elsewhere(context: &Context, error: StoreError) -> Result<Serving, Stop> {
     }
 }
 
+/// Asks for another port, if that of `listen` cannot be had.
+pub(super) async fn other_port(
+    listen: SocketAddr,
+    prompt: &str,
+) -> Result<Option<SocketAddr>, Stop> {
+    match server::bind(listen) {
+        Ok(_) => Ok(None),
+        Err(error) => {
+            terminal::say(&error.to_string());
+            another_port(listen, prompt).await.map(Some)
+        }
+    }
+}
+
 /// Asks for a port that is free.
-async fn another_port(taken: SocketAddr) -> Result<SocketAddr, Stop> {
+async fn another_port(taken: SocketAddr, prompt: &str) -> Result<SocketAddr, Stop> {
     let candidates = (taken.port()..=u16::MAX).skip(1).take(100);
     let free = candidates
         .map(|port| at_port(taken, port))
         .find(|address| server::bind(*address).is_ok());
-    let port = port(
-        "Another port, for now (settings keep it)",
-        taken,
-        free.map(|a| a.port()),
-    )
-    .await?;
+    let port = port(prompt, taken, free.map(|a| a.port())).await?;
     Ok(at_port(taken, port))
 }
 
@@ -145,11 +154,7 @@ fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 }
 
 /// Asks for a port of `address` that can be had.
-pub(super) async fn port(
-    prompt: &str,
-    address: SocketAddr,
-    default: Option<u16>,
-) -> Result<u16, Stop> {
+async fn port(prompt: &str, address: SocketAddr, default: Option<u16>) -> Result<u16, Stop> {
     let check = move |text: &str| {
         let port = text.trim().parse::<u16>().ok().filter(|port| *port > 0);
         let port = port.ok_or("a port is a number from 1 to 65535")?;

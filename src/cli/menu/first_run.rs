@@ -1,6 +1,6 @@
-//! The first run: what is missing is made by asking, and said.
+//! The first run: what is missing is made by asking, and said. Nothing is made before the last answer.
 
-use std::{fs, path::Path};
+use std::{net::SocketAddr, path::Path};
 
 use super::{
     Menu, ask,
@@ -10,72 +10,40 @@ use super::{
     peers, words,
 };
 use crate::{
-    address::DEFAULT_LISTEN,
-    cli::{Context, report::Failure, terminal},
-    private,
-    session::{host_name, pair::Inviter},
-    wire::DEFAULT_PORT,
+    address::{DEFAULT_LISTEN, PeerAddress},
+    cli::{
+        Context,
+        pair::{self, Source},
+        report::Failure,
+        show, terminal,
+    },
+    discover::Discovery,
+    pair::Code,
+    session::{
+        discovery, host_name,
+        pair::{Inviter, JoinRequest, JoinedCircle, make_circle, shown_around},
+    },
 };
 
-/// What the files of `certs/` are, for whoever sees them for the first time.
-const FILES: [(&str, &str); 8] = [
-    ("ca-cert.pem", "the circle: who it signs is a member"),
-    ("ca-key.pem", "the circle's key; it stays on this machine"),
-    ("server-cert.pem", "this peer's certificate"),
-    ("server-key.pem", "its key"),
-    ("client-cert.pem", "a certificate for curl and scripts"),
-    ("client-key.pem", "its key"),
-    ("seal-key.pem", "opens what is sealed for this peer"),
-    ("crl.pem", "which certificates are revoked"),
-];
+/// Machines that show a code and are listed; others are joined by their address.
+const MAX_LISTED: usize = 5;
 
 /// Makes a peer in this home.
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let context = menu.context()?;
     let root = context.home.root().display();
     terminal::say(&format!(
-        "Welcome to colis. Nothing is set up in {root} yet; --home names another folder."
+        "Welcome to colis. Nothing is set up in {root} yet; --home names another folder.\n\
+         A circle is the machines that trust each other: one makes it, the others join by a code that this one shows."
     ));
-    let made = certificates(menu, &context).await?;
-    say_made(&context);
-    if !matches!(made, Made::Joined) {
-        port(menu, &context).await?;
-    }
-    terminal::say(match made {
-        Made::Circle => {
-            "For another machine: 0 Pair shows a code. Run `colis` there, and choose to join."
-        }
-        Made::Member | Made::Joined => {
-            "The peers that are known now are in the list already: 6 Peers."
-        }
-    });
-    Ok(())
-}
-
-/// What this machine is now.
-enum Made {
-    /// The one that holds the circle.
-    Circle,
-    /// A member of another one's.
-    Member,
-    /// One that has told that other one its port.
-    Joined,
-}
-
-/// Makes a circle, takes a folder over, or joins, until one of these is done.
-async fn certificates(menu: &Menu, context: &Context) -> Result<Made, Stop> {
     loop {
-        let ways = [
-            "Make a circle: this is the first machine",
-            "Take over a folder of certificates that another machine made for this one",
-            "Join a circle by a code that another machine shows",
-        ];
-        let way = choose::one("Who is this machine?", ways.map(str::to_owned).to_vec()).await;
-        let done = match way {
-            Ok(0) => make_circle(menu).await.map(|()| Made::Circle),
-            Ok(1) => take_over(menu).await.map(|()| Made::Member),
-            Ok(_) => join(menu, context).await.map(|()| Made::Joined),
-            Err(stop) => return Err(stop),
+        let (ways, labels) = ways(&context).await;
+        let chosen = choose::one("Who is this machine?", labels).await?;
+        let done = match ways.into_iter().nth(chosen) {
+            Some(Way::Make) => make(menu, &context).await,
+            Some(Way::TakeOver) => take_over(menu, &context).await,
+            Some(Way::Join(inviter)) => join(menu, &context, inviter).await,
+            Some(Way::LookAgain) | None => continue,
         };
         match done {
             Err(Stop::Back | Stop::Ended) => {}
@@ -85,39 +53,165 @@ async fn certificates(menu: &Menu, context: &Context) -> Result<Made, Stop> {
     }
 }
 
-async fn make_circle(menu: &Menu) -> Result<(), Stop> {
+/// How this machine gets into a circle.
+enum Way {
+    /// It makes one.
+    Make,
+    /// By a folder that was carried here.
+    TakeOver,
+    /// By the code of another machine, which was seen in the network or is asked for.
+    Join(Option<Inviter>),
+    /// Perhaps a code is shown now.
+    LookAgain,
+}
+
+/// What can be done, the likeliest first, and how it is called.
+async fn ways(context: &Context) -> (Vec<Way>, Vec<String>) {
+    let looks = discovery(&context.config) == Discovery::On;
+    if looks {
+        terminal::say("Looking for machines that show a code in this network ...");
+    }
+    let mut shown = shown_around(&context.config).await;
+    shown.truncate(MAX_LISTED);
+    let join = "Join a circle by a code that another machine shows".to_owned();
+    let join = (Way::Join(None), join);
+    let mut ways: Vec<_> = shown.into_iter().map(seen).collect();
+    let is_alone = ways.is_empty();
+    if !is_alone {
+        ways.push((
+            Way::Join(None),
+            "Join another circle by a code that its machine shows".to_owned(),
+        ));
+    }
+    let make = "Make a circle: this is the first machine".to_owned();
+    ways.push((Way::Make, make));
+    let take_over = "Take over a folder of certificates that another machine made for this one";
+    ways.push((Way::TakeOver, take_over.to_owned()));
+    if is_alone {
+        ways.push(join);
+    }
+    if looks {
+        let again = "Look again: another machine shows a code now";
+        ways.push((Way::LookAgain, again.to_owned()));
+    }
+    ways.into_iter().unzip()
+}
+
+fn seen(inviter: Inviter) -> (Way, String) {
+    let (name, at) = (inviter.called(), place(&inviter));
+    let label = format!("Join the circle of {name}, which shows a code at {at}");
+    (Way::Join(Some(inviter)), label)
+}
+
+/// Where it is, as it can be typed.
+fn place(inviter: &Inviter) -> String {
+    let seen = inviter.seen_at().map(PeerAddress::from);
+    seen.map_or_else(|| inviter.called().to_owned(), |at| at.to_string())
+}
+
+async fn make(menu: &Menu, context: &Context) -> Result<(), Stop> {
     let name = name().await?;
-    menu.run(words(&["certs", "init", "--name", &name])).await
+    let listen = other_port(context).await?;
+    let made = make_circle(&context.home, Some(&name), &*context.screen());
+    if let Some(made) = made.map_err(Failure::from)? {
+        show::pair::made_circle(context.output, made);
+    }
+    keep(menu, listen).await?;
+    terminal::say(
+        "For another machine: 0 Pair shows a code. Run `colis` there, and choose to join.",
+    );
+    Ok(())
 }
 
 async fn name() -> Result<String, Stop> {
-    let check = Box::new(peers::check_name);
+    let check = Box::new(peers::check_called);
     let name = ask::text("Name of this machine", host_name(), check).await?;
     Ok(name.trim().to_owned())
 }
 
-/// Asks everything before the code: the port goes to the other machine with the name.
-async fn join(menu: &Menu, context: &Context) -> Result<(), Stop> {
-    terminal::say("On the machine that made the circle: `colis pair`, or 0 in its menu.");
-    let check = |text: &str| {
-        let parsed = text.trim().parse::<Inviter>();
-        parsed.map(drop).map_err(|error| error.to_string())
+/// Joins, however often it takes: what fails leads back to the address, so that a code which is typed then is taken for
+/// nothing else.
+async fn join(menu: &Menu, context: &Context, mut inviter: Option<Inviter>) -> Result<(), Stop> {
+    if inviter.is_none() {
+        terminal::say("On the machine that made the circle: `colis pair`, or 0 in its menu.");
+    }
+    let (mut name_here, mut before) = (None, None);
+    let (joined, listen) = loop {
+        let there = match inviter.take() {
+            Some(seen) => seen,
+            None => address(before.take()).await?,
+        };
+        before = Some(place(&there));
+        let name = match &name_here {
+            Some(name) => String::clone(name),
+            None => name_here.insert(name().await?).clone(),
+        };
+        let listen = other_port(context).await?;
+        match join_at(context, there, name, listen).await {
+            Err(Stop::Failed(failure)) => failure.print(menu.output()),
+            done => break (done?, listen),
+        }
     };
-    let host = ask::text("The address or name that it shows", None, Box::new(check)).await?;
-    let name = name().await?;
-    port(menu, context).await?;
-    let pair = words(&["pair", "--name", &name, "--", host.trim()]);
-    menu.pair(pair).await
+    keep(menu, listen).await?;
+    terminal::say(&format!(
+        "To send to {}: 1, as soon as it serves.",
+        joined.issuer
+    ));
+    Ok(())
 }
 
-async fn take_over(menu: &Menu) -> Result<(), Stop> {
+async fn join_at(
+    context: &Context,
+    there: Inviter,
+    name: String,
+    listen: Option<SocketAddr>,
+) -> Result<JoinedCircle, Stop> {
+    let mut request = JoinRequest::of(there);
+    request.name = Some(name);
+    request.port = listen.map(|listen| listen.port());
+    match pair::join(context, request, Source::Person).await {
+        Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
+        joined => Ok(joined?),
+    }
+}
+
+/// The machine that shows the code, asked for until it is one.
+async fn address(before: Option<String>) -> Result<Inviter, Stop> {
+    loop {
+        let check = |text: &str| {
+            let text = text.trim();
+            if text.parse::<Code>().is_ok() {
+                let first =
+                    "this is a code: first the address or name of the machine that shows it";
+                return Err(first.to_owned());
+            }
+            let parsed = text.parse::<Inviter>();
+            parsed.map(drop).map_err(|error| error.to_string())
+        };
+        let prompt = "The address or name that it shows";
+        match ask::text(prompt, before.clone(), Box::new(check)).await {
+            Ok(typed) => {
+                let parsed = typed.trim().parse::<Inviter>();
+                return Ok(parsed.map_err(Failure::from)?);
+            }
+            Err(Stop::Back) => terminal::say("an address or a name; Ctrl-C leaves"),
+            Err(stop) => return Err(stop),
+        }
+    }
+}
+
+async fn take_over(menu: &Menu, context: &Context) -> Result<(), Stop> {
     let home = std::env::home_dir();
     let folder = one_folder(home.as_deref());
     let completion = PathCompletion { home: home.clone() };
     let line = ask::completed("The folder", Box::new(folder), completion).await?;
     let folder = paths::parse(&line, home.as_deref()).map_err(Failure::usage)?;
-    menu.run(words(&["certs", "import", "--"]).paths(folder))
-        .await
+    let listen = other_port(context).await?;
+    let import = words(&["certs", "import", "--"]).paths(folder);
+    menu.run(import).await?;
+    keep(menu, listen).await?;
+    terminal::say("The peers that are known now are in the list already: 6 Peers.");
+    Ok(())
 }
 
 fn one_folder(home: Option<&Path>) -> impl Fn(&str) -> Result<(), String> + use<> {
@@ -128,29 +222,21 @@ fn one_folder(home: Option<&Path>) -> impl Fn(&str) -> Result<(), String> + use<
     }
 }
 
-/// Asks for the port, unless the settings say it, and keeps it if it is not the usual one.
-async fn port(menu: &Menu, context: &Context) -> Result<(), Stop> {
-    if context.home.config().exists() {
-        return Ok(());
+/// Asks for another port, if the usual one is taken and the settings say none.
+async fn other_port(context: &Context) -> Result<Option<SocketAddr>, Stop> {
+    if context.config.listen.is_some() {
+        return Ok(None);
     }
-    let port = background::port("Port", DEFAULT_LISTEN, Some(DEFAULT_PORT)).await?;
-    if port != DEFAULT_PORT {
-        // Who joins has no home yet.
-        let root = context.home.root();
-        private::make_folder(root).map_err(|e| Failure::io(root, &e))?;
-        let listen = format!("[::]:{port}");
-        menu.run(words(&["config", "set", "listen", &listen]))
-            .await?;
-    }
-    Ok(())
+    background::other_port(DEFAULT_LISTEN, "Another port").await
 }
 
-fn say_made(context: &Context) {
-    let certs = context.home.certs();
-    terminal::say(&format!("In {}:", certs.display()));
-    for (name, what) in FILES {
-        if fs::exists(certs.join(name)).unwrap_or(false) {
-            terminal::say(&format!("  {name:<16} {what}"));
+/// Keeps what is not usual in the settings. Only now: whoever joins has no home before.
+async fn keep(menu: &Menu, listen: Option<SocketAddr>) -> Result<(), Stop> {
+    match listen {
+        Some(listen) => {
+            let listen = listen.to_string();
+            menu.run(words(&["config", "set", "listen", &listen])).await
         }
+        None => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     client::PeerAddress,
     name::Escaped,
     tls::CertsDir,
-    trust::{Bearer, KnownPeer, NAME_RULE, is_new_peer_name},
+    trust::{Bearer, KnownPeer, NAME_RULE, is_new_peer_name, name_of},
 };
 
 /// A peer to deal with: a known one by its name, or an address, which is remembered once it answers.
@@ -173,14 +173,20 @@ async fn known(menu: &Menu, prompt: &str) -> Result<KnownPeer, Stop> {
     }
 }
 
-pub(super) fn check_name(text: &str) -> Result<(), String> {
+/// Whether a machine can be called so, or nearly so.
+pub(super) fn check_called(text: &str) -> Result<(), String> {
+    let name = name_of(text);
+    name.map(drop).ok_or(NAME_RULE.to_owned())
+}
+
+fn check_name(text: &str) -> Result<(), String> {
     let is_name = is_new_peer_name(text.trim());
     is_name.then_some(()).ok_or(NAME_RULE.to_owned())
 }
 
 /// Makes the folder that another machine takes over.
 async fn issue(menu: &Menu) -> Result<(), Stop> {
-    let name = ask::text("Name of the new machine", None, Box::new(check_name)).await?;
+    let name = ask::text("Name of the new machine", None, Box::new(check_called)).await?;
     let name = name.trim().to_owned();
     let home = std::env::home_dir();
     let completion = PathCompletion { home: home.clone() };

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::ask::Check;
-use crate::cli::terminal::{read_line, say, say_waiting};
+use crate::cli::terminal::{ask_yes, say, say_waiting, until_right};
 
 /// A line of text; none if nothing was typed and there is no default.
 pub(super) fn text(
@@ -25,13 +25,7 @@ pub(super) fn text(
 
 /// Yes or no; an empty line is a yes.
 pub(super) fn yes(prompt: &str) -> io::Result<Option<bool>> {
-    until_right(&format!("{prompt} [Y/n]"), |typed| {
-        match typed.trim().to_ascii_lowercase().as_str() {
-            "" | "y" | "yes" => Ok(Some(true)),
-            "n" | "no" => Ok(Some(false)),
-            _ => Err("y or n".to_owned()),
-        }
-    })
+    ask_yes(prompt).map(Some)
 }
 
 /// One of `items`, by its place; none if nothing was typed.
@@ -80,16 +74,6 @@ fn place(typed: &str, count: usize) -> Result<usize, String> {
     let mut places = 0..count;
     let found = places.find(|place| Some(number(*place, count)) == typed_number);
     found.ok_or_else(|| "a number of the list".to_owned())
-}
-
-/// Asks until the answer is right, and says what is wrong.
-fn until_right<T>(prompt: &str, check: impl Fn(&str) -> Result<T, String>) -> io::Result<T> {
-    loop {
-        match check(&read_line(prompt)?) {
-            Ok(answer) => return Ok(answer),
-            Err(wrong) => say(&wrong),
-        }
-    }
 }
 
 #[cfg(test)]

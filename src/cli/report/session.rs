@@ -3,6 +3,7 @@
 use super::{ExitCode, Failure};
 use crate::{
     session::{Error, Kind, Mistake, NotReached, care::NO_HOME, is_short_id, service::UnitError},
+    trust::name_of,
     wire::DEFAULT_PORT,
 };
 
@@ -204,7 +205,11 @@ impl From<Mistake> for Failure {
                 failure.hint("leave out --name here; the other machine may use it")
             }
             Mistake::NoName => failure.hint("--name NAME"),
-            Mistake::BadName { .. } => failure.hint("--name box-1"),
+            Mistake::BadName { name } => {
+                let like = name_of(&name.replace('.', "-"));
+                let like = like.unwrap_or_else(|| "box-1".to_owned());
+                failure.hint(format!("for instance: {like}"))
+            }
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }

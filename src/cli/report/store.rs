@@ -5,9 +5,12 @@ use std::path::Path;
 use super::Failure;
 use crate::{
     session::advice::{distrusted, refused},
-    store::{BadFormat, Promised, Rejection, StoreError},
+    store::{BadFormat, NetworkCause, Promised, Rejection, Remote, StoreError},
     wire::Code,
 };
+
+const WHICH_STEP: &str =
+    "find out which step fails: colis doctor PEER; the same command continues later";
 
 /// For a store that is not there. Only a person knows whether it is lost.
 const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin with the one that is there or with a new one: \
@@ -62,14 +65,26 @@ impl From<StoreError> for Failure {
             StoreError::TooSlow { .. } => failure().hint(
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),
-            StoreError::Busy { .. } | StoreError::Network { .. } | StoreError::NobodyToAsk { .. } => failure().hint(
-                "find out which step fails: colis doctor PEER; the same command continues later",
-            ),
+            StoreError::Network { remote, cause } => failure().hint(for_network(remote, cause)),
+            StoreError::Busy { .. } | StoreError::NobodyToAsk { .. } => failure().hint(WHICH_STEP),
             StoreError::Protocol { .. } => {
                 failure().hint("is it a colis peer, of a like version?")
             }
             StoreError::Io { path, source } => Self::io(path, source),
         }
+    }
+}
+
+/// For a peer that is not reached, or not any more.
+fn for_network(remote: &Remote, cause: &NetworkCause) -> String {
+    match cause {
+        NetworkCause::Refused(_) => "start it there: colis serve; if it serves, this says which step fails: colis doctor PEER"
+            .to_owned(),
+        NetworkCause::ConnectTimeout => format!(
+            "is that machine on, and does its firewall let TCP port {} pass? This says which step fails: colis doctor PEER",
+            remote.address().port()
+        ),
+        _ => WHICH_STEP.to_owned(),
     }
 }
 

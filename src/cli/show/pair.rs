@@ -1,6 +1,5 @@
 //! What is said while two machines pair.
 
-use super::picture;
 use crate::{
     cli::output::Output,
     name::Escaped,
@@ -18,6 +17,14 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Inviter { name, address } => {
             output.talk(format!("{name} shows a code at {address}"));
         }
+        Event::Called {
+            wanted,
+            name,
+            taken,
+        } => output.talk(match taken {
+            true => format!("{wanted} is taken there: this machine is called {name}"),
+            false => format!("{} is called {name}", Escaped::new(wanted)),
+        }),
         Event::WrongCode { from, left, tries } => output.warn(format!(
             "a wrong code was tried from {from} ({left} of {tries} tries left)"
         )),
@@ -55,15 +62,17 @@ fn code(output: Output, shown: &ShownCode) {
     }
     output.talk("and then the code:");
     output.line(format!("  {}", shown.code));
-    if let Some(host) = shown.hosts.first().filter(|host| !is_scoped(host))
-        && let Some(picture) = picture::of_command(host)
-    {
-        output.talk(picture);
-    }
     let (minutes, tries) = (shown.seconds.div_ceil(60), shown.tries);
     output.talk(format!(
         "It counts for one machine, {minutes} minutes and {tries} tries. Ctrl-C ends it."
     ));
+    let port = shown.port;
+    output.talk(match shown.serving_port {
+        Some(serving) => format!(
+            "A firewall here must let TCP port {port} pass for this, and {serving} for what is sent to this machine."
+        ),
+        None => format!("A firewall here must let TCP port {port} pass for this."),
+    });
 }
 
 fn in_vain(not_paired: &NotPaired) -> String {
@@ -83,16 +92,12 @@ fn say_paired(output: Output, paired: &PairedPeer) {
     let address = address.map_or("no address yet", String::as_str);
     output.line(format!("{name}  {}  {address}", peer.peer_id));
     let from = paired.from;
-    output.talk(format!(
-        "{name} has joined from {from}; next: colis send FILE --to {name}"
-    ));
+    output.talk(format!("{name} has joined from {from}"));
 }
 
 fn say_joined(output: Output, joined: &JoinedCircle) {
     let (name, id, folder) = (&joined.name, joined.peer_id, &joined.folder);
     output.line(format!("{name}  {id}  {folder}"));
     let issuer = Escaped::new(&joined.issuer);
-    output.talk(format!(
-        "joined the circle of {issuer}; next: colis serve, or colis send FILE --to {issuer}"
-    ));
+    output.talk(format!("joined the circle of {issuer}"));
 }

@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::{read, retry_on_intr};
 use zeroize::Zeroizing;
 
-use super::{CTRL_C, Take, Taken, write};
+use super::{CTRL_C, Take, Taken, say, write};
 use crate::cli::report::{ExitCode, Failure};
 
 /// Bytes of a line that are taken.
@@ -23,6 +23,36 @@ pub(in crate::cli) fn read_line(prompt: &str) -> io::Result<Zeroizing<String>> {
 /// Asks for a line that is not shown, as [`read_line`].
 pub(in crate::cli) fn read_secret(prompt: &str) -> io::Result<Zeroizing<String>> {
     ask(prompt, Take::HiddenLines)
+}
+
+/// Asks until the answer is right, and says what is wrong.
+///
+/// # Errors
+/// As [`read_line`].
+pub(in crate::cli) fn until_right<T>(
+    prompt: &str,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> io::Result<T> {
+    loop {
+        match check(&read_line(prompt)?) {
+            Ok(answer) => return Ok(answer),
+            Err(wrong) => say(&wrong),
+        }
+    }
+}
+
+/// Yes or no; an empty line is a yes.
+///
+/// # Errors
+/// As [`read_line`].
+pub(in crate::cli) fn ask_yes(prompt: &str) -> io::Result<bool> {
+    until_right(&format!("{prompt} [Y/n]"), |typed| {
+        match typed.trim().to_ascii_lowercase().as_str() {
+            "" | "y" | "yes" => Ok(true),
+            "n" | "no" => Ok(false),
+            _ => Err("y or n".to_owned()),
+        }
+    })
 }
 
 fn ask(prompt: &str, take: Take) -> io::Result<Zeroizing<String>> {

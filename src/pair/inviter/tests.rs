@@ -6,7 +6,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::{
-    super::tests::{CODE, EXPORTER, HERE, PATIENCE, Site, between, play, run},
+    super::tests::{CHANNEL, CODE, HERE, PATIENCE, Site, between, play, run},
     *,
 };
 
@@ -46,7 +46,7 @@ fn one_machine_at_a_time_tries_the_code() {
             between(&house, &site.wish(CODE), |_, _| {}).await
         };
         let (first_met, (second_met, second)) =
-            tokio::join!(house.meet(&mut first_far, &EXPORTER, HERE), idle);
+            tokio::join!(house.meet(&mut first_far, &CHANNEL, HERE), idle);
         (first_met, second_met, second)
     });
     assert!(matches!(first_met, Err(PairError::Silent)), "{first_met:?}");
@@ -67,7 +67,7 @@ fn what_is_too_long_too_slow_or_no_frame_ends_the_connection() {
         let (mut near, mut far) = duplex(1 << 20);
         run(async {
             near.write_all(&bytes).await.unwrap();
-            let met = house.meet(&mut far, &EXPORTER, HERE).await;
+            let met = house.meet(&mut far, &CHANNEL, HERE).await;
             drop(far);
             let mut answer = Vec::new();
             near.read_to_end(&mut answer).await.unwrap();
@@ -112,7 +112,7 @@ fn no_bytes_whatever_make_the_parsers_give_up() {
             // Half of them begin like a frame.
             if random() % 2 == 0 && bytes.len() > 5 {
                 let length = (bytes.len() - 5 - random() % 2).min(bytes.len() - 5) as u32;
-                bytes[0] = 1 + (random() % 7) as u8;
+                bytes[0] = 1 + (random() % 9) as u8;
                 bytes[1..5].copy_from_slice(&length.to_be_bytes());
             }
             let read = frame::read(&mut &bytes[..], MAX_BODY, PATIENCE).await;
@@ -128,7 +128,7 @@ fn no_bytes_whatever_make_the_parsers_give_up() {
                 if let Ok(hello) = Hello::parse(hello) {
                     let code = CODE.parse().unwrap();
                     let start = Exchange::start(Side::Inviter, &code, &[0; 32]);
-                    let _ = start.finish(&hello, &EXPORTER);
+                    let _ = start.finish(&hello, &CHANNEL.exporter);
                     hellos += 1;
                 }
             }

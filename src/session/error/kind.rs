@@ -264,6 +264,7 @@ impl From<&PairError> for Kind {
             | PairError::Used
             | PairError::Expired
             | PairError::Impostor
+            | PairError::NameTaken { .. }
             | PairError::Refused { .. } => Self::Trust,
             PairError::HasCertificates { .. } => Self::Config,
             PairError::Tls(error) => error.into(),

@@ -24,6 +24,39 @@ pub struct Inviter {
     address: Option<PeerAddress>,
     /// As the name of a peer; none if only a host can be written so.
     name: Option<String>,
+    /// Where it was seen in the network, if it was not typed.
+    seen: Vec<SocketAddr>,
+}
+
+/// Everybody in the network who shows a code; nobody if the settings forbid to look around, or it cannot be done. Each may be
+/// a liar, who then fails to know the code.
+pub async fn shown_around(config: &Config) -> Vec<Inviter> {
+    if discovery(config) == Discovery::Off {
+        return Vec::new();
+    }
+    let Ok(browser) = Browser::start(Service::Pairing, PATIENCE) else {
+        return Vec::new();
+    };
+    let seen = browser.all().await.peers();
+    let seen = seen.into_iter().map(|peer| Inviter {
+        typed: peer.name.clone(),
+        address: None,
+        name: Some(peer.name),
+        seen: peer.addresses,
+    });
+    seen.collect()
+}
+
+impl Inviter {
+    /// What was typed, or the name under which it was seen.
+    pub fn called(&self) -> &str {
+        &self.typed
+    }
+
+    /// Where it was seen in the network, first.
+    pub fn seen_at(&self) -> Option<SocketAddr> {
+        self.seen.first().copied()
+    }
 }
 
 /// Where it may be.
@@ -51,6 +84,7 @@ impl FromStr for Inviter {
                 typed: text.to_owned(),
                 address: parsed.ok(),
                 name,
+                seen: Vec::new(),
             }),
         }
     }
@@ -117,6 +151,12 @@ pub(super) struct Looking<'a> {
 impl Inviter {
     /// The host that was typed, if there is one, else the machine that has this name in the network.
     pub(super) async fn find(&self, looking: Looking<'_>) -> Result<Found, Error> {
+        if !self.seen.is_empty() {
+            return Ok(Found {
+                host: None,
+                addresses: self.seen.clone(),
+            });
+        }
         let source = match self.resolve().await {
             Ok(found) => return Ok(found),
             Err(error) => error,

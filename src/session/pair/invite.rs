@@ -42,6 +42,9 @@ pub struct ShownCode {
     pub name: Option<String>,
     /// The port that is listened on.
     pub port: u16,
+    /// The port where this peer serves, or will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving_port: Option<u16>,
     /// How long the code counts.
     pub seconds: u64,
     /// How many wrong codes may be tried.
@@ -100,12 +103,14 @@ impl Inviting {
             address,
         );
         let name = announcement.is_some().then_some(own.name());
-        let shown = shown(&code, address, name, &options);
+        let port = serving_port(home, config);
+        let mut shown = shown(&code, address, name, &options);
+        shown.serving_port = port;
         reporter.tell(&Event::Code(shown.clone()));
         let invitation = Invitation {
             code,
             certs,
-            port: serving_port(home, config),
+            port,
             options,
             taken: asked.into_check(),
         };
@@ -177,6 +182,7 @@ fn shown(code: &Code, listen: SocketAddr, name: Option<&str>, options: &PairOpti
         hosts: hosts::of(listen),
         name: name.filter(|name| is_name(name)).map(str::to_owned),
         port: listen.port(),
+        serving_port: None,
         seconds: options.life.as_secs(),
         tries: options.tries,
     }

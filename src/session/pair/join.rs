@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{
-    Inviter, JoinedCircle,
+    IfTaken, Inviter, JoinedCircle,
     find::{Found, Looking},
     own_name, serving_port,
 };
@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     manifest::Signer as _,
     pair::{self, Code, Joined, PairError, PairOptions, Wish},
-    session::{Error, Home, Reporter},
+    session::{Error, Event, Home, Reporter},
     tls::{self, CertsDir},
 };
 
@@ -26,6 +26,10 @@ pub struct JoinRequest {
     pub inviter: Inviter,
     /// The name that this machine is to have; none for that of its host.
     pub name: Option<String>,
+    /// What is done if another machine is called so.
+    pub if_taken: IfTaken,
+    /// The port where this machine will serve; none for that of its settings.
+    pub port: Option<u16>,
 }
 
 impl JoinRequest {
@@ -34,6 +38,8 @@ impl JoinRequest {
         Self {
             inviter,
             name: None,
+            if_taken: IfTaken::default(),
+            port: None,
         }
     }
 }
@@ -45,6 +51,7 @@ pub struct Joining {
     inviter: Inviter,
     found: Found,
     name: String,
+    if_taken: IfTaken,
     certs: CertsDir,
     port: Option<u16>,
     is_last_step: Arc<AtomicBool>,
@@ -65,18 +72,36 @@ impl Joining {
         let certs = CertsDir::new(home.certs());
         tls::remove_left_keys(&certs)?;
         tls::Joining::check_place(&certs).map_err(PairError::from)?;
-        let name = own_name(request.name.as_deref())?;
+        let name = own_name(request.name.as_deref(), &**reporter)?;
         let looking = Looking { config, reporter };
         Ok(Self {
             found: request.inviter.find(looking).await?,
             inviter: request.inviter,
             name,
             certs,
-            port: serving_port(home, config),
+            if_taken: request.if_taken,
+            port: request.port.or_else(|| serving_port(home, config)),
             config: config.clone(),
             reporter: reporter.clone(),
             is_last_step: Arc::default(),
         })
+    }
+
+    /// Looks whether a code is shown there, so that nobody types one for nobody. No try is lost.
+    ///
+    /// # Errors
+    /// Fails if nobody answers there, or no machine that lets others join.
+    pub async fn reach(&mut self) -> Result<(), Error> {
+        let options = PairOptions::default();
+        let knocked = pair::knock(&self.found.addresses, &options).await;
+        if !matches!(knocked, Err(PairError::Unreachable { .. })) || self.found.host.is_none() {
+            return Ok(knocked?);
+        }
+        let Some(seen) = self.look().await? else {
+            return Ok(knocked?);
+        };
+        self.found = seen;
+        Ok(pair::knock(&self.found.addresses, &options).await?)
     }
 
     /// Joins by `code`. While [`Self::is_last_step`] this must not be dropped: it ends within seconds.
@@ -86,6 +111,13 @@ impl Joining {
     /// is written.
     pub async fn join(&self, code: Code) -> Result<JoinedCircle, Error> {
         let joined = self.join_one(code).await?;
+        if joined.identity.name() != self.name {
+            self.reporter.tell(&Event::Called {
+                wanted: self.name.clone(),
+                name: joined.identity.name().to_owned(),
+                taken: true,
+            });
+        }
         Ok(JoinedCircle {
             name: joined.identity.name().to_owned(),
             peer_id: joined.identity.peer_id(),
@@ -106,6 +138,7 @@ impl Joining {
         let mut wish = Wish {
             code,
             name: self.name.clone(),
+            if_taken: self.if_taken,
             certs: self.certs.clone(),
             port: self.port,
             host: self.found.host.clone(),
@@ -116,14 +149,22 @@ impl Joining {
         if !matches!(joined, Err(PairError::Unreachable { .. })) || wish.host.take().is_none() {
             return Ok(joined?);
         }
+        match self.look().await? {
+            Some(seen) => Ok(pair::join(&seen.addresses, &wish).await?),
+            None => Ok(joined?),
+        }
+    }
+
+    /// The machine that shows a code under that name in the network; none if it cannot be looked for.
+    async fn look(&self) -> Result<Option<Found>, Error> {
         let looking = Looking {
             config: &self.config,
             reporter: &self.reporter,
         };
         match self.inviter.look(looking).await {
-            Ok(Some(seen)) => Ok(pair::join(&seen.addresses, &wish).await?),
             Err(error @ Error::Usage(_)) => Err(error),
-            Ok(None) | Err(_) => Ok(joined?),
+            Ok(seen) => Ok(seen),
+            Err(_) => Ok(None),
         }
     }
 }

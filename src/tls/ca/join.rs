@@ -175,6 +175,15 @@ pub fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     }
 }
 
+/// Fails if a machine that joins cannot be called `name`.
+///
+/// # Errors
+/// As [`check_free`], and [`TlsError::Refused`] for the name of a host.
+pub fn check_joining_name(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
+    check_free(dir, name)?;
+    host_names(dir, name, None).map(drop)
+}
+
 /// Fails if a key was signed or revoked before: a peer that was revoked makes a new key, and no key gets a second name.
 fn check_new_keys(dir: &CertsDir, keys: [PeerId; 2]) -> Result<(), TlsError> {
     let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);

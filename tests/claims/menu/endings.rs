@@ -32,7 +32,7 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     let mut b = homes.serve("b", &[]);
     let mut person = amid_a_send(&homes, &b);
     b.kill();
-    person.sees("hint: find out which step fails");
+    person.sees("colis doctor PEER");
     person.sees_menu();
     // And in a list: it is chosen, and nobody is there any more.
     person.presses("4");
@@ -40,12 +40,12 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     person.presses("1");
     person.sees("2  Chunks");
     person.presses("1");
-    person.sees("hint: find out which step fails");
+    person.sees("nobody serves colis at");
     person.sees_menu();
     person.presses("2");
     person.sees("another address...");
     person.presses("1");
-    person.sees("hint: find out which step fails");
+    person.sees("nobody serves colis at");
     person.sees_menu();
     person.quits();
 }

@@ -5,38 +5,41 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
 use testkit::person::{CTRL_C, ESC, Person, free_port, set};
 use testkit::{Homes, tree};
 
+/// The menu of a new home whose settings say a port.
+fn new_on(homes: &Homes, home: &str, port: u16) -> Person {
+    let mut command = homes.command(home, &[]);
+    command.env("COLIS_LISTEN", format!("[::]:{port}"));
+    Person::at_terminal(homes, command, "xterm-256color")
+}
+
 #[test]
 fn the_first_run_makes_a_circle_says_what_and_serves() {
     let homes = Homes::new(&[]);
-    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
-    let (taken_port, port) = (taken.local_addr().unwrap().port(), free_port());
-    let mut person = Person::start(&homes, "new");
+    let port = free_port();
+    let mut person = new_on(&homes, "new", port);
     person.sees("Nothing is set up in");
+    person.sees("A circle is the machines that trust each other");
     person.sees("2  Take over a folder");
     person.presses("1");
     person.sees("Name of this machine");
-    person.types("Not A Name");
+    person.types("日本");
     person.sees("a name has 1 to 63");
     person.sees("Name of this machine");
-    person.types("anna");
-    person.sees("ca-key.pem");
-    person.sees("it stays on this machine");
-    for (wrong, said) in [
-        ("0".to_owned(), "1 to 65535"),
-        ("70000".to_owned(), "1 to 65535"),
-        (taken_port.to_string(), "in use by another process"),
-    ] {
-        person.sees("Port");
-        person.types(&wrong);
-        person.sees(said);
-    }
-    person.sees("Port");
-    person.types(&port.to_string());
-    person.sees(&format!("anna serves on [::]:{port}"));
+    assert!(!homes.home("new").exists(), "before the last answer");
+    person.types("Anna's Box");
+    person.sees("Anna's Box is called annas-box");
+    person.sees("made a circle; this machine is annas-box");
+    let said = person.sees(&format!("annas-box serves on [::]:{port}"));
+    assert!(
+        said.contains("For another machine: 0 Pair shows a code"),
+        "{said}"
+    );
     person.sees_menu();
     person.presses("9");
     person.sees(&format!("serving: 127.0.0.1:{port}"));
     person.sees_menu();
+    assert!(!person.shown().contains("next:"), "{}", person.shown());
+    assert!(!person.shown().contains(".pem"), "{}", person.shown());
     person.quits();
     let certs = homes.home("new").join("certs");
     for (name, mode) in [
@@ -48,9 +51,9 @@ fn the_first_run_makes_a_circle_says_what_and_serves() {
         let found = fs::metadata(certs.join(name)).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode, "{name}");
     }
-    // The port was kept; the second time nothing is asked.
-    let mut again = Person::start(&homes, "new");
-    again.sees(&format!("anna serves on [::]:{port}"));
+    // The second time nothing is asked.
+    let mut again = new_on(&homes, "new", port);
+    again.sees(&format!("annas-box serves on [::]:{port}"));
     again.sees_menu();
     again.quits();
 }
@@ -64,7 +67,7 @@ fn the_first_run_takes_a_folder_over_and_leaves_the_original() {
         &["certs", "issue", "b", "--out", stick.to_str().unwrap()],
     );
     let before = tree(&stick);
-    let mut person = Person::start(&homes, "b");
+    let mut person = new_on(&homes, "b", free_port());
     person.sees("2  Take over a folder");
     person.presses("2");
     person.sees("The folder");
@@ -79,9 +82,6 @@ fn the_first_run_takes_a_folder_over_and_leaves_the_original() {
     person.sees("The folder");
     person.types(&format!("'{}' ", stick.display()));
     person.sees("can be deleted");
-    person.sees("opens what is sealed for this peer");
-    person.sees("Port");
-    person.types(&free_port().to_string());
     person.sees("b serves on");
     person.sees_menu();
     person.quits();
@@ -98,6 +98,7 @@ fn a_first_run_that_is_stopped_has_made_nothing() {
         ("", "2  Take over"),
         ("1", "Name of this machine"),
         ("2", "The folder"),
+        ("3", "The address or name"),
     ] {
         let mut person = Person::start(&homes, "new");
         person.sees("2  Take over");
@@ -121,6 +122,71 @@ fn a_first_run_that_is_stopped_has_made_nothing() {
     person.presses(ESC);
     person.sees("stopped before");
     assert_eq!(person.ends(), 130);
+}
+
+/// A code that is typed where a code was wrong is taken for a code, and for nothing else.
+#[test]
+fn after_a_wrong_code_the_code_is_asked_for_again_and_nothing_is_made() {
+    let homes = Homes::new(&[]);
+    let mut anna = Person::at_menu(&homes, "a");
+    anna.presses("0");
+    anna.sees("  colis pair ");
+    let host = anna.sees("\r\n").trim().to_owned();
+    anna.sees("and then the code:");
+    let code = anna.next_line();
+    let (number, words) = code.split_once('-').unwrap();
+    let number: u8 = number.parse().unwrap();
+    let wrong = |by: u8| format!("{}-{words}", (number - 1 + by) % 64 + 1);
+    let mut ben = new_on(&homes, "ben", free_port());
+    ben.sees("3  Join a circle by a code");
+    ben.presses("3");
+    ben.sees("The address or name that it shows");
+    ben.types("");
+    ben.sees("an address or a name");
+    ben.sees("The address or name that it shows");
+    ben.types(&code);
+    ben.sees("this is a code");
+    ben.sees("The address or name that it shows");
+    ben.types("127.0.0.1:1");
+    ben.sees("Name of this machine");
+    ben.types("ben");
+    ben.sees("nobody shows a code at 127.0.0.1:1");
+    ben.sees("The address or name that it shows");
+    ben.types(&host);
+    for left in [2, 1] {
+        ben.sees("Code: ");
+        ben.types(&wrong(left));
+        ben.sees(&format!("wrong code ({left} of its tries left)"));
+    }
+    ben.sees("Code: ");
+    ben.types(&wrong(3));
+    // The code counts no more. What the next one is typed into is no list.
+    ben.sees("wrong code (0 of its tries left)");
+    ben.sees("The address or name that it shows");
+    ben.types(&wrong(4));
+    ben.sees("this is a code");
+    ben.sees("The address or name that it shows");
+    assert!(
+        !homes.home("ben").exists(),
+        "nothing is made before the last answer"
+    );
+    anna.sees("tried too often");
+    anna.sees_menu();
+    anna.presses("0");
+    anna.sees("and then the code:");
+    let code = anna.next_line();
+    // Enter takes the address that was typed before.
+    ben.types("");
+    ben.sees("Code: ");
+    ben.types(&code);
+    ben.sees("joined the circle of a");
+    ben.sees("ben serves on");
+    ben.sees_menu();
+    assert!(!ben.shown().contains("next:"), "{}", ben.shown());
+    anna.sees("ben has joined from 127.0.0.1");
+    anna.sees_menu();
+    anna.quits();
+    ben.quits();
 }
 
 #[test]

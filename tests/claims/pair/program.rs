@@ -10,7 +10,7 @@ use std::{
 use colis::{
     config::Config,
     session::{
-        Event, Home, Reporter,
+        Event, Home, Reporter, Silent,
         pair::{InviteRequest, Inviting, JoinRequest, Joining, ShownCode, make_circle},
     },
 };
@@ -61,8 +61,9 @@ fn home(folder: &Path, name: &str) -> Home {
 /// A code that is shown by the home `a`, which has made the circle.
 async fn inviting(folder: &Path, told: &Told) -> Inviting {
     let a = home(folder, "a");
-    assert_eq!(make_circle(&a, Some("a")).unwrap().unwrap().name, "a");
-    assert!(make_circle(&a, None).unwrap().is_none(), "there is one");
+    let made = |name| make_circle(&a, name, &Silent).unwrap();
+    assert_eq!(made(Some("a")).unwrap().name, "a");
+    assert!(made(None).is_none(), "there is one");
     let mut request = InviteRequest::default();
     request.port = Some(0);
     let started = Inviting::start(&a, &on_loopback(), &told.reporter(), request).await;
