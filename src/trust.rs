@@ -10,6 +10,7 @@
 //! Roles and rights are kept beside the peers, by id: forgetting a peer does not let it in again.
 
 mod bundle;
+mod directory;
 mod error;
 mod file;
 mod right;
@@ -24,6 +25,10 @@ use std::{
 };
 
 pub use bundle::{PeerBundle, SignedBundle};
+pub use directory::{
+    Directory, MAX_DIRECTORY, MAX_HINTS, MAX_MEMBER_BUNDLE, MAX_MEMBERS, Member, SignedDirectory,
+    is_hint,
+};
 pub use error::{TrustError, Unknown};
 pub use right::{ParseRightError, RIGHT_RULE, Right};
 pub use role::{Assigned, Bearer, Role, Roles};
