@@ -316,7 +316,7 @@ impl From<TlsError> for Failure {
                 format!("chmod go-w {}", path.display()),
             )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
-            TlsError::Malformed { .. } | TlsError::BadList(_) => failure().hint(
+            TlsError::Malformed { .. } | TlsError::BadList(_) | TlsError::BadDirectory(_) => failure().hint(
                 "restore it, or let the circle's machine issue a new certs/: colis certs issue",
             ),
             TlsError::Crypto(_) => failure(),
