@@ -102,7 +102,11 @@ fn take(
         taken => taken?,
     };
     let moved = match taken {
-        Taken::Newer => take_in_directory(dir, circle),
+        Taken::Newer => {
+            // The circle's machine was restored, and may know better who is no member any more.
+            refresh_directory(dir, &[]);
+            take_in_directory(dir, circle)
+        }
         Taken::Same | Taken::Older => Vec::new(),
     };
     Ok((taken, moved))
