@@ -5,6 +5,7 @@
 //! verified, redirects, proxies and compression are off. Everything that is sent is idempotent, so what may help is tried
 //! again, with full jitter.
 
+mod circle;
 mod error;
 mod events;
 mod handshake;
@@ -33,11 +34,10 @@ use crate::{
     name::LibraryError,
     sabotage,
     store::{NetworkCause, ProtocolFault, Remote, StoreError},
-    tls::{MAX_CIRCLE, MAX_LISTS, Seen},
+    tls::Seen,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
-        MAX_MANIFEST_BODY, MAX_PAGE_BYTES, MIN_BODY_RATE, OFFER_HEADER, PeerBody, PutBody, media,
-        route,
+        MAX_PAGE_BYTES, MIN_BODY_RATE, OFFER_HEADER, PeerBody, media, route,
     },
 };
 use reply::Reply;
@@ -206,41 +206,6 @@ impl PeerClient {
         Ok((reply.json(MAX_JSON).await?, time))
     }
 
-    /// The newest revocation list that the peer has, as PEM.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn crl(&self) -> Result<Option<String>, StoreError> {
-        let list = self.get_body(route::CRL, media::PEM, MAX_LISTS);
-        match list.await {
-            Ok(body) => self.text(body).map(Some),
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The circle's own certificate that the peer has, as PEM.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn circle(&self) -> Result<String, StoreError> {
-        let body = self.get_body(route::CIRCLE, media::PEM, MAX_CIRCLE).await?;
-        self.text(body)
-    }
-
-    /// Brings the peer a revocation list, which it takes over if it is newer.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn put_crl(&self, pem: &str) -> Result<(), StoreError> {
-        let body = Bytes::copy_from_slice(pem.as_bytes());
-        let patience = self.options.idle_timeout;
-        let answer: Result<PutBody, _> = self
-            .put(route::CRL, media::PEM, &body, None, patience)
-            .await;
-        answer.map(drop)
-    }
-
     /// Lets the peer prove that it has every byte of the chunks `ids`, without sending them: a
     /// [`custody_proof`](crate::wire::custody_proof) for each, in their order; `None` for what it does not have. `nonce` is
     /// to be a new one each time. See [`MAX_CUSTODY_IDS`](crate::wire::MAX_CUSTODY_IDS) and
@@ -263,26 +228,6 @@ impl PeerClient {
             return Ok(answer.proofs);
         }
         Err(self.protocol(ProtocolFault::OtherCount))
-    }
-
-    /// Asks the circle's machine for a new certificate for our key. Gives it as PEM.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] if the circle's key is not there; [`StoreError::Refused`].
-    pub async fn renew(&self, signing_request: &str) -> Result<String, StoreError> {
-        let request = self
-            .request(Method::POST, route::RENEW)
-            .header(header::CONTENT_TYPE, media::PEM);
-        let body = self
-            .send(request.body(signing_request.to_owned()), self.patience(0))
-            .await?
-            .body(media::PEM, MAX_MANIFEST_BODY)
-            .await?;
-        self.text(body)
-    }
-
-    fn text(&self, body: Bytes) -> Result<String, StoreError> {
-        String::from_utf8(body.into()).map_err(|_| self.protocol(ProtocolFault::NotUtf8))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -5,6 +5,7 @@ mod adjust;
 mod arrivals;
 mod collect;
 mod condition;
+mod directory;
 mod door;
 mod elsewhere;
 mod handle;
@@ -37,6 +38,8 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use arrivals::{ArrivalSeq, Arrivals, ArrivalsEnded};
+pub use directory::{Bring, exchange_directory};
+pub(crate) use directory::{refresh_directory, take_in_directory};
 pub use elsewhere::Elsewhere;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry};
@@ -120,6 +123,7 @@ impl Peer {
         let received = Arc::new(received);
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
+        door.directory_desk().serves_at(address);
         let door = Arc::new(door);
         let (known, every) = (Known::new(&door, 0), options.ask_every);
         let neighbours = Neighbours { known, every };

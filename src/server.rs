@@ -19,6 +19,7 @@ mod chunks;
 mod circle;
 mod custody;
 mod desk;
+mod directory;
 mod events;
 mod extract;
 mod health;
@@ -62,8 +63,8 @@ pub use arrivals::Cut;
 pub use axum;
 pub use caller::{CallerInfo, Denied};
 pub use desk::{
-    Brought, Charge, CircleDesk, Gate, HealthDesk, ListError, NoCircle, NoOwner, OfferDesk,
-    OwnerDesk, OwnerError, RenewError, StoreDesk,
+    Brought, Charge, CircleDesk, DirectoryError, Gate, HealthDesk, ListError, NoCircle, NoOwner,
+    OfferDesk, OwnerDesk, OwnerError, RenewError, StoreDesk,
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind};
@@ -151,6 +152,7 @@ struct Shared {
     event_streams: Shares<PeerId>,
     lists: Rate,
     renewals: Rate,
+    directories: Rate,
     told: Told,
     views: Arc<Views>,
     meter: Meter,
@@ -172,6 +174,10 @@ impl ServerState {
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
+            directories: Rate::new(
+                directory::DIRECTORIES_PER_SECOND,
+                directory::DIRECTORY_BURST,
+            ),
             told: Told::default(),
             views: Arc::default(),
             meter: Meter::new(),
@@ -282,7 +288,8 @@ async fn watch_connections(state: &ServerState) {
         ticks.tick().await;
         state.drop_revoked();
         state.0.uptake.cut_slow();
-        for rate in [&state.0.rate, &state.0.lists, &state.0.renewals] {
+        let turns = [&state.0.lists, &state.0.renewals, &state.0.directories];
+        for rate in turns.into_iter().chain([&state.0.rate]) {
             rate.forget_rested();
         }
         state.0.told.forget_rested();

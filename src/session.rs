@@ -39,6 +39,7 @@ mod inbox;
 mod list;
 mod look_around;
 pub(crate) mod meant;
+mod members;
 pub mod pair;
 mod peers;
 mod progress;
@@ -118,7 +119,7 @@ use send::{paced, recipient, tell_sources};
 pub(crate) use settings::LOG_DAYS;
 pub(crate) use which::is_short_id;
 use which::{manifest_of, named};
-pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
+pub(crate) use whom::{Whom, each_once, nearest};
 
 /// A member that acts: its home, its identity, and whom it knows.
 pub struct Session {
@@ -132,6 +133,7 @@ pub struct Session {
     client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
+    asked_at: members::AskedAt,
     /// Those that were read last.
     roles: Arc<ArcSwap<Roles>>,
 }
@@ -196,6 +198,7 @@ impl Session {
             reporter,
             client_options: ClientOptions::default(),
             line: Line::default(),
+            asked_at: members::AskedAt::default(),
             roles: Arc::new(ArcSwap::from_pointee(roles)),
         })
     }

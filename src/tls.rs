@@ -12,6 +12,7 @@ pub mod ca;
 mod certificate;
 mod circle;
 mod config;
+mod directory;
 mod ending;
 mod fault;
 mod identity;
@@ -19,6 +20,7 @@ mod import;
 mod inspect;
 mod join;
 mod key_form;
+mod members;
 mod pairing;
 mod revoked;
 mod signature;
@@ -39,13 +41,15 @@ pub(crate) use config::with_reason;
 pub use config::{
     Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
 };
+pub use directory::{install_directory, load_directory};
 pub use ending::{Begins, Endings, Lifetime, days_left};
-pub use fault::{BadFile, BadList, WhyRefused};
+pub use fault::{BadDirectory, BadFile, BadList, WhyRefused};
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use key_form::KeyForm;
+pub use members::{hints_of, member_called, other_members, take_in_directory};
 pub use pairing::{EXPORTER_LABEL, PAIRING_OTHER_NAMES, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;
@@ -111,6 +115,9 @@ pub enum TlsError {
     /// Revocation lists that a member offers cannot be used.
     #[error("the offered revocation list: {0}")]
     BadList(#[source] BadList),
+    /// A directory that a member offers cannot be used.
+    #[error("the offered directory: {0}")]
+    BadDirectory(#[source] BadDirectory),
     /// The record of what was issued is not there.
     #[error("{path} is missing")]
     NoRecord {
@@ -255,6 +262,11 @@ impl CertsDir {
     /// The address book.
     pub fn peers(&self) -> PathBuf {
         self.0.join("peers.json")
+    }
+
+    /// The members of the circle.
+    pub fn directory(&self) -> PathBuf {
+        self.0.join("directory.json")
     }
 
     /// Which store belongs to this home.

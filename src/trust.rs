@@ -10,8 +10,11 @@
 //! Roles and rights are kept beside the peers, by id: forgetting a peer does not let it in again.
 
 mod bundle;
+mod directory;
 mod error;
 mod file;
+mod known;
+mod members;
 mod naming;
 mod right;
 mod role;
@@ -24,7 +27,13 @@ use std::{
 };
 
 pub use bundle::{PeerBundle, SignedBundle};
+pub use directory::{
+    Directory, MAX_DIRECTORY, MAX_HINTS, MAX_MEMBER_BUNDLE, MAX_MEMBERS, Member, SignedDirectory,
+    is_hint,
+};
 pub use error::{TrustError, Unknown};
+pub use known::KnownPeer;
+pub use members::MovedName;
 pub use naming::{name_of, names_like};
 pub use right::{ParseRightError, RIGHT_RULE, Right};
 pub use role::{Assigned, Bearer, Role, Roles};
@@ -33,12 +42,7 @@ pub use crate::disk::write_durably;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    id::{PeerId, SealPublicKey},
-    lock::Locked,
-    manifest::Timestamp,
-    private,
-};
+use crate::{id::PeerId, lock::Locked, manifest::Timestamp, private};
 
 /// Addresses that are remembered of one peer, the latest first.
 const MAX_ADDRESSES: usize = 8;
@@ -65,48 +69,6 @@ pub fn is_peer_name(name: &str) -> bool {
     begins && name.len() <= 63 && name.bytes().all(allowed)
 }
 
-/// A peer that is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KnownPeer {
-    /// What it is called, by its certificate.
-    pub name: String,
-    /// What it is called here, if the person wants so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alias: Option<String>,
-    /// Who it is.
-    pub peer_id: PeerId,
-    /// To which transfers for it are sealed.
-    pub seal_key: SealPublicKey,
-    /// The sequence of the bundle that told so.
-    pub sequence: u64,
-    /// Where it was seen, the latest first.
-    pub addresses: Vec<String>,
-    /// When it was last heard of.
-    pub seen: Timestamp,
-    /// Its certificate, DER in base64: the proof that the circle gave it its name.
-    #[serde(with = "crate::id::base64")]
-    pub certificate: Vec<u8>,
-    /// The bundle with that sequence in its envelope, if it was seen: the proof that it said so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<String>,
-}
-
-impl KnownPeer {
-    /// What the person calls it.
-    pub fn called(&self) -> &str {
-        self.alias.as_deref().unwrap_or(&self.name)
-    }
-
-    /// Both names, if there are two: `alias (name)`.
-    pub fn shown(&self) -> String {
-        match &self.alias {
-            Some(alias) => format!("{alias} ({})", self.name),
-            None => self.name.clone(),
-        }
-    }
-}
-
 /// The peers that are known, in `peers.json`. Reads what is there now at every call: other processes write it too.
 #[derive(Debug, Clone)]
 pub struct AddressBook {
@@ -120,6 +82,9 @@ struct Book {
     peers: BTreeMap<String, KnownPeer>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     roles: BTreeMap<PeerId, Assigned>,
+    /// Those that the person has forgotten, with their names: no directory brings them back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    forgotten: BTreeMap<PeerId, String>,
 }
 
 impl AddressBook {
@@ -188,23 +153,37 @@ impl AddressBook {
         bundle: &SignedBundle,
         address: &str,
     ) -> Result<(KnownPeer, Option<TrustError>), TrustError> {
-        match self.change(|book| book.learn(bundle, address)) {
+        match self.change(|book| book.learn(bundle, Some(address))) {
             Err(error @ TrustError::Io { .. }) => {
-                let known = self.read()?.learn(bundle, address)?;
+                let known = self.read()?.learn(bundle, Some(address))?;
                 Ok((known, Some(error)))
             }
             remembered => Ok((remembered?, None)),
         }
     }
 
-    /// Forgets the peer called `name`, and its alias with it.
+    /// The same with the envelope of the bundle, and without an address if it was not seen at one.
+    ///
+    /// # Errors
+    /// As [`remember`](Self::remember).
+    pub fn remember_signed(
+        &self,
+        bundle: &SignedBundle,
+        address: Option<&str>,
+    ) -> Result<KnownPeer, TrustError> {
+        self.change(|book| book.learn(bundle, address))
+    }
+
+    /// Forgets the peer called `name`, and its alias with it. A directory does not bring it back.
     ///
     /// # Errors
     /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
     pub fn forget(&self, name: &str) -> Result<(), TrustError> {
         self.change(|book| {
             let key = book.known_key(name)?;
-            book.peers.remove(&key);
+            if let Some(peer) = book.peers.remove(&key) {
+                book.forgotten.insert(peer.peer_id, peer.name);
+            }
             Ok(())
         })
     }
@@ -374,8 +353,12 @@ impl Book {
         Ok(peer.clone())
     }
 
-    fn learn(&mut self, signed: &SignedBundle, address: &str) -> Result<KnownPeer, TrustError> {
-        let mut peer = self.remember(signed.payload(), Some(address))?;
+    fn learn(
+        &mut self,
+        signed: &SignedBundle,
+        address: Option<&str>,
+    ) -> Result<KnownPeer, TrustError> {
+        let mut peer = self.remember(signed.payload(), address)?;
         peer.bundle = Some(String::from_utf8_lossy(signed.envelope()).into_owned());
         self.peers.insert(peer.name.clone(), peer.clone());
         Ok(peer)
@@ -408,6 +391,7 @@ impl Book {
         let alias = known.and_then(|known| known.alias.clone());
         let said = known.filter(|known| known.sequence == bundle.sequence);
         let said = said.and_then(|known| known.bundle.clone());
+        let has_moved = known.is_some_and(|known| known.moved);
         let now = Timestamp::now();
         let seen = known
             .map(|known| known.seen)
@@ -434,7 +418,9 @@ impl Book {
             seen: seen.unwrap_or(now),
             certificate: bundle.certificate.clone(),
             bundle: said,
+            moved: has_moved,
         };
+        self.forgotten.remove(&shown);
         self.peers.insert(name, peer.clone());
         Ok(peer)
     }
@@ -452,6 +438,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::id::SealPublicKey;
 
     fn bundle(name: &str, id: &[u8], sequence: u64) -> PeerBundle {
         PeerBundle {

@@ -55,6 +55,8 @@ pub mod route {
     pub const CRL: &str = "/v1/crl";
     /// The circle's own certificate.
     pub const CIRCLE: &str = "/v1/circle";
+    /// The members of the circle.
+    pub const DIRECTORY: &str = "/v1/directory";
     /// Renewal of a certificate by the circle's machine.
     pub const RENEW: &str = "/v1/certs/renew";
     /// Who this peer is.
@@ -93,6 +95,7 @@ pub mod route {
         MANIFESTS,
         CRL,
         CIRCLE,
+        DIRECTORY,
         RENEW,
         PEER,
         HEALTH,
@@ -289,6 +292,9 @@ pub struct PeerBody {
     /// there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<CertificateText>,
+    /// The number of the circle's directory here, if a member asks and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<u64>,
 }
 
 /// A certificate: DER in base64. It proves what the circle has signed, and nothing else.

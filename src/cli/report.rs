@@ -325,6 +325,9 @@ impl From<TlsError> for Failure {
             TlsError::BadList(_) => failure().hint(
                 "nothing was taken from that member: its list is damaged, or of another circle",
             ),
+            TlsError::BadDirectory(_) => failure().hint(
+                "nothing was taken from that member: its directory is damaged, or of another circle",
+            ),
             TlsError::Crypto(_) => failure(),
             TlsError::BadName => failure().hint("for instance: box-1"),
             TlsError::AlreadyIssued { name, until } => {

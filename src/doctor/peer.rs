@@ -78,7 +78,7 @@ async fn walk(
     report: &mut Report<'_>,
 ) -> Option<()> {
     let book = AddressBook::new(CertsDir::new(subject.home.certs()).peers());
-    let target = take(report, name(&book, peer).await)?;
+    let target = take(report, name(us, &book, peer).await)?;
     let reached = take(report, route(&target, dial(&target).await))?;
     let Some(first) = reached.first().map(|(address, _)| *address) else {
         report.add(nobody_listens(&target));
@@ -114,10 +114,14 @@ fn take<T>(report: &mut Report<'_>, step: Step<T>) -> Option<T> {
     }
 }
 
-async fn name(book: &AddressBook, peer: &str) -> Step<Target> {
+async fn name(us: Option<&Session>, book: &AddressBook, peer: &str) -> Step<Target> {
     const STEP: &str = "name";
     let failed = |what: String| Finding::fail(STEP, Kind::Network, what);
-    let whom = Whom::parse(peer, book).map_err(|failure| Finding::failure(STEP, failure))?;
+    let whom = match us {
+        Some(us) => us.whom(peer).await,
+        None => Whom::parse(peer, book),
+    };
+    let whom = whom.map_err(|failure| Finding::failure(STEP, failure))?;
     let (known, named) = match whom {
         Whom::Known(known) => (Some(*known), None),
         Whom::At(address) => (None, Some(address)),
@@ -266,7 +270,8 @@ async fn shake_hands(
     target: &Target,
     reached: Vec<(SocketAddr, TcpStream)>,
 ) -> Result<Met, (SocketAddr, HandshakeError)> {
-    let known = book.names().unwrap_or_default();
+    let (mut known, circle) = (book.names().unwrap_or_default(), us.circle.now());
+    known.retain(|_, id| !circle.is_key_revoked(id));
     let shaking = reached.into_iter().map(|(address, tcp)| {
         let (seen, known) = (Seen::default(), known.clone());
         async move {

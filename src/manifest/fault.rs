@@ -107,6 +107,39 @@ pub enum Contradiction {
         /// How such a name is.
         rule: &'static str,
     },
+    /// A directory has more members than it may.
+    #[error("{members} members, at most {most} are allowed")]
+    TooManyMembers {
+        /// As many are there.
+        members: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// Members are not in the order of their names, or have one name.
+    #[error("not in the order of their names")]
+    MemberOrder,
+    /// A peer stands twice in a directory.
+    #[error("peer {0} stands twice")]
+    MemberTwice(PeerId),
+    /// The bundle of a member is too long.
+    #[error("a bundle of {length} bytes, at most {most} are allowed")]
+    LongBundle {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// A member has more addresses than it may.
+    #[error("{addresses} addresses of one member, at most {most} are allowed")]
+    TooManyAddresses {
+        /// As many are there.
+        addresses: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// The address of a member is none, or can be written otherwise.
+    #[error("not an address in its one spelling")]
+    Address,
 }
 
 /// How the wraps of a transfer contradict the format.

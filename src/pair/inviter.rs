@@ -304,12 +304,14 @@ impl House {
         };
         let grant = serde_json::to_vec(&grant).map_err(PairError::failed)?;
         frame::write(stream, Kind::Grant, &grant, self.options.step).await?;
-        self.hear(stream, Kind::Ready).await?;
+        let bundle = self.hear(stream, Kind::Ready).await?;
         let remembered = admitted.clone();
-        let remember =
-            move |certs: &_| ca::remember_admitted(certs, &remembered, address.as_deref());
-        let peer = self.on_disk(remember).await?;
-        frame::write(stream, Kind::Done, &[], self.options.step).await?;
+        let remember = move |certs: &_| {
+            let peer = ca::remember_admitted(certs, &remembered, &bundle, address.as_deref())?;
+            Ok((peer, ca::directory_to_give(certs)))
+        };
+        let (peer, directory) = self.on_disk(remember).await?;
+        frame::write(stream, Kind::Done, &directory, self.options.step).await?;
         Ok(peer)
     }
 

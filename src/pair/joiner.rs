@@ -163,9 +163,9 @@ pub(super) async fn meet(
     let host: Host = card::open(grant.host.as_bytes(), hello.commitment())?;
     let (staged, issuer) = stage(keys, grant, host, wish, from).await?;
     wish.is_last_step.store(true, Ordering::SeqCst);
-    frame::write(stream, Kind::Ready, &[], step).await?;
-    match hear(stream, Kind::Done, MAX_BODY, step).await {
-        Ok(_) => {}
+    frame::write(stream, Kind::Ready, &staged.bundle()?, step).await?;
+    match hear(stream, Kind::Done, MAX_GRANT, step).await {
+        Ok(directory) => staged.take_directory(&directory),
         Err(error @ PairError::Refused { .. }) => return Err(error),
         Err(_) => return Err(PairError::Undecided),
     }

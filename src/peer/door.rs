@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use rustls::ServerConfig;
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 use super::{
     Elsewhere, Places,
     acquainted::{Acquainted, Met},
+    directory::DirectoryDesk,
     neighbours::{note_found, say_conflict, settle_lists},
     stamps::{Stamp, stamps_of},
 };
@@ -22,7 +24,7 @@ use crate::{
     id::PeerId,
     manifest::{Claim, Signer as _, SignerFault, Timestamp, Verifier, VerifyError},
     name::Escaped,
-    server::{CircleDesk, Gate, ListError, RenewError},
+    server::{CircleDesk, DirectoryError, Gate, ListError, RenewError},
     tls::{
         self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Lifetime,
         Standing, Taken, TlsError, ca,
@@ -40,6 +42,7 @@ pub(super) struct Door {
     default_role: Mutex<Role>,
     places: Places,
     met: Met,
+    directory: DirectoryDesk,
     /// The version of the file of revocation lists that was read for a caller last.
     list: ArcSwap<Vec<Stamp>>,
     /// Told when it has another certificate than before.
@@ -148,6 +151,7 @@ impl Door {
             known: ArcSwap::from_pointee(Acquainted::of(&book)?),
             default_role: Mutex::new(default_role),
             met: Met::default(),
+            directory: DirectoryDesk::new(&dir, &circle),
             list: ArcSwap::default(),
             renewed: Notify::new(),
             dir,
@@ -168,6 +172,11 @@ impl Door {
 
     pub(super) fn circle(&self) -> &CircleHandle {
         &self.circle
+    }
+
+    /// What it answers about the directory.
+    pub(super) fn directory_desk(&self) -> &DirectoryDesk {
+        &self.directory
     }
 
     /// Who this peer is, as of now.
@@ -403,6 +412,21 @@ impl CircleDesk for Door {
                 Err(error) => Err(ListError::Failed(error.into())),
             }
         })
+    }
+
+    fn directory(&self) -> BoxFuture<'_, Option<(u64, Bytes)>> {
+        Box::pin(self.directory.now())
+    }
+
+    fn directory_number(&self) -> BoxFuture<'_, Option<u64>> {
+        Box::pin(async { Some(self.directory.now().await.map_or(0, |(number, _)| number)) })
+    }
+
+    fn take_directory<'a>(
+        &'a self,
+        given: &'a Bytes,
+    ) -> BoxFuture<'a, Result<bool, DirectoryError>> {
+        Box::pin(self.directory.take(given))
     }
 
     fn renew<'a>(

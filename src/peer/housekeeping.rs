@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     adjust::{InForce, changed},
+    directory::refresh_directory,
     inbox::Inbox,
     stamps::stamps_of,
 };
@@ -139,4 +140,6 @@ fn renew_list(certs: &CertsDir) {
         Ok(false) | Err(TlsError::NotTheCircle { .. }) => {}
         Err(error) => tracing::error!(%error, "the revocation list cannot be signed again"),
     }
+    // Who was a member may be none any more, by the date of its certificate.
+    refresh_directory(certs, &[]);
 }

@@ -13,6 +13,9 @@ use crate::{
     trust::{AddressBook, KnownPeer, TrustError},
 };
 
+/// Members that only the directory names, and that are asked all the same.
+const MAX_MEMBERS: usize = 32;
+
 /// Whom a serving peer may ask something, as what it is now.
 pub(super) struct Known {
     pub(super) door: Arc<Door>,
@@ -29,8 +32,13 @@ impl Known {
     /// Those that may be asked.
     pub(super) fn others(&self) -> Result<Vec<KnownPeer>, TrustError> {
         let book = AddressBook::new(self.door.dir().peers());
-        let me = self.door.identity().peer_id();
-        others(&book, me, &self.door.circle().now())
+        let (me, circle) = (self.door.identity().peer_id(), self.door.circle());
+        let mut peers = others(&book, me, &circle.now())?;
+        // Without the directory there are those of the book.
+        let members = tls::other_members(self.door.dir(), circle, MAX_MEMBERS).unwrap_or_default();
+        let is_other = |peer: &KnownPeer| peer.peer_id != me && !peer.addresses.is_empty();
+        peers.extend(members.into_iter().filter(is_other));
+        Ok(peers)
     }
 
     /// Clients of `peer`, one for each of its addresses. Whoever answers there must show the key that is known.

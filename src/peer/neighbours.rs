@@ -6,14 +6,18 @@ use std::time::Duration;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::known::{Known, no_address};
+use super::{
+    directory::{Bring, exchange_directory},
+    known::{Known, no_address},
+};
 use crate::{
     client::PeerClient,
+    id::PeerId,
     manifest::Timestamp,
     name::Escaped,
     store::StoreError,
     tls::{CertsDir, Circle, CircleHandle, Taken, TlsError, ca},
-    trust::{KnownPeer, Role, SignedBundle},
+    trust::{AddressBook, KnownPeer, Role, SignedBundle},
 };
 
 /// How often others are asked, give or take a half: who starts together need not ask together.
@@ -110,6 +114,20 @@ pub(super) fn note_found(dir: &CertsDir, certificate: &[u8]) {
     if let Some(name) = record_found(dir, certificate) {
         let name = Escaped::new(&name);
         tracing::warn!(%name, "a certificate of this circle was on no record here, and is recorded now: was this home restored?");
+    }
+}
+
+/// On the circle's machine: notes the newest bundle of a member and where it answered, for the directory. A peer that was forgotten
+/// stays so.
+fn note_bundle(dir: &CertsDir, client: &PeerClient, bundle: &SignedBundle) {
+    let (book, peer) = (AddressBook::new(dir.peers()), bundle.payload().peer_id);
+    let is_forgotten = || book.forgotten().is_ok_and(|all| all.contains_key(&peer));
+    if !dir.ca_key().exists() || is_forgotten() {
+        return;
+    }
+    if let Err(error) = book.learn(bundle, &client.address().to_string()) {
+        let error = error.to_string();
+        tracing::debug!(error = %Escaped::new(&error), "a bundle is not noted");
     }
 }
 
@@ -211,7 +229,7 @@ impl Neighbours {
                 Err(ExchangeError::Peer(error)) => last = error,
                 done => {
                     if door.role_of(peer.peer_id) != Role::None {
-                        self.listen_to(&client, &peer.name).await?;
+                        self.listen_to(&client, peer.peer_id, &peer.name).await?;
                     }
                     return done;
                 }
@@ -221,8 +239,17 @@ impl Neighbours {
     }
 
     /// Learns what the peer `name` knows of this one, and who it is.
-    async fn listen_to(&self, client: &PeerClient, name: &str) -> Result<(), ExchangeError> {
+    async fn listen_to(
+        &self,
+        client: &PeerClient,
+        peer: PeerId,
+        name: &str,
+    ) -> Result<(), ExchangeError> {
         let (door, body) = (&self.known.door, client.peer().await?);
+        let bring = match door.role_of(peer) {
+            Role::Member => Bring::Yes,
+            _ => Bring::No,
+        };
         if let Some(bundle) = body.your_bundle {
             door.outgrow(bundle, name)?;
         }
@@ -231,7 +258,10 @@ impl Neighbours {
             && bundle.verify(&**door, Timestamp::now()).is_ok()
         {
             note_found(door.dir(), &bundle.payload().certificate);
+            note_bundle(door.dir(), client, &bundle);
         }
+        let (circle, dir) = (door.circle(), door.dir());
+        exchange_directory(client, circle, dir, (body.directory, bring)).await?;
         Ok(())
     }
 }

@@ -19,8 +19,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    OwnRoutes, ServerState, accept, admit, chunks, circle, custody, events, health, manifests,
-    note_cuts, offers, openapi, owner, peer, problem, told, watch_connections,
+    OwnRoutes, ServerState, accept, admit, chunks, circle, custody, directory, events, health,
+    manifests, note_cuts, offers, openapi, owner, peer, problem, told, watch_connections,
 };
 use crate::wire;
 
@@ -126,6 +126,7 @@ pub(super) fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(circle::crl, circle::put_crl))
         .routes(routes!(circle::certificate))
         .routes(routes!(circle::renew))
+        .routes(routes!(directory::get, directory::put))
         .routes(routes!(peer::describe))
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))

@@ -11,7 +11,7 @@ use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::SignedOffer,
     store::{OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
-    tls::{BadList, Caller, Endings, WhyRefused},
+    tls::{BadDirectory, BadList, Caller, Endings, WhyRefused},
     trust::{Right, Role},
     wire::{Condition, GcBody, ReloadBody},
 };
@@ -182,6 +182,18 @@ pub trait CircleDesk: Send + Sync {
     fn named(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }
+    /// The circle's directory: its number, and its envelope.
+    fn directory(&self) -> BoxFuture<'_, Option<(u64, Bytes)>> {
+        Box::pin(async { None })
+    }
+    /// The same for a member that asks whether it lacks something: its number alone, 0 if it may be brought one. `None` takes none.
+    fn directory_number(&self) -> BoxFuture<'_, Option<u64>> {
+        Box::pin(async { None })
+    }
+    /// Takes over a directory, in its envelope, if it is the circle's and newer. Gives whether it was.
+    fn take_directory<'a>(&'a self, _: &'a Bytes) -> BoxFuture<'a, Result<bool, DirectoryError>> {
+        Box::pin(async { Err(DirectoryError::NoneKept) })
+    }
 }
 
 /// Why a revocation list was not taken over.
@@ -193,6 +205,21 @@ pub enum ListError {
     NotOurs(BadList),
     /// This peer keeps none.
     #[error("this peer keeps no revocation list")]
+    NoneKept,
+    /// Writing it failed here. Only our log is told why.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a directory was not taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// It is none, or not of this circle. The caller is told why.
+    #[error(transparent)]
+    NotOurs(BadDirectory),
+    /// This peer keeps none.
+    #[error("this peer keeps no directory")]
     NoneKept,
     /// Writing it failed here. Only our log is told why.
     #[error(transparent)]

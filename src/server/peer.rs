@@ -36,7 +36,12 @@ pub(super) async fn describe(
     form: Form,
 ) -> Answer {
     let (services, caller) = (state.services(), &connection.caller);
-    let asked = extract::name(&uri)?.filter(|_| services.gate.role(caller) == Role::Member);
+    let is_member = services.gate.role(caller) == Role::Member;
+    let asked = extract::name(&uri)?.filter(|_| is_member);
+    let directory = match is_member {
+        true => services.circle.directory_number().await,
+        false => None,
+    };
     let body = PeerBody {
         bundle: (services.bundle)(),
         peer_id: services.peer_id,
@@ -50,6 +55,7 @@ pub(super) async fn describe(
         named: asked
             .and_then(|name| services.circle.named(name))
             .map(CertificateText),
+        directory,
     };
     Ok(form.answer(body, text::peer))
 }

@@ -9,7 +9,7 @@ use crate::{
     manifest::Timestamp,
     peer::{self, Elsewhere, Notice},
     private,
-    tls::{CertsDir, Endings},
+    tls::{self, CertsDir, Circle, CircleHandle, Endings},
     trust::AddressBook,
 };
 
@@ -44,9 +44,10 @@ pub(super) fn of(home: &Home, config: &Config, endings: &Endings) -> Vec<Notice>
 
 /// What is wrong with the settings and with who may write them. A peer that serves finds out the rest by itself.
 pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
-    let book = AddressBook::new(CertsDir::new(home.certs()).peers());
+    let dir = CertsDir::new(home.certs());
+    let book = AddressBook::new(dir.peers());
     let rules = config.peers.keys();
-    let rules = rules.filter_map(|name| about_rule(&book, name));
+    let rules = rules.filter_map(|name| about_rule(&dir, &book, name));
     let copies = copies(home).into_iter();
     writable(home)
         .into_iter()
@@ -83,9 +84,18 @@ pub(crate) fn writable(home: &Home) -> Vec<Notice> {
 }
 
 /// A rule that applies to nobody must not look as if it did.
-fn about_rule(book: &AddressBook, name: &str) -> Option<Notice> {
-    if book.by_name(name).ok()?.is_some() {
-        return None;
+fn about_rule(dir: &CertsDir, book: &AddressBook, name: &str) -> Option<Notice> {
+    match book.by_name(name).ok()? {
+        Some(known) if known.moved && known.name == name => {
+            let text = format!(
+                "[peers.{name}] in colis.toml does not count: another machine is called {name} now, for the former was revoked; if it \
+                 shall: colis peers add {name}"
+            );
+            return Some(Notice::care("rule-of-former", text));
+        }
+        Some(_) => return None,
+        None if is_member(dir, name) => return None,
+        None => {}
     }
     let nearest = nearest(name, book.peers().ok()?);
     let nearest = nearest.map_or(String::new(), |near| format!("did you mean {near}? "));
@@ -93,6 +103,13 @@ fn about_rule(book: &AddressBook, name: &str) -> Option<Notice> {
         "[peers.{name}] in colis.toml applies to nobody who is known: no peer is called {name}; {nearest}see who is: colis peers"
     );
     Some(Notice::care("rule-for-nobody", text))
+}
+
+/// Whether the circle's directory has a member of this name.
+fn is_member(dir: &CertsDir, name: &str) -> bool {
+    let circle = Circle::load(dir).map(CircleHandle::new);
+    let member = circle.and_then(|circle| tls::member_called(dir, &circle, name));
+    member.is_ok_and(|member| member.is_some())
 }
 
 /// What `command` cannot mend of the mode of `path`, because the file system keeps none; else `command`.

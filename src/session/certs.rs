@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     id::PeerId,
     manifest::{Signer as _, Timestamp},
+    peer::refresh_directory,
     private,
     tls::{
         self, CertsDir, Circle, Identity, TlsError,
@@ -126,6 +127,7 @@ impl IssueRequest {
 pub fn init(home: &Home, name: &str, sans: Vec<String>) -> Result<MadePeer, Error> {
     let dir = CertsDir::new(home.certs());
     let identity = ca::init(&dir, name, &options(sans))?;
+    refresh_directory(&dir, &[]);
     Ok(MadePeer::of(&identity, &dir))
 }
 
@@ -148,6 +150,8 @@ pub async fn issue(
     }
     let out = CertsDir::new(request.out.clone());
     let identity = ca::issue(&dir, name, &out, &options(request.sans.clone()))?;
+    refresh_directory(&dir, &[]);
+    ca::give_directory(&dir, &out)?;
     Ok(MadePeer::of(&identity, &out))
 }
 
@@ -226,6 +230,7 @@ pub async fn revoke(
         }
         revoked => revoked?,
     };
+    refresh_directory(&dir, &[]);
     Ok(RevokedPeer {
         name: peer.to_owned(),
         peer_ids: revoked.peers.into_iter().collect(),

@@ -24,14 +24,14 @@ pub struct ConnectedPeer {
 }
 
 impl Session {
-    /// Whether `text` is a name of the address book.
+    /// Whether `text` is a name of the address book or of the directory.
     pub(crate) fn knows(&self, text: &str) -> Result<bool, Error> {
-        Ok(whom::known(text, &self.book)?.is_some())
+        Ok(self.known_here(text)?.is_some())
     }
 
     /// Who `text` means, as a recipient: known names need not be online.
     pub(crate) async fn recipient(&self, text: &str) -> Result<KnownPeer, Error> {
-        let known = match Whom::parse(text, &self.book)? {
+        let known = match self.whom(text).await? {
             Whom::Known(known) => *known,
             Whom::At(address) => self.connect_host(text, &address).await?.peer,
         };
@@ -45,9 +45,24 @@ impl Session {
     /// # Errors
     /// Fails if no peer is called so, none of its addresses answers, or another machine answers there.
     pub async fn connect(&self, text: &str) -> Result<ConnectedPeer, Error> {
-        match Whom::parse(text, &self.book)? {
-            Whom::Known(known) => self.connect_known(&known).await,
+        match self.whom(text).await? {
+            Whom::Known(known) => self.connect_called(text, &known).await,
             Whom::At(address) => self.connect_host(text, &address).await,
+        }
+    }
+
+    /// Connects to a peer that is called `text`. If another machine answers in its place, its name may be that one's by now: its
+    /// former key may have been revoked meanwhile.
+    async fn connect_called(&self, text: &str, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
+        let error = match self.connect_known(known).await {
+            Err(error) if error.kind() == Kind::Trust => error,
+            connected => return connected,
+        };
+        let is_other = |peer: &KnownPeer| peer.peer_id != known.peer_id;
+        self.ask_for_directory(|| false).await;
+        match self.known_here(text)?.filter(is_other) {
+            Some(other) => self.connect_known(&other).await,
+            None => Err(error),
         }
     }
 
@@ -62,8 +77,12 @@ impl Session {
 
     /// Connects to a peer that may not be known yet: what is no name is a host, also without a dot.
     pub(crate) async fn connect_new(&self, text: &str) -> Result<ConnectedPeer, Error> {
+        self.adopt(text)?;
         match whom::known(text, &self.book)? {
-            Some(known) => self.connect_known(&known).await,
+            Some(known) => {
+                self.book.confirm(known.peer_id)?;
+                self.connect_known(&known).await
+            }
             None => self.connect_at(&text.trim().parse()?, None).await,
         }
     }
@@ -71,7 +90,8 @@ impl Session {
     /// Connects to a known peer, wherever it answers first.
     pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
         let expected = Some(known.peer_id);
-        let tries = known.addresses.iter().map(|address| async move {
+        let addresses = self.addresses_of(known);
+        let tries = addresses.iter().map(|address| async move {
             let address = address.parse::<PeerAddress>()?;
             self.connect_at(&address, expected).await
         });
@@ -142,6 +162,7 @@ impl Session {
         }
         // From here on only this peer will do: the client takes no other than the first that it saw.
         let client = client.with_retries(retries);
+        self.make_way(&signed)?;
         let is_new = self.book.by_certificate_name(&bundle.name)?.is_none();
         let (peer, unwritten) = self.book.learn(&signed, &address.to_string())?;
         let at = address.to_string();
@@ -161,6 +182,8 @@ impl Session {
         if let Some(name) = record_found(&self.dir, &bundle.certificate) {
             self.tell(Event::Recorded { name });
         }
+        self.exchange_directory(&client, &peer, body.directory)
+            .await;
         Ok(ConnectedPeer { client, peer })
     }
 
@@ -195,9 +218,12 @@ impl Session {
         seen: &Seen,
         options: ClientOptions,
     ) -> Result<PeerClient, Error> {
+        let (mut known, circle) = (self.book.names()?, self.circle.now());
+        // Whose key is revoked has no name any more.
+        known.retain(|_, id| !circle.is_key_revoked(id));
         let expect = Expect {
             peer: expected,
-            known: self.book.names()?,
+            known,
         };
         let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
         let client = PeerClient::new(address.clone(), config, options)?;

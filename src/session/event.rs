@@ -219,6 +219,16 @@ pub enum Event {
         /// Where it answers now.
         address: String,
     },
+    /// A name of the address book belongs to another key now, for the former is revoked. Roles, rights and settings of the former
+    /// do not count for it.
+    NameMoved {
+        /// The name.
+        name: String,
+        /// Whose it was.
+        from: PeerId,
+        /// Whose it is.
+        to: PeerId,
+    },
     /// Another machine announces itself as a known peer.
     Impostor {
         /// The peer that it is not.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Kind, LeftOut, Mistake, ReceiveOutcome, ReceiveRequest, Sealing, Session, Told, Work,
-    all_manifests, each_once, known, recipient, tell_sources, unknown,
+    all_manifests, each_once, recipient, tell_sources,
 };
 use crate::{
     crypto::CryptoError,
@@ -31,7 +31,7 @@ pub use error::FolderError;
 pub struct SealRequest {
     /// The folder: a new one, an empty one, or one to continue.
     pub folder: PathBuf,
-    /// The peers that can open it: names of the address book. Nobody is asked over the network.
+    /// The peers that can open it: names of the address book or of the circle's directory. Nobody is asked over the network.
     pub to: Vec<String>,
     /// How it is sealed.
     pub sealing: Sealing,
@@ -157,11 +157,11 @@ impl Session {
         }
     }
 
-    /// The address book has the key, or sealing has to wait.
+    /// The address book or the directory has the key, or sealing has to wait.
     fn known_recipient(&self, name: &str) -> Result<Recipient, Error> {
-        match known(name, &self.book)? {
+        match self.known_here(name)? {
             Some(known) => Ok(recipient(known)),
-            None => Err(unknown(name.trim(), &self.book)?),
+            None => Err(self.unknown(name.trim())?),
         }
     }
 }

@@ -60,6 +60,9 @@ fn of_the_book(us: &Session) -> Result<Seen, Error> {
         names.insert(peer.name);
         names.extend(peer.alias);
     }
+    for peer in us.other_members()? {
+        seen.entry(peer.peer_id).or_default().insert(peer.name);
+    }
     for id in us.book.roles()?.into_keys() {
         seen.entry(id).or_default();
     }

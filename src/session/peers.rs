@@ -45,6 +45,9 @@ pub struct PeerRow {
     pub rights: BTreeSet<Right>,
     /// Whether it is this peer.
     pub is_self: bool,
+    /// Whether only the circle's directory has it, and not the address book.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_directory: bool,
 }
 
 impl PeerRow {
@@ -63,6 +66,7 @@ impl PeerRow {
             certificate: peer.certificate,
             bundle: peer.bundle,
             is_self,
+            in_directory: false,
         }
     }
 
@@ -124,14 +128,20 @@ pub struct CheckedPeer {
 }
 
 impl Session {
-    /// The known peers with their roles, this one among them if it has served.
+    /// The known peers with their roles, this one among them if it has served; then the other members of the circle.
     ///
     /// # Errors
     /// Fails if the address book cannot be read.
     pub fn peer_rows(&self) -> Result<Vec<PeerRow>, Error> {
         let roles = self.read_roles()?;
         let peers = self.book.peers()?.into_iter();
-        Ok(peers.map(|peer| self.row(peer, &roles)).collect())
+        let peers = peers.map(|peer| self.row(peer, &roles));
+        let others = self.other_members()?.into_iter();
+        let others = others.map(|peer| PeerRow {
+            in_directory: true,
+            ..self.row(peer, &roles)
+        });
+        Ok(peers.chain(others).collect())
     }
 
     /// The roles of peers that are not known: a role outlives the peer that it was given to.
@@ -209,6 +219,7 @@ impl Session {
             let name = new.to_owned();
             return Err(Mistake::OwnName { name }.into());
         }
+        self.adopt(old)?;
         self.row_of(self.book.rename(old, new)?)
     }
 
@@ -277,11 +288,13 @@ impl Session {
         })
     }
 
-    /// Forgets the peer of this name, or of this id or the beginning of one. Its role stays.
+    /// Forgets the peer of this name, or of this id or the beginning of one. Its role stays. The circle's directory does not bring it
+    /// back; meeting it does.
     ///
     /// # Errors
     /// Fails if no peer or several are meant.
     pub async fn forget_peer(&self, peer: &str) -> Result<(), Error> {
+        self.adopt(peer)?;
         if self.book.by_name(peer)?.is_some() {
             return Ok(self.book.forget(peer)?);
         }

@@ -206,8 +206,7 @@ impl Session {
     async fn recipients_of_share(&self, to: &[String]) -> Result<Vec<Recipient>, Error> {
         let mut known = Vec::new();
         if to.is_empty() {
-            known = self.book.peers()?;
-            known.retain(|peer| self.check_not_revoked(peer).is_ok());
+            known = self.members_to_share_with()?;
         }
         for text in to {
             known.push(self.recipient(text).await?);

@@ -52,6 +52,7 @@ pub(crate) async fn of_known(
     jobs: usize,
 ) -> Result<Option<Arc<Swarm>>, Error> {
     let mut known = us.book.peers()?;
+    known.extend(us.other_members()?);
     known.retain(|peer| !peer.addresses.is_empty());
     known.truncate(MAX_SOURCES - 1);
     let reach = |peer| async move {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Error, Kind};
+use super::{Error, Kind, Session};
 use crate::{
     address::PeerAddress,
     id::PeerId,
@@ -15,27 +15,60 @@ const MAX_TYPOS: usize = 2;
 /// A peer as it was typed.
 #[derive(Debug)]
 pub(crate) enum Whom {
-    /// A peer of the address book: its id says who it is, wherever it answers.
+    /// A peer of the address book or the directory: its id says who it is, wherever it answers.
     Known(Box<KnownPeer>),
     /// The peer that serves at this address.
     At(PeerAddress),
 }
 
 impl Whom {
-    /// Parses a name of `book`, or an address with a dot, a port or a colon.
-    ///
-    /// A bare name is never looked up as a host: any machine of the network could answer to it, and what is for one member
-    /// would be sealed to another. Only `localhost` names no other machine.
+    /// Parses a name of `book`, or an address with a dot, a port or a colon. For a home that cannot act; [`Session::whom`] knows more.
     pub(crate) fn parse(text: &str, book: &AddressBook) -> Result<Self, Error> {
         let text = text.trim();
         if let Some(known) = known(text, book)? {
             return Ok(Self::Known(Box::new(known)));
         }
         let address = text.parse::<PeerAddress>()?;
-        if text.contains(['.', ':']) || text.eq_ignore_ascii_case("localhost") {
+        if is_address(text) {
             return Ok(Self::At(address));
         }
-        Err(unknown(text, book)?)
+        let nearest = nearest(text, book.peers()?);
+        let name = text.to_owned();
+        Err(Error::UnknownPeer { name, nearest })
+    }
+}
+
+/// A bare name is never looked up as a host: any machine of the network could answer to it, and what is for one member would be
+/// sealed to another. Only `localhost` names no other machine.
+fn is_address(text: &str) -> bool {
+    text.contains(['.', ':']) || text.eq_ignore_ascii_case("localhost")
+}
+
+impl Session {
+    /// Parses a name of the address book or of the directory, or an address with a dot, a port or a colon. Members are asked for a
+    /// newer directory before a name is said to be unknown.
+    pub(crate) async fn whom(&self, text: &str) -> Result<Whom, Error> {
+        let text = text.trim();
+        let known = match is_address(text) {
+            true => self.known_here(text)?,
+            false => self.known_to_members(text).await?,
+        };
+        if let Some(known) = known {
+            return Ok(Whom::Known(Box::new(known)));
+        }
+        let address = text.parse::<PeerAddress>()?;
+        match is_address(text) {
+            true => Ok(Whom::At(address)),
+            false => Err(self.unknown(text)?),
+        }
+    }
+
+    /// That no peer of the address book or the directory is called `name`.
+    pub(crate) fn unknown(&self, name: &str) -> Result<Error, Error> {
+        let mut known = self.book.peers()?;
+        known.extend(self.other_members()?);
+        let (name, nearest) = (name.to_owned(), nearest(name, known));
+        Ok(Error::UnknownPeer { name, nearest })
     }
 }
 
@@ -64,13 +97,6 @@ pub(crate) fn each_once<T>(peers: Vec<T>, id: impl Fn(&T) -> PeerId) -> Vec<T> {
     let mut peers = peers;
     peers.retain(is_first);
     peers
-}
-
-/// That no peer of `book` is called `name`.
-pub(crate) fn unknown(name: &str, book: &AddressBook) -> Result<Error, TrustError> {
-    let nearest = nearest(name, book.peers()?);
-    let name = name.to_owned();
-    Ok(Error::UnknownPeer { name, nearest })
 }
 
 /// The name or alias that `name` may be a misspelling of.

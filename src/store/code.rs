@@ -103,6 +103,7 @@ pub enum Code {
     IdMismatch,
     HashMismatch,
     BadList,
+    BadDirectory,
     ChunkTooShort,
     MissingChunks,
     Deleted,
@@ -158,6 +159,7 @@ impl Code {
         Self::IdMismatch,
         Self::HashMismatch,
         Self::BadList,
+        Self::BadDirectory,
         Self::ChunkTooShort,
         Self::MissingChunks,
         Self::Deleted,
@@ -213,6 +215,7 @@ impl Code {
             Self::IdMismatch => ("id-mismatch", 422),
             Self::HashMismatch => ("hash-mismatch", 422),
             Self::BadList => ("bad-list", 422),
+            Self::BadDirectory => ("bad-directory", 422),
             Self::ChunkTooShort => ("chunk-too-short", 422),
             Self::MissingChunks => ("missing-chunks", 409),
             Self::Deleted => ("deleted", 410),
@@ -298,6 +301,9 @@ impl Code {
                 "the bytes have another id, which is in `actual`; nothing is stored"
             }
             Self::BadList => "no revocation list of this circle",
+            Self::BadDirectory => {
+                "no directory of this circle, or another one with the number of the one here"
+            }
             Self::ChunkTooShort => "no room for nonce and tag",
             Self::MissingChunks => "`missing` names the first 1,000, `missing_count` counts all",
             Self::Deleted => "it was deleted here: only its sender may put or grant it again",

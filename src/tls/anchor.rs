@@ -70,6 +70,11 @@ impl Anchor {
         pem::encode_config(&Pem::new("CERTIFICATE", self.certificate.to_vec()), config)
     }
 
+    /// The certificate itself.
+    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
     /// The name in it.
     pub(super) fn common_name(&self) -> &str {
         &self.common_name

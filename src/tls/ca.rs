@@ -1,5 +1,6 @@
 //! The circle's machine: making the circle, issuing, revoking and renewing certificates.
 
+mod directory;
 mod found;
 mod issued;
 mod join;
@@ -16,6 +17,9 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+pub use directory::{
+    NewDirectory, directory_to_give, give_directory, join_directory, refresh_directory,
+};
 pub use found::{holder_of, record_found, revoke_certificate};
 pub use issued::{Issued, Purpose};
 pub use join::{
@@ -320,7 +324,7 @@ fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {
 
 /// Enters a peer that was made just now into the address book of `dir`.
 fn remember(dir: &CertsDir, peer: &Identity) -> Result<(), TlsError> {
-    AddressBook::new(dir.peers()).remember(peer.bundle()?.payload(), None)?;
+    AddressBook::new(dir.peers()).remember_signed(&peer.bundle()?, None)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    id::PeerId,
     manifest::{ManifestError, Timestamp},
     name::LibraryError,
 };
@@ -53,6 +54,9 @@ pub enum BadFile {
     /// The revocation lists in it cannot be used.
     #[error(transparent)]
     List(#[from] BadList),
+    /// The directory in it cannot be used.
+    #[error(transparent)]
+    Directory(#[from] BadDirectory),
     /// The record of what was issued has no whole line.
     #[error("line 1: no whole line in it")]
     NoLine,
@@ -88,6 +92,37 @@ pub enum BadList {
     /// With those in force they are longer than lists may be.
     #[error("with ours it is longer than lists may be")]
     TooLong,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadDirectory {
+    /// It cannot be parsed, or the circle's key has not signed it.
+    #[error(transparent)]
+    Document(ManifestError),
+    /// What it says of a member does not count.
+    #[error("its member {peer}: {fault}")]
+    Member {
+        /// The member.
+        peer: PeerId,
+        /// Why.
+        fault: ManifestError,
+    },
+    /// A member is called otherwise by its certificate than by its bundle.
+    #[error("its member {peer}: the certificate has another name")]
+    MemberName {
+        /// The member.
+        peer: PeerId,
+    },
+    /// Another directory of the circle has its number.
+    #[error(
+        "it is another one than ours, which has its number {number}: the circle's key was used on two machines"
+    )]
+    Conflict {
+        /// The number.
+        number: u64,
+    },
 }
 
 /// Why a certificate is not made, taken over or revoked.

@@ -17,11 +17,12 @@ use crate::{
 const MAX_FILE: u64 = 16 << 20;
 
 /// What is private in such a folder.
-const PRIVATE: [&str; 4] = [
+const PRIVATE: [&str; 5] = [
     "server-key.pem",
     "client-key.pem",
     "seal-key.pem",
     "peers.json",
+    "directory.json",
 ];
 /// What is not.
 const PUBLIC: [&str; 4] = [
@@ -31,7 +32,13 @@ const PUBLIC: [&str; 4] = [
     "crl.pem",
 ];
 /// What a folder may lack.
-const OPTIONAL: [&str; 4] = ["client-key.pem", "client-cert.pem", "peers.json", "crl.pem"];
+const OPTIONAL: [&str; 5] = [
+    "client-key.pem",
+    "client-cert.pem",
+    "peers.json",
+    "directory.json",
+    "crl.pem",
+];
 
 /// Copies the folder `from` to `dir`, which must be empty or not be there: all of it, or nothing. The copies are private
 /// whatever the original is, which may come from a disk that knows no modes.
@@ -47,7 +54,7 @@ pub fn import(from: &CertsDir, dir: &CertsDir) -> Result<Identity, TlsError> {
     fs::metadata(from.server_key()).map_err(|e| io_error(&from.server_key(), e))?;
     let staged = Staging::new(dir)?;
     let copy = CertsDir::new(staged.path());
-    for (names, mode) in [(PRIVATE, 0o600), (PUBLIC, 0o644)] {
+    for (names, mode) in [(&PRIVATE[..], 0o600), (&PUBLIC[..], 0o644)] {
         for name in names {
             copy_file(&from.path().join(name), &copy.path().join(name), mode)?;
         }

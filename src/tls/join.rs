@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     Caller, CertsDir, CircleHandle, Identity, TlsError, WhyRefused,
     circle::{Circle, Usage},
+    directory::install_directory,
     identity::{SEAL_KEY_LABEL, read_certificate, read_key_of},
     import, io_error,
     staging::Staging,
@@ -145,8 +146,8 @@ impl Joining {
             return Err(WhyRefused::IssuerName.into());
         }
         let book = AddressBook::new(copy.peers());
-        book.remember(issuer, given.address.as_deref())?;
-        book.remember(identity.bundle()?.payload(), None)?;
+        book.remember_signed(&given.issuer, given.address.as_deref())?;
+        book.remember_signed(&identity.bundle()?, None)?;
         Ok(Staged { folder })
     }
 
@@ -188,6 +189,25 @@ impl Joining {
 }
 
 impl Staged {
+    /// What this machine says of itself, in its envelope.
+    ///
+    /// # Errors
+    /// [`TlsError::Crypto`].
+    pub fn bundle(&self) -> Result<Vec<u8>, TlsError> {
+        let identity = Identity::load(&CertsDir::new(self.folder.path()))?;
+        Ok(identity.bundle()?.envelope().to_vec())
+    }
+
+    /// Takes the directory that the circle's machine gave. One that cannot be used is left: members have it too.
+    pub fn take_directory(&self, envelope: &[u8]) {
+        let copy = CertsDir::new(self.folder.path());
+        let circle = Circle::load(&copy).map(CircleHandle::new);
+        let taken = circle.and_then(|circle| install_directory(&copy, &circle, envelope));
+        if let Err(error) = taken {
+            tracing::debug!(%error, "the directory that was given is left");
+        }
+    }
+
     /// Gives the folder its place.
     ///
     /// # Errors

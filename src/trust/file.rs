@@ -11,8 +11,8 @@ use super::{Book, Role, TrustError, Unknown};
 pub(super) const VERSION: u64 = 1;
 
 /// The fields of the file, and of the objects in it, as they are declared.
-const BOOK: [&str; 3] = ["v", "peers", "roles"];
-const PEER: [&str; 9] = [
+const BOOK: [&str; 4] = ["v", "peers", "roles", "forgotten"];
+const PEER: [&str; 10] = [
     "name",
     "alias",
     "peer_id",
@@ -22,6 +22,7 @@ const PEER: [&str; 9] = [
     "seen",
     "certificate",
     "bundle",
+    "moved",
 ];
 const ASSIGNED: [&str; 3] = ["role", "scripts", "rights"];
 
@@ -109,6 +110,7 @@ mod tests {
             seen: now,
             certificate: Vec::new(),
             bundle: Some(String::new()),
+            moved: true,
         };
         let assigned = Assigned {
             role: Some(Role::Reader),
@@ -119,6 +121,7 @@ mod tests {
             v: VERSION,
             peers: BTreeMap::from([("a".to_owned(), peer)]),
             roles: BTreeMap::from([(id, assigned)]),
+            forgotten: BTreeMap::from([(id, "c".to_owned())]),
         }
     }
 

@@ -18,7 +18,9 @@ const MAY: [(&str, &[&str]); 27] = [
     ("manifest", &["id", "name", "crypto"]),
     (
         "trust",
-        &["id", "private", "lock", "disk", "name", "manifest"],
+        &[
+            "id", "private", "lock", "disk", "name", "manifest", "address",
+        ],
     ),
     (
         "tls",

@@ -24,6 +24,7 @@ mod corpus;
 mod crash;
 mod custody;
 mod demo;
+mod directory;
 mod discover;
 mod disks;
 mod displaced;

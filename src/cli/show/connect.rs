@@ -23,6 +23,14 @@ pub(super) fn say(output: Output, event: &Event) {
             "{} is at {address} now; remembered",
             Escaped::new(name)
         )),
+        Event::NameMoved { name, from, to } => {
+            let shown = Escaped::new(name);
+            let (from, to) = (from.short(), to.short());
+            output.warn(format!(
+                "the name {shown} belongs to peer {to} now: peer {from}, which had it, is revoked; no role, right or \
+                 [peers.{shown}] of the former counts for it, until you say so: colis peers add {shown}"
+            ));
+        }
         Event::Impostor {
             name,
             address,

@@ -53,8 +53,12 @@ fn line(peer: &PeerRow) -> String {
     };
     let me = if peer.is_self { " (this peer)" } else { "" };
     let (shown, id, role, seen) = (peer.shown(), peer.peer_id.short(), peer.role, peer.seen);
+    let seen = match peer.in_directory {
+        true => "by the circle's directory".to_owned(),
+        false => format!("seen {seen}"),
+    };
     format!(
-        "{}{me}  {id}  {role}{scripts}{rights}  {}  seen {seen}",
+        "{}{me}  {id}  {role}{scripts}{rights}  {}  {seen}",
         Escaped::new(&shown),
         Escaped::new(&addresses)
     )

@@ -171,7 +171,7 @@ impl InboxPolicy {
 }
 
 /// The names that the peer `sender` has here: in the address book, by its id; else that of its certificate, if nobody in the book
-/// has it.
+/// has it or had it.
 pub(super) fn names_of(
     book: &AddressBook,
     sender: PeerId,
@@ -179,9 +179,13 @@ pub(super) fn names_of(
 ) -> Result<Vec<String>, TrustError> {
     let mut known = book.peers()?.into_iter();
     if let Some(known) = known.find(|known| known.peer_id == sender) {
-        return Ok(known.alias.into_iter().chain([known.name]).collect());
+        // A rule was made for whoever had the name then.
+        let name = (!known.moved).then_some(known.name);
+        return Ok(known.alias.into_iter().chain(name).collect());
     }
-    let is_taken = book.by_name(certified)?.is_some();
+    let mut forgotten = book.forgotten()?.into_iter();
+    let was_taken = forgotten.any(|(id, name)| name == certified && id != sender);
+    let is_taken = was_taken || book.by_name(certified)?.is_some();
     Ok(if is_taken {
         Vec::new()
     } else {

@@ -159,7 +159,10 @@ impl Session {
     fn maker(&self) -> Result<String, Error> {
         let circle = self.circle.now();
         let known = match circle.maker() {
-            Some(name) => self.book.by_certificate_name(name)?,
+            Some(name) => match self.book.by_certificate_name(name)? {
+                None => self.known_here(name)?,
+                known => known,
+            },
             None => None,
         };
         Ok(known.ok_or(Error::MakerUnknown)?.name)
@@ -168,10 +171,15 @@ impl Session {
     /// Asks as a peer whose certificate has ended: nothing else is answered, so the other peer is not asked who it is. Its
     /// handshake has shown that.
     async fn ask_ended(&self, from: &str, request: &str) -> Result<String, Error> {
-        let (addresses, expected) = match Whom::parse(from, &self.book)? {
+        let whom = match self.known_here(from)? {
+            Some(known) => Whom::Known(Box::new(known)),
+            None => Whom::parse(from, &self.book)?,
+        };
+        let (addresses, expected) = match whom {
             Whom::At(address) => (vec![address], None),
             Whom::Known(known) => {
-                let addresses = known.addresses.iter().filter_map(|a| a.parse().ok());
+                let addresses = self.addresses_of(&known);
+                let addresses = addresses.iter().filter_map(|a| a.parse().ok());
                 (addresses.collect(), Some(known.peer_id))
             }
         };

@@ -17,11 +17,11 @@ use crate::{
     manifest::Timestamp,
     name::LibraryError,
     tls::{
-        Caller, CertsDir, Circle, TlsError, WhyRefused, hold_list,
+        Caller, CertsDir, Circle, CircleHandle, TlsError, WhyRefused, hold_list,
         inspect::names,
         revoked::{MAX_KEYS, key_entry},
     },
-    trust::{AddressBook, KnownPeer, PeerBundle},
+    trust::{AddressBook, KnownPeer, PeerBundle, SignedBundle},
 };
 
 /// What a machine that joins brings along. The private halves stay where they are.
@@ -114,21 +114,45 @@ pub fn admit(dir: &CertsDir, newcomer: &Newcomer) -> Result<Admitted, TlsError> 
     })
 }
 
-/// Enters a machine that has its certificates now into the address book of `dir`: they are not pending any more.
+/// Enters a machine that has its certificates now into the address book of `dir`: they are not pending any more. `said` is the
+/// bundle that it has signed. One that it did not is left, and asked for when the machine is met.
 ///
 /// # Errors
 /// [`TlsError::Trust`], [`TlsError::Io`].
 pub fn remember_admitted(
     dir: &CertsDir,
     admitted: &Admitted,
+    said: &[u8],
     address: Option<&str>,
 ) -> Result<KnownPeer, TlsError> {
     let book = AddressBook::new(dir.peers());
     give_name(&book, &admitted.bundle.name, admitted.bundle.peer_id)?;
-    let peer = book.remember(&admitted.bundle, address)?;
+    let peer = match own_bundle(dir, admitted, said)? {
+        Some(bundle) => book.remember_signed(&bundle, address)?,
+        None => book.remember(&admitted.bundle, address)?,
+    };
     // Last: what ends before is taken back, with the entry of the book.
     issued::settle(dir, admitted.bundle.peer_id)?;
     Ok(peer)
+}
+
+/// The bundle that the machine has signed, if it says what was signed for it.
+fn own_bundle(
+    dir: &CertsDir,
+    admitted: &Admitted,
+    said: &[u8],
+) -> Result<Option<SignedBundle>, TlsError> {
+    let Ok(bundle) = SignedBundle::parse(said.to_vec()) else {
+        return Ok(None);
+    };
+    let circle = CircleHandle::new(Circle::load(dir)?);
+    let (its, ours) = (bundle.payload(), &admitted.bundle);
+    let is_ours = its.peer_id == ours.peer_id
+        && its.name == ours.name
+        && its.certificate == ours.certificate
+        && its.seal_key == ours.seal_key;
+    let is_signed = bundle.verify(&circle, Timestamp::now()).is_ok();
+    Ok((is_ours && is_signed).then_some(bundle))
 }
 
 /// Revokes what was signed for a machine that never got it, and forgets the machine.
@@ -139,7 +163,7 @@ pub fn take_back(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     super::revoke(dir, name)?;
     let book = AddressBook::new(dir.peers());
     if book.by_certificate_name(name)?.is_some() {
-        book.forget(name)?;
+        book.remove(name)?;
     }
     Ok(())
 }
@@ -201,7 +225,7 @@ fn check_new_keys(dir: &CertsDir, keys: [PeerId; 2]) -> Result<(), TlsError> {
 pub(super) fn give_name(book: &AddressBook, name: &str, key: PeerId) -> Result<(), TlsError> {
     let known = book.by_certificate_name(name)?;
     if known.is_some_and(|known| known.peer_id != key) {
-        book.forget(name)?;
+        book.remove(name)?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn revoke_pending(dir: &CertsDir, patience: Duration) -> Result<Option<Vec<S
     for (id, name) in &left {
         let known = book.by_certificate_name(name)?;
         if known.is_some_and(|known| known.peer_id == *id) {
-            book.forget(name)?;
+            book.remove(name)?;
         }
     }
     Ok(Some(left.into_values().collect()))

@@ -35,7 +35,7 @@ const SAME: [[u16; 3]; 3] = [[200; 3]; 3];
 const SEEN: [[u16; 3]; 3] = [[200, 200, 404], [200, 404, 404], [200, 404, 404]];
 
 /// Method, route, and the answers to a member, a sender and a reader.
-const TABLE: [(&str, &str, [[u16; 3]; 3]); 35] = [
+const TABLE: [(&str, &str, [[u16; 3]; 3]); 38] = [
     // Shown: an own offer; hidden: that of another.
     (
         "put",
@@ -73,6 +73,9 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 35] = [
     ("get", route::CRL, SAME),
     ("head", route::CRL, SAME),
     ("put", route::CRL, [[201; 3]; 3]),
+    ("get", route::DIRECTORY, [[404; 3], [403; 3], [403; 3]]),
+    ("head", route::DIRECTORY, [[404; 3], [403; 3], [403; 3]]),
+    ("put", route::DIRECTORY, [[422; 3], [403; 3], [403; 3]]),
     ("get", route::CIRCLE, SAME),
     ("head", route::CIRCLE, SAME),
     ("post", route::RENEW, SAME),

@@ -22,7 +22,7 @@ use colis::{
         to_json,
     },
     name::{self, Escaped, Place, RelPath, SafeName},
-    trust::PeerBundle,
+    trust::{Directory, PeerBundle},
 };
 use zeroize::Zeroizing;
 
@@ -122,17 +122,25 @@ pub fn envelope(data: &[u8]) {
     signed::<Manifest>(data);
     signed::<Offer>(data);
     signed::<PeerBundle>(data);
+    signed::<Directory>(data);
 }
 
 /// What is inside of an envelope, so that base64 is not in the way.
 pub fn payload(data: &[u8]) {
     // The sender that most seeds name.
     let named = data.windows(74).find_map(|at| {
-        let text = at.strip_prefix(b"\"sender\":\"")?;
+        let text = at.strip_prefix(b"\"sender\":\"");
+        let text = text.or_else(|| at.strip_prefix(b"\"circle\":\""))?;
         std::str::from_utf8(text).ok()?.parse::<PeerId>().ok()
     });
     let keyid = named.unwrap_or_else(|| PeerId::of(b"nobody"));
-    for kind in [Manifest::TYPE, Offer::TYPE, PeerBundle::TYPE] {
+    let kinds = [
+        Manifest::TYPE,
+        Offer::TYPE,
+        PeerBundle::TYPE,
+        Directory::TYPE,
+    ];
+    for kind in kinds {
         envelope(&dsse::write(kind, data, keyid, &[7; 64]));
     }
 }
