@@ -315,6 +315,10 @@ impl From<TlsError> for Failure {
                 path,
                 format!("chmod go-w {}", path.display()),
             )),
+            TlsError::Mounted { path } => failure().hint(format!(
+                "unmount it, and mount it at a folder in {} instead: that is where circles are that were left",
+                path.with_file_name("left").display()
+            )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
             TlsError::Malformed { .. } | TlsError::BadList(_) => failure().hint(
                 "restore it, or let the circle's machine issue a new certs/: colis certs issue",

@@ -54,6 +54,8 @@ pub struct Joined {
     pub identity: Identity,
     /// Who let us in.
     pub issuer: String,
+    /// Where the circle is that was left for it.
+    pub left: Option<CertsDir>,
 }
 
 /// Joins the circle of the machine that shows a code at one of `addresses`.
@@ -131,8 +133,12 @@ pub(super) async fn meet(
         Err(_) => return Err(PairError::Undecided),
     }
     let certs = wish.certs.clone();
-    let identity = on_disk(move || staged.publish(&certs)).await?;
-    Ok(Joined { identity, issuer })
+    let (identity, left) = on_disk(move || staged.publish(&certs)).await?;
+    Ok(Joined {
+        identity,
+        issuer,
+        left,
+    })
 }
 
 /// Checks what was given and writes it beside its place.

@@ -126,6 +126,7 @@ pub(super) fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(circle::crl, circle::put_crl))
         .routes(routes!(circle::certificate))
         .routes(routes!(circle::renew))
+        .routes(routes!(circle::leave))
         .routes(routes!(peer::describe))
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))

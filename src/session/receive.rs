@@ -21,7 +21,7 @@ use super::{
 use crate::{
     crypto::password::Password,
     id::ManifestId,
-    manifest::{SignedManifest, Signer as _},
+    manifest::SignedManifest,
     peer::{DecidedBy, Direction, HistoryEntry, Kept, OpenedFiles, Outcome},
     received::Received,
     store::{Pace, Store, TransferState},
@@ -101,6 +101,8 @@ pub(super) struct Job<'a> {
     /// The store, if it is several sources.
     swarm: Option<Arc<Swarm>>,
     reader: Reader,
+    /// Whether the store is of this machine: then it is looked for what was sealed for us in circles that were left, too.
+    is_here: bool,
     /// On which the password is tried: those that were named by their ids, and a few more.
     tried: BTreeSet<ManifestId>,
     request: ReceiveRequest,
@@ -155,6 +157,18 @@ impl Session {
         job.finish(chosen).await
     }
 
+    /// Receives from a folder of sealed files.
+    pub(super) async fn receive_out_of_folder(
+        &self,
+        store: Arc<dyn Store>,
+        request: ReceiveRequest,
+    ) -> Result<ReceiveOutcome, Error> {
+        let mut job = Job::new(self, store, None, request);
+        job.is_here = true;
+        let chosen = job.choose().await?;
+        job.finish(chosen).await
+    }
+
     async fn receive_from_anywhere(
         &self,
         request: ReceiveRequest,
@@ -203,6 +217,7 @@ impl<'a> Job<'a> {
         Self {
             us,
             store: paced(store, request.pace.as_ref()),
+            is_here: own.is_some(),
             own,
             swarm: None,
             reader,
@@ -246,10 +261,10 @@ impl<'a> Job<'a> {
 
     async fn open(&self, id: ManifestId) -> Result<Arc<OpenedTransfer>, Error> {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
-        let reader = match self.tried.contains(&id) {
-            true => self.reader.clone(),
-            false => self.reader.without_password(),
-        };
+        let mut reader = self.us.reader_of(manifest.payload());
+        if self.tried.contains(&id) {
+            reader.password = self.reader.password.clone();
+        }
         let opened = OpenedTransfer::open(&*self.store, manifest, &reader).await?;
         Ok(Arc::new(opened))
     }
@@ -370,7 +385,7 @@ impl<'a> Job<'a> {
         };
         entry.set_paths(&files.paths);
         // It was sent to us, and waited here.
-        if self.own.is_some() && payload.sender != self.us.identity.peer_id() {
+        if self.own.is_some() && !self.us.is_us(payload.sender) {
             let files = OpenedFiles::of(files.clone(), message.map(str::to_owned));
             let (name, outcome) = (transfer.origin.name(), Outcome::Opened(files));
             let arrival = Kept::of(payload.sender, name, DecidedBy::Owner, &outcome);

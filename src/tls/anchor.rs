@@ -10,7 +10,7 @@ use super::{
     BadFile, CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
     signature::is_self_signed,
 };
-use crate::{manifest::Timestamp, name::LibraryError, trust::write_durably};
+use crate::{id::PeerId, manifest::Timestamp, name::LibraryError, trust::write_durably};
 
 /// Bytes of a circle's certificate, as PEM.
 pub const MAX_CIRCLE: usize = 16 << 10;
@@ -24,6 +24,7 @@ pub(super) struct Anchor {
     trusted: TrustAnchor<'static>,
     common_name: String,
     not_after: Timestamp,
+    id: PeerId,
 }
 
 impl Anchor {
@@ -39,6 +40,7 @@ impl Anchor {
             trusted: trusted.to_owned(),
             common_name: name.to_owned(),
             not_after: Timestamp::from_unix_seconds(end),
+            id: PeerId::of(parsed.public_key().raw),
             certificate,
         })
     }
@@ -74,6 +76,11 @@ impl Anchor {
     /// own, so their dates are enough. One that counts longer than the end known here tells that the circle's was renewed.
     pub(super) fn trusted(&self) -> TrustAnchor<'static> {
         self.trusted.clone()
+    }
+
+    /// The digest of its key.
+    pub(super) fn id(&self) -> PeerId {
+        self.id
     }
 
     /// Until when it counts.

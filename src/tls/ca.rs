@@ -3,6 +3,7 @@
 mod found;
 mod issued;
 mod join;
+mod members;
 mod pending;
 mod renew;
 mod revocation;
@@ -19,6 +20,8 @@ use time::{Duration, OffsetDateTime};
 pub use found::{holder_of, record_found, revoke_certificate};
 pub use issued::{Issued, Purpose};
 pub use join::{Admitted, Newcomer, admit, check_free, remember_admitted, take_back};
+pub use members::others;
+pub(super) use members::own_name;
 pub use pending::revoke_pending;
 pub use renew::{
     GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,

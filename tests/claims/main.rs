@@ -39,6 +39,7 @@ mod hints;
 mod hostile;
 mod inbox;
 mod layering;
+mod leave;
 mod members;
 mod menu;
 mod metrics;
