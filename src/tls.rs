@@ -48,7 +48,7 @@ pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use key_form::KeyForm;
-pub use left::{is_alone, left, left_root, name_alone, set_aside};
+pub use left::{is_alone, left, left_root, name_alone, set_aside, set_aside_alone};
 pub use pairing::{EXPORTER_LABEL, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;

@@ -8,6 +8,7 @@ mod arrivals;
 mod ask;
 mod background;
 mod choose;
+mod circle;
 mod fetch;
 mod first_run;
 mod listing;
@@ -21,6 +22,7 @@ mod words;
 use std::{
     future::Future,
     io::{self, IsTerminal as _},
+    mem,
     time::Duration,
 };
 
@@ -122,7 +124,7 @@ impl Menu {
     async fn open(&self, serving: &mut Serving) -> Result<ExitCode, Failure> {
         match self.live(serving).await {
             Ok(()) | Err(Stop::Closed) => Ok(ExitCode::Ok),
-            Err(Stop::Back | Stop::Ended | Stop::Interrupted) => {
+            Err(Stop::Back | Stop::Ended | Stop::Interrupted | Stop::Anew(_)) => {
                 terminal::say("stopped before everything was made: `colis` asks for the rest");
                 Ok(ExitCode::Interrupted)
             }
@@ -132,10 +134,25 @@ impl Menu {
 
     /// What is missing is made, the peer starts, and then one thing after the other is done.
     async fn live(&self, serving: &mut Serving) -> Result<(), Stop> {
-        if self.context()?.home.is_new() {
-            first_run::run(self).await?;
+        loop {
+            if self.context()?.home.is_new() {
+                first_run::run(self).await?;
+            }
+            *serving = background::start(self).await?;
+            let Some(words) = self.choose_entries().await? else {
+                return Ok(());
+            };
+            mem::replace(serving, Serving::No).stop().await;
+            match self.pair(words).await {
+                Err(Stop::Failed(failure)) => failure.print(self.output()),
+                Err(Stop::Closed) => return Err(Stop::Closed),
+                _ => {}
+            }
         }
-        *serving = background::start(self).await?;
+    }
+
+    /// Does one thing after the other. Returns the command before which the peer is to end; none at the end of the menu.
+    async fn choose_entries(&self) -> Result<Option<Words>, Stop> {
         loop {
             let labels = ENTRIES.map(|(label, _)| label.to_owned()).to_vec();
             let chosen = match choose::one("What next?", labels).await {
@@ -144,12 +161,13 @@ impl Menu {
                 chosen => ENTRIES[chosen?].1,
             };
             if chosen == Entry::Quit {
-                return Ok(());
+                return Ok(None);
             }
             match self.enter(chosen).await {
                 Ok(()) | Err(Stop::Back | Stop::Ended) => {}
                 Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
                 Err(Stop::Failed(failure)) => failure.print(self.output()),
+                Err(Stop::Anew(words)) => return Ok(Some(words)),
                 Err(Stop::Closed) => return Err(Stop::Closed),
             }
         }

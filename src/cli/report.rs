@@ -305,7 +305,9 @@ impl From<TlsError> for Failure {
                 failure().hint(NO_HOME)
             }
             TlsError::Exists { .. } => {
-                failure().hint("nothing was changed; use another --home or folder")
+                failure().hint(
+                    "nothing was changed; use another --home or folder, or leave the circle of this one first: colis certs leave",
+                )
             }
             TlsError::TooOpen { path, .. } => failure().hint(unless_without_modes(
                 path,

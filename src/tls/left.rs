@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{fs::symlinkat, io::Errno};
+
 use super::{
     CertsDir, Circle, TlsError,
     ca::{others, own_name},
@@ -78,38 +80,60 @@ pub fn name_alone(dir: &CertsDir) -> Option<String> {
 pub fn set_aside(dir: &CertsDir, now: Timestamp) -> Result<CertsDir, TlsError> {
     let root = left_root(dir);
     private::make_folder(&root).map_err(|e| io_error(&root, e))?;
-    let home = dir.path().parent().unwrap_or(Path::new("."));
-    let name = dir.path().file_name().unwrap_or_default();
-    let name = name.to_string_lossy();
-    let (from, to) = (open(home)?, open(&root)?);
     let circle = Circle::id_of(dir).map_or("unknown".to_owned(), |id| id.short());
     let date: String = now.to_string().chars().take(DATE).collect();
-    let mut tries = (1..MOST).map(|number| match number {
-        1 => format!("{date}-{circle}"),
-        number => format!("{date}-{circle}-{number}"),
-    });
-    let moved = loop {
-        let Some(free) = tries.next() else {
-            return Err(io_error(&root, io::ErrorKind::AlreadyExists.into()));
+    for number in 1..MOST {
+        let name = match number {
+            1 => format!("{date}-{circle}"),
+            number => format!("{date}-{circle}-{number}"),
         };
-        match move_new((&from, &name), (&to, &free)) {
-            Ok(()) => break CertsDir::new(root.join(free)),
-            Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY) => {}
-            Err(rustix::io::Errno::BUSY | rustix::io::Errno::XDEV) => {
-                return Err(TlsError::Mounted {
-                    path: dir.path().to_owned(),
-                });
+        match move_to(dir, &root, &name) {
+            Ok(()) => return Ok(CertsDir::new(root.join(name))),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+            Err(Errno::BUSY | Errno::XDEV) => {
+                let path = dir.path().to_owned();
+                return Err(TlsError::Mounted { path });
             }
             Err(error) => return Err(io_error(dir.path(), error.into())),
         }
-    };
-    sync_folder(to).map_err(|e| io_error(&root, e.into()))?;
-    sync_folder(from).map_err(|e| io_error(home, e.into()))?;
-    Ok(moved)
+    }
+    Err(io_error(&root, io::ErrorKind::AlreadyExists.into()))
 }
 
-/// [`set_aside`] of a circle without another member, while nobody can be let in. Returns `None` where there is no circle to leave.
-pub(super) fn set_aside_alone(dir: &CertsDir) -> Result<Option<CertsDir>, TlsError> {
+/// Gives `dir` the name `name` in the folder `root`, which is beside it. A link to a folder elsewhere is made anew there before the
+/// old one goes: a relative one would lead somewhere else.
+fn move_to(dir: &CertsDir, root: &Path, name: &str) -> Result<(), Errno> {
+    let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let home = File::open(home_of(dir)).map_err(errno)?;
+    let to = File::open(root).map_err(errno)?;
+    match dir.path().is_symlink() {
+        true => {
+            let target = fs::canonicalize(dir.path()).map_err(errno)?;
+            symlinkat(target, &to, name)?;
+            sync_folder(&to)?;
+            fs::remove_file(dir.path()).map_err(errno)?;
+        }
+        false => {
+            let certs = dir.path().file_name().unwrap_or_default();
+            move_new((&home, &certs.to_string_lossy()), (&to, name))?;
+            sync_folder(&to)?;
+        }
+    }
+    sync_folder(&home)
+}
+
+fn home_of(dir: &CertsDir) -> &Path {
+    match dir.path().parent() {
+        Some(home) if !home.as_os_str().is_empty() => home,
+        _ => Path::new("."),
+    }
+}
+
+/// [`set_aside`] of a circle without another member, while nobody can be let in. Returns `None` where no circle's key is.
+///
+/// # Errors
+/// [`TlsError::Exists`] if another member is in it; those of [`set_aside`].
+pub fn set_aside_alone(dir: &CertsDir) -> Result<Option<CertsDir>, TlsError> {
     if !dir.ca_key().exists() {
         return Ok(None);
     }
@@ -124,13 +148,10 @@ pub(super) fn set_aside_alone(dir: &CertsDir) -> Result<Option<CertsDir>, TlsErr
 
 /// Moves a folder that was set aside back to `dir`.
 pub(super) fn take_back(left: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
+    let home = home_of(dir);
     fs::rename(left.path(), dir.path()).map_err(|e| io_error(dir.path(), e))?;
-    let home = dir.path().parent().unwrap_or(Path::new("."));
-    sync_folder(open(home)?).map_err(|e| io_error(home, e.into()))
-}
-
-fn open(folder: &Path) -> Result<File, TlsError> {
-    File::open(folder).map_err(|e| io_error(folder, e))
+    let synced = File::open(home).and_then(|home| Ok(sync_folder(home)?));
+    synced.map_err(|e| io_error(home, e))
 }
 
 #[cfg(test)]
@@ -188,5 +209,21 @@ mod tests {
         assert!(!is_alone(&dir));
         ca::revoke(&dir, "b").unwrap();
         assert!(is_alone(&dir));
+    }
+
+    #[test]
+    fn a_link_to_a_folder_elsewhere_leads_there_still() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let elsewhere = CertsDir::new(root.path().join("keys"));
+        let key = circle(&elsewhere);
+        let dir = CertsDir::new(home.join("certs"));
+        std::os::unix::fs::symlink("../keys", dir.path()).unwrap();
+        let left = set_aside(&dir, Timestamp::now()).unwrap();
+        assert!(!dir.path().is_symlink());
+        assert_eq!(fs::read(left.server_key()).unwrap(), key);
+        take_back(&left, &dir).unwrap();
+        assert_eq!(fs::read(dir.server_key()).unwrap(), key);
     }
 }

@@ -1,5 +1,6 @@
 //! Leaving a circle: nothing is lost, nobody is left behind unasked, and the way back is one folder.
 
+mod menu;
 mod old_identity;
 
 use std::{

@@ -110,7 +110,12 @@ pub async fn leave(
         true => None,
         false => timeout(PATIENCE, reach_maker(home, config)).await.ok(),
     };
-    let left = tls::set_aside(&dir, Timestamp::now())?;
+    let alone = match request.end_circle {
+        // Nobody joined since it was looked.
+        None => tls::set_aside_alone(&dir)?,
+        Some(_) => None,
+    };
+    let left = alone.map_or_else(|| tls::set_aside(&dir, Timestamp::now()), Ok)?;
     drop(held);
     let revoked = match circle.flatten() {
         Some(client) => timeout(PATIENCE, client.leave_circle()).await,

@@ -43,7 +43,8 @@ impl Found {
 impl Job<'_> {
     /// The transfers that were named, and with `--all` those that stay locked.
     pub(super) async fn choose(&mut self) -> Result<Chosen, Error> {
-        let infos = match self.is_here {
+        // What was sealed for us in a circle that was left was decided on before, and is had again by its name.
+        let infos = match self.is_here && !self.request.all {
             true => manifests_here(self.us, &*self.store).await?,
             false => all_manifests(self.us, &*self.store, Some(self.reader.me)).await?,
         };
