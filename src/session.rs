@@ -32,6 +32,7 @@ mod event;
 mod find;
 mod finding;
 mod folder;
+mod former;
 mod grant;
 mod history;
 mod home;
@@ -63,7 +64,7 @@ use std::{
     io::{self, Write as _},
     num::{NonZeroU64, NonZeroUsize},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use arc_swap::ArcSwap;
@@ -110,6 +111,7 @@ pub use store::OwnStore;
 pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
+use former::Former;
 use home::platform_folder;
 pub(crate) use list::all_manifests;
 use list::{row, state_of};
@@ -136,6 +138,8 @@ pub struct Session {
     asked_at: members::AskedAt,
     /// Those that were read last.
     roles: Arc<ArcSwap<Roles>>,
+    /// Read when they are needed.
+    former: OnceLock<Vec<Former>>,
 }
 
 /// Verifies members of the circle that are not blocked here.
@@ -183,7 +187,8 @@ impl Session {
     /// Fails if the home has no certificates.
     pub fn with(home: Home, config: Config, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
         let dir = CertsDir::new(home.certs());
-        let identity = Arc::new(Identity::load(&dir)?);
+        let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
+        let identity = Arc::new(identity);
         let circle = CircleHandle::new(Circle::load(&dir)?);
         let book = AddressBook::new(dir.peers());
         let default = config.default_role.unwrap_or_default();
@@ -200,6 +205,7 @@ impl Session {
             line: Line::default(),
             asked_at: members::AskedAt::default(),
             roles: Arc::new(ArcSwap::from_pointee(roles)),
+            former: OnceLock::new(),
         })
     }
 

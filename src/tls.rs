@@ -20,6 +20,7 @@ mod import;
 mod inspect;
 mod join;
 mod key_form;
+mod left;
 mod members;
 mod pairing;
 mod revoked;
@@ -49,6 +50,7 @@ pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use key_form::KeyForm;
+pub use left::{is_alone, left, left_root, name_alone, set_aside, set_aside_alone};
 pub use members::{hints_of, member_called, other_members, take_in_directory};
 pub use pairing::{EXPORTER_LABEL, PAIRING_OTHER_NAMES, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;
@@ -95,6 +97,14 @@ pub enum TlsError {
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// The folder of certificates cannot be moved aside.
+    #[error(
+        "{path} is a mount point, or on another disk than what is beside it: it cannot be moved"
+    )]
+    Mounted {
+        /// Which.
+        path: PathBuf,
     },
     /// A private key is in a form that is not read.
     #[error("{path}: {form}")]

@@ -59,6 +59,8 @@ pub mod route {
     pub const DIRECTORY: &str = "/v1/directory";
     /// Renewal of a certificate by the circle's machine.
     pub const RENEW: &str = "/v1/certs/renew";
+    /// A member leaves the circle: its machine revokes it.
+    pub const LEAVE: &str = "/v1/certs/leave";
     /// Who this peer is.
     pub const PEER: &str = "/v1/peer";
     /// Whether it is well.
@@ -81,7 +83,7 @@ pub mod route {
     pub const OPENAPI: &str = "/v1/openapi.json";
 
     /// Those that are answered whatever the caller's role is, none included: who this peer is, and what certificates need.
-    pub const FOR_ALL_ROLES: &[&str] = &[PEER, HEALTH, OPENAPI, CRL, CIRCLE, RENEW];
+    pub const FOR_ALL_ROLES: &[&str] = &[PEER, HEALTH, OPENAPI, CRL, CIRCLE, RENEW, LEAVE];
 
     /// All of them, for the tests.
     pub const ALL: &[&str] = &[
@@ -97,6 +99,7 @@ pub mod route {
         CIRCLE,
         DIRECTORY,
         RENEW,
+        LEAVE,
         PEER,
         HEALTH,
         METRICS,

@@ -1,5 +1,7 @@
 //! `certs`: the circle and its certificates.
 
+mod leave;
+
 use std::sync::Arc;
 
 use super::{
@@ -49,6 +51,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             let revoked = certs::revoke(home, config, &reporter, &name).await?;
             context.tell(&Event::Revoked(revoked));
         }
+        CertsCommand::Leave { end_circle, yes } => leave::run(context, end_circle, yes).await?,
         CertsCommand::RenewCircle => context.tell(&Event::Renewed(certs::renew_circle(home)?)),
         CertsCommand::Renew { from, script } => {
             let mut request = RenewRequest::of(match script {

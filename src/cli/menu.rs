@@ -8,6 +8,7 @@ mod arrivals;
 mod ask;
 mod background;
 mod choose;
+mod circle;
 mod fetch;
 mod first_run;
 mod listing;
@@ -18,22 +19,25 @@ mod send;
 mod settings;
 mod words;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, mem, time::Duration};
 
 use tokio::signal::unix::SignalKind;
 
 use super::{
     Context,
-    args::{Command, Global},
+    args::{Command, Global, Pair},
     dispatch, interruptible,
     logging::{self, LateFile},
     output::Output,
-    pair,
+    pair::{self, Source},
     report::{ExitCode, Failure},
     signals::{self, Ending, Heard},
     terminal,
 };
-use crate::{session::pair::take_back_pending, tls::CertsDir};
+use crate::{
+    session::pair::{JoinRequest, take_back_pending},
+    tls::CertsDir,
+};
 use ask::Stop;
 use background::Serving;
 use words::{Words, words};
@@ -118,7 +122,7 @@ impl Menu {
     async fn open(&self, serving: &mut Serving) -> Result<ExitCode, Failure> {
         match self.live(serving).await {
             Ok(()) | Err(Stop::Closed) => Ok(ExitCode::Ok),
-            Err(Stop::Back | Stop::Ended | Stop::Interrupted) => {
+            Err(Stop::Back | Stop::Ended | Stop::Interrupted | Stop::Anew(_)) => {
                 terminal::say("stopped before everything was made: `colis` asks for the rest");
                 Ok(ExitCode::Interrupted)
             }
@@ -128,10 +132,25 @@ impl Menu {
 
     /// What is missing is made, the peer starts, and then one thing after the other is done.
     async fn live(&self, serving: &mut Serving) -> Result<(), Stop> {
-        if self.context()?.home.is_new() {
-            first_run::run(self).await?;
+        loop {
+            if self.context()?.home.is_new() {
+                first_run::run(self).await?;
+            }
+            *serving = background::start(self).await?;
+            let Some(words) = self.choose_entries().await? else {
+                return Ok(());
+            };
+            mem::replace(serving, Serving::No).stop().await;
+            match self.anew(words).await {
+                Err(Stop::Failed(failure)) => failure.print(self.output()),
+                Err(Stop::Closed) => return Err(Stop::Closed),
+                _ => {}
+            }
         }
-        *serving = background::start(self).await?;
+    }
+
+    /// Does one thing after the other. Returns the command before which the peer is to end; none at the end of the menu.
+    async fn choose_entries(&self) -> Result<Option<Words>, Stop> {
         loop {
             let labels = ENTRIES.map(|(label, _)| label.to_owned()).to_vec();
             let chosen = match choose::one("What next?", labels).await {
@@ -140,12 +159,13 @@ impl Menu {
                 chosen => ENTRIES[chosen?].1,
             };
             if chosen == Entry::Quit {
-                return Ok(());
+                return Ok(None);
             }
             match self.enter(chosen).await {
                 Ok(()) | Err(Stop::Back | Stop::Ended) => {}
                 Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
                 Err(Stop::Failed(failure)) => failure.print(self.output()),
+                Err(Stop::Anew(words)) => return Ok(Some(words)),
                 Err(Stop::Closed) => return Err(Stop::Closed),
             }
         }
@@ -198,6 +218,24 @@ impl Menu {
         match pair::invite(&self.context()?, &args).await {
             Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
             paired => Ok(paired.map(drop)?),
+        }
+    }
+
+    /// Leaves the circle, or joins another one in its place; what serves is started after it.
+    async fn anew(&self, words: Words) -> Result<(), Stop> {
+        let done = match words.command()? {
+            Command::Pair(Pair {
+                host: Some(host), ..
+            }) => {
+                let request = JoinRequest::of(host.parse().map_err(Failure::from)?);
+                let joined = pair::join(&self.context()?, request, Source::Person).await;
+                joined.map(drop)
+            }
+            command => dispatch(&self.global, command).await.map(drop),
+        };
+        match done {
+            Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
+            done => Ok(done?),
         }
     }
 

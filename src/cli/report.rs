@@ -310,7 +310,9 @@ impl From<TlsError> for Failure {
                 failure().hint(NO_HOME)
             }
             TlsError::Exists { .. } => {
-                failure().hint("nothing was changed; use another --home or folder")
+                failure().hint(
+                    "nothing was changed; use another --home or folder, or leave the circle of this one first: colis certs leave",
+                )
             }
             TlsError::TooOpen { path, .. } => failure().hint(unless_without_modes(
                 path,
@@ -319,6 +321,10 @@ impl From<TlsError> for Failure {
             TlsError::Writable { path, .. } => failure().hint(unless_without_modes(
                 path,
                 format!("chmod go-w {}", path.display()),
+            )),
+            TlsError::Mounted { path } => failure().hint(format!(
+                "unmount it, and mount it at a folder in {} instead: that is where circles are that were left",
+                path.with_file_name("left").display()
             )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
             TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),

@@ -84,6 +84,15 @@ impl PeerClient {
         self.text(body)
     }
 
+    /// Asks the circle's machine to revoke us: we leave the circle.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the circle's key is not there; [`StoreError::Refused`].
+    pub async fn leave_circle(&self) -> Result<(), StoreError> {
+        let request = self.request(Method::POST, route::LEAVE);
+        self.send(request, self.patience(0)).await.map(drop)
+    }
+
     fn text(&self, body: Bytes) -> Result<String, StoreError> {
         String::from_utf8(body.into()).map_err(|_| self.protocol(ProtocolFault::NotUtf8))
     }

@@ -7,7 +7,7 @@ use crate::{
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
-    session::{Kind, LITTLE, MOVED, care::NO_HOME, existing, moved, store_options},
+    session::{Error, Kind, LITTLE, MOVED, care::NO_HOME, existing, moved, store_options},
     store::{Holder, LocalStore, StoreError},
 };
 
@@ -31,6 +31,11 @@ pub(super) fn home(subject: &Subject<'_>) -> Finding {
     let detail = format!("{} ({why})", root.display());
     if subject.home.certs().is_dir() {
         return Finding::ok(STEP, detail);
+    }
+    if let Err(error @ Error::Leave(_)) = subject.home.check_there() {
+        let hint =
+            "join another circle: colis pair HOST; or make one: colis certs init --name NAME";
+        return Finding::failure(STEP, error).hint(hint);
     }
     let what = if root.is_dir() {
         "has no certs/"

@@ -69,6 +69,8 @@ pub struct Joined {
     pub identity: Identity,
     /// Who let us in.
     pub issuer: String,
+    /// Where the circle is that was left for it.
+    pub left: Option<CertsDir>,
 }
 
 /// Joins the circle of the machine that shows a code at one of `addresses`.
@@ -170,8 +172,12 @@ pub(super) async fn meet(
         Err(_) => return Err(PairError::Undecided),
     }
     let certs = wish.certs.clone();
-    let identity = on_disk(move || staged.publish(&certs)).await?;
-    Ok(Joined { identity, issuer })
+    let (identity, left) = on_disk(move || staged.publish(&certs)).await?;
+    Ok(Joined {
+        identity,
+        issuer,
+        left,
+    })
 }
 
 /// The grant. If the name of `keys` is taken they get another one first, if that is wanted.

@@ -440,11 +440,23 @@ impl CircleDesk for Door {
                 tokio::task::spawn_blocking(move || ca::sign_renewal(&dir, &request, &caller))
                     .await;
             let signed = signed.map_err(|e| RenewError::Failed(e.into()))?;
-            signed.map_err(|error| match error {
-                TlsError::NotTheCircle { .. } => RenewError::NotTheCircle,
-                TlsError::Refused(why) => RenewError::Refused(why),
-                other => RenewError::Failed(other.into()),
-            })
+            signed.map_err(refused)
         })
+    }
+    fn leave<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<(), RenewError>> {
+        let (dir, id) = (self.dir.clone(), caller.peer_id.to_string());
+        Box::pin(async move {
+            let revoked = tokio::task::spawn_blocking(move || ca::revoke(&dir, &id)).await;
+            let revoked = revoked.map_err(|e| RenewError::Failed(e.into()))?;
+            revoked.map(drop).map_err(refused)
+        })
+    }
+}
+
+fn refused(error: TlsError) -> RenewError {
+    match error {
+        TlsError::NotTheCircle { .. } => RenewError::NotTheCircle,
+        TlsError::Refused(why) => RenewError::Refused(why),
+        other => RenewError::Failed(other.into()),
     }
 }

@@ -127,6 +127,7 @@ pub(super) fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(circle::certificate))
         .routes(routes!(circle::renew))
         .routes(routes!(directory::get, directory::put))
+        .routes(routes!(circle::leave))
         .routes(routes!(peer::describe))
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))

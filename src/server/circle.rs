@@ -1,4 +1,4 @@
-//! `/v1/crl`, `/v1/circle` and `/v1/certs/renew`: the circle's business, if this machine has it.
+//! `/v1/crl`, `/v1/circle`, `/v1/certs/renew` and `/v1/certs/leave`: the circle's business, if this machine has it.
 
 use axum::{
     Json,
@@ -155,4 +155,45 @@ pub(super) async fn renew(
         RenewError::Failed(_) => Failure::internal(&e),
     })?;
     Ok(([(header::CONTENT_TYPE, media::PEM)], certificate).into_response())
+}
+
+problems!(LeaveProblems: &[Code::NotAllowed, Code::NotTheCircle]);
+
+/// Revokes the caller, which leaves the circle.
+///
+/// There is no body. Only the machine with the circle's key can do this. A peer asks for itself, with its own certificate and not with
+/// that of its scripts; every certificate of it is revoked for good, and its connections are closed within a second.
+#[utoipa::path(
+    post,
+    path = route::LEAVE,
+    operation_id = "leave_circle",
+    tag = "Circle",
+    responses((status = 204, description = "It is revoked."), LeaveProblems)
+)]
+pub(super) async fn leave(
+    State(state): State<ServerState>,
+    connection: Connection,
+) -> Answer<StatusCode> {
+    let caller = &connection.caller;
+    if caller.script {
+        let detail = "a script cannot leave the circle for its peer";
+        return Err(Failure::new(Code::NotAllowed, detail));
+    }
+    if !state.0.renewals.has_turn(&caller.peer_id) {
+        let detail = "too many requests of this peer to leave; try again";
+        return Err(Failure::busy(Code::TooManyRequests, detail));
+    }
+    state
+        .services()
+        .circle
+        .leave(caller)
+        .await
+        .map_err(|e| match e {
+            RenewError::NotTheCircle => Failure::new(Code::NotTheCircle, e.to_string()),
+            RenewError::Refused(_) => Failure::new(Code::NotAllowed, quote(&e.to_string())),
+            RenewError::Failed(_) => Failure::internal(&e),
+        })?;
+    let (peer, id) = (Escaped::new(&caller.name), caller.peer_id.short());
+    tracing::info!(%peer, id, "left the circle: its certificates are revoked");
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -166,6 +166,10 @@ pub trait CircleDesk: Send + Sync {
         caller: &'a Caller,
         request: &'a str,
     ) -> BoxFuture<'a, Result<String, RenewError>>;
+    /// Revokes `caller`, who leaves the circle.
+    fn leave<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Result<(), RenewError>> {
+        Box::pin(async { Err(RenewError::NotTheCircle) })
+    }
     /// The circle's own certificate, as PEM, if it is here.
     fn circle_certificate(&self) -> Option<String> {
         None
@@ -226,7 +230,7 @@ pub enum DirectoryError {
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Why there is no new certificate.
+/// Why there is no new certificate, or a member is not revoked that leaves.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenewError {

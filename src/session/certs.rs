@@ -3,6 +3,7 @@
 //! These need no [`Session`]: a home may have no certificates yet, or some that count no more. What happens
 //! meanwhile, such as the questions to other members, is told to the reporter.
 
+mod leave;
 mod renew;
 
 use std::{
@@ -25,6 +26,8 @@ use crate::{
     },
 };
 
+pub use leave::{Departure, LeaveError, LeaveRequest, LeftCircle, departure, is_alone, leave};
+pub(super) use leave::{check_may_leave, rules_of};
 pub use renew::{CertificateOf, RenewRequest, RenewedCertificate, renew, renew_circle};
 
 /// A peer whose certificates were made or taken over.
@@ -128,6 +131,7 @@ pub fn init(home: &Home, name: &str, sans: Vec<String>) -> Result<MadePeer, Erro
     let dir = CertsDir::new(home.certs());
     let identity = ca::init(&dir, name, &options(sans))?;
     refresh_directory(&dir, &[]);
+    home.keep_store();
     Ok(MadePeer::of(&identity, &dir))
 }
 
@@ -165,6 +169,7 @@ pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
         TlsError::Missing { .. } => Error::NotWhole(error),
         other => other.into(),
     })?;
+    home.keep_store();
     Ok(MadePeer::of(&identity, &dir))
 }
 
@@ -173,7 +178,8 @@ pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
 /// # Errors
 /// Fails if it cannot be read.
 pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
-    let identity = Identity::load(&CertsDir::new(home.certs()))?;
+    let identity = Identity::load(&CertsDir::new(home.certs()));
+    let identity = identity.map_err(|error| home.explain(error))?;
     let caller = identity.caller();
     Ok(OwnCertificate {
         name: caller.name.clone(),

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
-use super::{FolderError, home::NoFolder, pair::NoInviter, service::UnitError};
+use super::{FolderError, certs::LeaveError, home::NoFolder, pair::NoInviter, service::UnitError};
 use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
@@ -209,6 +209,14 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A transfer was sealed by this home in a circle that it has left: nobody can sign for that identity any more.
+    #[error(
+        "{text} was sealed in a circle that this home has left, and cannot be granted in another"
+    )]
+    OfAFormerSelf {
+        /// What was given.
+        text: String,
+    },
     /// The own store has no copy of a transfer to compare with.
     #[error("no copy of the chunks of {transfer} is here to compare with")]
     NoCopy {
@@ -259,6 +267,9 @@ pub enum Error {
     /// The address book.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// A circle that is not left, or was.
+    #[error(transparent)]
+    Leave(#[from] LeaveError),
     /// Pairing.
     #[error(transparent)]
     Pair(#[from] PairError),

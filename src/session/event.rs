@@ -9,7 +9,9 @@ use super::{
     PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow, Sealed,
     SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
     WaitingTransfer,
-    certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
+    certs::{
+        IssuedCertificate, LeftCircle, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer,
+    },
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
 use crate::{
@@ -306,6 +308,8 @@ pub enum Event {
     Issued(IssuedCertificate),
     /// The certificates of a peer were revoked.
     Revoked(RevokedPeer),
+    /// The circle was left.
+    Left(LeftCircle),
     /// A certificate was renewed, or is too young for it.
     Renewed(RenewedCertificate),
     /// A code is shown for a machine to join by. It must not be logged.

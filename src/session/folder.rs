@@ -148,7 +148,7 @@ impl Session {
         let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
         request.which = ids.iter().map(ManifestId::to_string).collect();
         request.all = false;
-        match self.receive_out_of(store.clone(), None, request).await {
+        match self.receive_out_of_folder(store.clone(), request).await {
             Err(error) if matches!(error.kind(), Kind::Integrity | Kind::NotFound) => {
                 let bad = bad_chunks(&*store, &ids, folder).await;
                 Err(bad.map_or(error, Error::from))

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Mistake, Session, TransferSelector, all_manifests, each_once, named, recipient,
+    Error, Mistake, Session, TransferSelector, all_manifests, each_once, list::manifests_here,
+    named, recipient,
 };
 use crate::{
     id::ManifestId,
-    manifest::Signer as _,
+    manifest::{Manifest, Signer as _},
     store::Store,
     transfer::{self, TransferError},
 };
@@ -93,8 +94,12 @@ impl Session {
         if which.one_of(&infos)?.is_some() {
             return Err(TransferError::NotOurs { sender: me }.into());
         }
-        match named(store, &self.reader(), ours(), text).await.as_slice() {
+        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
+        match named(store, reader_of, ours(), text).await.as_slice() {
             [id] => Ok(*id),
+            [] if self.was_sent_before(store, text).await? => {
+                Err(Error::OfAFormerSelf { text: text.clone() })
+            }
             [] => Err(Error::NothingOfOurs {
                 at: request.at.clone(),
                 text: text.clone(),
@@ -104,5 +109,15 @@ impl Session {
                 Err(Mistake::SeveralNamed { text, count }.into())
             }
         }
+    }
+
+    /// Whether this peer has sealed such a transfer in a circle that it has left.
+    async fn was_sent_before(&self, store: &dyn Store, text: &str) -> Result<bool, Error> {
+        let former = self.former_ids();
+        let infos = manifests_here(self, store).await?;
+        let sent = || infos.iter().filter(|info| former.contains(&info.sender));
+        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
+        let is_meant = TransferSelector::new(text).one_of(sent())?.is_some();
+        Ok(is_meant || !named(store, reader_of, sent(), text).await.is_empty())
     }
 }

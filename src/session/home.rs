@@ -9,13 +9,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, certs::LeaveError};
 use crate::{
     id::Digest,
     manifest::Timestamp,
     private,
     received::STAGINGS,
-    tls::CertsDir,
+    tls::{self, CertsDir, TlsError},
     trust::{is_new_peer_name, write_durably},
 };
 
@@ -169,11 +169,43 @@ impl Home {
         if self.certs().is_dir() {
             return Ok(());
         }
+        if let Some(left) = self.left() {
+            return Err(left.into());
+        }
         let root = self.root.clone();
         Err(match root.is_dir() {
             true => Error::NotAHome(root),
             false => Error::NoHome(root),
         })
+    }
+
+    /// That this home has left its circle, if that is why it has no certificates.
+    fn left(&self) -> Option<LeaveError> {
+        let dir = CertsDir::new(self.certs());
+        let folder = tls::left(&dir).into_iter().next()?;
+        self.is_new().then(|| LeaveError::HasLeft {
+            folder: folder.path().to_owned(),
+            certs: self.certs(),
+        })
+    }
+
+    /// Takes the note of which store this home has along, from the circle that was left last. Where that store is not there, as on
+    /// a disk that is not mounted, none must be made in its place: it would know nothing of what was received before.
+    pub(super) fn keep_store(&self) {
+        let Some(left) = tls::left(&CertsDir::new(self.certs())).into_iter().next() else {
+            return;
+        };
+        let kept =
+            fs::read(left.store()).and_then(|id| write_durably(&self.store_mark(), &id, 0o600));
+        if let Err(error) = kept {
+            tracing::debug!(%error, "which store this home has is not taken along");
+        }
+    }
+
+    /// Why it has no identity: it may have left its circle.
+    pub(super) fn explain(&self, error: TlsError) -> Error {
+        let left = matches!(error, TlsError::Missing { .. }).then(|| self.left());
+        left.flatten().map_or_else(|| error.into(), Error::from)
     }
 
     /// The folder of certificates and keys.
@@ -209,7 +241,8 @@ impl Home {
     /// What is never sent with a folder around it: keys, and what changes while we work.
     pub fn own_folders(&self) -> Vec<PathBuf> {
         let stagings = self.received().join(STAGINGS);
-        vec![self.certs(), self.chunks(), self.logs(), stagings]
+        let left = tls::left_root(&CertsDir::new(self.certs()));
+        vec![self.certs(), left, self.chunks(), self.logs(), stagings]
     }
 
     /// Where journals of unfinished sends are kept.

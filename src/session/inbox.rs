@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, all_manifests, manifest_of, row, state_of, which::if_long_enough,
+    TransferSelector, list::manifests_here, manifest_of, row, state_of, which::if_long_enough,
 };
 use crate::{
-    manifest::{SignedManifest, Signer as _, table::Entry},
+    manifest::{SignedManifest, table::Entry},
     peer::{DecidedBy, Direction, HistoryEntry, Kept, Outcome, Reasons},
     store::{ManifestInfo, Store, TransferState},
     transfer::{self, GLANCE, OpenedTransfer, Seen, TransferError, top_names},
@@ -80,6 +80,11 @@ impl Session {
 }
 
 impl Inbox<'_> {
+    /// The store that it looked into.
+    pub(super) fn into_store(self) -> OwnStore {
+        self.own
+    }
+
     /// Everything that waits.
     ///
     /// # Errors
@@ -122,14 +127,13 @@ impl Inbox<'_> {
     pub async fn look(&self, info: ManifestInfo, extent: Extent) -> Result<WaitingTransfer, Error> {
         let manifest = SignedManifest::parse(self.store.get_manifest(info.id).await?)?;
         let from = SignedBy::of(self.us, &manifest);
+        let reader = self.us.reader_of(manifest.payload());
         let (entries, seen) = match extent {
             Extent::Few => self.few_entries(&manifest).await,
-            Extent::Every => {
-                match OpenedTransfer::open(&*self.store, manifest, &self.us.reader()).await {
-                    Ok(opened) => (opened.listing.entries, Ok(Seen::All)),
-                    Err(error) => (Vec::new(), Err(error)),
-                }
-            }
+            Extent::Every => match OpenedTransfer::open(&*self.store, manifest, &reader).await {
+                Ok(opened) => (opened.listing.entries, Ok(Seen::All)),
+                Err(error) => (Vec::new(), Err(error)),
+            },
         };
         let locked = matches!(seen, Err(TransferError::PasswordNeeded));
         let failed = seen.as_ref().err().filter(|_| !locked);
@@ -152,8 +156,8 @@ impl Inbox<'_> {
     pub async fn accept(&self, mut request: ReceiveRequest) -> Result<ReceiveOutcome, Error> {
         let infos = match mem::take(&mut request.all) {
             true => {
-                let (me, mut waiting) = (self.us.identity.peer_id(), self.waiting().await?);
-                waiting.retain(|info| info.recipients.contains(&me));
+                let mut waiting = self.waiting().await?;
+                waiting.retain(|info| info.recipients.iter().any(|id| self.us.is_us(*id)));
                 waiting
             }
             false => self.named(&request.which).await?,
@@ -179,7 +183,12 @@ impl Inbox<'_> {
             self.us.record(&self.own, info.id, no).await?;
             let (from, names) = match manifest_of(&*self.store, info.id).await {
                 Some(manifest) => {
-                    let names = top_names(&*self.store, &self.us.reader(), &manifest).await;
+                    let names = top_names(
+                        &*self.store,
+                        &self.us.reader_of(manifest.payload()),
+                        &manifest,
+                    )
+                    .await;
                     (SignedBy::of(self.us, &manifest), names)
                 }
                 None => (SignedBy::unknown(info.sender), None),
@@ -196,14 +205,13 @@ impl Inbox<'_> {
 
     /// What others have sent to us and is neither opened nor refused, or is in one of the states `or`.
     async fn undecided(&self, or: &[TransferState]) -> Result<Vec<ManifestInfo>, Error> {
-        let me = self.us.identity.peer_id();
         let mut waiting = Vec::new();
-        for info in all_manifests(self.us, &*self.store, Some(me)).await? {
+        for info in manifests_here(self.us, &*self.store).await? {
             let Some(state) = state_of(&*self.store, info.id).await? else {
                 continue;
             };
             let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
-            if info.sender != me && (undecided || or.contains(&state)) {
+            if !self.us.is_us(info.sender) && (undecided || or.contains(&state)) {
                 waiting.push(info);
             }
         }
@@ -223,7 +231,7 @@ impl Inbox<'_> {
             few.push(entry);
             ControlFlow::Continue(())
         };
-        let reader = self.us.reader();
+        let reader = self.us.reader_of(manifest.payload());
         match transfer::browse(&*self.store, manifest, &reader, GLANCE, keep).await {
             Ok(seen) => (few, Ok(seen)),
             Err(error) => (Vec::new(), Err(error)),

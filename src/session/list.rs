@@ -118,12 +118,12 @@ pub(crate) async fn row(
     let (from, top) = match manifest_of(store, info.id).await {
         Some(manifest) => (
             SignedBy::of(us, &manifest),
-            top_names(store, &us.reader(), &manifest).await,
+            top_names(store, &us.reader_of(manifest.payload()), &manifest).await,
         ),
         None => (SignedBy::unknown(info.sender), None),
     };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
-    let is_for_us = info.recipients.contains(&us.reader().me);
+    let is_for_us = info.recipients.iter().any(|id| us.is_us(*id));
     Ok(Some(TransferRow {
         is_for_us,
         info,
@@ -144,6 +144,22 @@ pub(crate) async fn state_of(
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Every manifest of a store of this machine that this peer opens, now or by an identity of a circle that was left.
+pub(super) async fn manifests_here(
+    us: &Session,
+    store: &dyn Store,
+) -> Result<Vec<ManifestInfo>, StoreError> {
+    let mut infos = all_manifests(us, store, Some(us.peer_id())).await?;
+    for id in us.former_ids() {
+        for info in all_manifests(us, store, Some(id)).await? {
+            if !infos.iter().any(|known| known.id == info.id) {
+                infos.push(info);
+            }
+        }
+    }
+    Ok(infos)
 }
 
 /// Every manifest of a store, page after page, as far as a list may go; says so if it goes on.

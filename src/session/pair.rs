@@ -72,6 +72,12 @@ pub struct JoinedCircle {
     pub folder: String,
     /// The peer that let it in. Remote text.
     pub issuer: String,
+    /// The folder of the circle without another member that was left for it, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+    /// Then: the peers that the settings have rules for, which count in the circle that was joined too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// Makes a circle in a home that has no certificates, for the first of two new machines to invite the other into. Returns this
@@ -97,6 +103,7 @@ pub fn make_circle(
     }
     let name = own_name(name, reporter)?;
     let identity = ca::init(&certs, &name, &CertificateOptions::default())?;
+    home.keep_store();
     Ok(Some(MadePeer::of(&identity, &certs)))
 }
 

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     crypto::password::Password,
     id::ManifestId,
-    manifest::{SignedManifest, Signer as _},
+    manifest::SignedManifest,
     peer::{DecidedBy, Direction, HistoryEntry, Kept, OpenedFiles, Outcome},
     received::Received,
     store::{Pace, PacedStore, Store, TransferState},
@@ -102,6 +102,8 @@ pub(super) struct Job<'a> {
     /// The store, if it is several sources.
     swarm: Option<Arc<Swarm>>,
     reader: Reader,
+    /// Whether the store is of this machine: then it is looked for what was sealed for us in circles that were left, too.
+    is_here: bool,
     /// On which the password is tried: those that were named by their ids, and a few more.
     tried: BTreeSet<ManifestId>,
     request: ReceiveRequest,
@@ -155,6 +157,18 @@ impl Session {
         request: ReceiveRequest,
     ) -> Result<ReceiveOutcome, Error> {
         let mut job = Job::new(self, store, own, request);
+        let chosen = job.choose().await?;
+        job.finish(chosen).await
+    }
+
+    /// Receives from a folder of sealed files.
+    pub(super) async fn receive_out_of_folder(
+        &self,
+        store: Arc<dyn Store>,
+        request: ReceiveRequest,
+    ) -> Result<ReceiveOutcome, Error> {
+        let mut job = Job::new(self, store, None, request);
+        job.is_here = true;
         let chosen = job.choose().await?;
         job.finish(chosen).await
     }
@@ -215,6 +229,7 @@ impl<'a> Job<'a> {
         Self {
             us,
             store,
+            is_here: own.is_some(),
             own,
             swarm: None,
             reader,
@@ -258,10 +273,10 @@ impl<'a> Job<'a> {
 
     async fn open(&self, id: ManifestId) -> Result<Arc<OpenedTransfer>, Error> {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
-        let reader = match self.tried.contains(&id) {
-            true => self.reader.clone(),
-            false => self.reader.without_password(),
-        };
+        let mut reader = self.us.reader_of(manifest.payload());
+        if self.tried.contains(&id) {
+            reader.password = self.reader.password.clone();
+        }
         let opened = OpenedTransfer::open(&*self.store, manifest, &reader).await?;
         Ok(Arc::new(opened))
     }
@@ -382,7 +397,7 @@ impl<'a> Job<'a> {
         };
         entry.set_paths(&files.paths);
         // It was sent to us, and waited here.
-        if self.own.is_some() && payload.sender != self.us.identity.peer_id() {
+        if self.own.is_some() && !self.us.is_us(payload.sender) {
             let files = OpenedFiles::of(files.clone(), message.map(str::to_owned));
             let (name, outcome) = (transfer.origin.name(), Outcome::Opened(files));
             let arrival = Kept::of(payload.sender, name, DecidedBy::Owner, &outcome);

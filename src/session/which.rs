@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::{Error, Mistake};
 use crate::{
     id::ManifestId,
-    manifest::{SignedManifest, table::Entry},
+    manifest::{Manifest, SignedManifest, table::Entry},
     store::{ManifestInfo, Store},
     transfer::{self, Reader},
 };
@@ -79,7 +79,7 @@ impl TransferSelector {
 /// as two characters, a keyboard as one. What cannot be opened has no names for us.
 pub(crate) async fn named<'a>(
     store: &dyn Store,
-    reader: &Reader,
+    reader_of: impl Fn(&Manifest) -> Reader,
     infos: impl IntoIterator<Item = &'a ManifestInfo>,
     name: &str,
 ) -> Vec<ManifestId> {
@@ -97,7 +97,14 @@ pub(crate) async fn named<'a>(
             found
         };
         // What was found before an error was found.
-        let _ = transfer::browse(store, &manifest, reader, u64::MAX, compare).await;
+        let _ = transfer::browse(
+            store,
+            &manifest,
+            &reader_of(manifest.payload()),
+            u64::MAX,
+            compare,
+        )
+        .await;
         if found.is_break() {
             equal.push(info.id);
         } else if looks_alike {

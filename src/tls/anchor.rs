@@ -11,7 +11,7 @@ use super::{
     BadFile, CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
     signature::is_self_signed,
 };
-use crate::{manifest::Timestamp, name::LibraryError, trust::write_durably};
+use crate::{id::PeerId, manifest::Timestamp, name::LibraryError, trust::write_durably};
 
 /// Bytes of a circle's certificate, as PEM.
 pub const MAX_CIRCLE: usize = 16 << 10;
@@ -26,6 +26,7 @@ pub(super) struct Anchor {
     common_name: String,
     not_before: Timestamp,
     not_after: Timestamp,
+    id: PeerId,
 }
 
 impl Anchor {
@@ -44,6 +45,7 @@ impl Anchor {
             common_name: name.to_owned(),
             not_before: time(begin),
             not_after: time(end),
+            id: PeerId::of(parsed.public_key().raw),
             certificate,
         })
     }
@@ -84,6 +86,11 @@ impl Anchor {
     /// own, so their dates are enough. One that counts longer than the end known here tells that the circle's was renewed.
     pub(super) fn trusted(&self) -> TrustAnchor<'static> {
         self.trusted.clone()
+    }
+
+    /// The digest of its key.
+    pub(super) fn id(&self) -> PeerId {
+        self.id
     }
 
     /// From when it counts.

@@ -91,6 +91,11 @@ impl Circle {
         self.anchor.maker()
     }
 
+    /// What names the circle of `dir`, if that can be read: the digest of its key, as a peer's id is of that of a peer.
+    pub fn id_of(dir: &CertsDir) -> Option<PeerId> {
+        Some(Self::without_revocations(dir).ok()?.anchor.id())
+    }
+
     pub(super) fn anchor(&self) -> &Anchor {
         &self.anchor
     }

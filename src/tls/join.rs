@@ -10,7 +10,7 @@ use super::{
     circle::{Circle, Usage},
     directory::install_directory,
     identity::{SEAL_KEY_LABEL, read_certificate, read_key_of},
-    import, io_error,
+    import, io_error, left,
     staging::Staging,
 };
 use crate::{
@@ -69,14 +69,15 @@ impl Joining {
         })
     }
 
-    /// Whether a `certs/` folder could be made at `dir`: nothing is ever overwritten.
+    /// Whether a `certs/` folder could be made at `dir`: nothing is ever overwritten. A circle without another member makes way,
+    /// which is left then.
     ///
     /// # Errors
     /// [`TlsError::Exists`].
     pub fn check_place(dir: &CertsDir) -> Result<(), TlsError> {
         let is_empty =
             fs::read_dir(dir.path()).map_or(true, |mut entries| entries.next().is_none());
-        if is_empty {
+        if is_empty || left::is_alone(dir) {
             return Ok(());
         }
         let cert = dir.server_cert();
@@ -208,12 +209,18 @@ impl Staged {
         }
     }
 
-    /// Gives the folder its place.
+    /// Gives the folder its place. A circle without another member that is there is left, and stays if this fails; the second of
+    /// what is returned says where it is then.
     ///
     /// # Errors
     /// [`TlsError::Exists`] if something has come there meanwhile, [`TlsError::Io`].
-    pub fn publish(self, dir: &CertsDir) -> Result<Identity, TlsError> {
-        import::publish(&CertsDir::new(self.folder.path()), dir)?;
-        Identity::load(dir)
+    pub fn publish(self, dir: &CertsDir) -> Result<(Identity, Option<CertsDir>), TlsError> {
+        let left = left::set_aside_alone(dir)?;
+        let published = import::publish(&CertsDir::new(self.folder.path()), dir);
+        if let (Err(_), Some(left)) = (&published, &left) {
+            left::take_back(left, dir)?;
+        }
+        published?;
+        Ok((Identity::load(dir)?, left))
     }
 }

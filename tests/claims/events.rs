@@ -183,6 +183,7 @@ impl Trial {
         self.ok("z", "certs renew-circle", &[]);
         self.ok("z", "certs revoke", &["y"]);
         self.ok("x", "certs import", &["y-certs"]);
+        self.ok("x", "certs leave", &["--yes"]);
     }
 
     /// The machine that shows the code, and the one that joins.

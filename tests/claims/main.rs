@@ -41,6 +41,7 @@ mod hints;
 mod hostile;
 mod inbox;
 mod layering;
+mod leave;
 mod members;
 mod menu;
 mod metrics;

@@ -1,5 +1,6 @@
 //! Pairing by a short code: two programs, real sockets and real terminals, and somebody between them.
 
+mod alone;
 mod cut;
 mod middle;
 mod people;

@@ -240,6 +240,15 @@ pub(in crate::cli) enum CertsCommand {
         #[arg(value_name = "PEER")]
         name: String,
     },
+    /// Leave the circle: its keys and certificates move aside into left/, where nothing is lost
+    Leave {
+        /// On the circle's machine: end the circle, also while others are in it. Without a terminal, with the name of this machine
+        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+        end_circle: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Renew the circle's own certificate, on the machine that made it: same name and key, ten more years
     RenewCircle,
     /// Renew this peer's certificate; it stays the same peer

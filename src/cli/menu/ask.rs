@@ -8,7 +8,7 @@ use dialoguer::{
     theme::{ColorfulTheme, SimpleTheme, Theme},
 };
 
-use super::plain;
+use super::{plain, words::Words};
 use crate::cli::{
     panics,
     report::Failure,
@@ -26,6 +26,8 @@ pub(super) enum Stop {
     Interrupted,
     /// The terminal is gone.
     Closed,
+    /// The peer that serves here is to end, and this command is to run then: it may make another peer of this home.
+    Anew(Words),
     /// What was to be done failed.
     Failed(Failure),
 }

@@ -5,7 +5,7 @@ use clap::{ValueEnum, builder::PossibleValue};
 use super::{
     Menu,
     ask::{self, Stop},
-    choose,
+    choose, circle,
     paths::{self, PathCompletion},
     words,
 };
@@ -99,8 +99,10 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     if holds_circle {
         items.push("Certificates for a new machine");
     }
-    let items = items.into_iter().map(str::to_owned).collect();
-    match choose::one("Peers", items).await? {
+    items.extend(circle::ways(menu)?);
+    let labels = items.iter().map(|item| (*item).to_owned()).collect();
+    let chosen = choose::one("Peers", labels).await?;
+    match chosen {
         0 => menu.run(words(&["peers", "list"])).await,
         1 => find(menu).await.map(drop),
         2 => {
@@ -111,7 +113,11 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         4 => forget(menu).await,
         5 => role(menu).await,
         6 => block(menu).await,
-        _ => issue(menu).await,
+        7 if holds_circle => issue(menu).await,
+        other => match items.get(other) {
+            Some(way) => circle::go(menu, way).await,
+            None => Err(Stop::Back),
+        },
     }
 }
 

@@ -46,7 +46,7 @@ impl From<PairError> for Failure {
                 "pair again; if the name is taken now, on the circle's machine: colis certs revoke NAME",
             ),
             PairError::HasCertificates { .. } => failure().hint(
-                "nothing was changed; join another circle from another home: --home DIR",
+                "nothing was changed; leave this circle first: colis certs leave; or join from another home: --home DIR",
             ),
             PairError::Tls(error) => error.into(),
             PairError::Failed(_) => failure(),

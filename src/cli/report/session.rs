@@ -2,7 +2,10 @@
 
 use super::{ExitCode, Failure};
 use crate::{
-    session::{Error, Kind, Mistake, NotReached, care::NO_HOME, is_short_id, service::UnitError},
+    session::{
+        Error, Kind, Mistake, NotReached, care::NO_HOME, certs::LeaveError, is_short_id,
+        service::UnitError,
+    },
     trust::name_of,
     wire::DEFAULT_PORT,
 };
@@ -83,6 +86,7 @@ fn with_hint(error: Error) -> Failure {
             Error::Tls(error) => error.into(),
             Error::Trust(error) => error.into(),
             Error::Pair(error) => error.into(),
+            Error::Leave(error) => failure.hint(about_leaving(&error)),
             Error::Peer(error) => error.into(),
             Error::NothingNamed { .. }
             | Error::NothingWaits { .. }
@@ -122,6 +126,29 @@ pub(super) fn about_an_id(text: &str, hint: &str) -> String {
     match is_short_id(text) {
         true => format!("of an id give 4 digits or more; {hint}"),
         false => hint.to_owned(),
+    }
+}
+
+fn about_leaving(error: &LeaveError) -> String {
+    match error {
+        LeaveError::Served { .. } => "end it first: colis stop".to_owned(),
+        LeaveError::Waiting { .. } => {
+            "open it: colis inbox accept --all; or refuse it: colis inbox refuse ID".to_owned()
+        }
+        LeaveError::HasMembers { own, .. } => format!(
+            "revoke them first: colis certs revoke NAME; or end the circle for all: colis certs leave --end-circle {own}"
+        ),
+        LeaveError::MembersUnknown { own, .. } => format!(
+            "restore it from a backup; or end the circle for whoever is in it: colis certs leave --end-circle {own}"
+        ),
+        LeaveError::OtherName { own, .. } => {
+            format!("to end its circle: colis certs leave --end-circle {own}")
+        }
+        LeaveError::HasLeft { folder, certs } => format!(
+            "join another circle: colis pair HOST; make one: colis certs init --name NAME; or go back: mv {} {}",
+            folder.display(),
+            certs.display()
+        ),
     }
 }
 
@@ -165,6 +192,9 @@ fn of_the_circle(error: &Error, failure: Failure) -> Failure {
         Error::CannotInvite(_) => failure.hint(
             "run it on the machine that made the circle; to join another: colis --home DIR pair HOST",
         ),
+        Error::OfAFormerSelf { .. } => {
+            failure.hint("take it out, and send it in this circle: colis receive, colis send")
+        }
         Error::NoInviter(_) => failure.hint("type the address that the other machine shows"),
         Error::Bind(_) => failure.hint("choose another: --port 8445"),
         Error::StillServing { .. } => {

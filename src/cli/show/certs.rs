@@ -8,7 +8,7 @@ use crate::{
     name::Escaped,
     session::{
         Event,
-        certs::{CertificateOf, IssuedCertificate, RenewedCertificate, RevokedPeer},
+        certs::{CertificateOf, IssuedCertificate, LeftCircle, RenewedCertificate, RevokedPeer},
     },
 };
 
@@ -42,6 +42,7 @@ pub(super) fn say(output: Output, event: &Event) {
         }),
         Event::Issued(issued) => output.line(line(issued)),
         Event::Revoked(revoked) => say_revoked(output, revoked),
+        Event::Left(left) => say_left(output, left),
         Event::Renewed(renewed) => say_renewed(output, renewed),
         _ => pair::say(output, event),
     }
@@ -65,6 +66,27 @@ fn say_revoked(output: Output, revoked: &RevokedPeer) {
     output.talk(
         "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
     );
+}
+
+fn say_left(output: Output, left: &LeftCircle) {
+    output.line(format!("{}  {}  {}", left.name, left.peer_id, left.folder));
+    let maker = left.maker.as_deref();
+    let maker = maker.map_or("the circle's machine".to_owned(), |maker| {
+        Escaped::new(maker).to_string()
+    });
+    if left.revoked {
+        output.talk(format!(
+            "{maker} has revoked the certificates of {}",
+            left.name
+        ));
+    }
+    if let Some(todo) = left.to_revoke() {
+        output.talk(format!(
+            "{maker} was not reached, and still counts {} as a member; on that machine: {todo}",
+            left.name
+        ));
+    }
+    output.talk("left; next: join another circle: colis pair HOST, or make one: colis certs init --name NAME");
 }
 
 fn say_renewed(output: Output, renewed: &RenewedCertificate) {

@@ -98,6 +98,17 @@ fn say_paired(output: Output, paired: &PairedPeer) {
 fn say_joined(output: Output, joined: &JoinedCircle) {
     let (name, id, folder) = (&joined.name, joined.peer_id, &joined.folder);
     output.line(format!("{name}  {id}  {folder}"));
+    if let Some(left) = &joined.left {
+        output.talk(format!(
+            "the circle that this machine had alone was left; its keys are in {left}"
+        ));
+    }
+    if !joined.rules.is_empty() {
+        output.warn(format!(
+            "the rules of colis.toml stay, and count for whoever is called so in this circle: {}",
+            Escaped::new(&joined.rules.join(", "))
+        ));
+    }
     let issuer = Escaped::new(&joined.issuer);
     output.talk(format!("joined the circle of {issuer}"));
 }

@@ -156,7 +156,7 @@ async fn ask(
 
 impl Session {
     /// The name here of the peer that made the circle.
-    fn maker(&self) -> Result<String, Error> {
+    pub(super) fn maker(&self) -> Result<String, Error> {
         let circle = self.circle.now();
         let known = match circle.maker() {
             Some(name) => match self.book.by_certificate_name(name)? {

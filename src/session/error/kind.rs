@@ -50,6 +50,7 @@ impl Error {
             | Self::OtherBundle { .. }
             | Self::Revoked { .. }
             | Self::NameHeld { .. }
+            | Self::OfAFormerSelf { .. }
             | Self::ClocksDiffer { .. } => Kind::Trust,
             Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
@@ -64,6 +65,7 @@ impl Error {
             Self::Received(error) => error.into(),
             Self::Folder(error) => error.kind(),
             Self::Unit(error) => error.kind(),
+            Self::Leave(error) => error.kind(),
             Self::Tls(error) => error.into(),
             Self::Trust(error) => error.into(),
             Self::Pair(error) => error.into(),

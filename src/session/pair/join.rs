@@ -14,7 +14,10 @@ use crate::{
     config::Config,
     manifest::Signer as _,
     pair::{self, Code, Joined, PairError, PairOptions, Wish},
-    session::{Error, Event, Home, Reporter},
+    session::{
+        Error, Event, Home, Reporter,
+        certs::{check_may_leave, rules_of},
+    },
     tls::{self, CertsDir},
 };
 
@@ -52,6 +55,7 @@ pub struct Joining {
     found: Found,
     name: String,
     if_taken: IfTaken,
+    home: Home,
     certs: CertsDir,
     port: Option<u16>,
     is_last_step: Arc<AtomicBool>,
@@ -62,7 +66,7 @@ impl Joining {
     /// [`Event::Inviter`](crate::session::Event::Inviter).
     ///
     /// # Errors
-    /// Fails if the home has certificates, the name is none, or the machine is not found.
+    /// Fails if the home has certificates of a circle with other members, or is served, the name is none, or the machine is not found.
     pub async fn find(
         home: &Home,
         config: &Config,
@@ -72,7 +76,11 @@ impl Joining {
         let certs = CertsDir::new(home.certs());
         tls::remove_left_keys(&certs)?;
         tls::Joining::check_place(&certs).map_err(PairError::from)?;
-        let name = own_name(request.name.as_deref(), &**reporter)?;
+        let alone = tls::name_alone(&certs);
+        if alone.is_some() {
+            check_may_leave(home, config).await?;
+        }
+        let name = own_name(request.name.or(alone).as_deref(), &**reporter)?;
         let looking = Looking { config, reporter };
         Ok(Self {
             found: request.inviter.find(looking).await?,
@@ -80,6 +88,7 @@ impl Joining {
             name,
             certs,
             if_taken: request.if_taken,
+            home: home.clone(),
             port: request.port.or_else(|| serving_port(home, config)),
             config: config.clone(),
             reporter: reporter.clone(),
@@ -110,6 +119,11 @@ impl Joining {
     /// Fails if the code is wrong, the other machine refuses or does not know the code, or the connection breaks. Then nothing
     /// is written.
     pub async fn join(&self, code: Code) -> Result<JoinedCircle, Error> {
+        // A circle without another member makes way once this one is joined: nobody begins to serve it meanwhile.
+        let _held = match self.home.is_new() {
+            true => None,
+            false => check_may_leave(&self.home, &self.config).await?,
+        };
         let joined = self.join_one(code).await?;
         if joined.identity.name() != self.name {
             self.reporter.tell(&Event::Called {
@@ -118,11 +132,19 @@ impl Joining {
                 taken: true,
             });
         }
+        self.home.keep_store();
         Ok(JoinedCircle {
             name: joined.identity.name().to_owned(),
             peer_id: joined.identity.peer_id(),
             folder: self.certs.path().to_string_lossy().into_owned(),
             issuer: joined.issuer,
+            rules: match joined.left {
+                Some(_) => rules_of(&self.config),
+                None => Vec::new(),
+            },
+            left: joined
+                .left
+                .map(|left| left.path().to_string_lossy().into_owned()),
         })
     }
 

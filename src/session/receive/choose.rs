@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use super::Job;
 use crate::{
-    id::ManifestId,
-    session::{Error, TransferSelector, all_manifests, named},
+    id::{ManifestId, PeerId},
+    manifest::Manifest,
+    session::{Error, TransferSelector, all_manifests, list::manifests_here, named},
     store::ManifestInfo,
 };
 
@@ -42,7 +43,11 @@ impl Found {
 impl Job<'_> {
     /// The transfers that were named, and with `--all` those that stay locked.
     pub(super) async fn choose(&mut self) -> Result<Chosen, Error> {
-        let infos = all_manifests(self.us, &*self.store, Some(self.reader.me)).await?;
+        // What was sealed for us in a circle that was left was decided on before, and is had again by its name.
+        let infos = match self.is_here && !self.request.all {
+            true => manifests_here(self.us, &*self.store).await?,
+            false => all_manifests(self.us, &*self.store, Some(self.reader.me)).await?,
+        };
         if self.request.all {
             self.tried = self.to_try(&infos);
             let opens = |info: &ManifestInfo| self.is_by_key(info) || self.tried.contains(&info.id);
@@ -61,7 +66,7 @@ impl Job<'_> {
         let is_locked = |id: &ManifestId| {
             infos
                 .iter()
-                .any(|info| info.id == *id && !info.recipients.contains(&self.reader.me))
+                .any(|info| info.id == *id && !self.is_by_key(info))
         };
         if self.reader.password.is_none()
             && ids.iter().any(is_locked)
@@ -88,16 +93,17 @@ impl Job<'_> {
         if let Some(info) = which.one_of(infos)? {
             return Ok(Found::by_id(info.id));
         }
-        let by_key = self.reader.without_password();
+        let by_key = |manifest: &Manifest| self.us.reader_of(manifest);
         let of_key = infos.iter().filter(|info| self.is_by_key(info));
-        let mut ids = named(&*self.store, &by_key, of_key, text).await;
+        let mut ids = named(&*self.store, by_key, of_key, text).await;
         // Another peer would see by the chunks that are asked for which password is right.
         let may_try = match self.own {
             Some(_) => self.to_try(infos),
             None => BTreeSet::new(),
         };
         let locked = infos.iter().filter(|info| may_try.contains(&info.id));
-        ids.extend(named(&*self.store, &self.reader, locked, text).await);
+        let by_password = |_: &Manifest| self.reader.clone();
+        ids.extend(named(&*self.store, by_password, locked, text).await);
         if ids.is_empty() {
             return Err(Error::NothingNamed {
                 text: text.clone(),
@@ -109,7 +115,11 @@ impl Job<'_> {
 
     /// Whether the store says that our key opens it.
     fn is_by_key(&self, info: &ManifestInfo) -> bool {
-        info.recipients.contains(&self.reader.me)
+        let ours = |id: &PeerId| match self.is_here {
+            true => self.us.is_us(*id),
+            false => *id == self.reader.me,
+        };
+        info.recipients.iter().any(ours)
     }
 
     /// The few locked ones on which the password is tried although they were not named.

@@ -35,7 +35,7 @@ const SAME: [[u16; 3]; 3] = [[200; 3]; 3];
 const SEEN: [[u16; 3]; 3] = [[200, 200, 404], [200, 404, 404], [200, 404, 404]];
 
 /// Method, route, and the answers to a member, a sender and a reader.
-const TABLE: [(&str, &str, [[u16; 3]; 3]); 38] = [
+const TABLE: [(&str, &str, [[u16; 3]; 3]); 39] = [
     // Shown: an own offer; hidden: that of another.
     (
         "put",
@@ -79,6 +79,7 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 38] = [
     ("get", route::CIRCLE, SAME),
     ("head", route::CIRCLE, SAME),
     ("post", route::RENEW, SAME),
+    ("post", route::LEAVE, [[404; 3]; 3]),
     ("get", route::PEER, SAME),
     ("get", route::HEALTH, SAME),
     // For the owner, and for a role that sees nothing else.

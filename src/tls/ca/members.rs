@@ -1,0 +1,42 @@
+//! Who else is in the circle, as far as its machine knows.
+
+use std::collections::BTreeMap;
+
+use super::{issued, last_renewal};
+use crate::{
+    id::PeerId,
+    manifest::{Signer as _, Timestamp},
+    tls::{CertsDir, Circle, Identity, TlsError},
+    trust::AddressBook,
+};
+
+/// The names of the other members: who has a certificate that is not revoked and counts, or may still be renewed, and who is in
+/// the address book and on no record.
+///
+/// # Errors
+/// Those of reading the record of what was issued: without it nobody knows who is a member.
+pub fn others(dir: &CertsDir) -> Result<Vec<String>, TlsError> {
+    let (own, now) = (Identity::load(dir)?.peer_id(), Timestamp::now());
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let is_live = |issued: &&issued::Issued| {
+        !issued.is_revoked(&circle) && last_renewal(issued.not_after) >= now
+    };
+    let recorded = issued.iter().filter(is_live);
+    let mut others: BTreeMap<PeerId, String> =
+        recorded.map(|i| (i.peer_id, i.name.clone())).collect();
+    for known in AddressBook::new(dir.peers()).peers()? {
+        let is_recorded = issued.iter().any(|i| i.peer_id == known.peer_id);
+        if !is_recorded && !circle.is_key_revoked(&known.peer_id) {
+            others.insert(known.peer_id, known.name);
+        }
+    }
+    others.remove(&own);
+    let mut names: Vec<_> = others.into_values().collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The name of the peer of `dir`.
+pub(in crate::tls) fn own_name(dir: &CertsDir) -> Result<String, TlsError> {
+    Ok(Identity::load(dir)?.name().to_owned())
+}
