@@ -119,6 +119,7 @@ pub(crate) use progress::Told;
 use send::{paced, recipient, tell_sources};
 #[cfg(feature = "cli")]
 pub(crate) use settings::LOG_DAYS;
+#[cfg(feature = "cli")]
 pub(crate) use which::is_short_id;
 use which::{manifest_of, named};
 pub(crate) use whom::{Whom, each_once, nearest};

@@ -20,7 +20,9 @@ pub use custody::{
     MAX_CUSTODY_IDS, custody_proof,
 };
 pub use health::{Condition, Health, HealthDetails, HealthStatus, InboxCounts, Incident, Stored};
-pub use owner::{Arriving, ArrivingList, GcBody, GcQuestion, ReloadBody};
+pub use owner::{
+    Arriving, ArrivingList, DecidedQuestion, Decision, GcBody, GcQuestion, ReloadBody,
+};
 pub use problem::Problem;
 pub(crate) use schema::{Envelope, Sealed};
 
@@ -73,6 +75,8 @@ pub mod route {
     pub const ARRIVING_TRANSFER: &str = "/v1/arriving/{transfer_id}";
     /// Collection of what is not needed any more.
     pub const GC: &str = "/v1/owner/gc";
+    /// What the owner has decided about a transfer for this peer.
+    pub const DECIDED: &str = "/v1/owner/decided";
     /// The settings, to be read again.
     pub const RELOAD: &str = "/v1/owner/reload";
     /// The end of this peer.
@@ -108,6 +112,7 @@ pub mod route {
         ARRIVING,
         ARRIVING_TRANSFER,
         GC,
+        DECIDED,
         RELOAD,
         STOP,
     ];

@@ -8,7 +8,7 @@ use super::{MAX_JSON, PeerClient};
 use crate::{
     id::TransferId,
     store::StoreError,
-    wire::{Arriving, ArrivingList, GcBody, GcQuestion, ReloadBody, route},
+    wire::{Arriving, ArrivingList, DecidedQuestion, GcBody, GcQuestion, ReloadBody, route},
 };
 
 /// How long a peer may take to collect: it reads every folder of its store, and removes files.
@@ -41,6 +41,18 @@ impl PeerClient {
     pub async fn collect(&self, unfinished: bool) -> Result<GcBody, StoreError> {
         let question = GcQuestion { unfinished };
         self.post_json(route::GC, &question, COLLECTING).await
+    }
+
+    /// Has recorded what the owner has decided about a transfer for the peer.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, has no such transfer, or its store fails.
+    pub async fn decided(&self, question: &DecidedQuestion) -> Result<(), StoreError> {
+        self.retrying(|| async {
+            let request = self.request(Method::POST, route::DECIDED).json(question);
+            self.send(request, self.patience(0)).await.map(drop)
+        })
+        .await
     }
 
     /// Has the settings read again, and certificates, revocations, roles and rights. Gives what became of the settings.

@@ -12,8 +12,8 @@ use super::{adjust::InForce, housekeeping::collect, inbox::Inbox, reread::Reread
 use crate::{
     id::{PeerId, TransferId},
     server::{OwnerDesk, OwnerError},
-    store::{LocalStore, StoreError},
-    wire::{GcBody, ReloadBody},
+    store::{LocalStore, StoreError, TransferState},
+    wire::{DecidedQuestion, Decision, GcBody, ReloadBody},
 };
 
 /// Reads the settings again and takes them in force; else says why not. May block.
@@ -77,6 +77,14 @@ impl OwnerDesk for Owner {
     fn cancel(&self, by: PeerId, transfer: TransferId) {
         self.store.release_promise(by, transfer);
         self.inbox.cancel(by, transfer);
+    }
+
+    fn decided(&self, question: DecidedQuestion) -> BoxFuture<'_, Result<(), OwnerError>> {
+        let state = match question.decision {
+            Decision::Opened => TransferState::Opened,
+            Decision::Refused => TransferState::Refused,
+        };
+        Box::pin(async move { Ok(self.inbox.decided(question.manifest, state).await?) })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<ReloadBody, OwnerError>> {

@@ -13,7 +13,7 @@ use crate::{
     store::{OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
     tls::{BadDirectory, BadList, Caller, Endings, WhyRefused},
     trust::{Right, Role},
-    wire::{Condition, GcBody, ReloadBody},
+    wire::{Condition, DecidedQuestion, GcBody, ReloadBody},
 };
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
@@ -139,6 +139,10 @@ pub trait OwnerDesk: Send + Sync {
     }
     /// The server takes no more of a transfer that `by` is bringing: frees what was reserved for it. Must not wait for anything.
     fn cancel(&self, _by: PeerId, _: TransferId) {}
+    /// Records what the owner has decided about a transfer for this peer.
+    fn decided(&self, _: DecidedQuestion) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
     /// Reads the settings again, and whatever else it has read.
     fn reload(&self) -> BoxFuture<'_, Result<ReloadBody, OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })

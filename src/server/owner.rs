@@ -20,7 +20,7 @@ use super::{
 use crate::{
     id::TransferId,
     name::Escaped,
-    wire::{ArrivingList, Code, GcBody, GcQuestion, ReloadBody, route},
+    wire::{ArrivingList, Code, DecidedQuestion, GcBody, GcQuestion, ReloadBody, route},
 };
 
 /// The longest body of these routes.
@@ -29,6 +29,9 @@ const MAX_QUESTION: usize = 1024;
 problems!(OwnerProblems: &[Code::NotAllowed, Code::NoSuchRoute]);
 problems!(CancelProblems: &[Code::BadId, Code::NotAllowed, Code::NoSuchTransfer]);
 problems!(GcProblems: BODY, &[Code::BadJson, Code::NotAllowed, Code::NoSuchRoute, Code::StorageFailed]);
+problems!(DecidedProblems: BODY, &[
+    Code::BadJson, Code::NotAllowed, Code::NoSuchManifest, Code::NoSuchRoute, Code::StorageFailed,
+]);
 problems!(ReloadProblems: &[Code::NotAllowed, Code::NoSuchRoute, Code::SettingsUnusable]);
 
 /// The caller, who is the owner of this peer: it has shown the peer's own certificate. Scripts act for their peer, and do not own
@@ -113,6 +116,29 @@ pub(super) async fn gc(
     Ok(Json(
         state.services().owner.collect(question.unfinished).await?,
     ))
+}
+
+/// Records what the owner has decided about a transfer for this peer, and tells those who wait for it.
+///
+/// Whoever opens a transfer writes its files and the history himself.
+#[utoipa::path(
+    post,
+    path = route::DECIDED,
+    operation_id = "decide",
+    tag = "Owner",
+    request_body = DecidedQuestion,
+    responses((status = 204, description = "It is recorded."), DecidedProblems)
+)]
+pub(super) async fn decided(
+    State(state): State<ServerState>,
+    _: Owner,
+    connection: Connection,
+    request: Request,
+) -> Answer<StatusCode> {
+    let (question, _memory): (DecidedQuestion, _) =
+        chunks::question(&state, &connection, request, MAX_QUESTION).await?;
+    state.services().owner.decided(question).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads the settings again, and certificates, revocations, roles and rights.

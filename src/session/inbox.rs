@@ -13,6 +13,7 @@ use crate::{
     peer::{DecidedBy, Direction, HistoryEntry, Kept, Outcome, Reasons},
     store::{ManifestInfo, Store, TransferState},
     transfer::{self, GLANCE, OpenedTransfer, Seen, TransferError, top_names},
+    wire::Decision,
 };
 
 /// Entries that are shown of a transfer that was not named.
@@ -179,7 +180,7 @@ impl Inbox<'_> {
     pub async fn refuse(&self, ids: &[String]) -> Result<Vec<RefusedTransfer>, Error> {
         let mut refused = Vec::new();
         for info in self.named(ids).await? {
-            let no = TransferState::Refused;
+            let no = Decision::Refused;
             self.us.record(&self.own, info.id, no).await?;
             let (from, names) = match manifest_of(&*self.store, info.id).await {
                 Some(manifest) => {

@@ -24,10 +24,11 @@ use crate::{
     manifest::SignedManifest,
     peer::{DecidedBy, Direction, HistoryEntry, Kept, OpenedFiles, Outcome},
     received::Received,
-    store::{Pace, PacedStore, Store, TransferState},
+    store::{Pace, PacedStore, Store},
     transfer::{
         self, OpenedTransfer, Reader, ReceiveOptions, ReceivedFiles, Source, Swarm, TransferError,
     },
+    wire::Decision,
 };
 
 use choose::{Chosen, MAX_TRIES};
@@ -350,7 +351,7 @@ impl<'a> Job<'a> {
 
     /// The files are there: that this cannot be recorded, for example on a full disk, makes nothing of it undone.
     async fn record(&self, own: &OwnStore, id: ManifestId) {
-        if let Err(error) = self.us.record(own, id, TransferState::Opened).await {
+        if let Err(error) = self.us.record(own, id, Decision::Opened).await {
             self.us
                 .tell(Event::NotRecorded(Missed::transfer(id, &error)));
         }

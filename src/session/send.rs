@@ -67,7 +67,7 @@ pub struct Sent {
     pub chunks: u64,
     /// Those of them that were there already.
     pub already_chunks: u64,
-    /// What the stores answered that have it.
+    /// What the stores answered that have it: the answers of `stores`.
     pub answers: Vec<OfferAnswer>,
     /// What became of it at each store that it was for, in the order in which they were named; the own store is the last.
     #[serde(default)]
@@ -96,16 +96,14 @@ struct Way {
 }
 
 impl Way {
-    /// Notes what became of it at each destination, and leaves those that have it. Returns what these have answered.
-    fn note(&mut self, results: Vec<Result<OfferAnswer, TransferError>>) -> Vec<OfferAnswer> {
-        let mut answers = Vec::new();
+    /// Notes what became of it at each destination, and leaves those that have it.
+    fn note(&mut self, results: Vec<Result<OfferAnswer, TransferError>>) {
         let destinations = std::mem::take(&mut self.destinations);
         for (to, result) in destinations.into_iter().zip(results) {
             let stored = &mut self.stores[to.place];
             match result {
                 Ok(answer) => {
                     stored.answer = Some(answer);
-                    answers.push(answer);
                     self.destinations.push(to);
                 }
                 Err(error) => {
@@ -115,7 +113,6 @@ impl Way {
                 }
             }
         }
-        answers
     }
 }
 
@@ -264,7 +261,7 @@ impl Session {
         let told = Told::to(self.reporter.clone(), Work::Sending);
         let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
         complete &= LeftOut::tell(self, &sent.left_out);
-        let answers = way.note(sent.stores);
+        way.note(sent.stores);
         let seconds = start.elapsed().as_secs_f64();
         let state = match sent.manifest {
             Some(manifest) if way.wait => self.wait_for_all(&way.destinations, manifest).await?,
@@ -277,7 +274,7 @@ impl Session {
             bytes: sent.size,
             chunks: sent.chunks,
             already_chunks: sent.already_chunks,
-            answers,
+            answers: way.stores.iter().filter_map(|at| at.answer).collect(),
             stores: way.stores,
             seconds,
             state,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Error, Session, Silent, store_options};
+use super::{Error, Session, Silent, serving::through_serving, store_options};
 use crate::{
     client::PeerClient,
     config::Config,
@@ -11,6 +11,7 @@ use crate::{
     peer::Reasons,
     store::{LocalStore, Store, StoreError, TransferState},
     tls::Seen,
+    wire::{DecidedQuestion, Decision},
 };
 
 use super::Home;
@@ -74,16 +75,35 @@ impl Session {
         Ok(OwnStore::Served(self.own_client(&address)?))
     }
 
-    /// Records what became of a transfer in the own store, also while a peer serves it.
+    /// Records what the owner has decided about a transfer in the own store: the peer that serves it does so, and where nobody does,
+    /// this process.
     pub(crate) async fn record(
         &self,
         own: &OwnStore,
-        id: ManifestId,
-        state: TransferState,
+        manifest: ManifestId,
+        decision: Decision,
     ) -> Result<(), Error> {
-        let store = match own {
-            OwnStore::Direct(store) => store.clone(),
-            OwnStore::Served(_) => Arc::new(look(&self.home)?),
+        if let OwnStore::Direct(store) = own {
+            return self.record_in(store.clone(), manifest, decision).await;
+        }
+        let question = &DecidedQuestion { manifest, decision };
+        let ask = |peer: PeerClient| async move { peer.decided(question).await };
+        let here = || async {
+            let store = Arc::new(open(&self.home, &self.config)?);
+            self.record_in(store, manifest, decision).await
+        };
+        through_serving(|| self.serving(), ask, here).await
+    }
+
+    async fn record_in(
+        &self,
+        store: Arc<LocalStore>,
+        id: ManifestId,
+        decision: Decision,
+    ) -> Result<(), Error> {
+        let state = match decision {
+            Decision::Opened => TransferState::Opened,
+            Decision::Refused => TransferState::Refused,
         };
         blocking(move || store.record_state(id, state)).await?;
         Reasons::new(&self.home.chunks()).forget(id);

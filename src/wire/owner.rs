@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    id::{PeerId, TransferId},
+    id::{ManifestId, PeerId, TransferId},
     store::Unnamed,
 };
 
@@ -32,6 +32,26 @@ pub struct Arriving {
 pub struct ArrivingList {
     /// The transfers, the latest to move first.
     pub arriving: Vec<Arriving>,
+}
+
+/// What the owner of a peer decides about a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It was opened.
+    Opened,
+    /// A no.
+    Refused,
+}
+
+/// Question of `POST /v1/owner/decided`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecidedQuestion {
+    /// The manifest of the transfer.
+    pub manifest: ManifestId,
+    /// What was decided.
+    pub decision: Decision,
 }
 
 /// Question of `POST /v1/owner/gc`.

@@ -46,7 +46,7 @@ const MAY: [(&str, &[&str]); 27] = [
     (
         "server",
         &[
-            "id", "name", "manifest", "wire", "trust", "tls", "store", "sabotage",
+            "id", "disk", "name", "manifest", "wire", "trust", "tls", "store", "sabotage",
         ],
     ),
     (

@@ -42,13 +42,17 @@ fn asked(
     curl.arg("--cert")
         .arg(certs.join(format!("{kind}-cert.pem")));
     curl.arg("--key").arg(certs.join(format!("{kind}-key.pem")));
-    if method == "POST" && path == route::GC {
-        curl.args([
-            "-H",
-            "content-type: application/json",
-            "-d",
-            r#"{"unfinished":false}"#,
-        ]);
+    let decided = format!(
+        r#"{{"manifest":"{}","decision":"refused"}}"#,
+        "0".repeat(64)
+    );
+    let question = match path {
+        route::GC => r#"{"unfinished":false}"#,
+        route::DECIDED => &decided,
+        _ => "",
+    };
+    if method == "POST" && !question.is_empty() {
+        curl.args(["-H", "content-type: application/json", "-d", question]);
     }
     let out = curl.arg(format!("https://{}{path}", serving.to())).output();
     String::from_utf8(out.unwrap().stdout).unwrap()
@@ -63,6 +67,7 @@ fn only_the_peers_own_certificate_is_its_owner() {
         ("GET", route::ARRIVING, "200"),
         ("DELETE", &transfer, "404"),
         ("POST", route::GC, "200"),
+        ("POST", route::DECIDED, "404"),
         ("POST", route::RELOAD, "200"),
         ("POST", route::STOP, "202"),
     ];

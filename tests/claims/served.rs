@@ -166,3 +166,33 @@ fn what_is_to_be_cancelled_is_looked_for_before_anything_is_cancelled() {
     let sent = Ran::from(sending.wait_with_output().unwrap());
     assert_eq!(sent.code, 4, "{}", sent.err);
 }
+
+#[test]
+fn the_peer_that_serves_records_what_is_refused_and_opened() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    for name in ["f", "g"] {
+        fs::write(homes.path(name), name).unwrap();
+        homes.ok("a", &["send", name, "--to", &b.to()]);
+    }
+    let waiting = objects(&homes, "b", &["inbox"]);
+    let id = |place: usize| waiting[place]["id"].as_str().unwrap().to_owned();
+    // A command that may write to no file: what it would write beside the peer fails.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -f 0; exec \"$0\" \"$@\""]);
+    let refuse = homes.command("b", &["--json", "inbox", "refuse", &id(0)]);
+    let refused = Ran::from(testkit::around(shell, &refuse).output().unwrap());
+    assert_eq!(refused.code, 0, "{refused:?}");
+    assert_eq!(refused.object("refused")["id"], id(0).as_str());
+    assert!(homes.log("b").contains("refused by the owner"));
+    homes.ok("b", &["inbox", "accept", &id(1)]);
+    assert!(homes.log("b").contains("opened by the owner"));
+    assert!(objects(&homes, "b", &["inbox"]).is_empty());
+    drop(b);
+    homes.ok("b", &["inbox", "accept", &id(0)]);
+    assert!(
+        homes
+            .fails("b", &["inbox", "refuse", &id(0)], 6)
+            .contains("nothing that waits")
+    );
+}

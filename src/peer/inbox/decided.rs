@@ -1,10 +1,12 @@
-//! What the owner decides with another command beside this peer: it writes to the store, which is looked at.
+//! What the owner decides with a command beside this peer: it is asked to record that. What another process has written to the store
+//! before this peer had it, or beside it, is looked at.
 
 use std::time::Duration;
 
 use super::{Inbox, said::Gone};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
+    manifest::{SignedManifest, Timestamp},
     peer::stamps::{Stamp, stamps_of},
     store::{StateAt, Store as _, StoreError, TransferState},
     wire::Event,
@@ -36,6 +38,20 @@ impl Inbox {
                 }
             }
         }
+    }
+
+    /// Records what a command of the owner has done with a transfer.
+    pub(in crate::peer) async fn decided(
+        &self,
+        id: ManifestId,
+        state: TransferState,
+    ) -> Result<(), StoreError> {
+        let manifest = self.store.get_manifest(id).await?;
+        let sender = SignedManifest::parse(manifest)?.payload().sender;
+        self.record(id, state).await?;
+        self.reasons.forget(id);
+        self.heed_one(id, sender, StateAt::new(state, Timestamp::now()));
+        Ok(())
     }
 
     fn heed_one(&self, id: ManifestId, sender: PeerId, at: StateAt) {

@@ -10,7 +10,7 @@ use crate::{
     discover::{Browser, DiscoverError, Discovery, PATIENCE, SeenPeer, Service},
     pair::PAIRING_PORT,
     session::{Error, Event, Kind, Mistake, Reporter, discovery},
-    trust::is_peer_name,
+    trust::is_new_peer_name,
 };
 
 /// Machines of one name that are listed; one of them is the right one.
@@ -67,10 +67,9 @@ pub(super) struct Found {
     pub(super) addresses: Vec<SocketAddr>,
 }
 
-/// Whether a machine is looked for in the network by this text. Digits and dots are an address, or one that was mistyped.
+/// Whether a machine is looked for in the network by this text. A number is an address that was mistyped.
 pub(super) fn is_name(text: &str) -> bool {
-    let is_number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    is_peer_name(text) && !is_number
+    is_new_peer_name(text) && !text.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl FromStr for Inviter {

@@ -183,7 +183,7 @@ async fn a_peer_introduces_itself_with_the_name_that_it_signs() {
         "{shown}"
     );
     assert!(
-        shown.contains("\nchunk     at most 67108892 bytes (64.0 MiB)\n"),
+        shown.contains("\nchunk     at most 67108892 bytes (64 MiB)\n"),
         "{shown}"
     );
     assert!(
