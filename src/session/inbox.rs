@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, all_manifests, manifest_of, row, state_of,
+    TransferSelector, all_with_states, manifest_of, row,
 };
 use crate::{
     manifest::{SignedManifest, Signer as _, table::Entry},
@@ -73,7 +73,7 @@ impl Session {
     /// Fails if the own store cannot be read.
     pub fn inbox(&self) -> Result<Inbox<'_>, Error> {
         let own = self.own_store()?;
-        let store = own.as_store();
+        let store = own.to_read(self);
         let us = self;
         Ok(Inbox { us, own, store })
     }
@@ -95,7 +95,7 @@ impl Inbox<'_> {
     pub async fn rows(&self) -> Result<Vec<TransferRow>, Error> {
         let mut rows = Vec::new();
         for info in self.waiting().await? {
-            rows.extend(row(self.us, &*self.store, info).await?);
+            rows.extend(row(self.us, &*self.store, info).await);
         }
         Ok(rows)
     }
@@ -119,7 +119,12 @@ impl Inbox<'_> {
     ///
     /// # Errors
     /// Fails if it is not there any more.
-    pub async fn look(&self, info: ManifestInfo, extent: Extent) -> Result<WaitingTransfer, Error> {
+    pub async fn look(
+        &self,
+        mut info: ManifestInfo,
+        extent: Extent,
+    ) -> Result<WaitingTransfer, Error> {
+        info.state = None;
         let manifest = SignedManifest::parse(self.store.get_manifest(info.id).await?)?;
         let from = SignedBy::of(self.us, &manifest);
         let (entries, seen) = match extent {
@@ -174,7 +179,8 @@ impl Inbox<'_> {
     /// Those of [`Self::named`]; fails if it cannot be written.
     pub async fn refuse(&self, ids: &[String]) -> Result<Vec<RefusedTransfer>, Error> {
         let mut refused = Vec::new();
-        for info in self.named(ids).await? {
+        for mut info in self.named(ids).await? {
+            info.state = None;
             let no = TransferState::Refused;
             self.us.record(&self.own, info.id, no).await?;
             let (from, names) = match manifest_of(&*self.store, info.id).await {
@@ -197,16 +203,16 @@ impl Inbox<'_> {
     /// What others have sent to us and is neither opened nor refused, or is in one of the states `or`.
     async fn undecided(&self, or: &[TransferState]) -> Result<Vec<ManifestInfo>, Error> {
         let me = self.us.identity.peer_id();
-        let mut waiting = Vec::new();
-        for info in all_manifests(self.us, &*self.store, Some(me)).await? {
-            let Some(state) = state_of(&*self.store, info.id).await? else {
-                continue;
+        // What has come since the last time is in it.
+        let store = self.own.to_read(self.us);
+        let mut waiting = all_with_states(self.us, &*store, Some(me)).await?;
+        waiting.retain(|info| {
+            let is_wanted = |state| {
+                let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
+                undecided || or.contains(&state)
             };
-            let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
-            if info.sender != me && (undecided || or.contains(&state)) {
-                waiting.push(info);
-            }
-        }
+            info.sender != me && info.state.is_some_and(|at| is_wanted(at.state))
+        });
         Ok(waiting)
     }
 

@@ -39,6 +39,7 @@ mod hints;
 mod hostile;
 mod inbox;
 mod layering;
+mod lists;
 mod members;
 mod menu;
 mod metrics;

@@ -21,7 +21,7 @@ use crate::{
     disk::Disk,
     manifest::{MAX_ENVELOPE, Timestamp},
     sabotage,
-    store::LEAST_LIFE,
+    store::{LEAST_LIFE, state_of},
 };
 
 /// How often something in the way of a manifest is set aside before a put gives up.
@@ -282,6 +282,19 @@ impl Inner {
             let wanted = infos.filter(|info| reader.is_none_or(|reader| info.is_for(reader)));
             take_page(wanted.cloned(), page.limit)
         })
+    }
+
+    /// The same with states, from one look at each.
+    pub(super) fn list_with_states(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> Result<Page<ManifestInfo>, StoreError> {
+        let mut page = self.list_manifests(page, reader)?;
+        for info in &mut page.items {
+            info.state = state_of(self.manifest_state(info.id))?;
+        }
+        Ok(page)
     }
 
     /// That it is deleted is durable before it goes: if we are stopped between the two, it is there and can be deleted
