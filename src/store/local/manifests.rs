@@ -304,8 +304,8 @@ impl Inner {
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         let payload = manifest.payload();
         let (sender, transfer, created) = (payload.sender, payload.transfer_id, payload.created);
-        let now = Timestamp::now();
-        let noted = self.write_surely(|| self.deleted.note(sender, transfer, created, now));
+        let (now, made) = (Timestamp::now(), (created, payload.expires));
+        let noted = self.write_surely(|| self.deleted.note(sender, transfer, made, now));
         noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
         self.unpublish(id)?;
         self.receipts
