@@ -114,7 +114,7 @@ pub(crate) use care::{LITTLE, MOVED, existing, moved};
 use former::Former;
 use home::platform_folder;
 pub(crate) use list::all_manifests;
-use list::{row, state_of};
+use list::{all_with_states, row};
 pub(crate) use progress::Told;
 use send::{paced, recipient, tell_sources};
 #[cfg(feature = "cli")]

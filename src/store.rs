@@ -156,6 +156,22 @@ pub trait Store: Send + Sync {
         reader: Option<PeerId>,
     ) -> StoreFuture<'_, Page<ManifestInfo>>;
 
+    /// The same, each with its [`state`](ManifestInfo::state): without one is what was let go since it was listed. For a list this
+    /// costs much less than asking for each.
+    fn list_with_states(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> StoreFuture<'_, Page<ManifestInfo>> {
+        Box::pin(async move {
+            let mut page = self.list_manifests(page, reader).await?;
+            for info in &mut page.items {
+                info.state = state_of(self.manifest_state(info.id).await)?;
+            }
+            Ok(page)
+        })
+    }
+
     /// Removes a manifest; its chunks go when no other manifest names them and their lease is over.
     /// [`StoreError::NotFound`] if it is not there.
     fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()>;
@@ -321,6 +337,9 @@ pub struct ManifestInfo {
     pub recipients: Vec<PeerId>,
     /// Whether a password opens it.
     pub password: bool,
+    /// How far it has come, in a list that was asked for [with states](Store::list_with_states).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateAt>,
 }
 
 impl ManifestInfo {
@@ -336,12 +355,22 @@ impl ManifestInfo {
             chunks: manifest.all_chunks().count() as u64,
             recipients: manifest.recipients().collect(),
             password: manifest.has_password(),
+            state: None,
         }
     }
 
     /// Whether `reader` may be able to open it.
     pub fn is_for(&self, reader: PeerId) -> bool {
         self.password || self.recipients.contains(&reader)
+    }
+}
+
+/// The state of a transfer, unless it is gone.
+pub(crate) fn state_of(found: Result<StateAt, StoreError>) -> Result<Option<StateAt>, StoreError> {
+    match found {
+        Ok(state) => Ok(Some(state)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

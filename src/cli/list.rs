@@ -39,7 +39,7 @@ pub(super) fn line(row: &TransferRow) -> String {
 
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
     let session = context.session()?;
-    let store = session.store_of(args.peer.as_deref()).await?;
+    let store = session.store_to_read(args.peer.as_deref()).await?;
     if args.chunks {
         session.list_chunks(&*store).await?;
         return Ok(ExitCode::Ok);

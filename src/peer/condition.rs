@@ -114,13 +114,12 @@ async fn waiting(store: &LocalStore, us: PeerId) -> Result<u64, StoreError> {
     loop {
         let limit = DEFAULT_PAGE;
         let page = store
-            .list_manifests(PageRequest { after, limit }, Some(us))
+            .list_with_states(PageRequest { after, limit }, Some(us))
             .await?;
         after = page.items.last().map(|info| info.id);
         for info in page.items.iter().filter(|info| info.sender != us) {
-            let state = store.manifest_state(info.id).await;
             let waits = |state| matches!(state, TransferState::Stored | TransferState::Waiting);
-            waiting += u64::from(state.is_ok_and(|at| waits(at.state)));
+            waiting += u64::from(info.state.is_some_and(|at| waits(at.state)));
         }
         if !page.more {
             return Ok(waiting);

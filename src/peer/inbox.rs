@@ -205,16 +205,16 @@ impl Inbox {
                 after,
                 limit: DEFAULT_PAGE,
             };
-            let page = match self.store.list_manifests(page, Some(self.reader.me)).await {
+            let reader = Some(self.reader.me);
+            let page = match self.store.list_with_states(page, reader).await {
                 Ok(page) => page,
                 Err(error) => return tracing::error!(%error, "the inbox cannot be listed"),
             };
             after = page.items.last().map(|info| info.id);
             for info in page.items {
-                let state = self.store.manifest_state(info.id).await;
-                match state.map(|state| state.state) {
-                    Ok(TransferState::Stored) => queue.arrived((info.sender, info.id)),
-                    Ok(TransferState::Waiting) if listed == Listed::Anew => {
+                match info.state.map(|at| at.state) {
+                    Some(TransferState::Stored) => queue.arrived((info.sender, info.id)),
+                    Some(TransferState::Waiting) if listed == Listed::Anew => {
                         queue.waited((info.sender, info.id));
                     }
                     _ => {}

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Bytes in JSON of an entry of the list without recipients, and of each of them.
-const PLAIN_ENTRY: usize = 400;
+const PLAIN_ENTRY: usize = 500;
 const RECIPIENT: usize = 67;
 const LONGEST_ENTRY: usize = PLAIN_ENTRY + MAX_WRAPS * RECIPIENT;
 /// Entries that are taken from the store at a time.
@@ -213,11 +213,15 @@ pub(super) async fn state(
 ) -> Answer<Json<StateBody>> {
     let found = state.store(&connection).manifest_state(id).await;
     let mut found = found?;
-    if found.state == TransferState::Waiting {
-        let offers = &state.services().offers;
-        found.reason = offers.why_waits(id, connection.caller.peer_id);
-    }
+    add_reason(&state, connection.caller.peer_id, id, &mut found);
     Ok(Json(found))
+}
+
+/// Adds why a transfer waits, if `caller` is to know that.
+fn add_reason(state: &ServerState, caller: PeerId, id: ManifestId, found: &mut StateBody) {
+    if found.state == TransferState::Waiting {
+        found.reason = state.services().offers.why_waits(id, caller);
+    }
 }
 
 problems!(ListProblems: &[Code::BadLimit, Code::BadCursor, Code::BadQuery]);
@@ -260,7 +264,12 @@ pub(super) async fn list(
         .saturating_mul(LONGEST_ENTRY)
         .min(wire::MAX_PAGE_BYTES);
     let memory = body::grant_response(&state, &connection, LISTING * most).await?;
-    let page = page_of(&*state.store(&connection), page, reader).await?;
+    let mut page = page_of(&*state.store(&connection), page, reader).await?;
+    for info in &mut page.items {
+        if let Some(found) = &mut info.state {
+            add_reason(&state, connection.caller.peer_id, info.id, found);
+        }
+    }
     let next = page.items.last().filter(|_| page.more).map(|m| m.id);
     let link = next.map(|after| next_link(&next_target(after, limit, reader)));
     let manifests = page.items;
@@ -279,7 +288,7 @@ async fn page_of(
     while more && items.len() < asked.limit && bytes < wire::MAX_PAGE_BYTES {
         let limit = STEP.min(asked.limit - items.len());
         let step = store
-            .list_manifests(PageRequest { after, limit }, reader)
+            .list_with_states(PageRequest { after, limit }, reader)
             .await?;
         after = step.items.last().map(|info| info.id);
         more = step.more && after.is_some();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, list::manifests_here, manifest_of, row, state_of, which::if_long_enough,
+    TransferSelector, list::states_here, manifest_of, row, which::if_long_enough,
 };
 use crate::{
     manifest::{SignedManifest, table::Entry},
@@ -74,7 +74,7 @@ impl Session {
     /// Fails if the own store cannot be read.
     pub fn inbox(&self) -> Result<Inbox<'_>, Error> {
         let own = self.own_store()?;
-        let store = own.as_store();
+        let store = own.to_read(self);
         let us = self;
         Ok(Inbox { us, own, store })
     }
@@ -101,7 +101,7 @@ impl Inbox<'_> {
     pub async fn rows(&self) -> Result<Vec<TransferRow>, Error> {
         let mut rows = Vec::new();
         for info in self.waiting().await? {
-            rows.extend(row(self.us, &*self.store, info).await?);
+            rows.extend(row(self.us, &*self.store, info).await);
         }
         Ok(rows)
     }
@@ -125,7 +125,12 @@ impl Inbox<'_> {
     ///
     /// # Errors
     /// Fails if it is not there any more.
-    pub async fn look(&self, info: ManifestInfo, extent: Extent) -> Result<WaitingTransfer, Error> {
+    pub async fn look(
+        &self,
+        mut info: ManifestInfo,
+        extent: Extent,
+    ) -> Result<WaitingTransfer, Error> {
+        info.state = None;
         let manifest = SignedManifest::parse(self.store.get_manifest(info.id).await?)?;
         let from = SignedBy::of(self.us, &manifest);
         let reader = self.us.reader_of(manifest.payload());
@@ -179,7 +184,8 @@ impl Inbox<'_> {
     /// Those of [`Self::named`]; fails if it cannot be written.
     pub async fn refuse(&self, ids: &[String]) -> Result<Vec<RefusedTransfer>, Error> {
         let mut refused = Vec::new();
-        for info in self.named(ids).await? {
+        for mut info in self.named(ids).await? {
+            info.state = None;
             let no = Decision::Refused;
             self.us.record(&self.own, info.id, no).await?;
             let (from, names) = match manifest_of(&*self.store, info.id).await {
@@ -206,16 +212,16 @@ impl Inbox<'_> {
 
     /// What others have sent to us and is neither opened nor refused, or is in one of the states `or`.
     async fn undecided(&self, or: &[TransferState]) -> Result<Vec<ManifestInfo>, Error> {
-        let mut waiting = Vec::new();
-        for info in manifests_here(self.us, &*self.store).await? {
-            let Some(state) = state_of(&*self.store, info.id).await? else {
-                continue;
+        // What has come since the last time is in it.
+        let store = self.own.to_read(self.us);
+        let mut waiting = states_here(self.us, &*store).await?;
+        waiting.retain(|info| {
+            let is_wanted = |state| {
+                let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
+                undecided || or.contains(&state)
             };
-            let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
-            if !self.us.is_us(info.sender) && (undecided || or.contains(&state)) {
-                waiting.push(info);
-            }
-        }
+            !self.us.is_us(info.sender) && info.state.is_some_and(|at| is_wanted(at.state))
+        });
         Ok(waiting)
     }
 

@@ -1,13 +1,14 @@
 //! What a store has: transfers and chunks, ours or a peer's.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Event, Session, SignedBy, which::manifest_of};
 use crate::{
     id::{ManifestId, PeerId},
-    store::{ManifestInfo, PageRequest, Store, StoreError, TransferState},
+    store::{ManifestInfo, Page, PageRequest, Store, StoreError, StoreFuture, TransferState},
     transfer::top_names,
     wire::DEFAULT_PAGE,
 };
@@ -16,6 +17,8 @@ use crate::{
 /// end can cost.
 const MAX_HELD: usize = 32 << 20;
 const MAX_PAGES: usize = 10_000;
+/// Transfers of a list that are read at a time. A manifest may take 8 MiB, and a peer gives few of that size at once.
+const ROWS_AT_ONCE: usize = 4;
 
 /// A transfer as lists show it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +52,17 @@ impl Session {
         })
     }
 
+    /// The same, to read only: what this home has is read from the disk also while a peer serves it.
+    ///
+    /// # Errors
+    /// As [`Self::store_of`].
+    pub async fn store_to_read(&self, peer: Option<&str>) -> Result<Arc<dyn Store>, Error> {
+        match peer {
+            Some(_) => self.store_of(peer).await,
+            None => Ok(self.own_store()?.to_read(self)),
+        }
+    }
+
     /// Lists the transfers of `store`, as far as this peer can read them.
     ///
     /// # Errors
@@ -68,10 +82,11 @@ impl Session {
         store: &dyn Store,
         mut show: impl FnMut(TransferRow),
     ) -> Result<(), Error> {
-        for info in all_manifests(self, store, None).await? {
-            if let Some(row) = row(self, store, info).await? {
-                show(row);
-            }
+        let infos = all_with_states(self, store, None).await?;
+        let rows = stream::iter(infos).map(|info| row(self, store, info));
+        let mut rows = rows.buffered(ROWS_AT_ONCE);
+        while let Some(row) = rows.next().await {
+            row.into_iter().for_each(&mut show);
         }
         Ok(())
     }
@@ -81,7 +96,7 @@ impl Session {
     /// # Errors
     /// Those of [`Self::store_of`] and [`Self::list`].
     pub async fn list_of(&self, peer: Option<&str>) -> Result<Vec<TransferRow>, Error> {
-        let store = self.store_of(peer).await?;
+        let store = self.store_to_read(peer).await?;
         self.list(&*store).await
     }
 
@@ -107,14 +122,13 @@ impl Session {
     }
 }
 
+/// The row of a transfer that was listed with its state; `None` if it was let go since.
 pub(crate) async fn row(
     us: &Session,
     store: &dyn Store,
-    info: ManifestInfo,
-) -> Result<Option<TransferRow>, Error> {
-    let Some(state) = state_of(store, info.id).await? else {
-        return Ok(None);
-    };
+    mut info: ManifestInfo,
+) -> Option<TransferRow> {
+    let state = info.state.take()?.state;
     let (from, top) = match manifest_of(store, info.id).await {
         Some(manifest) => (
             SignedBy::of(us, &manifest),
@@ -124,26 +138,14 @@ pub(crate) async fn row(
     };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
     let is_for_us = info.recipients.iter().any(|id| us.is_us(*id));
-    Ok(Some(TransferRow {
+    Some(TransferRow {
         is_for_us,
         info,
         from,
         state,
         names: top.map(|top| top.names),
         more_names,
-    }))
-}
-
-/// How far a transfer has come, unless it was let go since it was listed.
-pub(crate) async fn state_of(
-    store: &dyn Store,
-    id: ManifestId,
-) -> Result<Option<TransferState>, StoreError> {
-    match store.manifest_state(id).await {
-        Ok(state) => Ok(Some(state.state)),
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    })
 }
 
 /// Every manifest of a store of this machine that this peer opens, now or by an identity of a circle that was left.
@@ -151,14 +153,22 @@ pub(super) async fn manifests_here(
     us: &Session,
     store: &dyn Store,
 ) -> Result<Vec<ManifestInfo>, StoreError> {
-    let mut infos = all_manifests(us, store, Some(us.peer_id())).await?;
+    let mut infos = states_here(us, store).await?;
+    infos.iter_mut().for_each(|info| info.state = None);
+    Ok(infos)
+}
+
+/// The same, each with its state.
+pub(super) async fn states_here(
+    us: &Session,
+    store: &dyn Store,
+) -> Result<Vec<ManifestInfo>, StoreError> {
+    let mut infos = all_with_states(us, store, Some(us.peer_id())).await?;
     for id in us.former_ids() {
-        for info in all_manifests(us, store, Some(id)).await? {
-            if !infos.iter().any(|known| known.id == info.id) {
-                infos.push(info);
-            }
-        }
+        infos.extend(all_with_states(us, store, Some(id)).await?);
     }
+    let mut seen = HashSet::new();
+    infos.retain(|info| seen.insert(info.id));
     Ok(infos)
 }
 
@@ -168,6 +178,22 @@ pub(crate) async fn all_manifests(
     store: &dyn Store,
     reader: Option<PeerId>,
 ) -> Result<Vec<ManifestInfo>, StoreError> {
+    all_pages(session, |page| store.list_manifests(page, reader)).await
+}
+
+/// The same, each with its state.
+pub(crate) async fn all_with_states(
+    session: &Session,
+    store: &dyn Store,
+    reader: Option<PeerId>,
+) -> Result<Vec<ManifestInfo>, StoreError> {
+    all_pages(session, |page| store.list_with_states(page, reader)).await
+}
+
+async fn all_pages<'a>(
+    session: &Session,
+    ask: impl Fn(PageRequest<ManifestId>) -> StoreFuture<'a, Page<ManifestInfo>>,
+) -> Result<Vec<ManifestInfo>, StoreError> {
     let mut infos: Vec<ManifestInfo> = Vec::new();
     let mut held = 0;
     for _ in 0..MAX_PAGES {
@@ -176,7 +202,7 @@ pub(crate) async fn all_manifests(
             after,
             limit: DEFAULT_PAGE,
         };
-        let page = store.list_manifests(page, reader).await?;
+        let page = ask(page).await?;
         // A peer that repeats itself must not keep us here.
         let advances = page.items.last().map(|info| info.id) > after;
         held += page.items.iter().map(held_by).sum::<usize>();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    ChosenBy, Error, LITTLE, MOVED, Session, all_manifests, care, existing, moved,
+    ChosenBy, Error, LITTLE, MOVED, Session, all_with_states, care, existing, moved,
     store::{self, blocking},
     store_options,
 };
@@ -20,7 +20,7 @@ use crate::{
     id::{ManifestId, PeerId},
     manifest::{Signer as _, Timestamp},
     peer::{HistoryEntry, Notice, Reasons},
-    store::{Holder, LocalStore, Store as _, StoreError, TransferState, Unnamed, Usage},
+    store::{Holder, LocalStore, ManifestInfo, StoreError, TransferState, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     wire::Arriving,
 };
@@ -208,18 +208,14 @@ impl Session {
     /// Which transfers wait in `store` for us.
     async fn waiting_in(&self, store: &LocalStore) -> Result<Vec<ManifestId>, Error> {
         let us = self.identity.peer_id();
-        let mut waiting = Vec::new();
-        for info in all_manifests(self, store, Some(us)).await? {
-            let state = store.manifest_state(info.id).await;
-            let waits = matches!(
-                &state,
-                Ok(at) if matches!(at.state, TransferState::Stored | TransferState::Waiting)
-            );
-            if waits && info.sender != us {
-                waiting.push(info.id);
-            }
-        }
-        Ok(waiting)
+        let waits = |info: &ManifestInfo| {
+            let state = info.state.map(|at| at.state);
+            let waits = matches!(state, Some(TransferState::Stored | TransferState::Waiting));
+            waits && info.sender != us
+        };
+        let all = all_with_states(self, store, Some(us)).await?;
+        let waiting = all.iter().filter(|info| waits(info));
+        Ok(waiting.map(|info| info.id).collect())
     }
 
     fn put_by(&self, what: Unnamed) -> PutBy {

@@ -32,6 +32,15 @@ impl OwnStore {
             Self::Served(client) => Arc::new(client.clone()),
         }
     }
+
+    /// What it has now, read from the disk, which may be read beside the peer that serves it: much faster than asking that peer for
+    /// each transfer.
+    pub(super) fn to_read(&self, session: &Session) -> Arc<dyn Store> {
+        match (self, look(&session.home)) {
+            (Self::Served(_), Ok(store)) => Arc::new(store),
+            _ => self.as_store(),
+        }
+    }
 }
 
 impl Session {

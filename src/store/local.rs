@@ -351,6 +351,14 @@ impl Store for LocalStore {
         self.run(move |inner| inner.list_manifests(page, reader))
     }
 
+    fn list_with_states(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> StoreFuture<'_, Page<ManifestInfo>> {
+        self.run(move |inner| inner.list_with_states(page, reader))
+    }
+
     fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
         self.run(move |inner| inner.delete_manifest(id))
     }

@@ -179,6 +179,14 @@ impl Store for PacedStore {
         self.store.list_manifests(page, reader)
     }
 
+    fn list_with_states(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> StoreFuture<'_, Page<ManifestInfo>> {
+        self.store.list_with_states(page, reader)
+    }
+
     fn delete_manifest(&self, id: ManifestId) -> StoreFuture<'_, ()> {
         self.store.delete_manifest(id)
     }

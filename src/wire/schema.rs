@@ -127,6 +127,8 @@ struct ManifestShape {
     recipients: Vec<PeerId>,
     /// Whether a password opens it.
     password: bool,
+    /// How far it has come, unless it was let go a moment ago.
+    state: Option<StateAt>,
 }
 
 /// How far a transfer has come, and since when.

@@ -35,6 +35,7 @@ fn page(after: u64) -> ManifestList {
         chunks: 1,
         recipients: recipients.clone(),
         password: false,
+        state: None,
     };
     let next: ManifestId = id(after + PAGE).parse().unwrap();
     ManifestList {

@@ -42,6 +42,7 @@ mod hostile;
 mod inbox;
 mod layering;
 mod leave;
+mod lists;
 mod members;
 mod menu;
 mod metrics;

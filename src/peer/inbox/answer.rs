@@ -55,7 +55,7 @@ impl Inbox {
             let page = PageRequest { after, limit };
             let page = self
                 .store
-                .list_manifests(page, Some(self.reader.me))
+                .list_with_states(page, Some(self.reader.me))
                 .await?;
             after = page.items.last().map(|info| info.id);
             for info in page.items {
@@ -68,9 +68,8 @@ impl Inbox {
     }
 
     /// `None` of what does not wait, or is gone since it was listed.
-    async fn pending_one(&self, info: ManifestInfo) -> Option<PendingTransfer> {
-        let state = self.store.manifest_state(info.id).await.ok()?;
-        if state.state != TransferState::Waiting {
+    async fn pending_one(&self, mut info: ManifestInfo) -> Option<PendingTransfer> {
+        if info.state.take()?.state != TransferState::Waiting {
             return None;
         }
         let envelope = self.store.get_manifest(info.id).await.ok()?;

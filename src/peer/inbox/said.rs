@@ -161,6 +161,7 @@ impl Inbox {
         let Some(waited) = self.why.forget(id) else {
             return;
         };
+        self.reasons.forget(id);
         let (message, reason) = match gone {
             Gone::Expired => ("expired unopened", "expired while it waited"),
             Gone::Deleted => ("deleted unopened", "deleted by its sender while it waited"),

@@ -13,6 +13,7 @@ use super::{
     LocalStore, StoreError,
     disk::{DiskError, Folder},
     io,
+    receipts::KEPT,
 };
 use crate::{
     id::{PeerId, TransferId},
@@ -32,6 +33,9 @@ pub(super) struct Deleted(Folder);
 struct Tombstone {
     /// What was made later was made after the deletion.
     deleted: Timestamp,
+    /// When the last of its manifests ends that were here; `None` as in a receipt.
+    #[serde(default)]
+    ends: Option<Timestamp>,
 }
 
 impl Deleted {
@@ -47,7 +51,7 @@ impl Deleted {
         match self.0.read(&name_of(sender, transfer), MAX_FILE) {
             Ok(None) => false,
             Ok(Some(bytes)) => serde_json::from_slice(&bytes)
-                .map_or(true, |Tombstone { deleted }| created <= deleted),
+                .map_or(true, |Tombstone { deleted, .. }| created <= deleted),
             Err(_) => true,
         }
     }
@@ -58,22 +62,42 @@ impl Deleted {
         &self,
         sender: PeerId,
         transfer: TransferId,
-        created: Timestamp,
+        (created, ends): (Timestamp, Option<Timestamp>),
         now: Timestamp,
     ) -> Result<(), (PathBuf, DiskError)> {
         let name = name_of(sender, transfer);
         let failed = |e| (self.0.path().join(&name), e);
         let before = self.0.read(&name, MAX_FILE);
         let before = before.map_err(|e| failed(e.into()))?;
-        if before.is_none() {
+        let is_new = before.is_none();
+        if is_new {
             self.make_room(sender).map_err(|e| failed(e.into()))?;
         }
-        let before = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let before = before.map_or(created, |Tombstone { deleted }| deleted);
-        let tombstone = Tombstone {
-            deleted: now.max(created).max(before),
+        let before = before.and_then(|bytes| serde_json::from_slice::<Tombstone>(&bytes).ok());
+        let ends = match &before {
+            Some(before) => before.ends.zip(ends).map(|(a, b)| a.max(b)),
+            None => ends.filter(|_| is_new),
         };
+        let before = before.map_or(created, |before| before.deleted);
+        let deleted = now.max(created).max(before);
+        let tombstone = Tombstone { deleted, ends };
         self.0.replace(&name, &to_json(&tombstone)).map_err(failed)
+    }
+
+    /// Forgets what was deleted a year after the last of its manifests that were here has ended.
+    pub(super) fn forget_old(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let folder = &self.0;
+        let mut gone = 0;
+        for name in folder.names().map_err(|e| io(folder.path(), e))? {
+            let bytes = folder.read(&name, MAX_FILE).ok().flatten();
+            let known = bytes.and_then(|bytes| serde_json::from_slice::<Tombstone>(&bytes).ok());
+            let ends = known.and_then(|known| Some(known.ends?.max(known.deleted)));
+            if ends.is_some_and(|ends| ends.plus_seconds(KEPT.as_secs()) < now) {
+                folder.remove(&name).map_err(|e| io(folder.path(), e))?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
     }
 
     /// When each of the transfers was deleted whose file is there and can be read.
@@ -83,7 +107,7 @@ impl Deleted {
         let all = names.into_iter().filter_map(|name| {
             let transfer = name.split_once('.')?.1.parse().ok()?;
             let bytes = folder.read(&name, MAX_FILE).ok()??;
-            let Tombstone { deleted } = serde_json::from_slice(&bytes).ok()?;
+            let Tombstone { deleted, .. } = serde_json::from_slice(&bytes).ok()?;
             Some((transfer, deleted))
         });
         Ok(all.collect())
@@ -149,7 +173,7 @@ mod tests {
         let ids: Vec<_> = (0..=PER_SENDER)
             .map(|_| TransferId::generate().unwrap())
             .collect();
-        let note = |sender, id| deleted.note(sender, id, at(1), at(2)).unwrap();
+        let note = |sender, id| deleted.note(sender, id, (at(1), None), at(2)).unwrap();
         let has = |sender, id| deleted.covers(sender, id, at(1));
         note(other, ids[0]);
         for id in &ids {
@@ -162,11 +186,35 @@ mod tests {
     }
 
     #[test]
+    fn a_deletion_is_forgotten_a_year_after_all_that_was_here_has_ended() {
+        let (_state, deleted) = deleted();
+        let ids = [0, 1, 2].map(|_| TransferId::generate().unwrap());
+        let sender = PeerId::of(b"sender");
+        let note = |id, ends| deleted.note(sender, id, (at(1), ends), at(2)).unwrap();
+        note(ids[0], Some(at(100)));
+        note(ids[1], Some(at(200)));
+        note(ids[1], Some(at(50)));
+        note(ids[2], Some(at(100)));
+        note(ids[2], None);
+        let kept = || ids.map(|id| deleted.covers(sender, id, at(1)));
+        let later = |seconds| at(KEPT.as_secs() + seconds);
+        assert_eq!(deleted.forget_old(later(100)).unwrap(), 0);
+        assert_eq!(deleted.forget_old(later(101)).unwrap(), 1);
+        assert_eq!(kept(), [false, true, true]);
+        assert_eq!(deleted.forget_old(later(201)).unwrap(), 1);
+        assert_eq!(kept(), [false, false, true], "one of them has no end");
+    }
+
+    #[test]
     fn a_deletion_covers_what_was_made_before_it_by_whatever_clock() {
         let (state, deleted) = deleted();
         let (sender, id) = (PeerId::of(b"sender"), TransferId::generate().unwrap());
         let covers = |created| deleted.covers(sender, id, at(created));
-        let note = |created, now| deleted.note(sender, id, at(created), at(now)).unwrap();
+        let note = |created, now| {
+            deleted
+                .note(sender, id, (at(created), None), at(now))
+                .unwrap()
+        };
         assert!(!covers(0), "nothing is deleted");
         note(50, 100);
         assert!(covers(1) && covers(100) && !covers(101));

@@ -147,6 +147,9 @@ impl Inner {
         self.empty_trash(clock, TRASH, &mut report)?;
         self.collect(clock, LEASE, &mut report)?;
         self.remove_abandoned(clock, &mut report)?;
+        let stored = |id: ManifestId| self.manifests.has(&id.to_string());
+        let forgotten = self.receipts.forget_ended(now, stored)? + self.deleted.forget_old(now)?;
+        tracing::debug!(forgotten, "states of transfers that have ended");
         self.keep_ballast();
         Ok(report)
     }

@@ -21,7 +21,7 @@ use crate::{
     disk::Disk,
     manifest::{MAX_ENVELOPE, Timestamp, Wrap},
     sabotage,
-    store::LEAST_LIFE,
+    store::{LEAST_LIFE, state_of},
 };
 
 /// How often something in the way of a manifest is set aside before a put gives up.
@@ -299,6 +299,19 @@ impl Inner {
         })
     }
 
+    /// The same with states, from one look at each.
+    pub(super) fn list_with_states(
+        &self,
+        page: PageRequest<ManifestId>,
+        reader: Option<PeerId>,
+    ) -> Result<Page<ManifestInfo>, StoreError> {
+        let mut page = self.list_manifests(page, reader)?;
+        for info in &mut page.items {
+            info.state = state_of(self.manifest_state(info.id))?;
+        }
+        Ok(page)
+    }
+
     /// That it is deleted is durable before it goes: if we are stopped between the two, it is there and can be deleted
     /// again.
     pub(super) fn delete_manifest(&self, id: ManifestId) -> Result<(), StoreError> {
@@ -306,8 +319,8 @@ impl Inner {
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
         let payload = manifest.payload();
         let (sender, transfer, created) = (payload.sender, payload.transfer_id, payload.created);
-        let now = Timestamp::now();
-        let noted = self.write_surely(|| self.deleted.note(sender, transfer, created, now));
+        let (now, made) = (Timestamp::now(), (created, payload.expires));
+        let noted = self.write_surely(|| self.deleted.note(sender, transfer, made, now));
         noted.map_err(|(path, error)| self.write_failed(0, &path, error))?;
         self.charge_what_is_left(id)?;
         self.unpublish(id)?;

@@ -1,6 +1,9 @@
 //! What became of transfers: the memory that outlives them, so that nothing is delivered twice.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -31,7 +34,15 @@ pub struct Receipt {
     pub state: TransferState,
     /// When.
     pub since: Timestamp,
+    /// When the last of its manifests ends that were here, after which nobody can bring it again. `None` if one of them does not
+    /// end, or its end was not written down.
+    #[serde(default)]
+    pub ends: Option<Timestamp>,
 }
+
+/// For how long a receipt is kept after the end of its transfer. A sender who lets others open it makes another manifest, which
+/// ends as long after that as this one after it was made.
+pub(super) const KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The files of `state/receipts/` and `state/transfers/`.
 pub(super) struct Receipts {
@@ -106,7 +117,8 @@ impl Receipts {
             _ => false,
         };
         if binds {
-            replace(&self.by_sender, &name, receipt)?;
+            let ends = self.latest_end(&name, receipt);
+            replace(&self.by_sender, &name, &Receipt { ends, ..*receipt })?;
         }
         replace(&self.by_manifest, &receipt.manifest.to_string(), receipt)
     }
@@ -132,6 +144,38 @@ impl Receipts {
             .map_err(|e| (folder.path().to_owned(), e))
     }
 
+    /// When the last of the manifests of a transfer ends, those of before among them.
+    fn latest_end(&self, name: &str, receipt: &Receipt) -> Option<Timestamp> {
+        match read::<Receipt>(&self.by_sender, name) {
+            Ok(None) => receipt.ends,
+            Ok(Some(before)) => before.ends.zip(receipt.ends).map(|(a, b)| a.max(b)),
+            Err(_) => None,
+        }
+    }
+
+    /// Forgets what can be brought by nobody any more. Of a manifest that is `stored` nothing is forgotten, and what has no end is
+    /// remembered for ever if it was opened. Gives how many files went.
+    pub(super) fn forget_ended(
+        &self,
+        now: Timestamp,
+        stored: impl Fn(ManifestId) -> bool,
+    ) -> Result<usize, StoreError> {
+        let mut gone = 0;
+        for folder in self.folders() {
+            for name in folder.names().map_err(|e| io(folder.path(), e))? {
+                // What cannot be read may have been opened.
+                let Ok(Some(receipt)) = read::<Receipt>(folder, &name) else {
+                    continue;
+                };
+                if receipt.is_over(now) && !stored(receipt.manifest) {
+                    folder.remove(&name).map_err(|e| io(folder.path(), e))?;
+                    gone += 1;
+                }
+            }
+        }
+        Ok(gone)
+    }
+
     /// Both folders, for clearing what crashes have left in them.
     pub(super) fn folders(&self) -> [&Folder; 2] {
         [&self.by_sender, &self.by_manifest]
@@ -143,6 +187,18 @@ impl Receipts {
         known.map_or(true, |known| {
             known.is_some_and(|known| known.state == TransferState::Opened)
         })
+    }
+}
+
+impl Receipt {
+    fn is_over(&self, now: Timestamp) -> bool {
+        let kept = match (self.ends, self.state) {
+            (Some(ends), _) => ends.max(self.since).plus_seconds(KEPT.as_secs()),
+            (None, TransferState::Opened) => return false,
+            // Nothing of it was delivered.
+            (None, _) => self.since.plus_seconds(KEPT.as_secs()),
+        };
+        kept < now
     }
 }
 
@@ -181,6 +237,7 @@ impl super::Inner {
             manifest: id,
             state,
             since: Timestamp::now(),
+            ends: manifest.payload().expires,
         };
         self.write_surely(|| self.receipts.write(&receipt))
             .map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
@@ -206,4 +263,67 @@ fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<Option<T>, S
 fn replace(folder: &Folder, name: &str, receipt: &Receipt) -> Result<(), (PathBuf, DiskError)> {
     let failed = |e| (folder.path().join(name), e);
     folder.replace(name, &to_json(receipt)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    #[test]
+    fn a_receipt_is_forgotten_a_year_after_nobody_can_bring_its_transfer_any_more() {
+        let state = tempfile::tempdir().unwrap();
+        for folder in ["receipts", "transfers"] {
+            std::fs::create_dir(state.path().join(folder)).unwrap();
+        }
+        let receipts = Receipts::open(state.path()).unwrap();
+        let sender = PeerId::of(b"sender");
+        let ids = [0, 1, 2, 3].map(|_| TransferId::generate().unwrap());
+        let write = |n: usize, manifest: &[u8], state, ends: Option<u64>| {
+            let receipt = Receipt {
+                sender,
+                transfer_id: ids[n],
+                manifest: ManifestId::of(manifest),
+                state,
+                since: at(1),
+                ends: ends.map(at),
+            };
+            receipts.write(&receipt).unwrap();
+        };
+        use TransferState::{Expired, Opened, Waiting};
+        write(0, b"0", Opened, Some(100));
+        // A copy under another manifest ends later.
+        write(1, b"1", Opened, Some(200));
+        write(1, b"1 again", Opened, Some(50));
+        write(2, b"2", Opened, None);
+        write(3, b"3", Waiting, Some(100));
+        write(3, b"carried", Expired, None);
+        let opened = || ids.map(|id| receipts.opened(sender, id).unwrap());
+        let forget = |seconds, stored: &[u8]| {
+            let stored = ManifestId::of(stored);
+            let now = at(KEPT.as_secs() + seconds);
+            receipts.forget_ended(now, |id| id == stored).unwrap()
+        };
+        assert_eq!(forget(1, b"none"), 0);
+        // "1 again" ended, and what was carried went a year ago, in both folders.
+        assert_eq!(forget(51, b"0"), 3);
+        assert_eq!(opened(), [true, true, true, false]);
+        assert_eq!(forget(101, b"0"), 1, "that one is stored");
+        assert_eq!(opened(), [true, true, true, false]);
+        assert_eq!(forget(101, b"none"), 2);
+        assert_eq!(opened(), [false, true, true, false]);
+        assert_eq!(forget(1_000_000_000, b"none"), 2);
+        assert_eq!(opened(), [false, false, true, false], "it has no end");
+        // What an earlier version wrote has none that is known.
+        let name = receipt_name(sender, ids[0]);
+        let before =
+            std::fs::read_to_string(receipts.by_sender.path().join(receipt_name(sender, ids[2])));
+        let before = before.unwrap().replace(",\"ends\":null", "");
+        assert!(!before.contains("ends"));
+        std::fs::write(receipts.by_sender.path().join(name), before).unwrap();
+        assert_eq!(forget(1_000_000_000, b"none"), 0);
+    }
 }

@@ -21,7 +21,7 @@ use super::{history, inbox_counts, logged};
 use crate::members::kept::client;
 
 /// What `c` needs to bring `b` a transfer of no bytes that cannot be opened. Its chunks are there.
-pub(super) async fn unopenable(
+pub(crate) async fn unopenable(
     homes: &Homes,
     b: &Serving,
 ) -> (Identity, PeerId, PeerClient, Draft) {
