@@ -191,7 +191,9 @@ fn a_damaged_file_of_certs_is_said_with_what_to_do_by_commands_serve_and_doctor(
             commands_say(&homes, home, *said, &what);
             let doctor = homes.run(home, &["doctor"]);
             assert!(doctor.out.contains(hint), "{what}: {}", doctor.out);
-            let names = doctor.out.contains(name) || *hint == "of one circle" || *kind == Missing;
+            let names = doctor.out.contains(name)
+                || *hint == "of one circle"
+                || [Missing, OtherCircle].contains(kind);
             assert!(names, "{what}: {}", doctor.out);
             fs::write(&file, good).unwrap();
             fs::set_permissions(&file, mode).unwrap();
