@@ -63,40 +63,6 @@ fn told(homes: &Homes, name: &str) -> bool {
         && doctor.out.contains("serves a copy of this home")
 }
 
-/// The program itself, twice: what each of the two is told when it is started again and asks a member.
-#[test]
-fn two_processes_of_one_home_each_learn_of_the_other_from_a_member_that_met_both() {
-    let homes = Homes::new(&["b"]);
-    let a = homes.serve("a", &[]);
-    homes.ok("b", &["peers", "add", &a.to()]);
-    copy(&homes, "b", "twin");
-    let next_second = || {
-        let begun = Timestamp::now().unix_seconds();
-        wait_for("the next second", || {
-            Timestamp::now().unix_seconds() > begun
-        });
-    };
-    let mut first = homes.serve("b", &[]);
-    next_second();
-    let mut twin = homes.serve("twin", &[]);
-    assert!(!told(&homes, "b") && !told(&homes, "twin"));
-    homes.ok("a", &["peers", "check", &twin.to()]);
-    let said = homes.fails("a", &["peers", "check", &first.to()], 4);
-    assert!(said.contains("serve copies of its home"), "{said}");
-    // Whichever is started again learns that the other has spoken since, and speaks last then.
-    for (name, place) in [("b", &mut first), ("twin", &mut twin)] {
-        place.kill();
-        next_second();
-        *place = homes.serve(name, &[]);
-        wait_for(name, || told(&homes, name));
-        assert!(homes.log(name).contains("serves a copy of this home"));
-        let status = homes.ok(name, &["status", "--json"]);
-        assert!(status.contains("served-twice"), "{status}");
-        homes.ok("a", &["peers", "check", &place.to()]);
-    }
-    drop(a);
-}
-
 /// One peer id, two machines, and one who meets both.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_that_is_served_twice_is_noticed_by_both() {
