@@ -225,7 +225,7 @@ fn commands_say(homes: &Homes, home: &str, said: Said, what: &str) {
             }
         }
         Notes(code) => {
-            let status = homes.ok(home, &["status", "--json"]);
+            let status = homes.run(home, &["status", "--json"]).out;
             assert!(status.contains(code), "{what}: {status}");
             let serving = homes.serve(home, &[]);
             let told = || serving.said().iter().any(|said| said["code"] == code);
