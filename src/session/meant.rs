@@ -1,6 +1,12 @@
 //! Which peer is meant by what lists and the log show of it: the beginning of an id, or the name in a certificate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use serde_json::Value;
 
 use super::{
     Error, Mistake, Session,
@@ -14,11 +20,15 @@ use crate::{
     trust::TrustError,
 };
 
+/// Bytes of the log that are looked through.
+const MAX_LOG: usize = 64 << 20;
+const ID_DIGITS: usize = 64;
+
 /// The ids of peers that this home has seen, with their names, those in certificates too.
 type Seen = BTreeMap<PeerId, BTreeSet<String>>;
 
 /// The id of the peer that is meant by `text`. What the address book does not have is looked for among those who sent what is
-/// stored here.
+/// stored here, and then in the log: it names callers that were refused, who are nowhere else.
 ///
 /// # Errors
 /// Several are meant, or none.
@@ -33,6 +43,10 @@ pub(crate) async fn id_of(us: &Session, text: &str) -> Result<PeerId, Error> {
     let mut found = matching(&seen, text);
     if found.is_empty() {
         senders(us, &mut seen).await?;
+        found = matching(&seen, text);
+    }
+    if found.is_empty() {
+        in_logs(&us.home.logs(), &mut seen);
         found = matching(&seen, text);
     }
     match found.as_slice() {
@@ -83,9 +97,77 @@ async fn senders(us: &Session, seen: &mut Seen) -> Result<(), Error> {
     Ok(())
 }
 
+/// Adds the peers that are in the newest lines of the log, each with its whole id beside its name.
+fn in_logs(logs: &Path, seen: &mut Seen) {
+    let files = fs::read_dir(logs).into_iter().flatten().flatten();
+    let mut files: Vec<_> = files.map(|file| file.path()).collect();
+    // They are called by their days.
+    files.sort_by(|one, other| other.cmp(one));
+    let mut left = MAX_LOG;
+    for file in files {
+        let Ok(lines) = fs::read_to_string(&file) else {
+            continue;
+        };
+        let Some(less) = left.checked_sub(lines.len()) else {
+            return;
+        };
+        left = less;
+        for line in lines
+            .lines()
+            .filter(|line| line.contains("\"id\":") || line.contains("its id is"))
+        {
+            in_line(line, seen);
+        }
+    }
+}
+
+fn in_line(line: &str, seen: &mut Seen) {
+    let Ok(line) = serde_json::from_str::<Value>(line) else {
+        return;
+    };
+    let fields = line.get("fields").unwrap_or(&line);
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    if let Some(id) = text("id").and_then(|id| id.parse::<PeerId>().ok()) {
+        let names = ["peer", "name", "sender"].into_iter().filter_map(text);
+        let known = seen.entry(id).or_default();
+        known.extend(names.map(str::to_owned));
+    }
+    if let Some((name, id)) = text("cause").and_then(of_certificate) {
+        seen.entry(id).or_default().insert(name.to_owned());
+    }
+}
+
+/// Whose certificate was refused, by the text that says why.
+fn of_certificate(cause: &str) -> Option<(&str, PeerId)> {
+    let (what, id) = cause.split_once("; its id is ")?;
+    let of = what.split_once("the certificate of ");
+    let of = of.and_then(|(_, name)| name.split(' ').next());
+    let has = || what.split_once(" has the role none")?.0.rsplit(' ').next();
+    Some((of.or_else(has)?, id.get(..ID_DIGITS)?.parse().ok()?))
+}
+
 fn matching(seen: &Seen, text: &str) -> Vec<PeerId> {
     let all = seen.iter();
     all.filter(|(id, names)| begins(id, text) || names.contains(text))
         .map(|(id, _)| *id)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_was_refused_says_whose_it_is() {
+        let id = PeerId::of(b"p");
+        for what in [
+            "the certificate of ben is revoked",
+            "unexpected: the certificate of ben expired on 2026-11-21T04:19:47Z; the clock here says 2027",
+            "ben has the role none here",
+        ] {
+            let cause = format!("{what}; its id is {id}");
+            assert_eq!(of_certificate(&cause), Some(("ben", id)), "{cause}");
+        }
+        assert_eq!(of_certificate("the certificate of ben is revoked"), None);
+    }
 }

@@ -47,7 +47,7 @@ use super::{
 use crate::{
     disk::{Disk, Held, Link, Room, is_shared},
     id::{ChunkId, ManifestId, PeerId},
-    manifest::{SignedManifest, SignedOffer, Timestamp},
+    manifest::{SignedManifest, SignedOffer},
 };
 use announced::Announced;
 use charges::Charges;
@@ -156,33 +156,6 @@ impl LocalStore {
             inner: Arc::new(inner),
             jobs: Arc::new(Semaphore::new(DISK_JOBS)),
         }
-    }
-
-    /// Tells other processes of this machine where we listen.
-    pub fn note_serving(&self, address: &str) {
-        if let Some(Err(error)) = self
-            .inner
-            .lock
-            .as_ref()
-            .map(|lock| lock.note_serving(address))
-        {
-            tracing::warn!(%error, "other processes cannot see where we listen");
-        }
-    }
-
-    /// Where the process listens that holds the store at `root`.
-    pub fn serving_address(root: &Path) -> Option<String> {
-        lock::holder(root)?.serving
-    }
-
-    /// Which process has the store at `root`, if one has.
-    pub fn holder(root: &Path) -> Option<Holder> {
-        lock::holder(root)
-    }
-
-    /// When the store at `root` was last opened for writing, or began to be served.
-    pub fn last_opened(root: &Path) -> Option<Timestamp> {
-        lock::last_taken(root)
     }
 
     /// What the disk of `folder` has for a store with these options. The folder must be there, a store need not.

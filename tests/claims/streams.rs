@@ -5,7 +5,9 @@ use std::{
     process::Stdio,
 };
 
-use testkit::{Homes, bytes};
+use colis::store::LocalStore;
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::{Homes, bytes, wait_for};
 
 /// A standard output that fails at the first line.
 #[derive(Debug, Clone, Copy)]
@@ -93,5 +95,46 @@ fn work_that_fails_says_so_by_its_own_code() {
         let mut command = homes.command("a", &args);
         let ran = command.stdout(failing.stdout()).output().unwrap();
         assert_eq!(ran.status.code(), Some(6), "{failing:?}");
+    }
+}
+
+/// The table of signals in docs/operating.md, where lines are lost.
+#[test]
+fn what_is_ended_by_a_signal_says_by_its_code_whether_its_lines_were_lost() {
+    for failing in [Failing::Unread, Failing::Full] {
+        let homes = Homes::new(&["b"]);
+        let chunks = homes.home("b").join("chunks");
+        for (number, signal) in (1..).zip([Signal::TERM, Signal::INT]) {
+            let args = [
+                "--json",
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--inbox",
+                "ask",
+            ];
+            let mut serve = homes.command("b", &args);
+            let mut serve = serve.stdout(failing.stdout()).spawn().unwrap();
+            wait_for("it serves", || {
+                LocalStore::serving_address(&chunks).is_some()
+            });
+            // A command that waits for what does not come.
+            let to = LocalStore::serving_address(&chunks).unwrap();
+            fs::write(homes.path("f"), format!("{signal:?}")).unwrap();
+            let args = ["--json", "send", "f", "--to", &to, "--wait"];
+            let mut send = homes.command("a", &args);
+            let mut send = send.stdout(failing.stdout()).spawn().unwrap();
+            let stored = || fs::read_dir(chunks.join("manifests")).unwrap().count() >= number;
+            wait_for("it waits", stored);
+            kill_process(Pid::from_child(&send), signal).unwrap();
+            let code = if signal == Signal::TERM { 143 } else { 130 };
+            assert_eq!(send.wait().unwrap().code(), Some(code), "{failing:?}");
+            kill_process(Pid::from_child(&serve), signal).unwrap();
+            assert_eq!(
+                serve.wait().unwrap().code(),
+                Some(failing.code()),
+                "{failing:?}"
+            );
+        }
     }
 }

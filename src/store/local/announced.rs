@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -15,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{gc::LEASE, space::Transfer};
-use crate::{id::PeerId, manifest::to_json, private};
+use crate::{id::PeerId, manifest::to_json};
 
 /// As many of one sender; then the oldest gives way.
 const PER_SENDER: usize = 64;
@@ -93,7 +94,8 @@ impl Announced {
         if let Some(oldest) = oldest.map(|(transfer, _)| *transfer) {
             self.remove(&mut transfers, oldest);
         }
-        let written = private::file()
+        let written = fs::File::options()
+            .mode(0o600)
             .create(true)
             .truncate(true)
             .write(true)

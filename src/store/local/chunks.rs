@@ -73,6 +73,8 @@ impl Inner {
             None => {}
         }
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
+        // What does not fit at all is refused for that.
+        self.space.check_take(self.disk()?, transfer, length)?;
         let is_charged = self.charge(by, id, length, part_of)?;
         let give_back = || {
             if let Some(peer) = by.filter(|_| is_charged) {
@@ -104,9 +106,9 @@ impl Inner {
         by: Option<PeerId>,
     ) -> Result<(), StoreError> {
         self.writable()?;
-        self.check_charge(by, length)?;
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
-        self.space.check_take(self.disk()?, transfer, length)
+        self.space.check_take(self.disk()?, transfer, length)?;
+        self.check_charge(by, length)
     }
 
     /// What is in the place of a chunk, whatever it is.

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use super::LocalStore;
 use crate::{
     disk::is_same,
     lock::{Locked, is_held},
@@ -24,6 +25,35 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Lock {
     file: Mutex<Locked>,
     root: PathBuf,
+}
+
+impl LocalStore {
+    /// Tells other processes of this machine where we listen.
+    pub fn note_serving(&self, address: &str) {
+        if let Some(Err(error)) = self
+            .inner
+            .lock
+            .as_ref()
+            .map(|lock| lock.note_serving(address))
+        {
+            tracing::warn!(%error, "other processes cannot see where we listen");
+        }
+    }
+
+    /// Where the process listens that holds the store at `root`.
+    pub fn serving_address(root: &Path) -> Option<String> {
+        holder(root)?.serving
+    }
+
+    /// Which process has the store at `root`, if one has.
+    pub fn holder(root: &Path) -> Option<Holder> {
+        holder(root)
+    }
+
+    /// When the store at `root` was last opened for writing, or began to be served.
+    pub fn last_opened(root: &Path) -> Option<Timestamp> {
+        last_taken(root)
+    }
 }
 
 impl Lock {

@@ -63,7 +63,13 @@ const ROWS: &[Row] = &[
         Fails("which is the circle's"),
         "which is the circle's",
     ),
-    ("b", "server-cert.pem", &[OtherCircle], Fails(OWN), OWN),
+    (
+        "b",
+        "server-cert.pem",
+        &[OtherCircle],
+        Fails(OWN),
+        "of one circle",
+    ),
     ("b", "server-key.pem", ANY, Fails(OWN), OWN),
     ("b", "server-key.pem", &[OtherCircle], Fails(OWN), OWN),
     ("b", "seal-key.pem", ANY, Fails(OWN), OWN),
@@ -191,7 +197,9 @@ fn a_damaged_file_of_certs_is_said_with_what_to_do_by_commands_serve_and_doctor(
             commands_say(&homes, home, *said, &what);
             let doctor = homes.run(home, &["doctor"]);
             assert!(doctor.out.contains(hint), "{what}: {}", doctor.out);
-            let names = doctor.out.contains(name) || *hint == "of one circle" || *kind == Missing;
+            let names = doctor.out.contains(name)
+                || *hint == "of one circle"
+                || [Missing, OtherCircle].contains(kind);
             assert!(names, "{what}: {}", doctor.out);
             fs::write(&file, good).unwrap();
             fs::set_permissions(&file, mode).unwrap();
@@ -217,7 +225,7 @@ fn commands_say(homes: &Homes, home: &str, said: Said, what: &str) {
             }
         }
         Notes(code) => {
-            let status = homes.ok(home, &["status", "--json"]);
+            let status = homes.run(home, &["status", "--json"]).out;
             assert!(status.contains(code), "{what}: {status}");
             let serving = homes.serve(home, &[]);
             let told = || serving.said().iter().any(|said| said["code"] == code);

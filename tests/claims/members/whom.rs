@@ -130,6 +130,28 @@ fn another_machine_at_an_address_of_a_known_peer_is_named() {
     }
 }
 
+/// Whoever was only refused is in no address book and has sent nothing: the log alone shows it.
+#[test]
+fn a_caller_that_was_refused_is_blocked_by_its_name_or_the_digits_that_the_log_shows() {
+    let homes = Homes::new(&["b", "c", "d"]);
+    homes.ok("b", &["config", "set", "default_role", "reader"]);
+    let b = homes.serve("b", &["--inbox", "ask"]);
+    fs::write(homes.path("f"), "x").unwrap();
+    for name in ["c", "d"] {
+        homes.fails(name, &["send", "f", "--to", &b.to()], 4);
+    }
+    let id = colis::tls::Identity::load(&super::certs(&homes, "c")).unwrap();
+    let id = colis::manifest::Signer::peer_id(&id).to_string();
+    assert!(!homes.ok("b", &["peers", "--json"]).contains(&id));
+    for shown in ["c", &id[..8], &id] {
+        let said = homes.ok("b", &["--json", "peers", "block", shown]);
+        let said: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+        assert_eq!(said["peer_id"], id, "{shown}");
+        homes.ok("b", &["peers", "role", shown, "reader"]);
+    }
+    homes.fails("b", &["peers", "block", "e"], 6);
+}
+
 #[test]
 fn a_peer_is_blocked_by_what_lists_and_the_log_show_of_it() {
     let homes = Homes::new(&["b", "c"]);
