@@ -6,13 +6,13 @@ mod old_identity;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
 use serde_json::Value;
-use testkit::{Homes, Ran, person::Person, tree, wait_for};
+use testkit::{Homes, Ran, around, person::Person, tree, wait_for};
 
 /// The folders in `left/` of a home.
 fn left(homes: &Homes, home: &str) -> Vec<PathBuf> {
@@ -265,7 +265,7 @@ fn a_script_cannot_leave_for_its_peer() {
     let a = homes.serve("a", &[]);
     let certs = homes.home("b").join("certs");
     let asks = |who: &str| {
-        let mut curl = std::process::Command::new("curl");
+        let mut curl = Command::new("curl");
         let file = |name: &str| certs.join(name);
         curl.args(["--silent", "--request", "POST", "--output", "/dev/null"]);
         curl.args(["--write-out", "%{http_code}", "--cacert"])
@@ -282,4 +282,49 @@ fn a_script_cannot_leave_for_its_peer() {
     assert!(is_counted(&homes, "b"));
     assert_eq!(asks("server"), "204");
     assert!(!is_counted(&homes, "b"));
+}
+
+/// It cannot be renamed, and nothing half is left.
+#[test]
+fn a_folder_of_certificates_that_is_a_mount_point_stays_and_it_is_said() {
+    let can = Command::new("unshare").args(["--mount", "true"]).output();
+    if !can.is_ok_and(|can| can.status.success()) {
+        return eprintln!("not tried: it takes root and unshare");
+    }
+    let homes = Homes::new(&[]);
+    let (certs, disk) = (homes.home("a").join("certs"), homes.path("disk"));
+    fs::rename(&certs, &disk).unwrap();
+    fs::create_dir(&certs).unwrap();
+    let mut outer = Command::new("unshare");
+    let script = r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#;
+    outer.args(["--mount", "sh", "-c", script, "sh"]);
+    outer.arg(&disk).arg(&certs);
+    let leave = homes.command("a", &["certs", "leave", "--yes"]);
+    let refused = Ran::from(around(outer, &leave).output().unwrap());
+    assert_eq!(refused.code, 3, "{}", refused.err);
+    assert!(refused.err.contains("is a mount point"), "{}", refused.err);
+    assert!(left(&homes, "a").is_empty());
+    assert!(disk.join("server-key.pem").exists());
+}
+
+/// What waits there is not known.
+#[test]
+fn nobody_leaves_while_the_disk_of_the_store_is_not_mounted() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f.txt"), "text").unwrap();
+    homes.ok("b", &["share", "f.txt"]);
+    let (chunks, disk) = (homes.home("b").join("chunks"), homes.path("disk"));
+    fs::rename(&chunks, &disk).unwrap();
+    let refused = homes.fails("b", &["certs", "leave", "--yes"], 7);
+    assert!(refused.contains("is its disk mounted?"), "{refused}");
+    assert!(homes.home("b").join("certs").exists());
+    fs::rename(&disk, &chunks).unwrap();
+    leaves(&homes, "b", &[]);
+    // The home of the next circle knows which store it has, too.
+    fs::rename(&chunks, &disk).unwrap();
+    homes.ok("b", &["certs", "init", "--name", "b"]);
+    let refused = homes.fails("b", &["list"], 7);
+    assert!(refused.contains("is its disk mounted?"), "{refused}");
+    fs::rename(&disk, &chunks).unwrap();
+    assert!(homes.ok("b", &["list"]).contains("f.txt"));
 }

@@ -13,7 +13,7 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     name::Escaped,
-    session::{Error, Home, OwnStore, Session, Silent, TransferRow},
+    session::{Error, Home, OwnStore, Session, Silent, TransferRow, store::check_there},
     store::{LocalStore, StoreError},
     tls::{self, CertsDir, Circle, Identity, TlsError, ca},
 };
@@ -175,6 +175,8 @@ pub(in crate::session) async fn check_may_leave(
     {
         return Err(LeaveError::Served { serving }.into());
     }
+    // Where its disk is not mounted, nobody knows what waits.
+    check_there(home)?;
     if !chunks.exists() {
         return Ok(None);
     }
