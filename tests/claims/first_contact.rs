@@ -65,6 +65,12 @@ impl Typist {
     fn sees(&mut self, text: &str) -> String {
         self.person.sees(text)
     }
+
+    /// Leaves the shell, which a signal does not end.
+    fn leaves(mut self) {
+        self.person.types("exit");
+        self.person.ends();
+    }
 }
 
 /// What is counted of both sides.
@@ -120,10 +126,12 @@ fn by_commands_two_a_side_are_enough() {
     beside.sees("stored durably");
     has_arrived(&b);
     counts("by commands", began.elapsed(), [&[&anna, &beside], &[&ben]]);
-    for typist in [&mut anna, &mut ben] {
+    for mut typist in [anna, ben] {
         typist.person.presses(testkit::person::CTRL_C);
         typist.sees("stopped; everything acknowledged is on disk");
+        typist.leaves();
     }
+    beside.leaves();
 }
 
 #[test]
@@ -177,8 +185,9 @@ fn by_the_menu_one_a_side_is_enough() {
     has_arrived(&b);
     ben.sees("* received 3 MiB from ");
     counts("by the menu", began.elapsed(), [&[&anna], &[&ben]]);
-    for typist in [&mut anna, &mut ben] {
-        typist.presses("5");
+    for mut typist in [anna, ben] {
+        typist.person.presses("5");
         typist.sees("stopped; everything acknowledged is on disk");
+        typist.leaves();
     }
 }

@@ -63,7 +63,7 @@ pub struct Joining {
 
 impl Joining {
     /// Looks for the machine that shows a code: at the host that was named, else in the network, which is told as
-    /// [`Event::Inviter`](crate::session::Event::Inviter).
+    /// [`Event::Inviter`].
     ///
     /// # Errors
     /// Fails if the home has certificates of a circle with other members, or is served, the name is none, or the machine is not found.
