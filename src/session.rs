@@ -132,7 +132,7 @@ pub struct Session {
     client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
-    asked_at: members::AskedAt,
+    members: members::Members,
     /// Those that were read last.
     roles: Arc<ArcSwap<Roles>>,
 }
@@ -197,7 +197,7 @@ impl Session {
             reporter,
             client_options: ClientOptions::default(),
             line: Line::default(),
-            asked_at: members::AskedAt::default(),
+            members: members::Members::default(),
             roles: Arc::new(ArcSwap::from_pointee(roles)),
         })
     }
