@@ -136,7 +136,7 @@ pub struct Session {
     client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
-    asked_at: members::AskedAt,
+    members: members::Members,
     /// Those that were read last.
     roles: Arc<ArcSwap<Roles>>,
     /// Read when they are needed.
@@ -204,7 +204,7 @@ impl Session {
             reporter,
             client_options: ClientOptions::default(),
             line: Line::default(),
-            asked_at: members::AskedAt::default(),
+            members: members::Members::default(),
             roles: Arc::new(ArcSwap::from_pointee(roles)),
             former: OnceLock::new(),
         })

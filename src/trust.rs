@@ -391,7 +391,7 @@ impl Book {
         let alias = known.and_then(|known| known.alias.clone());
         let said = known.filter(|known| known.sequence == bundle.sequence);
         let said = said.and_then(|known| known.bundle.clone());
-        let has_moved = known.is_some_and(|known| known.moved);
+        let moved = known.and_then(|known| known.moved);
         let now = Timestamp::now();
         let seen = known
             .map(|known| known.seen)
@@ -418,7 +418,7 @@ impl Book {
             seen: seen.unwrap_or(now),
             certificate: bundle.certificate.clone(),
             bundle: said,
-            moved: has_moved,
+            moved,
         };
         self.forgotten.remove(&shown);
         self.peers.insert(name, peer.clone());

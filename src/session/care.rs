@@ -86,7 +86,7 @@ pub(crate) fn writable(home: &Home) -> Vec<Notice> {
 /// A rule that applies to nobody must not look as if it did.
 fn about_rule(dir: &CertsDir, book: &AddressBook, name: &str) -> Option<Notice> {
     match book.by_name(name).ok()? {
-        Some(known) if known.moved && known.name == name => {
+        Some(known) if known.moved.is_some() && known.name == name => {
             let text = format!(
                 "[peers.{name}] in colis.toml does not count: another machine is called {name} now, for the former was revoked; if it \
                  shall: colis peers add {name}"

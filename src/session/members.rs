@@ -1,7 +1,11 @@
 //! The members of the circle that the address book does not have: looked up in the directory, of which a newer one is asked for
 //! before somebody is said to be unknown.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::{sync::Mutex, time::timeout};
@@ -10,6 +14,7 @@ use super::{Error, Event, Session, whom::known};
 use crate::{
     address::{PeerAddress, first_answer},
     client::PeerClient,
+    id::PeerId,
     manifest::{MAX_WRAPS, Signer as _},
     name::Escaped,
     peer::{Bring, exchange_directory, others, take_in_directory},
@@ -26,8 +31,14 @@ const ALL: Duration = Duration::from_secs(5);
 /// For so long what was asked is not asked again.
 const JUST_ASKED: Duration = Duration::from_secs(5);
 
-/// When a newer directory was asked for last. Held while it is.
-pub(super) type AskedAt = Mutex<Option<Instant>>;
+/// What a session has done about the directory.
+#[derive(Default)]
+pub(super) struct Members {
+    /// When a newer one was asked for last. Held while it is.
+    asked_at: Mutex<Option<Instant>>,
+    /// Those who have others' names, as it was told.
+    told: std::sync::Mutex<HashSet<PeerId>>,
+}
 
 impl Session {
     /// The members of the circle that the address book does not have, by its directory. One that is met enters the book.
@@ -89,7 +100,7 @@ impl Session {
 
     /// Asks the known peers for a newer directory, side by side, until it `is_enough`.
     pub(super) async fn ask_for_directory(&self, is_enough: impl Fn() -> bool) {
-        let mut asked_at = self.asked_at.lock().await;
+        let mut asked_at = self.members.asked_at.lock().await;
         if asked_at.is_some_and(|at| at.elapsed() < JUST_ASKED) {
             return;
         }
@@ -195,8 +206,22 @@ impl Session {
 
     fn tell_moved(&self, moved: Vec<MovedName>) {
         for MovedName { name, from, to } in moved {
-            self.tell(Event::NameMoved { name, from, to });
+            let told = self.members.told.lock();
+            let is_new = told.unwrap_or_else(PoisonError::into_inner).insert(to);
+            if is_new {
+                self.tell(Event::NameMoved { name, from, to });
+            }
         }
+    }
+
+    /// Says of a peer that is meant by its name that another had it, until the person has said that this one is meant.
+    pub(super) fn tell_if_moved(&self, peer: &KnownPeer) {
+        let moved = peer.moved.map(|from| MovedName {
+            name: peer.name.clone(),
+            from,
+            to: peer.peer_id,
+        });
+        self.tell_moved(moved.into_iter().collect());
     }
 }
 

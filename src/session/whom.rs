@@ -54,6 +54,7 @@ impl Session {
             false => self.known_to_members(text).await?,
         };
         if let Some(known) = known {
+            self.tell_if_moved(&known);
             return Ok(Whom::Known(Box::new(known)));
         }
         let address = text.parse::<PeerAddress>()?;

@@ -87,7 +87,7 @@ impl Circle {
     fn check_signed(&self, directory: &SignedDirectory) -> Result<(), BadDirectory> {
         let at = directory.payload().created();
         let signed = directory.verify(&ByCircle(self), at);
-        signed.map(drop).map_err(BadDirectory::Document)
+        signed.map(drop).map_err(document)
     }
 }
 
@@ -100,7 +100,7 @@ impl CircleHandle {
         let bundle = member.bundle.payload();
         let bad = |fault| BadDirectory::Member {
             peer: bundle.peer_id,
-            fault,
+            fault: Box::new(fault),
         };
         let verified = member.bundle.verify(self, bundle.created);
         if verified.map_err(bad)? != bundle.name {
@@ -113,7 +113,7 @@ impl CircleHandle {
 
     /// A directory that somebody offers, if the circle's key has signed it.
     pub(super) fn parse_directory(&self, offered: &[u8]) -> Result<SignedDirectory, TlsError> {
-        let parsed = SignedDirectory::parse(offered.to_vec()).map_err(BadDirectory::Document);
+        let parsed = SignedDirectory::parse(offered.to_vec()).map_err(document);
         let checked = parsed.and_then(|parsed| {
             self.now().check_signed(&parsed)?;
             Ok(parsed)
@@ -128,10 +128,8 @@ impl CircleHandle {
         for member in &directory.payload().members {
             match self.member(member) {
                 Ok(_) => {}
-                Err(BadDirectory::Member {
-                    fault: ManifestError::Untrusted(VerifyError::Revoked),
-                    ..
-                }) => {}
+                Err(BadDirectory::Member { fault, .. })
+                    if *fault == ManifestError::Untrusted(VerifyError::Revoked) => {}
                 Err(bad) => return Err(bad),
             }
         }
@@ -159,9 +157,13 @@ pub fn load_directory(
         fault: fault.into(),
     };
     let parsed = SignedDirectory::parse(bytes);
-    let directory = parsed.map_err(|e| malformed(BadDirectory::Document(e)))?;
+    let directory = parsed.map_err(|e| malformed(document(e)))?;
     circle.check_signed(&directory).map_err(malformed)?;
     Ok(Some(directory))
+}
+
+fn document(error: ManifestError) -> BadDirectory {
+    BadDirectory::Document(Box::new(error))
 }
 
 /// Too long a file is read no further than to tell that it is.

@@ -100,14 +100,14 @@ pub enum BadList {
 pub enum BadDirectory {
     /// It cannot be parsed, or the circle's key has not signed it.
     #[error(transparent)]
-    Document(ManifestError),
+    Document(Box<ManifestError>),
     /// What it says of a member does not count.
     #[error("its member {peer}: {fault}")]
     Member {
         /// The member.
         peer: PeerId,
         /// Why.
-        fault: ManifestError,
+        fault: Box<ManifestError>,
     },
     /// A member is called otherwise by its certificate than by its bundle.
     #[error("its member {peer}: the certificate has another name")]

@@ -110,7 +110,7 @@ mod tests {
             seen: now,
             certificate: Vec::new(),
             bundle: Some(String::new()),
-            moved: true,
+            moved: Some(id),
         };
         let assigned = Assigned {
             role: Some(Role::Reader),

@@ -33,9 +33,9 @@ pub struct KnownPeer {
     /// The bundle with that sequence in its envelope, if it was seen: the proof that it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
-    /// Whether another peer had its name here before. What was said by that name is not for this one, until the person says so.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub moved: bool,
+    /// Who had its name here before. What was said by that name is not for this peer, until the person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<PeerId>,
 }
 
 impl KnownPeer {
@@ -52,7 +52,7 @@ impl KnownPeer {
             seen: said.created,
             certificate: said.certificate.clone(),
             bundle: Some(String::from_utf8_lossy(bundle.envelope()).into_owned()),
-            moved: false,
+            moved: None,
         }
     }
 

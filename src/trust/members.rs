@@ -56,7 +56,7 @@ impl AddressBook {
         self.change(|book| {
             let mut peers = book.peers.values_mut();
             if let Some(peer) = peers.find(|known| known.peer_id == peer) {
-                peer.moved = false;
+                peer.moved = None;
             }
             Ok(())
         })
@@ -111,7 +111,7 @@ impl Book {
         };
         *known = KnownPeer {
             alias: None,
-            moved: true,
+            moved: Some(moved.from),
             ..member.clone()
         };
         Some(moved)
@@ -134,7 +134,7 @@ mod tests {
             seen: Timestamp::now(),
             certificate: vec![1],
             bundle: Some(format!("{sequence}")),
-            moved: false,
+            moved: None,
         }
     }
 
@@ -192,12 +192,12 @@ mod tests {
         let known = book.by_name("c").unwrap().unwrap();
         assert_eq!(
             (known.peer_id, known.alias, known.moved),
-            (PeerId::of(b"new"), None, true)
+            (PeerId::of(b"new"), None, Some(PeerId::of(b"old")))
         );
         assert!(book.by_name("carl").unwrap().is_none());
         assert!(!book.roles().unwrap().contains_key(&PeerId::of(b"new")));
         book.confirm(PeerId::of(b"new")).unwrap();
-        assert!(!book.by_name("c").unwrap().unwrap().moved);
+        assert_eq!(book.by_name("c").unwrap().unwrap().moved, None);
     }
 
     #[test]

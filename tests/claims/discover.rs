@@ -86,12 +86,17 @@ fn peers_see_each_other_and_say_who_is_known_and_who_answers() {
         (&known["known"], &known["reachable"]),
         (&true.into(), &a_at.clone().into())
     );
+    // a, which was met, has said by the directory that c is a member.
+    let ran = seen();
     let new = seen_as(&ran, &ids[1]).unwrap();
     assert_eq!(
         (&new["known"], &new["reachable"]),
-        (&false.into(), &Value::Null)
+        (&true.into(), &c_at.clone().into())
     );
     assert_eq!(new["addresses"], serde_json::json!([c_at]), "{new}");
+    // Who is forgotten is as one that joined elsewhere.
+    let forgot = net.run(&homes, "b", RIGHT, &["peers", "forget", "c"]);
+    assert_eq!(forgot.code, 0, "{}", forgot.err);
 
     // The same for a person, with what to do; and that works.
     let ran = net.run(&homes, "b", RIGHT, &["peers", "--seen"]);

@@ -180,7 +180,7 @@ pub(super) fn names_of(
     let mut known = book.peers()?.into_iter();
     if let Some(known) = known.find(|known| known.peer_id == sender) {
         // A rule was made for whoever had the name then.
-        let name = (!known.moved).then_some(known.name);
+        let name = known.moved.is_none().then_some(known.name);
         return Ok(known.alias.into_iter().chain(name).collect());
     }
     let mut forgotten = book.forgotten()?.into_iter();
@@ -196,6 +196,48 @@ pub(super) fn names_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        id::SealPublicKey,
+        manifest::Timestamp,
+        trust::{KnownPeer, PeerBundle},
+    };
+
+    /// The first key called `c` was revoked, and the name went to another.
+    #[test]
+    fn a_rule_by_name_is_for_who_had_the_name_when_it_was_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = AddressBook::new(folder.path().join("peers.json"));
+        let peer = |key: &[u8]| {
+            let peer_id = PeerId::of(key);
+            PeerBundle {
+                v: 1,
+                created: Timestamp::now(),
+                peer_id,
+                name: "c".into(),
+                certificate: vec![1],
+                seal_key: SealPublicKey::from_bytes(&[7; SealPublicKey::LENGTH]).unwrap(),
+                sequence: 1,
+            }
+        };
+        let (old, new) = (PeerId::of(b"old"), PeerId::of(b"new"));
+        let names = |sender| names_of(&book, sender, "c").unwrap();
+        assert_eq!(names(new), ["c"], "nobody had it");
+        book.remember(&peer(b"old"), None).unwrap();
+        assert_eq!((names(old), names(new)), (vec!["c".to_owned()], Vec::new()));
+        book.forget("c").unwrap();
+        assert_eq!(names(new), [""; 0], "also once the former is forgotten");
+        book.remember(&peer(b"old"), None).unwrap();
+        let known = KnownPeer {
+            peer_id: new,
+            ..book.by_name("c").unwrap().unwrap()
+        };
+        book.take_in(&[known], |id| *id == old).unwrap();
+        assert_eq!(names(new), [""; 0], "nor when it is in the book");
+        book.rename("c", "carl").unwrap();
+        assert_eq!(names(new), ["carl"], "an alias is its own");
+        book.confirm(new).unwrap();
+        assert_eq!(names(new), ["carl", "c"]);
+    }
 
     #[test]
     fn the_rule_of_a_sender_wins_over_that_of_everybody() {

@@ -333,6 +333,7 @@ impl Stage {
                 with_id(&"").json(&json!({"nonce": nonce, "ids": [chunk.0]}))
             }
             ("put", route::CRL) | ("post", route::RENEW) => pem(with_id(&"")),
+            ("put", route::DIRECTORY) => with_envelope(with_id(&""), &"not an envelope".into()),
             (_, route::CHUNK) => with_id(&chunk.0),
             _ => with_id(&manifest),
         }
