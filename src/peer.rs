@@ -40,6 +40,7 @@ pub use arrivals::{ArrivalSeq, Arrivals, ArrivalsEnded};
 pub use elsewhere::Elsewhere;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry};
+pub(crate) use door::Files;
 pub(crate) use inbox::Kept;
 pub use inbox::{
     AnswerError, Arrival, DecidedBy, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules,
@@ -66,7 +67,7 @@ use crate::{
 use adjust::announce;
 use collect::Collector;
 use condition::ConditionDesk;
-use door::{Door, Files};
+use door::Door;
 use housekeeping::{expiring, housekeeping, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;

@@ -32,6 +32,7 @@ mod event;
 mod find;
 mod finding;
 mod folder;
+mod fresh;
 mod grant;
 mod history;
 mod home;
@@ -74,7 +75,7 @@ use crate::{
     manifest::{Claim, Signer as _, Verifier, VerifyError},
     private,
     store::{LocalStoreOptions, Pace},
-    tls::{CertsDir, Circle, CircleHandle, Identity},
+    tls::{CertsDir, CircleHandle, Identity},
     transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Role, Roles},
 };
@@ -109,6 +110,7 @@ pub use store::OwnStore;
 pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
+use fresh::Fresh;
 use home::platform_folder;
 pub(crate) use list::all_manifests;
 use list::{row, state_of};
@@ -124,15 +126,12 @@ pub struct Session {
     pub(crate) home: Home,
     pub(crate) config: Config,
     pub(crate) dir: CertsDir,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) circle: CircleHandle,
+    fresh: Fresh,
     pub(crate) book: AddressBook,
     pub(crate) reporter: Arc<dyn Reporter>,
     client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
-    /// Those that were read last.
-    roles: Arc<ArcSwap<Roles>>,
 }
 
 /// Verifies members of the circle that are not blocked here.
@@ -180,22 +179,15 @@ impl Session {
     /// Fails if the home has no certificates.
     pub fn with(home: Home, config: Config, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
         let dir = CertsDir::new(home.certs());
-        let identity = Arc::new(Identity::load(&dir)?);
-        let circle = CircleHandle::new(Circle::load(&dir)?);
-        let book = AddressBook::new(dir.peers());
-        let default = config.default_role.unwrap_or_default();
-        let roles = Roles::new(identity.peer_id(), default, book.roles()?);
         Ok(Self {
+            fresh: Fresh::open(dir.clone(), config.default_role.unwrap_or_default())?,
+            book: AddressBook::new(dir.peers()),
             home,
             config,
             dir,
-            identity,
-            circle,
-            book,
             reporter,
             client_options: ClientOptions::default(),
             line: Line::default(),
-            roles: Arc::new(ArcSwap::from_pointee(roles)),
         })
     }
 
@@ -223,19 +215,19 @@ impl Session {
         &self.config
     }
 
-    /// Who it acts as.
-    pub fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+    /// Who it acts as, by the certificate that is in `certs/` now.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.fresh.identity()
     }
 
     /// Its id.
     pub fn peer_id(&self) -> PeerId {
-        self.identity.caller().peer_id
+        self.identity().peer_id()
     }
 
-    /// The circle whose members it trusts.
+    /// The circle whose members it trusts, with the revocations that are in `certs/` now.
     pub fn circle(&self) -> &CircleHandle {
-        &self.circle
+        self.fresh.circle()
     }
 
     /// The peers that it knows.
@@ -257,8 +249,8 @@ impl Session {
 
     pub(crate) fn sender(&self) -> Sender {
         Sender {
-            signer: self.identity.clone(),
-            seal_keys: self.identity.seal_keys().clone(),
+            signer: self.identity(),
+            seal_keys: self.identity().seal_keys().clone(),
             journals: self.home.journals(),
         }
     }
@@ -283,20 +275,20 @@ impl Session {
 
     pub(crate) fn reader(&self) -> Reader {
         Reader {
-            me: self.identity.peer_id(),
-            seal_keys: self.identity.seal_keys().clone(),
+            me: self.identity().peer_id(),
+            seal_keys: self.identity().seal_keys().clone(),
             password: None,
             verifier: Arc::new(Judge {
-                circle: self.circle.clone(),
-                roles: self.roles.clone(),
+                circle: self.circle().clone(),
+                roles: self.fresh.roles(),
             }),
         }
     }
 
     /// Returns the name by which a peer is known here. The peer must have proved its id.
     pub(crate) fn known_name(&self, id: PeerId) -> Option<String> {
-        if id == self.identity.peer_id() {
-            return Some(self.identity.name().to_owned());
+        if id == self.identity().peer_id() {
+            return Some(self.identity().name().to_owned());
         }
         let known = self.book.peers().unwrap_or_default();
         let known = known.into_iter().find(|peer| peer.peer_id == id);
@@ -305,12 +297,12 @@ impl Session {
 
     /// Whether a peer has the role `none` here.
     pub(crate) fn is_blocked(&self, id: PeerId) -> bool {
-        self.roles.load().is_blocked(id)
+        self.fresh.roles().load().is_blocked(id)
     }
 
     /// Fails for a peer whose key the circle has revoked: nothing is sealed for it.
     pub(crate) fn check_not_revoked(&self, peer: &KnownPeer) -> Result<(), Error> {
-        let circle = self.circle.now();
+        let circle = self.circle().now();
         match circle.is_key_revoked(&peer.peer_id) {
             false => Ok(()),
             true => Err(Error::Revoked {

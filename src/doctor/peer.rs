@@ -274,7 +274,7 @@ async fn shake_hands(
                 peer: target.expected,
                 known,
             };
-            let config = tls::client_config(&us.identity, &us.circle, expect, &seen)
+            let config = tls::client_config(&us.identity(), us.circle(), expect, &seen)
                 .map_err(|error| (address, HandshakeError::Failed(LibraryError::new(error))))?;
             let handshake = Handshake::make(tcp, config, HANDSHAKE_TIME)
                 .await

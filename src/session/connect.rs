@@ -95,7 +95,7 @@ impl Session {
         match tries.len() {
             0 => Error::NoAddress {
                 peer: known.name.clone(),
-                is_self: known.peer_id == self.identity.peer_id(),
+                is_self: known.peer_id == self.identity().peer_id(),
             },
             1 => tries.swap_remove(0),
             _ => Error::Unreachable {
@@ -121,7 +121,7 @@ impl Session {
         let client = self.client(address, expected, &seen, first)?;
         let body = client.peer().await?;
         let signed = SignedBundle::parse(body.bundle)?;
-        let certified = signed.verify(&self.circle, Timestamp::now())?;
+        let certified = signed.verify(self.circle(), Timestamp::now())?;
         let bundle = signed.payload();
         // The circle gives names: a member must not take another's in our address book.
         if certified != bundle.name {
@@ -166,7 +166,7 @@ impl Session {
 
     /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.
     async fn exchange_lists(&self, client: &PeerClient) {
-        if let Err(error) = exchange_lists(client, &self.circle, &self.dir).await {
+        if let Err(error) = exchange_lists(client, self.circle(), &self.dir).await {
             let error = error.to_string();
             let cause = Escaped::new(&error);
             tracing::warn!(peer = %client.address(), %cause, "revocation lists are not exchanged");
@@ -183,7 +183,7 @@ impl Session {
             peer: Some(peer),
             ..Expect::default()
         };
-        let config = tls::client_config(&self.identity, &self.circle, expect, &Seen::default());
+        let config = tls::client_config(&self.identity(), self.circle(), expect, &Seen::default());
         Ok(config?)
     }
 
@@ -199,7 +199,7 @@ impl Session {
             peer: expected,
             known: self.book.names()?,
         };
-        let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
+        let config = tls::client_config(&self.identity(), self.circle(), expect, seen)?;
         let client = PeerClient::new(address.clone(), config, options)?;
         let client = client.with_peer(expected, seen);
         Ok(client.with_line(self.line.clone()))

@@ -217,7 +217,7 @@ impl Sealer<'_> {
 
     /// Whether we sealed it, for the same readers.
     fn is_for_the_same(&self, manifest: &Manifest) -> bool {
-        let me = self.us.identity.peer_id();
+        let me = self.us.identity().peer_id();
         let wanted = self.options.recipients.iter();
         let wanted = wanted.map(|recipient| recipient.peer).chain([me]);
         manifest.sender == me

@@ -66,7 +66,7 @@ impl Session {
             self.check_not_revoked(peer)?;
         }
         let recipients: Vec<_> = known.into_iter().map(recipient).collect();
-        let (reader, signer) = (self.reader(), &*self.identity);
+        let (reader, signer) = (self.reader(), &*self.identity());
         let replaces = self.to_grant(&*store, request).await?;
         let granted = transfer::grant(&reader, signer, &*store, replaces, &recipients).await?;
         Ok(Granted {
@@ -83,7 +83,7 @@ impl Session {
         store: &dyn Store,
         request: &GrantRequest,
     ) -> Result<ManifestId, Error> {
-        let (me, text) = (self.identity.peer_id(), &request.which);
+        let (me, text) = (self.identity().peer_id(), &request.which);
         let infos = all_manifests(self, store, Some(me)).await?;
         let ours = || infos.iter().filter(|info| info.sender == me);
         let which = TransferSelector::new(text);

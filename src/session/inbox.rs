@@ -67,7 +67,7 @@ pub struct RefusedTransfer {
 }
 
 impl Session {
-    /// Opens the inbox of this home, also while a peer serves it.
+    /// Opens the inbox of this home, also while a peer serves it. Blocks as [`Self::own_store`] does.
     ///
     /// # Errors
     /// Fails if the own store cannot be read.
@@ -153,7 +153,7 @@ impl Inbox<'_> {
         request.pace = self.us.pace(request.pace.as_ref())?;
         let infos = match mem::take(&mut request.all) {
             true => {
-                let (me, mut waiting) = (self.us.identity.peer_id(), self.waiting().await?);
+                let (me, mut waiting) = (self.us.identity().peer_id(), self.waiting().await?);
                 waiting.retain(|info| info.recipients.contains(&me));
                 waiting
             }
@@ -197,7 +197,7 @@ impl Inbox<'_> {
 
     /// What others have sent to us and is neither opened nor refused, or is in one of the states `or`.
     async fn undecided(&self, or: &[TransferState]) -> Result<Vec<ManifestInfo>, Error> {
-        let me = self.us.identity.peer_id();
+        let me = self.us.identity().peer_id();
         let mut waiting = Vec::new();
         for info in all_manifests(self.us, &*self.store, Some(me)).await? {
             let Some(state) = state_of(&*self.store, info.id).await? else {

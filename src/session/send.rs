@@ -155,11 +155,7 @@ impl Session {
         to: &[String],
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
-        let own = |met: &mut Met| {
-            met.add_own(self.identity.peer_id(), self.own_store()?.as_store());
-            Ok(())
-        };
-        self.share_to(own, sources, to, sealing).await
+        self.share_to(None, sources, to, sealing).await
     }
 
     /// Does the same with a `store` of any kind: one that the program has made, or one that several people can reach.
@@ -173,16 +169,12 @@ impl Session {
         to: &[String],
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
-        let given = |met: &mut Met| {
-            met.add_given(store);
-            Ok(())
-        };
-        self.share_to(given, sources, to, sealing).await
+        self.share_to(Some(store), sources, to, sealing).await
     }
 
     async fn share_to(
         &self,
-        place: impl FnOnce(&mut Met) -> Result<(), Error>,
+        given: Option<Arc<dyn Store>>,
         sources: Sources,
         to: &[String],
         sealing: &Sealing,
@@ -190,7 +182,10 @@ impl Session {
         let mut options = sealing.options(self, &sources)?;
         options.recipients = self.recipients_of_share(to).await?;
         let mut met = Met::default();
-        place(&mut met)?;
+        match given {
+            Some(store) => met.add_given(store),
+            None => met.add_own(self.identity().peer_id(), self.own().await?.as_store()),
+        }
         let way = Way {
             options,
             destinations: met.destinations,
@@ -226,7 +221,7 @@ impl Session {
         let mut options = request.sealing.options(self, sources)?;
         let mut met = self.meet(request).await?;
         if keep {
-            met.add_own(self.identity.peer_id(), self.own_store()?.as_store());
+            met.add_own(self.identity().peer_id(), self.own().await?.as_store());
         }
         let Met {
             known,

@@ -117,21 +117,21 @@ impl Session {
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
-        let until = self.identity.caller().not_after;
+        let until = self.identity().caller().not_after;
         let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: home.root().to_string_lossy().into_owned(),
             why: home.chosen_by(),
-            name: self.identity.name().to_owned(),
-            peer_id: self.identity.peer_id(),
+            name: self.identity().name().to_owned(),
+            peer_id: self.identity().peer_id(),
             has_circle_key: self.dir.ca_key().exists(),
             certificate_until: until,
             certificate_days: days_left(until, now),
             scripts_certificate_days: days(endings.scripts_certificate),
             circle_days: days(endings.circle),
             revocation_list_days: days(endings.revocation_list),
-            revocations: self.circle.now().crl_number(),
+            revocations: self.circle().now().crl_number(),
             notices: moved_home(holder.as_ref()).into_iter().collect(),
             serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
             since: holder.as_ref().and_then(|holder| holder.since),
@@ -163,9 +163,9 @@ impl Session {
     fn endings(&self) -> Endings {
         let script = Inspected::script(&self.dir).ok();
         Endings::of(
-            Some(self.identity.caller().not_after),
+            Some(self.identity().caller().not_after),
             script.map(|script| script.caller.not_after),
-            Some(&self.circle.now()),
+            Some(&self.circle().now()),
         )
     }
 
@@ -176,7 +176,7 @@ impl Session {
             Err(StoreError::NotFound { .. }) => return Ok((None, Vec::new())),
             Err(error) => return Err(error.into()),
         };
-        let us = self.identity.peer_id();
+        let us = self.identity().peer_id();
         let mut waiting = Vec::new();
         for info in all_manifests(self, &store, Some(us)).await? {
             let state = store.manifest_state(info.id).await;

@@ -76,7 +76,7 @@ async fn address() -> Result<String, Stop> {
 fn others(menu: &Menu) -> Result<Vec<KnownPeer>, Failure> {
     let us = menu.context()?.session()?;
     let mut known = us.book.peers()?;
-    known.retain(|peer| peer.name != us.identity.name());
+    known.retain(|peer| peer.name != us.identity().name());
     Ok(known)
 }
 

@@ -53,7 +53,7 @@ impl Session {
             },
         };
         met.known = each_once(met.known, |peer| peer.peer_id);
-        let ours = self.identity.peer_id();
+        let ours = self.identity().peer_id();
         if request.wait && met.known.iter().any(|peer| peer.peer_id == ours) {
             return Err(Mistake::WaitsForItself.into());
         }
