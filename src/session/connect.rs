@@ -24,18 +24,13 @@ pub struct ConnectedPeer {
 }
 
 impl Session {
-    /// Whether `text` is a name of the address book.
-    pub(crate) fn knows(&self, text: &str) -> Result<bool, Error> {
-        Ok(whom::known(text, &self.book)?.is_some())
-    }
-
     /// Who `text` means, as a recipient: known names need not be online.
     pub(crate) async fn recipient(&self, text: &str) -> Result<KnownPeer, Error> {
         let known = match Whom::parse(text, &self.book)? {
             Whom::Known(known) => *known,
             Whom::At(address) => self.connect_host(text, &address).await?.peer,
         };
-        self.check_not_revoked(&known)?;
+        self.check_not_revoked(text, &known)?;
         Ok(known)
     }
 

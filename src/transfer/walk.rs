@@ -93,8 +93,11 @@ impl Sources {
     /// Walks `paths` and leaves out what `filter` says.
     ///
     /// # Errors
-    /// Those of [`Sources::walk`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
+    /// Those of [`Sources::walk`], [`TransferError::NothingNamed`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
     pub fn walk_filtered(paths: &[PathBuf], filter: &Filter) -> Result<Self, TransferError> {
+        if paths.is_empty() {
+            return Err(TransferError::NothingNamed);
+        }
         let (mut tree, rules) = (Tree::default(), Rules::of(filter));
         let (mut names, mut kept_named) = (HashSet::new(), KeptNamed::default());
         for path in paths {
