@@ -37,10 +37,10 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use arrivals::{ArrivalSeq, Arrivals, ArrivalsEnded};
+pub(crate) use door::Files;
 pub use elsewhere::Elsewhere;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry};
-pub(crate) use door::Files;
 pub(crate) use inbox::Kept;
 pub use inbox::{
     AnswerError, Arrival, DecidedBy, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules,
@@ -59,7 +59,10 @@ use crate::{
     id::PeerId,
     manifest::Signer as _,
     received::Received,
-    server::{self, App, GuardedRoutes, Limits, OwnRoutes, OwnerError, RoutesCollide, ServerState, Services},
+    server::{
+        self, App, GuardedRoutes, Limits, OwnRoutes, OwnerError, RoutesCollide, ServerState,
+        Services,
+    },
     store::{LocalStore, LocalStoreOptions},
     tls::{CertsDir, Identity},
     wire::{Event, ReloadBody},

@@ -19,8 +19,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    GuardedRoutes, OwnRoutes, RoutesCollide, ServerState, accept, admit, chunks, circle, custody, events, health, manifests,
-    note_cuts, offers, openapi, owner, peer, problem, told, watch_connections,
+    GuardedRoutes, OwnRoutes, RoutesCollide, ServerState, accept, admit, chunks, circle, custody,
+    events, health, manifests, note_cuts, offers, openapi, owner, peer, problem, told,
+    watch_connections,
 };
 use crate::wire;
 

@@ -255,7 +255,10 @@ impl Session {
 
 /// Fails for a host that no certificate can name.
 fn options(sans: Vec<String>) -> Result<CertificateOptions, Mistake> {
-    if let Some(host) = sans.iter().find(|host| ServerName::try_from(host.as_str()).is_err()) {
+    if let Some(host) = sans
+        .iter()
+        .find(|host| ServerName::try_from(host.as_str()).is_err())
+    {
         let host = host.clone();
         return Err(Mistake::NoHost { host });
     }

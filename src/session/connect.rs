@@ -1,5 +1,7 @@
 //! From what a person types for a peer to a connection with the one that is meant.
 
+use futures::FutureExt as _;
+
 use super::{
     Error, Event, Kind, Session,
     whom::{self, Whom},
@@ -66,10 +68,11 @@ impl Session {
     /// Connects to a known peer, wherever it answers first.
     pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
         let expected = Some(known.peer_id);
-        let tries = known.addresses.iter().map(|address| async move {
-            let address = address.parse::<PeerAddress>()?;
-            self.connect_at(&address, expected).await
-        });
+        // Boxed one by one: of a closure that makes futures the compiler cannot tell that they may go to another thread.
+        let mut tries = Vec::new();
+        for address in &known.addresses {
+            tries.push(self.try_known_at(address, expected).boxed());
+        }
         let failed = match first_answer(tries).await {
             Ok(connected) => return Ok(connected),
             Err(failed) => failed,
@@ -78,6 +81,15 @@ impl Session {
             Some(connected) => Ok(connected),
             None => Err(self.unreachable(known, failed)),
         }
+    }
+
+    async fn try_known_at(
+        &self,
+        address: &str,
+        expected: Option<PeerId>,
+    ) -> Result<ConnectedPeer, Error> {
+        let address = address.parse::<PeerAddress>()?;
+        self.connect_at(&address, expected).await
     }
 
     /// Why a known peer is not reached. That another machine has got an old address is said rather than that nothing answers at

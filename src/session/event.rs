@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
-    Arrived, Cause, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth,
-    PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow, Sealed,
-    SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
+    Arrived, Cause, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked,
+    PeerHealth, PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow,
+    Sealed, SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
     WaitingTransfer,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Error, Missed, Mistake, Session, TransferSelector, all_manifests, named,
-};
+use super::{Error, Missed, Mistake, Session, TransferSelector, all_manifests, named};
 use crate::{
     id::ManifestId,
     manifest::Signer as _,
@@ -95,15 +93,15 @@ impl Session {
     ) -> Result<ManifestId, Error> {
         let (me, text) = (self.identity().peer_id(), &request.which);
         let infos = all_manifests(self, store, Some(me)).await?;
-        let ours = || infos.iter().filter(|info| info.sender == me);
+        let ours: Vec<_> = infos.iter().filter(|info| info.sender == me).collect();
         let which = TransferSelector::new(text);
-        if let Some(info) = which.one_of(ours())? {
+        if let Some(info) = which.one_of(ours.iter().copied())? {
             return Ok(info.id);
         }
         if which.one_of(&infos)?.is_some() {
             return Err(TransferError::NotOurs { sender: me }.into());
         }
-        match named(store, &self.reader(), ours(), text).await.as_slice() {
+        match named(store, &self.reader(), ours, text).await.as_slice() {
             [id] => Ok(*id),
             [] => Err(Error::NothingOfOurs {
                 at: request.at.clone(),

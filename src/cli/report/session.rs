@@ -191,6 +191,7 @@ impl From<Mistake> for Failure {
             }
             Mistake::NoName => failure.hint("--name NAME"),
             Mistake::BadName { .. } => failure.hint("--name box-1"),
+            Mistake::NoHost { .. } => failure.hint("for instance --san nas.example"),
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }

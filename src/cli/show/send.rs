@@ -197,9 +197,7 @@ fn not_sent(missed: &Missed) -> String {
                 Cause::Revoked => {
                     "leave it out; or give that machine a new certificate: colis certs issue"
                 }
-                _ => {
-                    "the same command again reaches who is missing, or --via a peer that is there"
-                }
+                _ => "the same command again reaches who is missing, or --via a peer that is there",
             };
             let peer = Escaped::new(peer);
             format!("colis: not sent to {peer}: {reason}\nhint: {hint}")

@@ -144,7 +144,8 @@ impl Met {
     /// Notes a store that is not reached.
     fn miss(&mut self, text: &str, id: Option<PeerId>, error: Error) {
         self.stores.push(StoredAt::missed(text.trim(), id, &error));
-        self.missed.push(Missed::peer(text.trim().to_owned(), &error));
+        self.missed
+            .push(Missed::peer(text.trim().to_owned(), &error));
         self.tries.push(NotReached {
             peer: text.trim().to_owned(),
             error: Box::new(error),

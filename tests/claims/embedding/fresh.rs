@@ -3,9 +3,9 @@
 use std::fs;
 
 use colis::{
-    session::{Error, ReceiveRequest, Sealing, SendRequest, Session, certs, message},
+    session::{Error, ReceiveRequest, Sealing, SendRequest, Session, message},
     testing::Network,
-    tls::CertsDir,
+    tls::{CertsDir, Renewed, ca},
     trust::{Bearer, Role},
 };
 
@@ -17,8 +17,8 @@ async fn refuses_to_send(session: &Session, to: &str) {
         matches!(&sent, Err(Error::Revoked { peer, .. }) if peer == to),
         "{sent:?}"
     );
-    let to = [to.to_owned()];
-    let shared = session.share(message("x").unwrap(), &to, &Sealing::default());
+    let (to, sealing) = ([to.to_owned()], Sealing::default());
+    let shared = session.share(message("x").unwrap(), &to, &sealing);
     assert!(matches!(shared.await, Err(Error::Revoked { .. })));
 }
 
@@ -82,11 +82,9 @@ async fn an_open_session_acts_with_the_certificate_that_is_there() {
     let network = Network::of(1).await.unwrap();
     let session = network.session(0).unwrap();
     let before = session.identity().caller().serial.clone();
-    let mut request = certs::RenewRequest::default();
-    request.force = true;
     let certs = CertsDir::new(network.home(0).join("certs"));
     let text = fs::read_to_string(certs.server_cert()).unwrap();
-    colis::tls::ca::renew(&certs, true).unwrap();
+    ca::renew_own(&certs, Renewed::Peer).unwrap();
     assert_ne!(fs::read_to_string(certs.server_cert()).unwrap(), text);
     assert_ne!(session.identity().caller().serial, before);
     network.shutdown().await.unwrap();

@@ -37,9 +37,8 @@ fn client(homes: &Homes, handle: &colis::peer::PeerHandle) -> reqwest::Client {
 async fn one_address_is_read_by_members_and_written_by_a_right() {
     let homes = Homes::new(&["b"]);
     let right: Right = "shop:order".parse().unwrap();
-    let routes = || {
-        OwnRoutes::new().for_members(Router::new().route("/a", get(|| async { "read" })))
-    };
+    let routes =
+        || OwnRoutes::new().for_members(Router::new().route("/a", get(|| async { "read" })));
     let writes = || Router::new().route("/a", post(|| async { "written" }));
     let own = routes().for_right(right.clone(), writes());
     let (handle, base) = serve(&homes, own);
@@ -56,7 +55,10 @@ async fn one_address_is_read_by_members_and_written_by_a_right() {
     owner.allow("a", &right).await.unwrap_err();
     owner
         .allow(
-            &Session::open(homes.home("a")).unwrap().peer_id().to_string(),
+            &Session::open(homes.home("a"))
+                .unwrap()
+                .peer_id()
+                .to_string(),
             &right,
         )
         .await
@@ -77,8 +79,14 @@ async fn a_body_is_as_long_as_the_program_allows_whatever_takes_it() {
     let homes = Homes::new(&["b"]);
     let own = OwnRoutes::new().with_max_body(8 << 20).for_members(
         Router::new()
-            .route("/bytes", post(|body: Bytes| async move { body.len().to_string() }))
-            .route("/text", post(|body: String| async move { body.len().to_string() })),
+            .route(
+                "/bytes",
+                post(|body: Bytes| async move { body.len().to_string() }),
+            )
+            .route(
+                "/text",
+                post(|body: String| async move { body.len().to_string() }),
+            ),
     );
     let (handle, base) = serve(&homes, own);
     let client = client(&homes, &handle);

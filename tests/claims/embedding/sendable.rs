@@ -105,15 +105,28 @@ fn every_operation_is_among_them() {
     let mut operations = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(file).unwrap();
-        for (_, rest) in text.match_indices("pub async fn ").map(|(at, m)| text[at..].split_at(m.len())) {
-            let name = rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+        for (_, rest) in text
+            .match_indices("pub async fn ")
+            .map(|(at, m)| text[at..].split_at(m.len()))
+        {
+            let name = rest
+                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .next();
             operations.insert(name.unwrap().to_owned());
         }
     }
     assert!(operations.len() > 30, "{operations:?}");
     operations.retain(|name| {
-        let called = [format!("us.{name}("), format!("inbox.{name}("), format!("session::{name}(")];
-        !called.iter().any(|call| here.contains(call.as_str())) && !ELSEWHERE.contains(&name.as_str())
+        let called = [
+            format!("us.{name}("),
+            format!("inbox.{name}("),
+            format!("session::{name}("),
+        ];
+        !called.iter().any(|call| here.contains(call.as_str()))
+            && !ELSEWHERE.contains(&name.as_str())
     });
-    assert!(operations.is_empty(), "not held to be `Send`: {operations:?}");
+    assert!(
+        operations.is_empty(),
+        "not held to be `Send`: {operations:?}"
+    );
 }

@@ -1,11 +1,11 @@
 //! Of several recipients and carriers some are off, revoked or unknown: the others get what is theirs, and the outcome says the rest.
 
-use std::{fs, num::NonZeroU64, sync::Arc};
+use std::{fs, sync::Arc};
 
 use colis::{
     peer::Peer,
     session::{Cause, Error, Kind, Sealing, SendRequest, Sent, Session, message},
-    store::{LocalStoreOptions, MemoryStore, StoreError, TransferState},
+    store::{LocalStoreOptions, MemoryStore},
     testing::Network,
 };
 use testkit::bytes;
@@ -49,14 +49,14 @@ async fn a_carrier_that_is_off_keeps_nothing_from_another() {
         assert_eq!(stores(&sent), expected);
         assert!(!sent.complete && sent.manifest.is_some());
     }
-    let sent = sender.send(text(), &request(["peer0"], ["peer1", "nobody"]));
-    let sent = sent.await.unwrap();
+    let to = request(["peer0"], ["peer1", "nobody"]);
+    let sent = sender.send(text(), &to).await.unwrap();
     assert_eq!(
         stores(&sent),
         [("peer1", None), ("nobody", Some(Cause::UnknownPeer))]
     );
-    let none = sender.send(text(), &request(["peer0"], ["peer2", "nobody"]));
-    let Err(Error::NobodyReached { tries }) = none.await else {
+    let to = request(["peer0"], ["peer2", "nobody"]);
+    let Err(Error::NobodyReached { tries }) = sender.send(text(), &to).await else {
         panic!("no carrier is there");
     };
     assert_eq!(tries.len(), 2);
@@ -129,8 +129,8 @@ async fn a_full_quota_says_whose_it_is_and_nobody_is_blamed() {
     assert_eq!((error.peer(), error.culprit()), (Some(id), None));
     let at = network.entrance(0, 2).address().to_string();
     assert_eq!(error.address().map(ToString::to_string), Some(at.clone()));
-    let sent = sender.send(file(), &request(["peer1", "peer2"], []));
-    let sent = sent.await.unwrap();
+    let to = request(["peer1", "peer2"], []);
+    let sent = sender.send(file(), &to).await.unwrap();
     assert_eq!(
         stores(&sent),
         [("peer1", None), ("peer2", Some(Cause::QuotaExceeded))]
@@ -149,7 +149,10 @@ async fn a_peer_that_is_off_has_not_misbehaved() {
     );
     network.stop(1).await.unwrap();
     let error = sender.connect("peer1").await.err().unwrap();
-    assert_eq!((error.kind(), error.cause()), (Kind::Network, Cause::NotReached));
+    assert_eq!(
+        (error.kind(), error.cause()),
+        (Kind::Network, Cause::NotReached)
+    );
     assert_eq!((error.peer(), error.culprit()), (Some(id), None));
     network.shutdown().await.unwrap();
 }

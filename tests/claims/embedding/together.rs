@@ -6,11 +6,9 @@ use std::{
 };
 
 use colis::{
-    session::{ReceiveRequest, Sealing, SendRequest, Session, message},
-    store::Store,
+    session::{ReceiveRequest, Sealing, Session, message},
     testing::Network,
 };
-use futures::{FutureExt as _, future::select};
 use testkit::{Homes, bytes};
 
 #[tokio::test]
@@ -22,8 +20,6 @@ async fn operations_of_one_process_share_the_store() {
     );
     fs::write(homes.path("f"), bytes(1, 8 << 20)).unwrap();
     let (sealing, to) = (Sealing::default(), ["a".to_owned()]);
-    let share = |session: &'static Session| session.walk([homes.path("f")]).unwrap();
-    let _ = share;
     let (file, text) = (one.walk([homes.path("f")]).unwrap(), message("x").unwrap());
     let shared = tokio::join!(
         one.share(file, &to, &sealing),
@@ -57,9 +53,9 @@ async fn longest_stall<T>(work: impl Future<Output = T>) -> (T, Duration) {
             longest = longest.max(begun.elapsed());
         }
     };
-    let done = {
-        let (work, ticks) = (Box::pin(work), Box::pin(ticks));
-        select(work, ticks.map(|()| ())).await.factor_first().0
+    let done = tokio::select! {
+        done = work => done,
+        () = ticks => unreachable!("it ticks for ever"),
     };
     (done, longest)
 }
