@@ -17,6 +17,9 @@
 //! What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an event too, so that `--json` prints nothing
 //! but events. An [`Error`] says by its [`Kind`] what can be done about it.
 //!
+//! Every future of an operation is `Send`, and needs a Tokio runtime with time and I/O enabled. Operations of one process may run
+//! side by side, also in several sessions of one home: they share its store.
+//!
 //! An operation is cancelled by dropping its future. What was transferred until then stays where it is, and the same request
 //! continues it.
 
@@ -33,6 +36,7 @@ mod find;
 mod finding;
 mod folder;
 mod former;
+mod fresh;
 mod grant;
 mod history;
 mod home;
@@ -45,6 +49,7 @@ pub mod pair;
 mod peers;
 mod progress;
 mod receive;
+mod recipients;
 mod reporter;
 mod send;
 mod serve;
@@ -76,7 +81,7 @@ use crate::{
     manifest::{Claim, Signer as _, Verifier, VerifyError},
     private,
     store::{LocalStoreOptions, Pace},
-    tls::{CertsDir, Circle, CircleHandle, Identity},
+    tls::{CertsDir, CircleHandle, Identity},
     transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Role, Roles},
 };
@@ -84,7 +89,7 @@ use crate::{
 pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
 pub use custody::{Custody, CustodyRequest};
-pub use error::{Error, Kind, Mistake, NotReached};
+pub use error::{Cause, Error, Kind, Mistake, NotReached};
 pub use event::{Event, Failed, LeftOut, Missed};
 pub use finding::{Finding, Summary, Verdict};
 pub use folder::{FolderError, SealRequest, Sealed};
@@ -112,33 +117,32 @@ pub use which::TransferSelector;
 
 pub(crate) use care::{LITTLE, MOVED, existing, moved};
 use former::Former;
+use fresh::Fresh;
 use home::platform_folder;
 pub(crate) use list::all_manifests;
 use list::{all_with_states, row};
 pub(crate) use progress::Told;
-use send::{paced, recipient, tell_sources};
+use recipients::Recipients;
+use send::{paced, tell_sources};
 #[cfg(feature = "cli")]
 pub(crate) use settings::LOG_DAYS;
 #[cfg(feature = "cli")]
 pub(crate) use which::is_short_id;
 use which::{manifest_of, named};
-pub(crate) use whom::{Whom, each_once, nearest};
+pub(crate) use whom::{Whom, nearest};
 
 /// A member that acts: its home, its identity, and whom it knows.
 pub struct Session {
     pub(crate) home: Home,
     pub(crate) config: Config,
     pub(crate) dir: CertsDir,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) circle: CircleHandle,
+    fresh: Fresh,
     pub(crate) book: AddressBook,
     pub(crate) reporter: Arc<dyn Reporter>,
     client_options: ClientOptions,
     /// The measured line, which all clients of this session share.
     line: Line,
     members: members::Members,
-    /// Those that were read last.
-    roles: Arc<ArcSwap<Roles>>,
     /// Read when they are needed.
     former: OnceLock<Vec<Former>>,
 }
@@ -174,10 +178,14 @@ impl Verifier for Judge {
 impl Session {
     /// Opens the home in the folder `home`, with the settings of its `colis.toml`. The environment is not read.
     ///
+    /// Its settings are those of this moment. Certificates, revocations, roles and the address book are looked at again by each
+    /// operation: a session may stay open for as long as the program runs.
+    ///
     /// # Errors
-    /// Fails if the home has no certificates or settings that cannot be used.
+    /// Fails if there is no home, or it has settings that cannot be used.
     pub fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
         let home = Home::resolve(Some(home.as_ref()))?;
+        home.check_there()?;
         let config = Config::load(&home.config(), |_| None::<OsString>)?;
         Self::with(home, config, Arc::new(Silent))
     }
@@ -188,24 +196,17 @@ impl Session {
     /// Fails if the home has no certificates.
     pub fn with(home: Home, config: Config, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
         let dir = CertsDir::new(home.certs());
-        let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
-        let identity = Arc::new(identity);
-        let circle = CircleHandle::new(Circle::load(&dir)?);
-        let book = AddressBook::new(dir.peers());
-        let default = config.default_role.unwrap_or_default();
-        let roles = Roles::new(identity.peer_id(), default, book.roles()?);
+        let fresh = Fresh::open(dir.clone(), config.default_role.unwrap_or_default());
         Ok(Self {
+            fresh: fresh.map_err(|error| home.explain(error))?,
+            book: AddressBook::new(dir.peers()),
             home,
             config,
             dir,
-            identity,
-            circle,
-            book,
             reporter,
             client_options: ClientOptions::default(),
             line: Line::default(),
             members: members::Members::default(),
-            roles: Arc::new(ArcSwap::from_pointee(roles)),
             former: OnceLock::new(),
         })
     }
@@ -234,19 +235,19 @@ impl Session {
         &self.config
     }
 
-    /// Who it acts as.
-    pub fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+    /// Who it acts as, by the certificate that is in `certs/` now.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.fresh.identity()
     }
 
     /// Its id.
     pub fn peer_id(&self) -> PeerId {
-        self.identity.caller().peer_id
+        self.identity().peer_id()
     }
 
-    /// The circle whose members it trusts.
+    /// The circle whose members it trusts, with the revocations that are in `certs/` now.
     pub fn circle(&self) -> &CircleHandle {
-        &self.circle
+        self.fresh.circle()
     }
 
     /// The peers that it knows.
@@ -268,8 +269,8 @@ impl Session {
 
     pub(crate) fn sender(&self) -> Sender {
         Sender {
-            signer: self.identity.clone(),
-            seal_keys: self.identity.seal_keys().clone(),
+            signer: self.identity(),
+            seal_keys: self.identity().seal_keys().clone(),
             journals: self.home.journals(),
         }
     }
@@ -294,20 +295,20 @@ impl Session {
 
     pub(crate) fn reader(&self) -> Reader {
         Reader {
-            me: self.identity.peer_id(),
-            seal_keys: self.identity.seal_keys().clone(),
+            me: self.identity().peer_id(),
+            seal_keys: self.identity().seal_keys().clone(),
             password: None,
             verifier: Arc::new(Judge {
-                circle: self.circle.clone(),
-                roles: self.roles.clone(),
+                circle: self.circle().clone(),
+                roles: self.fresh.roles(),
             }),
         }
     }
 
     /// Returns the name by which a peer is known here. The peer must have proved its id.
     pub(crate) fn known_name(&self, id: PeerId) -> Option<String> {
-        if id == self.identity.peer_id() {
-            return Some(self.identity.name().to_owned());
+        if id == self.identity().peer_id() {
+            return Some(self.identity().name().to_owned());
         }
         let known = self.book.peers().unwrap_or_default();
         let known = known.into_iter().find(|peer| peer.peer_id == id);
@@ -316,16 +317,17 @@ impl Session {
 
     /// Whether a peer has the role `none` here.
     pub(crate) fn is_blocked(&self, id: PeerId) -> bool {
-        self.roles.load().is_blocked(id)
+        self.fresh.roles().load().is_blocked(id)
     }
 
-    /// Fails for a peer whose key the circle has revoked: nothing is sealed for it.
-    pub(crate) fn check_not_revoked(&self, peer: &KnownPeer) -> Result<(), Error> {
-        let circle = self.circle.now();
+    /// Fails for a peer whose key the circle has revoked: nothing is sealed for it. It was named `text`.
+    pub(crate) fn check_not_revoked(&self, text: &str, peer: &KnownPeer) -> Result<(), Error> {
+        let circle = self.circle().now();
         match circle.is_key_revoked(&peer.peer_id) {
             false => Ok(()),
             true => Err(Error::Revoked {
-                peer: peer.shown(),
+                peer: text.trim().to_owned(),
+                peer_id: peer.peer_id,
                 list: circle.crl_number(),
             }),
         }

@@ -35,7 +35,7 @@ pub(super) async fn request(
         None => ReceiveInto::Home,
         Some(out) if out.as_os_str() == "-" => {
             let hint = "send it to a file or a program, or name a folder: --out DIR";
-            ReceiveInto::Writer(Box::new(standard::output(hint)?))
+            ReceiveInto::writer(standard::output(hint)?)
         }
         Some(out) => ReceiveInto::Folder(out),
     };

@@ -79,6 +79,7 @@ pub(super) struct Failure {
     what: String,
     hint: Option<String>,
     culprit: Option<PeerId>,
+    peer: Option<PeerId>,
     address: Option<String>,
 }
 
@@ -89,6 +90,7 @@ impl Failure {
             what: what.to_string(),
             hint: None,
             culprit: None,
+            peer: None,
             address: None,
         }
     }
@@ -146,10 +148,16 @@ impl Failure {
         }
     }
 
-    /// Who misbehaved, and where.
-    fn by(self, culprit: Option<PeerId>, address: Option<&PeerAddress>) -> Self {
+    /// Who misbehaved, which peer it is about, and where.
+    fn about(
+        self,
+        culprit: Option<PeerId>,
+        peer: Option<PeerId>,
+        address: Option<&PeerAddress>,
+    ) -> Self {
         Self {
             culprit,
+            peer,
             address: address.map(ToString::to_string),
             ..self
         }
@@ -168,6 +176,7 @@ impl Failure {
                 message: self.what.clone(),
                 hint: self.hint.clone(),
                 culprit: self.culprit,
+                peer_id: self.peer,
                 address: self.address.clone(),
             }));
         }
@@ -225,6 +234,7 @@ impl From<TransferError> for Failure {
             | TransferError::DanglingLink { .. }
             | TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
+            | TransferError::NothingNamed
             | TransferError::AllFiltered
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }

@@ -44,11 +44,11 @@ impl Seal {
             let failure = Failure::usage("--name is a file name, without a folder");
             return Err(failure.hint("for instance --name dump.sql"));
         }
-        Ok(Sources::Stream {
-            name: self.name.clone(),
-            expected: rest_of_stdin()?,
-            reader: Box::new(io::stdin()),
-        })
+        Ok(Sources::stream(
+            self.name.clone(),
+            rest_of_stdin()?,
+            io::stdin(),
+        ))
     }
 
     /// In `--password SECRET` the secret is taken for a path.

@@ -131,7 +131,7 @@ fn clock(us: &Session, theirs: &Caller, date: Option<Timestamp>, now: Timestamp)
     let what = format!("it says {date}, {by:#} {way} ours");
     let hint = "set the clock that is wrong: timedatectl set-ntp true";
     let valid = |caller: &Caller| (caller.not_before..=caller.not_after).contains(&date);
-    for (whose, caller) in [("our", us.identity.caller()), ("its", theirs)] {
+    for (whose, caller) in [("our", us.identity().caller()), ("its", theirs)] {
         if !valid(caller) {
             let what = format!("{what}: by it {whose} certificate does not count");
             return Finding::fail(STEP, Kind::Trust, what).hint(hint);
@@ -142,7 +142,7 @@ fn clock(us: &Session, theirs: &Caller, date: Option<Timestamp>, now: Timestamp)
 
 async fn revocation(us: &Session, client: &PeerClient) -> Finding {
     const STEP: &str = "their-revocation";
-    let circle = us.circle.now();
+    let circle = us.circle().now();
     let ours = circle.crl_number();
     let theirs = match timeout(LIST_TIME, client.crl()).await {
         Ok(Ok(Some(pem))) => match circle.compare_lists(&us.dir, &pem) {

@@ -270,7 +270,7 @@ async fn shake_hands(
     target: &Target,
     reached: Vec<(SocketAddr, TcpStream)>,
 ) -> Result<Met, (SocketAddr, HandshakeError)> {
-    let (mut known, circle) = (book.names().unwrap_or_default(), us.circle.now());
+    let (mut known, circle) = (book.names().unwrap_or_default(), us.circle().now());
     known.retain(|_, id| !circle.is_key_revoked(id));
     let shaking = reached.into_iter().map(|(address, tcp)| {
         let (seen, known) = (Seen::default(), known.clone());
@@ -279,7 +279,7 @@ async fn shake_hands(
                 peer: target.expected,
                 known,
             };
-            let config = tls::client_config(&us.identity, &us.circle, expect, &seen)
+            let config = tls::client_config(&us.identity(), us.circle(), expect, &seen)
                 .map_err(|error| (address, HandshakeError::Failed(LibraryError::new(error))))?;
             let handshake = Handshake::make(tcp, config, HANDSHAKE_TIME)
                 .await

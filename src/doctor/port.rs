@@ -85,7 +85,7 @@ async fn ask(us: &Session, address: &str) -> Result<HealthStatus, Error> {
         retries: 0,
         ..ClientOptions::default()
     };
-    let id = us.identity.peer_id();
+    let id = us.identity().peer_id();
     let client = us.client(&address.parse()?, Some(id), &Seen::default(), options)?;
     Ok(client.health().await?.status)
 }

@@ -51,14 +51,14 @@ pub(super) struct Door {
 
 /// The versions of the files that a door reads.
 #[derive(Clone, PartialEq)]
-pub(super) struct Files {
+pub(crate) struct Files {
     pub(super) certificates: Vec<Stamp>,
     pub(super) book: Vec<Stamp>,
 }
 
 impl Files {
     /// To be asked before they are read: what changes after that is read again.
-    pub(super) fn of(dir: &CertsDir) -> Self {
+    pub(crate) fn of(dir: &CertsDir) -> Self {
         let certificates: [PathBuf; 6] = [
             dir.ca_cert(),
             dir.crl(),
@@ -71,6 +71,11 @@ impl Files {
             certificates: stamps_of(&certificates),
             book: stamps_of(&[dir.peers()]),
         }
+    }
+
+    /// Whether other files than the address book differ.
+    pub(crate) fn has_other_certificates(&self, than: &Self) -> bool {
+        self.certificates != than.certificates
     }
 }
 

@@ -1,6 +1,6 @@
 //! The store of a home: whether it is whole, and what is not needed any more in it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +177,7 @@ fn open_or_look(
     home: &Home,
     config: &Config,
     reporter: &dyn Reporter,
-) -> Result<LocalStore, Error> {
+) -> Result<Arc<LocalStore>, Error> {
     let error = match store::open(home, config) {
         Ok(store) => return Ok(store),
         Err(error) => error,
@@ -189,7 +189,7 @@ fn open_or_look(
         _ => return Err(error.into()),
     };
     let looked = match (store::look(home), &holder) {
-        (Ok(store), _) => store,
+        (Ok(store), _) => Arc::new(store),
         (Err(looking), Some(_)) => return Err(looking.into()),
         (Err(_), None) => return Err(error.into()),
     };

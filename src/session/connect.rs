@@ -1,5 +1,7 @@
 //! From what a person types for a peer to a connection with the one that is meant.
 
+use futures::FutureExt as _;
+
 use super::{
     Error, Event, Kind, Session,
     whom::{self, Whom},
@@ -24,18 +26,13 @@ pub struct ConnectedPeer {
 }
 
 impl Session {
-    /// Whether `text` is a name of the address book or of the directory.
-    pub(crate) fn knows(&self, text: &str) -> Result<bool, Error> {
-        Ok(self.known_here(text)?.is_some())
-    }
-
     /// Who `text` means, as a recipient: known names need not be online.
     pub(crate) async fn recipient(&self, text: &str) -> Result<KnownPeer, Error> {
         let known = match self.whom(text).await? {
             Whom::Known(known) => *known,
             Whom::At(address) => self.connect_host(text, &address).await?.peer,
         };
-        self.check_not_revoked(&known)?;
+        self.check_not_revoked(text, &known)?;
         Ok(known)
     }
 
@@ -91,10 +88,11 @@ impl Session {
     pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
         let expected = Some(known.peer_id);
         let addresses = self.addresses_of(known);
-        let tries = addresses.iter().map(|address| async move {
-            let address = address.parse::<PeerAddress>()?;
-            self.connect_at(&address, expected).await
-        });
+        // Boxed one by one: of a closure that makes futures the compiler cannot tell that they may go to another thread.
+        let mut tries = Vec::new();
+        for address in &addresses {
+            tries.push(self.try_known_at(address, expected).boxed());
+        }
         let failed = match first_answer(tries).await {
             Ok(connected) => return Ok(connected),
             Err(failed) => failed,
@@ -103,6 +101,15 @@ impl Session {
             Some(connected) => Ok(connected),
             None => Err(self.unreachable(known, failed)),
         }
+    }
+
+    async fn try_known_at(
+        &self,
+        address: &str,
+        expected: Option<PeerId>,
+    ) -> Result<ConnectedPeer, Error> {
+        let address = address.parse::<PeerAddress>()?;
+        self.connect_at(&address, expected).await
     }
 
     /// Why a known peer is not reached. That another machine has got an old address is said rather than that nothing answers at
@@ -115,7 +122,7 @@ impl Session {
         match tries.len() {
             0 => Error::NoAddress {
                 peer: known.name.clone(),
-                is_self: known.peer_id == self.identity.peer_id(),
+                is_self: known.peer_id == self.identity().peer_id(),
             },
             1 => tries.swap_remove(0),
             _ => Error::Unreachable {
@@ -141,7 +148,7 @@ impl Session {
         let client = self.client(address, expected, &seen, first)?;
         let body = client.peer().await?;
         let signed = SignedBundle::parse(body.bundle)?;
-        let certified = signed.verify(&self.circle, Timestamp::now())?;
+        let certified = signed.verify(self.circle(), Timestamp::now())?;
         let bundle = signed.payload();
         // The circle gives names: a member must not take another's in our address book.
         if certified != bundle.name {
@@ -189,7 +196,7 @@ impl Session {
 
     /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.
     async fn exchange_lists(&self, client: &PeerClient) {
-        if let Err(error) = exchange_lists(client, &self.circle, &self.dir).await {
+        if let Err(error) = exchange_lists(client, self.circle(), &self.dir).await {
             let error = error.to_string();
             let cause = Escaped::new(&error);
             tracing::warn!(peer = %client.address(), %cause, "revocation lists are not exchanged");
@@ -206,7 +213,7 @@ impl Session {
             peer: Some(peer),
             ..Expect::default()
         };
-        let config = tls::client_config(&self.identity, &self.circle, expect, &Seen::default());
+        let config = tls::client_config(&self.identity(), self.circle(), expect, &Seen::default());
         Ok(config?)
     }
 
@@ -218,14 +225,14 @@ impl Session {
         seen: &Seen,
         options: ClientOptions,
     ) -> Result<PeerClient, Error> {
-        let (mut known, circle) = (self.book.names()?, self.circle.now());
+        let (mut known, circle) = (self.book.names()?, self.circle().now());
         // Whose key is revoked has no name any more.
         known.retain(|_, id| !circle.is_key_revoked(id));
         let expect = Expect {
             peer: expected,
             known,
         };
-        let config = tls::client_config(&self.identity, &self.circle, expect, seen)?;
+        let config = tls::client_config(&self.identity(), self.circle(), expect, seen)?;
         let client = PeerClient::new(address.clone(), config, options)?;
         let client = client.with_peer(expected, seen);
         Ok(client.with_line(self.line.clone()))

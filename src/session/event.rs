@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
-    Arrived, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth,
-    PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow, Sealed,
-    SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
+    Arrived, Cause, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked,
+    PeerHealth, PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow,
+    Sealed, SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
     WaitingTransfer,
     certs::{
         IssuedCertificate, LeftCircle, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer,
@@ -24,12 +24,13 @@ use crate::{
     wire::Arriving,
 };
 
-/// Something that happened in a session, or the outcome of an operation. `--json` prints each as one line, with `"v": 1`.
+/// Something that happened in a session, or the outcome of an operation. `--json` prints each as one line, with `"v": 1` added.
 ///
 /// Texts are raw: names and paths of other peers must be escaped before they are shown on a terminal. Events and fields may be
-/// added; a reader of an older version gets [`Event::Other`] for an event that it does not know.
+/// added, and so may the words that a field can have: a reader of an older version gets [`Event::Other`] for an event or a word that it
+/// does not know, and may look into the line itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(tag = "event", rename_all = "kebab-case", remote = "Self")]
 #[non_exhaustive]
 pub enum Event {
     /// The last event of what fails.
@@ -350,10 +351,31 @@ pub enum Event {
     Paired(Box<PairedPeer>),
     /// This machine has joined a circle.
     Joined(JoinedCircle),
-    /// An event of a newer version.
+    /// An event of a newer version, or one with a word that only a newer version knows.
     #[serde(other)]
     Other,
 }
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match Self::deserialize(&value) {
+            Ok(event) => Ok(event),
+            // Whichever of the enumerations below it is: each may get words.
+            Err(error) if error.to_string().starts_with(UNKNOWN_WORD) => Ok(Self::Other),
+            Err(error) => Err(D::Error::custom(error)),
+        }
+    }
+}
+
+/// How serde's errors begin for a word that an enumeration does not have.
+const UNKNOWN_WORD: &str = "unknown variant";
 
 /// Why what was asked for failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -364,9 +386,12 @@ pub struct Failed {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
-    /// The peer that misbehaved, or refuses us, if its id is known.
+    /// The peer that misbehaved, if its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub culprit: Option<PeerId>,
+    /// The peer that it is about, if its id is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<PeerId>,
     /// Where that peer was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -421,11 +446,17 @@ pub struct Missed {
     pub manifest: Option<ManifestId>,
     /// What can be done about it, as the exit code says it of one alone.
     pub exit: u8,
-    /// Why.
+    /// Why, in one word.
+    #[serde(default)]
+    pub cause: Cause,
+    /// Why, for a person.
     pub reason: String,
-    /// The peer that misbehaved, or refuses us, if its id is known.
+    /// The peer that misbehaved, if its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub culprit: Option<PeerId>,
+    /// The peer that it is about, if its id is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<PeerId>,
     /// Where that peer was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -437,8 +468,10 @@ impl Missed {
             peer: Some(peer),
             manifest: None,
             exit: error.kind() as u8,
+            cause: error.cause(),
             reason: error.to_string(),
             culprit: error.culprit(),
+            peer_id: error.peer(),
             address: error.address().map(ToString::to_string),
         }
     }
@@ -448,8 +481,10 @@ impl Missed {
             peer: None,
             manifest: Some(manifest),
             exit: error.kind() as u8,
+            cause: error.cause(),
             reason: error.to_string(),
             culprit: error.culprit(),
+            peer_id: error.peer(),
             address: error.address().map(ToString::to_string),
         }
     }

@@ -68,7 +68,7 @@ pub struct RefusedTransfer {
 }
 
 impl Session {
-    /// Opens the inbox of this home, also while a peer serves it.
+    /// Opens the inbox of this home, also while a peer serves it. Blocks as [`Self::own_store`] does.
     ///
     /// # Errors
     /// Fails if the own store cannot be read.

@@ -48,7 +48,7 @@ impl Session {
     pub async fn store_of(&self, peer: Option<&str>) -> Result<Arc<dyn Store>, Error> {
         Ok(match peer {
             Some(peer) => Arc::new(self.connect(peer).await?.client),
-            None => self.own_store()?.as_store(),
+            None => self.own().await?.as_store(),
         })
     }
 

@@ -80,9 +80,13 @@ impl Session {
     pub async fn look_around(&self) -> Result<Surroundings, Error> {
         let seen = look(&self.config).await?;
         let known = self.peer_rows()?;
-        let tried = stream::iter(&known).map(|peer| self.seen_row(peer, &seen));
-        let tried: Vec<_> = tried.buffered(TRIED_AT_ONCE).collect().await;
-        let ours = self.identity.peer_id();
+        let mut tries = Vec::new();
+        for peer in &known {
+            tries.push(self.seen_row(peer, &seen).boxed());
+        }
+        let tried = stream::iter(tries).buffered(TRIED_AT_ONCE);
+        let tried: Vec<_> = tried.collect().await;
+        let ours = self.identity().peer_id();
         let is_new =
             |peer: &&SeenPeer| peer.id != ours && known.iter().all(|k| k.peer_id != peer.id);
         let is_taken = |name: &str| {
@@ -105,7 +109,7 @@ impl Session {
 
     /// What is seen of a known peer; none of ourselves.
     async fn seen_row(&self, known: &PeerRow, seen: &Table) -> Option<SeenRow> {
-        if known.peer_id == self.identity.peer_id() {
+        if known.peer_id == self.identity().peer_id() {
             return None;
         }
         let said = seen.addresses_of(known.peer_id);

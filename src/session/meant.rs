@@ -84,14 +84,14 @@ fn of_the_book(us: &Session) -> Result<Seen, Error> {
 }
 
 async fn senders(us: &Session, seen: &mut Seen) -> Result<(), Error> {
-    let store = us.own_store()?.as_store();
+    let store = us.own().await?.as_store();
     for info in all_manifests(us, &*store, None).await? {
         let names = seen.entry(info.sender).or_default();
         if !names.is_empty() {
             continue;
         }
         if let Some(manifest) = manifest_of(&*store, info.id).await {
-            names.extend(manifest.verify(&us.circle, Timestamp::now()).ok());
+            names.extend(manifest.verify(us.circle(), Timestamp::now()).ok());
         }
     }
     Ok(())

@@ -46,8 +46,8 @@ impl Session {
     /// # Errors
     /// Fails if the address book cannot be read.
     pub fn other_members(&self) -> Result<Vec<KnownPeer>, Error> {
-        let me = self.identity.peer_id();
-        let others = tls::other_members(&self.dir, &self.circle, MAX_MEMBERS);
+        let me = self.identity().peer_id();
+        let others = tls::other_members(&self.dir, self.circle(), MAX_MEMBERS);
         let mut others = usable(others)?;
         others.retain(|peer| peer.peer_id != me);
         Ok(others)
@@ -57,7 +57,8 @@ impl Session {
     /// all of them in one transfer.
     pub(super) fn members_to_share_with(&self) -> Result<Vec<KnownPeer>, Error> {
         let mut known = self.book.peers()?;
-        known.retain(|peer| self.check_not_revoked(peer).is_ok());
+        let circle = self.circle().now();
+        known.retain(|peer| !circle.is_key_revoked(&peer.peer_id));
         let others = self.other_members()?;
         if known.len() + others.len() < MAX_WRAPS {
             known.extend(others);
@@ -68,7 +69,7 @@ impl Session {
     /// The peer that is called `text`: by the address book, else by the directory. Nobody is asked.
     pub(crate) fn known_here(&self, text: &str) -> Result<Option<KnownPeer>, Error> {
         let in_book = known(text, &self.book)?;
-        let is_revoked = |peer: &KnownPeer| self.circle.now().is_key_revoked(&peer.peer_id);
+        let is_revoked = |peer: &KnownPeer| self.circle().now().is_key_revoked(&peer.peer_id);
         match in_book {
             Some(peer) if !is_revoked(&peer) => return Ok(Some(peer)),
             // Its name may be another's by now.
@@ -85,7 +86,7 @@ impl Session {
     /// The same, after a newer directory was asked for if nobody is called so, or who was is revoked.
     pub(super) async fn known_to_members(&self, text: &str) -> Result<Option<KnownPeer>, Error> {
         let is_found = |found: &Option<KnownPeer>| {
-            let circle = self.circle.now();
+            let circle = self.circle().now();
             let live = |peer: &KnownPeer| !circle.is_key_revoked(&peer.peer_id);
             found.as_ref().is_some_and(live)
         };
@@ -104,7 +105,7 @@ impl Session {
         if asked_at.is_some_and(|at| at.elapsed() < JUST_ASKED) {
             return;
         }
-        let (me, circle) = (self.identity.peer_id(), self.circle.now());
+        let (me, circle) = (self.identity().peer_id(), self.circle().now());
         let mut peers = others(&self.book, me, &circle).unwrap_or_default();
         if peers.is_empty() {
             peers = self.other_members().unwrap_or_default();
@@ -135,7 +136,7 @@ impl Session {
 
     /// Where `known` may be: where it was seen, then where the directory says.
     pub(super) fn addresses_of(&self, known: &KnownPeer) -> Vec<String> {
-        let hints = tls::hints_of(&self.dir, &self.circle, known.peer_id).unwrap_or_default();
+        let hints = tls::hints_of(&self.dir, self.circle(), known.peer_id).unwrap_or_default();
         let mut addresses = known.addresses.clone();
         addresses.extend(
             hints
@@ -152,13 +153,13 @@ impl Session {
         peer: &KnownPeer,
         theirs: Option<u64>,
     ) {
-        let role = self.roles.load().of(peer.peer_id, Bearer::Peer);
+        let role = self.fresh.roles().load().of(peer.peer_id, Bearer::Peer);
         let bring = match role {
             Role::None => return,
             Role::Member => Bring::Yes,
             _ => Bring::No,
         };
-        match exchange_directory(client, &self.circle, &self.dir, (theirs, bring)).await {
+        match exchange_directory(client, self.circle(), &self.dir, (theirs, bring)).await {
             Ok(moved) => self.tell_moved(moved),
             Err(error) => {
                 let error = error.to_string();
@@ -175,7 +176,7 @@ impl Session {
         if known.is_none_or(|known| known.peer_id == said.peer_id) {
             return Ok(());
         }
-        let circle = self.circle.now();
+        let circle = self.circle().now();
         let new = [KnownPeer::of(bundle, Vec::new())];
         let moved = self.book.take_in(&new, |id| circle.is_key_revoked(id))?;
         self.tell_moved(moved);
@@ -188,7 +189,7 @@ impl Session {
             return Ok(());
         }
         let name = text.trim().to_lowercase();
-        let Some(member) = usable(tls::member_called(&self.dir, &self.circle, &name))? else {
+        let Some(member) = usable(tls::member_called(&self.dir, self.circle(), &name))? else {
             return Ok(());
         };
         let bundle = member.bundle.unwrap_or_default();
@@ -201,7 +202,7 @@ impl Session {
     }
 
     fn take_in_directory(&self) {
-        self.tell_moved(take_in_directory(&self.dir, &self.circle));
+        self.tell_moved(take_in_directory(&self.dir, self.circle()));
     }
 
     fn tell_moved(&self, moved: Vec<MovedName>) {

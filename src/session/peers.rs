@@ -1,6 +1,6 @@
 //! The address book: the peers that are known, and what they may do here.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -215,7 +215,7 @@ impl Session {
     /// # Errors
     /// Fails if no peer is called `old`, or another peer or this one is called `new`.
     pub fn rename_peer(&self, old: &str, new: &str) -> Result<PeerRow, Error> {
-        if new == self.identity.name() {
+        if new == self.identity().name() {
             let name = new.to_owned();
             return Err(Mistake::OwnName { name }.into());
         }
@@ -229,8 +229,8 @@ impl Session {
     /// # Errors
     /// Fails if no peer or several are meant, or if it is the role of this peer itself.
     pub async fn set_role(&self, peer: &str, bearer: Bearer, role: Role) -> Result<RoleRow, Error> {
-        let own = self.identity.peer_id();
-        let is_self = peer == self.identity.name() || peer == own.to_string();
+        let own = self.identity().peer_id();
+        let is_self = peer == self.identity().name() || peer == own.to_string();
         let id = match (is_self, bearer) {
             (true, Bearer::Peer) => return Err(Mistake::OwnRole.into()),
             (true, Bearer::Script) => own,
@@ -270,8 +270,8 @@ impl Session {
 
     /// Who is meant, this peer itself among them.
     async fn anybody(&self, peer: &str) -> Result<PeerId, Error> {
-        let own = self.identity.peer_id();
-        match peer == self.identity.name() || peer == own.to_string() {
+        let own = self.identity().peer_id();
+        match peer == self.identity().name() || peer == own.to_string() {
             true => Ok(own),
             false => meant::id_of(self, peer).await,
         }
@@ -306,19 +306,17 @@ impl Session {
 
     /// A known peer with its roles.
     pub(super) fn row_of(&self, peer: KnownPeer) -> Result<PeerRow, Error> {
-        Ok(self.row(peer, &*self.read_roles()?))
+        Ok(self.row(peer, &self.read_roles()?))
     }
 
     fn row(&self, peer: KnownPeer, roles: &Roles) -> PeerRow {
-        let is_self = peer.name == self.identity.name();
+        let is_self = peer.name == self.identity().name();
         PeerRow::new(peer, roles, is_self)
     }
 
-    /// Reads the roles again, which count in this session from then on.
-    fn read_roles(&self) -> Result<Arc<Roles>, Error> {
-        let assigned = self.book.roles()?;
-        let roles = Roles::new(self.identity.peer_id(), self.default_role(), assigned);
-        self.roles.store(Arc::new(roles));
-        Ok(self.roles.load_full())
+    /// The roles as they are on disk. Fails if they cannot be read there.
+    fn read_roles(&self) -> Result<Roles, Error> {
+        let (us, assigned) = (self.identity().peer_id(), self.book.roles()?);
+        Ok(Roles::new(us, self.default_role(), assigned))
     }
 }

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
     mem,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -92,7 +92,14 @@ pub enum ReceiveInto {
     /// This folder, which is made if it is not there.
     Folder(PathBuf),
     /// The content of the one file of one transfer, as it comes. After an error, what was written must not be used.
-    Writer(Box<dyn Write + Send>),
+    Writer(Mutex<Box<dyn Write + Send>>),
+}
+
+impl ReceiveInto {
+    /// To `writer`, as [`Self::Writer`] says.
+    pub fn writer(writer: impl Write + Send + 'static) -> Self {
+        Self::Writer(Mutex::new(Box::new(writer)))
+    }
 }
 
 /// A receive as it was asked for.
@@ -178,12 +185,12 @@ impl Session {
         &self,
         request: ReceiveRequest,
     ) -> Result<ReceiveOutcome, Error> {
-        let (own, jobs) = (self.own_store()?, self.jobs(request.jobs));
+        let (own, jobs) = (self.own().await?, self.jobs(request.jobs));
         let mut job = Job::new(self, own.as_store(), Some(&own), request);
         match job.choose().await {
             Err(error) if error.is_absent() => {
                 let also = Source {
-                    name: self.identity.name().to_owned(),
+                    name: self.identity().name().to_owned(),
                     store: own.as_store(),
                 };
                 let swarm = sources::of_known(self, also, jobs).await?;
@@ -255,7 +262,13 @@ impl<'a> Job<'a> {
         }
         let mut outcome = match mem::take(&mut self.request.into) {
             ReceiveInto::Writer(writer) => match chosen.ids.as_slice() {
-                [id] => self.stream(*id, writer).await?,
+                [id] => {
+                    self.stream(
+                        *id,
+                        writer.into_inner().unwrap_or_else(PoisonError::into_inner),
+                    )
+                    .await?
+                }
                 ids => return Err(Mistake::NotOneTransfer { count: ids.len() }.into()),
             },
             ReceiveInto::Folder(folder) => {

@@ -30,7 +30,7 @@ impl SignedBy {
     /// Who signed `manifest`.
     pub(crate) fn of(us: &Session, manifest: &SignedManifest) -> Self {
         let sender = manifest.payload().sender;
-        match manifest.verify(&us.circle, Timestamp::now()) {
+        match manifest.verify(us.circle(), Timestamp::now()) {
             Ok(name) => {
                 let blocked = us.is_blocked(sender);
                 Self {

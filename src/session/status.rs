@@ -138,22 +138,22 @@ impl Session {
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
-        let until = self.identity.caller().not_after;
+        let until = self.identity().caller().not_after;
         let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: home.root().to_string_lossy().into_owned(),
             why: home.chosen_by(),
-            name: self.identity.name().to_owned(),
-            peer_id: self.identity.peer_id(),
+            name: self.identity().name().to_owned(),
+            peer_id: self.identity().peer_id(),
             has_circle_key: self.dir.ca_key().exists(),
-            certificate_from: self.identity.caller().not_before,
+            certificate_from: self.identity().caller().not_before,
             certificate_until: until,
             certificate_days: days_left(until, now),
             scripts_certificate_days: days(endings.scripts_certificate),
             circle_days: days(endings.circle),
             revocation_list_days: days(endings.revocation_list),
-            revocations: self.circle.now().crl_number(),
+            revocations: self.circle().now().crl_number(),
             notices: moved_home(holder.as_ref()).into_iter().collect(),
             serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
             since: holder.as_ref().and_then(|holder| holder.since),
@@ -190,9 +190,9 @@ impl Session {
     fn endings(&self) -> Endings {
         let script = Inspected::script(&self.dir).ok();
         Endings::of(
-            Some(Lifetime::of(self.identity.caller())),
+            Some(Lifetime::of(self.identity().caller())),
             script.map(|script| Lifetime::of(&script.caller)),
-            Some(&self.circle.now()),
+            Some(&self.circle().now()),
         )
     }
 
@@ -207,7 +207,7 @@ impl Session {
 
     /// Which transfers wait in `store` for us.
     async fn waiting_in(&self, store: &LocalStore) -> Result<Vec<ManifestId>, Error> {
-        let us = self.identity.peer_id();
+        let us = self.identity().peer_id();
         let waits = |info: &ManifestInfo| {
             let state = info.state.map(|at| at.state);
             let waits = matches!(state, Some(TransferState::Stored | TransferState::Waiting));

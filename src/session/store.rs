@@ -1,6 +1,10 @@
 //! The store of the session's own home: opened here, or behind the peer that is serving it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
+};
 
 use super::{Error, Session, Silent, serving::through_serving, store_options};
 use crate::{
@@ -18,7 +22,7 @@ use super::Home;
 
 /// The store of a home.
 pub enum OwnStore {
-    /// Opened by this process.
+    /// Opened by this process. All operations of it share one.
     Direct(Arc<LocalStore>),
     /// Held by the peer that serves the home, which is asked.
     Served(PeerClient),
@@ -44,13 +48,36 @@ impl OwnStore {
 }
 
 impl Session {
-    /// Opens the store of this home. Where a peer is serving it, that peer is asked instead.
+    /// Opens the store of this home. Where a peer is serving it, in this process or another, that peer is asked instead. What
+    /// has the store open in this process shares it.
+    ///
+    /// Blocks for up to three seconds while another process has the store that does not serve, such as a command.
     ///
     /// # Errors
     /// Fails if the store is in use by something that does not serve, or its disk is not mounted or not readable.
     pub fn own_store(&self) -> Result<OwnStore, Error> {
-        match open(&self.home, &self.config) {
-            Ok(store) => Ok(OwnStore::Direct(Arc::new(store))),
+        match self.serving()? {
+            Some(peer) => Ok(OwnStore::Served(peer)),
+            None => self.opened_or_served(open(&self.home, &self.config)),
+        }
+    }
+
+    /// The same, without blocking a thread of the runtime.
+    pub(crate) async fn own(&self) -> Result<OwnStore, Error> {
+        if let Some(peer) = self.serving()? {
+            return Ok(OwnStore::Served(peer));
+        }
+        let (home, config) = (self.home.clone(), self.config.clone());
+        let opened = tokio::task::spawn_blocking(move || open(&home, &config)).await?;
+        self.opened_or_served(opened)
+    }
+
+    fn opened_or_served(
+        &self,
+        opened: Result<Arc<LocalStore>, StoreError>,
+    ) -> Result<OwnStore, Error> {
+        match opened {
+            Ok(store) => Ok(OwnStore::Direct(store)),
             Err(error @ StoreError::Locked { .. }) => self.served_store(error),
             // A disk to read only keeps nobody from looking, nor from receiving to another. Something else in the place of a file
             // is for the person to move away.
@@ -73,7 +100,7 @@ impl Session {
     }
 
     fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
-        let (me, seen) = (Some(self.identity.peer_id()), Seen::default());
+        let (me, seen) = (Some(self.identity().peer_id()), Seen::default());
         self.client(&address.parse()?, me, &seen, self.client_options)
     }
 
@@ -98,7 +125,7 @@ impl Session {
         let question = &DecidedQuestion { manifest, decision };
         let ask = |peer: PeerClient| async move { peer.decided(question).await };
         let here = || async {
-            let store = Arc::new(open(&self.home, &self.config)?);
+            let store = open(&self.home, &self.config)?;
             self.record_in(store, manifest, decision).await
         };
         through_serving(|| self.serving(), ask, here).await
@@ -133,9 +160,34 @@ pub(crate) fn check_there(home: &Home) -> Result<(), StoreError> {
     LocalStore::check_known(&home.chunks(), &home.store_mark())
 }
 
-/// Opens the store of this home, and makes it if the home never had one.
-pub(crate) fn open(home: &Home, config: &Config) -> Result<LocalStore, StoreError> {
-    LocalStore::open_known(&home.chunks(), &home.store_mark(), store_options(config))
+/// The store of a home, while something of this process has it open.
+type Slot = Arc<Mutex<Weak<LocalStore>>>;
+
+/// The stores that this process has opened, by their homes.
+static OPENED: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::default);
+
+/// Opens the store of this home, and makes it if the home never had one. Where this process has it open already, that one is
+/// shared: the lock of a store keeps out other processes, and not the second of two operations that run side by side.
+pub(crate) fn open(home: &Home, config: &Config) -> Result<Arc<LocalStore>, StoreError> {
+    let folder = home.chunks();
+    // The folder of chunks may not be there yet.
+    let root = home.root().canonicalize();
+    let root = root.unwrap_or_else(|_| home.root().to_owned());
+    let slot = lock(&OPENED).entry(root).or_default().clone();
+    // Held while it is opened, so that whoever comes second finds it.
+    let mut opened = lock(&slot);
+    if let Some(shared) = opened.upgrade().filter(|store| store.is_in_place()) {
+        LocalStore::check_known(&folder, &home.store_mark())?;
+        return Ok(shared);
+    }
+    let store = LocalStore::open_known(&folder, &home.store_mark(), store_options(config))?;
+    let store = Arc::new(store);
+    *opened = Arc::downgrade(&store);
+    Ok(store)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens it only to read, beside any process that uses it.

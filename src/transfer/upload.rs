@@ -389,6 +389,7 @@ fn read(sources: Sources, chunk_size: u32, mut batches: Batches) -> Result<Total
     match sources {
         Sources::Tree(tree) => content::read_files(&tree.files, chunk_size, each),
         Sources::Stream { reader, .. } => {
+            let reader = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
             content::read_stream(reader, "standard input", chunk_size, each)
         }
     }

@@ -10,7 +10,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use super::{
@@ -35,7 +35,7 @@ pub enum Sources {
         /// How many bytes are expected, where that is known. There may be more or fewer.
         expected: Option<u64>,
         /// Where its bytes come from.
-        reader: Box<dyn Read + Send>,
+        reader: Mutex<Box<dyn Read + Send>>,
     },
 }
 
@@ -67,6 +67,19 @@ struct Found {
 }
 
 impl Sources {
+    /// The bytes that `reader` gives, as a file called `name`. `expected` is how many they are, where that is known.
+    pub fn stream(
+        name: impl Into<String>,
+        expected: Option<u64>,
+        reader: impl Read + Send + 'static,
+    ) -> Self {
+        Self::Stream {
+            name: name.into(),
+            expected,
+            reader: Mutex::new(Box::new(reader)),
+        }
+    }
+
     /// Walks `paths`.
     ///
     /// # Errors
@@ -80,8 +93,11 @@ impl Sources {
     /// Walks `paths` and leaves out what `filter` says.
     ///
     /// # Errors
-    /// Those of [`Sources::walk`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
+    /// Those of [`Sources::walk`], [`TransferError::NothingNamed`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
     pub fn walk_filtered(paths: &[PathBuf], filter: &Filter) -> Result<Self, TransferError> {
+        if paths.is_empty() {
+            return Err(TransferError::NothingNamed);
+        }
         let (mut tree, rules) = (Tree::default(), Rules::of(filter));
         let (mut names, mut kept_named) = (HashSet::new(), KeptNamed::default());
         for path in paths {

@@ -105,12 +105,12 @@ async fn content_goes_to_a_writer_and_what_happens_is_told() {
     }
     let out = homes.path("written");
     let mut request = ReceiveRequest::named(["two"]);
-    request.into = ReceiveInto::Writer(Box::new(fs::File::create(&out).unwrap()));
+    request.into = ReceiveInto::writer(fs::File::create(&out).unwrap());
     a.receive(request).await.unwrap();
     assert_eq!(fs::read_to_string(&out).unwrap(), "two");
 
     let mut both = ReceiveRequest::named(["one", "two"]);
-    both.into = ReceiveInto::Writer(Box::new(Vec::new()));
+    both.into = ReceiveInto::writer(Vec::new());
     assert_eq!(a.receive(both).await.unwrap_err().kind(), Kind::Usage);
 
     let mut all = ReceiveRequest::default();

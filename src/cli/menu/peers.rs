@@ -77,7 +77,7 @@ fn others(menu: &Menu) -> Result<Vec<KnownPeer>, Failure> {
     let us = menu.context()?.session()?;
     let mut known = us.book.peers()?;
     known.extend(us.other_members()?);
-    known.retain(|peer| peer.name != us.identity.name());
+    known.retain(|peer| peer.name != us.identity().name());
     Ok(known)
 }
 

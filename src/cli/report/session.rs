@@ -35,8 +35,9 @@ impl From<NotReached> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (culprit, address) = (error.culprit(), error.address().cloned());
-        with_hint(error).by(culprit, address.as_ref())
+        let (culprit, peer) = (error.culprit(), error.peer());
+        let address = error.address().cloned();
+        with_hint(error).about(culprit, peer, address.as_ref())
     }
 }
 
@@ -240,6 +241,7 @@ impl From<Mistake> for Failure {
                 let like = like.unwrap_or_else(|| "box-1".to_owned());
                 failure.hint(format!("for instance: {like}"))
             }
+            Mistake::NoHost { .. } => failure.hint("for instance --san nas.example"),
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }

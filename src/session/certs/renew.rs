@@ -129,7 +129,7 @@ async fn ask(
         None => us.maker()?,
     };
     let signing = tls::renewal_request(&us.dir, which)?;
-    let (own, now) = (us.identity.caller().not_after, Timestamp::now());
+    let (own, now) = (us.identity().caller().not_after, Timestamp::now());
     let asked = match own < now {
         true => us.ask_ended(&from, &signing).await,
         false => match us.connect(&from).await {
@@ -146,7 +146,7 @@ async fn ask(
     })?;
     let renewed = tls::install_renewed(&us.dir, which, &pem)?;
     // The circle's own certificate may have been renewed too. A peer that does not answer now is asked the next time.
-    if us.circle.now().is_near_its_end(now)
+    if us.circle().now().is_near_its_end(now)
         && let Ok(us) = session()
     {
         let _ = us.connect(&from).await;
@@ -157,7 +157,7 @@ async fn ask(
 impl Session {
     /// The name here of the peer that made the circle.
     pub(super) fn maker(&self) -> Result<String, Error> {
-        let circle = self.circle.now();
+        let circle = self.circle().now();
         let known = match circle.maker() {
             Some(name) => match self.book.by_certificate_name(name)? {
                 None => self.known_here(name)?,

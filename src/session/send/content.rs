@@ -25,11 +25,12 @@ pub fn message(text: impl Into<String>) -> Result<Sources, Mistake> {
     if text.is_empty() || text.len() as u64 > MAX_MESSAGE {
         return Err(Mistake::MessageLength { most: MAX_MESSAGE });
     }
-    Ok(Sources::Stream {
-        name: MESSAGE_NAME.to_owned(),
-        expected: Some(text.len() as u64),
-        reader: Box::new(Cursor::new(text)),
-    })
+    let length = text.len() as u64;
+    Ok(Sources::stream(
+        MESSAGE_NAME,
+        Some(length),
+        Cursor::new(text),
+    ))
 }
 
 impl Session {

@@ -304,6 +304,7 @@ impl State {
             free,
             quota: Some(quota),
             promised: Promised::default(),
+            remote: None,
         })
     }
 
@@ -491,6 +492,7 @@ mod tests {
                     bytes: 0,
                     seconds: 0
                 },
+                remote: None,
             }
         ));
         assert_eq!(space.free(DISK), 200);
