@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Inner, LocalStore, StoreError, Timestamp};
+use super::{Inner, LocalStore, StoreError};
 use crate::id::TransferId;
+use crate::manifest::Timestamp;
 
 impl LocalStore {
     /// Those of `asked` that are stored, or were opened or let go, or deleted after the time beside them. Blocks.
