@@ -38,10 +38,10 @@ use std::{
 pub use anchor::MAX_CIRCLE;
 pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Taken};
-pub(crate) use config::with_reason;
 pub use config::{
     Admission, Expect, Seen, Standing, client_config, server_config, server_config_for,
 };
+pub(crate) use config::{Untrusted, with_reason};
 pub use directory::{install_directory, load_directory};
 pub use ending::{Begins, Endings, Lifetime, days_left};
 pub use fault::{BadDirectory, BadFile, BadList, WhyRefused};

@@ -17,12 +17,13 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
+use tracing::field::display;
 
 use super::{ServerState, link::Link, strangers::Stranger};
 use crate::{
     name::Escaped,
     sabotage,
-    tls::{Caller, Standing, with_reason},
+    tls::{Caller, Standing, Untrusted, with_reason},
     wire,
 };
 
@@ -209,7 +210,10 @@ impl FailureLog {
             // The text may quote names from a stranger's certificate.
             let cause = error.to_string();
             let cause = Escaped::new(&cause);
-            tracing::info!(%address, %cause, silenced, "connection refused");
+            let untrusted = error.get_ref().and_then(|e| e.downcast_ref::<Untrusted>());
+            let (peer, id) = untrusted.and_then(Untrusted::member).unzip();
+            let (peer, id) = (peer.map(Escaped::new).map(display), id.map(display));
+            tracing::info!(%address, peer, id, %cause, silenced, "connection refused");
         }
     }
 

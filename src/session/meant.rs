@@ -17,12 +17,12 @@ use crate::{
     id::{PeerId, Short as _},
     manifest::Timestamp,
     name::Escaped,
+    private,
     trust::TrustError,
 };
 
 /// Bytes of the log that are looked through.
 const MAX_LOG: usize = 64 << 20;
-const ID_DIGITS: usize = 64;
 
 /// The ids of peers that this home has seen, with their names, those in certificates too.
 type Seen = BTreeMap<PeerId, BTreeSet<String>>;
@@ -105,19 +105,17 @@ fn in_logs(logs: &Path, seen: &mut Seen) {
     files.sort_by(|one, other| other.cmp(one));
     let mut left = MAX_LOG;
     for file in files {
-        let Ok(lines) = fs::read_to_string(&file) else {
+        let Ok(lines) = private::read_text(&file) else {
             continue;
         };
         let Some(less) = left.checked_sub(lines.len()) else {
             return;
         };
         left = less;
-        for line in lines
-            .lines()
-            .filter(|line| line.contains("\"id\":") || line.contains("its id is"))
-        {
-            in_line(line, seen);
-        }
+        let lines = lines.lines();
+        lines
+            .filter(|line| line.contains("\"id\":"))
+            .for_each(|line| in_line(line, seen));
     }
 }
 
@@ -132,18 +130,6 @@ fn in_line(line: &str, seen: &mut Seen) {
         let known = seen.entry(id).or_default();
         known.extend(names.map(str::to_owned));
     }
-    if let Some((name, id)) = text("cause").and_then(of_certificate) {
-        seen.entry(id).or_default().insert(name.to_owned());
-    }
-}
-
-/// Whose certificate was refused, by the text that says why.
-fn of_certificate(cause: &str) -> Option<(&str, PeerId)> {
-    let (what, id) = cause.split_once("; its id is ")?;
-    let of = what.split_once("the certificate of ");
-    let of = of.and_then(|(_, name)| name.split(' ').next());
-    let has = || what.split_once(" has the role none")?.0.rsplit(' ').next();
-    Some((of.or_else(has)?, id.get(..ID_DIGITS)?.parse().ok()?))
 }
 
 fn matching(seen: &Seen, text: &str) -> Vec<PeerId> {
@@ -151,23 +137,4 @@ fn matching(seen: &Seen, text: &str) -> Vec<PeerId> {
     all.filter(|(id, names)| begins(id, text) || names.contains(text))
         .map(|(id, _)| *id)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_that_was_refused_says_whose_it_is() {
-        let id = PeerId::of(b"p");
-        for what in [
-            "the certificate of ben is revoked",
-            "unexpected: the certificate of ben expired on 2026-11-21T04:19:47Z; the clock here says 2027",
-            "ben has the role none here",
-        ] {
-            let cause = format!("{what}; its id is {id}");
-            assert_eq!(of_certificate(&cause), Some(("ben", id)), "{cause}");
-        }
-        assert_eq!(of_certificate("the certificate of ben is revoked"), None);
-    }
 }

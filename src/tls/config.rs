@@ -350,13 +350,14 @@ tokio::task_local! {
 pub(crate) struct Untrusted(Distrust);
 
 impl Untrusted {
-    /// The peer, if the circle has signed it: it is blocked, revoked or out of date here. What another circle's certificate
-    /// says of itself proves nothing.
-    fn member(&self) -> Option<PeerId> {
+    /// The name and the id of the peer, if the circle has signed it: it is blocked, revoked or out of date here. What another
+    /// circle's certificate says of itself proves nothing.
+    pub(crate) fn member(&self) -> Option<(&str, PeerId)> {
         match &self.0 {
-            Distrust::Expired { peer, .. }
-            | Distrust::Revoked { peer, .. }
-            | Distrust::Blocked { peer, .. } => Some(*peer),
+            Distrust::Expired { name, peer, .. }
+            | Distrust::NotYetValid { name, peer, .. }
+            | Distrust::Revoked { name, peer }
+            | Distrust::Blocked { name, peer } => Some((name, *peer)),
             _ => None,
         }
     }
@@ -369,10 +370,7 @@ impl Untrusted {
 
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.member() {
-            Some(peer) => write!(f, "{}; its id is {peer}", self.0),
-            None => self.0.fmt(f),
-        }
+        self.0.fmt(f)
     }
 }
 

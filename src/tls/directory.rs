@@ -1,6 +1,6 @@
 //! The circle's directory on disk and as it is offered: signed by the circle's key, and never older than the one before.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 
@@ -16,7 +16,8 @@ use crate::{
         Claim, ManifestError, Payload as _, SignError, Signer, SignerFault, Timestamp, Verifier,
         VerifyError,
     },
-    trust::{KnownPeer, MAX_DIRECTORY, Member, SignedDirectory, write_durably},
+    private,
+    trust::{KnownPeer, Member, SignedDirectory, write_durably},
 };
 
 /// Believes the circle's key alone.
@@ -147,7 +148,7 @@ pub fn load_directory(
     circle: &Circle,
 ) -> Result<Option<SignedDirectory>, TlsError> {
     let path = dir.directory();
-    let bytes = match read_bounded(&path) {
+    let bytes = match private::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error(&path, e)),
@@ -164,15 +165,6 @@ pub fn load_directory(
 
 fn document(error: ManifestError) -> BadDirectory {
     BadDirectory::Document(Box::new(error))
-}
-
-/// Too long a file is read no further than to tell that it is.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let most = MAX_DIRECTORY as u64 + 1;
-    fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Takes over a directory that another member has, if the circle's key has signed it, and its number is higher than that of
