@@ -1,6 +1,6 @@
 //! The circle's directory on disk and as it is offered: signed by the circle's key, and never older than the one before.
 
-use std::{io, path::Path};
+use std::io;
 
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 
