@@ -78,6 +78,12 @@ pub(super) struct Failure {
     pub(super) code: ExitCode,
     what: String,
     hint: Option<String>,
+    about: Option<Box<About>>,
+}
+
+/// Who misbehaved, which peer it is about, and where.
+#[derive(Debug, Default)]
+struct About {
     culprit: Option<PeerId>,
     peer: Option<PeerId>,
     address: Option<String>,
@@ -89,9 +95,7 @@ impl Failure {
             code,
             what: what.to_string(),
             hint: None,
-            culprit: None,
-            peer: None,
-            address: None,
+            about: None,
         }
     }
 
@@ -155,12 +159,14 @@ impl Failure {
         peer: Option<PeerId>,
         address: Option<&PeerAddress>,
     ) -> Self {
-        Self {
+        let address = address.map(ToString::to_string);
+        let about = About {
             culprit,
             peer,
-            address: address.map(ToString::to_string),
-            ..self
-        }
+            address,
+        };
+        let about = Some(Box::new(about));
+        Self { about, ..self }
     }
 
     /// Its exit code, its sentence, its hint.
@@ -171,13 +177,15 @@ impl Failure {
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
         if output.json {
+            let none = About::default();
+            let about = self.about.as_deref().unwrap_or(&none);
             return output.last_event(&Event::Error(Failed {
                 exit: self.code as u8,
                 message: self.what.clone(),
                 hint: self.hint.clone(),
-                culprit: self.culprit,
-                peer_id: self.peer,
-                address: self.address.clone(),
+                culprit: about.culprit,
+                peer_id: about.peer,
+                address: about.address.clone(),
             }));
         }
         let mut text = format!("colis: {}", Escaped::new(&self.what));

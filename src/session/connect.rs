@@ -204,7 +204,8 @@ impl Session {
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this
-    /// peer's certificate, and taking no other for it.
+    /// peer's certificate, and taking no other for it. New connections are judged by the revocations that this session has looked at
+    /// last, which each of its operations and [`circle`](Self::circle) do.
     ///
     /// # Errors
     /// Fails if the keys of this home are not what they should be.

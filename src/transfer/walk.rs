@@ -67,19 +67,6 @@ struct Found {
 }
 
 impl Sources {
-    /// The bytes that `reader` gives, as a file called `name`. `expected` is how many they are, where that is known.
-    pub fn stream(
-        name: impl Into<String>,
-        expected: Option<u64>,
-        reader: impl Read + Send + 'static,
-    ) -> Self {
-        Self::Stream {
-            name: name.into(),
-            expected,
-            reader: Mutex::new(Box::new(reader)),
-        }
-    }
-
     /// Walks `paths`.
     ///
     /// # Errors

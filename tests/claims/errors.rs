@@ -159,7 +159,7 @@ async fn a_send_to_several_tells_what_became_of_it_at_each() {
 }
 
 /// Fields for a text that says why, and why they may be: nothing is chosen by them.
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 12] = [
     (
         "server/told.rs",
         "what a peer was told, for the history: its code stands before it",
@@ -167,6 +167,10 @@ const TEXTS: [(&str, &str); 11] = [
     (
         "session/event.rs",
         "what --json has for a person, beside what happened",
+    ),
+    (
+        "session/event/missed.rs",
+        "the same, beside a cause in one word",
     ),
     ("session/inbox.rs", "the same, of what waits"),
     (

@@ -38,9 +38,9 @@ async fn an_open_session_knows_who_was_revoked_since_and_carries_the_list() {
         assert!(session.connect(name).await.is_err());
     }
     // It has met nobody since: who is met now is told.
-    assert!(!CertsDir::new(network.home(1).join("certs")).crl().exists());
-    another.connect(network.name(1)).await.unwrap();
     let others = network.session(1).unwrap();
+    assert!(!others.circle().now().is_key_revoked(&id));
+    another.connect(network.name(1)).await.unwrap();
     assert!(others.circle().now().is_key_revoked(&id));
     let sent = theirs
         .send(message("x").unwrap(), &SendRequest::to([network.name(1)]))

@@ -24,7 +24,8 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     fn any<T>() -> T {
         unreachable!("it is only compiled")
     }
-    let (texts, store): (&'static [String], fn() -> Arc<dyn Store>) = (&[], any);
+    let texts: &'static [String] = &[];
+    let store = any::<Arc<dyn Store>>;
     is_shared::<(Sources, ReceiveRequest, ReceiveInto, SendRequest)>();
     is_send(us.send(any(), any::<&'static SendRequest>()));
     is_send(us.plan(sources(), any::<&'static SendRequest>()));
