@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let hello = |caller: CallerInfo| async move { format!("hello, {}\n", caller.name()) };
     let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
 
-    let peer = Peer::open(PeerOptions::at(home))?.with_routes(own);
+    let peer = Peer::open(PeerOptions::at(home))?.with_routes(own)?;
     let port = peer.address().port();
     println!("https://localhost:{port}/hello, and everything of docs/protocol.md; Ctrl-C ends it");
     tokio::spawn(say_arrivals(peer.arrivals()));

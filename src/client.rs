@@ -403,7 +403,7 @@ impl PeerClient {
             let pause = full_jitter(pause);
             match attempt().await {
                 // Not all who were sent away at once may come back at once.
-                Err(StoreError::Busy { seconds }) => {
+                Err(StoreError::Busy { seconds, .. }) => {
                     tokio::time::sleep(Duration::from_secs(seconds) + pause).await;
                 }
                 Err(error) if error.is_retryable() => {

@@ -46,7 +46,7 @@
 //! # certs::init(&Home::resolve(Some(home))?, "ben", Vec::new())?;
 //! let hello = |caller: CallerInfo| async move { format!("hello, {}", caller.name()) };
 //! let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
-//! let peer = Peer::open(PeerOptions::at(home))?.with_routes(own);
+//! let peer = Peer::open(PeerOptions::at(home))?.with_routes(own)?;
 //! let handle = peer.handle();
 //! let running = tokio::spawn(peer.run(std::future::pending()));
 //! println!("https://localhost:{}/hello", handle.address().port());

@@ -37,10 +37,10 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use arrivals::{ArrivalSeq, Arrivals, ArrivalsEnded};
+pub(crate) use door::Files;
 pub use elsewhere::Elsewhere;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry};
-pub(crate) use door::Files;
 pub(crate) use inbox::Kept;
 pub use inbox::{
     AnswerError, Arrival, DecidedBy, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules,
@@ -59,7 +59,10 @@ use crate::{
     id::PeerId,
     manifest::Signer as _,
     received::Received,
-    server::{self, App, Limits, OwnRoutes, OwnerError, ServerState, Services},
+    server::{
+        self, App, GuardedRoutes, Limits, OwnRoutes, OwnerError, RoutesCollide, ServerState,
+        Services,
+    },
     store::{LocalStore, LocalStoreOptions},
     tls::{CertsDir, Identity},
     wire::{Event, ReloadBody},
@@ -97,7 +100,7 @@ pub struct Peer {
     reread: Arc<Reread>,
     owner: Arc<Owner>,
     options: Arc<watch::Sender<PeerOptions>>,
-    own: OwnRoutes,
+    own: Option<GuardedRoutes>,
     /// Ends with the peer what its owner has asked for in this process.
     ending: DropGuard,
 }
@@ -163,7 +166,7 @@ impl Peer {
             reread,
             owner,
             options: Arc::new(options),
-            own: OwnRoutes::new(),
+            own: None,
             ending,
         })
     }
@@ -212,9 +215,12 @@ impl Peer {
 
     /// Serves `own` beside its own routes, behind the same guard: the callers are those that the peer lets in now. The last call
     /// counts.
-    #[must_use]
-    pub fn with_routes(self, own: OwnRoutes) -> Self {
-        Self { own, ..self }
+    ///
+    /// # Errors
+    /// [`RoutesCollide`] if two of them have the same address and method, or two groups a fallback.
+    pub fn with_routes(mut self, own: OwnRoutes) -> Result<Self, RoutesCollide> {
+        self.own = Some(App::guard(&self.state, own)?);
+        Ok(self)
     }
 
     /// A handle that is of use while the peer runs, and after its end.
@@ -243,9 +249,6 @@ impl Peer {
     ///
     /// # Errors
     /// [`PeerError`].
-    ///
-    /// # Panics
-    /// If two of its own routes have the same address.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
         let released = self.store.released();
         let served = self.serve(shutdown).await;
@@ -298,7 +301,10 @@ impl Peer {
         let asking = tokio::spawn(stopping.clone().run_until_cancelled_owned(asking));
         let renewing = self.renewal.run();
         let renewing = tokio::spawn(stopping.clone().run_until_cancelled_owned(renewing));
-        let app = App::new(self.state, self.own);
+        let app = match self.own {
+            Some(own) => App::with(self.state, own),
+            None => App::new(self.state, OwnRoutes::new()),
+        };
         let served = app.serve(self.listener, shutdown).await;
         stopping.cancel();
         let _ = announcing.await;

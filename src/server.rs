@@ -67,7 +67,7 @@ pub use desk::{
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind};
-pub use own::OwnRoutes;
+pub use own::{GuardedRoutes, OwnRoutes, RoutesCollide};
 pub(crate) use text::per_second;
 pub use told::NotTaken;
 pub(crate) use told::TellLimits;
@@ -145,6 +145,8 @@ struct Shared {
     strangers: Strangers,
     connections: Shares<PeerId>,
     requests: Shares<PeerId>,
+    /// Of the program's own routes.
+    own_requests: Shares<PeerId>,
     rate: Rate,
     memory: Shares<PeerId>,
     uptake: Uptake,
@@ -166,6 +168,7 @@ impl ServerState {
             strangers: Strangers::new(l.handshakes, l.handshakes_per_address),
             connections: Shares::new(l.connections, l.connections_per_peer),
             requests: Shares::new(l.requests, l.requests_per_peer),
+            own_requests: Shares::new(l.requests, l.requests_per_peer),
             rate: Rate::new(l.requests_per_second, l.request_burst),
             memory: Shares::new(l.body_memory, l.body_memory_per_peer),
             uptake: Uptake::new(l.response_stall, l.min_body_rate),

@@ -17,6 +17,9 @@
 //! What happens meanwhile is told to a [`Reporter`] as an [`Event`]; the outcome is an event too, so that `--json` prints nothing
 //! but events. An [`Error`] says by its [`Kind`] what can be done about it.
 //!
+//! Every future of an operation is `Send`, and needs a Tokio runtime with time and I/O enabled. Operations of one process may run
+//! side by side, also in several sessions of one home: they share its store.
+//!
 //! An operation is cancelled by dropping its future. What was transferred until then stays where it is, and the same request
 //! continues it.
 
@@ -44,6 +47,7 @@ pub mod pair;
 mod peers;
 mod progress;
 mod receive;
+mod recipients;
 mod reporter;
 mod send;
 mod serve;
@@ -83,7 +87,7 @@ use crate::{
 pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
 pub use custody::{Custody, CustodyRequest};
-pub use error::{Error, Kind, Mistake, NotReached};
+pub use error::{Cause, Error, Kind, Mistake, NotReached};
 pub use event::{Event, Failed, LeftOut, Missed};
 pub use finding::{Finding, Summary, Verdict};
 pub use folder::{FolderError, SealRequest, Sealed};
@@ -115,11 +119,12 @@ use home::platform_folder;
 pub(crate) use list::all_manifests;
 use list::{row, state_of};
 pub(crate) use progress::Told;
-use send::{paced, recipient, tell_sources};
+use recipients::Recipients;
+use send::{paced, tell_sources};
 #[cfg(feature = "cli")]
 pub(crate) use settings::LOG_DAYS;
 use which::{manifest_of, named};
-pub(crate) use whom::{Whom, each_once, known, nearest, unknown};
+pub(crate) use whom::{Whom, known, nearest, unknown};
 
 /// A member that acts: its home, its identity, and whom it knows.
 pub struct Session {
@@ -165,10 +170,14 @@ impl Verifier for Judge {
 impl Session {
     /// Opens the home in the folder `home`, with the settings of its `colis.toml`. The environment is not read.
     ///
+    /// Its settings are those of this moment. Certificates, revocations, roles and the address book are looked at again by each
+    /// operation: a session may stay open for as long as the program runs.
+    ///
     /// # Errors
-    /// Fails if the home has no certificates or settings that cannot be used.
+    /// Fails if there is no home, or it has settings that cannot be used.
     pub fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
         let home = Home::resolve(Some(home.as_ref()))?;
+        home.check_there()?;
         let config = Config::load(&home.config(), |_| None::<OsString>)?;
         Self::with(home, config, Arc::new(Silent))
     }
@@ -300,13 +309,14 @@ impl Session {
         self.fresh.roles().load().is_blocked(id)
     }
 
-    /// Fails for a peer whose key the circle has revoked: nothing is sealed for it.
-    pub(crate) fn check_not_revoked(&self, peer: &KnownPeer) -> Result<(), Error> {
+    /// Fails for a peer whose key the circle has revoked: nothing is sealed for it. It was named `text`.
+    pub(crate) fn check_not_revoked(&self, text: &str, peer: &KnownPeer) -> Result<(), Error> {
         let circle = self.circle().now();
         match circle.is_key_revoked(&peer.peer_id) {
             false => Ok(()),
             true => Err(Error::Revoked {
-                peer: peer.shown(),
+                peer: text.trim().to_owned(),
+                peer_id: peer.peer_id,
                 list: circle.crl_number(),
             }),
         }

@@ -139,6 +139,9 @@ pub enum TransferError {
         /// How.
         cause: LibraryError,
     },
+    /// No path was named.
+    #[error("nothing to send was named")]
+    NothingNamed,
     /// Every path that was named is left out by the filter.
     #[error("nothing to send: --exclude or --git leaves out all that was named")]
     AllFiltered,
@@ -301,7 +304,16 @@ impl TransferError {
         }
     }
 
-    /// The peer that misbehaved, or refuses us, if its id is known. Of several stores the last.
+    /// The peer that it is about, if its id is known. Of several stores the last.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Store(error) => error.peer(),
+            Self::NoStore { failures } => failures.last()?.peer(),
+            _ => None,
+        }
+    }
+
+    /// The peer that misbehaved, if its id is known. Of several stores the last.
     pub fn culprit(&self) -> Option<PeerId> {
         match self {
             Self::Store(error) => error.culprit(),
@@ -347,6 +359,7 @@ impl TransferError {
             | Self::DanglingLink { .. }
             | Self::PrivateKey { .. }
             | Self::BadGlob { .. }
+            | Self::NothingNamed
             | Self::AllFiltered
             | Self::DuplicateSource { .. }
             | Self::NamelessSource { .. }

@@ -11,6 +11,10 @@ pub(super) async fn run(context: &Context, args: Grant) -> Result<ExitCode, Fail
     let mut request = GrantRequest::of(args.which, args.to);
     request.at = args.at;
     let granted = context.session()?.grant(&request).await?;
+    let complete = granted.complete;
     context.tell(&Event::Granted(granted));
-    Ok(ExitCode::Ok)
+    Ok(match complete {
+        true => ExitCode::Ok,
+        false => ExitCode::Partial,
+    })
 }

@@ -76,7 +76,14 @@ pub(super) struct Failure {
     pub(super) code: ExitCode,
     what: String,
     hint: Option<String>,
+    about: Option<Box<About>>,
+}
+
+/// Who misbehaved, which peer it is about, and where.
+#[derive(Debug, Default)]
+struct About {
     culprit: Option<PeerId>,
+    peer: Option<PeerId>,
     address: Option<String>,
 }
 
@@ -86,8 +93,7 @@ impl Failure {
             code,
             what: what.to_string(),
             hint: None,
-            culprit: None,
-            address: None,
+            about: None,
         }
     }
 
@@ -144,13 +150,21 @@ impl Failure {
         }
     }
 
-    /// Who misbehaved, and where.
-    fn by(self, culprit: Option<PeerId>, address: Option<&PeerAddress>) -> Self {
-        Self {
+    /// Who misbehaved, which peer it is about, and where.
+    fn about(
+        self,
+        culprit: Option<PeerId>,
+        peer: Option<PeerId>,
+        address: Option<&PeerAddress>,
+    ) -> Self {
+        let address = address.map(ToString::to_string);
+        let about = About {
             culprit,
-            address: address.map(ToString::to_string),
-            ..self
-        }
+            peer,
+            address,
+        };
+        let about = Some(Box::new(about));
+        Self { about, ..self }
     }
 
     /// Its exit code, its sentence, its hint.
@@ -161,12 +175,15 @@ impl Failure {
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
         if output.json {
+            let none = About::default();
+            let about = self.about.as_deref().unwrap_or(&none);
             return output.last_event(&Event::Error(Failed {
                 exit: self.code as u8,
                 message: self.what.clone(),
                 hint: self.hint.clone(),
-                culprit: self.culprit,
-                address: self.address.clone(),
+                culprit: about.culprit,
+                peer_id: about.peer,
+                address: about.address.clone(),
             }));
         }
         let mut text = format!("colis: {}", Escaped::new(&self.what));
@@ -223,6 +240,7 @@ impl From<TransferError> for Failure {
             | TransferError::DanglingLink { .. }
             | TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
+            | TransferError::NothingNamed
             | TransferError::AllFiltered
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }

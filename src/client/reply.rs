@@ -227,11 +227,13 @@ fn refused(
                 bytes: problem.promised.unwrap_or(0),
                 seconds: problem.promised_seconds.unwrap_or(0),
             },
+            remote: Some(remote),
         },
         Code::StorageFailed => StoreError::ReadOnly(ReadOnly::AtPeer(remote)),
         Code::SlowBody => StoreError::TooSlow { remote },
         Code::Busy | Code::TooManyRequests => StoreError::Busy {
             seconds: retry_after.map_or(1, |time| time.as_secs()),
+            remote: Some(remote),
         },
         // As the alert of the peers that do not renew certificates.
         Code::CertificateExpired => StoreError::Untrusted {

@@ -186,7 +186,8 @@ impl PeerHandle {
     /// Tells the peer to end, and returns once nothing of the home is held, so that it can be opened again. Requests in work may
     /// finish, for ten seconds at most.
     ///
-    /// It waits for ever if the peer is not run, or if something else of the program keeps its store.
+    /// It waits for ever if the peer is not run, or if something else of the program keeps its store. A handler of a route of one's
+    /// own is a request in work, which would wait for itself: there [`stop`](Self::stop) is the right call.
     pub async fn shutdown(&self) {
         self.stop();
         self.released().await;

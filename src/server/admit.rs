@@ -20,6 +20,7 @@ use super::{
     ServerState,
     accept::Connection,
     meter::Asked,
+    own,
     problem::{Answer, Failure},
     sending,
     shares::{Share, Shortage},
@@ -115,7 +116,12 @@ fn turn(
         return Err(Failure::new(Code::TooLarge, detail));
     }
     check_role(state, connection, parts)?;
-    let share = state.0.requests.take(connection.caller.peer_id, 1);
+    // What an own handler takes its time for must not keep the same peer's transfers waiting.
+    let requests = match own::is_reserved(parts.uri.path()) {
+        true => &state.0.requests,
+        false => &state.0.own_requests,
+    };
+    let share = requests.take(connection.caller.peer_id, 1);
     share.map_err(|shortage| match shortage {
         Shortage::Each => Failure::busy(
             Code::TooManyRequests,

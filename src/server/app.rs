@@ -19,8 +19,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    OwnRoutes, ServerState, accept, admit, chunks, circle, custody, events, health, manifests,
-    note_cuts, offers, openapi, owner, peer, problem, told, watch_connections,
+    GuardedRoutes, OwnRoutes, RoutesCollide, ServerState, accept, admit, chunks, circle, custody,
+    events, health, manifests, note_cuts, offers, openapi, owner, peer, problem, told,
+    watch_connections,
 };
 use crate::wire;
 
@@ -35,11 +36,25 @@ impl App {
     /// The server's routes and `own`, behind the same guard. Pass all routes here: there is no other way to add one.
     ///
     /// # Panics
-    /// If two of `own` have the same address.
+    /// If two of `own` have the same address and method; see [`Self::guard`].
     pub fn new(state: ServerState, own: OwnRoutes) -> Self {
+        let own = own.into_router(&state);
+        Self::with(state, GuardedRoutes(own))
+    }
+
+    /// Puts `own` behind the guard, and says at once if two of them have the same address and method.
+    ///
+    /// # Errors
+    /// [`RoutesCollide`].
+    pub fn guard(state: &ServerState, own: OwnRoutes) -> Result<GuardedRoutes, RoutesCollide> {
+        own.try_into_router(state).map(GuardedRoutes)
+    }
+
+    /// The server's routes and `own`.
+    pub fn with(state: ServerState, own: GuardedRoutes) -> Self {
         let (router, document) = routes().split_for_parts();
         let router = router
-            .fallback_service(own.into_router(&state))
+            .fallback_service(own.0)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(Extension(openapi::finish(document)))
             .layer(CatchPanicLayer::custom(problem::panicked))

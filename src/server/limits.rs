@@ -37,7 +37,7 @@ pub struct Limits {
     pub large_body_time: Duration,
     /// How long a response waits until there is memory for it.
     pub memory_patience: Duration,
-    /// Requests in work.
+    /// Requests in work; so many again of the program's own routes, here and in the next.
     pub requests: usize,
     /// Requests of one peer in work.
     pub requests_per_peer: usize,

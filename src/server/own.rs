@@ -1,12 +1,15 @@
 //! Routes of the program that embeds the server. They stand behind the same guard as the server's own, and each of them says
 //! who may call it.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -32,12 +35,28 @@ const MAX_BODY: usize = 1 << 20;
 /// and its body is in memory, which counts for the caller. A handler that panics answers 500. Handlers learn who calls by the
 /// extractor [`CallerInfo`].
 ///
-/// Addresses below `/v1` are the server's: a route there is never reached. So are the answers for what is not routed: a fallback
-/// is never reached either.
+/// Two groups may have routes at one address for different methods, such as reading for members and writing by a right. Addresses
+/// below `/v1` are the server's: a route there is never reached. So are the answers for what is not routed: the fallback of a group is
+/// never reached either, and two groups that have one do not go together.
+///
+/// Requests for own routes count by themselves: as many of one peer may be in work as of the server's own requests, so that slow ones
+/// take no place from its transfers. What comes to more is answered 429. Connections (64 of one peer), handshakes (16 at once from one
+/// address), the rate of requests and the memory of bodies are shared with the server's own routes.
+///
+/// A response that goes on for long, such as an event stream, is cut when its caller is revoked or gets the role `none`. Whoever gets
+/// another role or loses a right is asked about by the handler, with [`CallerInfo::may`] or [`CallerInfo::role`] for each item.
 pub struct OwnRoutes {
     groups: Vec<(Access, Router<ServerState>)>,
     max_body: usize,
 }
+
+/// Two own routes have the same address and the same method, or two groups a fallback.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("own routes do not go together: {0}")]
+pub struct RoutesCollide(pub String);
+
+/// Own routes behind their guards.
+pub struct GuardedRoutes(pub(super) Router);
 
 /// Who may call a group of routes.
 enum Access {
@@ -90,10 +109,20 @@ impl OwnRoutes {
         self
     }
 
+    /// All groups, each behind its guard; or what axum says of two that do not go together.
+    pub(super) fn try_into_router(self, state: &ServerState) -> Result<Router, RoutesCollide> {
+        let built = catch_unwind(AssertUnwindSafe(|| self.into_router(state)));
+        built.map_err(|panic| {
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+            RoutesCollide(said.unwrap_or_default())
+        })
+    }
+
     /// All groups, each behind its guard.
     ///
     /// # Panics
-    /// As axum does, if two routes have the same address.
+    /// As axum does, if two routes have the same address and method.
     pub(super) fn into_router(self, state: &ServerState) -> Router {
         let mut all = Router::new();
         for (access, routes) in self.groups {
@@ -102,22 +131,28 @@ impl OwnRoutes {
                 access: Arc::new(access),
                 max_body: self.max_body,
             };
-            // Around the routes and around whatever fallback comes with them.
+            // The guard has read the body, up to the limit that the program gave: axum's own must not cut it before.
             let guarded = routes
-                .method_not_allowed_fallback(problem::method_not_allowed)
+                .layer(DefaultBodyLimit::disable())
                 .layer(from_fn_with_state(guard, guard_request));
             all = all.merge(guarded);
         }
-        all.fallback(problem::no_such_route)
+        all.method_not_allowed_fallback(problem::method_not_allowed)
+            .fallback(problem::no_such_own_route)
             .layer(from_fn(reserve))
             .with_state(state.clone())
     }
 }
 
+/// Whether an address is the server's.
+pub(super) fn is_reserved(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/")
+}
+
 /// Keeps `/v1` for the server.
 async fn reserve(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    match path == "/v1" || path.starts_with("/v1/") {
+    match is_reserved(path) {
         true => problem::no_such_route().await.into_response(),
         false => next.run(request).await,
     }

@@ -172,6 +172,7 @@ impl From<StoreError> for Failure {
                 free,
                 quota,
                 promised,
+                ..
             } => no_space(needed, free, quota, promised),
             StoreError::NoRoom(Exhausted::AtPeer { detail, .. }) => {
                 Self::refused(&code, quote(&detail))
@@ -254,6 +255,11 @@ pub(super) async fn no_such_route() -> Failure {
         Code::NoSuchRoute,
         "nothing is at this address; routes begin with /v1",
     )
+}
+
+/// The same where the program has routes of its own.
+pub(super) async fn no_such_own_route() -> Failure {
+    Failure::new(Code::NoSuchRoute, "nothing is at this address")
 }
 
 /// The answer to a method that a route does not take. axum adds `Allow`.

@@ -58,7 +58,8 @@ impl Asked {
                 };
             }
         };
-        let known = others(&us.book, us.identity().peer_id(), &us.circle().now()).unwrap_or_default();
+        let known =
+            others(&us.book, us.identity().peer_id(), &us.circle().now()).unwrap_or_default();
         let mut reached = Vec::new();
         let asking = async {
             let asked = known.iter().map(|peer| ask(&us, peer).boxed());

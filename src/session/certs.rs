@@ -11,9 +11,10 @@ use std::{
     sync::Arc,
 };
 
+use rustls_pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Home, Reporter, Session, ask::Asked};
+use super::{Error, Home, Mistake, Reporter, Session, ask::Asked};
 use crate::{
     config::Config,
     id::PeerId,
@@ -125,7 +126,7 @@ impl IssueRequest {
 /// Fails if there are certificates already, or the name is none.
 pub fn init(home: &Home, name: &str, sans: Vec<String>) -> Result<MadePeer, Error> {
     let dir = CertsDir::new(home.certs());
-    let identity = ca::init(&dir, name, &options(sans))?;
+    let identity = ca::init(&dir, name, &options(sans)?)?;
     Ok(MadePeer::of(&identity, &dir))
 }
 
@@ -140,6 +141,7 @@ pub async fn issue(
     request: &IssueRequest,
 ) -> Result<MadePeer, Error> {
     let (dir, name) = (CertsDir::new(home.certs()), &request.name);
+    let options = options(request.sans.clone())?;
     if dir.ca_key().exists() {
         // What is on record here needs no question, and says more than the answer of a member.
         ca::check_free(&dir, name)?;
@@ -147,7 +149,7 @@ pub async fn issue(
         asked.check_free(name).await?;
     }
     let out = CertsDir::new(request.out.clone());
-    let identity = ca::issue(&dir, name, &out, &options(request.sans.clone()))?;
+    let identity = ca::issue(&dir, name, &out, &options)?;
     Ok(MadePeer::of(&identity, &out))
 }
 
@@ -251,9 +253,17 @@ impl Session {
     }
 }
 
-fn options(sans: Vec<String>) -> CertificateOptions {
-    CertificateOptions {
+/// Fails for a host that no certificate can name.
+fn options(sans: Vec<String>) -> Result<CertificateOptions, Mistake> {
+    if let Some(host) = sans
+        .iter()
+        .find(|host| ServerName::try_from(host.as_str()).is_err())
+    {
+        let host = host.clone();
+        return Err(Mistake::NoHost { host });
+    }
+    Ok(CertificateOptions {
         sans,
         ..CertificateOptions::default()
-    }
+    })
 }

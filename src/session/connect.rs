@@ -1,5 +1,7 @@
 //! From what a person types for a peer to a connection with the one that is meant.
 
+use futures::FutureExt as _;
+
 use super::{
     Error, Event, Kind, Session,
     whom::{self, Whom},
@@ -24,18 +26,13 @@ pub struct ConnectedPeer {
 }
 
 impl Session {
-    /// Whether `text` is a name of the address book.
-    pub(crate) fn knows(&self, text: &str) -> Result<bool, Error> {
-        Ok(whom::known(text, &self.book)?.is_some())
-    }
-
     /// Who `text` means, as a recipient: known names need not be online.
     pub(crate) async fn recipient(&self, text: &str) -> Result<KnownPeer, Error> {
         let known = match Whom::parse(text, &self.book)? {
             Whom::Known(known) => *known,
             Whom::At(address) => self.connect_host(text, &address).await?.peer,
         };
-        self.check_not_revoked(&known)?;
+        self.check_not_revoked(text, &known)?;
         Ok(known)
     }
 
@@ -71,10 +68,11 @@ impl Session {
     /// Connects to a known peer, wherever it answers first.
     pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
         let expected = Some(known.peer_id);
-        let tries = known.addresses.iter().map(|address| async move {
-            let address = address.parse::<PeerAddress>()?;
-            self.connect_at(&address, expected).await
-        });
+        // Boxed one by one: of a closure that makes futures the compiler cannot tell that they may go to another thread.
+        let mut tries = Vec::new();
+        for address in &known.addresses {
+            tries.push(self.try_known_at(address, expected).boxed());
+        }
         let failed = match first_answer(tries).await {
             Ok(connected) => return Ok(connected),
             Err(failed) => failed,
@@ -83,6 +81,15 @@ impl Session {
             Some(connected) => Ok(connected),
             None => Err(self.unreachable(known, failed)),
         }
+    }
+
+    async fn try_known_at(
+        &self,
+        address: &str,
+        expected: Option<PeerId>,
+    ) -> Result<ConnectedPeer, Error> {
+        let address = address.parse::<PeerAddress>()?;
+        self.connect_at(&address, expected).await
     }
 
     /// Why a known peer is not reached. That another machine has got an old address is said rather than that nothing answers at
@@ -174,7 +181,8 @@ impl Session {
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this
-    /// peer's certificate, and taking no other for it.
+    /// peer's certificate, and taking no other for it. New connections are judged by the revocations that this session has looked at
+    /// last, which each of its operations and [`circle`](Self::circle) do.
     ///
     /// # Errors
     /// Fails if the keys of this home are not what they should be.

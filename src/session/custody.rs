@@ -1,5 +1,6 @@
 //! `check PEER TRANSFER`: whether a peer still has every byte of what it stores, compared with our own copy.
 
+use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Session, TransferSelector, all_manifests, store::look};
@@ -143,9 +144,9 @@ impl Compare<'_> {
         for ids in ids.chunks(self.at_once) {
             let mut nonce = CustodyNonce::default();
             getrandom::fill(&mut nonce).map_err(Error::NoRandom)?;
-            let (theirs, ours) =
-                futures::future::join(self.peer.custody(&nonce, ids), self.prove(&nonce, ids))
-                    .await;
+            let theirs = self.peer.custody(&nonce, ids).boxed();
+            let ours = self.prove(&nonce, ids).boxed();
+            let (theirs, ours) = futures::future::join(theirs, ours).await;
             let pairs = theirs?.into_iter().zip(ours?);
             for (id, (theirs, ours)) in ids.iter().zip(pairs) {
                 found.note(*id, theirs, ours);

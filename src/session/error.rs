@@ -1,5 +1,6 @@
 //! Why an operation of a session fails.
 
+mod cause;
 mod kind;
 mod mistake;
 
@@ -29,6 +30,7 @@ use crate::{
     trust::TrustError,
 };
 
+pub use cause::Cause;
 pub use mistake::Mistake;
 
 /// Why an operation fails. What was transferred before stays, and the same request continues it.
@@ -112,8 +114,10 @@ pub enum Error {
     /// A recipient was revoked.
     #[error("{peer} is revoked (list {list} of the circle): nothing is sent")]
     Revoked {
-        /// Its name.
+        /// As it was named.
         peer: String,
+        /// Which peer that is.
+        peer_id: PeerId,
         /// The number of the revocation list.
         list: u64,
     },
@@ -330,14 +334,34 @@ impl Error {
         Self::Io { path, source }
     }
 
-    /// The peer that misbehaved, or refuses us, if its id is known. Of several tries that of the last.
+    /// That of the only one, or those of all.
+    pub(super) fn of_several(mut tries: Vec<NotReached>) -> Self {
+        match tries.len() {
+            1 => *tries.swap_remove(0).error,
+            _ => Self::NobodyReached { tries },
+        }
+    }
+
+    /// The peer that misbehaved, if its id is known: it broke the protocol, or is another than it should be. One that is off, busy,
+    /// full or refuses us has not. Of several tries that of the last.
     pub fn culprit(&self) -> Option<PeerId> {
         match self {
             Self::Store(error) | Self::Peer(PeerError::Store(error)) => error.culprit(),
             Self::Transfer(error) => error.culprit(),
-            Self::NameHeld { peer, .. } => Some(*peer),
             Self::Trust(TrustError::NameTaken { shown, .. }) => Some(*shown),
-            other => other.cause()?.culprit(),
+            other => other.stands_for()?.culprit(),
+        }
+    }
+
+    /// The peer that it is about, if it is about one and its id is known. Of several tries that of the last.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Store(error) | Self::Peer(PeerError::Store(error)) => error.peer(),
+            Self::Transfer(error) => error.peer(),
+            Self::Revoked { peer_id, .. } => Some(*peer_id),
+            Self::OtherBundle { peer, .. } | Self::NameHeld { peer, .. } => Some(*peer),
+            Self::Trust(TrustError::NameTaken { shown, .. }) => Some(*shown),
+            other => other.stands_for()?.peer(),
         }
     }
 
@@ -349,12 +373,12 @@ impl Error {
             }
             Self::Transfer(error) => error.remote().map(Remote::address),
             Self::NameDiffers { address, .. } | Self::OtherBundle { address, .. } => Some(address),
-            other => other.cause()?.address(),
+            other => other.stands_for()?.address(),
         }
     }
 
     /// The error that it stands for.
-    fn cause(&self) -> Option<&Self> {
+    fn stands_for(&self) -> Option<&Self> {
         match self {
             Self::Unreachable { tries, .. } => tries.last(),
             Self::NobodyReached { tries } => tries.last().map(|missed| &*missed.error),

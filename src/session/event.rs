@@ -1,14 +1,15 @@
 //! What a session tells while it acts.
 
+mod missed;
+
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     Arrived, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth,
     PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow, Sealed,
-    SeenRow, Sent, ServingPeer, Session, Status, StoppedPeer, Summary, TransferRow,
-    WaitingTransfer,
+    SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary, TransferRow, WaitingTransfer,
     certs::{IssuedCertificate, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer},
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
@@ -22,12 +23,15 @@ use crate::{
     wire::Arriving,
 };
 
-/// Something that happened in a session, or the outcome of an operation. `--json` prints each as one line, with `"v": 1`.
+pub use missed::{Failed, LeftOut, Missed};
+
+/// Something that happened in a session, or the outcome of an operation. `--json` prints each as one line, with `"v": 1` added.
 ///
 /// Texts are raw: names and paths of other peers must be escaped before they are shown on a terminal. Events and fields may be
-/// added; a reader of an older version gets [`Event::Other`] for an event that it does not know.
+/// added, and so may the words that a field can have: a reader of an older version gets [`Event::Other`] for an event or a word that it
+/// does not know, and may look into the line itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(tag = "event", rename_all = "kebab-case", remote = "Self")]
 #[non_exhaustive]
 pub enum Event {
     /// The last event of what fails.
@@ -327,107 +331,28 @@ pub enum Event {
     Paired(Box<PairedPeer>),
     /// This machine has joined a circle.
     Joined(JoinedCircle),
-    /// An event of a newer version.
+    /// An event of a newer version, or one with a word that only a newer version knows.
     #[serde(other)]
     Other,
 }
 
-/// Why what was asked for failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
-    /// What can be done about it, as its exit code says it.
-    pub exit: u8,
-    /// What failed, on what.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
-    /// The peer that misbehaved, or refuses us, if its id is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub culprit: Option<PeerId>,
-    /// Where that peer was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-}
-
-/// Something that is not sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    /// Where it is.
-    pub path: String,
-    /// Why it is not sent.
-    pub reason: String,
-}
-
-impl LeftOut {
-    /// A link that no recipient makes.
-    pub(crate) fn leads_out(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            reason: "a link that leads out of its folder: no recipient makes it".to_owned(),
-        }
-    }
-
-    /// Tells each of `left_out`. Returns whether that is all that was meant to be sent.
-    pub(crate) fn tell(session: &Session, left_out: &[transfer::LeftOut]) -> bool {
-        for transfer::LeftOut { path, why } in left_out {
-            let (path, reason) = (path.to_string_lossy().into_owned(), why.to_string());
-            session.tell(Self { path, reason });
-        }
-        Self::is_all_sent(left_out)
-    }
-
-    pub(crate) fn is_all_sent(left_out: &[transfer::LeftOut]) -> bool {
-        !left_out.iter().any(|left| left.why.is_missed())
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
     }
 }
 
-impl From<LeftOut> for Event {
-    fn from(left_out: LeftOut) -> Self {
-        Self::LeftOut(left_out)
-    }
-}
-
-/// Which of several did not get there, or did not come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missed {
-    /// The peer that does not have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
-    /// The transfer that did not come.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<ManifestId>,
-    /// What can be done about it, as the exit code says it of one alone.
-    pub exit: u8,
-    /// Why.
-    pub reason: String,
-    /// The peer that misbehaved, or refuses us, if its id is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub culprit: Option<PeerId>,
-    /// Where that peer was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-}
-
-impl Missed {
-    pub(super) fn peer(peer: String, error: &super::Error) -> Self {
-        Self {
-            peer: Some(peer),
-            manifest: None,
-            exit: error.kind() as u8,
-            reason: error.to_string(),
-            culprit: error.culprit(),
-            address: error.address().map(ToString::to_string),
-        }
-    }
-
-    pub(super) fn transfer(manifest: ManifestId, error: &super::Error) -> Self {
-        Self {
-            peer: None,
-            manifest: Some(manifest),
-            exit: error.kind() as u8,
-            reason: error.to_string(),
-            culprit: error.culprit(),
-            address: error.address().map(ToString::to_string),
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match Self::deserialize(&value) {
+            Ok(event) => Ok(event),
+            // Whichever of the enumerations below it is: each may get words.
+            Err(error) if error.to_string().starts_with(UNKNOWN_WORD) => Ok(Self::Other),
+            Err(error) => Err(D::Error::custom(error)),
         }
     }
 }
+
+/// How serde's errors begin for a word that an enumeration does not have.
+const UNKNOWN_WORD: &str = "unknown variant";

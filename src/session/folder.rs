@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Kind, LeftOut, Mistake, ReceiveOutcome, ReceiveRequest, Sealing, Session, Told, Work,
-    all_manifests, each_once, known, recipient, tell_sources, unknown,
+    all_manifests, tell_sources,
 };
 use crate::{
     crypto::CryptoError,
     id::{ManifestId, TransferId},
     manifest::{Manifest, SignedManifest, Signer as _},
     store::{FolderStore, ManifestInfo, Store, StoreError},
-    transfer::{self, OpenedTransfer, Recipient, SendOptions, Sources, TransferError},
+    transfer::{self, OpenedTransfer, SendOptions, Sources, TransferError},
 };
 
 pub use error::FolderError;
@@ -31,7 +31,8 @@ pub use error::FolderError;
 pub struct SealRequest {
     /// The folder: a new one, an empty one, or one to continue.
     pub folder: PathBuf,
-    /// The peers that can open it: names of the address book. Nobody is asked over the network.
+    /// The peers that can open it: names of the address book. Nobody is asked over the network. Who is revoked or not known is
+    /// left out if there are others, and told as [`Event::Missed`](super::Event::Missed).
     pub to: Vec<String>,
     /// How it is sealed.
     pub sealing: Sealing,
@@ -84,22 +85,23 @@ impl Session {
     /// Seals `sources` into a folder. Where an earlier run was cut short it is continued, and one that ended is found to be done.
     ///
     /// # Errors
-    /// Fails if nobody else could open it, a recipient is not in the address book, something else is in the folder, or a source
+    /// Fails if nobody else could open it, no recipient is in the address book, something else is in the folder, or a source
     /// cannot be read.
     pub async fn seal(&self, sources: Sources, request: &SealRequest) -> Result<Sealed, Error> {
         if request.to.is_empty() && request.sealing.password.is_none() {
             return Err(Mistake::NobodyCouldOpen.into());
         }
         let mut options = request.sealing.options(self, &sources)?;
-        let recipients = request.to.iter().map(|name| self.known_recipient(name));
-        let recipients = recipients.collect::<Result<Vec<_>, _>>()?;
-        options.recipients = each_once(recipients, |recipient| recipient.peer);
+        let recipients = self.known_recipients(&request.to)?;
+        let recipients = recipients.check_any(request.sealing.password.is_some())?;
+        options.recipients = recipients.keys();
+        let excluded = recipients.excluded();
         let folder = FolderStore::create(&request.folder).map_err(|error| match error {
             StoreError::Format { .. } => FolderError::NotForSealing(error).into(),
             error => Error::from(error),
         })?;
         tell_sources(self, &sources, &options);
-        let complete = LeftOut::is_all_sent(sources.left_out());
+        let complete = LeftOut::is_all_sent(sources.left_out()) && excluded.is_empty();
         let (start, path) = (Instant::now(), &request.folder);
         let sealer = Sealer {
             us: self,
@@ -111,6 +113,7 @@ impl Session {
             Some(sent) => sent,
             None => sealer.seal(sources).await?,
         };
+        self.tell_missed(&excluded);
         Ok(Sealed {
             transfer: sent.transfer_id,
             manifest: sent.manifest,
@@ -154,14 +157,6 @@ impl Session {
                 Err(bad.map_or(error, Error::from))
             }
             opened => opened,
-        }
-    }
-
-    /// The address book has the key, or sealing has to wait.
-    fn known_recipient(&self, name: &str) -> Result<Recipient, Error> {
-        match known(name, &self.book)? {
-            Some(known) => Ok(recipient(known)),
-            None => Err(unknown(name.trim(), &self.book)?),
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Error, Mistake, Session, TransferSelector, all_manifests, each_once, named, recipient,
-};
+use super::{Error, Missed, Mistake, Session, TransferSelector, all_manifests, named};
 use crate::{
     id::ManifestId,
     manifest::Signer as _,
@@ -46,34 +44,44 @@ pub struct Granted {
     pub added: usize,
     /// Who was meant, as it was asked.
     pub to: Vec<String>,
+    /// Those of them that cannot open it, and why: each is told as [`Event::Missed`](super::Event::Missed) too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Missed>,
+    /// Whether all of them can open it.
+    #[serde(default = "yes")]
+    pub complete: bool,
+}
+
+/// What earlier versions say with every event of a grant.
+fn yes() -> bool {
+    true
 }
 
 impl Session {
     /// Lets others open a transfer that this peer has sealed, which stays as it is.
     ///
     /// # Errors
-    /// Fails if a recipient is not known or is revoked, if there is no such transfer of ours or several, or if the store does
+    /// Fails if every recipient is unknown or revoked, if there is no such transfer of ours or several, or if the store does
     /// not take the new manifest.
     pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, Error> {
-        let mut known = Vec::new();
-        for text in &request.to {
-            known.push(self.recipient(text).await?);
-        }
-        let known = each_once(known, |peer| peer.peer_id);
+        let recipients = self.recipients(&request.to).await?.check_any(false)?;
         let store = self.store_of(request.at.as_deref()).await?;
+        let mut recipients = recipients;
         // Whoever stores it may have known of a revocation that we did not know of.
-        for peer in &known {
-            self.check_not_revoked(peer)?;
-        }
-        let recipients: Vec<_> = known.into_iter().map(recipient).collect();
+        recipients.drop_revoked(self);
+        let recipients = recipients.check_any(false)?;
+        let (keys, excluded) = (recipients.keys(), recipients.excluded());
         let (reader, signer) = (self.reader(), &*self.identity());
         let replaces = self.to_grant(&*store, request).await?;
-        let granted = transfer::grant(&reader, signer, &*store, replaces, &recipients).await?;
+        let granted = transfer::grant(&reader, signer, &*store, replaces, &keys).await?;
+        self.tell_missed(&excluded);
         Ok(Granted {
             manifest: granted.manifest,
             replaces,
             added: granted.added,
             to: request.to.clone(),
+            complete: excluded.is_empty(),
+            excluded,
         })
     }
 
@@ -85,15 +93,15 @@ impl Session {
     ) -> Result<ManifestId, Error> {
         let (me, text) = (self.identity().peer_id(), &request.which);
         let infos = all_manifests(self, store, Some(me)).await?;
-        let ours = || infos.iter().filter(|info| info.sender == me);
+        let ours: Vec<_> = infos.iter().filter(|info| info.sender == me).collect();
         let which = TransferSelector::new(text);
-        if let Some(info) = which.one_of(ours())? {
+        if let Some(info) = which.one_of(ours.iter().copied())? {
             return Ok(info.id);
         }
         if which.one_of(&infos)?.is_some() {
             return Err(TransferError::NotOurs { sender: me }.into());
         }
-        match named(store, &self.reader(), ours(), text).await.as_slice() {
+        match named(store, &self.reader(), ours, text).await.as_slice() {
             [id] => Ok(*id),
             [] => Err(Error::NothingOfOurs {
                 at: request.at.clone(),

@@ -80,8 +80,12 @@ impl Session {
     pub async fn look_around(&self) -> Result<Surroundings, Error> {
         let seen = look(&self.config).await?;
         let known = self.peer_rows()?;
-        let tried = stream::iter(&known).map(|peer| self.seen_row(peer, &seen));
-        let tried: Vec<_> = tried.buffered(TRIED_AT_ONCE).collect().await;
+        let mut tries = Vec::new();
+        for peer in &known {
+            tries.push(self.seen_row(peer, &seen).boxed());
+        }
+        let tried = stream::iter(tries).buffered(TRIED_AT_ONCE);
+        let tried: Vec<_> = tried.collect().await;
         let ours = self.identity().peer_id();
         let is_new =
             |peer: &&SeenPeer| peer.id != ours && known.iter().all(|k| k.peer_id != peer.id);

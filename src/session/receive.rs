@@ -234,7 +234,13 @@ impl<'a> Job<'a> {
         }
         let mut outcome = match mem::take(&mut self.request.into) {
             ReceiveInto::Writer(writer) => match chosen.ids.as_slice() {
-                [id] => self.stream(*id, writer.into_inner().unwrap_or_else(PoisonError::into_inner)).await?,
+                [id] => {
+                    self.stream(
+                        *id,
+                        writer.into_inner().unwrap_or_else(PoisonError::into_inner),
+                    )
+                    .await?
+                }
                 ids => return Err(Mistake::NotOneTransfer { count: ids.len() }.into()),
             },
             ReceiveInto::Folder(folder) => {

@@ -2,7 +2,7 @@
 
 use super::Event;
 
-/// Is told the events of a session. Called from several threads; must not block.
+/// Is told the events of a session. Called from several threads; must not block. If it panics, the operation that tells it does.
 pub trait Reporter: Send + Sync {
     /// Something happened.
     fn tell(&self, event: &Event);

@@ -10,14 +10,13 @@ use std::{sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Event, LeftOut, Missed, Mistake, Session, Told, Work};
+use super::{Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
 use crate::{
     id::{ManifestId, TransferId},
     manifest::Signer as _,
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Pace, PacedStore, Store, TransferState},
-    transfer::{self, Recipient, SendOptions, Sources, TransferError},
-    trust::KnownPeer,
+    transfer::{self, SendOptions, Sources, TransferError},
 };
 
 pub use content::{message, walk};
@@ -80,6 +79,9 @@ pub struct Sent {
     pub to: Vec<String>,
     /// The peers that store it for them, if others do.
     pub via: Vec<String>,
+    /// Those that were named as recipients and cannot open it, and why: they are revoked, or not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Missed>,
     /// Whether all of it went to all of them, and none has refused it.
     pub complete: bool,
 }
@@ -90,6 +92,7 @@ struct Way {
     destinations: Vec<Destination>,
     stores: Vec<StoredAt>,
     missed: Vec<Missed>,
+    excluded: Vec<Missed>,
     to: Vec<String>,
     via: Vec<String>,
     wait: bool,
@@ -121,10 +124,11 @@ impl Way {
 
 impl Session {
     /// Sends `sources` as a request says. Recipients that are known need not answer if another does, or if `via` names who stores
-    /// it for them; those are told as [`Event::Missed`].
+    /// it for them. Of several recipients and carriers, those that are off, revoked or unknown keep nothing from the others: they are in
+    /// the outcome, which is not complete then, and told as [`Event::Missed`](super::Event::Missed).
     ///
     /// # Errors
-    /// Fails if nobody could open it, a recipient is not known, none of the stores takes it, or a source cannot be read.
+    /// Fails if nobody could open it, every recipient is unknown or revoked, none of the stores takes it, or a source cannot be read.
     pub async fn send(&self, sources: Sources, request: &SendRequest) -> Result<Sent, Error> {
         request.check()?;
         let pace = self.pace(request.pace.as_ref())?;
@@ -148,7 +152,7 @@ impl Session {
     /// Seals `sources` into the own store for `to` to fetch; for every known peer that is not revoked, if it names none.
     ///
     /// # Errors
-    /// Fails if a recipient is not known, or the own store or a source cannot be used.
+    /// Fails if every recipient is unknown or revoked, or the own store or a source cannot be used.
     pub async fn share(
         &self,
         sources: Sources,
@@ -161,7 +165,7 @@ impl Session {
     /// Does the same with a `store` of any kind: one that the program has made, or one that several people can reach.
     ///
     /// # Errors
-    /// Fails if a recipient is not known, or the store or a source cannot be used.
+    /// Fails if every recipient is unknown or revoked, or the store or a source cannot be used.
     pub async fn share_into(
         &self,
         store: Arc<dyn Store>,
@@ -180,7 +184,10 @@ impl Session {
         sealing: &Sealing,
     ) -> Result<Sent, Error> {
         let mut options = sealing.options(self, &sources)?;
-        options.recipients = self.recipients_of_share(to).await?;
+        let recipients = self.recipients_of_share(to).await?;
+        let recipients = recipients.check_any(sealing.password.is_some())?;
+        options.recipients = recipients.keys();
+        let excluded = recipients.excluded();
         let mut met = Met::default();
         match given {
             Some(store) => met.add_given(store),
@@ -191,6 +198,7 @@ impl Session {
             destinations: met.destinations,
             stores: met.stores,
             missed: Vec::new(),
+            excluded,
             to: Vec::new(),
             via: Vec::new(),
             wait: false,
@@ -198,17 +206,17 @@ impl Session {
         self.deliver(sources, way, None).await
     }
 
-    async fn recipients_of_share(&self, to: &[String]) -> Result<Vec<Recipient>, Error> {
-        let mut known = Vec::new();
-        if to.is_empty() {
-            known = self.book.peers()?;
-            known.retain(|peer| self.check_not_revoked(peer).is_ok());
+    async fn recipients_of_share(&self, to: &[String]) -> Result<Recipients, Error> {
+        if !to.is_empty() {
+            return self.recipients(to).await;
         }
-        for text in to {
-            known.push(self.recipient(text).await?);
+        let (mut every, circle) = (Recipients::default(), self.circle().now());
+        for peer in self.book.peers()? {
+            if !circle.is_key_revoked(&peer.peer_id) {
+                every.add(&peer.shown(), peer);
+            }
         }
-        let known = super::each_once(known, |peer| peer.peer_id);
-        Ok(known.into_iter().map(recipient).collect())
+        Ok(every)
     }
 
     /// `keep` says whether the own store has it too, which is made for that.
@@ -224,21 +232,21 @@ impl Session {
             met.add_own(self.identity().peer_id(), self.own().await?.as_store());
         }
         let Met {
-            known,
+            recipients,
             destinations,
             stores,
             missed,
             ..
         } = met;
-        let to = known.iter().map(KnownPeer::shown).collect();
-        options.recipients = known.into_iter().map(recipient).collect();
+        options.recipients = recipients.keys();
         options.unreached = !missed.is_empty();
         Ok(Way {
             options,
             destinations,
             stores,
             missed,
-            to,
+            excluded: recipients.excluded(),
+            to: recipients.shown(),
             via: request.via.clone(),
             wait: request.wait,
         })
@@ -275,14 +283,14 @@ impl Session {
             stores: way.stores,
             seconds,
             state,
-            complete: complete && way.missed.is_empty(),
+            complete: complete && way.missed.is_empty() && way.excluded.is_empty(),
+            excluded: way.excluded,
             to: way.to,
             via: way.via,
         };
         self.remember_sent(&outcome, &way.missed, names);
-        way.missed
-            .into_iter()
-            .for_each(|missed| self.tell(Event::Missed(missed)));
+        self.tell_missed(&outcome.excluded);
+        self.tell_missed(&way.missed);
         Ok(outcome)
     }
 
@@ -318,13 +326,6 @@ impl SendRequest {
             (true, false) if self.sealing.password.is_none() => Err(Mistake::NobodyCouldOpen),
             _ => Ok(()),
         }
-    }
-}
-
-pub(crate) fn recipient(peer: KnownPeer) -> Recipient {
-    Recipient {
-        peer: peer.peer_id,
-        seal_key: peer.seal_key,
     }
 }
 

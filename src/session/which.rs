@@ -60,10 +60,10 @@ impl TransferSelector {
 
 /// Those of `infos` at whose top there is `name`; if there is none, those with a name that looks the same: a Mac writes `é`
 /// as two characters, a keyboard as one. What cannot be opened has no names for us.
-pub(crate) async fn named<'a>(
+pub(crate) async fn named(
     store: &dyn Store,
     reader: &Reader,
-    infos: impl IntoIterator<Item = &'a ManifestInfo>,
+    infos: Vec<&ManifestInfo>,
     name: &str,
 ) -> Vec<ManifestId> {
     let (mut equal, mut alike) = (Vec::new(), Vec::new());

@@ -1,11 +1,8 @@
 //! Whom a person means by `PEER`: a name of the address book, or an address.
 
-use std::collections::HashSet;
-
 use super::{Error, Kind};
 use crate::{
     address::PeerAddress,
-    id::PeerId,
     trust::{AddressBook, KnownPeer, TrustError},
 };
 
@@ -55,15 +52,6 @@ pub(super) fn with_a_port(text: &str, book: &AddressBook, error: Error) -> Error
         },
         _ => error,
     }
-}
-
-/// Each peer once, however often and by whatever names it was meant: nobody needs a key twice.
-pub(crate) fn each_once<T>(peers: Vec<T>, id: impl Fn(&T) -> PeerId) -> Vec<T> {
-    let mut ids = HashSet::new();
-    let is_first = |peer: &T| ids.insert(id(peer));
-    let mut peers = peers;
-    peers.retain(is_first);
-    peers
 }
 
 /// That no peer of `book` is called `name`.

@@ -77,6 +77,8 @@ pub enum StoreError {
         quota: Option<u64>,
         /// What would be free as well.
         promised: Promised,
+        /// The peer that says so, if the store is one.
+        remote: Option<Remote>,
     },
     /// Something else than bytes is exhausted: the files of the disk, or how large one may be. Heals when it is seen to.
     #[error(transparent)]
@@ -138,6 +140,8 @@ pub enum StoreError {
     Busy {
         /// When.
         seconds: u64,
+        /// The peer that says so, if the store is one.
+        remote: Option<Remote>,
     },
     /// It gave up a body that came too slowly.
     #[error("{remote}: the line is too slow; what we sent was given up there")]
@@ -185,6 +189,7 @@ impl From<NoRoom> for StoreError {
                 free,
                 quota: None,
                 promised: Promised::default(),
+                remote: None,
             },
             NoRoom::Files { .. } => Self::NoRoom(Exhausted::Files(no_room)),
         }
@@ -204,12 +209,14 @@ impl StoreError {
                 needed,
                 free,
                 quota,
+                remote,
                 ..
             } => Self::NoSpace {
                 needed,
                 free,
                 quota,
                 promised,
+                remote,
             },
             other => other,
         }
@@ -236,12 +243,26 @@ impl StoreError {
             | Self::ReadOnly(ReadOnly::AtPeer(remote))
             | Self::NoRoom(Exhausted::AtPeer { remote, .. }) => Some(remote),
             Self::Refused { by, .. } => by.as_ref(),
+            Self::NoSpace { remote, .. } | Self::Busy { remote, .. } => remote.as_ref(),
             _ => None,
         }
     }
 
-    /// The peer that misbehaved, or refuses us, if its id is known.
+    /// The peer that misbehaved, if its id is known: it broke the protocol, or is another than it should be. One that is off, busy,
+    /// full or refuses us has not.
     pub fn culprit(&self) -> Option<PeerId> {
+        match self {
+            Self::Protocol { .. }
+            | Self::Untrusted {
+                cause: Rejection::WeRefusedThem(_),
+                ..
+            } => self.peer(),
+            _ => None,
+        }
+    }
+
+    /// The peer that it is about, if its id is known.
+    pub fn peer(&self) -> Option<PeerId> {
         match self {
             Self::Untrusted {
                 cause: Rejection::WeRefusedThem(distrust),

@@ -403,6 +403,7 @@ fn write_failed(folder: &Folder, needed: u64, error: DiskError) -> StoreError {
             free: folder.disk().map_or(0, |disk| disk.free),
             quota: None,
             promised: Promised::default(),
+            remote: None,
         },
         DiskError::TooLarge => StoreError::file_too_large(),
         DiskError::Failed(error) | DiskError::Other(error) => io_error(folder.path(), error),

@@ -411,6 +411,7 @@ impl Inner {
                 free: self.disk().map_or(0, |disk| disk.free),
                 quota: None,
                 promised: Promised::default(),
+                remote: None,
             },
             DiskError::TooLarge => StoreError::file_too_large(),
             DiskError::Other(error) => io(path, error),

@@ -147,7 +147,7 @@ impl Link {
         self.0.state.send_replace(State::Cut);
     }
 
-    /// Cuts it as soon as so many more bytes have come to it in this direction, in the middle of whatever they belong to.
+    /// Cuts it as soon as so many more bytes have come to it on the way [`Way::To`], from who connects to who listens, in the middle of whatever they belong to.
     pub fn cut_after(&self, bytes: u64) {
         let came = self.passed(Way::To);
         *lock(&self.0.ends_at) = Some(came.saturating_add(bytes));

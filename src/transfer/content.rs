@@ -1,12 +1,27 @@
 //! The content of a transfer as one stream of plain chunks, read ahead by one so that the last is known as such.
 
-use std::{io::Read, ops::Range};
+use std::{io::Read, ops::Range, sync::Mutex};
 
-use super::{TransferError, source_file::SourceFile};
+use super::{Sources, TransferError, source_file::SourceFile};
 use crate::{
     crypto::{ChunkPosition, PlainBuffer},
     id::{Digest, Hasher},
 };
+
+impl Sources {
+    /// The bytes that `reader` gives, as a file called `name`. `expected` is how many they are, where that is known.
+    pub fn stream(
+        name: impl Into<String>,
+        expected: Option<u64>,
+        reader: impl Read + Send + 'static,
+    ) -> Self {
+        Self::Stream {
+            name: name.into(),
+            expected,
+            reader: Mutex::new(Box::new(reader)),
+        }
+    }
+}
 
 /// The plain bytes of one content chunk.
 #[derive(Debug)]

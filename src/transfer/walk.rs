@@ -67,19 +67,6 @@ struct Found {
 }
 
 impl Sources {
-    /// The bytes that `reader` gives, as a file called `name`. `expected` is how many they are, where that is known.
-    pub fn stream(
-        name: impl Into<String>,
-        expected: Option<u64>,
-        reader: impl Read + Send + 'static,
-    ) -> Self {
-        Self::Stream {
-            name: name.into(),
-            expected,
-            reader: Mutex::new(Box::new(reader)),
-        }
-    }
-
     /// Walks `paths`.
     ///
     /// # Errors
@@ -93,8 +80,11 @@ impl Sources {
     /// Walks `paths` and leaves out what `filter` says.
     ///
     /// # Errors
-    /// Those of [`Sources::walk`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
+    /// Those of [`Sources::walk`], [`TransferError::NothingNamed`], [`TransferError::BadGlob`], and [`TransferError::AllFiltered`] if nothing remains.
     pub fn walk_filtered(paths: &[PathBuf], filter: &Filter) -> Result<Self, TransferError> {
+        if paths.is_empty() {
+            return Err(TransferError::NothingNamed);
+        }
         let (mut tree, rules) = (Tree::default(), Rules::of(filter));
         let (mut names, mut kept_named) = (HashSet::new(), KeptNamed::default());
         for path in paths {

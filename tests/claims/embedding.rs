@@ -1,5 +1,11 @@
 //! A peer inside a program of one's own: what it gives, and that its end is an end.
 
+mod fresh;
+mod own_routes;
+mod sendable;
+mod several;
+mod together;
+
 use std::{
     fs,
     num::NonZeroU64,
@@ -151,7 +157,7 @@ async fn a_right_that_is_given_or_taken_counts_at_once_in_the_routes_that_ask_fo
     let atm = |caller: CallerInfo| async move { format!("money for {}", caller.name()) };
     let right = "bank:atm".parse().unwrap();
     let own = OwnRoutes::new().for_right(right, Router::new().route("/atm", get(atm)));
-    let peer = open(&homes.home("b")).unwrap().with_routes(own);
+    let peer = open(&homes.home("b")).unwrap().with_routes(own).unwrap();
     let handle = peer.handle();
     tokio::spawn(peer.run(std::future::pending()));
     let certs = CertsDir::new(homes.home("c").join("certs"));
@@ -191,7 +197,7 @@ async fn own_routes_of_a_peer_know_the_caller_and_a_revoked_one_is_cut_by_a_relo
     let hello = |caller: CallerInfo| async move { format!("hello, {}", caller.name()) };
     let network = Network::open(3, move |_, options| {
         let own = OwnRoutes::new().for_members(Router::new().route("/hello", get(hello)));
-        Ok(Peer::open(options)?.with_routes(own))
+        Ok(Peer::open(options)?.with_routes(own).unwrap())
     });
     let network = network.await.unwrap();
     let certs = |number| CertsDir::new(network.home(number).join("certs"));

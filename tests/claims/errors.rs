@@ -26,7 +26,7 @@ const LEAVE_OUT: &str = "leave it out; or give that machine a new certificate: c
 const NEW_CERTIFICATE: &str =
     "ask the owner of the circle for a new certificate: colis certs issue";
 
-/// The exit code, the hint, and the id of the peer that misbehaved.
+/// The exit code, the hint, and the id of the peer that it is about.
 type Told = (i32, Option<String>, Option<String>);
 
 /// What is told of a send to `to` from `home`.
@@ -36,8 +36,8 @@ fn told(homes: &Homes, home: &str, to: &str) -> Told {
     match serde_json::from_str(last).unwrap() {
         Event::Error(failed) => {
             assert_eq!(i32::from(failed.exit), ran.code, "{ran:?}");
-            let culprit = failed.culprit.map(|id| id.to_string());
-            (ran.code, failed.hint, culprit)
+            let peer = failed.peer_id.map(|id| id.to_string());
+            (ran.code, failed.hint, peer)
         }
         _ => (ran.code, None, None),
     }
@@ -92,7 +92,7 @@ fn what_to_do_does_not_come_from_the_name_of_a_peer() {
 
         homes.ok("a", &["certs", "revoke", name]);
         let _serving = homes.serve_on(name, &address, &[]);
-        let left_out = expected(4, LEAVE_OUT, &None);
+        let left_out = expected(4, LEAVE_OUT, &peer);
         assert_eq!(told(&homes, "a", name), left_out, "{name}");
         let new_certificate = expected(4, NEW_CERTIFICATE, &Some(id(&homes, "a")));
         let by = |to: &str| told(&homes, name, to);
@@ -130,7 +130,8 @@ async fn a_send_to_several_tells_what_became_of_it_at_each() {
     let (of_c, of_e, of_d) = (of(0), of(1), of(3));
     assert_eq!((of_c.kind, of_c.address), (Kind::Network, Some(at_c)));
     assert_eq!((of_e.kind, of_e.exit), (Kind::Trust, 4));
-    assert_eq!(of_e.culprit, Some(identity_of(&homes, "e")));
+    assert_eq!(of_e.peer_id, Some(identity_of(&homes, "e")));
+    assert_eq!(of_e.culprit, None, "it refuses us, as it may");
     assert_eq!((of_d.kind, of_d.address), (Kind::Trust, Some(at_d)));
     assert_eq!(of_d.culprit, Some(identity_of(&homes, "other")));
     assert!(sent.stores[2].error.is_none() && sent.stores[2].answer.is_some());
@@ -152,13 +153,13 @@ async fn a_send_to_several_tells_what_became_of_it_at_each() {
     else {
         panic!("nobody takes it");
     };
-    let culprits: Vec<_> = failures.iter().map(TransferError::culprit).collect();
+    let culprits: Vec<_> = failures.iter().map(TransferError::peer).collect();
     let expected = ["e", "b"].map(|name| Some(identity_of(&homes, name)));
     assert_eq!(culprits, expected);
 }
 
 /// Fields for a text that says why, and why they may be: nothing is chosen by them.
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 12] = [
     (
         "server/told.rs",
         "what a peer was told, for the history: its code stands before it",
@@ -166,6 +167,10 @@ const TEXTS: [(&str, &str); 11] = [
     (
         "session/event.rs",
         "what --json has for a person, beside what happened",
+    ),
+    (
+        "session/event/missed.rs",
+        "the same, beside a cause in one word",
     ),
     ("session/inbox.rs", "the same, of what waits"),
     (

@@ -31,8 +31,9 @@ impl From<NotReached> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (culprit, address) = (error.culprit(), error.address().cloned());
-        with_hint(error).by(culprit, address.as_ref())
+        let (culprit, peer) = (error.culprit(), error.peer());
+        let address = error.address().cloned();
+        with_hint(error).about(culprit, peer, address.as_ref())
     }
 }
 
@@ -190,6 +191,7 @@ impl From<Mistake> for Failure {
             }
             Mistake::NoName => failure.hint("--name NAME"),
             Mistake::BadName { .. } => failure.hint("--name box-1"),
+            Mistake::NoHost { .. } => failure.hint("for instance --san nas.example"),
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }

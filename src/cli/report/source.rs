@@ -16,6 +16,7 @@ pub(super) fn failure(error: &TransferError) -> Failure {
             usage("another machine makes its own: colis pair; to send it all the same: --with-keys")
         }
         TransferError::BadGlob { .. } => usage("a glob is as in .gitignore: --exclude '*.o'"),
+        TransferError::NothingNamed => usage("name a file or a folder"),
         TransferError::AllFiltered => usage("give a narrower glob, or leave out --git"),
         TransferError::DuplicateSource { .. } => usage("send them one by one, or rename one"),
         TransferError::UnsendableName { .. } => usage("rename it"),

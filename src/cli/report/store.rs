@@ -137,6 +137,7 @@ mod tests {
         let failure = |bytes| {
             let seconds = 90;
             Failure::from(StoreError::NoSpace {
+                remote: None,
                 needed: 10,
                 free: 5,
                 quota: None,

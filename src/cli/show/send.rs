@@ -6,7 +6,7 @@ use crate::{
     id::{ManifestId, Short as _},
     manifest::table::Entry,
     name::Escaped,
-    session::{Event, Granted, LeftOut, Missed, Planned, Sealed, Sent},
+    session::{Cause, Event, Granted, LeftOut, Missed, Planned, Sealed, Sent},
     store::{TransferState, WaitReason},
 };
 
@@ -191,10 +191,17 @@ fn stream_limit(bytes: u64, most: u64) -> String {
 fn not_sent(missed: &Missed) -> String {
     let reason = Escaped::new(&missed.reason);
     match (&missed.peer, &missed.manifest) {
-        (Some(peer), _) => format!(
-            "colis: not sent to {}: {reason}\nhint: the same command again reaches who is missing, or --via a peer that is there",
-            Escaped::new(peer)
-        ),
+        (Some(peer), _) => {
+            let hint = match missed.cause {
+                Cause::UnknownPeer => "see who is known: colis peers",
+                Cause::Revoked => {
+                    "leave it out; or give that machine a new certificate: colis certs issue"
+                }
+                _ => "the same command again reaches who is missing, or --via a peer that is there",
+            };
+            let peer = Escaped::new(peer);
+            format!("colis: not sent to {peer}: {reason}\nhint: {hint}")
+        }
         (None, Some(manifest)) => format!("colis: not received: {}: {reason}", manifest.short()),
         (None, None) => format!("colis: missed: {reason}"),
     }

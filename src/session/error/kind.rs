@@ -186,6 +186,7 @@ impl From<&TransferError> for Kind {
             TransferError::DanglingLink { .. } | TransferError::LetGo => Self::NotFound,
             TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
+            | TransferError::NothingNamed
             | TransferError::AllFiltered
             | TransferError::DuplicateSource { .. }
             | TransferError::UnsendableName { .. }

@@ -67,6 +67,12 @@ pub enum Mistake {
         /// The name.
         name: String,
     },
+    /// A certificate is to name a host that is none.
+    #[error("{host:?} is no name or address of a host")]
+    NoHost {
+        /// What was given.
+        host: String,
+    },
     /// Several machines show a code under one name.
     #[error("{count} machines show a code as {name}: {addresses}")]
     SeveralInviters {

@@ -89,7 +89,7 @@ impl Job<'_> {
             return Ok(Found::by_id(info.id));
         }
         let by_key = self.reader.without_password();
-        let of_key = infos.iter().filter(|info| self.is_by_key(info));
+        let of_key = infos.iter().filter(|info| self.is_by_key(info)).collect();
         let mut ids = named(&*self.store, &by_key, of_key, text).await;
         // Another peer would see by the chunks that are asked for which password is right.
         let may_try = match self.own {
@@ -97,6 +97,7 @@ impl Job<'_> {
             None => BTreeSet::new(),
         };
         let locked = infos.iter().filter(|info| may_try.contains(&info.id));
+        let locked = locked.collect();
         ids.extend(named(&*self.store, &self.reader, locked, text).await);
         if ids.is_empty() {
             return Err(Error::NothingNamed {

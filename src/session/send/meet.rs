@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 
-use super::{SendRequest, StoredAt};
+use super::{Fault, SendRequest, StoredAt};
 use crate::{
     id::PeerId,
     manifest::Signer as _,
-    session::{ConnectedPeer, Error, Kind, Missed, Mistake, NotReached, Session, each_once},
+    session::{
+        ConnectedPeer, Error, Missed, Mistake, NotReached, Recipients, Session, known,
+        recipients::is_of_one,
+    },
     store::Store,
-    trust::KnownPeer,
 };
 
 /// What the own store is called.
@@ -32,82 +34,98 @@ pub(super) struct Destination {
 /// Who can open it, where it goes, and who did not answer.
 #[derive(Default)]
 pub(super) struct Met {
-    pub(super) known: Vec<KnownPeer>,
+    pub(super) recipients: Recipients,
     pub(super) destinations: Vec<Destination>,
     /// Every store that was asked for, in this order.
     pub(super) stores: Vec<StoredAt>,
     /// The peers that the destinations are.
     carriers: Vec<PeerId>,
+    /// Stores that are not reached.
     pub(super) missed: Vec<Missed>,
+    /// Why, of each that is not reached.
+    tries: Vec<NotReached>,
 }
 
 impl Session {
-    /// Connects to all that are needed, side by side: one that is off costs the others no time of their own. Of several recipients
-    /// those that are known need not answer now.
+    /// Connects to all that are needed, side by side: one that is off costs the others no time of their own. Of several those
+    /// that are off, revoked or unknown are done without; recipients that are known need not answer now.
     pub(super) async fn meet(&self, request: &SendRequest) -> Result<Met, Error> {
         let mut met = match request.via.is_empty() {
             true => self.meet_recipients(&request.to).await?,
             false => Met {
-                known: try_join_all(request.to.iter().map(|text| self.recipient(text))).await?,
+                recipients: self.recipients(&request.to).await?,
                 ..Met::default()
             },
         };
-        met.known = each_once(met.known, |peer| peer.peer_id);
-        let ours = self.identity().peer_id();
-        if request.wait && met.known.iter().any(|peer| peer.peer_id == ours) {
+        if request.wait && met.recipients.has(self.identity().peer_id()) {
             return Err(Mistake::WaitsForItself.into());
         }
-        let carriers = request.via.iter().map(|text| self.connect(text));
-        for (text, connected) in request.via.iter().zip(try_join_all(carriers).await?) {
-            let id = connected.peer.peer_id;
-            if request.wait && !met.known.iter().any(|known| known.peer_id == id) {
-                let peer = text.clone();
-                return Err(Mistake::NotToldWhenOpened { peer }.into());
-            }
-            met.add(text, connected);
-        }
+        self.meet_carriers(request, &mut met).await?;
         // Each of those that we met may have known of a revocation that we did not know of.
-        for peer in &met.known {
-            self.check_not_revoked(peer)?;
-        }
-        Ok(met)
+        met.recipients.drop_revoked(self);
+        met.drop_revoked(self);
+        let has_password = request.sealing.password.is_some();
+        met.recipients = met.recipients.check_any(has_password)?;
+        met.check_reached()
     }
 
     async fn meet_recipients(&self, to: &[String]) -> Result<Met, Error> {
-        let (mut met, mut tries) = (Met::default(), Vec::new());
+        let mut met = Met::default();
         let connected = join_all(to.iter().map(|text| self.connect(text))).await;
         for (text, connected) in to.iter().zip(connected) {
             match connected {
                 Ok(connected) => {
-                    met.known.push(connected.peer.clone());
+                    met.recipients.add(text, connected.peer.clone());
                     met.add(text, connected);
                 }
-                // Nothing answers there, or another machine: a known peer is sealed for by its key all the same.
-                Err(error)
-                    if matches!(error.kind(), Kind::Network | Kind::Trust)
-                        && self.knows(text)? =>
-                {
-                    let known = self.recipient(text).await?;
-                    if met.known.iter().all(|met| met.peer_id != known.peer_id) {
-                        let missed = StoredAt::missed(text.trim(), known.peer_id, &error);
-                        met.stores.push(missed);
-                        met.known.push(known);
-                        met.missed.push(Missed::peer(text.clone(), &error));
-                    }
-                    tries.push(NotReached {
-                        peer: text.trim().to_owned(),
-                        error: Box::new(error),
-                    });
-                }
+                Err(error) => self.do_without(text, error, &mut met).await?,
+            }
+        }
+        Ok(met)
+    }
+
+    /// A recipient does not answer, or another machine in its place: a known peer is sealed for by its key all the same.
+    async fn do_without(&self, text: &str, error: Error, met: &mut Met) -> Result<(), Error> {
+        let known = known(text, &self.book)?;
+        let id = known.as_ref().map(|known| known.peer_id);
+        if id.is_some_and(|id| met.recipients.has(id)) {
+            return Ok(());
+        }
+        match known.map(|known| self.check_not_revoked(text, &known).map(|()| known)) {
+            Some(Ok(known)) if is_of_one(&error) => {
+                met.recipients.add(text, known);
+                met.miss(text, id, error);
+            }
+            Some(Err(revoked)) => {
+                met.stores.push(StoredAt::missed(text.trim(), id, &revoked));
+                met.recipients.exclude(text, revoked)?;
+            }
+            _ => {
+                met.stores.push(StoredAt::missed(text.trim(), id, &error));
+                met.recipients.exclude(text, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn meet_carriers(&self, request: &SendRequest, met: &mut Met) -> Result<(), Error> {
+        let carriers = request.via.iter().map(|text| self.connect(text));
+        for (text, connected) in request.via.iter().zip(join_all(carriers).await) {
+            let id = match &connected {
+                Ok(connected) => Some(connected.peer.peer_id),
+                Err(_) => known(text, &self.book)?.map(|known| known.peer_id),
+            };
+            if request.wait && id.is_some_and(|id| !met.recipients.has(id)) {
+                let peer = text.clone();
+                return Err(Mistake::NotToldWhenOpened { peer }.into());
+            }
+            match connected {
+                Ok(connected) => met.add(text, connected),
+                Err(error) if is_of_one(&error) => met.miss(text, id, error),
                 Err(error) => return Err(error),
             }
         }
-        match tries.len() {
-            _ if !met.destinations.is_empty() => Ok(met),
-            0 => Ok(met),
-            1 => Err(*tries.swap_remove(0).error),
-            _ => Err(Error::NobodyReached { tries }),
-        }
+        Ok(())
     }
 }
 
@@ -118,9 +136,57 @@ impl Met {
         if !self.carriers.contains(&id) {
             self.carriers.push(id);
             let stored = StoredAt::reached(text.trim(), id, Some(connected.client.address()));
-            let opens = self.known.iter().any(|known| known.peer_id == id);
+            let opens = self.recipients.has(id);
             self.push(stored, Arc::new(connected.client), opens);
         }
+    }
+
+    /// Notes a store that is not reached.
+    fn miss(&mut self, text: &str, id: Option<PeerId>, error: Error) {
+        self.stores.push(StoredAt::missed(text.trim(), id, &error));
+        self.missed
+            .push(Missed::peer(text.trim().to_owned(), &error));
+        self.tries.push(NotReached {
+            peer: text.trim().to_owned(),
+            error: Box::new(error),
+        });
+    }
+
+    /// Takes out the stores of peers that are revoked by now.
+    fn drop_revoked(&mut self, us: &Session) {
+        let circle = us.circle().now();
+        for to in std::mem::take(&mut self.destinations) {
+            let stored = &mut self.stores[to.place];
+            let Some(id) = stored.peer_id.filter(|id| circle.is_key_revoked(id)) else {
+                self.destinations.push(to);
+                continue;
+            };
+            let error = Error::Revoked {
+                peer: to.name.clone(),
+                peer_id: id,
+                list: circle.crl_number(),
+            };
+            stored.error = Some(Fault::of(&error));
+            // Of a recipient it is said as such.
+            if !to.opens {
+                self.missed.push(Missed::peer(to.name.clone(), &error));
+            }
+            self.tries.push(NotReached {
+                peer: to.name,
+                error: Box::new(error),
+            });
+        }
+    }
+
+    /// Fails if stores were asked for and none is reached.
+    fn check_reached(self) -> Result<Self, Error> {
+        if !self.destinations.is_empty() {
+            return Ok(self);
+        }
+        let mut tries = self.tries;
+        // With a password somebody could open it, but nobody stores it.
+        tries.extend(self.recipients.into_excluded());
+        Err(Error::of_several(tries))
     }
 
     /// Stores it also in the own store. What is in it for others is never opened there.

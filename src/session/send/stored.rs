@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::PeerAddress,
     id::PeerId,
-    session::{Error, Kind},
+    session::{Cause, Error, Kind},
     store::OfferAnswer,
 };
 
@@ -29,12 +29,18 @@ pub struct StoredAt {
 pub struct Fault {
     /// What can be done about it.
     pub kind: Kind,
-    /// The same, as the exit code says it of one alone.
+    /// Why it failed, in one word.
+    #[serde(default)]
+    pub cause: Cause,
+    /// What can be done, as the exit code says it of one alone.
     pub exit: u8,
     /// What failed, for a person.
     pub message: String,
-    /// The peer that misbehaved, or refuses us, if its id is known.
+    /// The peer that misbehaved, if its id is known.
     pub culprit: Option<PeerId>,
+    /// The peer that it is about, if its id is known; none if it is this machine.
+    #[serde(default)]
+    pub peer_id: Option<PeerId>,
     /// Where it was asked.
     pub address: Option<String>,
 }
@@ -61,10 +67,11 @@ impl StoredAt {
     }
 
     /// A store that is not reached.
-    pub(super) fn missed(name: &str, id: PeerId, error: &Error) -> Self {
+    pub(super) fn missed(name: &str, peer_id: Option<PeerId>, error: &Error) -> Self {
         Self {
+            peer_id,
             error: Some(Fault::of(error)),
-            ..Self::reached(name, id, None)
+            ..Self::given(name)
         }
     }
 }
@@ -74,9 +81,11 @@ impl Fault {
         let kind = error.kind();
         Self {
             kind,
+            cause: error.cause(),
             exit: kind as u8,
             message: error.to_string(),
             culprit: error.culprit(),
+            peer_id: error.peer(),
             address: error.address().map(ToString::to_string),
         }
     }

@@ -74,6 +74,7 @@ impl Inner {
             free: quota.saturating_sub(used),
             quota: Some(quota),
             promised: Promised::default(),
+            remote: None,
         })
     }
 

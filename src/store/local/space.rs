@@ -293,6 +293,7 @@ impl State {
             free,
             quota: Some(quota),
             promised: Promised::default(),
+            remote: None,
         })
     }
 
@@ -480,6 +481,7 @@ mod tests {
                     bytes: 0,
                     seconds: 0
                 },
+                remote: None,
             }
         ));
         assert_eq!(space.free(DISK), 200);

@@ -293,6 +293,7 @@ async fn an_offer_is_answered() {
             bytes: 3,
             seconds: 600,
         },
+        remote: None,
     };
     for (quota, code) in [(None, Code::NoSpace), (Some(7), Code::QuotaExceeded)] {
         *a.peer.store.fault.lock().unwrap() = Some(fault(quota));

@@ -288,7 +288,13 @@ fn failures() -> impl Iterator<Item = (StoreError, Code)> {
             Code::TooLarge,
         ),
         (refused(Code::NotAllowed.into()), Code::NotAllowed),
-        (StoreError::Busy { seconds: 9 }, Code::Busy),
+        (
+            StoreError::Busy {
+                seconds: 9,
+                remote: None,
+            },
+            Code::Busy,
+        ),
     ];
     let internal = internal_failures().map(|error| (error, Code::Internal));
     told.into_iter().chain(internal)

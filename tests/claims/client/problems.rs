@@ -81,6 +81,7 @@ async fn a_full_peer_says_how_full_it_is() {
                     bytes: 3,
                     seconds: 60
                 },
+                remote: Some(_),
             }
         ),
         "{error:?}"

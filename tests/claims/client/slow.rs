@@ -99,7 +99,7 @@ async fn a_busy_peer_cannot_put_us_to_sleep_for_long() {
         let evil = Evil::start([Act::Answer(busy(text))]).await;
         let error = error_of(evil.client(0).health()).await;
         assert!(
-            matches!(error, StoreError::Busy { seconds } if seconds == expected),
+            matches!(error, StoreError::Busy { seconds, .. } if seconds == expected),
             "{text}: {error:?}"
         );
     }
