@@ -6,6 +6,7 @@ mod pair;
 mod session;
 mod source;
 mod store;
+mod tls;
 mod usage;
 
 use std::{
@@ -27,12 +28,7 @@ use crate::{
     name::Escaped,
     peer::PeerError,
     received::ReceivedError,
-    session::{
-        Event, Failed, Kind,
-        advice::{bad_file, is_missing_alone},
-        care::{NO_HOME, unless_without_modes},
-    },
-    tls::{KeyForm, TlsError},
+    session::{Event, Failed, Kind},
     transfer::TransferError,
     trust::TrustError,
 };
@@ -310,85 +306,8 @@ impl From<ReceivedError> for Failure {
     }
 }
 
-impl From<TlsError> for Failure {
-    fn from(error: TlsError) -> Self {
-        let error = match error {
-            TlsError::Trust(error) => return error.into(),
-            other => other,
-        };
-        let failure = || Self::of(&error);
-        match &error {
-            TlsError::Newer { .. } => failure().hint(NEWER),
-            TlsError::NoRecord { .. } => failure()
-                .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
-            TlsError::Missing { path } if is_missing_alone(path) => {
-                failure().hint(bad_file(path))
-            }
-            TlsError::Missing { .. } => {
-                failure().hint(NO_HOME)
-            }
-            TlsError::Exists { .. } => {
-                failure().hint(
-                    "nothing was changed; use another --home or folder, or leave the circle of this one first: colis certs leave",
-                )
-            }
-            TlsError::TooOpen { path, .. } => failure().hint(unless_without_modes(
-                path,
-                format!("chmod 600 {}", path.display()),
-            )),
-            TlsError::Writable { path, .. } => failure().hint(unless_without_modes(
-                path,
-                format!("chmod go-w {}", path.display()),
-            )),
-            TlsError::Mounted { path } => failure().hint(format!(
-                "unmount it, and mount it at a folder in {} instead: that is where circles are that were left",
-                path.with_file_name("left").display()
-            )),
-            TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
-            TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),
-            TlsError::BadList(_) => failure().hint(
-                "nothing was taken from that member: its list is damaged, or of another circle",
-            ),
-            TlsError::BadDirectory(_) => failure().hint(
-                "nothing was taken from that member: its directory is damaged, or of another circle",
-            ),
-            TlsError::Crypto(_) => failure(),
-            TlsError::BadName => failure().hint("for instance: box-1"),
-            TlsError::AlreadyIssued { name, until } => {
-                failure().hint(advice::already_issued(name, *until))
-            }
-            TlsError::NeverIssued { .. } => {
-                failure().hint(
-                    "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
-                )
-            }
-            TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
-            TlsError::NotTheCircle { .. } => {
-                failure().hint("run it on the machine that made the circle")
-            }
-            TlsError::Io { path, source } => Self::io(path, source),
-            TlsError::Trust(_) => failure(),
-        }
-    }
-}
-
 /// What to do about an address book that is damaged.
 const FORGOTTEN: &str = "restore it from a backup, or remove it: then nobody is known, and roles and blocks are forgotten";
-
-/// How a key of another form becomes one that is read.
-fn for_key(path: &Path, form: KeyForm) -> String {
-    let path = path.display();
-    match form {
-        KeyForm::Sec1 | KeyForm::Encrypted => format!(
-            "openssl pkcs8 -topk8 -nocrypt -in {path} -out {path}.new && chmod 600 {path}.new && mv {path}.new {path}"
-        ),
-        KeyForm::Ssh => format!("ssh-keygen -p -N '' -m PKCS8 -f {path}"),
-        KeyForm::Rsa => "let the circle's machine issue a new certs/: colis certs issue".to_owned(),
-        KeyForm::Certificate => {
-            "put the private key there that was made with the certificate".to_owned()
-        }
-    }
-}
 
 impl From<TrustError> for Failure {
     fn from(error: TrustError) -> Self {

@@ -276,6 +276,9 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
                 let what = format!("{}: {fault}", path.display());
                 return Finding::fail(STEP, Kind::Config, what).hint(bad_file(&path));
             }
+            Err(error @ (TlsError::Newer { .. } | TlsError::NoRecord { .. })) => {
+                return Finding::failure(STEP, error);
+            }
             Err(_) => String::new(),
         }
     } else {

@@ -122,15 +122,15 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
 /// What begins later than now. A clock is wrong then, this one or that of the circle's machine when it was made.
 fn not_yet(begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
     let all = [
-        (EARLY, "the certificate counts", begins.certificate),
+        (EARLY, "the certificate counts from", begins.certificate),
         (
             "scripts-certificate-not-yet-valid",
-            "the certificate for scripts counts",
+            "the certificate for scripts counts from",
             begins.scripts_certificate,
         ),
         (
             "circle-not-yet-valid",
-            "the circle's own certificate counts",
+            "the circle's own certificate counts from",
             begins.circle,
         ),
         (
@@ -143,9 +143,8 @@ fn not_yet(begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
         Some((code, what, begin.filter(|begin| *begin > now)?))
     });
     early.map(move |(code, what, begin)| {
-        let from = if code.starts_with("revocation") { "" } else { "from " };
         let text = format!(
-            "{what} {from}{begin}, and the clock here says {now}: set the clock that is wrong, here or on the circle's machine \
+            "{what} {begin}, and the clock here says {now}: set the clock that is wrong, here or on the circle's machine \
              (timedatectl set-ntp true)"
         );
         Notice::care(code, text)

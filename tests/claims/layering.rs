@@ -292,7 +292,7 @@ fn every_file_says_what_it_is_and_is_short() {
 }
 
 /// Where a file is opened by another way than `private`, and why it may be.
-const OPENED_OTHERWISE: [(&str, &str); 12] = [
+const OPENED_OTHERWISE: [(&str, &str); 13] = [
     ("private.rs", "this is the way"),
     ("cli/demo/folder.rs", "its own new files"),
     (
@@ -300,8 +300,9 @@ const OPENED_OTHERWISE: [(&str, &str); 12] = [
         "its own new files, and the system's random bytes",
     ),
     ("cli/logging.rs", "`LogFile`, which opens by `private`"),
+    ("cli/man.rs", "pages in a folder that the user names"),
     ("cli/password.rs", "what the user names may be a FIFO"),
-    ("cli/pair.rs", "what the user names may be a FIFO"),
+    ("cli/pair/code.rs", "what the user names may be a FIFO"),
     ("cli/signals.rs", "/proc, and the terminal"),
     ("doctor/limits.rs", "/proc and /sys"),
     ("doctor/port.rs", "/proc"),

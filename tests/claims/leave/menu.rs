@@ -62,5 +62,7 @@ fn a_machine_that_made_a_circle_by_mistake_joins_another_by_the_menu() {
     ben.sees_menu();
     assert_eq!(left(&homes, "b").len(), 1);
     ben.quits();
+    anna.sees("Serve now?");
+    anna.presses("n\r");
     assert_eq!(anna.ends(), 0);
 }
