@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use edit::{set, template};
 pub use fault::ConfigFault;
-pub use origin::{Origin, Shown};
+pub use origin::{SetBy, Shown};
 pub use settings::{Counts, SETTINGS, Setting, Unset, variable};
 
 use crate::{private, trust};

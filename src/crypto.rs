@@ -18,6 +18,7 @@ pub use recipient::SealKey;
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CryptoError {
     /// The bytes do not authenticate: changed, moved, or sealed under another key.
     #[error("the {what} does not authenticate")]

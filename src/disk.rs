@@ -135,6 +135,7 @@ impl Room {
 
 /// Why something must not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoRoom {
     /// Too few bytes are free beside the reserve.
     #[error("no space: {} needed, {} free", Size(*.needed), Size(*.free))]

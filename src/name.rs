@@ -24,6 +24,7 @@ pub const MAX_COMPONENT: usize = 255;
 
 /// Why a path or a link of a table is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// The path could leave its folder, or is none.
     #[error("bad path {}: {fault}", Escaped::new(path))]

@@ -24,7 +24,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use breach::Breach;
 pub use code::{Code, CodeError};
-pub use inviter::{Event, Invitation, NameCheck, Paired, all_free, invite};
+pub use inviter::{FailedAttempt, Invitation, NameCheck, Paired, all_free, invite};
 pub use joiner::{IfTaken, Joined, Wish, join, knock};
 
 use crate::{

@@ -68,7 +68,7 @@ use crate::{
     },
     store::{LocalStore, LocalStoreOptions},
     tls::{CertsDir, Identity},
-    wire::{Event, ReloadBody},
+    wire::{ReloadBody, ServerEvent},
 };
 use adjust::announce;
 use collect::Collector;
@@ -328,7 +328,7 @@ fn services(
     inbox: &Arc<Inbox>,
     owner: &Arc<Owner>,
     health: ConditionDesk,
-    events: broadcast::Sender<Event>,
+    events: broadcast::Sender<ServerEvent>,
 ) -> Services {
     Services {
         peer_id: door.identity().peer_id(),

@@ -79,7 +79,7 @@ use crate::{
     store::Store,
     tls::{Caller, Standing},
     trust::{Right, Role},
-    wire::Event,
+    wire::ServerEvent,
 };
 use accept::Connection;
 use arrivals::Arrivals;
@@ -118,7 +118,7 @@ pub struct Services {
     /// Decides about offers.
     pub offers: Arc<dyn OfferDesk>,
     /// What happens here; whoever changes the state of a transfer sends it too.
-    pub events: broadcast::Sender<Event>,
+    pub events: broadcast::Sender<ServerEvent>,
     /// Bounds.
     pub limits: Limits,
 }

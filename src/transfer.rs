@@ -61,7 +61,7 @@ use crate::{
 
 /// What happens during a transfer, for whoever shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum TransferEvent {
     /// What there is to do, known once the table is.
     Started {
         /// Bytes of content; unknown for a stream.
@@ -87,7 +87,7 @@ pub enum Event {
 /// Is told how a transfer goes. Called from several threads, often; must not block.
 pub trait Progress: Send + Sync {
     /// Something happened.
-    fn event(&self, event: Event);
+    fn event(&self, event: TransferEvent);
 }
 
 /// Shows nothing.
@@ -95,11 +95,12 @@ pub trait Progress: Send + Sync {
 pub struct Silent;
 
 impl Progress for Silent {
-    fn event(&self, _: Event) {}
+    fn event(&self, _: TransferEvent) {}
 }
 
 /// Why a transfer failed. Whatever was stored before stays and is not sent again.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// A path to send cannot be read.
     #[error("{path}: {source}")]

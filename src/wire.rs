@@ -202,7 +202,7 @@ pub const REQUESTS_PER_SECOND: u32 = 1_000;
 pub const OTHER_REQUEST_COST: NonZeroU32 = NonZeroU32::new(4).unwrap();
 /// Requests that need not wait after a rest: many small ones are nothing unusual.
 pub const REQUEST_BURST: u32 = 2_000;
-/// Event streams of one peer.
+/// ServerEvent streams of one peer.
 pub const MAX_EVENT_STREAMS_PER_PEER: usize = 2;
 /// Entries of a page when nothing is said, and at most.
 pub const DEFAULT_PAGE: usize = 1_000;
@@ -328,7 +328,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Event {
+pub enum ServerEvent {
     /// A transfer was published here.
     Published {
         /// Its manifest.

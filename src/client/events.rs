@@ -10,7 +10,7 @@ use super::{PeerClient, error};
 use crate::{
     name::LibraryError,
     store::{ProtocolFault, Remote, StoreError},
-    wire::{Event, media, route},
+    wire::{ServerEvent, media, route},
 };
 
 /// The longest silence: a peer says every 15 seconds that it is there.
@@ -25,7 +25,7 @@ pub enum PeerEvent {
     /// It listens: what happens from now on is told.
     Listening,
     /// Something happened.
-    Happened(Event),
+    Happened(ServerEvent),
     /// Events were missed: ask for the lists again.
     Missed,
 }

@@ -25,6 +25,7 @@ const KEPT: usize = 80;
 
 /// Why there is no handshake.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// Nothing came within the time for it.
     #[error("it connects and then says nothing")]

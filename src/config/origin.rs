@@ -13,7 +13,7 @@ use crate::name::path_as_text;
 /// Who set a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "from", content = "where")]
-pub enum Origin {
+pub enum SetBy {
     /// Nobody.
     Default,
     /// The file.
@@ -34,7 +34,7 @@ pub struct Shown {
     pub holds: &'static str,
     /// Who set it.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: SetBy,
 }
 
 impl Shown {
@@ -54,13 +54,13 @@ impl Shown {
             let set = environment.iter().find(|(known, _)| *known == setting);
             let (value, origin) = match (set, file.get(setting.key)) {
                 (Some((_, value)), _) => {
-                    let origin = Origin::Environment(variable(setting.key));
+                    let origin = SetBy::Environment(variable(setting.key));
                     (Some(value.to_string()), origin)
                 }
-                (None, Some(value)) => (Some(value.to_string()), Origin::File(path.to_owned())),
+                (None, Some(value)) => (Some(value.to_string()), SetBy::File(path.to_owned())),
                 (None, None) => match setting.default {
-                    Unset::Value(value) => (Some(value.to_owned()), Origin::Default),
-                    Unset::Words { .. } => (None, Origin::Default),
+                    Unset::Value(value) => (Some(value.to_owned()), SetBy::Default),
+                    Unset::Words { .. } => (None, SetBy::Default),
                 },
             };
             let holds = match setting.default {
@@ -90,7 +90,7 @@ fn of_peers(file: &toml::Table, path: &Path) -> Vec<Shown> {
                 key: format!("peers.{name}.{key}"),
                 value: Some(value.to_string()),
                 holds: "",
-                origin: Origin::File(path.to_owned()),
+                origin: SetBy::File(path.to_owned()),
             })
         })
         .collect()

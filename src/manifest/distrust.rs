@@ -5,6 +5,7 @@ use crate::{id::PeerId, name::LibraryError};
 
 /// Why a certificate does not count. Names in it are those of the certificate: remote text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Distrust {
     /// It is no certificate that we can read.
     #[error("malformed certificate: {0}")]
@@ -77,6 +78,7 @@ pub enum Distrust {
 
 /// Why bytes are no certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadCertificate {
     /// It cannot be parsed.
     #[error(transparent)]

@@ -5,6 +5,7 @@ use crate::name::LibraryError;
 
 /// Why an offer or manifest is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManifestError {
     /// Longer than [`MAX_ENVELOPE`].
     #[error("the envelope has {length} bytes, at most {MAX_ENVELOPE} are allowed")]

@@ -11,6 +11,7 @@ use crate::id::{ManifestId, PeerId};
 
 /// Why a signature is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// The signature is wrong, or not in its one form (r || s, low s).
     #[error("bad signature")]
@@ -40,6 +41,7 @@ pub enum VerifyError {
 
 /// Why a signer is not trusted that is neither revoked nor blocked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignerFault {
     /// Its certificate does not count.
     #[error(transparent)]

@@ -69,7 +69,7 @@ pub fn all_free() -> NameCheck {
 
 /// Somebody came while a code is shown, and did not join.
 #[derive(Debug)]
-pub struct Event {
+pub struct FailedAttempt {
     /// From where.
     pub from: SocketAddr,
     /// Why not.
@@ -95,7 +95,7 @@ pub struct Paired {
 pub async fn invite(
     listener: TcpListener,
     invitation: Invitation,
-    mut tell: impl FnMut(Event),
+    mut tell: impl FnMut(FailedAttempt),
 ) -> Result<Paired, PairError> {
     let acceptor = TlsAcceptor::from(tls::pairing_server()?);
     let house = Arc::new(House::open(invitation)?);
@@ -119,7 +119,7 @@ pub async fn invite(
                 Err(PairError::OnlyLooked) => {}
                 Err(error) => {
                     let is_burned = matches!(error, PairError::WrongCode { left: 0 });
-                    tell(Event { from, error });
+                    tell(FailedAttempt { from, error });
                     if is_burned {
                         return Err(PairError::Burned);
                     }

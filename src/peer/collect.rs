@@ -37,7 +37,7 @@ use crate::{
     },
     transfer::TransferError,
     trust::KnownPeer,
-    wire::{DEFAULT_PAGE, Event},
+    wire::{DEFAULT_PAGE, ServerEvent},
 };
 use failures::Failures;
 
@@ -59,7 +59,7 @@ const MAX_PAGES: usize = 64;
 pub(super) struct Collector {
     known: Known,
     store: Arc<LocalStore>,
-    events: broadcast::Sender<Event>,
+    events: broadcast::Sender<ServerEvent>,
     options: InForce,
     visits: Semaphore,
     room: Semaphore,
@@ -77,7 +77,7 @@ impl Collector {
     pub(super) fn new(
         known: Known,
         store: Arc<LocalStore>,
-        events: broadcast::Sender<Event>,
+        events: broadcast::Sender<ServerEvent>,
         options: InForce,
     ) -> Self {
         Self {
@@ -234,7 +234,9 @@ impl Collector {
             tracing::info!(manifest = id.short(), sender = %sender_name, carrier, "collected");
             let size = manifest.payload().size;
             // Nobody listening is no error.
-            let _ = self.events.send(Event::Published { id, sender, size });
+            let _ = self
+                .events
+                .send(ServerEvent::Published { id, sender, size });
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ use crate::{
     tls::Identity,
     transfer::Reader,
     trust::AddressBook,
-    wire::{DEFAULT_PAGE, Event, InboxCounts},
+    wire::{DEFAULT_PAGE, InboxCounts, ServerEvent},
 };
 use early::Early;
 use open::Tried;
@@ -60,7 +60,7 @@ pub(super) struct Inbox {
     received: Arc<Received>,
     book: AddressBook,
     reader: Reader,
-    events: broadcast::Sender<Event>,
+    events: broadcast::Sender<ServerEvent>,
     news: broadcast::Sender<News>,
     rules: InboxRules,
     options: InForce,
@@ -89,7 +89,7 @@ impl Inbox {
         received: Arc<Received>,
         identity: &Identity,
         door: Arc<Door>,
-        events: broadcast::Sender<Event>,
+        events: broadcast::Sender<ServerEvent>,
         options: InForce,
         (history, reasons): (History, Reasons),
     ) -> Self {
@@ -164,8 +164,8 @@ impl Inbox {
                 }
             };
             match next {
-                Some(Ok(Event::Published { id, sender, .. })) => queue.arrived((sender, id)),
-                Some(Ok(Event::State { .. } | Event::Notice { .. })) => {}
+                Some(Ok(ServerEvent::Published { id, sender, .. })) => queue.arrived((sender, id)),
+                Some(Ok(ServerEvent::State { .. } | ServerEvent::Notice { .. })) => {}
                 // Too many at once to be told one by one.
                 Some(Err(RecvError::Lagged(_))) => self.list(&mut queue, Listed::Later).await,
                 Some(Err(RecvError::Closed)) => return std::future::pending().await,
@@ -239,9 +239,9 @@ impl Inbox {
 
 /// The next event; `None` if a transfer of `queue` is due before.
 async fn next_event(
-    events: &mut broadcast::Receiver<Event>,
+    events: &mut broadcast::Receiver<ServerEvent>,
     queue: &Queue,
-) -> Option<Result<Event, RecvError>> {
+) -> Option<Result<ServerEvent, RecvError>> {
     match queue.due(Instant::now()) {
         // An event that is there already is taken before the time is looked at.
         Some(due) => timeout_at(due, events.recv()).await.ok(),

@@ -25,7 +25,7 @@ use crate::{
     server::CircleDesk as _,
     tls::{self, Caller, CertsDir, Inspected, Renewed, TlsError, ca},
     trust::KnownPeer,
-    wire::Event,
+    wire::ServerEvent,
 };
 
 /// How often the clock is looked at. The sleep of a machine that was suspended goes on where it was; its clock does not.
@@ -43,13 +43,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Renews the certificates of a running peer, and tells what it cannot mend.
 pub(super) struct Renewal {
     known: Known,
-    events: Sender<Event>,
+    events: Sender<ServerEvent>,
     notices: Sender<Notice>,
 }
 
 impl Renewal {
     /// For the peer behind `door`, whose listeners hear `events`.
-    pub(super) fn new(door: &Arc<Door>, events: &Sender<Event>) -> Self {
+    pub(super) fn new(door: &Arc<Door>, events: &Sender<ServerEvent>) -> Self {
         Self {
             known: Known::new(door, 0),
             events: events.clone(),
@@ -199,7 +199,7 @@ impl Renewal {
                 Some(cause) => tracing::warn!(code, cause = %Escaped::new(cause), "{text}"),
                 None => tracing::warn!(code, "{text}"),
             }
-            let event = Event::Notice {
+            let event = ServerEvent::Notice {
                 code: code.to_owned(),
                 text: notice.text.clone(),
             };

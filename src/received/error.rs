@@ -6,6 +6,7 @@ use crate::{disk::NoRoom, name::Escaped};
 
 /// Why plaintext cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReceivedError {
     /// Something that could lead the writing elsewhere is in the way.
     #[error("unsafe destination {path}: {danger}")]

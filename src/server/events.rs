@@ -23,14 +23,14 @@ use super::{
 use crate::{
     id::PeerId,
     trust::Role,
-    wire::{Code, Event, media, route},
+    wire::{Code, ServerEvent, media, route},
 };
 
 problems!(Problems);
 
 /// Streams what happens here, as server-sent events, until either side ends it.
 ///
-/// Events are `published`, `state` and `notice`, whose data is an `Event`; after `resync` the listener has missed some, and asks the
+/// Events are `published`, `state` and `notice`, whose data is an `ServerEvent`; after `resync` the listener has missed some, and asks the
 /// catalogue again. A stream begins with a comment, and a quiet one carries another every 15 seconds. Nothing is repeated after a reconnection. A peer
 /// has at most two streams.
 #[utoipa::path(
@@ -70,7 +70,7 @@ pub(super) async fn stream(
 }
 
 struct Subscription {
-    events: Receiver<Event>,
+    events: Receiver<ServerEvent>,
     draining: CancellationToken,
     state: ServerState,
     connection: Connection,
@@ -98,24 +98,24 @@ impl Subscription {
     }
 
     /// A stream stays open while roles change: each event is judged by the role of its moment.
-    async fn shows(&self, event: &Event) -> bool {
+    async fn shows(&self, event: &ServerEvent) -> bool {
         let role = self.state.looker(&self.connection).role;
         let store = self.state.store(&self.connection);
         match event {
             _ if role == Role::Member => true,
-            Event::Published { id, .. } | Event::State { id, .. } => {
+            ServerEvent::Published { id, .. } | ServerEvent::State { id, .. } => {
                 store.manifest_state(*id).await.is_ok()
             }
-            Event::Notice { .. } => false,
+            ServerEvent::Notice { .. } => false,
         }
     }
 }
 
-fn write(event: &Event) -> SseEvent {
+fn write(event: &ServerEvent) -> SseEvent {
     let name = match event {
-        Event::Published { .. } => "published",
-        Event::State { .. } => "state",
-        Event::Notice { .. } => "notice",
+        ServerEvent::Published { .. } => "published",
+        ServerEvent::State { .. } => "state",
+        ServerEvent::Notice { .. } => "notice",
     };
     let plain = SseEvent::default().event(name);
     plain

@@ -27,7 +27,8 @@ use crate::{
     store::{ManifestInfo, Page, PageRequest, PutManifest, Store, StoreError, TransferState},
     tls::Caller,
     wire::{
-        self, Code, Envelope, Event, ManifestList, PutBody, PutResult, StateBody, media, route,
+        self, Code, Envelope, ManifestList, PutBody, PutResult, ServerEvent, StateBody, media,
+        route,
     },
 };
 
@@ -93,7 +94,7 @@ pub(super) async fn put(
         let _ = state
             .services()
             .events
-            .send(Event::Published { id, sender, size });
+            .send(ServerEvent::Published { id, sender, size });
     }
     let location = [(header::LOCATION, format!("/v1/manifests/{id}"))];
     Ok((status, location, Json(PutBody { result })).into_response())

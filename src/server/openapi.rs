@@ -18,7 +18,7 @@ use utoipa::{
     },
 };
 
-use crate::wire::{Code, Event, Problem, media, route};
+use crate::wire::{Code, Problem, ServerEvent, media, route};
 
 /// Names the ways in which a route fails, for its `responses`: besides [`ANY`], the lists that are given.
 macro_rules! problems {
@@ -163,10 +163,10 @@ pub(super) fn document() -> OpenApi {
     components.add_security_scheme("mutualTls", mutual_tls);
     let mut schemas = vec![
         (Problem::name().into_owned(), Problem::schema()),
-        (Event::name().into_owned(), Event::schema()),
+        (ServerEvent::name().into_owned(), ServerEvent::schema()),
     ];
     Problem::schemas(&mut schemas);
-    Event::schemas(&mut schemas);
+    ServerEvent::schemas(&mut schemas);
     components.schemas.extend(schemas);
     OpenApiBuilder::new()
         .info(info)

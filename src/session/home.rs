@@ -27,6 +27,7 @@ const TOLD_SECONDS: u64 = 7 * 24 * 3600;
 
 /// Why no folder can be the home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoFolder {
     /// It was named, with an empty name.
     #[error("the name of the home folder is empty")]

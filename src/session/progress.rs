@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Reporter};
-use crate::transfer;
+use crate::transfer::{self, TransferEvent};
 
 /// How often a transfer tells its progress.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -73,11 +73,11 @@ impl Told {
 }
 
 impl transfer::Progress for Told {
-    fn event(&self, event: transfer::Event) {
+    fn event(&self, event: TransferEvent) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (told, now) = &mut *state;
         match event {
-            transfer::Event::Started {
+            TransferEvent::Started {
                 total_bytes,
                 total_chunks,
                 already_chunks,
@@ -93,11 +93,11 @@ impl transfer::Progress for Told {
                 };
                 *told = None;
             }
-            transfer::Event::Advanced { bytes, already } => {
+            TransferEvent::Advanced { bytes, already } => {
                 now.bytes += bytes;
                 now.moved_bytes += if already { 0 } else { bytes };
             }
-            transfer::Event::Finished => now.finished = true,
+            TransferEvent::Finished => now.finished = true,
         }
         if now.finished || told.is_none_or(|told| told.elapsed() >= PERIOD) {
             *told = Some(Instant::now());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Home, ServeRequest, peer_options, serving::through_serving, store};
 use crate::{
     client::PeerClient,
-    config::{self, Config, ConfigError, Counts, Origin, SETTINGS, Shown},
+    config::{self, Config, ConfigError, Counts, SETTINGS, SetBy, Shown},
     peer::{Peer, PeerHandle},
     wire::ReloadBody,
 };
@@ -84,7 +84,7 @@ fn overruling(path: &Path, key: &str) -> Result<Option<String>, Error> {
     let all = Shown::all(path, |name| env::var_os(name)).unwrap_or_default();
     let set = all.into_iter().find(|one| one.key == key);
     Ok(set.and_then(|one| match one.origin {
-        Origin::Environment(variable) => Some(variable),
+        SetBy::Environment(variable) => Some(variable),
         _ => None,
     }))
 }
@@ -251,7 +251,7 @@ fn differing(old: &[Shown], new: &[Shown]) -> Vec<String> {
 fn overruled(in_file: &[Shown], now: &[Shown], by_flag: impl Fn(&str) -> bool) -> Vec<String> {
     let set = in_file
         .iter()
-        .filter(|one| matches!(one.origin, Origin::File(_)));
+        .filter(|one| matches!(one.origin, SetBy::File(_)));
     let wins = |one: &&Shown| {
         let in_force = now.iter().find(|now| now.key == one.key);
         by_flag(&one.key) || in_force.is_some_and(|now| now.value != one.value)

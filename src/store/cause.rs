@@ -40,6 +40,7 @@ impl fmt::Display for Remote {
 
 /// What is not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Missing {
     /// A chunk.
     #[error("chunk {0}")]
@@ -60,6 +61,7 @@ pub enum Missing {
 
 /// How a sealed chunk is of an impossible length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadLength {
     /// It has no room for nonce and tag.
     #[error("short")]
@@ -71,6 +73,7 @@ pub enum BadLength {
 
 /// What else than bytes is exhausted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Exhausted {
     /// The file system can have no more files.
     #[error("{0}; remove files there")]
@@ -92,6 +95,7 @@ pub enum Exhausted {
 
 /// Why nothing is written to a store.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadOnly {
     /// A write failed, so what is on disk is not known any more.
     #[error("the store is read-only since a write failed: {}: {source}", path.display())]
@@ -126,6 +130,7 @@ pub enum ReadOnly {
 
 /// Who has a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LockedBy {
     /// A process, with its id.
     #[error("process {0}")]
@@ -140,6 +145,7 @@ pub enum LockedBy {
 
 /// What is in the place of the store that a home has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InPlace {
     /// No store.
     #[error("the store of this home is not there")]
@@ -154,6 +160,7 @@ pub enum InPlace {
 
 /// How a file or folder of a store is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadFormat {
     /// The file that names the format is empty.
     #[error("empty; not touched")]
@@ -189,6 +196,7 @@ pub enum Rejection {
 
 /// How a peer says that it refuses our certificate: an alert of TLS (RFC 8446, section 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Alert {
     /// It is revoked.
     #[error("it is revoked")]
@@ -215,6 +223,7 @@ pub enum Alert {
 
 /// How a connection failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkCause {
     /// Nobody knows the name of the host.
     #[error("cannot connect: {0}")]
@@ -269,6 +278,7 @@ impl NetworkCause {
 
 /// How a peer does not speak our protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProtocolFault {
     /// It speaks something else than TLS.
     #[error("does not speak TLS")]

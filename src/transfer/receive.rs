@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::sync::mpsc;
 
 use super::{
-    Arriving, Difference, Event, OpenedTransfer, Part, Progress, TransferError, blocking,
+    Arriving, Difference, OpenedTransfer, Part, Progress, TransferError, TransferEvent, blocking,
     open::integrity,
     plan::Plan,
     sink::{Lost, Sink, discard_unless_begun},
@@ -147,7 +147,7 @@ pub async fn receive_rest(
     let (already_chunks, lost) = filled?;
     let tops: Vec<_> = plan.tops().cloned().collect();
     let paths = blocking(move || staging.publish(&tops)).await?;
-    progress.event(Event::Finished);
+    progress.event(TransferEvent::Finished);
     Ok(ReceivedFiles {
         paths,
         lost,
@@ -204,7 +204,7 @@ pub async fn stream_content(
     while let Some(plain) = chunks.try_next().await? {
         out.write_all(&plain).map_err(TransferError::Output)?;
         hasher.update(&plain);
-        progress.event(Event::Advanced {
+        progress.event(TransferEvent::Advanced {
             bytes: plain.len() as u64,
             already: false,
         });
@@ -217,7 +217,7 @@ pub async fn stream_content(
             Difference::Digest { found, expected },
         ));
     }
-    progress.event(Event::Finished);
+    progress.event(TransferEvent::Finished);
     Ok(transfer.manifest.payload().size)
 }
 
@@ -311,12 +311,12 @@ async fn fill(
     let already = sink.chunks_done();
     let begun = started(transfer, already);
     progress.event(begun);
-    if let Event::Started {
+    if let TransferEvent::Started {
         already_bytes: bytes @ 1..,
         ..
     } = begun
     {
-        progress.event(Event::Advanced {
+        progress.event(TransferEvent::Advanced {
             bytes,
             already: true,
         });
@@ -332,7 +332,7 @@ async fn fill(
             if sender.send(plain).await.is_err() {
                 return Err(TransferError::Stopped);
             }
-            progress.event(Event::Advanced {
+            progress.event(TransferEvent::Advanced {
                 bytes,
                 already: false,
             });
@@ -383,9 +383,9 @@ fn opened_chunks<'a>(
     stream::iter(fetched).buffered(jobs.max(1))
 }
 
-fn started(transfer: &OpenedTransfer, already_chunks: u64) -> Event {
+fn started(transfer: &OpenedTransfer, already_chunks: u64) -> TransferEvent {
     let manifest = transfer.manifest.payload();
-    Event::Started {
+    TransferEvent::Started {
         total_bytes: Some(manifest.size),
         total_chunks: Some(manifest.chunks.len() as u64),
         already_chunks,

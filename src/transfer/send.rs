@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Event, LeftOut, Progress, TransferError, WhyLeftOut, blocking, draft::Draft, upload::Upload,
-    walk::Sources,
+    LeftOut, Progress, TransferError, TransferEvent, WhyLeftOut, blocking, draft::Draft,
+    upload::Upload, walk::Sources,
 };
 use crate::{
     crypto::{SealKey, password::Password},
@@ -193,7 +193,7 @@ async fn send_all(
     if sent.stores.iter().all(Result::is_ok) && !options.unreached {
         upload.finish();
     }
-    progress.event(Event::Finished);
+    progress.event(TransferEvent::Finished);
     Ok(sent)
 }
 

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Event, Progress, Sender, TransferError, blocking,
+    Progress, Sender, TransferError, TransferEvent, blocking,
     content::{self, PlainChunk, Total},
     draft::{Draft, SealedChunk, Sealing},
     target::{Target, Targets},
@@ -136,14 +136,14 @@ impl Upload {
         Err(TransferError::Stopped)
     }
 
-    fn started(&self, sources: &Sources) -> Event {
+    fn started(&self, sources: &Sources) -> TransferEvent {
         let already = self.sealing.earlier_content();
         let already = already
             .filter(|id| !self.targets.any(|target| target.lacks(*id)))
             .count() as u64;
         let total_bytes = sources.size();
         let chunk_size = u64::from(self.chunk_size);
-        Event::Started {
+        TransferEvent::Started {
             total_bytes,
             total_chunks: total_bytes.map(|size| size.div_ceil(chunk_size)),
             already_chunks: already,
@@ -209,7 +209,7 @@ impl Upload {
         if already {
             self.already.fetch_add(1, Ordering::Relaxed);
         }
-        progress.event(Event::Advanced {
+        progress.event(TransferEvent::Advanced {
             bytes: (bytes.len() - OVERHEAD) as u64,
             already,
         });

@@ -26,7 +26,7 @@ use colis::{
     testing::{Network, Way},
     tls::{self, CertsDir, Circle, CircleHandle, Expect, Identity, Seen, ca},
     transfer::{self, Recipient, SendOptions, Sender, Silent, Sources, TransferError},
-    wire::Event,
+    wire::ServerEvent,
 };
 use futures::StreamExt as _;
 use testkit::{Homes, bytes};
@@ -311,12 +311,14 @@ async fn a_client_follows_what_happens_at_a_peer() {
         SendRequest::to([network.name(1)]),
     );
     let sent = sender.send(sources, &to).await.unwrap();
-    let Some(Ok(PeerEvent::Happened(Event::Published { id, size: 1, .. }))) = events.next().await
+    let Some(Ok(PeerEvent::Happened(ServerEvent::Published { id, size: 1, .. }))) =
+        events.next().await
     else {
         panic!("it is published first")
     };
     assert_eq!(Some(id), sent.manifest);
-    let Some(Ok(PeerEvent::Happened(Event::State { id, state }))) = events.next().await else {
+    let Some(Ok(PeerEvent::Happened(ServerEvent::State { id, state }))) = events.next().await
+    else {
         panic!("then it is opened")
     };
     assert_eq!(

@@ -283,6 +283,24 @@ fn why_something_failed_is_a_variant_and_no_text() {
     only_in(&found(is_prose), &TEXTS);
 }
 
+/// A new reason is no break for whoever matches those of today.
+#[test]
+fn every_error_of_the_library_may_get_more_reasons() {
+    let mut count = 0;
+    for (path, text) in sources() {
+        for (at, _) in text.match_indices("\npub enum ") {
+            let attributes = text[..at].rsplit("\n\n").next().unwrap();
+            if attributes.contains("thiserror::Error") {
+                count += 1;
+                let may = attributes.contains("#[non_exhaustive]");
+                let name = text[at + 1..].lines().next().unwrap();
+                assert!(may, "{}: {name}", path.display());
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
 #[test]
 fn nothing_is_chosen_by_a_word_in_a_text() {
     for such in [

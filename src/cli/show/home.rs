@@ -4,7 +4,7 @@ use super::{doctor, serve::arriving};
 use crate::{
     cli::output::Output,
     config::{
-        Origin, Shown,
+        SetBy, Shown,
         units::{Size, count},
     },
     id::Short as _,
@@ -180,9 +180,9 @@ fn setting(shown: &Shown) -> String {
         None => format!("({})", shown.holds),
     };
     let from = match &shown.origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File(path) => path.display().to_string(),
-        Origin::Environment(name) => name.clone(),
+        SetBy::Default => "default".to_owned(),
+        SetBy::File(path) => path.display().to_string(),
+        SetBy::Environment(name) => name.clone(),
     };
     format!("{:<12} = {value:<26} {from}", shown.key)
 }

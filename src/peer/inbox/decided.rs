@@ -9,7 +9,7 @@ use crate::{
     manifest::{SignedManifest, Timestamp},
     peer::stamps::{Stamp, stamps_of},
     store::{StateAt, Store as _, StoreError, TransferState},
-    wire::Event,
+    wire::ServerEvent,
 };
 
 /// How often is looked.
@@ -71,7 +71,7 @@ impl Inbox {
         let (manifest, sender) = (id.short(), sender.short());
         tracing::info!(manifest, sender, "{decided}");
         // Nobody listening is no error.
-        let _ = self.events.send(Event::State { id, state: at });
+        let _ = self.events.send(ServerEvent::State { id, state: at });
     }
 
     /// Changes whenever the state of a transfer is written.

@@ -17,7 +17,7 @@ use crate::{
     server,
     store::{StateAt, Store as _, StoreError, TransferState, WaitReason},
     transfer::{self, OpenedTransfer, Reader, Silent, TransferError},
-    wire::Event,
+    wire::ServerEvent,
 };
 
 /// Whether a transfer is to be tried again.
@@ -270,7 +270,7 @@ impl Inbox {
         }
         let state = StateAt::new(state, Timestamp::now());
         // Nobody listening is no error.
-        let _ = self.events.send(Event::State { id, state });
+        let _ = self.events.send(ServerEvent::State { id, state });
         Ok(())
     }
 }

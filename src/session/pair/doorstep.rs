@@ -7,7 +7,7 @@ use std::{
 
 use super::NotPaired;
 use crate::{
-    pair::{Event as Came, PairError},
+    pair::{FailedAttempt, PairError},
     session::{Event, Reporter},
 };
 
@@ -36,7 +36,7 @@ impl Doorstep {
         }
     }
 
-    pub(super) fn came(&mut self, came: &Came) {
+    pub(super) fn came(&mut self, came: &FailedAttempt) {
         let from = came.from.ip().to_canonical();
         if let PairError::WrongCode { left } = came.error {
             let tries = self.tries;

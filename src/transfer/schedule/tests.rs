@@ -49,7 +49,7 @@ impl Simulated {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+enum TransferEvent {
     Answer(Source, usize),
     TimedOut(Source, usize),
     Poll,
@@ -62,7 +62,7 @@ struct Run {
     ids: Vec<ChunkId>,
     bound: usize,
     now: Duration,
-    events: BinaryHeap<Reverse<(Duration, Event)>>,
+    events: BinaryHeap<Reverse<(Duration, TransferEvent)>>,
     /// Who is asked for what, until an answer comes or nobody wants it.
     flying: HashSet<(Source, usize)>,
     free_at: Vec<Duration>,
@@ -82,7 +82,7 @@ impl Run {
                 .collect(),
             bound,
             now: Duration::ZERO,
-            events: BinaryHeap::from([Reverse((Duration::ZERO, Event::Poll))]),
+            events: BinaryHeap::from([Reverse((Duration::ZERO, TransferEvent::Poll))]),
             flying: HashSet::new(),
             free_at: vec![Duration::ZERO; count],
             asked: vec![0; count],
@@ -137,12 +137,13 @@ impl Run {
         let begins = self.free_at[source].max(self.now);
         let ends = begins + Duration::from_millis(self.sources[source].millis);
         let event = match self.sources[source].kind {
-            Kind::Stalls(at) if self.asked[source] > at => {
-                (self.now + CLIENT_TIMEOUT, Event::TimedOut(source, chunk))
-            }
+            Kind::Stalls(at) if self.asked[source] > at => (
+                self.now + CLIENT_TIMEOUT,
+                TransferEvent::TimedOut(source, chunk),
+            ),
             _ => {
                 self.free_at[source] = ends;
-                (ends, Event::Answer(source, chunk))
+                (ends, TransferEvent::Answer(source, chunk))
             }
         };
         self.events.push(Reverse(event));
@@ -161,19 +162,19 @@ impl Run {
         };
         self.now = at;
         match event {
-            Event::Poll => {
+            TransferEvent::Poll => {
                 for source in 0..self.sources.len() {
                     self.learn(source);
                 }
-                self.events.push(Reverse((at + POLL, Event::Poll)));
+                self.events.push(Reverse((at + POLL, TransferEvent::Poll)));
             }
-            Event::Answer(source, chunk) if self.flying.remove(&(source, chunk)) => {
+            TransferEvent::Answer(source, chunk) if self.flying.remove(&(source, chunk)) => {
                 self.answer(source, chunk);
             }
-            Event::TimedOut(source, chunk) if self.flying.remove(&(source, chunk)) => {
+            TransferEvent::TimedOut(source, chunk) if self.flying.remove(&(source, chunk)) => {
                 self.fail(source, chunk, Fault::Passing);
             }
-            Event::Answer(..) | Event::TimedOut(..) => {}
+            TransferEvent::Answer(..) | TransferEvent::TimedOut(..) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use colis::wire::Event;
+use colis::wire::ServerEvent;
 
 use testkit::Homes;
 use testkit::server::PATIENCE;
@@ -31,13 +31,13 @@ fn curl_hears_of_an_arrival_and_of_its_opening() {
 
     assert_eq!(stream.until("event:"), "event: published");
     let published = stream.data();
-    let Event::Published { id, size: 5, .. } = published else {
+    let ServerEvent::Published { id, size: 5, .. } = published else {
         panic!("{published:?}")
     };
     assert_eq!(stream.until("event:"), "event: state");
     let opened = stream.data();
     assert!(
-        matches!(opened, Event::State { id: i, state } if i == id && state.state == colis::store::TransferState::Opened),
+        matches!(opened, ServerEvent::State { id: i, state } if i == id && state.state == colis::store::TransferState::Opened),
         "{opened:?}"
     );
     assert_eq!(
@@ -96,7 +96,7 @@ impl Curl {
     }
 
     /// The event in the next line.
-    fn data(&self) -> Event {
+    fn data(&self) -> ServerEvent {
         let line = self.line();
         serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap()
     }

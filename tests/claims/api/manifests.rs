@@ -5,7 +5,7 @@ use colis::{
     id::{ChunkId, ManifestId, TransferId},
     manifest::{Manifest, SignedManifest, Timestamp, Wrap},
     store::{OfferAnswer, Promised, StateAt, StoreError, TransferState},
-    wire::{Code, Event, ManifestList, OfferBody, PutBody, PutResult},
+    wire::{Code, ManifestList, OfferBody, PutBody, PutResult, ServerEvent},
 };
 use reqwest::{Client, Response};
 
@@ -32,7 +32,7 @@ async fn a_published_manifest_comes_back_as_it_was_signed() {
         format!("/v1/manifests/{}", signed.id())
     );
     assert_eq!(result(first).await, PutResult::Stored);
-    let Event::Published { id, sender, size } = events.try_recv().unwrap() else {
+    let ServerEvent::Published { id, sender, size } = events.try_recv().unwrap() else {
         panic!("another event");
     };
     assert_eq!((id, sender, size), (signed.id(), a.who.id, 1));

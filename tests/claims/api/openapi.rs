@@ -9,7 +9,7 @@ use colis::{
     manifest::Timestamp,
     server,
     store::{OfferAnswer, StateAt, TransferState},
-    wire::{Code, Event, OfferBody, Problem, route},
+    wire::{Code, OfferBody, Problem, ServerEvent, route},
 };
 use data_encoding::BASE64;
 use reqwest::{Method, RequestBuilder};
@@ -266,23 +266,23 @@ fn events() -> impl Iterator<Item = Value> {
         TransferState::Refused,
         TransferState::Expired,
     ];
-    let changed = states.map(|state| Event::State {
+    let changed = states.map(|state| ServerEvent::State {
         id,
         state: StateAt::new(state, Timestamp::now()),
     });
     let others = [
-        Event::Published {
+        ServerEvent::Published {
             id,
             sender,
             size: 1,
         },
-        Event::Notice {
+        ServerEvent::Notice {
             code: "certificate-ends-soon".to_owned(),
             text: "the certificate ends soon".to_owned(),
         },
     ];
     let events = changed.into_iter().chain(others);
-    let events = events.map(|event| json!({"schema": "Event", "body": event}));
+    let events = events.map(|event| json!({"schema": "ServerEvent", "body": event}));
     let answers = [
         OfferAnswer::Accepted,
         OfferAnswer::Waiting,

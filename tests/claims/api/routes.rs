@@ -12,7 +12,7 @@ use colis::{
         Refusal, Rejection, Remote, StateAt, StoreError, TransferState,
     },
     tls::WhyRefused,
-    wire::{Code, Event, Health, HealthStatus, PeerBody, Problem, route},
+    wire::{Code, Health, HealthStatus, PeerBody, Problem, ServerEvent, route},
 };
 use reqwest::{Method, Response};
 use tokio::time::timeout;
@@ -341,7 +341,7 @@ async fn events_are_streamed_as_they_happen() {
     assert_eq!(next(&mut stream).await, ": listening\n\n");
     let (id, sender) = (ManifestId::of(b"m"), PeerId::of(b"p"));
     peer.events
-        .send(Event::Published {
+        .send(ServerEvent::Published {
             id,
             sender,
             size: 5,
@@ -353,10 +353,12 @@ async fn events_are_streamed_as_they_happen() {
         .lines()
         .find_map(|l| l.strip_prefix("data: "))
         .unwrap();
-    assert!(matches!(serde_json::from_str(data), Ok(Event::Published { id: i, .. }) if i == id));
+    assert!(
+        matches!(serde_json::from_str(data), Ok(ServerEvent::Published { id: i, .. }) if i == id)
+    );
 
     let state = StateAt::new(TransferState::Opened, Timestamp::now());
-    peer.events.send(Event::State { id, state }).unwrap();
+    peer.events.send(ServerEvent::State { id, state }).unwrap();
     assert!(next(&mut stream).await.starts_with("event: state\n"));
 }
 
@@ -400,7 +402,7 @@ async fn a_listener_that_missed_events_is_told_to_ask_again() {
     for size in 0..10 {
         // Faster than the server's task can take them: the channel of the test keeps four.
         peer.events
-            .send(Event::Published { id, sender, size })
+            .send(ServerEvent::Published { id, sender, size })
             .unwrap();
     }
     assert!(next(&mut stream).await.starts_with("event: resync\n"));

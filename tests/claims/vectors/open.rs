@@ -288,6 +288,7 @@ impl From<ManifestError> for Class {
             }
             ManifestError::Untrusted(VerifyError::Revoked) => "Revoked".into(),
             ManifestError::Untrusted(VerifyError::Blocked { .. }) => "Blocked".into(),
+            other => panic!("a reason that no vector has: {other}"),
         })
     }
 }
@@ -301,6 +302,7 @@ impl From<CryptoError> for Class {
             CryptoError::KdfParameters { .. } => "KdfParameters".into(),
             CryptoError::Malformed { what } => format!("Malformed({what})"),
             CryptoError::NoRandom => "NoRandom".into(),
+            other => panic!("a reason that no vector has: {other}"),
         })
     }
 }
@@ -310,6 +312,7 @@ impl From<NameError> for Class {
         Self(match error {
             NameError::BadPath { .. } => "BadPath".into(),
             NameError::BadTarget { .. } => "BadTarget".into(),
+            other => panic!("a reason that no vector has: {other}"),
         })
     }
 }

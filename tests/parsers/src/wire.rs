@@ -1,8 +1,8 @@
 //! JSON bodies that a peer answers or asks with.
 
 use colis::wire::{
-    ChunkList, Event, Health, ManifestList, MissingAnswer, MissingQuestion, OfferBody, PeerBody,
-    Problem, PutBody, StateBody,
+    ChunkList, Health, ManifestList, MissingAnswer, MissingQuestion, OfferBody, PeerBody, Problem,
+    PutBody, ServerEvent, StateBody,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,5 +26,5 @@ pub fn bodies(data: &[u8]) {
     reads_back::<PutBody>(data);
     reads_back::<StateBody>(data);
     reads_back::<Health>(data);
-    reads_back::<Event>(data);
+    reads_back::<ServerEvent>(data);
 }

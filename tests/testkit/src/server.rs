@@ -29,7 +29,7 @@ use colis::{
     store::Store,
     tls::{BadList, Caller},
     trust::{Right, Role},
-    wire::{Code, Event, Problem},
+    wire::{Code, Problem, ServerEvent},
 };
 use futures::future::BoxFuture;
 use reqwest::Method;
@@ -63,7 +63,7 @@ pub struct TestPeer {
     pub rights: Arc<Mutex<HashMap<PeerId, BTreeSet<Right>>>>,
     /// What it says of itself.
     pub bundle: Arc<Mutex<String>>,
-    pub events: broadcast::Sender<Event>,
+    pub events: broadcast::Sender<ServerEvent>,
     /// Requests that came through to the application, and what was answered.
     pub seen: Arc<Seen>,
     stop: Option<oneshot::Sender<()>>,
