@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,6 +16,7 @@ use super::{
     Elsewhere, Places,
     acquainted::{Acquainted, Met},
     directory::DirectoryDesk,
+    files::Files,
     neighbours::{note_found, say_conflict, settle_lists},
     stamps::{Stamp, stamps_of},
 };
@@ -47,36 +47,6 @@ pub(super) struct Door {
     list: ArcSwap<Vec<Stamp>>,
     /// Told when it has another certificate than before.
     renewed: Notify,
-}
-
-/// The versions of the files that a door reads.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Files {
-    pub(super) certificates: Vec<Stamp>,
-    pub(super) book: Vec<Stamp>,
-}
-
-impl Files {
-    /// To be asked before they are read: what changes after that is read again.
-    pub(crate) fn of(dir: &CertsDir) -> Self {
-        let certificates: [PathBuf; 6] = [
-            dir.ca_cert(),
-            dir.crl(),
-            dir.server_cert(),
-            dir.server_key(),
-            dir.client_cert(),
-            dir.seal_key(),
-        ];
-        Self {
-            certificates: stamps_of(&certificates),
-            book: stamps_of(&[dir.peers()]),
-        }
-    }
-
-    /// Whether other files than the address book differ.
-    pub(crate) fn has_other_certificates(&self, than: &Self) -> bool {
-        self.certificates != than.certificates
-    }
 }
 
 /// An identity, and what it gives to every handshake.

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    door::{Door, Files},
+    door::Door,
+    files::Files,
     places::{CERTS, tell},
 };
 use crate::server::WeakServerState;

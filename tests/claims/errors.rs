@@ -199,8 +199,12 @@ const TEXTS: [(&str, &str); 12] = [
 ];
 
 /// Texts that may be looked into, and why: none of them is an error's.
-const LOOKED_INTO: [(&str, &str); 2] = [
+const LOOKED_INTO: [(&str, &str); 3] = [
     ("address.rs", "an address that a person typed"),
+    (
+        "session/meant.rs",
+        "lines of the log, before they are parsed as JSON",
+    ),
     ("tls.rs", "the name of a file, and whether a key is in it"),
 ];
 

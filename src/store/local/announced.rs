@@ -7,7 +7,6 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -16,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{gc::LEASE, space::Transfer};
-use crate::{id::PeerId, manifest::to_json};
+use crate::{id::PeerId, manifest::to_json, private};
 
 /// As many of one sender; then the oldest gives way.
 const PER_SENDER: usize = 64;
@@ -62,7 +61,7 @@ impl Announced {
             let (sender, transfer) = name.split_once('.')?;
             let written = entry.metadata().ok()?.modified().ok()?;
             let noted = Noted {
-                what: serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?,
+                what: serde_json::from_slice(&private::read(&entry.path()).ok()?).ok()?,
                 since: written,
                 written,
             };
@@ -94,12 +93,9 @@ impl Announced {
         if let Some(oldest) = oldest.map(|(transfer, _)| *transfer) {
             self.remove(&mut transfers, oldest);
         }
-        let written = fs::File::options()
-            .mode(0o600)
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .open(self.path(transfer))
+        let mut options = private::file();
+        options.create(true).truncate(true).write(true);
+        let written = private::open_with(&mut options, &self.path(transfer))
             .and_then(|mut file| file.write_all(&to_json(&what)));
         if let Err(error) = written {
             tracing::debug!(%error, "an announced transfer is not noted");
@@ -115,7 +111,8 @@ impl Announced {
         noted.since = now;
         if age(noted.written, now) > NOTED {
             noted.written = now;
-            let file = fs::File::options().write(true).open(self.path(transfer));
+            let mut options = private::file();
+            let file = private::open_with(options.write(true), &self.path(transfer));
             let _ = file.and_then(|file| file.set_modified(now));
         }
     }

@@ -148,7 +148,7 @@ const ROWS: &[Row] = &[
         "b",
         "peers.json",
         &[Newer],
-        Fails("a newer colis has written it"),
+        Fails("was written by a newer colis"),
         "newer colis",
     ),
     (

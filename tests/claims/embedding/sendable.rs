@@ -47,6 +47,8 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(us.list_each(any::<&'static Arc<dyn Store>>().as_ref(), |_| {}));
     is_send(us.list_chunks(any::<&'static Arc<dyn Store>>().as_ref()));
     is_send(us.list_of(None));
+    is_send(us.store_to_read(None));
+    is_send(us.missed(&[]));
     is_send(us.add_peer(text));
     is_send(us.check_peer(text));
     is_send(us.set_role(text, any::<Bearer>(), any::<Role>()));
@@ -73,16 +75,20 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(session::collect_garbage(home, config, false));
     is_send(certs::issue(home, config, reporter, any()));
     is_send(certs::revoke(home, config, reporter, text));
+    is_send(certs::departure(home, config));
+    is_send(certs::leave(home, config, any()));
     let _ = any::<ManifestId>;
 }
 
 /// The pairing of machines is a conversation of its own types, which the command line runs in tasks.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 10] = [
     "start",
     "paired",
     "finish",
     "find",
     "join",
+    "reach",
+    "shown_around",
     "take_back_pending",
     "renew",
     "into_store",
