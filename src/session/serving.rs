@@ -46,16 +46,28 @@ where
     A: Future<Output = Result<T, StoreError>>,
     H: Future<Output = Result<T, Error>>,
 {
+    let address = || serving().map(|peer| peer.map(|peer| peer.address().clone()));
     let mut left = TRIES;
     loop {
         left -= 1;
-        let (done, was_served) = match serving()? {
-            Some(peer) => (ask(peer.with_retries(1)).await.map_err(Error::from), true),
-            None => (here().await, false),
+        let (done, asked) = match serving()? {
+            Some(peer) => {
+                let asked = peer.address().clone();
+                let answer = ask(peer.with_retries(1)).await;
+                (answer.map_err(Error::from), Some(asked))
+            }
+            None => (here().await, None),
         };
         let has_changed = match &done {
-            Err(Error::Store(StoreError::Network { .. })) => was_served && serving()?.is_none(),
-            Err(Error::Store(StoreError::Locked { .. })) => !was_served && serving()?.is_some(),
+            // One that takes no connections any more is about to end, and the next one may begin.
+            Err(Error::Store(StoreError::Network { .. })) if asked.is_some() => {
+                let since = Instant::now();
+                while address()? == asked && since.elapsed() < READS_WITHIN {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                address()? != asked
+            }
+            Err(Error::Store(StoreError::Locked { .. })) => asked.is_none() && address()?.is_some(),
             _ => false,
         };
         if !has_changed || left == 0 {

@@ -4,8 +4,7 @@
 //! between, and moving the folder back takes it back.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -104,8 +103,8 @@ pub fn set_aside(dir: &CertsDir, now: Timestamp) -> Result<CertsDir, TlsError> {
 /// old one goes: a relative one would lead somewhere else.
 fn move_to(dir: &CertsDir, root: &Path, name: &str) -> Result<(), Errno> {
     let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let home = File::open(home_of(dir)).map_err(errno)?;
-    let to = File::open(root).map_err(errno)?;
+    let home = private::open_folder(home_of(dir)).map_err(errno)?;
+    let to = private::open_folder(root).map_err(errno)?;
     match dir.path().is_symlink() {
         true => {
             let target = fs::canonicalize(dir.path()).map_err(errno)?;
@@ -150,7 +149,7 @@ pub fn set_aside_alone(dir: &CertsDir) -> Result<Option<CertsDir>, TlsError> {
 pub(super) fn take_back(left: &CertsDir, dir: &CertsDir) -> Result<(), TlsError> {
     let home = home_of(dir);
     fs::rename(left.path(), dir.path()).map_err(|e| io_error(dir.path(), e))?;
-    let synced = File::open(home).and_then(|home| Ok(sync_folder(home)?));
+    let synced = private::open_folder(home).and_then(|home| Ok(sync_folder(home)?));
     synced.map_err(|e| io_error(home, e))
 }
 

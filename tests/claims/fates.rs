@@ -232,7 +232,8 @@ fn slowly(homes: &Homes, to: &[&str]) -> Child {
 
 fn cut_half_way(homes: &Homes, mut sending: Child) {
     wait_for("chunks", || {
-        homes.ok("b", &["list", "--chunks"]).lines().count() > 4
+        let arriving = in_status(homes, "arriving");
+        arriving.iter().any(|one| one["bytes"].as_u64() > Some(0))
     });
     sending.kill().unwrap();
     sending.wait().unwrap();
@@ -257,7 +258,9 @@ fn what_goes_on_after_a_cut_is_told_as_arriving_alone_and_then_not_at_all() {
         };
         cut_half_way(&homes, slowly_to(&b));
         stop(&b);
-        wait_for("a cut", || missed(&homes).len() == 1);
+        wait_for(&format!("a cut of what is for {to:?}"), || {
+            missed(&homes).len() == 1
+        });
         let b = homes.serve("b", &[]);
         let mut sending = slowly_to(&b);
         wait_for("it arrives", || !in_status(&homes, "arriving").is_empty());

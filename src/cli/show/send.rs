@@ -194,6 +194,7 @@ fn not_sent(missed: &Missed) -> String {
         (Some(peer), _) => {
             let hint = match missed.cause {
                 Cause::UnknownPeer => "see who is known: colis peers",
+                Cause::NoAddress => "say where it is once: colis peers add HOST:PORT",
                 Cause::Revoked => {
                     "leave it out; or give that machine a new certificate: colis certs issue"
                 }

@@ -16,6 +16,8 @@ use crate::{
 pub enum Cause {
     /// Nobody is known by that name.
     UnknownPeer,
+    /// It is known, and nowhere where it could be asked.
+    NoAddress,
     /// The circle has revoked the peer.
     Revoked,
     /// It does not answer, or the connection failed.
@@ -61,7 +63,7 @@ impl Error {
     pub fn cause(&self) -> Cause {
         match self {
             Self::UnknownPeer { .. } => Cause::UnknownPeer,
-            Self::NoAddress { .. } => Cause::NotReached,
+            Self::NoAddress { .. } => Cause::NoAddress,
             Self::Revoked { .. } => Cause::Revoked,
             Self::Store(error) => of_store(error),
             Self::Transfer(error) => of_transfer(error),
