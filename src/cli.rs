@@ -244,7 +244,8 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
             None
         }
     };
-    let only_looks = matches!(command, Command::Doctor(_));
+    let is_doctor = matches!(command, Command::Doctor(_));
+    let only_looks = is_doctor || matches!(command, Command::Status(_));
     let done = execute(&context, command).await;
     // It may have made its keys. What fails changes nothing.
     if done.is_ok() && !only_looks {
@@ -252,7 +253,7 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
     }
     match (done, unread) {
         // That is one of the things that `doctor` looks at.
-        (_, Some(failure)) if !only_looks => Err(failure),
+        (_, Some(failure)) if !is_doctor => Err(failure),
         (done, _) => done,
     }
 }

@@ -111,12 +111,20 @@ pub enum ConfigError {
         fault: ConfigFault,
     },
     /// No setting has this name.
-    #[error("there is no setting `{name}`; did you mean `{nearest}`?")]
+    #[error("there is no setting `{name}`{}", .nearest.map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
     Unknown {
         /// What was asked for.
         name: String,
-        /// What there is.
-        nearest: &'static str,
+        /// The one that it may be a misspelling of.
+        nearest: Option<&'static str>,
+    },
+    /// What holds for a single peer is a table of the file, and is not set as one setting.
+    #[error(
+        "`{name}` is no setting of its own: what holds for one peer is a table of colis.toml, such as [peers.ben]"
+    )]
+    OfOnePeer {
+        /// What was asked for.
+        name: String,
     },
     /// The file cannot be read or written.
     #[error("{path}: {source}")]

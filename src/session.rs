@@ -30,6 +30,7 @@ pub mod certs;
 mod check;
 mod connect;
 mod custody;
+pub(crate) mod damage;
 mod error;
 mod event;
 mod find;

@@ -44,7 +44,16 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
         match e.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 let what = format!("{} is there already", path.display());
-                Failure::new(ExitCode::Config, what).hint("see what it sets: colis config show")
+                let failure = Failure::new(ExitCode::Config, what);
+                match Shown::all(&path, |_| None) {
+                    Ok(_) => failure.hint("see what it sets: colis config show"),
+                    Err(error) => {
+                        let path = path.display();
+                        failure.hint(format!(
+                            "it is wrong ({error}): correct it, or move it away first: mv {path} {path}.bad"
+                        ))
+                    }
+                }
             }
             std::io::ErrorKind::NotFound => {
                 failure.hint("make the home folder first: colis certs init")

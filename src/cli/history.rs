@@ -4,12 +4,24 @@ use super::{
     Context, args,
     report::{ExitCode, Failure},
 };
-use crate::session::{self, Event};
+use crate::{
+    config::units::count,
+    peer::History,
+    session::{self, Event},
+};
 
 pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
     let mut entries = session::history(&context.home)?;
     if entries.is_empty() {
         context.output.talk("nothing was sent or received yet");
+    }
+    let history = History::new(&context.home.chunks());
+    if let Ok(unread @ 1..) = history.unread() {
+        let lines = count(unread, "line", "lines");
+        context.output.warn(format!(
+            "{lines} of {} cannot be read, and what they told is not shown: damaged, or of a newer colis",
+            history.path().display()
+        ));
     }
     let skip = entries.len().saturating_sub(args.number);
     for entry in entries.drain(skip..) {

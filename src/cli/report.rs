@@ -28,16 +28,13 @@ use crate::{
     name::Escaped,
     peer::PeerError,
     received::ReceivedError,
-    session::{Event, Failed, Kind},
+    session::{Event, Failed, Kind, advice::NEWER},
     transfer::TransferError,
     trust::TrustError,
 };
 
 pub(super) use usage::usage;
 
-/// For a file of a newer version.
-const NEWER: &str =
-    "use the colis that wrote it, or restore the file from before; nothing was changed";
 /// For a file that must be text.
 pub(super) const NOT_UTF8: &str =
     "it must be text in UTF-8: save it so, for instance: iconv -f UTF-16 -t UTF-8";

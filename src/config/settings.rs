@@ -166,11 +166,22 @@ pub fn variable(key: &str) -> String {
     format!("COLIS_{}", key.to_uppercase())
 }
 
+/// Names that are less alike are no misspelling of each other.
+const NEAR: f64 = 0.5;
+
 /// The setting called `key`.
 pub(super) fn find(key: &str) -> Result<&'static Setting, ConfigError> {
-    let unknown = || ConfigError::Unknown {
-        name: key.to_owned(),
-        nearest: nearest(key),
+    let unknown = || {
+        if key == "peers" || key.starts_with("peers.") {
+            return ConfigError::OfOnePeer {
+                name: key.to_owned(),
+            };
+        }
+        let near = nearest_of(SETTINGS.iter().map(|setting| setting.key), key);
+        ConfigError::Unknown {
+            name: key.to_owned(),
+            nearest: (strsim::normalized_levenshtein(near, key) > NEAR).then_some(near),
+        }
     };
     SETTINGS
         .iter()

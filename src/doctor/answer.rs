@@ -10,9 +10,10 @@ use crate::{
     client::{ClientOptions, Handshake, HandshakeError, PeerClient},
     config::units::Size,
     manifest::Timestamp,
+    peer::after_the_end,
     session::{Kind, Session, advice::refused},
     store::{NetworkCause, StoreError},
-    tls::{Caller, Seen},
+    tls::{Caller, CertsDir, Renewed, Seen},
     wire::{Health, HealthStatus},
 };
 
@@ -58,15 +59,17 @@ pub(super) async fn examine(us: &Session, met: Met, report: &mut Report<'_>) {
             cause: NetworkCause::NoAnswer,
         },
     };
-    no_answer(met.handshake, error, report).await;
+    no_answer(us, met.handshake, error, report).await;
 }
 
 /// A peer judges our certificate after its part of the handshake: whoever does not answer may have refused it.
-async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report<'_>) {
+async fn no_answer(us: &Session, handshake: Handshake, error: StoreError, report: &mut Report<'_>) {
     const STEP: &str = "our-certificate";
+    let ended = has_ended(us);
     match handshake.refusal(REFUSAL_TIME).await {
         Some(refusal @ HandshakeError::Refused { alert }) => {
-            report.add(Finding::fail(STEP, Kind::Trust, &refusal).hint(refused(alert)));
+            let hint = ended.unwrap_or_else(|| refused(alert).to_owned());
+            report.add(Finding::fail(STEP, Kind::Trust, &refusal).hint(hint));
         }
         Some(other) => {
             let hint =
@@ -75,7 +78,11 @@ async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report<
         }
         // The circle's machine lets in a certificate that has ended, to be renewed, and answers that it is no good.
         None if matches!(error, StoreError::Untrusted { .. }) => {
-            report.add(Finding::failure(STEP, error));
+            let found = Finding::failure(STEP, error);
+            report.add(match ended {
+                Some(hint) => found.hint(hint),
+                None => found,
+            });
         }
         None => {
             report.add(Finding::ok(STEP, "not refused"));
@@ -85,6 +92,13 @@ async fn no_answer(handshake: Handshake, error: StoreError, report: &mut Report<
             );
         }
     }
+}
+
+/// What to do about our certificate, if it has ended.
+fn has_ended(us: &Session) -> Option<String> {
+    let (end, now) = (us.identity().caller().not_after, Timestamp::now());
+    let dir = CertsDir::new(us.home().certs());
+    (end < now).then(|| after_the_end(&dir, Renewed::Peer, end, now))
 }
 
 fn health_of(health: &Health) -> Finding {

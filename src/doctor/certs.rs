@@ -2,14 +2,14 @@
 
 use std::{env, path::Path, time::SystemTime};
 
-use super::{Finding, Report, Subject, Verdict};
+use super::{Finding, Report, Subject, Verdict, machine::damaged};
 use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
-    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, merging, renewal},
+    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, early_list, merging, renewal},
     session::{
-        Kind,
+        Home, Kind,
         advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
         care::{self, ONE_HOME, unless_without_modes},
     },
@@ -70,7 +70,7 @@ pub(super) fn examine(subject: &Subject<'_>, report: &mut Report<'_>) {
             "our certificate is not known to come from the circle",
         ),
     });
-    report.add(files(&dir, now));
+    report.add(files(subject.home, &dir, now));
     report.add(copies(&dir, subject.home.copied(now), now));
     report.add(clock(subject, caller.as_ref(), now));
 }
@@ -86,6 +86,14 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
         | Distrust::WrongUsage { .. }
         | Distrust::OtherPeer { .. }
         | Distrust::Blocked { .. } => "restore server-cert.pem from the folder that was issued",
+    }
+}
+
+/// How a certificate that has ended is renewed: by way of ours, unless that is renewed no more.
+pub(super) fn with_ours(dir: &CertsDir, which: Renewed, now: Timestamp) -> String {
+    match Endings::read(dir).certificate {
+        Some(end) if end < now => after_the_end(dir, Renewed::Peer, end, now),
+        _ => renewal(dir, which),
     }
 }
 
@@ -246,7 +254,8 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
         let what = format!(
             "list {number} is dated {signed}, and the clock here says {now}; it applies all the same"
         );
-        return Finding::warn(STEP, what).hint(SET_CLOCK);
+        let hint = format!("{SET_CLOCK}; if it is right, {}", early_list(dir));
+        return Finding::warn(STEP, what).hint(hint);
     }
     match circle.crl_next_update() {
         Some(next) if next < now => Finding::warn(
@@ -259,31 +268,21 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     }
 }
 
-fn files(dir: &CertsDir, now: Timestamp) -> Finding {
+fn files(home: &Home, dir: &CertsDir, now: Timestamp) -> Finding {
     const STEP: &str = "files";
     let peers = match AddressBook::new(dir.peers()).peers() {
         Ok(peers) => count(peers.len(), "peer", "peers"),
         Err(error) => return Finding::failure(STEP, error),
     };
-    let issued = if dir.ca_key().exists() && dir.issued().exists() {
-        match ca::list(dir) {
-            Ok(issued) => {
-                let issued = count(issued.len(), "certificate", "certificates");
-                format!(", {issued} issued")
-            }
-            // What is wrong with the circle itself is said elsewhere.
-            Err(TlsError::Malformed { path, fault }) if path == dir.issued() => {
-                let what = format!("{}: {fault}", path.display());
-                return Finding::fail(STEP, Kind::Config, what).hint(bad_file(&path));
-            }
-            Err(error @ (TlsError::Newer { .. } | TlsError::NoRecord { .. })) => {
-                return Finding::failure(STEP, error);
-            }
-            Err(_) => String::new(),
-        }
-    } else {
-        String::new()
-    };
+    if let Some(found) = damaged(home, STEP) {
+        return found;
+    }
+    // What is wrong with the circle itself is said elsewhere.
+    let issued = ca::list(dir).ok().filter(|_| dir.ca_key().exists());
+    let issued = issued.map_or_else(String::new, |issued| {
+        let issued = count(issued.len(), "certificate", "certificates");
+        format!(", {issued} issued")
+    });
     if !dir.client_cert().exists() {
         let what = format!("{peers} known{issued}; no certificate for scripts");
         return Finding::ok(STEP, what);
@@ -309,7 +308,9 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
         ),
         Err(error) => {
             let hint = match &error {
-                TlsError::Distrusted(Distrust::Expired { .. }) => renewal(dir, Renewed::Script),
+                TlsError::Distrusted(Distrust::Expired { .. }) => {
+                    with_ours(dir, Renewed::Script, now)
+                }
                 TlsError::Distrusted(Distrust::NotYetValid { .. }) => SET_CLOCK.to_owned(),
                 TlsError::Distrusted(_) => ASK_FOR_NEW.to_owned(),
                 error => of_file(error),

@@ -7,7 +7,10 @@ use crate::{
     config::{Config, units::Size},
     disk::{Lack, lacks},
     received::Received,
-    session::{Error, Kind, LITTLE, MOVED, care::NO_HOME, existing, moved, store_options},
+    session::{
+        Error, Home, Kind, LITTLE, MOVED, care::NO_HOME, damage::damages, existing, moved,
+        store_options,
+    },
     store::{Holder, LocalStore, StoreError},
 };
 
@@ -52,18 +55,32 @@ pub(super) fn config(subject: &Subject<'_>) -> Finding {
     match Config::load(&path, |name| std::env::var_os(name)) {
         Ok(_) if path.exists() => Finding::ok(STEP, path.display()),
         Ok(_) => Finding::ok(STEP, "no colis.toml; everything has its default"),
-        Err(error) => Finding::failure(STEP, error)
-            .hint("correct that line; every setting and what it may be: colis config init"),
+        Err(error) => {
+            let path = path.display();
+            let hint = format!(
+                "correct that line; every setting and what it may be: mv {path} {path}.bad; colis config init"
+            );
+            Finding::failure(STEP, error).hint(hint)
+        }
     }
+}
+
+/// What is damaged that belongs to this step.
+pub(super) fn damaged(home: &Home, step: &'static str) -> Option<Finding> {
+    let mut damages = damages(home).into_iter();
+    let damage = damages.find(|damage| damage.step == step)?;
+    let found = Finding::failure(step, damage.error);
+    Some(match damage.hint {
+        Some(hint) => found.hint(hint),
+        None => found,
+    })
 }
 
 fn store(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "store";
     let path = subject.home.chunks();
-    if let Err(error @ (StoreError::Displaced { .. } | StoreError::Format { .. })) =
-        LocalStore::check_known(&path, &subject.home.store_mark())
-    {
-        return Finding::failure(STEP, error);
+    if let Some(found) = damaged(subject.home, STEP) {
+        return found;
     }
     if !path.exists() {
         return match parent_writable(&path) {

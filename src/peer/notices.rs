@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     manifest::Timestamp,
     tls::{Begins, CertsDir, Circle, Endings, Inspected, Renewed, ca, days_left},
-    trust::AddressBook,
+    trust::{AddressBook, is_peer_name},
 };
 
 /// Days before the end of the circle's own certificate from which that is worth a word: members that meet seldom take the new
@@ -34,6 +34,7 @@ pub struct Notice {
 /// What is about a certificate of this peer or of its scripts.
 const OF_OWN: [&str; 4] = [SOON, OVER, SCRIPTS_SOON, SCRIPTS_OVER];
 const EARLY: &str = "certificate-not-yet-valid";
+const EARLY_LIST: &str = "revocation-list-not-yet-valid";
 const SOON: &str = "certificate-ends-soon";
 const OVER: &str = "certificate-expired";
 const SCRIPTS_SOON: &str = "scripts-certificate-ends-soon";
@@ -74,7 +75,11 @@ impl Display for Notice {
 /// say.
 pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice> {
     // No longer than the circle's own: renewing it alone would change nothing.
-    let is_last = |end| endings.circle.is_some_and(|circle| circle <= end);
+    let is_last = |end| {
+        endings
+            .circle
+            .is_some_and(|circle| circle <= end || circle < now)
+    };
     // Scripts have theirs by way of the peer's: where that is renewed no more, theirs is not either.
     let peers_end = endings.certificate;
     let peers_end = peers_end.filter(|end| now > ca::last_renewal(*end) && !dir.ca_key().exists());
@@ -92,8 +97,9 @@ pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice>
         let text = format!("{conflict}; {}", merging(dir));
         Notice::care("lists-contradict", text)
     });
-    let all = [own, script, circle, list, conflict];
-    let early = not_yet(&endings.begins, now);
+    // First what everything else waits for.
+    let all = [circle, own, script, list, conflict];
+    let early = not_yet(dir, &endings.begins, now);
     let unusable = unusable(dir);
     all.into_iter()
         .flatten()
@@ -120,7 +126,7 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
 }
 
 /// What begins later than now. A clock is wrong then, this one or that of the circle's machine when it was made.
-fn not_yet(begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
+fn not_yet(dir: &CertsDir, begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
     let all = [
         (EARLY, "the certificate counts from", begins.certificate),
         (
@@ -134,7 +140,7 @@ fn not_yet(begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
             begins.circle,
         ),
         (
-            "revocation-list-not-yet-valid",
+            EARLY_LIST,
             "the revocation list, which applies all the same, is dated",
             begins.revocation_list,
         ),
@@ -142,13 +148,28 @@ fn not_yet(begins: &Begins, now: Timestamp) -> impl Iterator<Item = Notice> {
     let early = all.into_iter().filter_map(move |(code, what, begin)| {
         Some((code, what, begin.filter(|begin| *begin > now)?))
     });
+    let list = early_list(dir);
     early.map(move |(code, what, begin)| {
+        let then = match code {
+            EARLY_LIST => format!("; if both are right now, {list}"),
+            _ => String::new(),
+        };
         let text = format!(
             "{what} {begin}, and the clock here says {now}: set the clock that is wrong, here or on the circle's machine \
-             (timedatectl set-ntp true)"
+             (timedatectl set-ntp true){then}"
         );
         Notice::care(code, text)
     })
+}
+
+/// What ends it that the revocation list was signed by a clock that was ahead.
+pub fn early_list(dir: &CertsDir) -> &'static str {
+    match dir.ca_key().exists() {
+        true => "the list is signed again when this home is served: colis serve",
+        false => {
+            "the circle's machine signs it again when it is served (there: colis serve); then here: colis peers check PEER"
+        }
+    }
 }
 
 fn about_own(
@@ -180,10 +201,15 @@ fn about_own(
 pub fn after_the_end(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> String {
     let grace = ca::last_renewal(end);
     match which {
-        Renewed::Peer if now > grace && !dir.ca_key().exists() => format!(
-            "it could be renewed until {grace}. On the circle's machine: colis certs revoke NAME, then colis pair; here, with \
-             certs/ moved away: colis pair HOST. It becomes another peer: what was sealed for the old one stays closed"
-        ),
+        Renewed::Peer if now > grace && !dir.ca_key().exists() => {
+            let name = Inspected::peer(dir).ok().map(|own| own.caller.name);
+            let name = name.filter(|name| is_peer_name(name));
+            let name = name.as_deref().unwrap_or("NAME");
+            format!(
+                "it could be renewed until {grace}. On the circle's machine: colis certs revoke {name}, then colis pair; here, with \
+                 certs/ moved away: colis pair HOST. It becomes another peer: what was sealed for the old one stays closed"
+            )
+        }
         Renewed::Peer if !dir.ca_key().exists() => {
             format!("{} (possible until {grace})", renewal(dir, which))
         }
@@ -197,6 +223,15 @@ pub fn renewal(dir: &CertsDir, which: Renewed) -> String {
         Renewed::Peer => "",
         Renewed::Script => " --script",
     };
+    let ended = Endings::read(dir).circle;
+    if ended.is_some_and(|end| end < Timestamp::now()) {
+        return match dir.ca_key().exists() {
+            true => format!(
+                "renew the circle's own first: colis certs renew-circle; then this: colis certs renew{script}"
+            ),
+            false => WITH_THE_CIRCLE.to_owned(),
+        };
+    }
     match dir.ca_key().exists() || knows_maker(dir) {
         true => format!("renew it: colis certs renew{script}"),
         false => {

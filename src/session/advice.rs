@@ -33,7 +33,7 @@ pub(crate) fn bad_file(path: &Path) -> String {
             "restore client-cert.pem and client-key.pem from the folder that was issued, or from a backup; only curl and scripts need them".to_owned()
         }
         "issued.jsonl" => {
-            "restore it from a backup: without it a name or a key could be given twice".to_owned()
+            NO_RECORD.to_owned()
         }
         "server-cert.pem" | "server-key.pem" | "seal-key.pem" if dir.ca_key().exists() => {
             "restore certs/ from one backup of this machine, which is the circle's".to_owned()
@@ -46,6 +46,21 @@ pub(crate) fn bad_file(path: &Path) -> String {
         _ => "restore it from a backup".to_owned(),
     }
 }
+
+/// What to do about a record of what was issued that cannot be used.
+pub(crate) fn bad_record(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::Newer { .. } => NEWER,
+        _ => NO_RECORD,
+    }
+}
+
+/// For what a newer version has written.
+pub(crate) const NEWER: &str =
+    "use the colis that wrote it, or restore the file from before; nothing was changed";
+
+/// Where the record of what was issued is lost.
+pub(crate) const NO_RECORD: &str = "restore it from a backup: without it a name or a key could be given twice; revoking works without it";
 
 /// Where our certificate and that of the circle do not belong together.
 pub(crate) const ONE_CIRCLE: &str = "ca-cert.pem and server-cert.pem must be of one circle: restore them from the folder that was issued";

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Home, nearest};
+use super::{Home, damage::damages, nearest};
 use crate::{
     config::Config,
     disk::{Lack, lacks},
@@ -51,6 +51,7 @@ pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
     let copies = copies(home).into_iter();
     writable(home)
         .into_iter()
+        .chain(damages(home).into_iter().map(Notice::from))
         .chain(copies)
         .chain(rules)
         .collect()

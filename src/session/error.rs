@@ -205,6 +205,9 @@ pub enum Error {
         /// Where it serves.
         serving: String,
     },
+    /// A peer that serves says so in its store, which is not there or cannot be read.
+    #[error("whether a peer serves this home cannot be told: {0}")]
+    ServedUnknown(#[source] StoreError),
     /// No transfer that this peer has sealed has such an id or name.
     #[error("no transfer of ours in {} is or has {text}", .at.as_deref().unwrap_or("the local store"))]
     NothingOfOurs {

@@ -10,11 +10,11 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Error, Event, Session, whom::known};
+use super::{Error, Event, Mistake, Session, which::begins, whom::known};
 use crate::{
     address::{PeerAddress, first_answer},
     client::PeerClient,
-    id::PeerId,
+    id::{PeerId, Short as _},
     manifest::{MAX_WRAPS, Signer as _},
     name::Escaped,
     peer::{Bring, exchange_directory, others, take_in_directory},
@@ -77,10 +77,28 @@ impl Session {
             None => {
                 let name = text.trim().to_lowercase();
                 let others = self.other_members()?;
-                return Ok(others.into_iter().find(|peer| peer.name == name));
+                let called = others.iter().find(|peer| peer.name == name).cloned();
+                return called.map_or_else(|| self.known_as(&name, others), |peer| Ok(Some(peer)));
             }
         }
         Ok(known(text, &self.book)?)
+    }
+
+    /// The peer of the address book or of `others` whose id begins so.
+    fn known_as(&self, text: &str, others: Vec<KnownPeer>) -> Result<Option<KnownPeer>, Error> {
+        let mut all = self.book.peers()?;
+        all.extend(others);
+        all.retain(|peer| begins(peer.peer_id, text));
+        match all.len() {
+            0 | 1 => Ok(all.pop()),
+            _ => {
+                let peers = all
+                    .iter()
+                    .map(|peer| format!("{} {}", peer.peer_id.short(), peer.shown()));
+                let (text, peers) = (text.to_owned(), peers.collect());
+                Err(Mistake::SeveralPeers { text, peers }.into())
+            }
+        }
     }
 
     /// The same, after a newer directory was asked for if nobody is called so, or who was is revoked.

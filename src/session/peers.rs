@@ -219,8 +219,10 @@ impl Session {
             let name = new.to_owned();
             return Err(Mistake::OwnName { name }.into());
         }
-        self.adopt(old)?;
-        self.row_of(self.book.rename(old, new)?)
+        let known = self.known_here(old)?;
+        let old = known.map_or_else(|| old.to_owned(), |known| known.alias.unwrap_or(known.name));
+        self.adopt(&old)?;
+        self.row_of(self.book.rename(&old, new)?)
     }
 
     /// Gives a role to a peer, or to its scripts. The peer is meant by its name, by its id or the beginning of that, or by the

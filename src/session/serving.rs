@@ -122,11 +122,14 @@ impl Session {
     /// Ends the peer that serves this home, and returns once the home can be served again. Where nobody serves nothing is done.
     ///
     /// # Errors
-    /// Fails if the peer does not answer, or has not ended after half a minute.
+    /// Fails if the peer does not answer, has not ended after half a minute, or may serve a store that is not there.
     pub async fn stop_serving(&self) -> Result<StoppedPeer, Error> {
         let chunks = self.home.chunks();
         let Some(served) = LocalStore::holder(&chunks).filter(|holder| holder.serving.is_some())
         else {
+            // Nobody may be serving only as far as can be seen.
+            LocalStore::check_holder(&chunks, &self.home.store_mark())
+                .map_err(Error::ServedUnknown)?;
             return Ok(StoppedPeer::default());
         };
         let ask = |peer: PeerClient| async move { peer.stop().await };

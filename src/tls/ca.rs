@@ -316,6 +316,15 @@ pub fn key_fault(dir: &CertsDir) -> Option<TlsError> {
     read_key_of(&path, &certificate).err()
 }
 
+/// Why what was issued in `dir` cannot be read, where the circle's key is. What is wrong with who may write it is said elsewhere.
+pub fn record_fault(dir: &CertsDir) -> Option<TlsError> {
+    if !dir.ca_key().exists() {
+        return None;
+    }
+    let error = issued::read(dir).err()?;
+    (!matches!(error, TlsError::Writable { .. })).then_some(error)
+}
+
 fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {
     let path = dir.ca_key();
     if path.exists() {

@@ -98,6 +98,29 @@ fn a_store_that_is_not_there_is_not_made_anew() {
 }
 
 #[test]
+fn stop_does_not_say_that_nobody_serves_a_store_that_is_away() {
+    let homes = Homes::new(&["b"]);
+    assert!(
+        homes.run("b", &["stop"]).code == 0,
+        "it never had a store, so nobody serves it"
+    );
+    let mut b = homes.serve("b", &[]);
+    let (chunks, disk) = (homes.home("b").join("chunks"), homes.path("disk"));
+    fs::rename(&chunks, &disk).unwrap();
+    for (what, put) in PLACES {
+        put(&chunks);
+        let said = homes.fails("b", &["stop"], 7);
+        assert!(said.contains("cannot be told"), "{what}: {said}");
+        assert!(said.contains("kill PID"), "{what}: {said}");
+        assert!(!said.contains("nobody serves"), "{what}: {said}");
+        remove(&chunks);
+    }
+    fs::rename(&disk, &chunks).unwrap();
+    homes.ok("b", &["stop"]);
+    assert_eq!(b.end(), Some(0));
+}
+
+#[test]
 fn another_store_is_taken_and_a_new_one_made_only_when_told_so() {
     let homes = Homes::new(&["b"]);
     fs::write(homes.path("f"), "f").unwrap();

@@ -41,7 +41,7 @@ pub(in crate::cli) enum InboxCommand {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
     },
-    /// Take no more of what is arriving; its sender is told, and what came of it goes
+    /// Take no more of what is arriving; its sender is told, and what came of it goes after a day, or by `colis gc --unfinished`
     Cancel {
         /// Transfer ids, or their beginnings
         #[arg(value_name = "ID", required = true)]

@@ -201,6 +201,9 @@ fn of_the_circle(error: &Error, failure: Failure) -> Failure {
         Error::StillServing { .. } => {
             failure.hint("its requests in work may take longer; see whether it serves: colis status")
         }
+        Error::ServedUnknown(_) => failure.hint(
+            "is its disk mounted? Mount it, then colis stop; or end that process yourself, if there is one: pgrep -a colis, kill PID",
+        ),
         Error::LookAround(_) => {
             failure.hint("an address that you know always works: colis peers add HOST:PORT")
         }

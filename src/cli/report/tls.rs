@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Failure, NEWER, advice};
+use super::{Failure, advice};
 use crate::{
     session::{
-        advice::{bad_file, is_missing_alone},
+        advice::{NEWER, NO_RECORD, bad_file, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
     },
     tls::{KeyForm, TlsError},
@@ -20,8 +20,7 @@ impl From<TlsError> for Failure {
         let failure = || Self::of(&error);
         match &error {
             TlsError::Newer { .. } => failure().hint(NEWER),
-            TlsError::NoRecord { .. } => failure()
-                .hint("restore it from a backup: without it a name or a key could be given twice; revoking works without it"),
+            TlsError::NoRecord { .. } => failure().hint(NO_RECORD),
             TlsError::Missing { path } if is_missing_alone(path) => {
                 failure().hint(bad_file(path))
             }

@@ -210,6 +210,10 @@ fn line(entry: &HistoryEntry) -> String {
     if let Some(reason) = &entry.reason {
         line.push_str(&format!("  ({})", Escaped::new(reason)));
     }
+    // Those that came have theirs where they are now.
+    if entry.manifest.is_none() {
+        line.push_str(&format!("  transfer {}", entry.transfer.short()));
+    }
     if entry.left_out > 0 {
         line.push_str(&format!("  ({} more left out before)", entry.left_out));
     }

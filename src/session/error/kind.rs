@@ -55,6 +55,7 @@ impl Error {
             Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
             Self::LookAround(_) => Kind::Network,
             Self::StillServing { .. } => Kind::Locked,
+            Self::ServedUnknown(error) => error.into(),
             Self::NoInviter(error) => error.kind(),
             Self::Bind(_) => Kind::Storage,
             Self::Io { source, .. } => source.into(),

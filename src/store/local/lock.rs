@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{Seek as _, Write as _},
+    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant, SystemTime},
@@ -48,6 +48,22 @@ impl LocalStore {
     /// Which process has the store at `root`, if one has.
     pub fn holder(root: &Path) -> Option<Holder> {
         holder(root)
+    }
+
+    /// Checks that [`holder`](Self::holder) can tell: that the store at `root` is the one that its home remembers in the file
+    /// `mark`, and that its lock is a file.
+    ///
+    /// # Errors
+    /// Those of [`check_known`](Self::check_known); [`StoreError::Io`].
+    pub fn check_holder(root: &Path, mark: &Path) -> Result<(), StoreError> {
+        Self::check_known(root, mark)?;
+        let path = path(root);
+        match private::open(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Io { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// When the store at `root` was last opened for writing, or began to be served.

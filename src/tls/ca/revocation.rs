@@ -53,7 +53,8 @@ pub fn revoke(dir: &CertsDir, who: &str) -> Result<Revocation, TlsError> {
     let id = who.parse::<PeerId>().ok();
     let issued = match issued::read(dir) {
         Ok(issued) => issued,
-        Err(TlsError::NoRecord { .. }) => Vec::new(),
+        // A record that was replaced by something else is as gone as one that is missing.
+        Err(TlsError::NoRecord { .. } | TlsError::Io { .. }) => Vec::new(),
         Err(_) if id.is_some() => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -102,8 +103,8 @@ fn key_of_short_id(dir: &CertsDir, short: &str, issued: &[Issued]) -> Result<Pee
     }
 }
 
-/// Signs the revocation list again before its date is over, or if there are two lists: everything that they revoke, under a
-/// higher number. Gives whether it was time to.
+/// Signs the revocation list again before its date is over, if it is dated later than `now`, or if there are two lists:
+/// everything that they revoke, under a higher number. Gives whether it was time to.
 ///
 /// # Errors
 /// [`TlsError::NotTheCircle`], [`TlsError::Malformed`], [`TlsError::Io`].
@@ -113,7 +114,10 @@ pub fn refresh_list(dir: &CertsDir, now: Timestamp) -> Result<bool, TlsError> {
     let circle = Circle::load(dir)?;
     let half = CRL_LIFE.whole_seconds().unsigned_abs() / 2;
     let is_fresh = |next: Timestamp| next > now.plus_seconds(half);
-    if !circle.revoked().is_split() && circle.crl_next_update().is_some_and(is_fresh) {
+    // One that was signed by a clock that was ahead would look fresh for as long as that was.
+    let is_ahead = circle.crl_this_update().is_some_and(|signed| signed > now);
+    let is_fresh = circle.crl_next_update().is_some_and(is_fresh) && !is_ahead;
+    if !circle.revoked().is_split() && is_fresh {
         return Ok(false);
     }
     let issued = issued::read(dir).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use testkit::Homes;
 
 /// How a file is damaged.
@@ -13,8 +14,9 @@ enum Damage {
     Missing,
     OtherCircle,
     Newer,
+    Fifo,
 }
-use Damage::{Cut, Empty, Garbage, Missing, Newer, OtherCircle};
+use Damage::{Cut, Empty, Fifo, Garbage, Missing, Newer, OtherCircle};
 
 /// What is said of it.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +25,8 @@ enum Said {
     Fails(&'static str),
     /// They work, with this notice.
     Notes(&'static str),
-    /// They work: nothing that they need is wrong.
-    Nothing,
 }
-use Said::{Fails, Notes, Nothing};
+use Said::{Fails, Notes};
 
 /// Of this file of this home, damaged so: what commands say, and the hint of `doctor`, if it has one.
 type Row = (
@@ -132,11 +132,17 @@ const ROWS: &[Row] = &[
     (
         "a",
         "issued.jsonl",
-        &[Garbage, Empty],
-        Nothing,
+        &[Garbage, Empty, Missing, Fifo],
+        Notes("record-unusable"),
         "restore it from a backup",
     ),
-    ("a", "issued.jsonl", &[Newer], Nothing, "newer colis"),
+    (
+        "a",
+        "issued.jsonl",
+        &[Newer],
+        Notes("record-unusable"),
+        "use the colis that wrote it",
+    ),
     (
         "b",
         "peers.json",
@@ -158,6 +164,13 @@ const ROWS: &[Row] = &[
         Fails("it is noted anew"),
         "it is noted anew",
     ),
+    (
+        "b",
+        "store-id",
+        &[Fifo],
+        Fails("move it away"),
+        "move it away",
+    ),
 ];
 
 fn damage(file: &Path, damage: Damage, other: &Homes) {
@@ -167,6 +180,10 @@ fn damage(file: &Path, damage: Damage, other: &Homes) {
         Empty => Vec::new(),
         Cut => good[..good.len() / 2].to_vec(),
         Missing => return fs::remove_file(file).unwrap(),
+        Fifo => {
+            fs::remove_file(file).unwrap();
+            return damage_with_fifo(file);
+        }
         OtherCircle => {
             let name = file.file_name().unwrap();
             let home = if name == "ca-key.pem" { "a" } else { "b" };
@@ -197,10 +214,13 @@ fn a_damaged_file_of_certs_is_said_with_what_to_do_by_commands_serve_and_doctor(
             commands_say(&homes, home, *said, &what);
             let doctor = homes.run(home, &["doctor"]);
             assert!(doctor.out.contains(hint), "{what}: {}", doctor.out);
+            let is_well = doctor.out.contains("all is well");
+            assert!(!is_well, "{what}: {}", doctor.out);
             let names = doctor.out.contains(name)
                 || *hint == "of one circle"
                 || [Missing, OtherCircle].contains(kind);
             assert!(names, "{what}: {}", doctor.out);
+            let _ = fs::remove_file(&file);
             fs::write(&file, good).unwrap();
             fs::set_permissions(&file, mode).unwrap();
         }
@@ -231,6 +251,53 @@ fn commands_say(homes: &Homes, home: &str, said: Said, what: &str) {
             let told = || serving.said().iter().any(|said| said["code"] == code);
             testkit::wait_for(what, told);
         }
-        Nothing => drop(homes.ok(home, &["status"])),
     }
+}
+
+/// Something else in the place of a file that not every command needs: (home, file, a command that fails for it).
+const BESIDE: [(&str, &str, &[&str]); 4] = [
+    ("a", "certs/issued.jsonl", &["certs", "issue", "c"]),
+    ("a", "chunks/LOCK", &["gc"]),
+    ("a", "chunks/state/history.jsonl", &["history"]),
+    ("b", "chunks/LOCK", &["gc"]),
+];
+
+#[test]
+fn what_keeps_a_command_from_working_is_said_by_doctor_and_by_status() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    for home in ["a", "b"] {
+        homes.ok(home, &["share", "f"]);
+    }
+    for (home, name, args) in BESIDE {
+        let file = homes.home(home).join(name);
+        let aside = file.with_extension("aside");
+        fs::rename(&file, &aside).unwrap();
+        damage_with_fifo(&file);
+        for args in [args, &["doctor"], &["status"]] {
+            let ran = homes.run(home, args);
+            assert_ne!(ran.code, 0, "{args:?} with {name}: {}", ran.out);
+            let said = ran.out + &ran.err;
+            assert!(said.contains("a FIFO is in the place"), "{args:?}: {said}");
+        }
+        fs::remove_file(&file).unwrap();
+        fs::rename(&aside, &file).unwrap();
+    }
+}
+
+#[test]
+fn a_circle_revokes_without_its_record() {
+    let homes = Homes::new(&["b", "c"]);
+    let record = homes.home("a").join("certs/issued.jsonl");
+    let id = homes.run("b", &["--json", "status"]).object("status")["peer_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    fs::remove_file(&record).unwrap();
+    damage_with_fifo(&record);
+    homes.ok("a", &["certs", "revoke", &id]);
+}
+
+fn damage_with_fifo(file: &Path) {
+    mknodat(CWD, file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
