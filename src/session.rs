@@ -32,6 +32,7 @@ mod connect;
 mod custody;
 mod error;
 mod event;
+mod exchange;
 mod find;
 mod finding;
 mod folder;
@@ -143,6 +144,7 @@ pub struct Session {
     /// The measured line, which all clients of this session share.
     line: Line,
     members: members::Members,
+    too_slow: exchange::TooSlow,
     /// Read when they are needed.
     former: OnceLock<Vec<Former>>,
 }
@@ -207,6 +209,7 @@ impl Session {
             client_options: ClientOptions::default(),
             line: Line::default(),
             members: members::Members::default(),
+            too_slow: exchange::TooSlow::default(),
             former: OnceLock::new(),
         })
     }
