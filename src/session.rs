@@ -33,6 +33,7 @@ mod custody;
 pub(crate) mod damage;
 mod error;
 mod event;
+mod exchange;
 mod find;
 mod finding;
 mod folder;
@@ -144,6 +145,7 @@ pub struct Session {
     /// The measured line, which all clients of this session share.
     line: Line,
     members: members::Members,
+    too_slow: exchange::TooSlow,
     /// Read when they are needed.
     former: OnceLock<Vec<Former>>,
 }
@@ -208,6 +210,7 @@ impl Session {
             client_options: ClientOptions::default(),
             line: Line::default(),
             members: members::Members::default(),
+            too_slow: exchange::TooSlow::default(),
             former: OnceLock::new(),
         })
     }

@@ -11,8 +11,7 @@ use crate::{
     client::{ClientOptions, PeerClient},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
-    name::Escaped,
-    peer::{exchange_lists, record_found},
+    peer::record_found,
     tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
 };
@@ -185,22 +184,11 @@ impl Session {
             }),
             None => {}
         }
-        self.exchange_lists(&client).await;
         if let Some(name) = record_found(&self.dir, &bundle.certificate) {
             self.tell(Event::Recorded { name });
         }
-        self.exchange_directory(&client, &peer, body.directory)
-            .await;
+        self.exchange(&client, &peer, body.directory).await;
         Ok(ConnectedPeer { client, peer })
-    }
-
-    /// Members pass the revocation list on, both ways; only a newer one that the circle signed is taken.
-    async fn exchange_lists(&self, client: &PeerClient) {
-        if let Err(error) = exchange_lists(client, self.circle(), &self.dir).await {
-            let error = error.to_string();
-            let cause = Escaped::new(&error);
-            tracing::warn!(peer = %client.address(), %cause, "revocation lists are not exchanged");
-        }
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this

@@ -13,13 +13,11 @@ use tokio::{sync::Mutex, time::timeout};
 use super::{Error, Event, Mistake, Session, which::begins, whom::known};
 use crate::{
     address::{PeerAddress, first_answer},
-    client::PeerClient,
     id::{PeerId, Short as _},
     manifest::{MAX_WRAPS, Signer as _},
-    name::Escaped,
-    peer::{Bring, exchange_directory, others, take_in_directory},
+    peer::{others, take_in_directory},
     tls::{self, TlsError},
-    trust::{Bearer, KnownPeer, MAX_MEMBERS, MovedName, Role, SignedBundle, is_peer_name},
+    trust::{KnownPeer, MAX_MEMBERS, MovedName, SignedBundle, is_peer_name},
 };
 
 /// Peers that are asked at once for a newer directory.
@@ -164,29 +162,6 @@ impl Session {
         addresses
     }
 
-    /// Members that meet take over the newer directory of the two. `theirs` is the number that the peer says.
-    pub(super) async fn exchange_directory(
-        &self,
-        client: &PeerClient,
-        peer: &KnownPeer,
-        theirs: Option<u64>,
-    ) {
-        let role = self.fresh.roles().load().of(peer.peer_id, Bearer::Peer);
-        let bring = match role {
-            Role::None => return,
-            Role::Member => Bring::Yes,
-            _ => Bring::No,
-        };
-        match exchange_directory(client, self.circle(), &self.dir, (theirs, bring)).await {
-            Ok(moved) => self.tell_moved(moved),
-            Err(error) => {
-                let error = error.to_string();
-                let cause = Escaped::new(&error);
-                tracing::warn!(peer = %client.address(), %cause, "directories are not exchanged");
-            }
-        }
-    }
-
     /// Whoever has shown that a name of the address book is its own by now gets that name, if who had it is revoked.
     pub(super) fn make_way(&self, bundle: &SignedBundle) -> Result<(), Error> {
         let said = bundle.payload();
@@ -223,7 +198,7 @@ impl Session {
         self.tell_moved(take_in_directory(&self.dir, self.circle()));
     }
 
-    fn tell_moved(&self, moved: Vec<MovedName>) {
+    pub(super) fn tell_moved(&self, moved: Vec<MovedName>) {
         for MovedName { name, from, to } in moved {
             let told = self.members.told.lock();
             let is_new = told.unwrap_or_else(PoisonError::into_inner).insert(to);

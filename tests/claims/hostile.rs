@@ -23,6 +23,8 @@ pub(crate) enum Reply {
     Body(&'static str, Vec<u8>),
     /// A MiB of JSON is promised, and comes as a blank from time to time.
     Trickle,
+    /// No answer, while the connection is open.
+    Silence,
     /// It is not there.
     Nothing,
 }
@@ -100,6 +102,7 @@ async fn answer(
         noted.lock().unwrap().push(path.clone());
         let (status, media, length, body) = match reply(&path) {
             Reply::Body(media, body) => ("200 OK", media, body.len(), body),
+            Reply::Silence => std::future::pending().await,
             Reply::Nothing => ("404 Not Found", "text/plain", 0, Vec::new()),
             Reply::Trickle => ("200 OK", "application/json", 1 << 20, Vec::new()),
         };

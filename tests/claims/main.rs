@@ -19,6 +19,7 @@ mod client;
 mod commands;
 mod completions;
 mod conformance;
+mod contact;
 mod copies;
 mod corpus;
 mod crash;
