@@ -52,7 +52,10 @@ pub use inbox::{
 pub(crate) use known::others;
 pub(crate) use neighbours::record_found;
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
-pub use notices::{CircleEnds, Notice, after_the_end, circle_ends, merging, notices, renewal};
+pub use notices::{
+    CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, holds_another, merging, notices,
+    renewal,
+};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;

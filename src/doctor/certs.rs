@@ -7,7 +7,10 @@ use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
-    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, merging, renewal},
+    peer::{
+        CircleEnds, Elsewhere, MOVE_OUT, after_the_end, circle_ends, holds_another, merging,
+        renewal,
+    },
     session::{
         Kind,
         advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
@@ -239,6 +242,10 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
         let what = format!("list {number} of the circle revokes our own certificate");
         return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
     }
+    if tls::is_known_revoked(dir) {
+        let what = "the circle's machine has revoked our certificate when this home left";
+        return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
+    }
     if let Some(conflict) = circle.conflict() {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
     }
@@ -261,6 +268,9 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
 
 fn files(dir: &CertsDir, now: Timestamp) -> Finding {
     const STEP: &str = "files";
+    if let Some(nested) = tls::nested(dir) {
+        return Finding::warn(STEP, holds_another(&nested)).hint(MOVE_OUT);
+    }
     let peers = match AddressBook::new(dir.peers()).peers() {
         Ok(peers) => count(peers.len(), "peer", "peers"),
         Err(error) => return Finding::failure(STEP, error),
