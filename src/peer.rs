@@ -54,7 +54,8 @@ pub(crate) use known::others;
 pub(crate) use neighbours::record_found;
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use notices::{
-    CircleEnds, Notice, after_the_end, circle_ends, early_list, merging, notices, renewal,
+    CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, early_list, holds_another, merging,
+    notices, renewal,
 };
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;

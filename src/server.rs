@@ -154,6 +154,7 @@ struct Shared {
     event_streams: Shares<PeerId>,
     lists: Rate,
     renewals: Rate,
+    leaves: Rate,
     directories: Rate,
     told: Told,
     views: Arc<Views>,
@@ -177,6 +178,7 @@ impl ServerState {
             event_streams: Shares::new(usize::MAX, l.event_streams_per_peer),
             lists: Rate::new(circle::LISTS_PER_SECOND, circle::LIST_BURST),
             renewals: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
+            leaves: Rate::new(circle::RENEWALS_PER_SECOND, circle::RENEWAL_BURST),
             directories: Rate::new(
                 directory::DIRECTORIES_PER_SECOND,
                 directory::DIRECTORY_BURST,
@@ -291,7 +293,12 @@ async fn watch_connections(state: &ServerState) {
         ticks.tick().await;
         state.drop_revoked();
         state.0.uptake.cut_slow();
-        let turns = [&state.0.lists, &state.0.renewals, &state.0.directories];
+        let turns = [
+            &state.0.lists,
+            &state.0.renewals,
+            &state.0.leaves,
+            &state.0.directories,
+        ];
         for rate in turns.into_iter().chain([&state.0.rate]) {
             rate.forget_rested();
         }

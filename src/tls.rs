@@ -50,7 +50,10 @@ pub use import::import;
 pub use inspect::Inspected;
 pub use join::{Joining, Membership, Staged};
 pub use key_form::KeyForm;
-pub use left::{is_alone, left, left_root, name_alone, set_aside, set_aside_alone};
+pub use left::{
+    is_alone, is_known_revoked, left, left_root, name_alone, nested, note_revoked, set_aside,
+    set_aside_alone,
+};
 pub use members::{hints_of, member_called, other_members, take_in_directory};
 pub use pairing::{EXPORTER_LABEL, PAIRING_OTHER_NAMES, pairing_client, pairing_server};
 pub use revoked::MAX_LISTS;

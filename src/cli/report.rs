@@ -33,6 +33,7 @@ use crate::{
     trust::TrustError,
 };
 
+pub(super) use session::to_go_back;
 pub(super) use usage::usage;
 
 /// For a file that must be text.

@@ -7,7 +7,10 @@ use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
-    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, early_list, merging, renewal},
+    peer::{
+        CircleEnds, Elsewhere, MOVE_OUT, after_the_end, circle_ends, early_list, holds_another,
+        merging, renewal,
+    },
     session::{
         Home, Kind,
         advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
@@ -247,6 +250,10 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
         let what = format!("list {number} of the circle revokes our own certificate");
         return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
     }
+    if tls::is_known_revoked(dir) {
+        let what = "the circle's machine has revoked our certificate when this home left";
+        return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
+    }
     if let Some(conflict) = circle.conflict() {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
     }
@@ -270,6 +277,9 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
 
 fn files(home: &Home, dir: &CertsDir, now: Timestamp) -> Finding {
     const STEP: &str = "files";
+    if let Some(nested) = tls::nested(dir) {
+        return Finding::warn(STEP, holds_another(&nested)).hint(MOVE_OUT);
+    }
     let peers = match AddressBook::new(dir.peers()).peers() {
         Ok(peers) => count(peers.len(), "peer", "peers"),
         Err(error) => return Finding::failure(STEP, error),

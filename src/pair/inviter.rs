@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     address::PeerAddress,
+    id::PeerId,
     private,
     tls::{
         self, CertsDir, Identity, TlsError,
@@ -59,12 +60,12 @@ pub struct Invitation {
     pub taken: NameCheck,
 }
 
-/// Says whether a name is taken.
-pub type NameCheck = Arc<dyn Fn(String) -> BoxFuture<'static, bool> + Send + Sync>;
+/// Says which peer has a name, if it is taken.
+pub type NameCheck = Arc<dyn Fn(String) -> BoxFuture<'static, Option<PeerId>> + Send + Sync>;
 
 /// Says of every name that it is free: for a circle that nobody else knows.
 pub fn all_free() -> NameCheck {
-    Arc::new(|_| Box::pin(async { false }))
+    Arc::new(|_| Box::pin(async { None }))
 }
 
 /// Somebody came while a code is shown, and did not join.

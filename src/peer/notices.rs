@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     manifest::Timestamp,
-    tls::{Begins, CertsDir, Circle, Endings, Inspected, Renewed, ca, days_left},
+    tls::{self, Begins, CertsDir, Circle, Endings, Inspected, Renewed, ca, days_left},
     trust::{AddressBook, is_peer_name},
 };
 
@@ -19,6 +19,14 @@ const CIRCLE_DAYS: i64 = 365;
 
 /// What to do about a certificate that ends with the circle's.
 const WITH_THE_CIRCLE: &str = "the circle's own certificate, with which it ends, is renewed first";
+
+/// What to do about the folder of another circle in `certs/`.
+pub const MOVE_OUT: &str =
+    "move it back to left/; to use it, leave this circle first: colis certs leave";
+
+/// What to do where our certificate is revoked.
+const REVOKED: &str =
+    "no member accepts it; to come in again as another peer: colis certs leave, then pair";
 
 /// Something for the owner to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +130,23 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
         );
         Notice::care("scripts-certificate-unusable", text)
     });
-    key.into_iter().chain(script)
+    let nested = tls::nested(dir).map(|nested| {
+        let text = format!("{}; {MOVE_OUT}", holds_another(&nested));
+        Notice::care("certs-nested", text)
+    });
+    let revoked = tls::is_known_revoked(dir).then(|| {
+        let text = format!("the certificate of this peer is revoked: {REVOKED}");
+        Notice::care("certificate-revoked", text)
+    });
+    key.into_iter().chain(script).chain(nested).chain(revoked)
+}
+
+/// That `certs/` has the folder of another circle in it.
+pub fn holds_another(nested: &CertsDir) -> String {
+    let folder = nested.path().display();
+    format!(
+        "{folder} is another circle's folder, which was moved in beside the files of this one and is not in use"
+    )
 }
 
 /// What begins later than now. A clock is wrong then, this one or that of the circle's machine when it was made.

@@ -161,7 +161,7 @@ problems!(LeaveProblems: &[Code::NotAllowed, Code::NotTheCircle]);
 
 /// Revokes the caller, which leaves the circle.
 ///
-/// There is no body. Only the machine with the circle's key can do this. A peer asks for itself, with its own certificate and not with
+/// It takes no body: one is not read. Only the machine with the circle's key can do this. A peer asks for itself, with its own certificate and not with
 /// that of its scripts; every certificate of it is revoked for good, and its connections are closed within a second.
 #[utoipa::path(
     post,
@@ -179,7 +179,8 @@ pub(super) async fn leave(
         let detail = "a script cannot leave the circle for its peer";
         return Err(Failure::new(Code::NotAllowed, detail));
     }
-    if !state.0.renewals.has_turn(&caller.peer_id) {
+    // Its own turns: scripts that renew must not keep their peer from leaving.
+    if !state.0.leaves.has_turn(&caller.peer_id) {
         let detail = "too many requests of this peer to leave; try again";
         return Err(Failure::busy(Code::TooManyRequests, detail));
     }

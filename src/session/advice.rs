@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// For our certificate that is revoked.
-pub(crate) const ASK_FOR_NEW: &str =
-    "ask the owner of the circle for a new certificate: colis certs issue";
+pub(crate) const ASK_FOR_NEW: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then \
+     colis pair on the circle's machine, and here colis pair HOST";
 const OTHER_CIRCLE: &str = "that peer belongs to another circle: both need certificates of one circle, see colis certs issue";
 
 /// What to do about a file of `certs/` that is not what it must be, or is not there.

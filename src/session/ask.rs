@@ -119,7 +119,7 @@ impl Asked {
         let asked = Arc::new(self);
         Arc::new(move |name| {
             let asked = asked.clone();
-            async move { asked.check_free(&name).await.is_err() }.boxed()
+            async move { asked.holder(&name).await.map(|(_, id)| id) }.boxed()
         })
     }
 }

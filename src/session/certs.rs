@@ -27,7 +27,10 @@ use crate::{
     },
 };
 
-pub use leave::{Departure, LeaveError, LeaveRequest, LeftCircle, departure, is_alone, leave};
+pub use leave::{
+    Departure, LeaveError, LeaveRequest, LeftCircle, NotRevoked, check_leave, departure, is_alone,
+    leave,
+};
 pub(super) use leave::{check_may_leave, rules_of};
 pub use renew::{CertificateOf, RenewRequest, RenewedCertificate, renew, renew_circle};
 
@@ -94,10 +97,13 @@ pub struct CircleView {
 pub struct RevokedPeer {
     /// As it was named.
     pub name: String,
-    /// Its id; several, if several peers had the name.
+    /// Its id; several, if several peers had the name and all were revoked before.
     pub peer_ids: Vec<PeerId>,
-    /// How many certificates are newly revoked.
+    /// How many certificates on record are newly revoked.
     pub certificates: usize,
+    /// Whether it was revoked before: nothing was to be done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
 }
 
 /// The peer that certificates are issued to.
@@ -217,10 +223,11 @@ pub fn circle(home: &Home) -> Result<CircleView, Error> {
 }
 
 /// Revokes every certificate of a peer, which is meant by its name, its id, the first eight digits of that, or the path of a
-/// file with its certificate. The members that answer are asked first for what they know as revoked.
+/// file with its certificate. A name means the one peer called so that is not revoked. The members that answer are asked first for
+/// what they know as revoked.
 ///
 /// # Errors
-/// Fails without the circle's key, for this peer itself, or if nothing was issued to such a peer.
+/// Fails without the circle's key, for this peer itself, if nothing was issued to such a peer, or if several have the name.
 pub async fn revoke(
     home: &Home,
     config: &Config,
@@ -243,6 +250,7 @@ pub async fn revoke(
         name: peer.to_owned(),
         peer_ids: revoked.peers.into_iter().collect(),
         certificates: revoked.certificates,
+        before: revoked.before,
     })
 }
 

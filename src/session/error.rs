@@ -112,7 +112,7 @@ pub enum Error {
         peer: PeerId,
     },
     /// A recipient was revoked.
-    #[error("{peer} is revoked (list {list} of the circle): nothing is sent")]
+    #[error("{peer} is revoked (list {list} of the circle)")]
     Revoked {
         /// As it was named.
         peer: String,
@@ -392,7 +392,7 @@ impl Error {
     }
 
     /// The error that it stands for.
-    fn stands_for(&self) -> Option<&Self> {
+    pub(super) fn stands_for(&self) -> Option<&Self> {
         match self {
             Self::Unreachable { tries, .. } => tries.last(),
             Self::NobodyReached { tries } => tries.last().map(|missed| &*missed.error),

@@ -181,10 +181,11 @@ impl Home {
     }
 
     /// That this home has left its circle, if that is why it has no certificates.
-    fn left(&self) -> Option<LeaveError> {
+    pub(crate) fn left(&self) -> Option<LeaveError> {
         let dir = CertsDir::new(self.certs());
         let folder = tls::left(&dir).into_iter().next()?;
         self.is_new().then(|| LeaveError::HasLeft {
+            revoked: tls::is_known_revoked(&folder),
             folder: folder.path().to_owned(),
             certs: self.certs(),
         })

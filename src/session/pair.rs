@@ -81,11 +81,11 @@ pub struct JoinedCircle {
 }
 
 /// Makes a circle in a home that has no certificates, for the first of two new machines to invite the other into. Returns this
-/// peer, if one was made. Without a name it is called as the host is.
+/// peer, if one was made. Without a name it is called as the host is; a home that has left its circle needs one.
 ///
 /// # Errors
 /// Fails if the home belongs to a circle that was made elsewhere, if a name is given to a home that has one, or if the name is
-/// none.
+/// none or missing.
 pub fn make_circle(
     home: &Home,
     name: Option<&str>,
@@ -100,6 +100,12 @@ pub fn make_circle(
     if tls::Joining::check_place(&certs).is_err() {
         let path = certs.ca_key();
         return Err(Error::CannotInvite(TlsError::NotTheCircle { path }));
+    }
+    // Whoever left, and meant the circle that was left, is not to get a new one without a word.
+    if name.is_none()
+        && let Some(left) = home.left()
+    {
+        return Err(left.into());
     }
     let name = own_name(name, reporter)?;
     let identity = ca::init(&certs, &name, &CertificateOptions::default())?;

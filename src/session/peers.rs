@@ -48,6 +48,9 @@ pub struct PeerRow {
     /// Whether only the circle's directory has it, and not the address book.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_directory: bool,
+    /// Whether the circle has revoked it: it is a member no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 impl PeerRow {
@@ -67,6 +70,7 @@ impl PeerRow {
             bundle: peer.bundle,
             is_self,
             in_directory: false,
+            revoked: false,
         }
     }
 
@@ -313,7 +317,11 @@ impl Session {
 
     fn row(&self, peer: KnownPeer, roles: &Roles) -> PeerRow {
         let is_self = peer.name == self.identity().name();
-        PeerRow::new(peer, roles, is_self)
+        let revoked = self.circle().now().is_key_revoked(&peer.peer_id);
+        PeerRow {
+            revoked,
+            ..PeerRow::new(peer, roles, is_self)
+        }
     }
 
     /// The roles as they are on disk. Fails if they cannot be read there.

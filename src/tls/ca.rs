@@ -26,8 +26,8 @@ pub use issued::{Issued, Purpose};
 pub use join::{
     Admitted, Newcomer, admit, check_free, check_joining_name, remember_admitted, take_back,
 };
-pub use members::others;
 pub(super) use members::own_name;
+pub use members::{holder_on_record, others};
 pub use pending::revoke_pending;
 pub use renew::{
     GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,

@@ -143,9 +143,23 @@ pub enum WhyRefused {
     /// The circle's own machine was to be revoked.
     #[error("the circle's own machine cannot be revoked")]
     OwnMachine,
+    /// The name of the circle's own machine was to be given to another.
+    #[error("the circle's own machine is called {name}")]
+    OwnName {
+        /// The name.
+        name: String,
+    },
     /// Several peers may be meant.
     #[error("several peers have an id that begins so: give the whole id")]
     SeveralPeers,
+    /// Several peers that are not revoked have one name.
+    #[error("{} peers are called {name}: {}", .peers.len(), listed(.peers))]
+    SameName {
+        /// The name.
+        name: String,
+        /// The peers.
+        peers: Vec<PeerId>,
+    },
     /// A file to revoke has no certificate.
     #[error("there is no certificate in that file")]
     NoCertificate,
@@ -214,4 +228,10 @@ pub enum WhyRefused {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+/// Whole ids, one after the other.
+fn listed(peers: &[PeerId]) -> String {
+    let ids: Vec<_> = peers.iter().map(ToString::to_string).collect();
+    ids.join(", ")
 }

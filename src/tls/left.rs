@@ -5,28 +5,32 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use rustix::{fs::symlinkat, io::Errno};
 
 use super::{
-    CertsDir, Circle, TlsError,
+    CertsDir, Circle, Identity, TlsError,
     ca::{others, own_name},
     hold_list, io_error,
 };
 use crate::{
     disk::{move_new, sync_folder},
     id::Short as _,
-    manifest::Timestamp,
+    manifest::{Signer as _, Timestamp},
     private,
+    trust::write_durably,
 };
 
 /// The folder beside `certs/`.
 const LEFT: &str = "left";
 /// Characters of a date.
 const DATE: usize = "2026-11-30".len();
-/// Folders of one circle and one day.
+/// What says, in a folder, that the circle has revoked its keys.
+const REVOKED: &str = "revoked";
+/// Folders of one day.
 const MOST: usize = 1000;
 
 /// The folder that circles which were left are in, beside `dir`.
@@ -39,9 +43,41 @@ pub fn left(dir: &CertsDir) -> Vec<CertsDir> {
     let listed = fs::read_dir(left_root(dir)).into_iter().flatten();
     let folders = listed.filter_map(|entry| Some(CertsDir::new(entry.ok()?.path())));
     let mut folders: Vec<_> = folders.filter(|dir| dir.ca_cert().exists()).collect();
-    let age = |dir: &CertsDir| (date_of(dir), number_of(dir));
-    folders.sort_by_key(|dir| std::cmp::Reverse(age(dir)));
+    // Folders of an older version may have one number on one day: the system knows which of them was moved last.
+    let age = |dir: &CertsDir| (date_of(dir), number_of(dir), moved_at(dir));
+    folders.sort_by_cached_key(|dir| std::cmp::Reverse(age(dir)));
     folders
+}
+
+/// When the system last changed where a folder is.
+fn moved_at(dir: &CertsDir) -> (i64, i64) {
+    let metadata = fs::symlink_metadata(dir.path());
+    metadata.map_or((0, 0), |m| (m.ctime(), m.ctime_nsec()))
+}
+
+/// Notes that the keys in `left`, a folder that was set aside, are revoked: moved back they would be of no use.
+pub fn note_revoked(left: &CertsDir, now: Timestamp) {
+    let path = left.path().join(REVOKED);
+    if let Err(error) = write_durably(&path, format!("{now}\n").as_bytes(), 0o600) {
+        tracing::debug!(%error, "it is not noted that what was left is revoked");
+    }
+}
+
+/// Whether the keys in `dir` are known to be revoked: by the revocation list there, or because the circle's machine said so when
+/// they were left.
+pub fn is_known_revoked(dir: &CertsDir) -> bool {
+    let by_list = || {
+        let own = Identity::load(dir)?.peer_id();
+        Ok::<_, TlsError>(Circle::load(dir)?.is_key_revoked(&own))
+    };
+    dir.path().join(REVOKED).exists() || by_list().unwrap_or(false)
+}
+
+/// A folder of another circle that was moved into `dir` instead of to its place, which another one had taken.
+pub fn nested(dir: &CertsDir) -> Option<CertsDir> {
+    let listed = fs::read_dir(dir.path()).into_iter().flatten();
+    let mut folders = listed.filter_map(|entry| Some(CertsDir::new(entry.ok()?.path())));
+    folders.find(|folder| folder.ca_cert().exists())
 }
 
 /// The date in the name of a folder.
@@ -49,10 +85,10 @@ fn date_of(dir: &CertsDir) -> String {
     name_of(dir).chars().take(DATE).collect()
 }
 
-/// The number in the name of a folder, where several circles were left on one day.
+/// The number in the name of a folder, where several circles were left on one day: year, month, day and circle come before it.
 fn number_of(dir: &CertsDir) -> usize {
-    let number = name_of(dir).rsplit('-').next().map(str::to_owned);
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    let number = name_of(dir).split('-').nth(4).map(str::to_owned);
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 fn name_of(dir: &CertsDir) -> String {
@@ -72,7 +108,7 @@ pub fn name_alone(dir: &CertsDir) -> Option<String> {
 }
 
 /// Moves the folder `dir` to those that were left, and returns where it is. Its name has the date and the beginning of the
-/// circle's id; if there is one of that name, a number too.
+/// circle's id; if one was left on that day, a number too, by which the last one is known.
 ///
 /// # Errors
 /// [`TlsError::Mounted`] if the folder is a mount point; [`TlsError::Io`].
@@ -81,7 +117,9 @@ pub fn set_aside(dir: &CertsDir, now: Timestamp) -> Result<CertsDir, TlsError> {
     private::make_folder(&root).map_err(|e| io_error(&root, e))?;
     let circle = Circle::id_of(dir).map_or("unknown".to_owned(), |id| id.short());
     let date: String = now.to_string().chars().take(DATE).collect();
-    for number in 1..MOST {
+    let of_today = left(dir).into_iter().filter(|dir| date_of(dir) == date);
+    let first = of_today.map(|dir| number_of(&dir)).max().unwrap_or(0) + 1;
+    for number in first..first.saturating_add(MOST) {
         let name = match number {
             1 => format!("{date}-{circle}"),
             number => format!("{date}-{circle}-{number}"),
@@ -176,14 +214,16 @@ mod tests {
             assert_eq!(fs::read(left.server_key()).unwrap(), keys[keys.len() - 1]);
         }
         let key = |dir: &CertsDir| fs::read(dir.server_key()).unwrap();
-        assert_eq!(key(&left(&dir)[0]), keys[2]);
+        let in_order: Vec<_> = left(&dir).iter().map(key).collect();
+        keys.reverse();
+        assert_eq!(in_order, keys);
         assert_eq!(left(&dir).len(), 3);
         // The same circle twice on one day.
         let first = left(&dir).remove(2);
         take_back(&first, &dir).unwrap();
         fs::create_dir(first.path()).unwrap();
         let again = set_aside(&dir, now).unwrap();
-        assert!(number_of(&again) == 2, "{:?}", again.path());
+        assert!(number_of(&again) == 3, "{:?}", again.path());
     }
 
     #[test]

@@ -23,8 +23,8 @@ const OUT: &str = "its owner has blocked this peer; only its owner can change th
 const OTHER_KEY: &str = "another machine is at that address now: give the new one; or if that peer really has a new key: colis peers \
      forget NAME";
 const LEAVE_OUT: &str = "leave it out; or give that machine a new certificate: colis certs issue";
-const NEW_CERTIFICATE: &str =
-    "ask the owner of the circle for a new certificate: colis certs issue";
+const NEW_CERTIFICATE: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then colis pair on \
+     the circle's machine, and here colis pair HOST";
 
 /// The exit code, the hint, and the id of the peer that it is about.
 type Told = (i32, Option<String>, Option<String>);

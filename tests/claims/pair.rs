@@ -361,7 +361,17 @@ fn what_is_there_is_never_overwritten_and_names_are_given_once() {
         "{}",
         refused.err
     );
+    // If that machine is lost, it is revoked by its id; the circle's own machine is not.
+    let c = Inspected::peer(&CertsDir::new(homes.home("c").join("certs"))).unwrap();
+    let todo = format!("colis certs revoke {}", c.caller.peer_id);
+    assert!(refused.err.contains(&todo), "{}", refused.err);
     assert!(!homes.home("b").join("certs").exists());
+    inviting.hears("not-paired");
+    let code = ["--name", "a", "--code-file", "code.txt"];
+    let own = [&["pair", &inviting.to()], &code[..]].concat();
+    let own = homes.fails("b", &own, 4);
+    assert!(own.contains("a-2 is free"), "{own}");
+    assert!(!own.contains("certs revoke"), "{own}");
     inviting.hears("not-paired");
     assert_eq!(join(&homes, "b", &inviting.to(), &inviting.code).code, 0);
     inviting.hears("paired");

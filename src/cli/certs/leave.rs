@@ -10,8 +10,8 @@ use crate::{
     },
     name::Escaped,
     session::{
-        Error, Event,
-        certs::{self, Departure, LeaveError, LeaveRequest},
+        Event,
+        certs::{self, Departure, LeaveRequest},
     },
 };
 
@@ -30,15 +30,18 @@ pub(super) async fn run(
         end_circle: end_circle.clone().filter(|name| !name.is_empty()),
     };
     let is_to_type = end_circle.is_some_and(|name| name.is_empty());
-    if !is_terminal && is_to_type {
+    if is_to_type && (yes || !is_terminal) {
         return Err(
             Failure::usage("nothing was changed: the name of this machine is missing")
                 .hint("name it: --end-circle NAME --yes"),
         );
     }
-    if !is_to_type {
-        refuse_early(&departure, &request)?;
+    // Nobody is told and asked what is refused whatever the answer is.
+    let mut asked = request.clone();
+    if is_to_type {
+        asked.end_circle = Some(departure.name.clone());
     }
+    certs::check_leave(home, &asked)?;
     say(context, &departure);
     if is_terminal && is_to_type {
         request.end_circle = Some(typed_name(&departure.name).await?);
@@ -54,17 +57,6 @@ pub(super) async fn run(
     let left = certs::leave(home, config, &request).await?;
     context.tell(&Event::Left(left));
     Ok(())
-}
-
-/// Nobody is asked for what is refused whatever the answer is.
-fn refuse_early(departure: &Departure, request: &LeaveRequest) -> Result<(), Failure> {
-    match &departure.others {
-        Some(others) if request.end_circle.is_none() && !others.is_empty() => {
-            let (own, others) = (departure.name.clone(), others.clone());
-            Err(Error::from(LeaveError::HasMembers { own, others }).into())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Says what leaving means.

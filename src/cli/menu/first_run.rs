@@ -14,12 +14,13 @@ use crate::{
     cli::{
         Context,
         pair::{self, Source},
-        report::Failure,
+        report::{Failure, to_go_back},
         show, terminal,
     },
     discover::Discovery,
     pair::Code,
     session::{
+        certs::LeaveError,
         discovery, host_name,
         pair::{Inviter, JoinRequest, JoinedCircle, make_circle, shown_around},
     },
@@ -31,10 +32,10 @@ const MAX_LISTED: usize = 5;
 /// Makes a peer in this home.
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let context = menu.context()?;
-    let root = context.home.root().display();
     terminal::say(&format!(
-        "Welcome to colis. Nothing is set up in {root} yet; --home names another folder.\n\
-         A circle is the machines that trust each other: one makes it, the others join by a code that this one shows."
+        "{}\n\
+         A circle is the machines that trust each other: one makes it, the others join by a code that this one shows.",
+        welcome(&context)
     ));
     loop {
         let (ways, labels) = ways(&context).await;
@@ -51,6 +52,29 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
             done => return done,
         }
     }
+}
+
+/// That nothing is set up, or that a circle was left, and the way back.
+fn welcome(context: &Context) -> String {
+    let root = context.home.root().display();
+    let Some(LeaveError::HasLeft {
+        folder,
+        certs,
+        revoked,
+    }) = context.home.left()
+    else {
+        return format!(
+            "Welcome to colis. Nothing is set up in {root} yet; --home names another folder."
+        );
+    };
+    let back = match revoked {
+        true => "they are revoked there, and of no use any more".to_owned(),
+        false => format!("to go back, quit and type: {}", to_go_back(&folder, &certs)),
+    };
+    format!(
+        "This home, {root}, has left its circle. Its keys are in {}: {back}.",
+        folder.display()
+    )
 }
 
 /// How this machine gets into a circle.

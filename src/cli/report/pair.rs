@@ -18,21 +18,17 @@ impl From<PairError> for Failure {
             ),
             PairError::Refused { .. } => failure()
                 .hint(
-                "another name helps if that one is taken: --name NAME; the code still counts. If its machine lost it, on the \
-                 circle's machine: colis certs revoke NAME",
+                "another name helps if that one is taken: --name NAME; the code still counts",
             ),
             PairError::Unreachable { .. } => failure().hint(format!(
                 "run `colis pair` there first, and let its firewall pass TCP port {PAIRING_PORT}, or the one that it shows"
             )),
-            PairError::NameTaken { ref name, ref free, .. } => {
+            PairError::NameTaken { ref free, .. } => {
                 let another = match free {
                     Some(free) => format!("{free} is free: --name {free}"),
                     None => "choose another: --name NAME".to_owned(),
                 };
-                let revoke = format!("colis certs revoke {name}");
-                failure().hint(format!(
-                    "{another}; the code still counts. If the machine of that name is lost, on the circle's machine: {revoke}"
-                ))
+                failure().hint(format!("{another}; the code still counts"))
             }
             PairError::OnlyLooked => failure(),
             PairError::Busy => failure().hint("try again in a few seconds"),
@@ -43,7 +39,7 @@ impl From<PairError> for Failure {
             PairError::Protocol(_) => failure()
                 .hint("is it `colis pair` that listens there, of a like version?"),
             PairError::Undecided => failure().hint(
-                "pair again; if the name is taken now, on the circle's machine: colis certs revoke NAME",
+                "pair again; if the name is taken now, the circle's machine says which peer has it: colis certs show",
             ),
             PairError::HasCertificates { .. } => failure().hint(
                 "nothing was changed; leave this circle first: colis certs leave; or join from another home: --home DIR",

@@ -1,5 +1,7 @@
 //! How a command fails for an error of the session.
 
+use std::path::Path;
+
 use super::{ExitCode, Failure};
 use crate::{
     session::{
@@ -145,11 +147,27 @@ fn about_leaving(error: &LeaveError) -> String {
         LeaveError::OtherName { own, .. } => {
             format!("to end its circle: colis certs leave --end-circle {own}")
         }
-        LeaveError::HasLeft { folder, certs } => format!(
-            "join another circle: colis pair HOST; make one: colis certs init --name NAME; or go back: mv {} {}",
-            folder.display(),
-            certs.display()
-        ),
+        LeaveError::HasLeft {
+            folder,
+            certs,
+            revoked,
+        } => {
+            let anew =
+                "join another circle: colis pair HOST; make one: colis certs init --name NAME";
+            match revoked {
+                true => format!("{anew}; those keys are revoked"),
+                false => format!("{anew}; or go back: {}", to_go_back(folder, certs)),
+            }
+        }
+    }
+}
+
+/// The command that moves `folder` back. What is in its place would take it in as a folder.
+pub(in crate::cli) fn to_go_back(folder: &Path, certs: &Path) -> String {
+    let (from, to) = (folder.display(), certs.display());
+    match certs.symlink_metadata().is_ok() {
+        true => format!("mv {to} {to}.before && mv {from} {to}"),
+        false => format!("mv {from} {to}"),
     }
 }
 

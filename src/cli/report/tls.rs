@@ -8,7 +8,7 @@ use crate::{
         advice::{NEWER, NO_RECORD, bad_file, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
     },
-    tls::{KeyForm, TlsError},
+    tls::{KeyForm, TlsError, WhyRefused},
 };
 
 impl From<TlsError> for Failure {
@@ -61,6 +61,9 @@ impl From<TlsError> for Failure {
                 failure().hint(
                     "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
                 )
+            }
+            TlsError::Refused(WhyRefused::SameName { .. }) => {
+                failure().hint("nothing was revoked: name the one that is meant by its whole id: colis certs revoke ID")
             }
             TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {

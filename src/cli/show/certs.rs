@@ -56,13 +56,18 @@ fn line(issued: &IssuedCertificate) -> String {
 }
 
 fn say_revoked(output: Output, revoked: &RevokedPeer) {
-    let many = count(revoked.certificates, "certificate", "certificates");
-    let mut line = format!("revoked {many} of {}", revoked.name);
-    if revoked.peer_ids.len() > 1 {
-        let ids: Vec<_> = revoked.peer_ids.iter().map(ToString::to_string).collect();
-        line += &format!(": {} peers had that name: {}", ids.len(), ids.join(", "));
-    }
-    output.line(line);
+    let ids: Vec<_> = revoked.peer_ids.iter().map(ToString::to_string).collect();
+    let (name, ids) = (Escaped::new(&revoked.name), ids.join(", "));
+    output.line(match (revoked.before, revoked.certificates) {
+        (true, _) => format!("{name} was revoked before: peer {ids}"),
+        (false, 0) => {
+            format!("revoked {name}: peer {ids}, of which no certificate is on record here")
+        }
+        (false, many) => {
+            let many = count(many, "certificate", "certificates");
+            format!("revoked {many} of {name}: peer {ids}")
+        }
+    });
     output.talk(
         "a peer serving this home acts on it within a second, and others once they meet one that knows: within minutes, if they serve",
     );
@@ -74,17 +79,26 @@ fn say_left(output: Output, left: &LeftCircle) {
     let maker = maker.map_or("the circle's machine".to_owned(), |maker| {
         Escaped::new(maker).to_string()
     });
-    if left.revoked {
-        output.talk(format!(
-            "{maker} has revoked the certificates of {}",
-            left.name
-        ));
-    }
-    if let Some(todo) = left.to_revoke() {
-        output.talk(format!(
-            "{maker} was not reached, and still counts {} as a member; on that machine: {todo}",
-            left.name
-        ));
+    let name = &left.name;
+    match (&left.not_revoked, left.to_revoke()) {
+        (_, None) if left.revoked_before => output.talk(format!(
+            "the certificates of {name} were revoked before: it was a member no more"
+        )),
+        (_, None) if left.revoked => {
+            output.talk(format!("{maker} has revoked the certificates of {name}"));
+        }
+        (_, None) => {}
+        (Some(why), Some(todo)) if why.reached => output.talk(format!(
+            "{maker} has not revoked {name} ({}), and counts it as a member; on that machine: {todo}",
+            Escaped::new(&why.message)
+        )),
+        (why, Some(todo)) => {
+            let why = why.as_ref().map(|why| format!(" ({})", Escaped::new(&why.message)));
+            output.talk(format!(
+                "{maker} was not reached{}, and may count {name} as a member; on that machine: {todo}",
+                why.unwrap_or_default()
+            ));
+        }
     }
     output.talk("left; next: join another circle: colis pair HOST, or make one: colis certs init --name NAME");
 }

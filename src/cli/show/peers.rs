@@ -39,11 +39,11 @@ pub(in crate::cli) fn before_joining(output: Output, row: SeenRow) {
 }
 
 fn line(peer: &PeerRow) -> String {
-    let scripts = match peer.script_role == peer.role {
+    let scripts = match peer.script_role == peer.role || peer.revoked {
         true => String::new(),
         false => format!(", its scripts {}", peer.script_role),
     };
-    let rights = match peer.rights.is_empty() {
+    let rights = match peer.rights.is_empty() || peer.revoked {
         true => String::new(),
         false => format!(", {}", list(&peer.rights)),
     };
@@ -52,7 +52,11 @@ fn line(peer: &PeerRow) -> String {
         known => known.join(", "),
     };
     let me = if peer.is_self { " (this peer)" } else { "" };
-    let (shown, id, role, seen) = (peer.shown(), peer.peer_id.short(), peer.role, peer.seen);
+    let (shown, id, seen) = (peer.shown(), peer.peer_id.short(), peer.seen);
+    let role = match peer.revoked {
+        true => "revoked".to_owned(),
+        false => peer.role.to_string(),
+    };
     let seen = match peer.in_directory {
         true => "by the circle's directory".to_owned(),
         false => format!("seen {seen}"),

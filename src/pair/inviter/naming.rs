@@ -34,7 +34,7 @@ impl House {
                 done => return done,
             };
             let taken = Taken {
-                reason: error.to_string(),
+                reason: self.why_taken(&error, &newcomer.name).await,
                 free: self.name_like(&newcomer.name).await,
             };
             let taken = serde_json::to_vec(&taken).map_err(PairError::failed)?;
@@ -54,9 +54,29 @@ impl House {
         let free = self.on_disk(move |certs| ca::check_joining_name(certs, &wanted));
         free.await?;
         match (self.taken)(name.clone()).await {
-            true => Err(TlsError::AlreadyIssued { name, until: None }.into()),
-            false => Ok(()),
+            Some(_) => Err(TlsError::AlreadyIssued { name, until: None }.into()),
+            None => Ok(()),
         }
+    }
+
+    /// What is said of a name that is taken: also how its machine is revoked, if it is lost. By its id, because who is on no record
+    /// has no name here, and never of this machine itself.
+    async fn why_taken(&self, error: &PairError, name: &str) -> String {
+        if !matches!(error, PairError::Tls(TlsError::AlreadyIssued { .. })) {
+            return error.to_string();
+        }
+        let called = name.to_owned();
+        let recorded = self
+            .on_disk(move |certs| ca::holder_on_record(certs, &called))
+            .await;
+        let holder = match recorded.ok().flatten() {
+            None => (self.taken)(name.to_owned()).await,
+            recorded => recorded,
+        };
+        let lost = holder.map(|id| {
+            format!(". If that machine is lost, on the circle's machine: colis certs revoke {id}")
+        });
+        format!("{error}{}", lost.unwrap_or_default())
     }
 
     /// A name like this one that is free, if one is found while the other machine still waits.
@@ -80,7 +100,7 @@ fn is_about_its_name(error: &PairError) -> bool {
         PairError::Tls(
             TlsError::BadName
                 | TlsError::AlreadyIssued { .. }
-                | TlsError::Refused(WhyRefused::HostName)
+                | TlsError::Refused(WhyRefused::HostName | WhyRefused::OwnName { .. })
                 | TlsError::Trust(TrustError::AliasTaken { .. })
         )
     )

@@ -5,7 +5,7 @@ mod error;
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     client::PeerClient,
@@ -13,8 +13,8 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     name::Escaped,
-    session::{Error, Home, OwnStore, Session, Silent, TransferRow, store::check_there},
-    store::{LocalStore, StoreError},
+    session::{Cause, Error, Home, OwnStore, Session, Silent, TransferRow, store::check_there},
+    store::{Alert, LocalStore, Rejection, StoreError},
     tls::{self, CertsDir, Circle, Identity, TlsError, ca},
 };
 
@@ -22,6 +22,8 @@ pub use error::LeaveError;
 
 /// How long the circle's machine is looked for, and may take to revoke.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is left alone where it asks to come back later.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// Whether a circle may end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,10 +64,32 @@ pub struct LeftCircle {
     pub folder: String,
     /// Whether the circle's key is among them.
     pub ended: bool,
-    /// Whether the circle's machine has revoked the certificates.
+    /// Whether the certificates are revoked.
     pub revoked: bool,
+    /// Whether they were before this peer left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked_before: bool,
+    /// Why the circle's machine has not revoked them, if it has not. It may have remote text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_revoked: Option<NotRevoked>,
     /// The peers that the settings have rules for, which count in another circle too.
     pub rules: Vec<String>,
+}
+
+/// Why the circle's machine has not revoked a peer that has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotRevoked {
+    /// Whether it answered, and did not do it.
+    pub reached: bool,
+    /// What failed. It may have remote text.
+    pub message: String,
+}
+
+/// What came of the question to the circle's machine.
+enum Asked {
+    Revoked,
+    RevokedBefore,
+    Not(NotRevoked),
 }
 
 /// What leaving means for `home`. Nothing is changed.
@@ -88,6 +112,16 @@ pub async fn departure(home: &Home, config: &Config) -> Result<Departure, Error>
     })
 }
 
+/// Whether the circle of `home` may be left as `request` says, as far as that depends on who is in it. Nothing is changed.
+///
+/// # Errors
+/// Fails if the home has no certificates, if others are in a circle that would end, or it is to end and is another one.
+pub fn check_leave(home: &Home, request: &LeaveRequest) -> Result<(), Error> {
+    let dir = CertsDir::new(home.certs());
+    let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
+    check_may_end(&dir, &identity, request)
+}
+
 /// Leaves the circle of `home`: its `certs/` moves aside by one rename. The circle's machine is asked to revoke this member, if it
 /// is reached; that it is not changes nothing.
 ///
@@ -108,7 +142,7 @@ pub async fn leave(
     // Its machine is reached with the keys and the address book where they are, and asked when they have moved.
     let circle = match ended {
         true => None,
-        false => timeout(PATIENCE, reach_maker(home, config)).await.ok(),
+        false => Some(reach_maker(home, config).await),
     };
     let alone = match request.end_circle {
         // Nobody joined since it was looked.
@@ -117,17 +151,27 @@ pub async fn leave(
     };
     let left = alone.map_or_else(|| tls::set_aside(&dir, Timestamp::now()), Ok)?;
     drop(held);
-    let revoked = match circle.flatten() {
-        Some(client) => timeout(PATIENCE, client.leave_circle()).await,
-        None => Ok(Err(StoreError::Deleted)),
+    let asked = match circle {
+        None => None,
+        Some(Ok(client)) => Some(ask_to_revoke(&client).await),
+        Some(Err(asked)) => Some(asked),
     };
+    let revoked = matches!(asked, Some(Asked::Revoked | Asked::RevokedBefore));
+    if revoked {
+        tls::note_revoked(&left, Timestamp::now());
+    }
     Ok(LeftCircle {
         name: identity.name().to_owned(),
         peer_id: identity.peer_id(),
         maker,
         folder: left.path().to_string_lossy().into_owned(),
         ended,
-        revoked: matches!(revoked, Ok(Ok(()))),
+        revoked,
+        revoked_before: matches!(asked, Some(Asked::RevokedBefore)),
+        not_revoked: match asked {
+            Some(Asked::Not(why)) => Some(why),
+            _ => None,
+        },
         rules: rules_of(config),
     })
 }
@@ -214,19 +258,70 @@ fn named(row: &TransferRow) -> String {
     format!("{id} ({what} from {})", row.from)
 }
 
-/// The circle's machine, if it is known and answers.
-async fn reach_maker(home: &Home, config: &Config) -> Option<PeerClient> {
-    let silent = Arc::new(Silent);
-    let us = Session::with(home.clone(), config.clone(), silent).ok()?;
-    let maker = us.maker().ok()?;
-    Some(us.connect(&maker).await.ok()?.client.with_retries(0))
+/// The circle's machine, if it is known and answers; else what is known without it.
+async fn reach_maker(home: &Home, config: &Config) -> Result<PeerClient, Asked> {
+    let reaching = async {
+        let us = Session::with(home.clone(), config.clone(), Arc::new(Silent))?;
+        if us.circle().now().is_key_revoked(&us.peer_id()) {
+            return Ok(None);
+        }
+        let connected = us.connect(&us.maker()?).await?;
+        Ok::<_, Error>(Some(connected.client.with_retries(0)))
+    };
+    match timeout(PATIENCE, reaching).await {
+        Ok(Ok(Some(client))) => Ok(client),
+        Ok(Ok(None)) => Err(Asked::RevokedBefore),
+        Ok(Err(error)) => Err(why_not(&error)),
+        Err(_) => Err(no_answer(false)),
+    }
+}
+
+/// Asks once more where the answer is to come back later.
+async fn ask_to_revoke(circle: &PeerClient) -> Asked {
+    for is_last in [false, true] {
+        match timeout(PATIENCE, circle.leave_circle()).await {
+            Ok(Ok(())) => return Asked::Revoked,
+            Ok(Err(StoreError::Busy { .. })) if !is_last => sleep(BUSY).await,
+            Ok(Err(error)) => return why_not(&error.into()),
+            Err(_) => return no_answer(true),
+        }
+    }
+    no_answer(true)
+}
+
+fn why_not(error: &Error) -> Asked {
+    if is_revoked(error) {
+        return Asked::RevokedBefore;
+    }
+    Asked::Not(NotRevoked {
+        reached: !matches!(
+            error.cause(),
+            Cause::NotReached | Cause::UnknownPeer | Cause::Other
+        ),
+        message: error.to_string(),
+    })
+}
+
+/// Whether the other side refuses us because the circle has revoked us.
+fn is_revoked(error: &Error) -> bool {
+    match error {
+        Error::Store(StoreError::Untrusted { cause, .. }) => {
+            matches!(cause, Rejection::TheyRefusedUs(Alert::Revoked))
+        }
+        other => other.stands_for().is_some_and(is_revoked),
+    }
+}
+
+fn no_answer(reached: bool) -> Asked {
+    let message = "no answer in time".to_owned();
+    Asked::Not(NotRevoked { reached, message })
 }
 
 impl LeftCircle {
     /// The command that revokes this peer, for the person at the circle's machine; none if it is revoked, or there is no such
-    /// machine any more.
+    /// machine any more. It has the whole id: another machine may have the name by then.
     pub fn to_revoke(&self) -> Option<String> {
-        let todo = || format!("colis certs revoke {}", self.name);
+        let todo = || format!("colis certs revoke {}", self.peer_id);
         (!self.ended && !self.revoked).then(todo)
     }
 }

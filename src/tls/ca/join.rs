@@ -17,7 +17,7 @@ use crate::{
     manifest::Timestamp,
     name::LibraryError,
     tls::{
-        Caller, CertsDir, Circle, CircleHandle, TlsError, WhyRefused, hold_list,
+        Caller, CertsDir, Circle, CircleHandle, Identity, TlsError, WhyRefused, hold_list,
         inspect::names,
         revoked::{MAX_KEYS, key_entry},
     },
@@ -175,6 +175,10 @@ pub fn take_back(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
 pub fn check_free(dir: &CertsDir, name: &str) -> Result<(), TlsError> {
     check_name(name)?;
     need_ca_key(dir)?;
+    if Identity::load(dir).is_ok_and(|own| own.name() == name) {
+        let name = name.to_owned();
+        return Err(WhyRefused::OwnName { name }.into());
+    }
     AddressBook::new(dir.peers()).check_no_alias(name)?;
     let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
     let is_live = |issued: &Issued| issued.name == name && !issued.is_revoked(&circle);

@@ -36,6 +36,21 @@ pub fn others(dir: &CertsDir) -> Result<Vec<String>, TlsError> {
     Ok(names)
 }
 
+/// The peer called `name` that is on record in `dir`, or in the address book, and not revoked. It is not this machine.
+///
+/// # Errors
+/// Those of reading the record of what was issued.
+pub fn holder_on_record(dir: &CertsDir, name: &str) -> Result<Option<PeerId>, TlsError> {
+    let own = Identity::load(dir)?.peer_id();
+    let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
+    let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
+    let recorded = issued.iter().filter(|issued| issued.name == name);
+    let mut holders = recorded
+        .map(|issued| issued.peer_id)
+        .chain(known.map(|known| known.peer_id));
+    Ok(holders.find(|id| *id != own && !circle.is_key_revoked(id)))
+}
+
 /// The name of the peer of `dir`.
 pub(in crate::tls) fn own_name(dir: &CertsDir) -> Result<String, TlsError> {
     Ok(Identity::load(dir)?.name().to_owned())

@@ -31,20 +31,23 @@ const CRL_LIFE: Duration = Duration::days(30);
 /// What was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// The peers: several, if several had the name.
+    /// The peers: several only if all that had the name were revoked before.
     pub peers: BTreeSet<PeerId>,
-    /// How many certificates that were issued are newly revoked.
+    /// How many certificates on record are newly revoked.
     pub certificates: usize,
+    /// Whether all of the peers were revoked before: nothing was to be done.
+    pub before: bool,
 }
 
 /// Revokes the peer `who`, by its name, its id or the first eight digits of that: each of its keys, and with them all its certificates and those of its
 /// scripts.
 ///
-/// A name is looked up in what was issued and in the address book. An id can be revoked whatever was lost.
+/// A name is looked up in what was issued and in the address book, and means the one peer of this name that is not revoked: it may
+/// have been another's before. An id can be revoked whatever was lost.
 ///
 /// # Errors
-/// [`TlsError::NotTheCircle`]; [`TlsError::Refused`] for this machine itself; [`TlsError::NeverIssued`] if nobody is called
-/// so.
+/// [`TlsError::NotTheCircle`]; [`TlsError::Refused`] for this machine itself, or if several peers are meant;
+/// [`TlsError::NeverIssued`] if nobody is called so.
 pub fn revoke(dir: &CertsDir, who: &str) -> Result<Revocation, TlsError> {
     need_ca_key(dir)?;
     let own = Identity::load(dir)?;
@@ -60,21 +63,29 @@ pub fn revoke(dir: &CertsDir, who: &str) -> Result<Revocation, TlsError> {
     };
     let keys = match id {
         Some(id) => BTreeSet::from([id]),
-        None => keys_of(dir, who, &issued)?,
+        None => keys_of(dir, &circle, who, &issued)?,
     };
     if own.name() == who || keys.contains(&own.peer_id()) {
         return Err(WhyRefused::OwnMachine.into());
     }
     let is_fresh = |i: &&Issued| keys.contains(&i.peer_id) && !i.is_revoked(&circle);
     let certificates = issued.iter().filter(is_fresh).count();
+    let before = keys.iter().all(|key| circle.is_key_revoked(key));
     sign_list(dir, &circle, &issued, &keys)?;
     Ok(Revocation {
         peers: keys,
         certificates,
+        before,
     })
 }
 
-fn keys_of(dir: &CertsDir, name: &str, all: &[Issued]) -> Result<BTreeSet<PeerId>, TlsError> {
+/// The one peer called `name` that is not revoked; those that were, if there is none.
+fn keys_of(
+    dir: &CertsDir,
+    circle: &Circle,
+    name: &str,
+    all: &[Issued],
+) -> Result<BTreeSet<PeerId>, TlsError> {
     let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
     let issued = all.iter().filter(|i| i.name == name);
     let keys: BTreeSet<_> = issued
@@ -84,7 +95,17 @@ fn keys_of(dir: &CertsDir, name: &str, all: &[Issued]) -> Result<BTreeSet<PeerId
     if keys.is_empty() {
         return key_of_short_id(dir, name, all).map(|key| BTreeSet::from([key]));
     }
-    Ok(keys)
+    let is_live = |key: &&PeerId| !circle.is_key_revoked(key);
+    let live: BTreeSet<_> = keys.iter().filter(is_live).copied().collect();
+    match live.len() {
+        0 => Ok(keys),
+        1 => Ok(live),
+        _ => Err(WhyRefused::SameName {
+            name: name.to_owned(),
+            peers: live.into_iter().collect(),
+        }
+        .into()),
+    }
 }
 
 /// The one key whose id begins so, of those that were issued or are in the address book.

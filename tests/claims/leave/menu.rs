@@ -24,7 +24,9 @@ fn a_member_leaves_by_the_menu_and_sets_up_anew() {
     ben.presses("8");
     ben.sees("Leave it? [y/N]");
     ben.presses("y\r");
-    ben.sees("colis certs revoke b");
+    ben.sees("colis certs revoke ");
+    ben.sees("has left its circle");
+    ben.sees("to go back, quit and type: mv ");
     ben.sees("Who is this machine?");
     assert_eq!(left(&homes, "b").len(), 1);
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use colis::tls::{CertsDir, Inspected};
 use testkit::Homes;
 
 use super::{Inviting, join};
@@ -25,6 +26,10 @@ fn a_name_that_a_member_knows_is_not_given_again_after_a_restore() {
     let ran = join(&homes, "fred", &inviting.to(), &inviting.code);
     assert_eq!(ran.code, 4, "{ran:?}");
     assert!(ran.err.contains("--name"), "{}", ran.err);
+    // It is on no record there: its id is what can be revoked.
+    let first = Inspected::peer(&CertsDir::new(homes.home("first").join("certs"))).unwrap();
+    let todo = format!("colis certs revoke {}", first.caller.peer_id);
+    assert!(ran.err.contains(&todo), "{}", ran.err);
     assert!(!homes.home("fred").join("certs").exists());
     inviting.hears("not-paired");
     // The code still counts, for a name that nobody has.

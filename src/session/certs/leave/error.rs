@@ -56,6 +56,8 @@ pub enum LeaveError {
         folder: PathBuf,
         /// Where it was.
         certs: PathBuf,
+        /// Whether it is known that its keys are revoked: going back is of no use.
+        revoked: bool,
     },
 }
 
