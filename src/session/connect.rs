@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 
 use super::{
-    Error, Event, Kind, Session,
+    Error, Event, Kind, Mistake, Session,
     whom::{self, Whom},
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     name::Escaped,
+    pair::Code,
     peer::{exchange_lists, record_found},
     tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
@@ -80,6 +81,7 @@ impl Session {
                 self.book.confirm(known.peer_id)?;
                 self.connect_known(&known).await
             }
+            None if Code::is_meant_by(text) => Err(Mistake::CodeForHost.into()),
             None => self.connect_at(&text.trim().parse()?, None).await,
         }
     }

@@ -10,11 +10,11 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Error, Event, Session, whom::known};
+use super::{Error, Event, Mistake, Session, whom::known};
 use crate::{
     address::{PeerAddress, first_answer},
     client::PeerClient,
-    id::PeerId,
+    id::{PeerId, Short as _},
     manifest::{MAX_WRAPS, Signer as _},
     name::Escaped,
     peer::{Bring, exchange_directory, others, take_in_directory},
@@ -30,6 +30,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ALL: Duration = Duration::from_secs(5);
 /// For so long what was asked is not asked again.
 const JUST_ASKED: Duration = Duration::from_secs(5);
+
+/// Digits of an id that lists show, and that mean a peer where a name does as well.
+const SHORT_ID: usize = 8;
 
 /// What a session has done about the directory.
 #[derive(Default)]
@@ -66,7 +69,7 @@ impl Session {
         Ok(known)
     }
 
-    /// The peer that is called `text`: by the address book, else by the directory. Nobody is asked.
+    /// The peer that is called `text`: by the address book, else by the directory; else the one whose id begins so. Nobody is asked.
     pub(crate) fn known_here(&self, text: &str) -> Result<Option<KnownPeer>, Error> {
         let in_book = known(text, &self.book)?;
         let is_revoked = |peer: &KnownPeer| self.circle().now().is_key_revoked(&peer.peer_id);
@@ -77,7 +80,11 @@ impl Session {
             None => {
                 let name = text.trim().to_lowercase();
                 let others = self.other_members()?;
-                return Ok(others.into_iter().find(|peer| peer.name == name));
+                let named = others.into_iter().find(|peer| peer.name == name);
+                return match named {
+                    Some(named) => Ok(Some(named)),
+                    None => self.known_by_id(&name),
+                };
             }
         }
         Ok(known(text, &self.book)?)
@@ -183,13 +190,37 @@ impl Session {
         Ok(())
     }
 
+    /// The member that is called so in the directory, also one that was forgotten here.
+    pub(super) fn member_called(&self, name: &str) -> Result<Option<KnownPeer>, Error> {
+        usable(tls::member_called(&self.dir, self.circle(), name))
+    }
+
+    /// The known peer whose id begins with `text`, as lists show it: with eight digits or more, for in a few a name may be meant.
+    fn known_by_id(&self, text: &str) -> Result<Option<KnownPeer>, Error> {
+        if text.len() < SHORT_ID || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let mut known = self.book.peers()?;
+        known.extend(self.other_members()?);
+        known.retain(|peer| peer.peer_id.to_string().starts_with(text));
+        if known.len() > 1 {
+            let shown = |peer: &KnownPeer| {
+                let name = Escaped::new(peer.called()).to_string();
+                format!("{} {name}", peer.peer_id.short())
+            };
+            let (text, peers) = (text.to_owned(), known.iter().map(shown).collect());
+            return Err(Mistake::SeveralPeers { text, peers }.into());
+        }
+        Ok(known.pop())
+    }
+
     /// Enters a member into the address book that only the directory has, so that it can be looked after.
     pub(super) fn adopt(&self, text: &str) -> Result<(), Error> {
         if known(text, &self.book)?.is_some() {
             return Ok(());
         }
         let name = text.trim().to_lowercase();
-        let Some(member) = usable(tls::member_called(&self.dir, self.circle(), &name))? else {
+        let Some(member) = self.member_called(&name)? else {
             return Ok(());
         };
         let bundle = member.bundle.unwrap_or_default();

@@ -60,7 +60,7 @@ impl Error {
     /// Why it failed, in one word.
     pub fn cause(&self) -> Cause {
         match self {
-            Self::UnknownPeer { .. } => Cause::UnknownPeer,
+            Self::UnknownPeer { .. } | Self::Forgotten { .. } => Cause::UnknownPeer,
             Self::NoAddress { .. } => Cause::NotReached,
             Self::Revoked { .. } => Cause::Revoked,
             Self::Store(error) => of_store(error),
