@@ -68,6 +68,12 @@ pub enum PairError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another service answers there, most likely the peer that serves files.
+    #[error("{address} is the port of files, where no code is shown")]
+    ServesFiles {
+        /// Where we tried.
+        address: SocketAddr,
+    },
     /// The other machine knows another code.
     #[error("wrong code ({left} of its tries left)")]
     WrongCode {

@@ -67,7 +67,7 @@ pub use desk::{
     OfferDesk, OwnerDesk, OwnerError, RenewError, StoreDesk,
 };
 pub use limits::Limits;
-pub use listen::{BindError, bind};
+pub use listen::{BindError, bind, check_free};
 pub use own::{GuardedRoutes, OwnRoutes, RoutesCollide};
 pub(crate) use text::per_second;
 pub use told::NotTaken;

@@ -55,7 +55,9 @@ pub use left::{
     set_aside_alone,
 };
 pub use members::{hints_of, member_called, other_members, take_in_directory};
-pub use pairing::{EXPORTER_LABEL, PAIRING_OTHER_NAMES, pairing_client, pairing_server};
+pub use pairing::{
+    EXPORTER_LABEL, PAIRING_OTHER_NAMES, is_of_another_protocol, pairing_client, pairing_server,
+};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;
 pub use writers::written_by_others;

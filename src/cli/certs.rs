@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
         CertsCommand::Init { name, san } => {
             let name = peer_name(&name, &*reporter)?;
             context.tell(&Event::Made(certs::init(home, &name, san)?));
-            output.talk("next: a folder for another machine: colis certs issue NAME --out DIR");
+            output.talk("next: let another machine join by a code: colis pair; or make a folder for it: colis certs issue NAME --out DIR");
         }
         CertsCommand::Issue { name, out, san } => {
             let name = peer_name(&name, &*reporter)?;

@@ -18,11 +18,12 @@ use super::args::Cli;
 use crate::{
     config::SETTINGS,
     id::Short as _,
+    manifest::Signer as _,
     name::Escaped,
     peer::{Direction, HistoryEntry},
     session::{self, Home},
-    tls::CertsDir,
-    trust::AddressBook,
+    tls::{self, CertsDir, Circle, CircleHandle, Identity},
+    trust::{AddressBook, KnownPeer, MAX_MEMBERS},
 };
 
 /// Set by the script when it asks for proposals.
@@ -139,13 +140,41 @@ fn home() -> Option<Home> {
     Home::resolve(named.map(PathBuf::from).as_deref()).ok()
 }
 
+/// The other members of the circle, by the address book and by its directory, but for those that stand before a comma already.
 fn peers() -> Vec<CompletionCandidate> {
-    let book = home().map(|home| AddressBook::new(CertsDir::new(home.certs()).peers()));
-    let peers = book.and_then(|book| book.peers().ok()).unwrap_or_default();
-    let proposed = peers
-        .iter()
-        .map(|peer| CompletionCandidate::new(peer.called()));
-    proposed.collect()
+    let Some(dir) = home().map(|home| CertsDir::new(home.certs())) else {
+        return Vec::new();
+    };
+    let own = Identity::load(&dir).ok().map(|own| own.peer_id());
+    let mut peers = AddressBook::new(dir.peers()).peers().unwrap_or_default();
+    peers.extend(
+        Circle::load(&dir)
+            .ok()
+            .and_then(|circle| {
+                tls::other_members(&dir, &CircleHandle::new(circle), MAX_MEMBERS).ok()
+            })
+            .unwrap_or_default(),
+    );
+    let named = named_before();
+    let is_left = |peer: &&KnownPeer| {
+        Some(peer.peer_id) != own && !named.iter().any(|name| name == peer.called())
+    };
+    let left = peers.iter().filter(is_left);
+    left.map(|peer| CompletionCandidate::new(peer.called()))
+        .collect()
+}
+
+/// What stands before the last comma of the word that is completed.
+fn named_before() -> Vec<String> {
+    let words = words();
+    let current = words.get(index(&words)).map(|word| word.to_string_lossy());
+    let current = current.unwrap_or_default();
+    let value = match current.split_once('=') {
+        Some((option, value)) if option.starts_with('-') => value,
+        _ => &current,
+    };
+    let before = value.rsplit_once(',').map_or("", |(before, _)| before);
+    before.split(',').map(str::to_owned).collect()
 }
 
 fn transfers() -> Vec<CompletionCandidate> {

@@ -64,7 +64,18 @@ pub(super) fn man(args: &args::Man) -> Result<ExitCode, Failure> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = &args.out else {
-        return print(&page(&command).map_err(|e| Failure::io(Path::new("standard output"), &e))?);
+        let mut command = &command;
+        for word in &args.command {
+            let below = command.find_subcommand(word);
+            let what = || {
+                Failure::usage(format!(
+                    "there is no command {word:?} in {}",
+                    command.get_name()
+                ))
+            };
+            command = below.ok_or_else(|| what().hint("see the commands: colis --help"))?;
+        }
+        return print(&page(command).map_err(|e| Failure::io(Path::new("standard output"), &e))?);
     };
     let failed = |e| Failure::io(folder, &e);
     fs::create_dir_all(folder).map_err(failed)?;

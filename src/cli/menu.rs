@@ -215,7 +215,7 @@ impl Menu {
         let Command::Pair(args) = words(&["pair"]).command()? else {
             return Ok(());
         };
-        match pair::invite(&self.context()?, &args).await {
+        match pair::invite(&self.context()?, &args, None).await {
             Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
             paired => Ok(paired.map(drop)?),
         }

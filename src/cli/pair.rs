@@ -34,30 +34,53 @@ const NOTHING_KEPT: &str = "interrupted; nothing was kept";
 pub(super) async fn run(context: &Context, args: Pair) -> Result<ExitCode, Failure> {
     let log = LateFile::default();
     logging::start_before_serving(&context.global, log.clone());
+    let serving_port = serving_port(context, &args)?;
     let other = match &args.host {
         Some(host) => {
             let mut request = JoinRequest::of(host.parse()?);
             request.name = args.name.clone();
+            request.port = serving_port;
             if args.name.is_some() {
                 request.if_taken = IfTaken::Fail;
             }
             join(context, request, Source::of(&args)).await?.issuer
         }
-        None => invite(context, &args).await?.peer.name,
+        None => invite(context, &args, serving_port).await?.peer.name,
     };
     // What serves may go on for months.
     context.home.mark();
     after::run(context, &args, &Escaped::new(&other).to_string(), &log).await
 }
 
+/// The port that the other machine is told. Whoever is to serve is told before the pairing that it could not.
+fn serving_port(context: &Context, args: &Pair) -> Result<Option<u16>, Failure> {
+    let error = match pair::serving_port(&context.home, &context.config, args.listen) {
+        Ok(port) => return Ok(port),
+        Err(error) => error,
+    };
+    let choose = "choose another: --listen :9443";
+    if args.serve || args.listen.is_some() {
+        return Err(Failure::new(ExitCode::Storage, error).hint(choose));
+    }
+    context.output.warn(format!(
+        "this machine could not serve: {error}; the other one is told no port of it; {choose}"
+    ));
+    Ok(None)
+}
+
 /// Shows a code until a machine has joined by it.
-pub(super) async fn invite(context: &Context, args: &Pair) -> Result<PairedPeer, Failure> {
+pub(super) async fn invite(
+    context: &Context,
+    args: &Pair,
+    serving_port: Option<u16>,
+) -> Result<PairedPeer, Failure> {
     let (home, config) = (&context.home, &context.config);
     let reporter: Arc<dyn Reporter> = context.screen();
     let life = args.life.as_deref().map(str::parse::<DurationText>);
     let request = InviteRequest {
         port: args.port,
         life: life.transpose()?.map(DurationText::duration),
+        serving_port,
     };
     if let Some(made) = pair::make_circle(home, args.name.as_deref(), &*reporter)? {
         show::pair::made_circle(context.output, made);

@@ -13,10 +13,13 @@ use tokio::{
     time::sleep,
 };
 
-use super::report::{ExitCode, Failure};
+use super::{
+    report::{ExitCode, Failure},
+    terminal,
+};
 
 /// After which it is seen whether a hangup took the terminal.
-const A_MOMENT: Duration = Duration::from_millis(200);
+pub(super) const A_MOMENT: Duration = Duration::from_millis(200);
 
 /// A bit for each signal that was ignored when the program began.
 static IGNORED: OnceLock<u64> = OnceLock::new();
@@ -104,6 +107,7 @@ pub(super) async fn interruptible<T, E: Into<Failure>>(
         done = work => return done.map_err(Into::into),
         asked = ending.comes() => asked,
     };
+    terminal::leave_question();
     let failure = Failure::new(asked.code(), what);
     Err(match hint {
         Some(hint) => failure.hint(hint),

@@ -171,15 +171,29 @@ impl Drop for Taken {
 
 /// Leaves the terminal as it was before the first prompt, with its cursor.
 pub(super) fn restore() {
+    restored();
+}
+
+/// Gives the terminal back while a question is still shown, whose line ends here.
+pub(super) fn leave_question() {
+    if restored() {
+        write("\n");
+    }
+}
+
+/// Whether there was something to restore.
+fn restored() -> bool {
     let mut screen = screen();
     screen.list = None;
-    if let Some(before) = screen.before.take() {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+    let before = screen.before.take();
+    if let Some(before) = &before {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
         // Also where the terminal was made too small meanwhile.
         if io::stderr().is_terminal() && knows_escapes() {
             let _ = Term::stderr().show_cursor();
         }
     }
+    before.is_some()
 }
 
 /// Shows `text` soon: above a list, or before the next prompt.

@@ -48,6 +48,26 @@ impl Code {
         Ok(Self(Zeroizing::new(format!("{number}-{first}-{second}"))))
     }
 
+    /// Whether `text` is a code, or one with a slip of the finger in one word. It must not be looked up as the name of a host,
+    /// which would show it to the network.
+    pub fn is_meant_by(text: &str) -> bool {
+        match text.parse::<Self>() {
+            Ok(_) => true,
+            Err(CodeError::Word {
+                place,
+                nearest: Some(nearest),
+            }) => {
+                let at = if place == "first" { 1 } else { 2 };
+                let is_gap = |c: char| c == '-' || c.is_whitespace();
+                let parts = text.split(is_gap).filter(|part| !part.is_empty());
+                let mut parts: Vec<_> = parts.collect();
+                parts[at] = nearest;
+                parts.join("-").parse::<Self>().is_ok()
+            }
+            Err(_) => false,
+        }
+    }
+
     /// The code itself: for the person who shows it, and for the exchange.
     pub fn expose(&self) -> &str {
         &self.0
@@ -138,6 +158,24 @@ mod tests {
             nearest(&format!("7-lotus-{}", "x".repeat(10_000))),
             ("second", None)
         );
+    }
+
+    #[test]
+    fn a_code_is_told_from_the_name_of_a_host() {
+        for text in ["7-lotus-castor", "7-Lotos-castor", " 7 lotus castro "] {
+            assert!(Code::is_meant_by(text), "{text}");
+        }
+        for text in [
+            "anna",
+            "7-lotos-castro",
+            "7-anna-castor-laptop",
+            "lotus-castor",
+            "7-line-park",
+            "99-lotus-castor",
+            "",
+        ] {
+            assert!(!Code::is_meant_by(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The machine that joins: it proves that it knows the code, and takes nothing from anybody who does not.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -111,8 +112,16 @@ async fn call(
     let connected = timeout(patience, connecting).await;
     let stream = connected
         .map_err(|_| PairError::Silent)?
-        .map_err(PairError::Broken)?;
+        .map_err(|error| not_connected(error, from))?;
     Ok((stream, from))
+}
+
+/// A peer that serves knows no protocol of pairing, and says so.
+fn not_connected(error: io::Error, address: SocketAddr) -> PairError {
+    match tls::is_of_another_protocol(&error) {
+        true => PairError::ServesFiles { address },
+        false => PairError::Broken(error),
+    }
 }
 
 async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, PairError> {

@@ -31,18 +31,34 @@ pub enum BindError {
     },
 }
 
+/// Looks whether [`bind`] could listen on `address` now. Nobody who looks or binds meanwhile is in the way of another.
+///
+/// # Errors
+/// [`BindError`].
+pub fn check_free(address: SocketAddr) -> Result<(), BindError> {
+    try_as(address, |address| bound(address).map(drop))
+}
+
 /// Listens on `address`; port 0 takes a free one, `[::]` all addresses of both families, or of IPv4 where the system has no
 /// IPv6.
 ///
 /// # Errors
 /// [`BindError`].
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let mut bound = listen(address);
+    try_as(address, listen)
+}
+
+/// Tries `address`, and all addresses of IPv4 where the system has no IPv6.
+fn try_as<T>(
+    address: SocketAddr,
+    attempt: impl Fn(SocketAddr) -> io::Result<T>,
+) -> Result<T, BindError> {
+    let mut tried = attempt(address);
     let all_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-    if address.ip() == Ipv6Addr::UNSPECIFIED && bound.as_ref().is_err_and(is_without_v6) {
-        bound = listen(all_v4);
+    if address.ip() == Ipv6Addr::UNSPECIFIED && tried.as_ref().is_err_and(is_without_v6) {
+        tried = attempt(all_v4);
     }
-    bound.map_err(|source| match source.kind() {
+    tried.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::AddressInUse { address },
         _ => BindError::Other { address, source },
     })
@@ -53,6 +69,14 @@ fn is_without_v6(error: &io::Error) -> bool {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Has the port, and does not listen yet.
+fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -66,9 +90,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -79,6 +101,8 @@ mod tests {
     fn a_port_in_use_is_said_so() {
         let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
+        let looked = check_free(address);
+        assert!(matches!(looked, Err(BindError::AddressInUse { address: a }) if a == address));
         let second = bind(address);
         assert!(matches!(second, Err(BindError::AddressInUse { address: a }) if a == address));
     }

@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 
 use super::{
-    Error, Event, Kind, Session,
+    Error, Event, Kind, Mistake, Session,
     whom::{self, Whom},
 };
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     client::{ClientOptions, PeerClient},
     id::PeerId,
     manifest::{Signer as _, Timestamp},
+    pair::Code,
     peer::record_found,
     tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
@@ -86,6 +87,7 @@ impl Session {
                 self.book.confirm(known.peer_id)?;
                 self.connect_known(&known).await
             }
+            None if Code::is_meant_by(text) => Err(Mistake::CodeForHost.into()),
             None => self.connect_at(&text.trim().parse()?, None).await,
         }
     }

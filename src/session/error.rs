@@ -60,6 +60,12 @@ pub enum Error {
         /// The name of a known peer that it may be a misspelling of.
         nearest: Option<String>,
     },
+    /// The person has forgotten the peer, so that no directory brings it back.
+    #[error("{name} was forgotten here")]
+    Forgotten {
+        /// Its name.
+        name: String,
+    },
     /// A known peer has no address.
     #[error("{}", match is_self {
         true => format!("{peer} is this peer itself"),
@@ -168,8 +174,13 @@ pub enum Error {
         renewable_from: Timestamp,
     },
     /// A home that belongs to a circle cannot let others in: the circle's key is elsewhere.
-    #[error("{0}")]
-    CannotInvite(#[source] TlsError),
+    #[error("{source}")]
+    CannotInvite {
+        /// What is missing here.
+        source: TlsError,
+        /// The name of the machine that made the circle, if the circle's certificate says it.
+        maker: Option<String>,
+    },
     /// No machine is found that shows a code.
     #[error(transparent)]
     NoInviter(#[from] NoInviter),

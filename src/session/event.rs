@@ -244,6 +244,15 @@ pub enum Event {
         /// How that was found out.
         reason: String,
     },
+    /// A known peer announces itself at another address, where this one is refused: it was revoked or blocked, for example.
+    RefusedThere {
+        /// The peer.
+        name: String,
+        /// Where it answers.
+        address: String,
+        /// What it says, and where it was asked.
+        reason: String,
+    },
     /// The circle's machine has met a member that was on no record there.
     Recorded {
         /// Its name.

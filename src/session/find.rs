@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
-use super::{ConnectedPeer, Event, Kind, Session, discovery};
+use super::{Cause, ConnectedPeer, Event, Kind, Session, discovery};
 use crate::{
     address::PeerAddress,
     discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Service},
@@ -55,6 +55,15 @@ impl Session {
                 let address = address.to_string();
                 self.tell(Event::Moved { name, address });
                 Some(connected)
+            }
+            // Whoever refuses us has not been found to be another.
+            Err(error) if matches!(error.cause(), Cause::RefusesUs | Cause::Refused) => {
+                self.tell(Event::RefusedThere {
+                    name,
+                    address: address.to_string(),
+                    reason: error.to_string(),
+                });
+                None
             }
             Err(error) if error.kind() == Kind::Trust => {
                 self.tell(Event::Impostor {

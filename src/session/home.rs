@@ -16,7 +16,7 @@ use crate::{
     private,
     received::STAGINGS,
     tls::{self, CertsDir, TlsError},
-    trust::{is_new_peer_name, write_durably},
+    trust::{name_of, write_durably},
 };
 
 /// The file in a home that says where it is.
@@ -291,16 +291,20 @@ fn place(folder: &Path) -> io::Result<String> {
 
 /// What the system calls this machine, as a name of ours.
 pub fn host_name() -> Option<String> {
-    let name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .to_lowercase();
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    let name: String = name.chars().filter(|c| allowed(*c)).take(63).collect();
+    name_of_host(&rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// The name of a peer for a host that is called so: what a person types is made a name in the same way.
+fn name_of_host(host: &str) -> Option<String> {
+    let host = host.trim().to_lowercase();
+    let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_address {
+        return name_of(&host.replace('.', "-"));
+    }
     // Without its domain: a machine that joins must not have the name of a host.
-    let name = name.trim_start_matches(['-', '_', '.']);
-    let name = name.split('.').next().unwrap_or_default().to_owned();
-    is_new_peer_name(&name).then_some(name)
+    let mut labels = host.split('.').filter(|label| !label.is_empty());
+    let label = labels.next()?.trim_start_matches(['-', '_']);
+    name_of(label)
 }
 
 #[cfg(test)]
@@ -308,6 +312,25 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
+
+    #[test]
+    fn a_host_is_called_as_what_is_typed() {
+        for (host, name) in [
+            ("anna", "anna"),
+            ("Anna.lan", "anna"),
+            ("Eve's Laptop", "eves-laptop"),
+            ("K\u{e4}the.local", "kathe"),
+            ("a_b", "a_b"),
+            ("_x", "x"),
+            ("10.0.0.1", "10-0-0-1"),
+            ("7", "7"),
+        ] {
+            assert_eq!(name_of_host(host).as_deref(), Some(name), "{host}");
+        }
+        for host in ["", ".", "\u{65e5}\u{672c}"] {
+            assert_eq!(name_of_host(host), None, "{host:?}");
+        }
+    }
 
     fn make_home(folder: &Path, mode: u32) {
         fs::create_dir_all(folder.join("certs")).unwrap();

@@ -10,11 +10,12 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Error, Event, Mistake, Session, which::begins, whom::known};
+use super::{Error, Event, Mistake, Session, whom::known};
 use crate::{
     address::{PeerAddress, first_answer},
     id::{PeerId, Short as _},
     manifest::{MAX_WRAPS, Signer as _},
+    name::Escaped,
     peer::{others, take_in_directory},
     tls::{self, TlsError},
     trust::{KnownPeer, MAX_MEMBERS, MovedName, SignedBundle, is_peer_name},
@@ -28,6 +29,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ALL: Duration = Duration::from_secs(5);
 /// For so long what was asked is not asked again.
 const JUST_ASKED: Duration = Duration::from_secs(5);
+
+/// Digits of an id that lists show, and that mean a peer where a name does as well.
+const SHORT_ID: usize = 8;
 
 /// What a session has done about the directory.
 #[derive(Default)]
@@ -64,7 +68,7 @@ impl Session {
         Ok(known)
     }
 
-    /// The peer that is called `text`: by the address book, else by the directory. Nobody is asked.
+    /// The peer that is called `text`: by the address book, else by the directory; else the one whose id begins so. Nobody is asked.
     pub(crate) fn known_here(&self, text: &str) -> Result<Option<KnownPeer>, Error> {
         let in_book = known(text, &self.book)?;
         let is_revoked = |peer: &KnownPeer| self.circle().now().is_key_revoked(&peer.peer_id);
@@ -75,28 +79,14 @@ impl Session {
             None => {
                 let name = text.trim().to_lowercase();
                 let others = self.other_members()?;
-                let called = others.iter().find(|peer| peer.name == name).cloned();
-                return called.map_or_else(|| self.known_as(&name, others), |peer| Ok(Some(peer)));
+                let named = others.into_iter().find(|peer| peer.name == name);
+                return match named {
+                    Some(named) => Ok(Some(named)),
+                    None => self.known_by_id(&name),
+                };
             }
         }
         Ok(known(text, &self.book)?)
-    }
-
-    /// The peer of the address book or of `others` whose id begins so.
-    fn known_as(&self, text: &str, others: Vec<KnownPeer>) -> Result<Option<KnownPeer>, Error> {
-        let mut all = self.book.peers()?;
-        all.extend(others);
-        all.retain(|peer| begins(peer.peer_id, text));
-        match all.len() {
-            0 | 1 => Ok(all.pop()),
-            _ => {
-                let peers = all
-                    .iter()
-                    .map(|peer| format!("{} {}", peer.peer_id.short(), peer.shown()));
-                let (text, peers) = (text.to_owned(), peers.collect());
-                Err(Mistake::SeveralPeers { text, peers }.into())
-            }
-        }
     }
 
     /// The same, after a newer directory was asked for if nobody is called so, or who was is revoked.
@@ -176,13 +166,37 @@ impl Session {
         Ok(())
     }
 
+    /// The member that is called so in the directory, also one that was forgotten here.
+    pub(super) fn member_called(&self, name: &str) -> Result<Option<KnownPeer>, Error> {
+        usable(tls::member_called(&self.dir, self.circle(), name))
+    }
+
+    /// The known peer whose id begins with `text`, as lists show it: with eight digits or more, for in a few a name may be meant.
+    fn known_by_id(&self, text: &str) -> Result<Option<KnownPeer>, Error> {
+        if text.len() < SHORT_ID || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let mut known = self.book.peers()?;
+        known.extend(self.other_members()?);
+        known.retain(|peer| peer.peer_id.to_string().starts_with(text));
+        if known.len() > 1 {
+            let shown = |peer: &KnownPeer| {
+                let name = Escaped::new(peer.called()).to_string();
+                format!("{} {name}", peer.peer_id.short())
+            };
+            let (text, peers) = (text.to_owned(), known.iter().map(shown).collect());
+            return Err(Mistake::SeveralPeers { text, peers }.into());
+        }
+        Ok(known.pop())
+    }
+
     /// Enters a member into the address book that only the directory has, so that it can be looked after.
     pub(super) fn adopt(&self, text: &str) -> Result<(), Error> {
         if known(text, &self.book)?.is_some() {
             return Ok(());
         }
         let name = text.trim().to_lowercase();
-        let Some(member) = usable(tls::member_called(&self.dir, self.circle(), &name))? else {
+        let Some(member) = self.member_called(&name)? else {
             return Ok(());
         };
         let bundle = member.bundle.unwrap_or_default();

@@ -10,7 +10,10 @@ mod hosts;
 mod invite;
 mod join;
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +24,10 @@ use crate::{
     id::PeerId,
     name::LibraryError,
     pair::PairError,
+    server::{self, BindError},
     store::LocalStore,
     tls::{
-        self, CertsDir, TlsError,
+        self, CertsDir, Circle, TlsError,
         ca::{self, CertificateOptions},
     },
     trust::name_of,
@@ -99,7 +103,10 @@ pub fn make_circle(
     }
     if tls::Joining::check_place(&certs).is_err() {
         let path = certs.ca_key();
-        return Err(Error::CannotInvite(TlsError::NotTheCircle { path }));
+        return Err(Error::CannotInvite {
+            source: TlsError::NotTheCircle { path },
+            maker: Circle::maker_of(&certs),
+        });
     }
     // Whoever left, and meant the circle that was left, is not to get a new one without a word.
     if name.is_none()
@@ -158,13 +165,24 @@ pub fn peer_name(wanted: &str, reporter: &dyn Reporter) -> Result<String, Error>
     Ok(name)
 }
 
-/// The port where the peer of `home` serves, or will by its settings.
-fn serving_port(home: &Home, config: &Config) -> Option<u16> {
+/// The port where the peer of `home` serves, or will: at `listen`, else by its settings. It is promised to the other machine,
+/// which remembers it. None if it is not known yet.
+///
+/// # Errors
+/// Fails if this peer could not serve there now.
+pub fn serving_port(
+    home: &Home,
+    config: &Config,
+    listen: Option<SocketAddr>,
+) -> Result<Option<u16>, BindError> {
     let serving = LocalStore::serving_address(&home.chunks());
     let serving = serving.and_then(|address| address.parse::<PeerAddress>().ok());
-    let serving = serving.map(|address| address.port());
-    let port = serving.unwrap_or_else(|| config.listen.unwrap_or(DEFAULT_LISTEN).port());
-    (port > 0).then_some(port)
+    if let Some(address) = serving {
+        return Ok(Some(address.port()));
+    }
+    let listen = listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
+    server::check_free(listen)?;
+    Ok(Some(listen.port()).filter(|port| *port > 0))
 }
 
 /// The system failed us.

@@ -8,7 +8,7 @@ use super::{Error, Mistake, Session, meant};
 use crate::{
     id::{PeerId, SealPublicKey},
     manifest::{Signer as _, Timestamp},
-    trust::{Assigned, Bearer, KnownPeer, Right, Role, Roles},
+    trust::{Assigned, Bearer, KnownPeer, Right, Role, Roles, TrustError},
     wire::Health,
 };
 
@@ -217,16 +217,24 @@ impl Session {
     /// Calls the peer `old` by the name `new` on this machine. The name in its certificate takes an alias away again.
     ///
     /// # Errors
-    /// Fails if no peer is called `old`, or another peer or this one is called `new`.
+    /// Fails if no peer is called `old`, or another peer, a member that only the directory knows or this one is called `new`.
     pub fn rename_peer(&self, old: &str, new: &str) -> Result<PeerRow, Error> {
         if new == self.identity().name() {
             let name = new.to_owned();
             return Err(Mistake::OwnName { name }.into());
         }
         let known = self.known_here(old)?;
-        let old = known.map_or_else(|| old.to_owned(), |known| known.alias.unwrap_or(known.name));
-        self.adopt(&old)?;
-        self.row_of(self.book.rename(&old, new)?)
+        let old = known.as_ref().map_or(old, |known| known.called());
+        let is_other = |id| known.as_ref().is_none_or(|known| known.peer_id != id);
+        if self
+            .member_called(new)?
+            .is_some_and(|member| is_other(member.peer_id))
+        {
+            let name = new.to_owned();
+            return Err(TrustError::InUse { name }.into());
+        }
+        self.adopt(old)?;
+        self.row_of(self.book.rename(old, new)?)
     }
 
     /// Gives a role to a peer, or to its scripts. The peer is meant by its name, by its id or the beginning of that, or by the
@@ -298,8 +306,17 @@ impl Session {
     /// back; meeting it does.
     ///
     /// # Errors
-    /// Fails if no peer or several are meant.
+    /// Fails if no peer or several are meant, or this one.
     pub async fn forget_peer(&self, peer: &str) -> Result<(), Error> {
+        let own = self.identity();
+        let is_self = match self.known_here(peer)? {
+            Some(known) => known.peer_id == own.peer_id(),
+            None => peer == own.name() || peer == own.peer_id().to_string(),
+        };
+        if is_self {
+            let name = own.name().to_owned();
+            return Err(Mistake::ForgetsItself { name }.into());
+        }
         self.adopt(peer)?;
         if self.book.by_name(peer)?.is_some() {
             return Ok(self.book.forget(peer)?);

@@ -61,8 +61,13 @@ impl Session {
         }
     }
 
-    /// That no peer of the address book or the directory is called `name`.
+    /// That no peer of the address book or the directory is called `name`, or that it was forgotten.
     pub(crate) fn unknown(&self, name: &str) -> Result<Error, Error> {
+        let folded = name.to_lowercase();
+        let is_it = |forgotten: &String| *forgotten == folded;
+        if self.book.forgotten()?.values().any(is_it) && self.member_called(&folded)?.is_some() {
+            return Ok(Error::Forgotten { name: folded });
+        }
         let mut known = self.book.peers()?;
         known.extend(self.other_members()?);
         let (name, nearest) = (name.to_owned(), nearest(name, known));

@@ -1,7 +1,7 @@
 //! TLS between two machines that do not know each other yet: a channel, and no more. Nobody is believed because of it; who
 //! is at the other end is proved by the pairing code, which is bound to the channel by its exporter (RFC 8446, section 7.5).
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::{
@@ -107,4 +107,11 @@ impl ServerCertVerifier for TakesAnyCertificate {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether a handshake failed because what answers speaks another protocol over TLS.
+pub fn is_of_another_protocol(error: &io::Error) -> bool {
+    let wrapped = error.get_ref().and_then(|wrapped| wrapped.downcast_ref());
+    let alert = rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol);
+    wrapped == Some(&alert)
 }

@@ -194,6 +194,13 @@ pub(in crate::cli) struct Pair {
     /// Go on to serve once the machines are paired, without a question
     #[arg(long)]
     pub(in crate::cli) serve: bool,
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_parser = parse_listen,
+        help = "Address that this machine will serve on, which the other one is told [default: that of colis.toml, or [::]:8443]"
+    )]
+    pub(in crate::cli) listen: Option<SocketAddr>,
     /// For how long the code counts, for tests that cannot wait
     #[arg(long, value_name = "DURATION", conflicts_with = "host", hide = true)]
     pub(in crate::cli) life: Option<String>,

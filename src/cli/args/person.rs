@@ -86,6 +86,9 @@ pub(in crate::cli) struct Completions {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Man {
+    /// The command whose page it is, for example `pair` or `peers add` [default: colis itself]
+    #[arg(value_name = "COMMAND", conflicts_with = "out")]
+    pub(in crate::cli) command: Vec<String>,
     /// Write a page for each command into this folder
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) out: Option<PathBuf>,

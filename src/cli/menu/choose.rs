@@ -33,6 +33,8 @@ pub(super) async fn one(prompt: &str, items: Vec<String>) -> Result<usize, Stop>
             return Ok(list.choose(term)?);
         }
         let theme = ask::theme();
+        // This list knows no digits.
+        let prompt = format!("{prompt} (arrow keys, then Enter)");
         let select = Select::with_theme(&*theme).with_prompt(&prompt);
         select.items(items).default(0).interact_on_opt(term)
     })

@@ -178,7 +178,7 @@ async fn join(menu: &Menu, context: &Context, mut inviter: Option<Inviter>) -> R
     };
     keep(menu, listen).await?;
     terminal::say(&format!(
-        "To send to {}: 1, as soon as it serves.",
+        "To send to {}: 1, while it serves.",
         joined.issuer
     ));
     Ok(())
@@ -204,7 +204,7 @@ async fn address(before: Option<String>) -> Result<Inviter, Stop> {
     loop {
         let check = |text: &str| {
             let text = text.trim();
-            if text.parse::<Code>().is_ok() {
+            if Code::is_meant_by(text) {
                 let first =
                     "this is a code: first the address or name of the machine that shows it";
                 return Err(first.to_owned());

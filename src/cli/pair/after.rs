@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::until_interrupted;
 use crate::{
     cli::{
         Context,
@@ -26,38 +25,41 @@ pub(super) async fn run(
     let send = context.command(&format!("send FILE --to {other}"));
     if let Some(address) = LocalStore::serving_address(&context.home.chunks()) {
         output.talk(format!(
-            "this machine serves on {address} already; once {other} serves too, next: {send}"
+            "this machine serves on {address} already; next, while {other} serves too: {send}"
         ));
         return Ok(ExitCode::Ok);
     }
     let may_ask = terminal::is_there() && !output.json;
-    let serves = args.serve || (may_ask && ask().await?);
+    let serve = context.command(&match args.listen {
+        Some(listen) => format!("serve --listen {listen}"),
+        None => "serve".to_owned(),
+    });
+    let serves = args.serve || (may_ask && ask(&serve).await?);
     if !serves {
-        let serve = context.command("serve");
         output.talk(format!(
             "next: {serve}, here and on {other}; then, in another terminal: {send}"
         ));
         return Ok(ExitCode::Ok);
     }
     output.talk(format!(
-        "once {other} serves too, next, in another terminal: {send}"
+        "while {other} serves too, next, in another terminal: {send}"
     ));
     let spooled = output::spool(output.json);
     spooled.map_err(|e| Failure::new(ExitCode::Storage, format!("cannot serve: {e}")))?;
-    serve::run_with(context, &Serve::default(), log).await
+    let serve = Serve {
+        listen: args.listen,
+        ..Serve::default()
+    };
+    serve::run_with(context, &serve, log).await
 }
 
 /// Whether the person wants to serve now. The end of the input is a no.
-async fn ask() -> Result<bool, Failure> {
-    let asking = async {
-        let asked = tokio::task::spawn_blocking(|| terminal::ask_yes("Serve now?")).await;
-        match asked.map_err(|e| Failure::new(ExitCode::Storage, e))? {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Failure::new(
-                ExitCode::Interrupted,
-                "interrupted; the two machines are paired",
-            )),
-            answered => Ok(answered.unwrap_or(false)),
-        }
+async fn ask(serve: &str) -> Result<bool, Failure> {
+    let ask = || match terminal::ask_yes("Serve now?") {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Ok(false),
+        answered => answered,
     };
-    until_interrupted(asking, "interrupted; the two machines are paired").await
+    let asked = terminal::asked("answer", "interrupted; the two machines are paired", ask).await;
+    // The pairing is done: the same command again would be refused.
+    asked.map_err(|failure| failure.hint(format!("next: {serve}")))
 }

@@ -23,6 +23,8 @@ impl From<PairError> for Failure {
             PairError::Unreachable { .. } => failure().hint(format!(
                 "run `colis pair` there first, and let its firewall pass TCP port {PAIRING_PORT}, or the one that it shows"
             )),
+            PairError::ServesFiles { .. } => failure()
+                .hint("run `colis pair` there, and type what it shows; most often that is no port: colis pair HOST"),
             PairError::NameTaken { ref free, .. } => {
                 let another = match free {
                     Some(free) => format!("{free} is free: --name {free}"),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{ExitCode, Failure};
 use crate::{
+    name::Escaped,
     session::{
         Error, Kind, Mistake, NotReached, care::NO_HOME, certs::LeaveError, is_short_id,
         service::UnitError,
@@ -54,6 +55,7 @@ fn with_hint(error: Error) -> Failure {
             Error::NotAHome(_) | Error::NoHome(_) => failure.hint(NO_HOME),
             Error::Usage(mistake) => mistake.into(),
             Error::UnknownPeer { name, nearest } => failure.hint(who_is_known(&name, nearest)),
+            Error::Forgotten { name } => failure.hint(format!("to know it again: colis peers add {name}")),
             Error::NoAddress { peer, is_self: true } => failure.hint(format!(
                 "to keep something here: colis share PATH --to {peer}"
             )),
@@ -208,9 +210,12 @@ fn of_the_circle(error: &Error, failure: Failure) -> Failure {
         Error::ClocksDiffer { .. } => failure.hint(
             "set the clock that is wrong: timedatectl set-ntp true; then renew it: colis certs renew",
         ),
-        Error::CannotInvite(_) => failure.hint(
-            "run it on the machine that made the circle; to join another: colis --home DIR pair HOST",
-        ),
+        Error::CannotInvite { maker, .. } => {
+            let maker = maker.as_ref().map_or_else(String::new, |maker| format!(", {}", Escaped::new(maker)));
+            failure.hint(format!(
+                "run it on the machine that made the circle{maker}; to join another: colis --home DIR pair HOST"
+            ))
+        }
         Error::OfAFormerSelf { .. } => {
             failure.hint("take it out, and send it in this circle: colis receive, colis send")
         }
@@ -251,6 +256,7 @@ impl From<Mistake> for Failure {
                 failure.hint("leave out --wait; the recipient collects it when it is on")
             }
             Mistake::OwnName { .. } => failure.hint("choose another name"),
+            Mistake::ForgetsItself { .. } => failure.hint("to leave the circle: colis certs leave"),
             Mistake::OwnRole => failure.hint("only its scripts can have another role: --script"),
             Mistake::DiscoveryOff => failure.hint("switch it on: colis config set discovery true"),
             Mistake::NamedAlready => {
@@ -266,6 +272,9 @@ impl From<Mistake> for Failure {
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }
+            Mistake::CodeForHost => failure.hint(
+                "type what the other machine shows: colis pair HOST; the code is asked for then",
+            ),
             Mistake::MessageLength { .. } => {
                 failure.hint("send longer text as a file: colis send - --name notes.txt")
             }

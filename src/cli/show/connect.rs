@@ -40,6 +40,15 @@ pub(super) fn say(output: Output, event: &Event) {
             Escaped::new(name),
             Escaped::new(reason)
         )),
+        Event::RefusedThere {
+            name,
+            address,
+            reason,
+        } => output.warn(format!(
+            "{} announces itself at {address}: {}",
+            Escaped::new(name),
+            Escaped::new(reason)
+        )),
         Event::Recorded { name } => output.warn(format!(
             "{} was on no record here, and is recorded now: was this home restored?",
             Escaped::new(name)

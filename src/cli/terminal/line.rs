@@ -2,11 +2,18 @@
 
 use std::io;
 
-use rustix::io::{read, retry_on_intr};
+use rustix::{
+    io::{read, retry_on_intr},
+    termios::tcgetattr,
+};
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::{CTRL_C, Take, Taken, say, write};
-use crate::cli::report::{ExitCode, Failure};
+use crate::cli::{
+    report::{ExitCode, Failure},
+    signals::{self, A_MOMENT},
+};
 
 /// Bytes of a line that are taken.
 const MAX: usize = 4096;
@@ -97,17 +104,24 @@ fn typed() -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Asks on the terminal for `what`. A key may be long in coming, and signals must be heard meanwhile.
+/// Asks on the terminal for `what`. A key may be long in coming, and a signal ends the question meanwhile.
 pub(in crate::cli) async fn asked<T: Send + 'static>(
     what: &str,
     interrupted: &str,
     ask: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
-    let asked = tokio::task::spawn_blocking(ask).await;
-    let asked = asked.map_err(|e| Failure::new(ExitCode::Storage, e))?;
-    asked.map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, interrupted),
-        io::ErrorKind::UnexpectedEof => Failure::usage(format!("no {what} was given")),
-        _ => Failure::usage(format!("no {what}: {error}")),
-    })
+    let asking = async {
+        let asked = tokio::task::spawn_blocking(ask).await;
+        let asked = asked.map_err(|e| Failure::new(ExitCode::Storage, e))?;
+        if asked.is_err() && tcgetattr(io::stdin()).is_err() {
+            // The terminal is gone: the hangup that tells so says more than the read that failed.
+            sleep(A_MOMENT).await;
+        }
+        asked.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, interrupted),
+            io::ErrorKind::UnexpectedEof => Failure::usage(format!("no {what} was given")),
+            _ => Failure::usage(format!("no {what}: {error}")),
+        })
+    };
+    signals::interruptible(asking, interrupted, None).await
 }

@@ -62,7 +62,7 @@ impl Error {
     /// Why it failed, in one word.
     pub fn cause(&self) -> Cause {
         match self {
-            Self::UnknownPeer { .. } => Cause::UnknownPeer,
+            Self::UnknownPeer { .. } | Self::Forgotten { .. } => Cause::UnknownPeer,
             Self::NoAddress { .. } => Cause::NoAddress,
             Self::Revoked { .. } => Cause::Revoked,
             Self::Store(error) => of_store(error),

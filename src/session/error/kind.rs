@@ -31,6 +31,7 @@ impl Error {
             Self::Address(error) => error.into(),
             Self::NoPassword(_) => Kind::Usage,
             Self::UnknownPeer { .. }
+            | Self::Forgotten { .. }
             | Self::NoAddress { .. }
             | Self::NothingNamed { .. }
             | Self::NothingWaits { .. }
@@ -52,7 +53,7 @@ impl Error {
             | Self::NameHeld { .. }
             | Self::OfAFormerSelf { .. }
             | Self::ClocksDiffer { .. } => Kind::Trust,
-            Self::NotWhole(_) | Self::CannotInvite(_) => Kind::Config,
+            Self::NotWhole(_) | Self::CannotInvite { .. } => Kind::Config,
             Self::LookAround(_) => Kind::Network,
             Self::StillServing { .. } => Kind::Locked,
             Self::ServedUnknown(error) => error.into(),

@@ -57,6 +57,12 @@ pub enum Mistake {
         /// The name.
         name: String,
     },
+    /// A peer would forget itself.
+    #[error("{name} is this peer itself")]
+    ForgetsItself {
+        /// Its name.
+        name: String,
+    },
     /// The role of this peer in its own store.
     #[error("the owner of a store may do everything in it")]
     OwnRole,
@@ -91,6 +97,11 @@ pub enum Mistake {
         /// Where the first of them are.
         addresses: String,
     },
+    /// A pairing code in the place of a host. It is not repeated, and was not sent.
+    #[error(
+        "this is a pairing code, not the machine that shows it; it was not looked up or sent, and still counts"
+    )]
+    CodeForHost,
     /// A message that is empty, or too long for one.
     #[error("a message has 1 to {most} bytes")]
     MessageLength {

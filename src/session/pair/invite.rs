@@ -29,6 +29,8 @@ pub struct InviteRequest {
     pub port: Option<u16>,
     /// How long it counts; none for five minutes.
     pub life: Option<Duration>,
+    /// The port where this machine will serve; none for that of its settings, if that is free.
+    pub serving_port: Option<u16>,
 }
 
 /// A code that is shown, and where it is to be typed.
@@ -103,7 +105,10 @@ impl Inviting {
             address,
         );
         let name = announcement.is_some().then_some(own.name());
-        let port = serving_port(home, config);
+        let port = match request.serving_port {
+            Some(port) => Some(port),
+            None => serving_port(home, config, None).unwrap_or_default(),
+        };
         let mut shown = shown(&code, address, name, &options);
         shown.serving_port = port;
         reporter.tell(&Event::Code(shown.clone()));

@@ -15,7 +15,7 @@ use crate::{
     manifest::Signer as _,
     pair::{self, Code, Joined, PairError, PairOptions, Wish},
     session::{
-        Error, Event, Home, Reporter,
+        Error, Event, Home, Mistake, Reporter,
         certs::{check_may_leave, rules_of},
     },
     tls::{self, CertsDir},
@@ -31,7 +31,7 @@ pub struct JoinRequest {
     pub name: Option<String>,
     /// What is done if another machine is called so.
     pub if_taken: IfTaken,
-    /// The port where this machine will serve; none for that of its settings.
+    /// The port where this machine will serve; none for that of its settings, if that is free.
     pub port: Option<u16>,
 }
 
@@ -73,6 +73,9 @@ impl Joining {
         reporter: &Arc<dyn Reporter>,
         request: JoinRequest,
     ) -> Result<Self, Error> {
+        if Code::is_meant_by(request.inviter.called()) {
+            return Err(Mistake::CodeForHost.into());
+        }
         let certs = CertsDir::new(home.certs());
         tls::remove_left_keys(&certs)?;
         tls::Joining::check_place(&certs).map_err(PairError::from)?;
@@ -89,7 +92,10 @@ impl Joining {
             certs,
             if_taken: request.if_taken,
             home: home.clone(),
-            port: request.port.or_else(|| serving_port(home, config)),
+            port: match request.port {
+                Some(port) => Some(port),
+                None => serving_port(home, config, None).unwrap_or_default(),
+            },
             config: config.clone(),
             reporter: reporter.clone(),
             is_last_step: Arc::default(),
