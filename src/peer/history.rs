@@ -1,5 +1,7 @@
 //! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only.
 
+mod unread;
+
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
@@ -183,27 +185,6 @@ impl History {
             entries.extend(serde_json::from_slice::<HistoryEntry>(&line?).ok());
         }
         Ok(entries)
-    }
-
-    /// How many lines cannot be read: they are damaged, or a newer version has written them. One that is just being written
-    /// has no end yet, and is none of them.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn unread(&self) -> io::Result<usize> {
-        let mut bytes = match private::open(&self.path) {
-            Ok(file) => BufReader::new(file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(e) => return Err(e),
-        };
-        let (mut unread, mut line) = (0, Vec::new());
-        while bytes.read_until(b'\n', &mut line)? > 0 {
-            let is_entry = serde_json::from_slice::<HistoryEntry>(&line).is_ok();
-            let is_whole = line.ends_with(b"\n") && line != b"\n";
-            unread += usize::from(is_whole && !is_entry);
-            line.clear();
-        }
-        Ok(unread)
     }
 
     /// What did not come although somebody brought it: the transfers that were cut or not taken in the last seven days and have

@@ -12,7 +12,8 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     pair::Code,
-    peer::record_found,
+    peer::{SaidRevoked, record_found},
+    store::{Alert, Rejection, StoreError},
     tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
 };
@@ -154,7 +155,8 @@ impl Session {
             ..self.client_options
         };
         let client = self.client(address, expected, &seen, first)?;
-        let body = client.peer().await?;
+        let body = client.peer().await;
+        let body = body.inspect_err(|error| self.note_if_revoked(error))?;
         let signed = SignedBundle::parse(body.bundle)?;
         let certified = signed.verify(self.circle(), Timestamp::now())?;
         let bundle = signed.payload();
@@ -198,6 +200,23 @@ impl Session {
         }
         self.exchange(&client, &peer, body.directory).await;
         Ok(ConnectedPeer { client, peer })
+    }
+
+    /// Nobody else would tell: who is revoked is answered nothing more.
+    fn note_if_revoked(&self, error: &StoreError) {
+        let StoreError::Untrusted {
+            remote,
+            cause: Rejection::TheyRefusedUs(Alert::Revoked),
+        } = error
+        else {
+            return;
+        };
+        let said = SaidRevoked {
+            at: Timestamp::now(),
+            by: remote.to_string(),
+            peer_id: self.identity().peer_id(),
+        };
+        said.save(&self.dir);
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this

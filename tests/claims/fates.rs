@@ -88,6 +88,8 @@ fn is_missed(homes: &Homes, entry: &serde_json::Value) {
     for command in ["status", "inbox"] {
         let text = homes.run("b", &[command]).out;
         assert!(text.contains("from a  of 2"), "{command}: {text}");
+        let id = &entry["transfer"].as_str().unwrap()[..8];
+        assert!(text.contains(id), "{command}: {text}");
     }
     let inbox = homes.ok("b", &["--json", "inbox"]);
     let transfer = entry["transfer"].as_str().unwrap();
@@ -433,4 +435,18 @@ async fn a_transfer_that_waited_and_was_deleted_or_expired_is_told_as_is_one_for
     assert_eq!(carried["recipient"], PeerId::of(b"d").to_string());
     let (entry, _) = newest(&homes, "refused");
     assert_eq!(entry["reason"], "expired while it waited");
+}
+
+#[test]
+fn a_damaged_line_of_the_history_is_counted() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("b", &["share", "f"]);
+    let path = homes.home("b").join("chunks/state/history.jsonl");
+    let good = fs::read(&path).unwrap();
+    assert_eq!(homes.run("b", &["history"]).err, "");
+    fs::write(&path, [b"\xff garbage\n", &good[..], b"{\"cut"].concat()).unwrap();
+    let said = homes.run("b", &["history"]);
+    assert!(said.err.contains("1 line of "), "{said:?}");
+    assert!(said.out.contains("shared"), "{said:?}");
 }

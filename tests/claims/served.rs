@@ -196,3 +196,45 @@ fn the_peer_that_serves_records_what_is_refused_and_opened() {
             .contains("nothing that waits")
     );
 }
+
+#[test]
+fn the_beginning_of_an_id_names_a_peer_to_send_to_to_check_and_to_rename() {
+    let homes = Homes::new(&["b"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
+    let peers = homes.run("a", &["--json", "peers"]);
+    let rows = peers
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ids = rows.filter(|row| row["name"] == "b");
+    let id = ids
+        .map(|row| row["peer_id"].as_str().unwrap().to_owned())
+        .next();
+    let id = &id.unwrap_or_else(|| panic!("{peers:?}"))[..8];
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("a", &["peers", "check", id]);
+    homes.ok("a", &["send", "f", "--to", id, "--wait"]);
+    homes.ok("a", &["peers", "rename", id, "ben"]);
+    homes.ok("a", &["send", "f", "--to", "ben", "--dry-run"]);
+}
+
+#[test]
+fn who_was_told_to_be_revoked_hears_so_from_its_own_status() {
+    let homes = Homes::new(&["b"]);
+    let a = homes.serve("a", &[]);
+    homes.ok("b", &["list", &a.to()]);
+    assert!(!homes.run("b", &["status"]).err.contains("revoked"));
+    homes.ok("a", &["certs", "revoke", "b"]);
+    wait_for("it is refused", || {
+        homes.run("b", &["list", &a.to()]).code == 4
+    });
+    let said = homes.run("b", &["--json", "status"]);
+    assert_eq!(said.code, 11, "{said:?}");
+    let notices = said.object("status")["notices"].clone();
+    let codes = notices.as_array().unwrap().iter();
+    let found = codes
+        .map(|notice| &notice["code"])
+        .any(|code| code == "said-revoked");
+    assert!(found, "{notices}");
+}

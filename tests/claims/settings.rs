@@ -372,6 +372,17 @@ fn peers() {
 }
 
 #[test]
+fn what_is_no_setting_is_not_taken_for_a_misspelling_of_another() {
+    let homes = Homes::new(&[]);
+    let said = homes.fails("a", &["config", "set", "expires", "3d"], 3);
+    assert!(!said.contains("did you mean"), "{said}");
+    let said = homes.fails("a", &["config", "set", "peers.b.inbox", "ask"], 3);
+    assert!(said.contains("[peers.ben]"), "{said}");
+    let said = homes.fails("a", &["config", "set", "inbux", "ask"], 3);
+    assert!(said.contains("did you mean `inbox`?"), "{said}");
+}
+
+#[test]
 fn a_flag_and_the_environment_win_over_what_is_set_later() {
     let homes = Homes::new(&["b"]);
     let mut serve = homes.command("b", &["--json", "serve", "--listen", "127.0.0.1:0"]);

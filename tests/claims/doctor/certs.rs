@@ -259,3 +259,19 @@ fn the_other_files_are_looked_at_too() {
         .ends(3, &["files", "name"])
         .says("files", "fail", "peers.json is damaged", Some("backup"));
 }
+
+#[test]
+fn of_a_certificate_that_is_renewed_no_more_nothing_says_to_renew_it() {
+    let homes = Homes::new(&[]);
+    member_with_dates(&homes, "late", -120 * DAY, -100 * DAY);
+    let a = homes.serve("a", &[]);
+    let said = doctor(&homes, "late", &[&a.to()]);
+    assert!(
+        said.text.contains("colis certs revoke late"),
+        "{}",
+        said.text
+    );
+    assert!(!said.text.contains("colis certs renew"), "{}", said.text);
+    let status = homes.run("late", &["status"]);
+    assert!(!status.err.contains("colis certs renew"), "{status:?}");
+}

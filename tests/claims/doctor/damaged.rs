@@ -256,7 +256,11 @@ fn commands_say(homes: &Homes, home: &str, said: Said, what: &str) {
 
 /// Something else in the place of a file that not every command needs: (home, file, a command that fails for it).
 const BESIDE: [(&str, &str, &[&str]); 4] = [
-    ("a", "certs/issued.jsonl", &["certs", "issue", "c"]),
+    (
+        "a",
+        "certs/issued.jsonl",
+        &["certs", "issue", "c", "--out", "c"],
+    ),
     ("a", "chunks/LOCK", &["gc"]),
     ("a", "chunks/state/history.jsonl", &["history"]),
     ("b", "chunks/LOCK", &["gc"]),

@@ -313,3 +313,49 @@ fn our_own_peer_that_cannot_write_any_more_is_said() {
         Some("restart `colis serve`"),
     );
 }
+
+#[test]
+fn the_hint_about_a_wrong_configuration_can_be_followed() {
+    let homes = Homes::new(&[]);
+    let path = homes.home("a").join("colis.toml");
+    fs::write(&path, "jobs = [\n").unwrap();
+    let said = homes.fails("a", &["config", "init"], 3);
+    assert!(said.contains("move it away first: mv "), "{said}");
+    let said = doctor(&homes, "a", &[]);
+    let hint = said.check("config")["hint"].as_str().unwrap();
+    let (_, command) = hint.split_once("may be: ").unwrap();
+    let (before, after) = command.split_once("; colis ").unwrap();
+    let moved = Command::new("sh").args(["-c", before]).status().unwrap();
+    assert!(moved.success(), "{before}");
+    let args: Vec<_> = after.split(' ').collect();
+    homes.ok("a", &args);
+    doctor(&homes, "a", &[]).ends(0, &[]);
+}
+
+#[test]
+fn looking_at_a_copied_home_writes_nothing() {
+    let homes = Homes::new(&["b"]);
+    homes.ok("b", &["list"]);
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([homes.home("b"), homes.path("copy")])
+        .status();
+    assert!(copied.unwrap().success());
+    let files = || {
+        let mut find = Command::new("find");
+        find.arg(homes.path("copy"))
+            .args(["-type", "f", "-printf", "%p %T@ %s\n"]);
+        let mut lines: Vec<_> = String::from_utf8(find.output().unwrap().stdout)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    };
+    let before = files();
+    assert!(!before.is_empty());
+    doctor(&homes, "copy", &[]).says("copies", "ok", "this home is a copy", None);
+    assert!(homes.run("copy", &["status"]).code == 0);
+    assert_eq!(files(), before);
+}

@@ -194,3 +194,45 @@ fn only_a_later_certificate_of_the_same_name_and_key_is_taken() {
     );
     assert_eq!(fs::read_to_string(dir.ca_cert()).unwrap(), later);
 }
+
+#[test]
+fn a_list_that_was_dated_by_a_clock_ahead_is_signed_again_by_the_circle_that_serves() {
+    if !has("faketime") {
+        return;
+    }
+    let homes = Homes::new(&["b"]);
+    ok_in_days(&homes, 400, "a", &["certs", "renew"]);
+    ok_in_days(&homes, 400, "a", &["certs", "revoke", "b"]);
+    let early = |home: &str| {
+        let status = homes.run(home, &["--json", "status"]);
+        codes(&status.object("status")["notices"]).contains(&"revocation-list-not-yet-valid")
+    };
+    assert!(early("a"));
+    let said = homes.run("a", &["status"]).err;
+    assert!(said.contains("is served: colis serve"), "{said}");
+    let doctor = homes.run("a", &["doctor"]).out;
+    assert!(doctor.contains("is served: colis serve"), "{doctor}");
+    let _a = homes.serve("a", &[]);
+    wait_for("the list is signed again", || !early("a"));
+    let circle = Circle::load(&certs(&homes, "a")).unwrap();
+    let revoked = colis::tls::Inspected::peer(&certs(&homes, "b")).unwrap();
+    assert!(circle.is_revoked(&revoked.caller), "nobody is let in again");
+}
+
+#[test]
+fn after_the_end_of_the_circle_what_is_said_first_works() {
+    if !has("faketime") {
+        return;
+    }
+    let homes = Homes::new(&[]);
+    let said = ran_in_days(&homes, OVER, "a", &["status"]).err;
+    let first = said.lines().next().unwrap();
+    assert!(first.contains("colis certs renew-circle"), "{said}");
+    let doctor = ran_in_days(&homes, OVER, "a", &["doctor"]).out;
+    for line in said.lines().chain(doctor.lines()) {
+        let alone = line.contains("colis certs renew") && !line.contains("renew-circle");
+        assert!(!alone || line.contains("is renewed first"), "{line}");
+    }
+    ok_in_days(&homes, OVER, "a", &["certs", "renew-circle"]);
+    ok_in_days(&homes, OVER, "a", &["certs", "renew"]);
+}
