@@ -368,7 +368,8 @@ fn what_is_there_is_never_overwritten_and_names_are_given_once() {
     assert!(!homes.home("b").join("certs").exists());
     inviting.hears("not-paired");
     let code = ["--name", "a", "--code-file", "code.txt"];
-    let own = [&["pair", &inviting.to()], &code[..]].concat();
+    let to = inviting.to();
+    let own = [&["pair", &to], &code[..]].concat();
     let own = homes.fails("b", &own, 4);
     assert!(own.contains("a-2 is free"), "{own}");
     assert!(!own.contains("certs revoke"), "{own}");
