@@ -232,7 +232,7 @@ fn our_own_revocation_is_said_by_our_own_list() {
         "revocation",
         "fail",
         "revokes our own certificate",
-        Some("colis certs issue"),
+        Some("colis certs leave"),
     );
 }
 

@@ -74,7 +74,7 @@ fn a_peer_that_has_us_revoked_refuses_us() {
             "our-certificate",
             "fail",
             "refused: it is revoked",
-            Some("colis certs issue"),
+            Some("colis certs leave"),
         )
         .says("answer", "skip", "not reached", None);
 }
