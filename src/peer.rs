@@ -53,6 +53,7 @@ pub(crate) use known::others;
 pub(crate) use neighbours::record_found;
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use notices::{CircleEnds, Notice, after_the_end, circle_ends, merging, notices, renewal};
+pub(crate) use notices::{directory_fault, moving_directory};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;

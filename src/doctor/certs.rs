@@ -7,7 +7,10 @@ use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
-    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, merging, renewal},
+    peer::{
+        CircleEnds, Elsewhere, after_the_end, circle_ends, directory_fault, merging,
+        moving_directory, renewal,
+    },
     session::{
         Kind,
         advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
@@ -265,6 +268,10 @@ fn files(dir: &CertsDir, now: Timestamp) -> Finding {
         Ok(peers) => count(peers.len(), "peer", "peers"),
         Err(error) => return Finding::failure(STEP, error),
     };
+    if let Some(error) = directory_fault(dir) {
+        let what = format!("the circle's directory cannot be used: {error}");
+        return Finding::fail(STEP, Kind::Config, what).hint(moving_directory(dir));
+    }
     let issued = if dir.ca_key().exists() && dir.issued().exists() {
         match ca::list(dir) {
             Ok(issued) => {

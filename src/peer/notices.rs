@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     manifest::Timestamp,
-    tls::{Begins, CertsDir, Circle, Endings, Inspected, Renewed, ca, days_left},
+    tls::{
+        Begins, CertsDir, Circle, Endings, Inspected, Renewed, TlsError, ca, days_left,
+        load_directory,
+    },
     trust::AddressBook,
 };
 
@@ -116,7 +119,30 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
         );
         Notice::care("scripts-certificate-unusable", text)
     });
-    key.into_iter().chain(script)
+    let directory = directory_fault(dir).map(|error| {
+        let text = format!(
+            "the circle's directory cannot be used: {error}; {}",
+            moving_directory(dir)
+        );
+        Notice::care("directory-unusable", text)
+    });
+    key.into_iter().chain(script).chain(directory)
+}
+
+/// Why the directory in `dir` cannot be used, if it is there. What is wrong with the circle itself is said elsewhere.
+pub(crate) fn directory_fault(dir: &CertsDir) -> Option<TlsError> {
+    load_directory(dir, &Circle::load(dir).ok()?).err()
+}
+
+/// What to do about a directory that cannot be used.
+pub(crate) fn moving_directory(dir: &CertsDir) -> String {
+    let path = dir.directory();
+    let path = path.display();
+    let next = match dir.ca_key().exists() {
+        true => "this machine signs a new one",
+        false => "a newer one comes from the members",
+    };
+    format!("move it away, {next}: mv {path} {path}.bad")
 }
 
 /// What begins later than now. A clock is wrong then, this one or that of the circle's machine when it was made.

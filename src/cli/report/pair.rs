@@ -34,7 +34,7 @@ impl From<PairError> for Failure {
                     "{another}; the code still counts. If the machine of that name is lost, on the circle's machine: {revoke}"
                 ))
             }
-            PairError::OnlyLooked => failure(),
+            PairError::OnlyLooked | PairError::MadeWay => failure(),
             PairError::Busy => failure().hint("try again in a few seconds"),
             PairError::NoAddress => failure(),
             PairError::Silent | PairError::Broken(_) | PairError::TakenBack { .. } => {
