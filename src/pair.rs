@@ -114,6 +114,9 @@ pub enum PairError {
     /// The other side has looked whether a code is shown, and tried none.
     #[error("it has looked whether a code is shown here, and tried none")]
     OnlyLooked,
+    /// The other side showed no code, and others came.
+    #[error("it showed no code, and made way for others")]
+    MadeWay,
     /// The other side does not keep to the protocol.
     #[error("what answers does not speak the pairing protocol: {0}")]
     Protocol(#[from] Breach),

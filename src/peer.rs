@@ -58,6 +58,7 @@ pub use notices::{
     CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, early_list, holds_another, merging,
     notices, renewal,
 };
+pub(crate) use notices::{directory_fault, moving_directory};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;

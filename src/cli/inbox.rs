@@ -24,11 +24,16 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             let received = session.inbox()?.accept(request).await;
             receive::end(context, received, "nothing waits")
         }
-        InboxCommand::Refuse { ids } => {
-            session.inbox()?.refuse(&ids).await?;
-            context.output.talk(
-                "the sealed bytes stay for the time of keep_opened; until then it can still be accepted",
-            );
+        InboxCommand::Refuse { ids, all, from } => {
+            let inbox = session.inbox()?;
+            let refused = match all || from.is_some() {
+                true => inbox.refuse_all(from.as_deref()).await?,
+                false => inbox.refuse(&ids).await?,
+            };
+            context.output.talk(match refused.is_empty() {
+                true => "nothing waits",
+                false => "the sealed bytes stay for the time of keep_opened; until then it can still be accepted",
+            });
             Ok(ExitCode::Ok)
         }
         InboxCommand::Cancel { ids } => {

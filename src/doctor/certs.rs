@@ -8,8 +8,8 @@ use crate::{
     id::Short as _,
     manifest::Timestamp,
     peer::{
-        CircleEnds, Elsewhere, MOVE_OUT, SaidRevoked, after_the_end, circle_ends, early_list,
-        holds_another, merging, renewal,
+        CircleEnds, Elsewhere, MOVE_OUT, SaidRevoked, after_the_end, circle_ends, directory_fault,
+        early_list, holds_another, merging, moving_directory, renewal,
     },
     session::{
         Home, Kind,
@@ -291,6 +291,10 @@ fn files(home: &Home, dir: &CertsDir, now: Timestamp) -> Finding {
     };
     if let Some(found) = damaged(home, STEP) {
         return found;
+    }
+    if let Some(error) = directory_fault(dir) {
+        let what = format!("the circle's directory cannot be used: {error}");
+        return Finding::fail(STEP, Kind::Config, what).hint(moving_directory(dir));
     }
     // What is wrong with the circle itself is said elsewhere.
     let issued = ca::list(dir).ok().filter(|_| dir.ca_key().exists());

@@ -96,7 +96,7 @@ fn store(subject: &Subject<'_>) -> Finding {
         Err(error) => {
             let what = format!("{} cannot be opened: {error}", path.display());
             return Finding::fail(STEP, Kind::Storage, what)
-                .hint("restore that folder from a backup, or move it away to begin anew");
+                .hint("see who may read it and whether its disk is well; then: colis check. Only a backup brings back what is lost");
         }
     }
     let lacks = match lacks(&path) {

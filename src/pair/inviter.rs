@@ -1,6 +1,7 @@
 //! The machine that holds the circle's key: it shows a code, and lets in who proves to know it.
 
 mod naming;
+mod waiting;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,10 +22,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use waiting::{MAX_WAITING, Place, Waiting};
+
 use super::{
     Breach, Code, PairError, PairOptions,
     card::{self, Grant, Host, Refusal, Request},
-    exchange::{Channel, Dialect, Exchange, Hello, Side},
+    exchange::{Channel, Dialect, Exchange, Hello, Side, Tags},
     frame::{self, Frame, Kind, MAX_BODY},
 };
 use crate::{
@@ -38,9 +41,9 @@ use crate::{
     trust::{KnownPeer, TrustError},
 };
 
-/// Connections that are looked at; others wait in the backlog of the system.
-const MAX_VISITORS: usize = 16;
-/// For how long a machine waits for another that is joining.
+/// Connections that are looked at, beside those that have shown no code; others wait in the backlog of the system.
+const MAX_VISITORS: usize = 2 * MAX_WAITING;
+/// For how long a machine that has sent its tag waits for another that is joining.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a used code is explained to those who came with it too.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -147,7 +150,9 @@ pub(super) struct House {
     /// Who we are, and the commitment to it.
     card: String,
     commitment: [u8; 32],
-    /// One visitor at a time tries the code. The tries that are left.
+    /// Those who have shown no code yet.
+    waiting: Waiting,
+    /// The tags are looked at one after the other, and who shows the code has its turn until it has joined. The tries that are left.
     desk: Mutex<u8>,
     /// Whether a machine has joined by the code.
     used: AtomicBool,
@@ -175,6 +180,7 @@ impl House {
             code,
             certs,
             ends: Instant::now() + options.life,
+            waiting: Waiting::default(),
             desk: Mutex::new(options.tries),
             used: AtomicBool::new(false),
             taken,
@@ -204,48 +210,52 @@ impl House {
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
         tcp.set_nodelay(true).map_err(PairError::Broken)?;
-        let accepted = timeout(self.options.step, acceptor.accept(tcp)).await;
-        let mut stream = accepted
-            .map_err(|_| PairError::Silent)?
-            .map_err(PairError::Broken)?;
+        let place = self
+            .waiting
+            .enter(from.ip().to_canonical(), self.options.step);
+        let accept = async { acceptor.accept(tcp).await.map_err(PairError::Broken) };
+        let mut stream = place.bound(accept).await?;
         let (_, connection) = stream.get_ref();
         let exporter = connection.export_keying_material([0; 32], tls::EXPORTER_LABEL, None);
         let exporter = exporter.map_err(PairError::failed)?;
         let channel = Channel::new(exporter, connection.alpn_protocol());
-        self.meet(&mut stream, &channel, from).await
+        self.meet_at(place, &mut stream, &channel, from).await
     }
 
     /// All that is said over one channel.
-    pub(super) async fn meet(
+    async fn meet_at(
         &self,
+        place: Place,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         channel: &Channel,
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
-        let met = self.talk(stream, channel, from).await;
+        let met = self.talk(place, stream, channel, from).await;
         if let Some(refusal) = met.as_ref().err().and_then(refusal) {
             let body = serde_json::to_vec(&refusal).map_err(PairError::failed)?;
             // Who does not hear why is refused as well.
             let _ = frame::write(stream, Kind::Refusal, &body, self.options.step).await;
         }
-        let _ = timeout(self.options.step, stream.shutdown()).await;
+        let patience = match &met {
+            // Its place is needed.
+            Err(PairError::Silent | PairError::MadeWay) => FAREWELL.min(self.options.step),
+            _ => self.options.step,
+        };
+        let _ = timeout(patience, stream.shutdown()).await;
         met
     }
 
     async fn talk(
         &self,
+        place: Place,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         channel: &Channel,
         from: SocketAddr,
     ) -> Result<KnownPeer, PairError> {
         let step = self.options.step;
-        let first = frame::read_first(stream, MAX_BODY, step).await?;
-        let hello = Hello::parse(body_of(first, Kind::Hello)?)?;
+        let (hello, tags, tag) = place.bound(self.hear_tag(stream, channel)).await?;
+        drop(place);
         let mut tries = self.desk().await?;
-        let exchange = Exchange::start(Side::Inviter, &self.code, &self.commitment);
-        frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
-        let tags = exchange.finish(&hello, &channel.exporter)?;
-        let tag = self.hear(stream, Kind::Confirm).await?;
         if !tags.proves(Side::Joiner, &tag)? {
             *tries -= 1;
             return Err(PairError::WrongCode { left: *tries });
@@ -269,18 +279,44 @@ impl House {
         }
     }
 
+    /// Up to what shows whether it knows the code. Any number may say so much side by side: a guess is made by a tag, and none
+    /// is answered out of its turn.
+    async fn hear_tag(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        channel: &Channel,
+    ) -> Result<(Hello, Tags, Vec<u8>), PairError> {
+        let step = self.options.step;
+        let first = frame::read_first(stream, MAX_BODY, step).await?;
+        let hello = Hello::parse(body_of(first, Kind::Hello)?)?;
+        if let Ok(tries) = self.desk.try_lock() {
+            self.check_counts(*tries)?;
+        }
+        let exchange = Exchange::start(Side::Inviter, &self.code, &self.commitment);
+        frame::write(stream, Kind::Hello, &exchange.hello, step).await?;
+        let tags = exchange.finish(&hello, &channel.exporter)?;
+        let tag = self.hear(stream, Kind::Confirm).await?;
+        Ok((hello, tags, tag))
+    }
+
     /// Waits for its turn, while there are tries and time.
     async fn desk(&self) -> Result<MutexGuard<'_, u8>, PairError> {
         let tries = timeout(BUSY.min(self.options.step / 2), self.desk.lock()).await;
         let tries = tries.map_err(|_| PairError::Busy)?;
+        self.check_counts(*tries)?;
+        Ok(tries)
+    }
+
+    /// Whether the code counts, with so many `tries` left.
+    fn check_counts(&self, tries: u8) -> Result<(), PairError> {
         if self.used.load(Ordering::Relaxed) {
             Err(PairError::Used)
-        } else if *tries == 0 {
+        } else if tries == 0 {
             Err(PairError::Burned)
         } else if self.is_over() {
             Err(PairError::Expired)
         } else {
-            Ok(tries)
+            Ok(())
         }
     }
 

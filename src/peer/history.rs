@@ -1,15 +1,18 @@
 //! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only.
 
+mod lines;
 mod unread;
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+
+use lines::Lines;
 
 use super::{
     arrivals::ArrivalSeq,
@@ -22,6 +25,8 @@ use crate::{
     transfer::MAX_MESSAGE,
 };
 
+/// The bytes at the end of the history that are read at once.
+const MAX_READ: u64 = 32 << 20;
 /// Names that are remembered of one transfer.
 const MAX_NAMES: usize = 16;
 /// For how long it is told of a transfer that it did not come.
@@ -163,12 +168,12 @@ impl History {
         file.stream_position().map(ArrivalSeq)
     }
 
-    /// Every entry, the oldest first. A line that cannot be read is left out.
+    /// The entries in the last 32 MiB, the oldest first. A line that cannot be read is left out.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn entries(&self) -> io::Result<Vec<HistoryEntry>> {
-        self.entries_from(u64::MAX)
+        self.entries_from(MAX_READ)
     }
 
     /// Those in the last so many bytes.
@@ -180,9 +185,11 @@ impl History {
         };
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(longest)))?;
+        // What is appended meanwhile is for the next time.
+        let mut lines = Lines::new(file.take(longest));
         let mut entries = Vec::new();
-        for line in BufReader::new(file).split(b'\n') {
-            entries.extend(serde_json::from_slice::<HistoryEntry>(&line?).ok());
+        while lines.next()? > 0 {
+            entries.extend(serde_json::from_slice::<HistoryEntry>(&lines.line).ok());
         }
         Ok(entries)
     }
@@ -217,22 +224,21 @@ impl History {
         after: ArrivalSeq,
         most: usize,
     ) -> io::Result<(Vec<Arrival>, ArrivalSeq)> {
-        let mut file = match private::open(&self.path) {
-            Ok(file) => BufReader::new(file),
+        let file = match private::open(&self.path) {
+            Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), after)),
             Err(e) => return Err(e),
         };
-        let (mut arrivals, mut line) = (Vec::new(), Vec::new());
-        let mut next = beginning(&mut file, after)?;
+        let (mut lines, mut next) = beginning(file, after)?;
+        let mut arrivals = Vec::new();
         while arrivals.len() < most {
-            line.clear();
-            let read = file.read_until(b'\n', &mut line)?;
+            let read = lines.next()?;
             // What does not end yet is being written.
-            if line.last() != Some(&b'\n') {
+            if !lines.is_ended {
                 break;
             }
-            next.0 += read as u64;
-            if let Ok(told) = serde_json::from_slice::<ToldArrival>(&line) {
+            next.0 += read;
+            if let Ok(told) = serde_json::from_slice::<ToldArrival>(&lines.line) {
                 arrivals.extend(told.at(next));
             }
         }
@@ -293,171 +299,16 @@ fn text_of(path: &Path) -> Option<String> {
 
 /// Goes to the first line that begins at `after` or later; to the very first in a history that is shorter than that: it is another
 /// one than `after` was of, and what is told twice is better than what is missed.
-fn beginning(file: &mut BufReader<fs::File>, after: ArrivalSeq) -> io::Result<ArrivalSeq> {
-    let length = file.get_ref().metadata()?.len();
+fn beginning(mut file: fs::File, after: ArrivalSeq) -> io::Result<(Lines<fs::File>, ArrivalSeq)> {
+    let length = file.metadata()?.len();
     if after.0 == 0 || after.0 > length {
-        return Ok(ArrivalSeq::START);
+        return Ok((Lines::new(file), ArrivalSeq::START));
     }
     file.seek(SeekFrom::Start(after.0 - 1))?;
-    let mut rest = Vec::new();
-    let read = file.read_until(b'\n', &mut rest)? as u64;
-    Ok(ArrivalSeq(after.0 - 1 + read))
+    let mut lines = Lines::new(file);
+    let read = lines.next()?;
+    Ok((lines, ArrivalSeq(after.0 - 1 + read)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        id::PeerId,
-        peer::{DecidedBy, OpenedFiles, Waiting},
-        received::NewNames,
-    };
-
-    #[test]
-    fn what_was_is_kept_in_order_and_a_torn_line_costs_only_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let history = History::new(folder.path());
-        assert!(history.entries().unwrap().is_empty());
-        let entry = |n: u8| HistoryEntry {
-            at: Timestamp::from_unix_seconds(u64::from(n)),
-            manifest: Some(ManifestId::of(&[n])),
-            peers: vec!["ben".into()],
-            bytes: 1,
-            names: vec!["a".into(); 40],
-            ..HistoryEntry::new(Direction::Sent, TransferId::from_bytes([n; 16]))
-        };
-        history.append(&entry(1)).unwrap();
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .open(history.path())
-            .unwrap();
-        file.write_all(b"{\"at\":\n").unwrap();
-        history.append(&entry(2)).unwrap();
-        file.write_all(b"{\"at\":").unwrap();
-        history.append(&entry(3)).unwrap();
-        let read = history.entries().unwrap();
-        assert_eq!(read.len(), 3);
-        assert_eq!(read[2].transfer, TransferId::from_bytes([3; 16]));
-        assert_eq!(read[1].transfer, TransferId::from_bytes([2; 16]));
-        assert_eq!(read[0].names.len(), MAX_NAMES);
-    }
-
-    #[test]
-    fn what_was_cut_or_not_taken_is_missed_until_it_comes_or_is_old() {
-        let folder = tempfile::tempdir().unwrap();
-        let history = History::new(folder.path());
-        let now = Timestamp::from_unix_seconds(LATELY.as_secs() * 3);
-        let add = |direction, n: u8, age: u64| {
-            let entry = HistoryEntry {
-                at: Timestamp::from_unix_seconds(now.unix_seconds() - age),
-                ..HistoryEntry::new(direction, TransferId::from_bytes([n; 16]))
-            };
-            history.append(&entry).unwrap();
-        };
-        add(Direction::Cut, 1, LATELY.as_secs() + 1);
-        for n in [2, 3, 3, 4] {
-            add(Direction::Cut, n, 60);
-        }
-        add(Direction::Refused, 3, 50);
-        add(Direction::Received, 2, 40);
-        let missed = history.missed(now).unwrap();
-        let missed = missed.iter().map(|entry| (entry.transfer, entry.direction));
-        let transfer = |n| TransferId::from_bytes([n; 16]);
-        let expected = [
-            (transfer(4), Direction::Cut),
-            (transfer(3), Direction::Refused),
-        ];
-        assert_eq!(missed.collect::<Vec<_>>(), expected);
-    }
-
-    /// Adds an arrival. Gives its place.
-    fn arrive(history: &History, n: u8, outcome: &Outcome) -> ArrivalSeq {
-        let entry = HistoryEntry {
-            manifest: Some(ManifestId::of(&[n])),
-            ..HistoryEntry::new(Direction::Received, TransferId::from_bytes([n; 16]))
-        };
-        let (sender, by) = (PeerId::of(&[n]), DecidedBy::Inbox);
-        let kept = Kept::of(sender, Some("ben"), by, outcome);
-        history.append_arrival(&entry, &kept).unwrap()
-    }
-
-    fn transfers(arrivals: &[Arrival]) -> Vec<u8> {
-        let transfers = arrivals
-            .iter()
-            .map(|arrival| arrival.transfer.as_bytes()[0]);
-        transfers.collect()
-    }
-
-    #[test]
-    fn arrivals_are_read_on_from_any_place_also_one_of_another_history() {
-        let folder = tempfile::tempdir().unwrap();
-        let history = History::new(folder.path());
-        let begin = ArrivalSeq::START;
-        assert_eq!(history.arrivals_after(begin, 9).unwrap(), (vec![], begin));
-        let waits = || Outcome::Waiting(Waiting::Larger { than: 7 });
-        let first = arrive(&history, 1, &waits());
-        // A person is told of these, and no program.
-        let sent = HistoryEntry::new(Direction::Sent, TransferId::from_bytes([9; 16]));
-        history.append(&sent).unwrap();
-        let third = arrive(&history, 3, &waits());
-        let file = fs::OpenOptions::new().append(true).open(history.path());
-        file.unwrap().write_all(b"{\"at\":").unwrap();
-        let torn = history.end();
-        let read = |after, most| history.arrivals_after(after, most).unwrap();
-        let (arrivals, next) = read(begin, 9);
-        assert_eq!((transfers(&arrivals), next), (vec![1, 3], third));
-        assert_eq!(arrivals[0].outcome, waits());
-        assert_eq!((arrivals[0].seq, arrivals[1].seq), (first, third));
-        assert_eq!(
-            read(next, 9),
-            (vec![], third),
-            "what is not ended is not read"
-        );
-        let fourth = arrive(&history, 4, &waits());
-        for (after, expected) in [
-            (begin, vec![1, 3, 4]),
-            (first, vec![3, 4]),
-            (ArrivalSeq(first.0 - 1), vec![3, 4]),
-            (ArrivalSeq(first.0 + 1), vec![3, 4]),
-            (third, vec![4]),
-            (torn, vec![4]),
-            (fourth, vec![]),
-            (ArrivalSeq(fourth.0 + 1), vec![1, 3, 4]),
-        ] {
-            assert_eq!(transfers(&read(after, 9).0), expected, "{after:?}");
-        }
-        let (one, next) = read(begin, 1);
-        assert_eq!((transfers(&one), next), (vec![1], first));
-    }
-
-    #[test]
-    fn a_message_is_read_from_its_file_and_many_paths_are_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        let history = History::new(folder.path());
-        let path = folder.path().join("message.txt");
-        fs::write(&path, "hello").unwrap();
-        let mut files = OpenedFiles {
-            paths: vec![path.clone()],
-            more_paths: 0,
-            message: Some("hello".into()),
-            skipped_links: Vec::new(),
-            renamed: NewNames::default(),
-        };
-        arrive(&history, 1, &Outcome::Opened(files.clone()));
-        let log = fs::read_to_string(history.path()).unwrap();
-        assert!(!log.contains("hello"), "{log}");
-        let opened = |number: usize| {
-            let arrivals = history.arrivals_after(ArrivalSeq::START, 9).unwrap().0;
-            match arrivals[number].outcome.clone() {
-                Outcome::Opened(files) => files,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(opened(0), files);
-        fs::remove_file(&path).unwrap();
-        assert_eq!(opened(0).message, None);
-        (files.message, files.paths) = (None, vec![path; 1_003]);
-        arrive(&history, 2, &Outcome::Opened(files));
-        assert_eq!((opened(1).paths.len(), opened(1).more_paths), (1_000, 3));
-    }
-}
+mod tests;

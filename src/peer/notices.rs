@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     manifest::Timestamp,
-    tls::{self, Begins, CertsDir, Circle, Endings, Inspected, Renewed, ca, days_left},
+    tls::{
+        self, Begins, CertsDir, Circle, Endings, Inspected, Renewed, TlsError, ca, days_left,
+        load_directory,
+    },
     trust::{AddressBook, is_peer_name},
 };
 
@@ -138,7 +141,15 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
         let text = format!("the certificate of this peer is revoked: {REVOKED}");
         Notice::care("certificate-revoked", text)
     });
-    key.into_iter().chain(script).chain(nested).chain(revoked)
+    let directory = directory_fault(dir).map(|error| {
+        let text = format!(
+            "the circle's directory cannot be used: {error}; {}",
+            moving_directory(dir)
+        );
+        Notice::care("directory-unusable", text)
+    });
+    let certificates = key.into_iter().chain(script).chain(nested);
+    certificates.chain(revoked).chain(directory)
 }
 
 /// That `certs/` has the folder of another circle in it.
@@ -147,6 +158,22 @@ pub fn holds_another(nested: &CertsDir) -> String {
     format!(
         "{folder} is another circle's folder, which was moved in beside the files of this one and is not in use"
     )
+}
+
+/// Why the directory in `dir` cannot be used, if it is there. What is wrong with the circle itself is said elsewhere.
+pub(crate) fn directory_fault(dir: &CertsDir) -> Option<TlsError> {
+    load_directory(dir, &Circle::load(dir).ok()?).err()
+}
+
+/// What to do about a directory that cannot be used.
+pub(crate) fn moving_directory(dir: &CertsDir) -> String {
+    let path = dir.directory();
+    let path = path.display();
+    let next = match dir.ca_key().exists() {
+        true => "this machine signs a new one",
+        false => "a newer one comes from the members",
+    };
+    format!("move it away, {next}: mv {path} {path}.bad")
 }
 
 /// What begins later than now. A clock is wrong then, this one or that of the circle's machine when it was made.

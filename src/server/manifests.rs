@@ -108,6 +108,9 @@ fn log_stored(
     by: &Caller,
     arrival: Option<&Arrival>,
 ) {
+    let Some(silenced) = state.0.told.stored(&by.peer_id) else {
+        return;
+    };
     let payload = manifest.payload();
     let chunks = payload.all_chunks().count() as u64;
     let carrier = (by.peer_id != payload.sender).then(|| Escaped::new(&by.name).to_string());
@@ -122,6 +125,7 @@ fn log_stored(
         seconds = arrival.map(Arrival::seconds),
         rate = arrival.and_then(Arrival::rate),
         connections = state.open_connections(),
+        silenced = (silenced > 0).then_some(silenced),
         "stored"
     );
 }

@@ -34,6 +34,9 @@ use crate::{
 /// Lines of the log about one peer: so many at once, then one in so long.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 const EACH: Duration = Duration::from_secs(60);
+/// Lines about what one peer has stored: a transfer is more than a refusal.
+const STORED: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+const EACH_STORED: Duration = Duration::from_secs(5);
 /// Entries of the history about one peer, which are kept for ever.
 const ENTRIES: NonZeroU32 = NonZeroU32::MIN.saturating_add(31);
 const EACH_ENTRY: Duration = Duration::from_secs(900);
@@ -102,9 +105,38 @@ pub(super) struct Told {
     /// Of requests that failed because of this machine: they must not be drowned by refusals.
     failures: TellLimits,
     entered: Mutex<VecDeque<Refused>>,
+    stored: StoredLines,
+}
+
+/// The lines about transfers that are stored.
+struct StoredLines {
+    rate: Rate,
+    /// Those that were not written, of each peer.
+    silenced: Mutex<HashMap<PeerId, u64>>,
+}
+
+impl Default for StoredLines {
+    fn default() -> Self {
+        let quota = Quota::with_period(EACH_STORED).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+        Self {
+            rate: Rate::of(quota.allow_burst(STORED)),
+            silenced: Mutex::default(),
+        }
+    }
 }
 
 impl Told {
+    /// Whether to log now that a transfer is stored that `peer` has brought, with the number of those that were not logged.
+    pub(super) fn stored(&self, peer: &PeerId) -> Option<u64> {
+        let silenced = self.stored.silenced.lock();
+        let mut silenced = silenced.unwrap_or_else(PoisonError::into_inner);
+        if self.stored.rate.has_turn(peer) {
+            return Some(silenced.remove(peer).unwrap_or(0));
+        }
+        *silenced.entry(*peer).or_default() += 1;
+        None
+    }
+
     /// Whether this refusal becomes an entry of the history now, with the number of those that were left out before.
     fn enters(&self, refused: Refused) -> Option<u64> {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     manifest::Distrust,
+    peer::moving_directory,
     store::Alert,
     tls::{CertsDir, Inspected, TlsError},
 };
@@ -20,6 +21,7 @@ pub(crate) fn bad_file(path: &Path) -> String {
     let here = path.display();
     match &*name {
         "crl.pem" if is_of_another_circle(&dir) => ONE_CIRCLE.to_owned(),
+        "directory.json" => moving_directory(&dir),
         "crl.pem" => format!(
             "move it away, then fetch it from a member: mv {here} {here}.bad; colis peers check PEER"
         ),

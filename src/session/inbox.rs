@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, list::states_here, manifest_of, row, which::if_long_enough,
+    TransferSelector, list::states_here, manifest_of, meant, row, which::if_long_enough,
 };
 use crate::{
     manifest::{SignedManifest, table::Entry},
@@ -183,8 +183,25 @@ impl Inbox<'_> {
     /// # Errors
     /// Those of [`Self::named`]; fails if it cannot be written.
     pub async fn refuse(&self, ids: &[String]) -> Result<Vec<RefusedTransfer>, Error> {
+        self.refuse_these(self.named(ids).await?).await
+    }
+
+    /// The same of everything that waits, or of what is `from` one peer, which is meant as in [`Session::set_role`].
+    ///
+    /// # Errors
+    /// Fails if no peer or several are meant, or if it cannot be written.
+    pub async fn refuse_all(&self, from: Option<&str>) -> Result<Vec<RefusedTransfer>, Error> {
+        let mut waiting = self.waiting().await?;
+        if let Some(from) = from {
+            let sender = meant::id_of(self.us, from).await?;
+            waiting.retain(|info| info.sender == sender);
+        }
+        self.refuse_these(waiting).await
+    }
+
+    async fn refuse_these(&self, infos: Vec<ManifestInfo>) -> Result<Vec<RefusedTransfer>, Error> {
         let mut refused = Vec::new();
-        for mut info in self.named(ids).await? {
+        for mut info in infos {
             info.state = None;
             let no = Decision::Refused;
             self.us.record(&self.own, info.id, no).await?;

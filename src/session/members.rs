@@ -236,7 +236,7 @@ impl Session {
 /// A directory that cannot be used is as none: a newer one takes its place.
 fn usable<T: Default>(read: Result<T, TlsError>) -> Result<T, Error> {
     match read {
-        Err(error @ TlsError::Malformed { .. }) => {
+        Err(error @ (TlsError::Malformed { .. } | TlsError::Io { .. })) => {
             tracing::debug!(%error, "the directory cannot be used");
             Ok(T::default())
         }

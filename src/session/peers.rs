@@ -342,7 +342,7 @@ impl Session {
     }
 
     /// The roles as they are on disk. Fails if they cannot be read there.
-    fn read_roles(&self) -> Result<Roles, Error> {
+    pub(super) fn read_roles(&self) -> Result<Roles, Error> {
         let (us, assigned) = (self.identity().peer_id(), self.book.roles()?);
         Ok(Roles::new(us, self.default_role(), assigned))
     }

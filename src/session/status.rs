@@ -22,6 +22,7 @@ use crate::{
     peer::{HistoryEntry, Notice, Reasons},
     store::{Holder, LocalStore, ManifestInfo, StoreError, TransferState, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
+    trust::{Bearer, Role},
     wire::Arriving,
 };
 
@@ -205,13 +206,14 @@ impl Session {
         }
     }
 
-    /// Which transfers wait in `store` for us.
+    /// Which transfers wait in `store` for us. What a peer has sent that is blocked by now waits for nobody.
     async fn waiting_in(&self, store: &LocalStore) -> Result<Vec<ManifestId>, Error> {
-        let us = self.identity().peer_id();
+        let (us, roles) = (self.identity().peer_id(), self.read_roles()?);
+        let is_blocked = |peer| roles.of(peer, Bearer::Peer) == Role::None;
         let waits = |info: &ManifestInfo| {
             let state = info.state.map(|at| at.state);
             let waits = matches!(state, Some(TransferState::Stored | TransferState::Waiting));
-            waits && info.sender != us
+            waits && info.sender != us && !is_blocked(info.sender)
         };
         let all = all_with_states(self, store, Some(us)).await?;
         let waiting = all.iter().filter(|info| waits(info));

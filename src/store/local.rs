@@ -343,7 +343,14 @@ impl Store for LocalStore {
 
 impl Inner {
     fn open(root: &Path, lock: Option<Lock>) -> Result<Self, StoreError> {
-        let folder = |path: PathBuf| Folder::open(path.clone()).map_err(|e| io(&path, e));
+        let is_to_read = lock.is_none();
+        let folder = |path: PathBuf| {
+            let opened = match is_to_read {
+                true => Folder::open_or_empty(path.clone()),
+                false => Folder::open(path.clone()),
+            };
+            opened.map_err(|e| io(&path, e))
+        };
         let shards =
             (0..=255).map(|shard: u8| folder(root.join("data").join(format!("{shard:02x}"))));
         Ok(Self {
@@ -353,8 +360,8 @@ impl Inner {
             manifests: folder(root.join("manifests"))?,
             trash: folder(root.join("trash"))?,
             corrupt: folder(root.join("corrupt"))?,
-            receipts: Receipts::open(&root.join("state"))?,
-            deleted: Deleted::open(&root.join("state"))?,
+            receipts: Receipts::open(&root.join("state"), folder)?,
+            deleted: Deleted::in_folder(folder(root.join("state/deleted"))?),
             space: Space::new(None, None, 0),
             charges: Charges::default(),
             announced: Announced::open(&root.join("state")),

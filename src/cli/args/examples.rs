@@ -69,6 +69,7 @@ pub(super) const INBOX: &str = "Examples:
   colis inbox                                   what waits, and what is in it
   colis inbox accept 3f2a
   colis inbox refuse 3f2a
+  colis inbox refuse --from anna                everything of hers that waits
   colis inbox cancel 81c0                       what is still arriving";
 
 pub(super) const HISTORY: &str = "Examples:

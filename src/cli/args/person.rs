@@ -38,8 +38,14 @@ pub(in crate::cli) enum InboxCommand {
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
     Refuse {
         /// Manifest ids, or their beginnings
-        #[arg(value_name = "ID", required = true)]
+        #[arg(value_name = "ID", required_unless_present_any = ["all", "from"])]
         ids: Vec<String>,
+        /// Everything that waits
+        #[arg(long, conflicts_with_all = ["ids", "from"])]
+        all: bool,
+        /// Everything that waits from this peer
+        #[arg(long, value_name = "PEER", conflicts_with = "ids")]
+        from: Option<String>,
     },
     /// Take no more of what is arriving; its sender is told, and what came of it goes after a day, or by `colis gc --unfinished`
     Cancel {

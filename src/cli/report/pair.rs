@@ -32,7 +32,7 @@ impl From<PairError> for Failure {
                 };
                 failure().hint(format!("{another}; the code still counts"))
             }
-            PairError::OnlyLooked => failure(),
+            PairError::OnlyLooked | PairError::MadeWay => failure(),
             PairError::Busy => failure().hint("try again in a few seconds"),
             PairError::NoAddress => failure(),
             PairError::Silent | PairError::Broken(_) | PairError::TakenBack { .. } => {

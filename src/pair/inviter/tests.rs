@@ -1,14 +1,27 @@
-//! What bounds an invitation: tries, time, lengths, and one at a time.
+//! What bounds an invitation: tries, time, lengths, and how many come at once.
 
 use std::net::Ipv4Addr;
 
 use socket2::{Domain, Socket, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::{
     super::tests::{CHANNEL, CODE, HERE, PATIENCE, Site, between, play, run},
     *,
 };
+
+impl House {
+    /// All that is said over one channel, by a visitor that has just come.
+    pub(in crate::pair) async fn meet(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        channel: &Channel,
+        from: SocketAddr,
+    ) -> Result<KnownPeer, PairError> {
+        let place = self.waiting.enter(from.ip(), self.options.step);
+        self.meet_at(place, stream, channel, from).await
+    }
+}
 
 #[test]
 fn the_third_wrong_code_is_the_last_whatever_comes_after() {
@@ -28,33 +41,82 @@ fn the_third_wrong_code_is_the_last_whatever_comes_after() {
     site.is_untouched();
 }
 
-/// Guesses that are made at the same time are still three.
+/// Says hello, and gives what it is answered.
+async fn hello(stream: &mut DuplexStream) -> Kind {
+    let hello = Exchange::start(Side::Joiner, &CODE.parse().unwrap(), &[0; 32]).hello;
+    play(stream, &[(Kind::Hello, hello)]).await;
+    let answer = frame::read(stream, MAX_BODY, PATIENCE).await;
+    answer.unwrap().kind
+}
+
 #[test]
-fn one_machine_at_a_time_tries_the_code() {
+fn who_says_hello_and_nothing_more_keeps_nobody_out() {
     let site = Site::new();
     let mut invitation = site.invitation(CODE);
-    invitation.options.step = Duration::from_millis(400);
+    invitation.options.step = 2 * PATIENCE;
     let house = House::open(invitation).unwrap();
-    let (mut first, mut first_far) = duplex(1 << 20);
-    let (first_met, second_met, second) = run(async {
-        let idle = async {
-            let hello = Exchange::start(Side::Joiner, &CODE.parse().unwrap(), &[0; 32]).hello;
-            play(&mut first, &[(Kind::Hello, hello)]).await;
-            // It has its turn, and says nothing more.
-            let answer = frame::read(&mut first, MAX_BODY, PATIENCE).await;
-            assert_eq!(answer.unwrap().kind, Kind::Hello);
-            between(&house, &site.wish(CODE), |_, _| {}).await
+    run(async {
+        let mut idle = Vec::new();
+        let mut met = Vec::new();
+        for _ in 0..8 {
+            let (near, far) = duplex(1 << 20);
+            idle.push(near);
+            met.push(far);
+        }
+        let meeting = met.iter_mut();
+        let meeting = meeting.map(|far| house.meet(far, &CHANNEL, HERE));
+        let meeting = futures::future::join_all(meeting);
+        let joining = async {
+            for near in &mut idle {
+                assert_eq!(hello(near).await, Kind::Hello);
+            }
+            let (met, _) = between(&house, &site.wish(CODE), |_, _| {}).await;
+            assert_eq!(met.unwrap().name, "b");
+            drop(idle);
         };
-        let (first_met, (second_met, second)) =
-            tokio::join!(house.meet(&mut first_far, &CHANNEL, HERE), idle);
-        (first_met, second_met, second)
+        let (met, ()) = tokio::join!(meeting, joining);
+        assert!(
+            met.iter()
+                .all(|met| matches!(met, Err(PairError::Broken(_)))),
+            "{met:?}"
+        );
     });
-    assert!(matches!(first_met, Err(PairError::Silent)), "{first_met:?}");
-    assert!(matches!(second_met, Err(PairError::Busy)), "{second_met:?}");
-    assert!(matches!(second, Err(PairError::Busy)));
-    // Its turn is over, and no try was lost.
-    let (met, _) = run(between(&house, &site.wish(CODE), |_, _| {}));
-    assert_eq!(met.unwrap().name, "b");
+}
+
+/// Guesses that are made at the same time are still three.
+#[test]
+fn guesses_side_by_side_are_answered_one_after_the_other() {
+    let site = Site::new();
+    let house = site.house();
+    run(async {
+        let (mut near, mut far) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            let (a, b) = duplex(1 << 20);
+            near.push(a);
+            far.push(b);
+        }
+        let meeting = far.iter_mut();
+        let meeting = meeting.map(|far| house.meet(far, &CHANNEL, HERE));
+        let meeting = futures::future::join_all(meeting);
+        let guessing = async {
+            for stream in &mut near {
+                assert_eq!(hello(stream).await, Kind::Hello);
+            }
+            for stream in &mut near {
+                play(stream, &[(Kind::Confirm, vec![7; 32])]).await;
+            }
+        };
+        let (met, ()) = tokio::join!(meeting, guessing);
+        let (mut wrong, mut burned) = (0, 0);
+        for met in met {
+            match met {
+                Err(PairError::WrongCode { .. }) => wrong += 1,
+                Err(PairError::Burned) => burned += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((wrong, burned), (3, 2));
+    });
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Inbox {
             let (manifest, before) = match self.unsettled(id).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Tried::Settled,
+                // Its sender has deleted it meanwhile.
+                Err(TransferError::Store(StoreError::NotFound { .. })) => {
+                    tracing::debug!(manifest = id.short(), "it is not there any more");
+                    return Tried::Settled;
+                }
                 Err(error) => {
                     tracing::error!(
                         manifest = id.short(),

@@ -3,7 +3,9 @@
 //! remembered.
 
 use std::{
-    path::{Path, PathBuf},
+    cmp::Reverse,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -26,7 +28,11 @@ const PER_SENDER: usize = 1_000;
 const MAX_FILE: usize = 256;
 
 /// The files of `state/deleted/`, each named by sender and transfer.
-pub(super) struct Deleted(Folder);
+pub(super) struct Deleted {
+    folder: Folder,
+    /// Held from making room for a file until it is there, so that no more than may be are.
+    turn: Mutex<()>,
+}
 
 /// A transfer that was deleted.
 #[derive(Serialize, Deserialize)]
@@ -39,16 +45,15 @@ struct Tombstone {
 }
 
 impl Deleted {
-    pub(super) fn open(state: &Path) -> Result<Self, StoreError> {
-        let path = state.join("deleted");
-        let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
-        Ok(Self(folder))
+    pub(super) fn in_folder(folder: Folder) -> Self {
+        let turn = Mutex::new(());
+        Self { folder, turn }
     }
 
     /// Whether this transfer was deleted when, or after, something of it that says `created` was made. Times are whole
     /// seconds: one that is equal counts as older. A tombstone that cannot be read covers everything.
     pub(super) fn covers(&self, sender: PeerId, transfer: TransferId, created: Timestamp) -> bool {
-        match self.0.read(&name_of(sender, transfer), MAX_FILE) {
+        match self.folder.read(&name_of(sender, transfer), MAX_FILE) {
             Ok(None) => false,
             Ok(Some(bytes)) => serde_json::from_slice(&bytes)
                 .map_or(true, |Tombstone { deleted, .. }| created <= deleted),
@@ -66,10 +71,11 @@ impl Deleted {
         now: Timestamp,
     ) -> Result<(), (PathBuf, DiskError)> {
         let name = name_of(sender, transfer);
-        let failed = |e| (self.0.path().join(&name), e);
-        let before = self.0.read(&name, MAX_FILE);
+        let failed = |e| (self.folder.path().join(&name), e);
+        let before = self.folder.read(&name, MAX_FILE);
         let before = before.map_err(|e| failed(e.into()))?;
         let is_new = before.is_none();
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if is_new {
             self.make_room(sender).map_err(|e| failed(e.into()))?;
         }
@@ -81,12 +87,14 @@ impl Deleted {
         let before = before.map_or(created, |before| before.deleted);
         let deleted = now.max(created).max(before);
         let tombstone = Tombstone { deleted, ends };
-        self.0.replace(&name, &to_json(&tombstone)).map_err(failed)
+        self.folder
+            .replace(&name, &to_json(&tombstone))
+            .map_err(failed)
     }
 
     /// Forgets what was deleted a year after the last of its manifests that were here has ended.
     pub(super) fn forget_old(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let folder = &self.0;
+        let folder = &self.folder;
         let mut gone = 0;
         for name in folder.names().map_err(|e| io(folder.path(), e))? {
             let bytes = folder.read(&name, MAX_FILE).ok().flatten();
@@ -102,7 +110,7 @@ impl Deleted {
 
     /// When each of the transfers was deleted whose file is there and can be read.
     pub(super) fn all(&self) -> Result<Vec<(TransferId, Timestamp)>, StoreError> {
-        let folder = &self.0;
+        let folder = &self.folder;
         let names = folder.names().map_err(|e| io(folder.path(), e))?;
         let all = names.into_iter().filter_map(|name| {
             let transfer = name.split_once('.')?.1.parse().ok()?;
@@ -115,21 +123,23 @@ impl Deleted {
 
     /// For clearing what crashes have left in it.
     pub(super) fn folder(&self) -> &Folder {
-        &self.0
+        &self.folder
     }
 
     fn make_room(&self, sender: PeerId) -> std::io::Result<()> {
-        let mut names = self.0.names()?;
+        let mut names = self.folder.names()?;
         names.retain(|name| name.starts_with(&sender.to_string()));
         if names.len() < PER_SENDER {
             return Ok(());
         }
         let now = SystemTime::now();
-        let age = |name: &String| self.0.age(name, now).ok().flatten();
-        match names.iter().max_by_key(|name| age(name)) {
-            Some(oldest) => self.0.remove(oldest),
-            None => Ok(()),
-        }
+        let age = |name: &String| self.folder.age(name, now).ok().flatten();
+        names.sort_by_cached_key(|name| Reverse(age(name)));
+        // An older version may have let more of them stand.
+        let excess = names.len() + 1 - PER_SENDER;
+        names[..excess]
+            .iter()
+            .try_for_each(|oldest| self.folder.remove(oldest))
     }
 }
 
@@ -158,7 +168,7 @@ mod tests {
     fn deleted() -> (tempfile::TempDir, Deleted) {
         let state = tempfile::tempdir().unwrap();
         std::fs::create_dir(state.path().join("deleted")).unwrap();
-        let deleted = Deleted::open(state.path()).unwrap();
+        let deleted = Deleted::in_folder(Folder::open(state.path().join("deleted")).unwrap());
         (state, deleted)
     }
 

@@ -16,8 +16,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat,
-        openat, unlinkat, utimensat,
+        AtFlags, CWD, Dir, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat,
+        openat, statat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -65,7 +65,8 @@ pub(in crate::store) const STAGED: &str = ".staged-";
 
 /// One folder, open.
 pub(in crate::store) struct Folder {
-    fd: OwnedFd,
+    /// `None` of one that is read as empty, because it is not there.
+    fd: Option<OwnedFd>,
     path: PathBuf,
     sync: GroupSync,
 }
@@ -76,10 +77,26 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = openat(CWD, &path, flags, Mode::empty())?;
         Ok(Self {
-            fd,
+            fd: Some(fd),
             path,
             sync: GroupSync::default(),
         })
+    }
+
+    /// The same for reading alone: a folder that is not there is empty. A backup may leave out empty ones.
+    pub(in crate::store) fn open_or_empty(path: PathBuf) -> io::Result<Self> {
+        match Self::open(path.clone()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self {
+                fd: None,
+                path,
+                sync: GroupSync::default(),
+            }),
+            opened => opened,
+        }
+    }
+
+    fn fd(&self) -> Result<&OwnedFd, Errno> {
+        self.fd.as_ref().ok_or(Errno::NOENT)
     }
 
     pub(in crate::store) fn path(&self) -> &Path {
@@ -89,18 +106,18 @@ impl Folder {
     /// Creates the file `name` with `bytes`, durably.
     pub(in crate::store) fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
         let created = self.write_new(name, bytes)?;
-        self.sync.sync(&self.fd)?;
+        self.sync.sync(self.fd()?)?;
         Ok(created)
     }
 
     /// Waits until the names that can be seen in this folder are durable.
     pub(in crate::store) fn settle(&self) -> Result<(), DiskError> {
-        self.sync.settle(&self.fd)
+        self.sync.settle(self.fd()?)
     }
 
     /// Waits until every change of this folder that came before is durable.
     pub(super) fn sync(&self) -> Result<(), DiskError> {
-        self.sync.sync(&self.fd)
+        self.sync.sync(self.fd()?)
     }
 
     /// Puts `bytes` in the place of the file `name`, durably: after a crash it has the old content or the new.
@@ -113,13 +130,16 @@ impl Folder {
         let replaced = staged.persist(self.path.join(name));
         drop(naming);
         replaced.map_err(|e| e.error)?;
-        self.sync.sync(&self.fd)
+        self.sync.sync(self.fd()?)
     }
 
     /// The regular file `name`, open for reading; anything else in its place is as if it were not there.
     pub(in crate::store) fn file(&self, name: &str) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match openat(&self.fd, name, flags, Mode::empty()) {
+        let opened = self
+            .fd()
+            .and_then(|fd| openat(fd, name, flags, Mode::empty()));
+        let file = match opened {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
             Err(e) => return Err(e.into()),
@@ -143,7 +163,7 @@ impl Folder {
 
     /// The length of the regular file `name`.
     pub(in crate::store) fn length(&self, name: &str) -> io::Result<Option<u64>> {
-        let stat = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = match self.stat(name) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(None),
             Err(e) => return Err(e.into()),
@@ -155,7 +175,11 @@ impl Folder {
 
     /// Whether anything at all is called `name`.
     pub(super) fn has(&self, name: &str) -> bool {
-        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        self.stat(name).is_ok()
+    }
+
+    fn stat(&self, name: &str) -> Result<Stat, Errno> {
+        statat(self.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// Lets every sync from now on fail with `error`, or none.
@@ -187,7 +211,7 @@ impl Folder {
                 tv_nsec: UTIME_NOW,
             },
         };
-        match utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        match utimensat(self.fd()?, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
             Err(error) if is_lacking(error) => self.write_again(name),
             touched => Ok(touched?),
         }
@@ -196,7 +220,7 @@ impl Folder {
     /// Writes the first byte of the file `name` again, which gives it a new time where none can be set.
     fn write_again(&self, name: &str) -> io::Result<()> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        let file = File::from(openat(self.fd()?, name, flags, Mode::empty())?);
         let mut first = [0];
         file.read_exact_at(&mut first, 0)?;
         file.write_all_at(&first, 0)
@@ -204,7 +228,10 @@ impl Folder {
 
     /// Removes the file `name`; it need not be there. It may come back after a crash.
     pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
-        match unlinkat(&self.fd, name, AtFlags::empty()) {
+        let removed = self
+            .fd()
+            .and_then(|fd| unlinkat(fd, name, AtFlags::empty()));
+        match removed {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e.into()),
         }
@@ -213,12 +240,12 @@ impl Folder {
     /// Removes the file `name`, which does not come back.
     pub(in crate::store) fn remove_durably(&self, name: &str) -> Result<(), DiskError> {
         self.remove(name)?;
-        self.sync.sync(&self.fd)
+        self.sync.sync(self.fd()?)
     }
 
     /// Moves what is called `name` to `other`. It may be back after a crash.
     pub(super) fn move_to(&self, name: &str, other: &Self) -> io::Result<Moved> {
-        match move_new((&self.fd, name), (&other.fd, name)) {
+        match move_new((self.fd()?, name), (other.fd()?, name)) {
             Ok(()) => Ok(Moved::Done),
             Err(Errno::NOENT) => Ok(Moved::NotThere),
             Err(Errno::EXIST) => Ok(Moved::InTheWay),
@@ -230,7 +257,7 @@ impl Folder {
     pub(super) fn move_aside(&self, name: &str, other: &Self) -> io::Result<()> {
         let mut aside = name.to_owned();
         for again in 1_u64.. {
-            match move_new((&self.fd, name), (&other.fd, &aside)) {
+            match move_new((self.fd()?, name), (other.fd()?, &aside)) {
                 Err(Errno::EXIST) => aside = format!("{name}.{again}"),
                 Ok(()) | Err(Errno::NOENT) => break,
                 Err(e) => return Err(e.into()),
@@ -247,24 +274,30 @@ impl Folder {
         let moved = moved?;
         if moved == Moved::Done {
             self.touch(name)?;
-            self.sync.sync(&self.fd)?;
+            self.sync.sync(self.fd()?)?;
         }
         Ok(moved)
     }
 
     /// The names in this folder, in order.
     pub(in crate::store) fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = entries(&self.fd)?.collect::<io::Result<Vec<_>>>()?;
+        let Ok(fd) = self.fd() else {
+            return Ok(Vec::new());
+        };
+        let mut names = entries(fd)?.collect::<io::Result<Vec<_>>>()?;
         names.sort();
         Ok(names)
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        Ok(entries(&self.fd)?.next().transpose()?.is_none())
+        match self.fd() {
+            Ok(fd) => Ok(entries(fd)?.next().transpose()?.is_none()),
+            Err(_) => Ok(true),
+        }
     }
 
     pub(in crate::store) fn disk(&self) -> io::Result<Disk> {
-        Disk::of(&self.fd)
+        Disk::of(self.fd()?)
     }
 
     /// Says that a name is about to appear, so that nobody takes it for durable before it is synced.
@@ -275,7 +308,7 @@ impl Folder {
     fn write_new(&self, name: &str, bytes: &[u8]) -> Result<Created, DiskError> {
         let mode = Mode::from_raw_mode(0o600);
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = match openat(&self.fd, ".", flags, mode) {
+        let file = match openat(self.fd()?, ".", flags, mode) {
             Ok(fd) => File::from(fd),
             // A file system without unnamed files: a name that no chunk can have, and a rename.
             Err(error) if is_lacking(error) || matches!(error, Errno::ISDIR | Errno::NOENT) => {
@@ -289,7 +322,7 @@ impl Folder {
         let linked = linkat(
             CWD,
             unnamed.as_str(),
-            &self.fd,
+            self.fd()?,
             name,
             AtFlags::SYMLINK_FOLLOW,
         );
@@ -311,7 +344,7 @@ impl Folder {
         let staged_name = staged.path().file_name().unwrap_or_default();
         let staged_name = staged_name.to_string_lossy();
         let naming = self.naming();
-        let renamed = move_new((&self.fd, &staged_name), (&self.fd, name));
+        let renamed = move_new((self.fd()?, &staged_name), (self.fd()?, name));
         drop(naming);
         self.created(renamed, name, bytes)
     }

@@ -51,8 +51,10 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
-    pub(super) fn open(state: &Path) -> Result<Self, StoreError> {
-        let folder = |path: PathBuf| Folder::open(path.clone()).map_err(|e| io(&path, e));
+    pub(super) fn open(
+        state: &Path,
+        folder: impl Fn(PathBuf) -> Result<Folder, StoreError>,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             by_sender: folder(state.join("receipts"))?,
             by_manifest: folder(state.join("transfers"))?,
@@ -279,7 +281,8 @@ mod tests {
         for folder in ["receipts", "transfers"] {
             std::fs::create_dir(state.path().join(folder)).unwrap();
         }
-        let receipts = Receipts::open(state.path()).unwrap();
+        let receipts =
+            Receipts::open(state.path(), |path| Ok(Folder::open(path).unwrap())).unwrap();
         let sender = PeerId::of(b"sender");
         let ids = [0, 1, 2, 3].map(|_| TransferId::generate().unwrap());
         let write = |n: usize, manifest: &[u8], state, ends: Option<u64>| {

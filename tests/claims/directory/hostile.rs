@@ -222,3 +222,63 @@ fn hints_that_lead_elsewhere_give_nothing_away() {
     let chunks = homes.ok("d", &["list"]);
     assert_eq!(chunks, "", "nothing was stored there");
 }
+
+#[test]
+fn what_is_in_the_place_of_the_directory_keeps_nothing_from_working_and_is_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &[]);
+    homes.ok("c", &["peers", "add", &b.to()]);
+    fs::write(homes.path("file"), "text").unwrap();
+    let path = certs(&homes, "c").directory();
+    let makes: [(&str, fn(&std::path::Path)); 4] = [
+        ("FIFO", |path| {
+            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }),
+        ("folder", |path| fs::create_dir(path).unwrap()),
+        ("not", |path| fs::write(path, "garbage").unwrap()),
+        ("denied", |path| {
+            fs::write(path, "").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        }),
+    ];
+    for (what, make) in makes {
+        // Root reads every file.
+        if what == "denied" && rustix::process::geteuid().is_root() {
+            continue;
+        }
+        let put = || {
+            let _ = fs::remove_dir(&path).or_else(|_| fs::remove_file(&path));
+            make(&path);
+        };
+        put();
+        let status = homes.run("c", &["--json", "status"]);
+        assert!(
+            status.out.contains("directory-unusable"),
+            "{what}: {status:?}"
+        );
+        let doctor = homes.run("c", &["doctor"]);
+        assert!(
+            doctor.out.contains("directory.json.bad"),
+            "{what}: {doctor:?}"
+        );
+        homes.ok("c", &["peers"]);
+        homes.ok("c", &["list", "b"]);
+        put();
+        homes.ok("c", &["send", "file", "--to", "b"]);
+        put();
+        let mut c = homes.serve("c", &[]);
+        testkit::wait_for("a word of it", || {
+            homes.log("c").contains("directory.json.bad")
+        });
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(c.id().cast_signed()).unwrap(),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
+        assert_eq!(c.end(), Some(0), "{what}");
+    }
+}

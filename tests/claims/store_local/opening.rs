@@ -159,3 +159,35 @@ async fn a_recorded_state_survives_and_goes_with_a_deleted_manifest() {
     let gone = kept.store.manifest_state(id).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
+
+#[test]
+fn folders_that_a_backup_left_out_because_they_were_empty_are_read_as_empty() {
+    let homes = testkit::Homes::new(&[]);
+    fs::write(homes.path("file"), "text").unwrap();
+    homes.ok("a", &["share", "file"]);
+    let chunks = homes.home("a").join("chunks");
+    let mut left_out = 0;
+    for parent in ["data", "state", "."] {
+        for entry in fs::read_dir(chunks.join(parent)).unwrap() {
+            let path = entry.unwrap().path();
+            left_out += usize::from(path.is_dir() && fs::remove_dir(path).is_ok());
+        }
+    }
+    assert!(left_out > 250, "{left_out}");
+    for command in [
+        &["status"][..],
+        &["list"],
+        &["doctor"],
+        &["inbox"],
+        &["history"],
+    ] {
+        homes.ok("a", command);
+    }
+    let data = chunks.join("data");
+    assert!(
+        fs::read_dir(data).unwrap().count() < 20,
+        "reading makes nothing"
+    );
+    homes.ok("a", &["check"]);
+    assert_eq!(fs::read_dir(chunks.join("data")).unwrap().count(), 256);
+}
