@@ -43,6 +43,7 @@ impl Typing {
             ("receive --al", "<receive><--all>"),
             ("send --to b", "<send><--to><ben>"),
             ("send --to ben,c", "<send><--to><ben,carl>"),
+            ("send --to ben,", "<send><--to><ben,carl>"),
             ("peers block c", "<peers><block><carl>"),
             ("config set inb", "<config><set><inbox>"),
             ("config set inbox of", "<config><set><inbox><off>"),
@@ -149,4 +150,30 @@ fn fish_is_told_what_a_transfer_has_in_it() {
     );
     assert!(propose("colis config set in").starts_with("inbox\t"));
     assert!(propose("colis send my").starts_with("my dir/"));
+}
+
+#[test]
+fn peers_are_proposed_once_and_never_oneself() {
+    let homes = Homes::new(&["ben", "carl"]);
+    let a = homes.serve("a", &[]);
+    let _ben = homes.serve("ben", &[]);
+    // Carl is only in the directory that a has.
+    homes.ok("ben", &["peers", "add", &a.to()]);
+    let propose = |words: &[&str]| {
+        let mut asked = Command::new(testkit::program());
+        asked.arg("--").arg("colis").args(words);
+        asked
+            .env("COLIS_COMPLETE", "bash")
+            .env("COLIS_HOME", homes.home("ben"))
+            .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+            .env("_CLAP_IFS", "\n");
+        let said = String::from_utf8(asked.output().unwrap().stdout).unwrap();
+        let mut said: Vec<_> = said.lines().map(|l| l.trim().to_owned()).collect();
+        said.sort();
+        said
+    };
+    assert_eq!(propose(&["peers", "forget", ""]), ["a", "carl"]);
+    assert_eq!(propose(&["send", "--to", ""]), ["a", "carl"]);
+    assert_eq!(propose(&["send", "--to", "a,"]), ["a,carl"]);
+    assert_eq!(propose(&["send", "--to", "b"]), [""; 0]);
 }

@@ -191,6 +191,24 @@ fn who_lies_about_being_a_peer_gets_a_handshake_and_nothing_else() {
 }
 
 #[test]
+fn a_peer_that_refuses_us_at_another_address_is_no_impostor() {
+    let Some(net) = Net::new() else { return };
+    let homes = Homes::new(&["b"]);
+    let mut b = net.serve(&homes, "b", RIGHT, false);
+    let before = at("10.77.0.2", &b).to_string();
+    let added = net.run(&homes, "a", LEFT, &["peers", "add", &before]);
+    assert_eq!(added.code, 0, "{}", added.err);
+    b.kill();
+    homes.ok("b", &["peers", "block", "a"]);
+    let b = net.serve(&homes, "b", RIGHT, true);
+    let ran = net.run(&homes, "a", LEFT, &["peers", "check", "b"]);
+    assert_ne!(ran.code, 0);
+    let said = format!("b announces itself at 10.77.0.2:{}: ", b.address.port());
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    assert!(!ran.err.contains("and is not"), "{}", ran.err);
+}
+
+#[test]
 fn switched_off_or_on_the_loopback_not_a_packet_is_sent() {
     let Some(net) = Net::new() else { return };
     if !can("tcpdump", "--version") {

@@ -1,6 +1,7 @@
 //! Pairing by a short code: two programs, real sockets and real terminals, and somebody between them.
 
 mod alone;
+mod beforehand;
 mod cut;
 mod middle;
 mod people;

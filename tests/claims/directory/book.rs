@@ -25,13 +25,58 @@ fn who_was_forgotten_does_not_come_back_by_the_directory() {
             .any(|l| l.starts_with("c  "))
     };
     assert!(!is_listed());
-    homes.fails("b", &["send", "f", "--to", "c"], 6);
+    let said = homes.fails("b", &["send", "f", "--to", "c"], 6);
+    assert!(said.contains("c was forgotten here"), "{said}");
+    assert!(
+        said.contains("hint: to know it again: colis peers add c"),
+        "{said}"
+    );
     homes.ok("b", &["peers", "add", "c"]);
     assert!(is_listed());
     homes.ok("b", &["send", "f", "--to", "c"]);
     // One that was never met can be forgotten as well.
     homes.ok("c", &["peers", "forget", "b"]);
     homes.fails("c", &["send", "f", "--to", "b"], 6);
+}
+
+#[test]
+fn no_peer_is_called_as_a_member_that_only_the_directory_knows() {
+    let (homes, _a) = served();
+    let (_b, _c) = (joins(&homes, "b"), joins(&homes, "c"));
+    homes.ok("b", &["peers", "check", "a"]);
+    let said = homes.run("b", &["peers", "rename", "a", "c"]);
+    assert_ne!(said.code, 0);
+    assert!(said.err.contains("c is"), "{}", said.err);
+    // Nor as one that was forgotten.
+    homes.ok("b", &["peers", "forget", "c"]);
+    assert_ne!(homes.run("b", &["peers", "rename", "a", "c"]).code, 0);
+    homes.ok("b", &["peers", "rename", "a", "anna"]);
+}
+
+#[test]
+fn a_peer_is_meant_by_the_beginning_of_its_id_and_nobody_forgets_itself() {
+    let (homes, _a) = served();
+    let (_b, _c) = (joins(&homes, "b"), joins(&homes, "c"));
+    fs::write(homes.path("f"), "x").unwrap();
+    homes.ok("b", &["peers", "check", "a"]);
+    let c = peer_id(&homes, "c").to_string();
+    let short = &c[..8];
+    homes.ok("b", &["send", "f", "--to", short, "--dry-run"]);
+    homes.ok("b", &["send", "f", "--to", short, "--wait"]);
+    assert!(homes.home("c").join("received/f").exists());
+    homes.ok("b", &["peers", "check", &c]);
+    fs::write(homes.path("g"), "x").unwrap();
+    homes.ok("c", &["share", "g", "--to", "b"]);
+    homes.ok("b", &["receive", "--from", short, "--all"]);
+    homes.ok("b", &["peers", "rename", short, "carl"]);
+    homes.ok("b", &["peers", "check", "carl"]);
+    // Fewer digits may be a name.
+    homes.fails("b", &["peers", "check", &c[..7]], 6);
+    let own = peer_id(&homes, "b").to_string();
+    for own in ["b", &own] {
+        let said = homes.fails("b", &["peers", "forget", own], 2);
+        assert!(said.contains("colis certs leave"), "{said}");
+    }
 }
 
 #[test]
