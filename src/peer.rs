@@ -19,7 +19,6 @@ mod options;
 mod owner;
 mod places;
 mod reasons;
-mod refused;
 mod renewal;
 mod reread;
 mod stamps;
@@ -59,7 +58,6 @@ pub use notices::{
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;
-pub use refused::SaidRevoked;
 
 use crate::{
     address::{PeerAddress, loopback},

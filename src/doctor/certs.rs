@@ -7,10 +7,7 @@ use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
-    peer::{
-        CircleEnds, Elsewhere, SaidRevoked, after_the_end, circle_ends, early_list, merging,
-        renewal,
-    },
+    peer::{CircleEnds, Elsewhere, after_the_end, circle_ends, early_list, merging, renewal},
     session::{
         Home, Kind,
         advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
@@ -252,11 +249,6 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     }
     if let Some(conflict) = circle.conflict() {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
-    }
-    if let Some(note) = SaidRevoked::of_late(dir, own.peer_id, now) {
-        let (by, at) = (note.by, note.at);
-        let what = format!("{by} says that the circle has revoked this peer ({at})");
-        return Finding::warn(STEP, what).hint(ASK_FOR_NEW);
     }
     if let Some(signed) = circle.crl_this_update().filter(|signed| *signed > now) {
         let what = format!(
