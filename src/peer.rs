@@ -20,7 +20,6 @@ mod options;
 mod owner;
 mod places;
 mod reasons;
-mod refused;
 mod renewal;
 mod reread;
 mod stamps;
@@ -62,7 +61,6 @@ pub(crate) use notices::{directory_fault, moving_directory};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;
-pub use refused::SaidRevoked;
 
 use crate::{
     address::{PeerAddress, loopback},

@@ -8,8 +8,8 @@ use crate::{
     id::Short as _,
     manifest::Timestamp,
     peer::{
-        CircleEnds, Elsewhere, MOVE_OUT, SaidRevoked, after_the_end, circle_ends, directory_fault,
-        early_list, holds_another, merging, moving_directory, renewal,
+        CircleEnds, Elsewhere, MOVE_OUT, after_the_end, circle_ends, directory_fault, early_list,
+        holds_another, merging, moving_directory, renewal,
     },
     session::{
         Home, Kind,
@@ -256,11 +256,6 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     }
     if let Some(conflict) = circle.conflict() {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
-    }
-    if let Some(note) = SaidRevoked::of_late(dir, own.peer_id, now) {
-        let (by, at) = (note.by, note.at);
-        let what = format!("{by} says that the circle has revoked this peer ({at})");
-        return Finding::warn(STEP, what).hint(ASK_FOR_NEW);
     }
     if let Some(signed) = circle.crl_this_update().filter(|signed| *signed > now) {
         let what = format!(

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Home, advice::ASK_FOR_NEW, damage::damages, nearest};
+use super::{Home, damage::damages, nearest};
 use crate::{
     config::Config,
     disk::{Lack, lacks},
     manifest::Timestamp,
-    peer::{self, Elsewhere, Notice, SaidRevoked},
+    peer::{self, Elsewhere, Notice},
     private,
-    tls::{self, CertsDir, Circle, CircleHandle, Endings, Inspected},
+    tls::{self, CertsDir, Circle, CircleHandle, Endings},
     trust::AddressBook,
 };
 
@@ -52,21 +52,9 @@ pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
     writable(home)
         .into_iter()
         .chain(damages(home).into_iter().map(Notice::from))
-        .chain(said_revoked(&dir))
         .chain(copies)
         .chain(rules)
         .collect()
-}
-
-/// That a member says that this peer is revoked, which no list here has.
-fn said_revoked(dir: &CertsDir) -> Option<Notice> {
-    let own = Inspected::peer(dir).ok()?.caller.peer_id;
-    let note = SaidRevoked::of_late(dir, own, Timestamp::now())?;
-    let text = format!(
-        "{} says that the circle has revoked this peer ({}): {ASK_FOR_NEW}",
-        note.by, note.at
-    );
-    Some(Notice::care("said-revoked", text))
 }
 
 /// Signs that this home is served elsewhere too.

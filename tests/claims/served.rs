@@ -218,23 +218,3 @@ fn the_beginning_of_an_id_names_a_peer_to_send_to_to_check_and_to_rename() {
     homes.ok("a", &["peers", "rename", id, "ben"]);
     homes.ok("a", &["send", "f", "--to", "ben", "--dry-run"]);
 }
-
-#[test]
-fn who_was_told_to_be_revoked_hears_so_from_its_own_status() {
-    let homes = Homes::new(&["b"]);
-    let a = homes.serve("a", &[]);
-    homes.ok("b", &["list", &a.to()]);
-    assert!(!homes.run("b", &["status"]).err.contains("revoked"));
-    homes.ok("a", &["certs", "revoke", "b"]);
-    wait_for("it is refused", || {
-        homes.run("b", &["list", &a.to()]).code == 4
-    });
-    let said = homes.run("b", &["--json", "status"]);
-    assert_eq!(said.code, 11, "{said:?}");
-    let notices = said.object("status")["notices"].clone();
-    let codes = notices.as_array().unwrap().iter();
-    let found = codes
-        .map(|notice| &notice["code"])
-        .any(|code| code == "said-revoked");
-    assert!(found, "{notices}");
-}

@@ -234,7 +234,8 @@ fn what_is_in_the_place_of_the_directory_keeps_nothing_from_working_and_is_said(
     homes.ok("c", &["peers", "add", &b.to()]);
     fs::write(homes.path("file"), "text").unwrap();
     let path = certs(&homes, "c").directory();
-    let makes: [(&str, fn(&std::path::Path)); 4] = [
+    type Makes = fn(&std::path::Path);
+    let makes: [(&str, Makes); 4] = [
         ("FIFO", |path| {
             mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         }),
@@ -242,7 +243,7 @@ fn what_is_in_the_place_of_the_directory_keeps_nothing_from_working_and_is_said(
         ("not", |path| fs::write(path, "garbage").unwrap()),
         ("denied", |path| {
             fs::write(path, "").unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
         }),
     ];
     for (what, make) in makes {
