@@ -19,6 +19,7 @@ mod layout;
 mod lock;
 mod manifests;
 mod marks;
+mod options;
 mod receipts;
 mod relay;
 mod space;
@@ -36,6 +37,7 @@ pub use charges::Unnamed;
 pub use check::{CheckReport, Problem, Usage};
 pub use gc::GcReport;
 pub use lock::Holder;
+pub use options::LocalStoreOptions;
 pub use receipts::Receipt;
 pub use relay::Relay;
 
@@ -61,25 +63,6 @@ use space::Space;
 
 /// Disk work at once: more would only queue in the kernel.
 const DISK_JOBS: usize = 16;
-
-/// How a local store behaves.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LocalStoreOptions {
-    /// Bytes of the disk that stay free; unless told, 1 GiB or a fiftieth of the disk.
-    pub reserve: Option<u64>,
-    /// The most bytes to store.
-    pub quota: Option<u64>,
-    /// How much, and for how long, it stores for others than its owner.
-    pub relay: Option<Relay>,
-}
-
-impl LocalStoreOptions {
-    /// Bytes that may still be stored beside the `used` ones: the smaller of what the disk and the quota leave, and none
-    /// where no file can be made.
-    pub fn usable(self, room: Room, used: u64) -> u64 {
-        space::usable(room, self.quota, used)
-    }
-}
 
 /// A store in a directory, which no other process uses meanwhile.
 pub struct LocalStore {

@@ -296,7 +296,7 @@ fn why_not(error: &Error) -> Asked {
     Asked::Not(NotRevoked {
         reached: !matches!(
             error.cause(),
-            Cause::NotReached | Cause::UnknownPeer | Cause::Other
+            Cause::NotReached | Cause::NoAddress | Cause::UnknownPeer | Cause::Other
         ),
         message: error.to_string(),
     })

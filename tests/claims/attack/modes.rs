@@ -132,7 +132,8 @@ fn run_in(homes: &Homes, folder: &Path, args: &[&str]) -> Ran {
 #[test]
 fn a_home_that_came_in_an_archive_is_not_the_home_of_who_unpacks_it() {
     let homes = Homes::new(&["b"]);
-    homes.ok("b", &["status"]);
+    // A command that only looks marks no home as ours.
+    homes.ok("b", &["list"]);
     assert_eq!(
         run_in(&homes, &homes.home("b"), &["status"]).code,
         0,
@@ -152,10 +153,7 @@ fn a_home_that_came_in_an_archive_is_not_the_home_of_who_unpacks_it() {
     let moved = homes.path("moved");
     fs::rename(homes.home("b"), &moved).unwrap();
     assert_eq!(run_in(&homes, &moved, &["status"]).code, 0, "moved by hand");
-    assert_eq!(
-        run_in(&homes, &unpacked, &["--home", ".", "status"]).code,
-        0
-    );
+    assert_eq!(run_in(&homes, &unpacked, &["--home", ".", "list"]).code, 0);
     assert_eq!(run_in(&homes, &unpacked, &["status"]).code, 0, "named once");
 }
 

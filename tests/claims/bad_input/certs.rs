@@ -272,9 +272,12 @@ pub(crate) fn row_84_ourselves_and_names_that_are_taken() {
     let shown = homes.ok("a", &["peers", "add", &serving.to()]);
     assert!(shown.starts_with("a (this peer)"), "{shown}");
     assert_eq!(homes.ok("a", &["peers"]).matches("(this peer)").count(), 1);
-    for name in ["a", "b"] {
+    for (name, why) in [
+        ("a", "the circle's own machine is called a"),
+        ("b", "was issued and is not revoked"),
+    ] {
         let said = homes.fails("a", &["certs", "issue", name, "--out", "x"], 4);
-        assert!(said.contains("was issued and is not revoked"), "{said}");
+        assert!(said.contains(why), "{said}");
     }
     // Every machine takes these for addresses.
     for name in ["127.0.0.1", "10.1"] {

@@ -150,6 +150,9 @@ fn a_store_that_is_damaged_is_said() {
     homes.ok("a", &["gc"]);
     let shard = homes.home("a").join("chunks/data/7f");
     fs::remove_dir(&shard).unwrap();
+    // A backup leaves out empty folders.
+    doctor(&homes, "a", &[]).ends(0, &[]);
+    fs::write(&shard, "no folder").unwrap();
     doctor(&homes, "a", &[]).ends(7, &["store"]).says(
         "store",
         "fail",

@@ -33,7 +33,7 @@ fn a_peer_of_another_circle_does_not_accept_us() {
     copy(&certs(&other, "a").ca_cert(), &b.ca_cert());
     fs::remove_file(b.crl()).unwrap();
     doctor(&homes, "b", &[&c.to()])
-        .ends(4, &["certificate", "our-certificate"])
+        .ends(4, &["certificate", "files", "our-certificate"])
         .says(
             "our-certificate",
             "fail",

@@ -67,6 +67,7 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(inbox.look(any::<ManifestInfo>(), any::<Extent>()));
     is_send(inbox.accept(any()));
     is_send(inbox.refuse(texts));
+    is_send(inbox.refuse_all(None));
     let (home, config) = (any::<&'static Home>(), any::<&'static Config>());
     let reporter = any::<&'static Arc<dyn Reporter>>();
     is_send(session::look_around(config));

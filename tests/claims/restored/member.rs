@@ -17,7 +17,7 @@ fn a_member_that_was_restored_from_before_its_renewal_is_reached() {
     let homes = Homes::new(&["c"]);
     member(&homes, "sb", &begun(200, YEAR));
     let a = homes.serve("a", &[]);
-    homes.ok("sb", &["status"]);
+    homes.ok("sb", &["list"]);
     copy(&homes, "sb", "old");
     homes.ok("sb", &["certs", "renew", "--from", &a.to()]);
     let mut sb = homes.serve("sb", &[]);
