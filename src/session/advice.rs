@@ -73,6 +73,7 @@ fn is_of_another_circle(dir: &CertsDir) -> bool {
 }
 
 /// Whether `path` is missing in a folder that has other files of a home.
+#[cfg(feature = "cli")]
 pub(crate) fn is_missing_alone(path: &Path) -> bool {
     let dir = CertsDir::new(path.parent().unwrap_or(Path::new(".")));
     let others = [dir.server_cert(), dir.server_key(), dir.ca_cert()];
