@@ -157,7 +157,7 @@ fn a_store_that_is_damaged_is_said() {
         "store",
         "fail",
         "chunks/data/7f",
-        Some("restore that folder from a backup"),
+        Some("then: colis check"),
     );
 }
 
