@@ -111,6 +111,8 @@ fn run(site: &Site, document: &Path, args: &[&str]) -> Said {
     command.arg("--request-cert").arg(b.server_cert());
     command.arg("--request-cert-key").arg(b.server_key());
     command.args(["--exclude-path", "/v1/events", "--checks", CHECKS]);
+    // Whoever leaves is revoked, and asks nothing more.
+    command.args(["--exclude-path", "/v1/certs/leave"]);
     command.args([
         "--continue-on-failure",
         "--no-shrink",
