@@ -19,7 +19,7 @@ use crate::{
     id::Short as _,
     name::Escaped,
     trust::{MAX_DIRECTORY, Role},
-    wire::{Code, PutBody, PutResult, media, route},
+    wire::{Code, Envelope, PutBody, PutResult, media, route},
 };
 
 /// Directories that are looked at for one peer in a second: each costs the checks of many signatures.
@@ -35,7 +35,7 @@ problems!(DirectoryProblems: &[Code::NotAllowed, Code::NotTheCircle]);
     path = route::DIRECTORY,
     operation_id = "directory",
     tag = "Circle",
-    responses((status = 200, description = "The directory.", body = String, content_type = media::ENVELOPE), DirectoryProblems)
+    responses((status = 200, description = "The directory.", body = Envelope, content_type = media::ENVELOPE), DirectoryProblems)
 )]
 pub(super) async fn get(State(state): State<ServerState>, connection: Connection) -> Answer {
     check_role(&state, &connection)?;
@@ -55,7 +55,7 @@ problems!(PutDirectoryProblems: BODY, &[Code::BadDirectory, Code::NotAllowed]);
     path = route::DIRECTORY,
     operation_id = "put_directory",
     tag = "Circle",
-    request_body(content = String, content_type = media::ENVELOPE),
+    request_body(content = Envelope, content_type = media::ENVELOPE),
     responses(
         (status = 200, description = "The one here is as new.", body = PutBody),
         (status = 201, description = "It is in use now.", body = PutBody),
