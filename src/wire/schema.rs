@@ -247,6 +247,8 @@ enum PayloadType {
     Manifest,
     #[schema(rename = "application/vnd.colis.peer.v1+json")]
     Peer,
+    #[schema(rename = "application/vnd.colis.directory.v1+json")]
+    Directory,
 }
 
 /// The sender's signature.
