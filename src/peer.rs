@@ -44,7 +44,7 @@ pub(crate) use directory::{refresh_directory, take_in_directory};
 pub use elsewhere::Elsewhere;
 pub(crate) use files::Files;
 pub use handle::{PeerHandle, ReloadError};
-pub use history::{Direction, History, HistoryEntry};
+pub use history::{Direction, History, HistoryEntry, ReadHistory};
 pub(crate) use inbox::Kept;
 pub use inbox::{
     AnswerError, Arrival, DecidedBy, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules,

@@ -6,17 +6,20 @@ use super::{
 };
 use crate::{
     config::units::count,
-    peer::History,
+    peer::{History, ReadHistory},
     session::{self, Event},
 };
 
 pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, Failure> {
-    let mut entries = session::history(&context.home)?;
+    let ReadHistory {
+        mut entries,
+        unread,
+    } = session::read_history(&context.home)?;
     if entries.is_empty() {
         context.output.talk("nothing was sent or received yet");
     }
-    let history = History::new(&context.home.chunks());
-    if let Ok(unread @ 1..) = history.unread() {
+    if unread > 0 {
+        let history = History::new(&context.home.chunks());
         let lines = count(unread, "line", "lines");
         context.output.warn(format!(
             "{lines} of {} cannot be read, and what they told is not shown: damaged, or of a newer colis",

@@ -1,7 +1,6 @@
 //! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only.
 
 mod lines;
-mod unread;
 
 use std::{
     fs,
@@ -120,6 +119,15 @@ impl HistoryEntry {
     }
 }
 
+/// The end of a history, as it was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadHistory {
+    /// The entries, the oldest first.
+    pub entries: Vec<HistoryEntry>,
+    /// Lines that are none: they are damaged, or a newer version has written them.
+    pub unread: usize,
+}
+
 /// The file with what was.
 #[derive(Debug, Clone)]
 pub struct History {
@@ -173,25 +181,44 @@ impl History {
     /// # Errors
     /// Those of the file system.
     pub fn entries(&self) -> io::Result<Vec<HistoryEntry>> {
-        self.entries_from(MAX_READ)
+        Ok(self.read()?.entries)
     }
 
-    /// Those in the last so many bytes.
-    fn entries_from(&self, longest: u64) -> io::Result<Vec<HistoryEntry>> {
+    /// The same, with how many lines cannot be read.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn read(&self) -> io::Result<ReadHistory> {
+        self.read_from(MAX_READ)
+    }
+
+    /// What is in the last so many bytes.
+    fn read_from(&self, longest: u64) -> io::Result<ReadHistory> {
+        let mut read = ReadHistory::default();
         let mut file = match private::open(&self.path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(read),
             Err(e) => return Err(e),
         };
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(longest)))?;
+        let start = length.saturating_sub(longest);
+        file.seek(SeekFrom::Start(start))?;
         // What is appended meanwhile is for the next time.
         let mut lines = Lines::new(file.take(longest));
-        let mut entries = Vec::new();
-        while lines.next()? > 0 {
-            entries.extend(serde_json::from_slice::<HistoryEntry>(&lines.line).ok());
+        let mut is_cut = start > 0;
+        loop {
+            let bytes = lines.next()?;
+            if bytes == 0 {
+                return Ok(read);
+            }
+            match serde_json::from_slice(&lines.line) {
+                Ok(entry) => read.entries.push(entry),
+                // One that does not end is just being written.
+                Err(_) if lines.is_ended && bytes > 1 && !is_cut => read.unread += 1,
+                Err(_) => {}
+            }
+            is_cut = false;
         }
-        Ok(entries)
     }
 
     /// What did not come although somebody brought it: the transfers that were cut or not taken in the last seven days and have
@@ -203,7 +230,7 @@ impl History {
     pub fn missed(&self, now: Timestamp) -> io::Result<Vec<HistoryEntry>> {
         let since = now.unix_seconds().saturating_sub(LATELY.as_secs());
         let mut missed: Vec<HistoryEntry> = Vec::new();
-        for entry in self.entries_from(MAX_LATELY)? {
+        for entry in self.read_from(MAX_LATELY)?.entries {
             missed.retain(|other| other.transfer != entry.transfer);
             if entry.is_missed() && entry.at.unix_seconds() >= since {
                 missed.push(entry);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     manifest::Timestamp,
-    peer::{ArrivalSeq, Arrivals, History, HistoryEntry, Kept},
+    peer::{ArrivalSeq, Arrivals, History, HistoryEntry, Kept, ReadHistory},
     store::LocalStore,
     wire::Arriving,
 };
@@ -18,11 +18,19 @@ use crate::{
 /// # Errors
 /// Fails if the home or the disk of its store is not there, or the history cannot be read.
 pub fn history(home: &Home) -> Result<Vec<HistoryEntry>, Error> {
+    Ok(read_history(home)?.entries)
+}
+
+/// The same, with how many lines of it cannot be read.
+///
+/// # Errors
+/// As [`history`].
+pub fn read_history(home: &Home) -> Result<ReadHistory, Error> {
     home.check_there()?;
     check_there(home)?;
     let history = History::new(&home.chunks());
-    let entries = history.entries();
-    entries.map_err(|error| Error::io(history.path(), error))
+    let read = history.read();
+    read.map_err(|error| Error::io(history.path(), error))
 }
 
 impl Session {
