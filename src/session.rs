@@ -96,7 +96,7 @@ pub use event::{Event, Failed, LeftOut, Missed};
 pub use finding::{Finding, Summary, Verdict};
 pub use folder::{FolderError, SealRequest, Sealed};
 pub use grant::{GrantRequest, Granted};
-pub use history::history;
+pub use history::{history, read_history};
 pub use home::{ChosenBy, Home, host_name};
 pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::TransferRow;
@@ -246,7 +246,7 @@ impl Session {
 
     /// Its id.
     pub fn peer_id(&self) -> PeerId {
-        self.identity().peer_id()
+        self.fresh.peer_id()
     }
 
     /// The circle whose members it trusts, with the revocations that are in `certs/` now.
@@ -272,9 +272,10 @@ impl Session {
     }
 
     pub(crate) fn sender(&self) -> Sender {
+        let identity = self.identity();
         Sender {
-            signer: self.identity(),
-            seal_keys: self.identity().seal_keys().clone(),
+            seal_keys: identity.seal_keys().clone(),
+            signer: identity,
             journals: self.home.journals(),
         }
     }
@@ -298,9 +299,10 @@ impl Session {
     }
 
     pub(crate) fn reader(&self) -> Reader {
+        let identity = self.identity();
         Reader {
-            me: self.identity().peer_id(),
-            seal_keys: self.identity().seal_keys().clone(),
+            me: identity.peer_id(),
+            seal_keys: identity.seal_keys().clone(),
             password: None,
             verifier: Arc::new(Judge {
                 circle: self.circle().clone(),
@@ -311,7 +313,7 @@ impl Session {
 
     /// Returns the name by which a peer is known here. The peer must have proved its id.
     pub(crate) fn known_name(&self, id: PeerId) -> Option<String> {
-        if id == self.identity().peer_id() {
+        if id == self.peer_id() {
             return Some(self.identity().name().to_owned());
         }
         let known = self.book.peers().unwrap_or_default();

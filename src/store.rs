@@ -27,7 +27,7 @@ mod paced;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{TryStreamExt as _, future::BoxFuture, stream};
 use serde::{Deserialize, Serialize};
 
 pub use cause::{
@@ -58,6 +58,9 @@ use crate::{
 
 /// A transfer that is put ends no sooner than this.
 pub const LEAST_LIFE: Duration = Duration::from_secs(60);
+
+/// States that are asked for at a time, of a store that lists none.
+const STATES_AT_ONCE: usize = 8;
 
 /// What the methods of a [`Store`] give.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -156,8 +159,8 @@ pub trait Store: Send + Sync {
         reader: Option<PeerId>,
     ) -> StoreFuture<'_, Page<ManifestInfo>>;
 
-    /// The same, each with its [`state`](ManifestInfo::state): without one is what was let go since it was listed. For a list this
-    /// costs much less than asking for each.
+    /// The same, each with its [`state`](ManifestInfo::state): without one is what was let go since it was listed. A store that
+    /// lists none, as a peer of an earlier version, is asked for each, a few at a time.
     fn list_with_states(
         &self,
         page: PageRequest<ManifestId>,
@@ -165,9 +168,14 @@ pub trait Store: Send + Sync {
     ) -> StoreFuture<'_, Page<ManifestInfo>> {
         Box::pin(async move {
             let mut page = self.list_manifests(page, reader).await?;
-            for info in &mut page.items {
-                info.state = state_of(self.manifest_state(info.id).await)?;
-            }
+            let without = page.items.iter_mut().filter(|info| info.state.is_none());
+            let asked = stream::iter(without.map(Ok::<_, StoreError>));
+            asked
+                .try_for_each_concurrent(STATES_AT_ONCE, |info| async move {
+                    info.state = state_of(self.manifest_state(info.id).await)?;
+                    Ok(())
+                })
+                .await?;
             Ok(page)
         })
     }
@@ -241,6 +249,13 @@ pub enum TransferState {
     Refused,
     /// Its time was over.
     Expired,
+}
+
+impl TransferState {
+    /// Whether its recipient has neither opened nor refused it.
+    pub fn is_undecided(self) -> bool {
+        matches!(self, Self::Stored | Self::Waiting)
+    }
 }
 
 /// Why a transfer [waits](TransferState::Waiting).

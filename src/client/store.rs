@@ -1,7 +1,6 @@
 //! The [`Store`] that a peer is: one request a method, and answers that are held to what was asked.
 
 use bytes::Bytes;
-use futures::{TryStreamExt as _, stream};
 use reqwest::{Method, StatusCode};
 
 use super::PeerClient;
@@ -10,7 +9,7 @@ use crate::{
     manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest, SignedOffer},
     store::{
         BadLength, ChunkInfo, ManifestInfo, OfferAnswer, Page, PageRequest, PartOf, ProtocolFault,
-        Put, PutManifest, StateAt, Store, StoreError, StoreFuture, state_of,
+        Put, PutManifest, StateAt, Store, StoreError, StoreFuture,
     },
     wire::{
         self, ChunkList, Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
@@ -18,9 +17,6 @@ use crate::{
         PutBody, PutResult, media, route,
     },
 };
-
-/// States that are asked for at a time, of a peer that lists none.
-const STATES_AT_ONCE: usize = 8;
 
 impl Store for PeerClient {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
@@ -146,26 +142,6 @@ impl Store for PeerClient {
             let path = page_path(route::MANIFESTS, &page, reader);
             let list: ManifestList = self.get_json(path).await?;
             self.page(&page, list.manifests, list.next, |manifest| manifest.id)
-        })
-    }
-
-    /// A peer of an earlier version lists no states: it is asked for each, a few at a time.
-    fn list_with_states(
-        &self,
-        page: PageRequest<ManifestId>,
-        reader: Option<PeerId>,
-    ) -> StoreFuture<'_, Page<ManifestInfo>> {
-        Box::pin(async move {
-            let mut page = self.list_manifests(page, reader).await?;
-            let without = page.items.iter_mut().filter(|info| info.state.is_none());
-            let asked = stream::iter(without.map(Ok::<_, StoreError>));
-            asked
-                .try_for_each_concurrent(STATES_AT_ONCE, |info| async move {
-                    info.state = state_of(self.manifest_state(info.id).await)?;
-                    Ok(())
-                })
-                .await?;
-            Ok(page)
         })
     }
 

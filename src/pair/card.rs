@@ -46,6 +46,9 @@ pub(super) struct Grant {
     pub(super) crl: String,
 }
 
+/// How often a machine may ask for another name.
+pub(super) const OTHER_NAMES: usize = 3;
+
 /// The joining machine cannot be called as it wants. Only who has proved that it knows the code is told.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

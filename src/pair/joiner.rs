@@ -20,7 +20,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     Breach, Code, PairError, PairOptions,
-    card::{self, Grant, Host, OtherName, Refusal, Request, Taken},
+    card::{self, Grant, Host, OTHER_NAMES, OtherName, Refusal, Request, Taken},
     exchange::{Channel, Dialect, Exchange, Hello, Side},
     frame::{self, Frame, Kind, MAX_BODY, MAX_GRANT},
 };
@@ -29,9 +29,6 @@ use crate::{
     tls::{self, CertsDir, Identity, Joining, Membership, Staged, TlsError},
     trust::{SignedBundle, is_new_peer_name},
 };
-
-/// How often another name may be proposed.
-const OTHER_NAMES: usize = 3;
 
 /// What a machine that joins wants.
 pub struct Wish {

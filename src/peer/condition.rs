@@ -11,10 +11,10 @@ use tokio::sync::Mutex;
 
 use super::{adjust::InForce, door::Door, inbox::Inbox};
 use crate::{
-    id::PeerId,
     manifest::Signer as _,
     server::HealthDesk,
-    store::{LocalStore, PageRequest, Store as _, StoreError, TransferState},
+    store::{LocalStore, ManifestInfo, PageRequest, Store as _, StoreError},
+    trust::Role,
     wire::{Condition, DEFAULT_PAGE, Stored},
 };
 
@@ -76,9 +76,7 @@ impl ConditionDesk {
                 chunks: usage.chunks,
                 manifests: usage.manifests,
             },
-            waiting: waiting(&self.store, self.door.identity().peer_id())
-                .await
-                .ok()?,
+            waiting: waiting(&self.store, &self.door).await.ok()?,
             at: Instant::now(),
             took: began.elapsed(),
         };
@@ -108,8 +106,9 @@ impl HealthDesk for ConditionDesk {
     }
 }
 
-/// How many transfers for `us`, from others, are not opened.
-async fn waiting(store: &LocalStore, us: PeerId) -> Result<u64, StoreError> {
+/// How many transfers for us, from others, are not opened. What a peer has sent that is blocked by now waits for nobody.
+async fn waiting(store: &LocalStore, door: &Door) -> Result<u64, StoreError> {
+    let us = door.identity().peer_id();
     let (mut waiting, mut after) = (0, None);
     loop {
         let limit = DEFAULT_PAGE;
@@ -117,10 +116,11 @@ async fn waiting(store: &LocalStore, us: PeerId) -> Result<u64, StoreError> {
             .list_with_states(PageRequest { after, limit }, Some(us))
             .await?;
         after = page.items.last().map(|info| info.id);
-        for info in page.items.iter().filter(|info| info.sender != us) {
-            let waits = |state| matches!(state, TransferState::Stored | TransferState::Waiting);
-            waiting += u64::from(info.state.is_some_and(|at| waits(at.state)));
-        }
+        let waits = |info: &&ManifestInfo| {
+            let is_undecided = info.state.is_some_and(|at| at.state.is_undecided());
+            is_undecided && info.sender != us && door.role_of(info.sender) != Role::None
+        };
+        waiting += page.items.iter().filter(waits).count() as u64;
         if !page.more {
             return Ok(waiting);
         }

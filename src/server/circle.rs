@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Request, State},
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
 
 use super::{
@@ -83,16 +83,21 @@ pub(super) async fn put_crl(
         ListError::NotOurs(_) | ListError::NoneKept => bad(&e.to_string()),
         ListError::Failed(_) => Failure::internal(&e),
     })?;
+    Ok(brought(&connection, is_new, "a revocation list"))
+}
+
+/// The answer to a member that has brought `what`, which is logged if it is in use now.
+pub(super) fn brought(connection: &Connection, is_new: bool, what: &str) -> Response {
     if is_new {
         let caller = &connection.caller;
         let (peer, id) = (Escaped::new(&caller.name), caller.peer_id.short());
-        tracing::info!(%peer, id, "a revocation list was brought");
+        tracing::info!(%peer, id, "{what} was brought");
     }
     let (status, result) = match is_new {
         true => (StatusCode::CREATED, PutResult::Stored),
         false => (StatusCode::OK, PutResult::AlreadyThere),
     };
-    Ok((status, Json(PutBody { result })).into_response())
+    (status, Json(PutBody { result })).into_response()
 }
 
 problems!(CircleProblems: &[Code::NotTheCircle]);

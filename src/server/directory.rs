@@ -1,9 +1,8 @@
 //! `/v1/directory`: who is in the circle, for its members.
 
 use axum::{
-    Json,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::header,
     response::IntoResponse,
 };
 
@@ -11,15 +10,14 @@ use super::{
     DirectoryError, ServerState,
     accept::Connection,
     body,
+    circle::brought,
     manifests::require_media,
     openapi::{BODY, problems},
     problem::{Answer, Failure, quote},
 };
 use crate::{
-    id::Short as _,
-    name::Escaped,
     trust::{MAX_DIRECTORY, Role},
-    wire::{Code, Envelope, PutBody, PutResult, media, route},
+    wire::{Code, Envelope, PutBody, media, route},
 };
 
 /// Directories that are looked at for one peer in a second: each costs the checks of many signatures.
@@ -81,16 +79,7 @@ pub(super) async fn put(
         }
         DirectoryError::Failed(_) => Failure::internal(&e),
     })?;
-    if is_new {
-        let caller = &connection.caller;
-        let (peer, id) = (Escaped::new(&caller.name), caller.peer_id.short());
-        tracing::info!(%peer, id, "a directory was brought");
-    }
-    let (status, result) = match is_new {
-        true => (StatusCode::CREATED, PutResult::Stored),
-        false => (StatusCode::OK, PutResult::AlreadyThere),
-    };
-    Ok((status, Json(PutBody { result })).into_response())
+    Ok(brought(&connection, is_new, "a directory"))
 }
 
 /// A narrow role knows whom it deals with, and no others.

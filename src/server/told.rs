@@ -50,23 +50,47 @@ type Refused = (PeerId, TransferId, Code);
 pub(crate) struct TellLimits {
     lines: Rate,
     silenced: AtomicU64,
-    entries: Rate,
-    /// Entries that were not written since the last one, of each peer.
-    left_out: Mutex<HashMap<PeerId, u64>>,
+    entries: Turns,
 }
 
 impl Default for TellLimits {
     fn default() -> Self {
-        let one_in = |period, burst| {
-            let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
-            Rate::of(quota.allow_burst(burst))
-        };
         Self {
             lines: one_in(EACH, BURST),
             silenced: AtomicU64::new(0),
-            entries: one_in(EACH_ENTRY, ENTRIES),
+            entries: Turns::of(EACH_ENTRY, ENTRIES),
+        }
+    }
+}
+
+/// So many at once, then one in each `period`.
+fn one_in(period: Duration, burst: NonZeroU32) -> Rate {
+    let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+    Rate::of(quota.allow_burst(burst))
+}
+
+/// What is told of each peer so often, and how much of it was not since the last time.
+struct Turns {
+    rate: Rate,
+    left_out: Mutex<HashMap<PeerId, u64>>,
+}
+
+impl Turns {
+    fn of(period: Duration, burst: NonZeroU32) -> Self {
+        Self {
+            rate: one_in(period, burst),
             left_out: Mutex::default(),
         }
+    }
+
+    /// Whether to tell of `peer` now, with what was left out before.
+    fn turn(&self, peer: &PeerId) -> Option<u64> {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.rate.has_turn(peer) {
+            return Some(left_out.remove(peer).unwrap_or(0));
+        }
+        *left_out.entry(*peer).or_default() += 1;
+        None
     }
 }
 
@@ -83,44 +107,33 @@ impl TellLimits {
     /// Whether something becomes an entry of the history now because of this peer, with the number of entries that were left
     /// out before.
     pub(crate) fn entry(&self, peer: &PeerId) -> Option<u64> {
-        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.entries.has_turn(peer) {
-            return Some(left_out.remove(peer).unwrap_or(0));
-        }
-        *left_out.entry(*peer).or_default() += 1;
-        None
+        self.entries.turn(peer)
     }
 
     /// Forgets the peers that have rested long enough.
     pub(crate) fn forget_rested(&self) {
         self.lines.forget_rested();
-        self.entries.forget_rested();
+        self.entries.rate.forget_rested();
     }
 }
 
 /// What was told so far.
-#[derive(Default)]
 pub(super) struct Told {
     limits: TellLimits,
     /// Of requests that failed because of this machine: they must not be drowned by refusals.
     failures: TellLimits,
     entered: Mutex<VecDeque<Refused>>,
-    stored: StoredLines,
+    /// Lines about transfers that are stored.
+    stored: Turns,
 }
 
-/// The lines about transfers that are stored.
-struct StoredLines {
-    rate: Rate,
-    /// Those that were not written, of each peer.
-    silenced: Mutex<HashMap<PeerId, u64>>,
-}
-
-impl Default for StoredLines {
+impl Default for Told {
     fn default() -> Self {
-        let quota = Quota::with_period(EACH_STORED).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
         Self {
-            rate: Rate::of(quota.allow_burst(STORED)),
-            silenced: Mutex::default(),
+            limits: TellLimits::default(),
+            failures: TellLimits::default(),
+            entered: Mutex::default(),
+            stored: Turns::of(EACH_STORED, STORED),
         }
     }
 }
@@ -128,13 +141,7 @@ impl Default for StoredLines {
 impl Told {
     /// Whether to log now that a transfer is stored that `peer` has brought, with the number of those that were not logged.
     pub(super) fn stored(&self, peer: &PeerId) -> Option<u64> {
-        let silenced = self.stored.silenced.lock();
-        let mut silenced = silenced.unwrap_or_else(PoisonError::into_inner);
-        if self.stored.rate.has_turn(peer) {
-            return Some(silenced.remove(peer).unwrap_or(0));
-        }
-        *silenced.entry(*peer).or_default() += 1;
-        None
+        self.stored.turn(peer)
     }
 
     /// Whether this refusal becomes an entry of the history now, with the number of those that were left out before.
@@ -154,6 +161,7 @@ impl Told {
     pub(super) fn forget_rested(&self) {
         self.limits.forget_rested();
         self.failures.forget_rested();
+        self.stored.rate.forget_rested();
     }
 }
 
@@ -363,7 +371,7 @@ mod tests {
         let entered = (1..10_000).filter(|n| enters(eve, *n, Code::NoSpace));
         assert_eq!(entered.count(), ENTRIES.get() as usize - 2);
         assert!(enters(ben, 0, Code::NoSpace), "of another member");
-        let left_out = told.limits.left_out.lock().unwrap()[&eve];
+        let left_out = told.limits.entries.left_out.lock().unwrap()[&eve];
         assert_eq!(left_out, 10_000 + 1 - u64::from(ENTRIES.get()));
         let memory = told.entered.lock().unwrap().len();
         assert!(memory <= REMEMBERED);

@@ -15,7 +15,6 @@ use crate::{
     client::PeerClient,
     config::Config,
     id::PeerId,
-    manifest::Signer as _,
     pair::NameCheck,
     peer::others,
     tls::{CertsDir, CircleHandle, ca},
@@ -58,8 +57,7 @@ impl Asked {
                 };
             }
         };
-        let known =
-            others(&us.book, us.identity().peer_id(), &us.circle().now()).unwrap_or_default();
+        let known = others(&us.book, us.peer_id(), &us.circle().now()).unwrap_or_default();
         let mut reached = Vec::new();
         let asking = async {
             let asked = known.iter().map(|peer| ask(&us, peer).boxed());

@@ -10,7 +10,7 @@ use crate::{
     address::{PeerAddress, first_answer},
     client::{ClientOptions, PeerClient},
     id::PeerId,
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     pair::Code,
     peer::record_found,
     tls::{self, Expect, Seen},
@@ -94,14 +94,8 @@ impl Session {
 
     /// Connects to a known peer, wherever it answers first.
     pub(crate) async fn connect_known(&self, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
-        let expected = Some(known.peer_id);
         let addresses = self.addresses_of(known);
-        // Boxed one by one: of a closure that makes futures the compiler cannot tell that they may go to another thread.
-        let mut tries = Vec::new();
-        for address in &addresses {
-            tries.push(self.try_known_at(address, expected).boxed());
-        }
-        let failed = match first_answer(tries).await {
+        let failed = match self.connect_at_one_of(&addresses, known.peer_id).await {
             Ok(connected) => return Ok(connected),
             Err(failed) => failed,
         };
@@ -109,6 +103,20 @@ impl Session {
             Some(connected) => Ok(connected),
             None => Err(self.unreachable(known, failed)),
         }
+    }
+
+    /// Connects to the peer `id` at whichever of `addresses` it answers first.
+    pub(super) async fn connect_at_one_of(
+        &self,
+        addresses: &[String],
+        id: PeerId,
+    ) -> Result<ConnectedPeer, Vec<Error>> {
+        // Boxed one by one: of a closure that makes futures the compiler cannot tell that they may go to another thread.
+        let mut tries = Vec::new();
+        for address in addresses {
+            tries.push(self.try_known_at(address, Some(id)).boxed());
+        }
+        first_answer(tries).await
     }
 
     async fn try_known_at(
@@ -130,7 +138,7 @@ impl Session {
         match tries.len() {
             0 => Error::NoAddress {
                 peer: known.name.clone(),
-                is_self: known.peer_id == self.identity().peer_id(),
+                is_self: known.peer_id == self.peer_id(),
             },
             1 => tries.swap_remove(0),
             _ => Error::Unreachable {

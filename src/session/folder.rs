@@ -18,7 +18,7 @@ use super::{
 use crate::{
     crypto::CryptoError,
     id::{ManifestId, TransferId},
-    manifest::{Manifest, SignedManifest, Signer as _},
+    manifest::{Manifest, SignedManifest},
     store::{FolderStore, ManifestInfo, Store, StoreError},
     transfer::{self, OpenedTransfer, SendOptions, Sources, TransferError},
 };
@@ -212,7 +212,7 @@ impl Sealer<'_> {
 
     /// Whether we sealed it, for the same readers.
     fn is_for_the_same(&self, manifest: &Manifest) -> bool {
-        let me = self.us.identity().peer_id();
+        let me = self.us.peer_id();
         let wanted = self.options.recipients.iter();
         let wanted = wanted.map(|recipient| recipient.peer).chain([me]);
         manifest.sender == me

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::{
+    id::PeerId,
     manifest::Signer as _,
     peer::Files,
     tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
@@ -45,6 +46,11 @@ impl Fresh {
     pub(super) fn identity(&self) -> Arc<Identity> {
         self.look();
         self.identity.load_full()
+    }
+
+    /// Who it is, by its key, which no renewal changes: no file is looked at.
+    pub(super) fn peer_id(&self) -> PeerId {
+        self.identity.load().peer_id()
     }
 
     pub(super) fn circle(&self) -> &CircleHandle {

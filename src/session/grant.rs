@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     id::ManifestId,
-    manifest::{Manifest, Signer as _},
+    manifest::Manifest,
     store::Store,
     transfer::{self, TransferError},
 };
@@ -93,7 +93,7 @@ impl Session {
         store: &dyn Store,
         request: &GrantRequest,
     ) -> Result<ManifestId, Error> {
-        let (me, text) = (self.identity().peer_id(), &request.which);
+        let (me, text) = (self.peer_id(), &request.which);
         let infos = all_manifests(self, store, Some(me)).await?;
         let ours: Vec<_> = infos.iter().filter(|info| info.sender == me).collect();
         let which = TransferSelector::new(text);

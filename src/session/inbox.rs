@@ -233,10 +233,7 @@ impl Inbox<'_> {
         let store = self.own.to_read(self.us);
         let mut waiting = states_here(self.us, &*store).await?;
         waiting.retain(|info| {
-            let is_wanted = |state| {
-                let undecided = matches!(state, TransferState::Stored | TransferState::Waiting);
-                undecided || or.contains(&state)
-            };
+            let is_wanted = |state: TransferState| state.is_undecided() || or.contains(&state);
             !self.us.is_us(info.sender) && info.state.is_some_and(|at| is_wanted(at.state))
         });
         Ok(waiting)

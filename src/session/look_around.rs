@@ -12,7 +12,6 @@ use crate::{
     config::Config,
     discover::{Browser, Discovery, PATIENCE, SeenPeer, Service, Table},
     id::PeerId,
-    manifest::Signer as _,
 };
 
 /// How many known peers are tried at once.
@@ -86,7 +85,7 @@ impl Session {
         }
         let tried = stream::iter(tries).buffered(TRIED_AT_ONCE);
         let tried: Vec<_> = tried.collect().await;
-        let ours = self.identity().peer_id();
+        let ours = self.peer_id();
         let is_new =
             |peer: &&SeenPeer| peer.id != ours && known.iter().all(|k| k.peer_id != peer.id);
         let is_taken = |name: &str| {
@@ -109,7 +108,7 @@ impl Session {
 
     /// What is seen of a known peer; none of ourselves.
     async fn seen_row(&self, known: &PeerRow, seen: &Table) -> Option<SeenRow> {
-        if known.peer_id == self.identity().peer_id() {
+        if known.peer_id == self.peer_id() {
             return None;
         }
         let said = seen.addresses_of(known.peer_id);

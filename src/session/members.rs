@@ -12,9 +12,8 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::{Error, Event, Mistake, Session, whom::known};
 use crate::{
-    address::{PeerAddress, first_answer},
     id::{PeerId, Short as _},
-    manifest::{MAX_WRAPS, Signer as _},
+    manifest::MAX_WRAPS,
     name::Escaped,
     peer::{others, take_in_directory},
     tls::{self, TlsError},
@@ -48,7 +47,7 @@ impl Session {
     /// # Errors
     /// Fails if the address book cannot be read.
     pub fn other_members(&self) -> Result<Vec<KnownPeer>, Error> {
-        let me = self.identity().peer_id();
+        let me = self.peer_id();
         let others = tls::other_members(&self.dir, self.circle(), MAX_MEMBERS);
         let mut others = usable(others)?;
         others.retain(|peer| peer.peer_id != me);
@@ -111,7 +110,7 @@ impl Session {
         if asked_at.is_some_and(|at| at.elapsed() < JUST_ASKED) {
             return;
         }
-        let (me, circle) = (self.identity().peer_id(), self.circle().now());
+        let (me, circle) = (self.peer_id(), self.circle().now());
         let mut peers = others(&self.book, me, &circle).unwrap_or_default();
         if peers.is_empty() {
             peers = self.other_members().unwrap_or_default();
@@ -132,12 +131,8 @@ impl Session {
 
     /// What the peer knows is taken over as it is met.
     async fn ask_one(&self, peer: &KnownPeer) {
-        let addresses = peer.addresses.iter();
-        let addresses: Vec<PeerAddress> = addresses.filter_map(|a| a.parse().ok()).collect();
-        let tries = addresses.iter();
-        let tries = tries.map(|address| self.connect_at(address, Some(peer.peer_id)).boxed());
-        let tries: Vec<_> = tries.collect();
-        let _ = timeout(ANSWER, first_answer(tries)).await;
+        let answer = self.connect_at_one_of(&peer.addresses, peer.peer_id);
+        let _ = timeout(ANSWER, answer).await;
     }
 
     /// Where `known` may be: where it was seen, then where the directory says.

@@ -243,7 +243,7 @@ impl Session {
     /// # Errors
     /// Fails if no peer or several are meant, or if it is the role of this peer itself.
     pub async fn set_role(&self, peer: &str, bearer: Bearer, role: Role) -> Result<RoleRow, Error> {
-        let own = self.identity().peer_id();
+        let own = self.peer_id();
         let is_self = peer == self.identity().name() || peer == own.to_string();
         let id = match (is_self, bearer) {
             (true, Bearer::Peer) => return Err(Mistake::OwnRole.into()),
@@ -284,7 +284,7 @@ impl Session {
 
     /// Who is meant, this peer itself among them.
     async fn anybody(&self, peer: &str) -> Result<PeerId, Error> {
-        let own = self.identity().peer_id();
+        let own = self.peer_id();
         match peer == self.identity().name() || peer == own.to_string() {
             true => Ok(own),
             false => meant::id_of(self, peer).await,
@@ -343,7 +343,7 @@ impl Session {
 
     /// The roles as they are on disk. Fails if they cannot be read there.
     pub(super) fn read_roles(&self) -> Result<Roles, Error> {
-        let (us, assigned) = (self.identity().peer_id(), self.book.roles()?);
+        let (us, assigned) = (self.peer_id(), self.book.roles()?);
         Ok(Roles::new(us, self.default_role(), assigned))
     }
 }

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::{Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
 use crate::{
     id::{ManifestId, TransferId},
-    manifest::Signer as _,
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Pace, PacedStore, Store, TransferState},
     transfer::{self, SendOptions, Sources, TransferError},
@@ -188,7 +187,7 @@ impl Session {
         let mut met = Met::default();
         match given {
             Some(store) => met.add_given(store),
-            None => met.add_own(self.identity().peer_id(), self.own().await?.as_store()),
+            None => met.add_own(self.peer_id(), self.own().await?.as_store()),
         }
         let way = Way {
             options,
@@ -224,7 +223,7 @@ impl Session {
         let mut options = request.sealing.options(self, sources)?;
         let mut met = self.meet(request).await?;
         if keep {
-            met.add_own(self.identity().peer_id(), self.own().await?.as_store());
+            met.add_own(self.peer_id(), self.own().await?.as_store());
         }
         let Met {
             recipients,

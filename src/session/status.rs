@@ -18,9 +18,9 @@ use crate::{
     },
     disk::Room,
     id::{ManifestId, PeerId},
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     peer::{HistoryEntry, Notice, Reasons},
-    store::{Holder, LocalStore, ManifestInfo, StoreError, TransferState, Unnamed, Usage},
+    store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     trust::{Bearer, Role},
     wire::Arriving,
@@ -130,11 +130,12 @@ impl Session {
         let options = store_options(config);
         let room = LocalStore::room(&existing(&home.chunks()), options)?;
         let store = self.look_at_store()?;
-        let (counted, waiting) = match &store {
-            Some(store) => (counted(store).await?, self.waiting_in(store).await?),
-            None => Default::default(),
-        };
-        let (usage, unnamed) = counted.unzip();
+        let (mut usage, mut unnamed, mut waiting) = (None, Vec::new(), Vec::new());
+        if let Some(store) = &store {
+            let counted = counted(store).await?;
+            (usage, unnamed) = (Some(counted.0), counted.1);
+            waiting = self.waiting_in(store).await?;
+        }
         let arriving = self.arriving_now().await;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
@@ -146,7 +147,7 @@ impl Session {
             home: home.root().to_string_lossy().into_owned(),
             why: home.chosen_by(),
             name: self.identity().name().to_owned(),
-            peer_id: self.identity().peer_id(),
+            peer_id: self.peer_id(),
             has_circle_key: self.dir.ca_key().exists(),
             certificate_from: self.identity().caller().not_before,
             certificate_until: until,
@@ -163,11 +164,7 @@ impl Session {
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
             waiting: waiting.len(),
-            unnamed: unnamed
-                .into_iter()
-                .flatten()
-                .map(|what| self.put_by(what))
-                .collect(),
+            unnamed: unnamed.into_iter().map(|what| self.put_by(what)).collect(),
             missed: self.missed_in(store, &arriving).await,
             arriving,
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
@@ -208,12 +205,11 @@ impl Session {
 
     /// Which transfers wait in `store` for us. What a peer has sent that is blocked by now waits for nobody.
     async fn waiting_in(&self, store: &LocalStore) -> Result<Vec<ManifestId>, Error> {
-        let (us, roles) = (self.identity().peer_id(), self.read_roles()?);
+        let (us, roles) = (self.peer_id(), self.read_roles()?);
         let is_blocked = |peer| roles.of(peer, Bearer::Peer) == Role::None;
         let waits = |info: &ManifestInfo| {
-            let state = info.state.map(|at| at.state);
-            let waits = matches!(state, Some(TransferState::Stored | TransferState::Waiting));
-            waits && info.sender != us && !is_blocked(info.sender)
+            let is_undecided = info.state.is_some_and(|at| at.state.is_undecided());
+            is_undecided && info.sender != us && !is_blocked(info.sender)
         };
         let all = all_with_states(self, store, Some(us)).await?;
         let waiting = all.iter().filter(|info| waits(info));
@@ -227,9 +223,9 @@ impl Session {
 }
 
 /// What is in `store`, and who put what no manifest names.
-async fn counted(store: &Arc<LocalStore>) -> Result<Option<(Usage, Vec<Unnamed>)>, Error> {
+async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>), Error> {
     let store = store.clone();
-    blocking(move || Ok(Some((store.usage()?, store.unnamed()?)))).await
+    blocking(move || Ok((store.usage()?, store.unnamed()?))).await
 }
 
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {

@@ -11,7 +11,6 @@ use crate::{
     client::PeerClient,
     config::Config,
     id::ManifestId,
-    manifest::Signer as _,
     peer::Reasons,
     store::{LocalStore, Store, StoreError, TransferState},
     tls::Seen,
@@ -100,7 +99,7 @@ impl Session {
     }
 
     fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
-        let (me, seen) = (Some(self.identity().peer_id()), Seen::default());
+        let (me, seen) = (Some(self.peer_id()), Seen::default());
         self.client(&address.parse()?, me, &seen, self.client_options)
     }
 

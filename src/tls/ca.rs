@@ -287,6 +287,12 @@ fn alternative_names(texts: &[String]) -> Result<Vec<SanType>, TlsError> {
     Ok(names)
 }
 
+/// The number of a list or a directory that is signed at the time `now`, after one with the number `last`: the time, so that no
+/// number is given twice by a machine that was restored from an older copy; or the next one, where the clock was set back.
+fn number_after(last: u64, now: u64) -> u64 {
+    now.max(last.saturating_add(1))
+}
+
 fn issuer(dir: &CertsDir) -> Result<Issuer<'static, KeyPair>, TlsError> {
     let certificate = read_certificate(&dir.ca_cert())?;
     Ok(Issuer::from_ca_cert_der(

@@ -5,7 +5,7 @@ use std::io;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 
 use super::{
-    BadDirectory, BadFile, CertsDir, Circle, CircleHandle, Taken, TlsError, hold_list,
+    BadDirectory, CertsDir, Circle, CircleHandle, Taken, TlsError, hold_list,
     identity::read_key_of,
     io_error,
     signature::{is_signed, public_key},
@@ -27,7 +27,7 @@ impl Verifier for ByCircle<'_> {
     fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
         let sender = claim.sender;
         let certificate = self.0.anchor().certificate();
-        if self.0.key_id() != Some(sender) {
+        if self.0.key_id() != sender {
             return Err(VerifyError::SenderMismatch { sender });
         }
         let key = public_key(certificate).ok_or(VerifyError::UntrustedSigner {
@@ -49,13 +49,8 @@ pub(super) struct CircleSigner {
 impl CircleSigner {
     /// The key in `dir`, which must be that of `circle`.
     pub(super) fn load(dir: &CertsDir, circle: &Circle) -> Result<Self, TlsError> {
-        let path = dir.ca_key();
-        let (_, key) = read_key_of(&path, circle.anchor().certificate())?;
-        let other = || TlsError::Malformed {
-            path,
-            fault: BadFile::OtherKind,
-        };
-        let id = circle.key_id().ok_or_else(other)?;
+        let (_, key) = read_key_of(&dir.ca_key(), circle.anchor().certificate())?;
+        let id = circle.key_id();
         Ok(Self { id, key })
     }
 }
@@ -78,10 +73,8 @@ impl Signer for CircleSigner {
 
 impl Circle {
     /// The digest of the circle's public key.
-    pub fn key_id(&self) -> Option<PeerId> {
-        let certificate = self.anchor().certificate();
-        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-        Some(PeerId::of(parsed.public_key().raw))
+    pub fn key_id(&self) -> PeerId {
+        self.anchor().id()
     }
 
     /// Checks that the circle's key has signed `directory`, whatever its date: it may have been signed by a clock that was wrong.
@@ -182,46 +175,40 @@ pub fn install_directory(
     let offered = circle.parse_directory(offered)?;
     let number = offered.payload().number;
     // What costs more is done for what is new alone.
-    match compare(dir, circle, &offered) {
+    let here = here(dir, circle);
+    match compare(here.as_ref(), &offered) {
         Taken::Newer => circle.check_directory(&offered).map_err(bad)?,
-        Taken::Same => return Ok(Taken::Same),
-        Taken::Older if has_number(dir, circle, number) => {
+        Taken::Older if here.is_some_and(|here| here.payload().number == number) => {
             return Err(bad(BadDirectory::Conflict { number }));
         }
-        Taken::Older => return Ok(Taken::Older),
+        taken => return Ok(taken),
     }
     let _alone = hold_list(dir)?;
     // Another process may have written one by now.
-    let taken = compare(dir, circle, &offered);
+    let taken = compare(self::here(dir, circle).as_ref(), &offered);
     if taken == Taken::Newer {
         write_directory(dir, &offered)?;
     }
     Ok(taken)
 }
 
-/// How `offered` is to the one on disk. One that cannot be read there is replaced.
-fn compare(dir: &CertsDir, circle: &CircleHandle, offered: &SignedDirectory) -> Taken {
-    match load_directory(dir, &circle.now()) {
-        Ok(Some(here)) if here.envelope() == offered.envelope() => Taken::Same,
-        Ok(Some(here)) if here.payload().number >= offered.payload().number => Taken::Older,
-        Ok(_) | Err(_) => Taken::Newer,
-    }
+/// The one on disk. One that cannot be read there is replaced.
+fn here(dir: &CertsDir, circle: &CircleHandle) -> Option<SignedDirectory> {
+    load_directory(dir, &circle.now()).unwrap_or_default()
 }
 
-fn has_number(dir: &CertsDir, circle: &CircleHandle, number: u64) -> bool {
-    let here = load_directory(dir, &circle.now());
-    here.is_ok_and(|here| here.is_some_and(|here| here.payload().number == number))
+/// How `offered` is to the one that is `here`.
+fn compare(here: Option<&SignedDirectory>, offered: &SignedDirectory) -> Taken {
+    match here {
+        Some(here) if here.envelope() == offered.envelope() => Taken::Same,
+        Some(here) if here.payload().number >= offered.payload().number => Taken::Older,
+        _ => Taken::Newer,
+    }
 }
 
 pub(super) fn write_directory(dir: &CertsDir, directory: &SignedDirectory) -> Result<(), TlsError> {
     let path = dir.directory();
     write_durably(&path, directory.envelope(), 0o600).map_err(|e| io_error(&path, e))
-}
-
-/// The number of a directory that is signed at `now`, in milliseconds, after one with the number `last`: so that no number is
-/// given twice by a machine that was restored from an older copy, nor where the clock was set back.
-pub(super) fn number_after(last: u64, now: u64) -> u64 {
-    now.max(last.saturating_add(1))
 }
 
 /// Whether a certificate has ended, as of `now`.

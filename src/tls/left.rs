@@ -4,8 +4,8 @@
 //! between, and moving the folder back takes it back.
 
 use std::{
+    cmp::Reverse,
     fs, io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -43,16 +43,8 @@ pub fn left(dir: &CertsDir) -> Vec<CertsDir> {
     let listed = fs::read_dir(left_root(dir)).into_iter().flatten();
     let folders = listed.filter_map(|entry| Some(CertsDir::new(entry.ok()?.path())));
     let mut folders: Vec<_> = folders.filter(|dir| dir.ca_cert().exists()).collect();
-    // Folders of an older version may have one number on one day: the system knows which of them was moved last.
-    let age = |dir: &CertsDir| (date_of(dir), number_of(dir), moved_at(dir));
-    folders.sort_by_cached_key(|dir| std::cmp::Reverse(age(dir)));
+    folders.sort_by_cached_key(|dir| Reverse((date_of(dir), number_of(dir))));
     folders
-}
-
-/// When the system last changed where a folder is.
-fn moved_at(dir: &CertsDir) -> (i64, i64) {
-    let metadata = fs::symlink_metadata(dir.path());
-    metadata.map_or((0, 0), |m| (m.ctime(), m.ctime_nsec()))
 }
 
 /// Notes that the keys in `left`, a folder that was set aside, are revoked: moved back they would be of no use.

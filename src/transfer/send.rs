@@ -18,7 +18,7 @@ use crate::{
     crypto::{SealKey, password::Password},
     id::{ManifestId, PeerId, SealPublicKey, TransferId},
     manifest::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_CHUNKS, Signer, check_chunk_size},
-    store::{OfferAnswer, StateAt, Store, StoreError, TransferState},
+    store::{OfferAnswer, StateAt, Store, StoreError},
 };
 
 /// How often a sender that waits looks whether the recipient has opened it.
@@ -207,7 +207,7 @@ pub async fn wait_until_settled(
 ) -> Result<StateAt, StoreError> {
     loop {
         let state = store.manifest_state(manifest).await?;
-        if !matches!(state.state, TransferState::Stored | TransferState::Waiting) {
+        if !state.state.is_undecided() {
             return Ok(state);
         }
         tokio::time::sleep(POLL).await;

@@ -94,7 +94,7 @@ impl CircleKey {
         let dir = certs(homes, "a");
         let pem = pem::parse(fs::read(dir.ca_key()).unwrap()).unwrap();
         let key = SigningKey::from_pkcs8_der(pem.contents()).unwrap();
-        Self(Circle::load(&dir).unwrap().key_id().unwrap(), key)
+        Self(Circle::load(&dir).unwrap().key_id(), key)
     }
 
     fn signs(&self, number: u64, members: Vec<Member>) -> SignedDirectory {

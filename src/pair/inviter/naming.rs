@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::{
-    super::card::{self, OtherName, Taken},
+    super::card::{self, OTHER_NAMES, OtherName, Taken},
     House, Kind, PairError, frame,
 };
 use crate::{
@@ -17,9 +17,6 @@ use crate::{
     },
     trust::{TrustError, names_like},
 };
-
-/// How often a machine may ask for another name.
-const OTHER_NAMES: usize = 3;
 
 impl House {
     /// Signs the keys of a machine that may be called as it wants, or takes another name that it is told.

@@ -150,7 +150,7 @@ impl Inbox {
     ) -> Result<Option<(SignedManifest, TransferState)>, TransferError> {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
         let before = self.store.manifest_state(id).await?.state;
-        let settled = !matches!(before, TransferState::Stored | TransferState::Waiting);
+        let settled = !before.is_undecided();
         let was_opened = self.was_opened(manifest.payload().sender, &manifest);
         Ok((!settled && !was_opened).then_some((manifest, before)))
     }

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     client::PeerClient,
     config::Config,
-    id::PeerId,
+    id::{PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     name::Escaped,
     session::{Cause, Error, Home, OwnStore, Session, Silent, TransferRow, store::check_there},
@@ -248,8 +248,7 @@ pub(in crate::session) fn rules_of(config: &Config) -> Vec<String> {
 
 /// A transfer that waits, in a few words.
 fn named(row: &TransferRow) -> String {
-    let mut id = row.info.id.to_string();
-    id.truncate(8);
+    let id = row.info.id.short();
     let names = row.names.as_deref().unwrap_or_default();
     let what = match names.first() {
         Some(name) => Escaped::new(name).to_string(),

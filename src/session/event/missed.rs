@@ -98,20 +98,21 @@ impl Missed {
     pub(in crate::session) fn peer(peer: String, error: &Error) -> Self {
         Self {
             peer: Some(peer),
-            manifest: None,
-            exit: error.kind() as u8,
-            cause: error.cause(),
-            reason: error.to_string(),
-            culprit: error.culprit(),
-            peer_id: error.peer(),
-            address: error.address().map(ToString::to_string),
+            ..Self::of(error)
         }
     }
 
     pub(in crate::session) fn transfer(manifest: ManifestId, error: &Error) -> Self {
         Self {
-            peer: None,
             manifest: Some(manifest),
+            ..Self::of(error)
+        }
+    }
+
+    fn of(error: &Error) -> Self {
+        Self {
+            peer: None,
+            manifest: None,
             exit: error.kind() as u8,
             cause: error.cause(),
             reason: error.to_string(),

@@ -7,7 +7,6 @@ use futures::future::join_all;
 use super::{Fault, SendRequest, StoredAt};
 use crate::{
     id::PeerId,
-    manifest::Signer as _,
     session::{
         ConnectedPeer, Error, Missed, Mistake, NotReached, Recipients, Session,
         recipients::is_of_one,
@@ -59,7 +58,7 @@ impl Session {
                 ..Met::default()
             },
         };
-        if request.wait && met.recipients.has(self.identity().peer_id()) {
+        if request.wait && met.recipients.has(self.peer_id()) {
             return Err(Mistake::WaitsForItself.into());
         }
         self.meet_carriers(request, &mut met).await?;

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Inner, LocalStore, StoreError};
-use crate::id::TransferId;
-use crate::manifest::Timestamp;
+use crate::{id::TransferId, manifest::Timestamp};
 
 impl LocalStore {
     /// Those of `asked` that are stored, or were opened or let go, or deleted after the time beside them. Blocks.

@@ -9,13 +9,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use super::number_after;
 use crate::{
     id::PeerId,
     manifest::{Signed, Signer as _, Timestamp},
     name::LibraryError,
     tls::{
         CertsDir, Circle, CircleHandle, Identity, TlsError,
-        directory::{CircleSigner, has_ended, load_directory, number_after, write_directory},
+        directory::{CircleSigner, has_ended, load_directory, write_directory},
         hold_list,
     },
     trust::{
@@ -151,8 +152,7 @@ impl<'a> Candidates<'a> {
 
     /// A peer of the address book. Whose bundle was not seen is no member of the directory yet.
     fn add_peer(&mut self, peer: &KnownPeer) {
-        let hints = peer.addresses.iter().filter(|text| is_hint(text));
-        let addresses: Vec<_> = hints.take(MAX_HINTS).cloned().collect();
+        let addresses = hints_in(&peer.addresses);
         let bundle = peer.bundle.clone().map(SignedBundle::parse);
         if let Some(Ok(bundle)) = bundle
             && bundle.envelope().len() <= MAX_MEMBER_BUNDLE
@@ -169,8 +169,7 @@ impl<'a> Candidates<'a> {
     fn add_own(&mut self, identity: &Identity, addresses: &[String]) -> Result<(), TlsError> {
         let bundle = identity.bundle()?;
         let known = self.members.get_mut(&identity.peer_id());
-        let hints = addresses.iter().filter(|text| is_hint(text));
-        let addresses: Vec<_> = hints.take(MAX_HINTS).cloned().collect();
+        let addresses = hints_in(addresses);
         match known {
             Some(known) if is_same_peer(known.bundle.payload(), bundle.payload()) => {
                 if !addresses.is_empty() {
@@ -227,6 +226,12 @@ impl<'a> Candidates<'a> {
         chosen.sort_by(|a, b| a.name().cmp(b.name()));
         (chosen, left.iter().map(|m| m.name().to_owned()).collect())
     }
+}
+
+/// Those of `addresses` that a directory may have.
+fn hints_in(addresses: &[String]) -> Vec<String> {
+    let hints = addresses.iter().filter(|text| is_hint(text));
+    hints.take(MAX_HINTS).cloned().collect()
 }
 
 fn names_of(directory: &SignedDirectory) -> BTreeSet<PeerId> {

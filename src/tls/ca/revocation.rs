@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     BACKDATE, Mode,
     issued::{self, Issued},
-    issuer, need_ca_key, write,
+    issuer, need_ca_key, number_after, write,
 };
 use crate::{
     id::PeerId,
@@ -178,7 +178,7 @@ pub(super) fn sign_list(
             entries.insert(issued.serial.clone());
         }
     }
-    let number = number_after(circle.crl_number(), now);
+    let number = number_after(circle.crl_number(), now.unix_seconds());
     let mut pem = list_of(dir, &entries, number)?;
     if pem.len() > MAX_LIST {
         // The keys are what members look at.
@@ -190,15 +190,13 @@ pub(super) fn sign_list(
     write(&dir.crl(), &pem, Mode::Public)
 }
 
-/// The number of a list that is signed at `now`, after one with the number `last`: the time, so that no number is given twice
-/// by a machine that was restored from an older copy; or the next one, where the clock was set back.
-fn number_after(last: u64, now: Timestamp) -> u64 {
-    now.unix_seconds().max(last.saturating_add(1))
-}
-
 /// Writes the first list of a circle, which revokes nothing.
 pub(super) fn write_first_list(dir: &CertsDir) -> Result<(), TlsError> {
-    let pem = list_of(dir, &BTreeSet::new(), number_after(0, Timestamp::now()))?;
+    let pem = list_of(
+        dir,
+        &BTreeSet::new(),
+        number_after(0, Timestamp::now().unix_seconds()),
+    )?;
     write(&dir.crl(), &pem, Mode::Public)
 }
 
@@ -258,9 +256,9 @@ mod tests {
     #[test]
     fn a_number_is_the_time_and_grows_also_where_the_clock_was_set_back() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
-        assert_eq!(number_after(1, now), now.unix_seconds());
+        assert_eq!(number_after(1, now.unix_seconds()), now.unix_seconds());
         for last in [now.unix_seconds(), now.unix_seconds() + 7] {
-            assert_eq!(number_after(last, now), last + 1);
+            assert_eq!(number_after(last, now.unix_seconds()), last + 1);
         }
     }
 }
