@@ -206,8 +206,12 @@ impl ServerState {
     /// As what this caller would be let in now, if at all.
     fn standing(&self, caller: &Caller) -> Option<Standing> {
         let gate = &self.services().gate;
-        match caller.not_after < Timestamp::now() {
-            _ if gate.is_revoked(caller) => None,
+        let (is_revoked, now) = (gate.is_revoked(caller), Timestamp::now());
+        let counts = !is_revoked && (caller.not_before..=caller.not_after).contains(&now);
+        let is_owner = caller.peer_id == self.services().peer_id && !caller.script;
+        match caller.not_after < now {
+            _ if is_owner && !counts => Some(Standing::Owner),
+            _ if is_revoked => None,
             false => Some(Standing::Member),
             true => gate.may_renew(caller).then_some(Standing::Ended),
         }

@@ -73,6 +73,7 @@ impl Current {
             let may = match standing {
                 Standing::Member => true,
                 Standing::Ended => ca_key.exists(),
+                Standing::Owner => return true,
             };
             may && !roles.load().shuts_out(caller.peer_id, bearer_of(caller))
         });

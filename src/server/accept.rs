@@ -75,6 +75,7 @@ impl Door {
         let acceptor = TlsAcceptor::from(self.state.services().gate.server_config());
         let cut = CancellationToken::new();
         prepare(&tcp)?;
+        let is_here = address.is_loopback() || tcp.local_addr()?.ip().to_canonical() == address;
         let traffic = self.state.0.meter.traffic();
         let link = Link::new(tcp, cut.clone(), limits.linger, traffic);
         let patience = match sabotage::without("handshake-timeout") {
@@ -83,7 +84,7 @@ impl Door {
         };
         let handshake = timeout(patience, with_reason(acceptor.accept(link)));
         let result = match stranger.leave.run_until_cancelled(handshake).await {
-            Some(Ok((Ok(stream), _))) => self.register(stream, address, cut),
+            Some(Ok((Ok(stream), _))) => self.register(stream, (address, is_here), cut),
             Some(Ok((Err(e), None))) => Err(e),
             Some(Ok((Err(e), Some(untrusted)))) => {
                 let kind = match untrusted.is_of_the_circle() {
@@ -118,7 +119,7 @@ impl Door {
     fn register(
         &self,
         mut stream: TlsStream<Link>,
-        address: IpAddr,
+        (address, is_here): (IpAddr, bool),
         cut: CancellationToken,
     ) -> io::Result<(TlsStream<Link>, Connection)> {
         let refused = |why| io::Error::new(io::ErrorKind::PermissionDenied, why);
@@ -128,7 +129,9 @@ impl Door {
             .peer_certificates()
             .and_then(|chain| gate.caller(chain.first()?))
             .ok_or_else(|| refused("the certificate names no peer"))?;
+        // A key that was lost, and revoked for it, opens nothing from elsewhere.
         let standing = self.state.standing(&caller);
+        let standing = standing.filter(|standing| is_here || *standing != Standing::Owner);
         let standing =
             standing.ok_or_else(|| refused("the certificate is revoked, or has expired"))?;
         let caller = Arc::new(caller);

@@ -135,7 +135,7 @@ fn turn(
 fn check_standing(connection: &Connection, parts: &Parts) -> Answer<()> {
     let path = parts.extensions.get::<MatchedPath>();
     let is_renewal = path.is_some_and(|path| path.as_str() == route::RENEW);
-    if connection.standing == Standing::Member || is_renewal {
+    if connection.standing != Standing::Ended || is_renewal {
         return Ok(());
     }
     let detail = format!(

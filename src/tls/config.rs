@@ -58,6 +58,9 @@ pub enum Standing {
     Member,
     /// Its certificate ended not long ago: it may have it renewed, and do nothing else.
     Ended,
+    /// It has this peer's own key, and the certificate for it does not count any more: whoever stands at this machine may still
+    /// end the peer, and take out what is stored.
+    Owner,
 }
 
 /// Who of the circle is let in, as what.
@@ -75,6 +78,7 @@ pub fn server_config_for(
     let provider = provider();
     let verifier = Arc::new(MemberVerifier {
         circle: circle.clone(),
+        own: identity.caller().key_id,
         admitted,
         provider: provider.clone(),
     });
@@ -128,6 +132,7 @@ pub fn client_config(
     let provider = provider();
     let verifier = PeerVerifier {
         circle: circle.clone(),
+        own: identity.caller().key_id,
         provider: provider.clone(),
         expect,
         seen: seen.clone(),
@@ -148,11 +153,26 @@ pub fn client_config(
 /// Lets members of the circle in.
 struct MemberVerifier {
     circle: CircleHandle,
+    /// The key of this peer.
+    own: PeerId,
     admitted: Admission,
     provider: Arc<CryptoProvider>,
 }
 
 impl MemberVerifier {
+    /// Lets in whoever has our own key: no certificate is needed to know ourselves.
+    fn admit_owner(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        distrust: Distrust,
+    ) -> Result<(), Distrust> {
+        let owner = with_key(end_entity, self.own);
+        match owner.is_some_and(|caller| (self.admitted)(&caller, Standing::Owner)) {
+            true => Ok(()),
+            false => Err(distrust),
+        }
+    }
+
     /// Lets in a member whose certificate counts, and who is not blocked here.
     fn admit(&self, caller: &Caller) -> Result<(), Distrust> {
         match (self.admitted)(caller, Standing::Member) {
@@ -202,6 +222,7 @@ impl ClientCertVerifier for MemberVerifier {
             Err(distrust) => Err(distrust),
         };
         admitted
+            .or_else(|distrust| self.admit_owner(end_entity, distrust))
             .map(|()| ClientCertVerified::assertion())
             .map_err(|distrust| {
                 note(&distrust);
@@ -242,6 +263,8 @@ impl ClientCertVerifier for MemberVerifier {
 /// Accepts the peer that we wanted to reach. Host names say nothing here: keys do.
 struct PeerVerifier {
     circle: CircleHandle,
+    /// The key that calls.
+    own: PeerId,
     provider: Arc<CryptoProvider>,
     expect: Expect,
     seen: Seen,
@@ -272,6 +295,12 @@ impl ServerCertVerifier for PeerVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let judged = judge(&self.circle, Usage::Server, end_entity, intermediates, now);
+        // The peer of our own home is known by our own key, also when the certificate for it does not count any more.
+        let judged = judged.or_else(|distrust| {
+            let is_own = self.expect.peer == Some(self.own);
+            let own = is_own.then(|| with_key(end_entity, self.own)).flatten();
+            own.ok_or(distrust)
+        });
         let caller = judged.and_then(|caller| self.expected(&caller).map(|()| caller));
         let other = |distrust| {
             rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
@@ -322,6 +351,13 @@ impl fmt::Debug for PeerVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PeerVerifier({:?}, ..)", self.expect)
     }
+}
+
+/// Whom a certificate names if it is for the key `own`. That the other side has this key is for the signature of the handshake to
+/// prove.
+fn with_key(end_entity: &CertificateDer<'_>, own: PeerId) -> Option<Caller> {
+    let caller = Caller::from_certificate(end_entity).ok()?;
+    (caller.key_id == own && !caller.script).then_some(caller)
 }
 
 /// A member's certificate is signed by the circle itself, so nothing between counts. Some clients send the circle's own

@@ -6,6 +6,7 @@ mod circle_ends;
 mod ends;
 pub(crate) mod kept;
 pub(crate) mod lists;
+mod own_key;
 mod renewal;
 mod revoked;
 mod roles;
