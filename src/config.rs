@@ -21,7 +21,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use edit::{set, template};
+pub use edit::{set, template, unset};
 pub use fault::ConfigFault;
 pub use origin::{SetBy, Shown};
 pub use settings::{Counts, SETTINGS, Setting, Unset, variable};

@@ -20,9 +20,11 @@ mod options;
 mod owner;
 mod places;
 mod reasons;
+mod refused;
 mod renewal;
 mod reread;
 mod stamps;
+mod whereabouts;
 
 use std::{
     future::Future,
@@ -57,10 +59,13 @@ pub use notices::{
     CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, early_list, holds_another, merging,
     notices, renewal,
 };
-pub(crate) use notices::{directory_fault, moving_directory};
+pub(crate) use notices::{directory_fault, moving_directory, said_revoked};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;
+pub use refused::SaidRevoked;
+pub(crate) use refused::heed;
+pub use whereabouts::Whereabouts;
 
 use crate::{
     address::{PeerAddress, loopback},
@@ -87,6 +92,7 @@ use owner::Owner;
 use places::Places;
 use renewal::Renewal;
 use reread::Reread;
+use whereabouts::Noted;
 
 /// For how long an ended peer waits for what still has its store.
 const RELEASE: Duration = Duration::from_secs(10);
@@ -109,6 +115,8 @@ pub struct Peer {
     owner: Arc<Owner>,
     options: Arc<watch::Sender<PeerOptions>>,
     own: Option<GuardedRoutes>,
+    /// Dropped when nothing of the home is held any more.
+    noted: Arc<Noted>,
     /// Ends with the peer what its owner has asked for in this process.
     ending: DropGuard,
 }
@@ -126,7 +134,10 @@ impl Peer {
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
-        let (listener, address) = listen(options.listen, &store)?;
+        let (listener, address) = listen(options.listen)?;
+        let reached = PeerAddress::from(reachable(address)).to_string();
+        store.note_serving(&reached);
+        let noted = Arc::new(Whereabouts::note(&dir, reached));
         let received =
             Received::open_private(&options.received)?.with_reserve(options.store.reserve);
         let received = Arc::new(received);
@@ -156,8 +167,10 @@ impl Peer {
             (History::new(&chunks), Reasons::new(&chunks)),
         ));
         let health = ConditionDesk::new(&door, &store, &inbox, chunks, in_force.clone());
+        let limits = in_force.borrow().limits.clone();
         let owner = Arc::new(Owner::new(&store, &inbox, in_force));
-        let state = ServerState::new(services(&store, &door, &inbox, &owner, health, events));
+        let services = services(&store, &door, &inbox, &owner, health, events);
+        let state = ServerState::new(Services { limits, ..services });
         let ending = owner.stop.clone().drop_guard();
         let reread = Arc::new(Reread::new(&door, state.downgrade(), read));
         let _ = owner.reading().trust.set(reread.clone());
@@ -176,6 +189,7 @@ impl Peer {
             owner,
             options: Arc::new(options),
             own: None,
+            noted,
             ending,
         })
     }
@@ -259,7 +273,7 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
-        let released = self.store.released();
+        let (released, _noted) = (self.store.released(), self.noted.clone());
         let served = self.serve(shutdown).await;
         if timeout(RELEASE, released.cancelled()).await.is_err() {
             tracing::error!("the store is still in use by this program, and stays locked");
@@ -363,11 +377,10 @@ fn open_store(
     Ok(Arc::new(store))
 }
 
-/// Takes the port, and tells other processes of this machine.
-fn listen(wanted: SocketAddr, store: &LocalStore) -> Result<(TcpListener, SocketAddr), PeerError> {
+/// Takes the port.
+fn listen(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), PeerError> {
     let listener = server::bind(wanted)?;
     let address = listener.local_addr()?;
-    store.note_serving(&PeerAddress::from(reachable(address)).to_string());
     Ok((listener, address))
 }
 

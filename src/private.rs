@@ -115,6 +115,12 @@ pub(crate) fn mode_if_written_by(bits: u32, path: &Path) -> io::Result<Option<u3
 /// of power, is ended: the next one is a line of its own.
 pub(crate) fn append_lines(path: &Path) -> io::Result<File> {
     let mut file = open_with(file().read(true).append(true).create(true), path)?;
+    end_line(&mut file)?;
+    Ok(file)
+}
+
+/// Ends the last line of an open file if it was cut short.
+pub(crate) fn end_line(file: &mut File) -> io::Result<()> {
     let mut last = [b'\n'];
     // There is no last byte in an empty one.
     if file.seek(io::SeekFrom::End(-1)).is_ok() {
@@ -123,5 +129,5 @@ pub(crate) fn append_lines(path: &Path) -> io::Result<File> {
     if last != [b'\n'] {
         file.write_all(b"\n")?;
     }
-    Ok(file)
+    Ok(())
 }

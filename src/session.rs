@@ -110,7 +110,7 @@ pub use reporter::{Reporter, Silent};
 pub use send::{Fault, Lifetime, Planned, Sealing, SendRequest, Sent, StoredAt, message, walk};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;
-pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting};
+pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting, take_back_setting};
 pub use signed_by::SignedBy;
 pub use sources::MAX_SOURCES;
 pub use status::{PutBy, Status, StatusRequest};

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::Shown,
-    session::{Event, Home, change_setting, init_settings},
+    session::{Event, Home, change_setting, init_settings, take_back_setting},
 };
 
 /// Works also where the file is wrong: that is when one wants it.
@@ -25,6 +25,11 @@ pub(super) async fn run(
         args::ConfigCommand::Set { key, value } => {
             let changed = change_setting(home, &key, &value).await?;
             show::tell(output, &Event::ConfigSet(changed));
+            Ok(ExitCode::Ok)
+        }
+        args::ConfigCommand::Unset { key } => {
+            let changed = take_back_setting(home, &key).await?;
+            show::tell(output, &Event::ConfigUnset(changed));
             Ok(ExitCode::Ok)
         }
     }

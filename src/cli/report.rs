@@ -28,7 +28,10 @@ use crate::{
     name::Escaped,
     peer::PeerError,
     received::ReceivedError,
-    session::{Event, Failed, Kind, advice::NEWER},
+    session::{
+        Event, Failed, Kind,
+        advice::{NEWER, no_rights},
+    },
     transfer::TransferError,
     trust::TrustError,
 };
@@ -111,8 +114,10 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::NotFound => failure
                 .hint("check the path, and quote it if it has spaces or special characters"),
-            io::ErrorKind::PermissionDenied => failure
-                .hint("look at the permissions of it and of the folders above it"),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self {
+                hint: no_rights(path, error),
+                ..failure
+            },
             io::ErrorKind::InvalidData => failure.hint(NOT_UTF8),
             io::ErrorKind::FileTooLarge => failure.hint(
                 "this process may write no larger files: raise the limit, `ulimit -f unlimited` or LimitFSIZE= of a service; or choose a folder on another file system",

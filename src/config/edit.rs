@@ -56,6 +56,26 @@ pub fn set(path: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
     })
 }
 
+/// Takes `key` out of the file at `path`, so that the default holds, and keeps every other line. Gives whether it was set there.
+/// A file that is wrong is not touched.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn unset(path: &Path, key: &str) -> Result<bool, ConfigError> {
+    let setting = settings::find(key)?;
+    let old = read(path)?;
+    Config::parse(&old, path)?;
+    let Some(new) = comment_out(&old, setting) else {
+        return Ok(false);
+    };
+    Config::parse(&new, path)?;
+    let written = write(path, &new).map_err(|source| ConfigError::Io {
+        path: path.to_owned(),
+        source,
+    });
+    written.map(|()| true)
+}
+
 /// Writes the file that `path` leads to, which others may keep elsewhere, with the mode that it has. A mode without the
 /// owner's right to write says that it is not to be changed.
 fn write(path: &Path, text: &str) -> io::Result<()> {
@@ -80,6 +100,16 @@ fn replace_value(text: &str, setting: &Setting, value: &str) -> Option<String> {
     let place = table.get_ref().get(setting.key)?.span();
     let (before, after) = (text.get(..place.start)?, text.get(place.end..)?);
     Some(format!("{before}{value}{after}"))
+}
+
+/// The text with the comment of the template where it sets it, if it does: what stands behind the value stays.
+fn comment_out(text: &str, setting: &Setting) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let (key, value) = table.get_ref().get_key_value(setting.key)?;
+    let before = text.get(..key.span().start)?;
+    let after = text.get(value.span().end..)?;
+    let comment = format!("# {} = {}", setting.key, setting.shown());
+    Some(format!("{before}{comment}{after}"))
 }
 
 /// A line that sets it, in the place of the comment about it or before the first table.
@@ -156,5 +186,28 @@ mod tests {
             assert!(set(&path, key, value).is_err(), "{key} = {value}");
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing changed");
+    }
+
+    #[test]
+    fn a_setting_is_taken_back_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("colis.toml");
+        assert!(!unset(&path, "inbox").unwrap() && !path.exists());
+        set(&path, "inbox", "ask").unwrap();
+        assert!(unset(&path, "inbox").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), template());
+        assert!(!unset(&path, "inbox").unwrap());
+        let text = "\"jobs\"=2 # few\n quota = '''\n1GiB'''\n\n[peers.ben]\ninbox = \"off\"\n";
+        fs::write(&path, text).unwrap();
+        assert!(
+            !unset(&path, "inbox").unwrap(),
+            "the one of a peer is another"
+        );
+        assert!(unset(&path, "quota").unwrap() && unset(&path, "jobs").unwrap());
+        let left = "# jobs = 4 # few\n # quota = \"100GiB\"\n\n[peers.ben]\ninbox = \"off\"\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), left);
+        for wrong in ["qouta", "peers.ben.inbox"] {
+            assert!(unset(&path, wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     manifest::Timestamp,
     peer::{
         CircleEnds, Elsewhere, MOVE_OUT, after_the_end, circle_ends, directory_fault, early_list,
-        holds_another, merging, moving_directory, renewal,
+        holds_another, merging, moving_directory, renewal, said_revoked,
     },
     session::{
         Home, Kind,
@@ -229,6 +229,21 @@ fn distrusted(dir: &CertsDir, step: &'static str, error: TlsError, now: Timestam
     }
 }
 
+/// That this peer is revoked: by the list, by what was noted, or by what a member has said.
+fn own_revocation(dir: &CertsDir, own: &Caller, circle: &Circle) -> Option<String> {
+    if circle.is_revoked(own) {
+        let number = circle.crl_number();
+        return Some(format!(
+            "list {number} of the circle revokes our own certificate"
+        ));
+    }
+    if tls::is_known_revoked(dir) {
+        let what = "the circle's machine has revoked our certificate when this home left";
+        return Some(what.to_owned());
+    }
+    said_revoked(dir).map(|said| format!("{}; no list here says so", said.meaning()))
+}
+
 fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     const STEP: &str = "revocation";
     if !dir.crl().exists() {
@@ -246,12 +261,7 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
         }
     };
     let number = circle.crl_number();
-    if circle.is_revoked(own) {
-        let what = format!("list {number} of the circle revokes our own certificate");
-        return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
-    }
-    if tls::is_known_revoked(dir) {
-        let what = "the circle's machine has revoked our certificate when this home left";
+    if let Some(what) = own_revocation(dir, own, &circle) {
         return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
     }
     if let Some(conflict) = circle.conflict() {

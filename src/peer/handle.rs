@@ -163,21 +163,16 @@ impl PeerHandle {
     /// # Errors
     /// [`ReloadError`]. What can be used is in force all the same.
     pub async fn reload(&self) -> Result<usize, ReloadError> {
-        let door = self.door.upgrade().ok_or(ReloadError::Ended)?;
-        let reading = self.reading.upgrade();
+        let reading = self.reading.upgrade().ok_or(ReloadError::Ended)?;
         let read = tokio::task::spawn_blocking(move || {
-            let settings = reading.as_ref().and_then(|reading| reading.settings.get());
+            let trust = reading.trust.get().ok_or(ReloadError::Ended)?.read_all();
+            let settings = reading.settings.get();
             let settings = settings.map_or(Ok(ReloadBody::default()), |reload| reload());
-            (door.reload_book(), door.reload(), settings)
+            settings.map_err(ReloadError::Settings)?;
+            trust
         });
-        let read = read.await;
-        let cut = self.state.drop_revoked();
         // It ends early only if the runtime does.
-        let (book, certificates, settings) = read.map_err(|_| ReloadError::Ended)?;
-        book?;
-        certificates?;
-        settings.map_err(ReloadError::Settings)?;
-        Ok(cut)
+        read.await.map_err(|_| ReloadError::Ended)?
     }
 
     /// Tells the peer to end, as the future does that was given to [`Peer::run`](super::Peer::run), and does not wait for it. One that

@@ -1,9 +1,11 @@
-//! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only.
+//! What was sent and received from this home, for the person: one JSON object a line, newest last, readable by us only. It has two
+//! files, and forgets the oldest.
 
+mod files;
 mod lines;
 
 use std::{
-    fs,
+    fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -11,6 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use files::{FULL, Part};
 use lines::Lines;
 
 use super::{
@@ -24,8 +27,8 @@ use crate::{
     transfer::MAX_MESSAGE,
 };
 
-/// The bytes at the end of the history that are read at once.
-const MAX_READ: u64 = 32 << 20;
+/// The bytes at the end of the history that are read at once: all that it has.
+const MAX_READ: u64 = 3 * FULL;
 /// Names that are remembered of one transfer.
 const MAX_NAMES: usize = 16;
 /// For how long it is told of a transfer that it did not come.
@@ -128,10 +131,11 @@ pub struct ReadHistory {
     pub unread: usize,
 }
 
-/// The file with what was.
+/// The files with what was: the one that is written, of at most about 16 MiB, and the one before it.
 #[derive(Debug, Clone)]
 pub struct History {
     path: PathBuf,
+    full: u64,
 }
 
 impl History {
@@ -139,6 +143,7 @@ impl History {
     pub fn new(chunks: &Path) -> Self {
         Self {
             path: chunks.join("state/history.jsonl"),
+            full: FULL,
         }
     }
 
@@ -170,13 +175,14 @@ impl History {
         if let Some(folder) = self.path.parent() {
             private::make_folder(folder)?;
         }
-        let mut file = private::append_lines(&self.path)?;
-        // In one piece: whoever else appends does so before or after.
+        let (mut file, base) = files::to_append(&self.path, self.full)?;
+        // In one piece: who reads meanwhile sees all of it or none.
         file.write_all(&line)?;
-        file.stream_position().map(ArrivalSeq)
+        let end = file.seek(SeekFrom::End(0))?;
+        Ok(ArrivalSeq(base + end))
     }
 
-    /// The entries in the last 32 MiB, the oldest first. A line that cannot be read is left out.
+    /// The entries, the oldest first. A line that cannot be read is left out.
     ///
     /// # Errors
     /// Those of the file system.
@@ -195,30 +201,15 @@ impl History {
     /// What is in the last so many bytes.
     fn read_from(&self, longest: u64) -> io::Result<ReadHistory> {
         let mut read = ReadHistory::default();
-        let mut file = match private::open(&self.path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(read),
-            Err(e) => return Err(e),
-        };
-        let length = file.metadata()?.len();
-        let start = length.saturating_sub(longest);
-        file.seek(SeekFrom::Start(start))?;
-        // What is appended meanwhile is for the next time.
-        let mut lines = Lines::new(file.take(longest));
-        let mut is_cut = start > 0;
-        loop {
-            let bytes = lines.next()?;
-            if bytes == 0 {
-                return Ok(read);
-            }
-            match serde_json::from_slice(&lines.line) {
-                Ok(entry) => read.entries.push(entry),
-                // One that does not end is just being written.
-                Err(_) if lines.is_ended && bytes > 1 && !is_cut => read.unread += 1,
-                Err(_) => {}
-            }
-            is_cut = false;
+        let parts = files::open_all(&self.path)?;
+        let lengths = parts.iter().map(|part| part.length);
+        let mut before = lengths.sum::<u64>().saturating_sub(longest);
+        for part in parts {
+            let passed = before.min(part.length);
+            before -= passed;
+            read.add(part, passed)?;
         }
+        Ok(read)
     }
 
     /// What did not come although somebody brought it: the transfers that were cut or not taken in the last seven days and have
@@ -241,7 +232,8 @@ impl History {
 
     /// The place after all that it has now.
     pub(super) fn end(&self) -> ArrivalSeq {
-        ArrivalSeq(fs::metadata(&self.path).map_or(0, |metadata| metadata.len()))
+        let parts = files::open_all(&self.path).unwrap_or_default();
+        ArrivalSeq(parts.last().map_or(0, Part::end))
     }
 
     /// The arrivals after `after`, the first `most` of them, and the place after the last that was looked at. What a version without
@@ -251,22 +243,27 @@ impl History {
         after: ArrivalSeq,
         most: usize,
     ) -> io::Result<(Vec<Arrival>, ArrivalSeq)> {
-        let file = match private::open(&self.path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), after)),
-            Err(e) => return Err(e),
+        let (mut arrivals, mut next) = (Vec::new(), after);
+        let parts = files::open_all(&self.path)?;
+        let Some(end) = parts.last().map(Part::end) else {
+            return Ok((arrivals, next));
         };
-        let (mut lines, mut next) = beginning(file, after)?;
-        let mut arrivals = Vec::new();
-        while arrivals.len() < most {
-            let read = lines.next()?;
-            // What does not end yet is being written.
-            if !lines.is_ended {
+        // What is told twice is better than what is missed.
+        if next.0 > end {
+            next = ArrivalSeq::START;
+        }
+        let last = parts.len() - 1;
+        for (number, part) in parts.into_iter().enumerate() {
+            let end = part.end();
+            // What does not end in a file that was put aside never will.
+            if number < last && next.0 >= end {
+                continue;
+            }
+            if !told_of(part, &mut next, most, &mut arrivals)? {
                 break;
             }
-            next.0 += read;
-            if let Ok(told) = serde_json::from_slice::<ToldArrival>(&lines.line) {
-                arrivals.extend(told.at(next));
+            if number < last {
+                next.0 = end;
             }
         }
         Ok((arrivals, next))
@@ -324,17 +321,66 @@ fn text_of(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// Goes to the first line that begins at `after` or later; to the very first in a history that is shorter than that: it is another
-/// one than `after` was of, and what is told twice is better than what is missed.
-fn beginning(mut file: fs::File, after: ArrivalSeq) -> io::Result<(Lines<fs::File>, ArrivalSeq)> {
-    let length = file.metadata()?.len();
-    if after.0 == 0 || after.0 > length {
-        return Ok((Lines::new(file), ArrivalSeq::START));
+impl ReadHistory {
+    /// Adds what is in `part` after the first `passed` bytes.
+    fn add(&mut self, mut part: Part, passed: u64) -> io::Result<()> {
+        part.file.seek(SeekFrom::Start(passed))?;
+        // What is appended meanwhile is for the next time.
+        let mut lines = Lines::new(part.file.take(part.length - passed));
+        let mut is_cut = passed > 0;
+        loop {
+            let bytes = lines.next()?;
+            if bytes == 0 {
+                return Ok(());
+            }
+            match serde_json::from_slice(&lines.line) {
+                Ok(entry) => self.entries.push(entry),
+                Err(_) if files::is_begin(&lines.line) => {}
+                // One that does not end is just being written.
+                Err(_) if lines.is_ended && bytes > 1 && !is_cut => self.unread += 1,
+                Err(_) => {}
+            }
+            is_cut = false;
+        }
     }
-    file.seek(SeekFrom::Start(after.0 - 1))?;
+}
+
+/// Adds to `arrivals` those of `part` that begin at `next` or later, until there are `most`, and moves `next` on. Gives whether that
+/// were all of them.
+fn told_of(
+    part: Part,
+    next: &mut ArrivalSeq,
+    most: usize,
+    arrivals: &mut Vec<Arrival>,
+) -> io::Result<bool> {
+    let mut lines = beginning(part, next)?;
+    while arrivals.len() < most {
+        let read = lines.next()?;
+        // What does not end yet is being written.
+        if !lines.is_ended {
+            return Ok(true);
+        }
+        next.0 += read;
+        if let Ok(told) = serde_json::from_slice::<ToldArrival>(&lines.line) {
+            arrivals.extend(told.at(*next));
+        }
+    }
+    Ok(false)
+}
+
+/// Goes to the first line of `part` that begins at `next` or later, which becomes the place of that line.
+fn beginning(part: Part, next: &mut ArrivalSeq) -> io::Result<Lines<File>> {
+    let Part { mut file, base, .. } = part;
+    if next.0 <= base {
+        next.0 = base;
+        return Ok(Lines::new(file));
+    }
+    // From the byte before it, which may be the end of a line.
+    next.0 -= 1;
+    file.seek(SeekFrom::Start(next.0 - base))?;
     let mut lines = Lines::new(file);
-    let read = lines.next()?;
-    Ok((lines, ArrivalSeq(after.0 - 1 + read)))
+    next.0 += lines.next()?;
+    Ok(lines)
 }
 
 #[cfg(test)]

@@ -230,7 +230,7 @@ impl Inbox {
         let Some(transfer) = queue.next(Instant::now()) else {
             return;
         };
-        match self.open(transfer.1).await {
+        match self.open(transfer).await {
             Tried::Settled => queue.settled(transfer),
             Tried::Failed => queue.failed(transfer, Instant::now()),
         }

@@ -9,11 +9,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     directory::{Bring, exchange_directory},
     known::{Known, no_address},
+    refused::heed,
 };
 use crate::{
     client::PeerClient,
     id::PeerId,
-    manifest::Timestamp,
+    manifest::{Signer as _, Timestamp},
     name::Escaped,
     store::StoreError,
     tls::{CertsDir, Circle, CircleHandle, Taken, TlsError, ca},
@@ -223,11 +224,15 @@ impl Neighbours {
 
     async fn ask_one(&self, peer: &KnownPeer) -> Result<Taken, ExchangeError> {
         let door = &self.known.door;
-        let mut last = no_address(peer.peer_id);
+        let (mut last, us) = (no_address(peer.peer_id), door.identity().peer_id());
         for client in self.known.clients(peer) {
             match exchange_lists(&client, door.circle(), door.dir()).await {
-                Err(ExchangeError::Peer(error)) => last = error,
+                Err(ExchangeError::Peer(error)) => {
+                    heed::<()>(door.dir(), us, &peer.name, Err(&error));
+                    last = error;
+                }
                 done => {
+                    heed(door.dir(), us, &peer.name, Ok(()));
                     if door.role_of(peer.peer_id) != Role::None {
                         self.listen_to(&client, peer.peer_id, &peer.name).await?;
                     }

@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::SaidRevoked;
 use crate::{
     manifest::Timestamp,
     tls::{
@@ -141,6 +142,11 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
         let text = format!("the certificate of this peer is revoked: {REVOKED}");
         Notice::care("certificate-revoked", text)
     });
+    let said = said_revoked(dir).filter(|_| revoked.is_none());
+    let said = said.map(|said| {
+        let text = format!("{}; if it is so, {REVOKED}", said.meaning());
+        Notice::care("certificate-said-revoked", text)
+    });
     let directory = directory_fault(dir).map(|error| {
         let text = format!(
             "the circle's directory cannot be used: {error}; {}",
@@ -149,7 +155,14 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
         Notice::care("directory-unusable", text)
     });
     let certificates = key.into_iter().chain(script).chain(nested);
-    certificates.chain(revoked).chain(directory)
+    let certificates = certificates.chain(revoked).chain(said);
+    certificates.chain(directory)
+}
+
+/// Who has said of late that this peer is revoked.
+pub(crate) fn said_revoked(dir: &CertsDir) -> Option<SaidRevoked> {
+    let us = Inspected::peer(dir).ok()?.caller.peer_id;
+    SaidRevoked::of_late(dir, us, Timestamp::now())
 }
 
 /// That `certs/` has the folder of another circle in it.

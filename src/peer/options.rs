@@ -13,7 +13,7 @@ use crate::{
     discover::Discovery,
     id::PeerId,
     received::ReceivedError,
-    server::BindError,
+    server::{BindError, Limits},
     store::{LocalStoreOptions, Relay, StoreError},
     tls::TlsError,
     trust::Role,
@@ -43,6 +43,8 @@ pub struct PeerOptions {
     pub ask_every: Duration,
     /// Whether it is announced, if it listens on more than the loopback.
     pub discovery: Discovery,
+    /// What its server bears of others. It is looked at when the peer is opened.
+    pub limits: Limits,
 }
 
 impl PeerOptions {
@@ -61,6 +63,7 @@ impl PeerOptions {
             default_role: Role::default(),
             ask_every: ASK_EVERY,
             discovery: Discovery::default(),
+            limits: Limits::default(),
         }
     }
 

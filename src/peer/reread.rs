@@ -8,6 +8,7 @@ use std::{
 use super::{
     door::Door,
     files::Files,
+    handle::ReloadError,
     places::{CERTS, tell},
 };
 use crate::server::WeakServerState;
@@ -60,6 +61,18 @@ impl Reread {
             self.read_certificates();
         }
         *read = now;
+    }
+
+    /// Reads all of it, changed or not, and cuts the connections of those who may not have one any more. Gives how many were cut.
+    pub(super) fn read_all(&self) -> Result<usize, ReloadError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.door.files();
+        let (book, certificates) = (self.door.reload_book(), self.door.reload());
+        let cut = self.state.drop_revoked();
+        *read = now;
+        book?;
+        certificates?;
+        Ok(cut)
     }
 
     fn read_book(&self) {

@@ -111,8 +111,8 @@ fn turn(
     check_standing(connection, parts)?;
     check_uri(parts)?;
     check_headers(&parts.headers, parts.version)?;
-    if has_body && [Method::GET, Method::HEAD, Method::DELETE].contains(&parts.method) {
-        let detail = format!("{} takes no body", parts.method);
+    if has_body && takes_no_body(parts) {
+        let detail = format!("{} takes no body here", parts.method);
         return Err(Failure::new(Code::TooLarge, detail));
     }
     check_role(state, connection, parts)?;
@@ -129,6 +129,13 @@ fn turn(
         ),
         Shortage::Total => Failure::busy(Code::Busy, "too many requests at once; try again"),
     })
+}
+
+/// What a body would say to a peer that leaves for good, this version does not know: it is refused rather than passed over.
+fn takes_no_body(parts: &Parts) -> bool {
+    let path = parts.extensions.get::<MatchedPath>();
+    let leaves = path.is_some_and(|path| path.as_str() == route::LEAVE);
+    leaves || [Method::GET, Method::HEAD, Method::DELETE].contains(&parts.method)
 }
 
 /// Somebody whose certificate has ended may have it renewed, and nothing else.

@@ -162,11 +162,11 @@ pub(super) async fn renew(
     Ok(([(header::CONTENT_TYPE, media::PEM)], certificate).into_response())
 }
 
-problems!(LeaveProblems: &[Code::NotAllowed, Code::NotTheCircle]);
+problems!(LeaveProblems: &[Code::NotAllowed, Code::NotTheCircle, Code::TooLarge]);
 
 /// Revokes the caller, which leaves the circle.
 ///
-/// It takes no body: one is not read. Only the machine with the circle's key can do this. A peer asks for itself, with its own certificate and not with
+/// It takes no body: one is refused. Only the machine with the circle's key can do this. A peer asks for itself, with its own certificate and not with
 /// that of its scripts; every certificate of it is revoked for good, and its connections are closed within a second.
 #[utoipa::path(
     post,

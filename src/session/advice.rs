@@ -1,6 +1,8 @@
 //! What to do where one side does not trust the other.
 
-use std::path::Path;
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
+
+use rustix::process::geteuid;
 
 use crate::{
     manifest::Distrust,
@@ -46,6 +48,42 @@ pub(crate) fn bad_file(path: &Path) -> String {
                 .to_owned()
         }
         _ => "restore it from a backup".to_owned(),
+    }
+}
+
+/// What to do about a file or folder that this user may not use, or that is on a disk to read only.
+pub(crate) fn no_rights(path: &Path, error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Some(not_allowed(path)),
+        io::ErrorKind::ReadOnlyFilesystem => Some(format!(
+            "its disk is mounted to be read only: findmnt -T {}; mount it to be written, or use another --home",
+            path.display()
+        )),
+        _ => None,
+    }
+}
+
+fn not_allowed(path: &Path) -> String {
+    let us = geteuid().as_raw();
+    // What is in a folder that may not be looked into cannot be asked.
+    let there = path
+        .ancestors()
+        .filter_map(|at| Some((at, fs::metadata(at).ok()?)));
+    let (mut there, lacks) = (there.peekable(), |owner: u32| owner != us);
+    match there.peek() {
+        Some((at, found)) if lacks(found.uid()) => format!(
+            "{} belongs to the user with the number {}, and this process is of {us}: run it as that user, or give the home to this one, \
+             chown -R",
+            at.display(),
+            found.uid()
+        ),
+        Some((at, found)) if found.is_file() && found.mode() & 0o600 != 0o600 => {
+            format!(
+                "give its owner the right to read and write it: chmod u+rw {}",
+                at.display()
+            )
+        }
+        _ => "look at the permissions of it and of the folders above it".to_owned(),
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
     id::PeerId,
     manifest::Timestamp,
     pair::Code,
-    peer::record_found,
+    peer::{heed, record_found},
+    store::StoreError,
     tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
 };
@@ -162,7 +163,9 @@ impl Session {
             ..self.client_options
         };
         let client = self.client(address, expected, &seen, first)?;
-        let body = client.peer().await?;
+        let answer = client.peer().await;
+        self.heed(address, &seen, answer.as_ref());
+        let body = answer?;
         let signed = SignedBundle::parse(body.bundle)?;
         let certified = signed.verify(self.circle(), Timestamp::now())?;
         let bundle = signed.payload();
@@ -206,6 +209,13 @@ impl Session {
         }
         self.exchange(&client, &peer, body.directory).await;
         Ok(ConnectedPeer { client, peer })
+    }
+
+    /// Notes if the peer at `address` refuses this one as revoked, for nobody else may say it.
+    fn heed<T>(&self, address: &PeerAddress, seen: &Seen, answer: Result<T, &StoreError>) {
+        let by = seen.caller().map(|caller| caller.name);
+        let by = by.unwrap_or_else(|| address.to_string());
+        heed(&self.dir, self.peer_id(), &by, answer);
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use super::{Error, Home, advice::bad_record};
+use super::{
+    Error, Home,
+    advice::{bad_record, no_rights},
+};
 use crate::{
     peer::{History, Notice},
     private,
@@ -61,8 +64,11 @@ fn lock(home: &Home) -> Option<Damage> {
         step: "store",
         code: "store-unusable",
         loss: "the store cannot be opened",
+        hint: match &error {
+            StoreError::Io { path, source } => no_rights(path, source),
+            _ => None,
+        },
         error: error.into(),
-        hint: None,
     })
 }
 
@@ -74,7 +80,7 @@ fn history(home: &Home) -> Option<Damage> {
         step: "store",
         code: "history-unusable",
         loss: "the history cannot be read",
+        hint: no_rights(&path, &source),
         error: StoreError::Io { path, source }.into(),
-        hint: None,
     })
 }

@@ -62,6 +62,8 @@ pub enum Event {
     },
     /// A setting was changed.
     ConfigSet(ChangedSetting),
+    /// A setting was taken back: its default holds.
+    ConfigUnset(ChangedSetting),
     /// A unit of systemd was written.
     Installed {
         /// The file.

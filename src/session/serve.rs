@@ -18,6 +18,7 @@ use crate::{
         ASK_EVERY, Arrival, InboxMode, InboxOptions, InboxPolicy, InboxRule, Outcome, Peer,
         PeerOptions, RelayOptions, Waiting,
     },
+    server::Limits,
     store::{TransferState, WaitReason},
     transfer::{ReceiveOptions, SendOptions},
 };
@@ -78,6 +79,7 @@ pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> Pee
         store: store_options(config),
         relay: relay(config),
         discovery: discovery(config),
+        limits: Limits::default(),
     }
 }
 

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     client::PeerClient,
+    peer::Whereabouts,
     store::{LocalStore, StoreError},
+    tls::CertsDir,
     wire::Arriving,
 };
 
@@ -128,9 +130,10 @@ impl Session {
         let Some(served) = LocalStore::holder(&chunks).filter(|holder| holder.serving.is_some())
         else {
             // Nobody may be serving only as far as can be seen.
-            LocalStore::check_holder(&chunks, &self.home.store_mark())
-                .map_err(Error::ServedUnknown)?;
-            return Ok(StoppedPeer::default());
+            return match LocalStore::check_holder(&chunks, &self.home.store_mark()) {
+                Ok(()) => Ok(StoppedPeer::default()),
+                Err(error) => self.stop_noted(error).await,
+            };
         };
         let ask = |peer: PeerClient| async move { peer.stop().await };
         let told = through_serving(|| self.serving(), ask, || async { Ok(()) }).await;
@@ -155,6 +158,33 @@ impl Session {
         Ok(StoppedPeer {
             serving: served.serving,
             process: served.process,
+        })
+    }
+}
+
+impl Session {
+    /// Ends the peer that has noted in the home that it serves it, where its store, which tells it better, cannot be asked: `why`.
+    async fn stop_noted(&self, why: StoreError) -> Result<StoppedPeer, Error> {
+        let dir = CertsDir::new(self.home.certs());
+        let Some(noted) = Whereabouts::load(&dir) else {
+            return Err(Error::ServedUnknown(why));
+        };
+        // Whoever answers there has proved that it is this peer.
+        let peer = self.own_client(&noted.address)?.with_retries(1);
+        if peer.stop().await.is_err() {
+            return Err(Error::ServedUnknown(why));
+        }
+        let asked = Instant::now();
+        while Whereabouts::load(&dir).as_ref() == Some(&noted) {
+            if asked.elapsed() > ENDS_WITHIN {
+                let serving = noted.address;
+                return Err(Error::StillServing { serving });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(StoppedPeer {
+            serving: Some(noted.address),
+            process: Some(noted.process),
         })
     }
 }

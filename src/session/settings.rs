@@ -56,8 +56,23 @@ pub struct ChangedSetting {
 /// # Errors
 /// Fails if there is no such setting, the value cannot be used, or the file cannot be written.
 pub async fn change_setting(home: &Home, key: &str, value: &str) -> Result<ChangedSetting, Error> {
+    config::set(&home.config(), key, value)?;
+    in_force(home, key).await
+}
+
+/// Takes `key` out of the settings of `home`, so that its default holds, and has the peer that serves it take that in force. What is
+/// not set is no error.
+///
+/// # Errors
+/// Fails if there is no such setting, or the file cannot be used or written.
+pub async fn take_back_setting(home: &Home, key: &str) -> Result<ChangedSetting, Error> {
+    config::unset(&home.config(), key)?;
+    in_force(home, key).await
+}
+
+/// When what the file says now of `key` counts.
+async fn in_force(home: &Home, key: &str) -> Result<ChangedSetting, Error> {
     let path = home.config();
-    config::set(&path, key, value)?;
     let (holds, reason) = match counts_of(key) {
         Counts::NextCommand => (Holds::Next, None),
         Counts::AtOnce | Counts::AtStart => match ask(home, key).await {
@@ -221,13 +236,13 @@ impl ServedSettings {
             keys.retain(|key| counts_of(key) == counts && !by_flag(key));
             keys
         };
+        let is_new = differing(&before.in_file, &read.in_file);
         let body = ReloadBody {
             settings: true,
             changed: changed(&before.now, Counts::AtOnce),
             restart: changed(&self.started, Counts::AtStart),
-            overruled: overruled(&read.in_file, &read.now, by_flag),
+            overruled: overruled(&read, &is_new, by_flag),
         };
-        let is_new = differing(&before.in_file, &read.in_file);
         *before = read;
         Ok((body, is_new))
     }
@@ -247,13 +262,14 @@ fn differing(old: &[Shown], new: &[Shown]) -> Vec<String> {
     keys
 }
 
-/// The names of what the file sets, and a flag or the environment sets otherwise.
-fn overruled(in_file: &[Shown], now: &[Shown], by_flag: impl Fn(&str) -> bool) -> Vec<String> {
-    let set = in_file
+/// The names of what the file sets, or has just ceased to set, and a flag or the environment sets otherwise.
+fn overruled(read: &Read, is_new: &[String], by_flag: impl Fn(&str) -> bool) -> Vec<String> {
+    let set = read
+        .in_file
         .iter()
-        .filter(|one| matches!(one.origin, SetBy::File(_)));
+        .filter(|one| matches!(one.origin, SetBy::File(_)) || is_new.contains(&one.key));
     let wins = |one: &&Shown| {
-        let in_force = now.iter().find(|now| now.key == one.key);
+        let in_force = read.now.iter().find(|now| now.key == one.key);
         by_flag(&one.key) || in_force.is_some_and(|now| now.value != one.value)
     };
     set.filter(wins).map(|one| one.key.clone()).collect()

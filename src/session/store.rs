@@ -98,7 +98,7 @@ impl Session {
         served.map(|address| self.own_client(&address)).transpose()
     }
 
-    fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
+    pub(super) fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
         let (me, seen) = (Some(self.peer_id()), Seen::default());
         self.client(&address.parse()?, me, &seen, self.client_options)
     }

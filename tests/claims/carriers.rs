@@ -1,6 +1,10 @@
 //! Peers that carry transfers for others, and what they can get delivered by it.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use colis::{
     id::{ChunkId, ManifestId, PeerId},
@@ -184,4 +188,36 @@ fn what_a_blocked_sender_left_at_a_relay_is_told_once() {
     assert!(names.iter().all(|name| !is_received(&homes, name)));
     let told = homes.log("b").matches("not collected").count();
     assert_eq!(told, names.len());
+}
+
+#[test]
+fn a_peer_that_answers_nothing_holds_up_no_send_to_another() {
+    let homes = Homes::new(&["aa", "b"]);
+    let mut silent = homes.serve("aa", &[]);
+    let b = homes.serve("b", &[]);
+    for serving in [&silent, &b] {
+        homes.ok("a", &["peers", "add", &serving.to()]);
+    }
+    let at = silent.address;
+    silent.kill();
+    fs::write(homes.path("f"), "f").unwrap();
+    for quiet in ["/v1/peer", "/v1/crl", "/v1/directory"] {
+        let silent = Hostile::start(&homes, "aa", at, move |path| match path {
+            path if path.starts_with(quiet) => Reply::Silence,
+            _ => Reply::Nothing,
+        });
+        let began = Instant::now();
+        let ran = homes.run("a", &["--json", "send", "f", "--to", "aa,b"]);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(20), "{quiet}: {took:?}");
+        let stores = ran.object("sent")["stores"].clone();
+        let stored = |name: &str| {
+            let stores = stores.as_array().unwrap();
+            let store = stores.iter().find(|store| store["peer"] == name).unwrap();
+            store["error"].is_null()
+        };
+        assert!(stored("b") && !stored("aa"), "{quiet}: {ran:?}");
+        assert_eq!(ran.code, 10, "{quiet}: {ran:?}");
+        assert!(silent.asked("/v1/peer") > 0, "{quiet}");
+    }
 }

@@ -46,6 +46,51 @@ fn the_home_of_another_user_is_said_to_be_one() {
 }
 
 #[test]
+fn a_store_that_another_user_has_touched_is_said_to_be_his() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tried: only root can become another user");
+        return;
+    }
+    let (homes, elsewhere) = (Homes::new(&[]), tempfile::tempdir().unwrap());
+    fs::write(homes.path("f"), "f").unwrap();
+    homes.ok("a", &["share", "f"]);
+    for path in [homes.path("."), elsewhere.path().to_owned()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut owned = Command::new("chown");
+    owned.arg("-R").arg("65534:65534").arg(homes.home("a"));
+    assert!(owned.status().unwrap().success());
+    let colis = elsewhere.path().join("colis");
+    testkit::copy_program(&colis);
+    let run = |words: &[&str]| {
+        let mut command = Command::new(&colis);
+        command.arg("--home").arg(homes.home("a")).args(words);
+        command.uid(65534).gid(65534).current_dir(elsewhere.path());
+        command.env("COLIS_DISCOVERY", "false");
+        let ran = Ran::from(command.output().unwrap());
+        format!("{}{}", ran.out, ran.err)
+    };
+    let said = run(&["gc"]);
+    assert!(!said.contains("hint"), "{said}");
+    // What `sudo colis` leaves behind.
+    for name in ["LOCK", "FORMAT", "state/history.jsonl"] {
+        let file = homes.home("a").join("chunks").join(name);
+        std::os::unix::fs::chown(&file, Some(0), Some(0)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let hint = format!("{name} belongs to the user with the number 0");
+        let command = match name {
+            "state/history.jsonl" => &["history"][..],
+            _ => &["gc"],
+        };
+        for words in [command, &["doctor"]] {
+            let said = run(words);
+            assert!(said.contains(&hint), "{words:?}: {said}");
+        }
+        std::os::unix::fs::chown(&file, Some(65534), Some(65534)).unwrap();
+    }
+}
+
+#[test]
 fn a_umask_takes_nothing_from_the_owner() {
     let homes = Homes::new(&[]);
     let mut shell = Command::new("sh");

@@ -98,14 +98,26 @@ fn a_store_that_is_not_there_is_not_made_anew() {
 }
 
 #[test]
-fn stop_does_not_say_that_nobody_serves_a_store_that_is_away() {
+fn stop_ends_a_peer_whose_store_is_away_and_says_so_where_none_is_found() {
     let homes = Homes::new(&["b"]);
     assert!(
         homes.run("b", &["stop"]).code == 0,
         "it never had a store, so nobody serves it"
     );
-    let mut b = homes.serve("b", &[]);
     let (chunks, disk) = (homes.home("b").join("chunks"), homes.path("disk"));
+    for (what, put) in PLACES {
+        let mut b = homes.serve("b", &[]);
+        fs::rename(&chunks, &disk).unwrap();
+        put(&chunks);
+        let stopped = homes.run("b", &["--json", "stop"]).object("stopped");
+        assert_eq!(stopped["serving"], b.to().as_str(), "{what}");
+        assert_eq!(stopped["process"], b.id(), "{what}");
+        assert_eq!(b.end(), Some(0), "{what}");
+        remove(&chunks);
+        fs::rename(&disk, &chunks).unwrap();
+    }
+    // One that was killed has left its note, and another process its port.
+    homes.serve("b", &[]).kill();
     fs::rename(&chunks, &disk).unwrap();
     for (what, put) in PLACES {
         put(&chunks);
@@ -115,9 +127,6 @@ fn stop_does_not_say_that_nobody_serves_a_store_that_is_away() {
         assert!(!said.contains("nobody serves"), "{what}: {said}");
         remove(&chunks);
     }
-    fs::rename(&disk, &chunks).unwrap();
-    homes.ok("b", &["stop"]);
-    assert_eq!(b.end(), Some(0));
 }
 
 #[test]

@@ -408,6 +408,35 @@ fn a_flag_and_the_environment_win_over_what_is_set_later() {
 }
 
 #[test]
+fn a_setting_that_is_taken_back_has_its_default_at_once() {
+    let homes = Homes::new(&["b"]);
+    let mut serve = homes.command("b", &["--json", "serve", "--listen", "127.0.0.1:0"]);
+    serve.env("COLIS_QUOTA", "1GiB");
+    let b = homes.serve_by("b", serve);
+    fs::write(homes.path("f"), bytes(1, 300_000)).unwrap();
+    let unset = |key| {
+        let said = homes.run("b", &["--json", "config", "unset", key]);
+        said.object("config-unset")["holds"].clone()
+    };
+    let send = || answer(&homes.run("a", &["--json", "send", "f", "--to", &b.to()]));
+    set(&homes, "b", "inbox", "ask");
+    assert_eq!(send(), "waiting");
+    assert_eq!(unset("inbox"), "now");
+    assert_eq!(send(), "accepted");
+    set(&homes, "b", "quota", "1KiB");
+    assert_eq!(unset("quota"), "overruled");
+    assert_eq!(unset("log_days"), "now", "it was not set");
+    drop(b);
+    assert_eq!(unset("jobs"), "next", "nobody serves");
+    let said = homes.run("b", &["config", "unset", "inbox"]);
+    assert!(said.err.contains("inbox has its default"), "{said:?}");
+    let shown = homes.ok("b", &["config"]);
+    assert!(!shown.contains("colis.toml"), "nothing is set: {shown}");
+    let said = homes.fails("b", &["config", "unset", "inbux"], 3);
+    assert!(said.contains("did you mean `inbox`?"), "{said}");
+}
+
+#[test]
 fn settings_that_cannot_be_used_keep_nobody_from_looking_and_from_stopping() {
     let homes = Homes::new(&["b"]);
     let mut b = homes.serve("b", &[]);

@@ -31,14 +31,14 @@ const LARGE: Load = Load {
 /// Many small ones.
 const SMALL: Load = Load {
     name: "small",
-    files: 500,
+    files: 2_000,
     length: 10 << 10,
 };
 
 impl Load {
-    /// Writes it into a circle of its own, with the peers `b` and `c`.
+    /// Writes it into a circle of its own, with the peers `b`, `c` and `d`.
     fn make(&self) -> Homes {
-        let homes = Homes::new(&["b", "c"]);
+        let homes = Homes::new(&["b", "c", "d"]);
         let folder = homes.path(self.name);
         fs::create_dir(&folder).unwrap();
         for file in 0..self.files {

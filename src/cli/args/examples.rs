@@ -78,7 +78,8 @@ pub(super) const HISTORY: &str = "Examples:
 pub(super) const CONFIG: &str = "Examples:
   colis config                                  every setting, and who set it
   colis config init                             colis.toml with comments
-  colis config set inbox ask";
+  colis config set inbox ask
+  colis config unset inbox                      its default again";
 
 pub(super) const COMPLETIONS: &str = "Examples:
   colis completions bash > ~/.local/share/bash-completion/completions/colis

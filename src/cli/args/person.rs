@@ -82,6 +82,12 @@ pub(in crate::cli) enum ConfigCommand {
         /// Its value
         value: String,
     },
+    /// Take one setting out of colis.toml, so that its default holds, and keep the rest
+    Unset {
+        /// Its name, as in `config show`
+        #[arg(value_name = "SETTING")]
+        key: String,
+    },
 }
 
 #[derive(Debug, Args)]

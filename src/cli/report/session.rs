@@ -6,7 +6,7 @@ use super::{ExitCode, Failure};
 use crate::{
     name::Escaped,
     session::{
-        Error, Kind, Mistake, NotReached, care::NO_HOME, certs::LeaveError, is_short_id,
+        Error, Kind, Mistake, NotReached, care::NO_HOME, certs::LeaveError, host_name, is_short_id,
         service::UnitError,
     },
     trust::name_of,
@@ -265,7 +265,8 @@ impl From<Mistake> for Failure {
             Mistake::NoName => failure.hint("--name NAME"),
             Mistake::BadName { name } => {
                 let like = name_of(&name.replace('.', "-"));
-                let like = like.unwrap_or_else(|| "box-1".to_owned());
+                let like = like.or_else(host_name);
+                let like = like.unwrap_or_else(|| "peer-2".to_owned());
                 failure.hint(format!("for instance: {like}"))
             }
             Mistake::NoHost { .. } => failure.hint("for instance --san nas.example"),

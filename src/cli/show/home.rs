@@ -22,7 +22,13 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::NotCome(entry) => output.line(format!("did not come: {}", line(entry))),
         Event::Setting(shown) => output.line(setting(shown)),
         Event::ConfigInit { path } => output.line(path),
-        Event::ConfigSet(changed) => output.talk(changed_setting(changed)),
+        Event::ConfigSet(changed) => output.talk(changed_setting(changed, "is set in")),
+        Event::ConfigUnset(changed) => {
+            output.talk(changed_setting(
+                changed,
+                "has its default, and is not set in",
+            ));
+        }
         Event::Installed { path, unit } => {
             output.line(path);
             output.talk(format!(
@@ -58,8 +64,8 @@ pub(super) fn say(output: Output, event: &Event) {
     }
 }
 
-/// That a setting is changed, and when it counts.
-fn changed_setting(changed: &ChangedSetting) -> String {
+/// That a setting is changed, how, and when it counts.
+fn changed_setting(changed: &ChangedSetting, how: &str) -> String {
     let counts = match changed.holds {
         Holds::Overruled if changed.variable.is_some() => {
             let variable = changed.variable.as_deref().unwrap_or_default();
@@ -78,7 +84,7 @@ fn changed_setting(changed: &ChangedSetting) -> String {
             format!("the peer that serves this home could not be asked to take it ({})", Escaped::new(why))
         }
     };
-    format!("{} is set in {}; {counts}", changed.key, changed.path)
+    format!("{} {how} {}; {counts}", changed.key, changed.path)
 }
 
 fn said(output: Output, status: &Status) {

@@ -1,5 +1,7 @@
 //! What is written to a history is read again, whatever else is in the file.
 
+use std::fs;
+
 use super::*;
 use crate::{
     id::PeerId,
@@ -172,4 +174,85 @@ fn a_history_of_any_length_is_read_from_its_end_within_a_bound() {
     assert_eq!(history.missed(Timestamp::now()).unwrap(), []);
     let after = ArrivalSeq(third.0 - 1);
     assert_eq!(history.arrivals_after(after, 9).unwrap(), (vec![], third));
+}
+
+#[test]
+fn a_history_that_is_full_forgets_the_oldest_and_followers_miss_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = 2_000;
+    let history = History {
+        full,
+        ..History::new(folder.path())
+    };
+    let waits = || Outcome::Waiting(Waiting::Larger { than: 7 });
+    let (mut places, mut followed, mut next) = (Vec::new(), Vec::new(), ArrivalSeq::START);
+    for n in 0..100 {
+        places.push(arrive(&history, n, &waits()));
+        if n % 3 == 0 {
+            let (arrivals, now) = history.arrivals_after(next, 9).unwrap();
+            followed.extend(transfers(&arrivals));
+            next = now;
+            assert_eq!(next, history.end());
+        }
+    }
+    assert!(places.is_sorted() && followed == (0..100).collect::<Vec<_>>());
+    let state = folder.path().join("state");
+    let sizes = fs::read_dir(&state).unwrap().map(|file| file.unwrap());
+    let sizes: Vec<_> = sizes.map(|file| file.metadata().unwrap().len()).collect();
+    assert_eq!(sizes.len(), 2, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size < full + 1_000), "{sizes:?}");
+    let read = history.read().unwrap();
+    let kept: Vec<_> = read
+        .entries
+        .iter()
+        .map(|e| e.transfer.as_bytes()[0])
+        .collect();
+    assert_eq!((kept.last(), read.unread), (Some(&99), 0));
+    assert!(kept.is_sorted() && kept.len() < 30, "{kept:?}");
+    let from = |after| transfers(&history.arrivals_after(after, 200).unwrap().0);
+    assert_eq!(from(ArrivalSeq::START), kept, "the oldest that it has");
+    for n in usize::from(kept[0])..100 {
+        let expected: Vec<u8> = kept
+            .iter()
+            .copied()
+            .filter(|k| usize::from(*k) > n)
+            .collect();
+        assert_eq!(from(places[n]), expected, "after {n}");
+    }
+    assert_eq!(from(places[3]), kept, "what was after it is forgotten");
+    assert_eq!(
+        from(ArrivalSeq(places[99].0 + 1)),
+        kept,
+        "of another history"
+    );
+}
+
+#[test]
+fn writers_beside_each_other_lose_nothing_where_a_file_is_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History {
+        full: 20_000,
+        ..History::new(folder.path())
+    };
+    let count = 40;
+    std::thread::scope(|scope| {
+        for writer in 0..4_u8 {
+            let history = &history;
+            scope.spawn(move || {
+                for n in 0..count {
+                    let transfer = TransferId::from_bytes([writer * count + n; 16]);
+                    let entry = HistoryEntry::new(Direction::Sent, transfer);
+                    history.append(&entry).unwrap();
+                }
+            });
+        }
+    });
+    let read = history.read().unwrap();
+    let mut kept: Vec<_> = read
+        .entries
+        .iter()
+        .map(|e| e.transfer.as_bytes()[0])
+        .collect();
+    kept.sort_unstable();
+    assert_eq!((kept, read.unread), ((0..4 * count).collect(), 0));
 }

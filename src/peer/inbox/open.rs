@@ -47,7 +47,7 @@ impl Inbox {
     /// Opens a transfer if it is for us, wanted and not yet settled, and remembers what became of it.
     ///
     /// Boxed, because the compiler cannot see that the loop around it is `Send`.
-    pub(super) fn open(&self, id: ManifestId) -> BoxFuture<'_, Tried> {
+    pub(super) fn open(&self, (sender, id): (PeerId, ManifestId)) -> BoxFuture<'_, Tried> {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
             let (manifest, before) = match self.unsettled(id).await {
@@ -59,11 +59,7 @@ impl Inbox {
                     return Tried::Settled;
                 }
                 Err(error) => {
-                    tracing::error!(
-                        manifest = id.short(),
-                        error = error.kind(),
-                        "cannot be looked at"
-                    );
+                    self.log_not_read(sender, id, &error);
                     return Tried::Failed;
                 }
             };

@@ -137,6 +137,23 @@ impl Inbox {
         );
     }
 
+    /// Logs that a transfer of `sender` cannot be read, of each sender a few. One whose name is not known here may be anybody's.
+    pub(super) fn log_not_read(&self, sender: PeerId, id: ManifestId, error: &TransferError) {
+        let known = self.book.peers().unwrap_or_default().into_iter();
+        let known = known.filter(|known| known.peer_id == sender).last();
+        let name = known.as_ref().map(|known| known.name.as_str());
+        if let Some(silenced) = self.limits.line(&charged(name, sender)) {
+            tracing::error!(
+                manifest = id.short(),
+                sender = %who(name, sender),
+                id = %sender,
+                error = error.kind(),
+                silenced,
+                "cannot be looked at"
+            );
+        }
+    }
+
     /// Tells that a transfer has expired, if it waited here or is another peer's.
     pub(in crate::peer) fn expired(&self, info: &ManifestInfo) {
         self.gone_unopened(info.id, Gone::Expired);

@@ -1,8 +1,9 @@
 //! Who can open what is sent, and where it is stored.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Fault, SendRequest, StoredAt};
 use crate::{
@@ -11,9 +12,11 @@ use crate::{
         ConnectedPeer, Error, Missed, Mistake, NotReached, Recipients, Session,
         recipients::is_of_one,
     },
-    store::Store,
+    store::{NetworkCause, Remote, Store, StoreError},
 };
 
+/// How much later than the first of several another may be met. Known ones are sealed for without having answered.
+const LATER: Duration = Duration::from_secs(10);
 /// What the own store is called.
 const OWN: &str = "the local store";
 /// What a store is called that a program has given.
@@ -72,7 +75,7 @@ impl Session {
 
     async fn meet_recipients(&self, to: &[String]) -> Result<Met, Error> {
         let mut met = Met::default();
-        let connected = join_all(to.iter().map(|text| self.connect(text))).await;
+        let connected = self.connect_all(to).await;
         for (text, connected) in to.iter().zip(connected) {
             match connected {
                 Ok(connected) => {
@@ -110,8 +113,8 @@ impl Session {
     }
 
     async fn meet_carriers(&self, request: &SendRequest, met: &mut Met) -> Result<(), Error> {
-        let carriers = request.via.iter().map(|text| self.connect(text));
-        for (text, connected) in request.via.iter().zip(join_all(carriers).await) {
+        let carriers = self.connect_all(&request.via).await;
+        for (text, connected) in request.via.iter().zip(carriers) {
             let id = match &connected {
                 Ok(connected) => Some(connected.peer.peer_id),
                 Err(_) => self.known_here(text)?.map(|known| known.peer_id),
@@ -127,6 +130,50 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+impl Session {
+    /// Connects to each, side by side. Once one is connected the others have [`LATER`]: a peer that says nothing must not hold up what
+    /// goes to others.
+    async fn connect_all(&self, texts: &[String]) -> Vec<Result<ConnectedPeer, Error>> {
+        let asked = texts.iter().enumerate();
+        let asked =
+            asked.map(|(place, text)| self.connect(text).map(move |done| (place, done)).boxed());
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let mut connected: Vec<_> = texts.iter().map(|_| None).collect();
+        let mut ends = None;
+        loop {
+            let next = match ends {
+                Some(ends) => timeout_at(ends, asked.next()).await.ok().flatten(),
+                None => asked.next().await,
+            };
+            let Some((place, done)) = next else { break };
+            if done.is_ok() && ends.is_none() {
+                ends = Some(Instant::now() + LATER);
+            }
+            connected[place] = Some(done);
+        }
+        let each = texts.iter().zip(connected);
+        each.map(|(text, done)| done.unwrap_or_else(|| Err(self.said_nothing(text))))
+            .collect()
+    }
+
+    fn said_nothing(&self, text: &str) -> Error {
+        let known = self.known_here(text).ok().flatten();
+        let id = known.as_ref().map(|known| known.peer_id);
+        let addresses = known.map_or_else(|| vec![text.to_owned()], |known| known.addresses);
+        let address = addresses.iter().find_map(|address| address.parse().ok());
+        match address {
+            Some(address) => Error::Store(StoreError::Network {
+                remote: Remote::new(address, id),
+                cause: NetworkCause::NoAnswer,
+            }),
+            None => Error::UnknownPeer {
+                name: text.to_owned(),
+                nearest: None,
+            },
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::FileExt as _,
@@ -15,6 +15,7 @@ use std::{
 };
 
 use rustix::{
+    buffer::spare_capacity,
     fs::{
         AtFlags, CWD, Dir, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat,
         openat, statat, unlinkat, utimensat,
@@ -135,6 +136,11 @@ impl Folder {
 
     /// The regular file `name`, open for reading; anything else in its place is as if it were not there.
     pub(in crate::store) fn file(&self, name: &str) -> io::Result<Option<File>> {
+        Ok(self.file_of_length(name)?.map(|(file, _)| file))
+    }
+
+    /// The same, with its length.
+    fn file_of_length(&self, name: &str) -> io::Result<Option<(File, u64)>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let opened = self
             .fd()
@@ -144,21 +150,30 @@ impl Folder {
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        Ok(file.metadata()?.is_file().then_some(file))
+        let found = file.metadata()?;
+        Ok(found.is_file().then(|| (file, found.len())))
     }
 
     /// The bytes of the file `name`, if it has at most `max`.
     pub(in crate::store) fn read(&self, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
-        let Some(mut file) = self.file(name)? else {
+        let Some((file, length)) = self.file_of_length(name)? else {
             return Ok(None);
         };
-        if file.metadata()?.len() > max as u64 {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > max {
             return Ok(None);
         }
-        // The file itself knows how much to read at once; behind a `take` it would be read in many pieces.
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok((bytes.len() <= max).then_some(bytes))
+        // One byte more than it has, so that its end is seen without asking for its length again.
+        let mut bytes = Vec::with_capacity(length + 1);
+        while bytes.len() <= length {
+            match rustix::io::read(&file, spare_capacity(&mut bytes)) {
+                Ok(0) => return Ok(Some(bytes)),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        // It grows while it is read. No file of a store does.
+        Ok(None)
     }
 
     /// The length of the regular file `name`.

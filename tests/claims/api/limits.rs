@@ -66,6 +66,19 @@ async fn a_body_of_unclear_length_is_refused_and_the_connection_closed() {
 }
 
 #[tokio::test]
+async fn a_body_where_none_is_understood_is_refused() {
+    let peer = TestPeer::start().await;
+    let leave = |body: &str| {
+        let length = body.len();
+        format!(
+            "POST /v1/certs/leave HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    };
+    is(&answer(&peer, &leave("{}")).await, Code::TooLarge);
+    is(&answer(&peer, &leave("")).await, Code::NotTheCircle);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
     let peer = TestPeer::start().await;
     let (id, _) = chunk(1, 100);

@@ -72,6 +72,7 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     let reporter = any::<&'static Arc<dyn Reporter>>();
     is_send(session::look_around(config));
     is_send(session::change_setting(home, text, text));
+    is_send(session::take_back_setting(home, text));
     is_send(session::check_store(home, config, any(), &**reporter));
     is_send(session::collect_garbage(home, config, false));
     is_send(certs::issue(home, config, reporter, any()));

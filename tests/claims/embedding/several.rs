@@ -156,3 +156,21 @@ async fn a_peer_that_is_off_has_not_misbehaved() {
     assert_eq!((error.peer(), error.culprit()), (Some(id), None));
     network.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_bears_what_its_program_says() {
+    let homes = testkit::Homes::new(&[]);
+    let mut options = colis::peer::PeerOptions::at(homes.home("a"));
+    options.discovery = colis::discover::Discovery::Off;
+    options.limits.handshake_timeout = std::time::Duration::from_millis(100);
+    let peer = colis::peer::Peer::open(options).unwrap();
+    let (address, handle) = (peer.address(), peer.handle());
+    let running = tokio::spawn(peer.run(std::future::pending()));
+    let begun = std::time::Instant::now();
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let read = tokio::io::AsyncReadExt::read(&mut silent, &mut [0]).await;
+    assert_eq!(read.unwrap_or(0), 0, "it is closed");
+    assert!(begun.elapsed() < colis::wire::HANDSHAKE_TIMEOUT);
+    handle.shutdown().await;
+    running.await.unwrap().unwrap();
+}

@@ -1,6 +1,10 @@
 //! Nobody fills a log, a history or a folder of states with transfers.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
 
 use colis::{
     client::PeerClient,
@@ -67,6 +71,49 @@ async fn transfers_that_cannot_be_opened_fill_neither_log_nor_history_nor_state(
     assert!((32..=33).contains(&entries), "{entries}");
     let count = inbox_counts(&homes, &b)["failed"].as_u64().unwrap();
     assert!(count >= COUNT as u64, "the rest is counted: {count}");
+}
+
+/// States of transfers that the disk cannot read.
+#[test]
+fn transfers_that_cannot_be_looked_at_fill_no_log_and_their_sender_is_said() {
+    const COUNT: usize = 14;
+    let homes = Homes::new(&["b", "c"]);
+    let b = homes.serve("b", &[]);
+    let states = homes.home("b").join("chunks/state/transfers");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-p", &b.id().to_string(), "-e", "trace=openat"]);
+    strace.args(["-e", "inject=openat:error=EIO", "-o", "/dev/null", "-P"]);
+    let strace = strace.arg(states).stderr(Stdio::piped()).spawn();
+    let Ok(mut strace) = strace else {
+        return eprintln!("not tried: it takes strace");
+    };
+    let mut attached = String::new();
+    let mut said = BufReader::new(strace.stderr.take().unwrap());
+    said.read_line(&mut attached).unwrap();
+    if !attached.contains("attached") {
+        return eprintln!("not tried: {attached}");
+    }
+    for number in 0..COUNT {
+        let name = number.to_string();
+        fs::write(homes.path(&name), &name).unwrap();
+        homes.ok("c", &["send", &name, "--to", &b.to()]);
+    }
+    let lines = || logged(&homes, "cannot be looked at");
+    wait_for("they are looked at", || lines().len() >= 10);
+    strace.kill().unwrap();
+    strace.wait().unwrap();
+    let lines = lines();
+    assert!((10..=11).contains(&lines.len()), "{lines:?}");
+    for line in &lines {
+        assert_eq!(
+            (&line["sender"], &line["level"]),
+            (&"c".into(), &"ERROR".into())
+        );
+        assert!(
+            line["id"].as_str().is_some_and(|id| id.len() == 64),
+            "{line}"
+        );
+    }
 }
 
 /// Many small transfers of a sender about whose transfers the owner is asked.

@@ -3,7 +3,7 @@
 //! `COLIS_ROUNDS` members are put out, half of them in either way, each while it has four connections in work. The
 //! default of 25 makes 100 runs.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use colis::{
@@ -28,7 +28,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::certs;
-use testkit::{Homes, Serving, bytes};
+use testkit::{Homes, Serving, bytes, wait_for};
 
 const GET: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,6 +83,40 @@ async fn whoever_is_put_out_gets_no_new_answer_after_a_second() {
     }
     assert_eq!(runs, 4 * rounds);
     println!("{runs} runs");
+}
+
+/// Nobody gives a revoked peer the list that says so.
+#[test]
+fn a_revoked_peer_says_so_itself_as_soon_as_a_member_has_refused_it() {
+    let homes = Homes::new(&["b", "c"]);
+    let a = homes.serve("a", &[]);
+    for name in ["b", "c"] {
+        homes.ok(name, &["peers", "add", &a.to()]);
+    }
+    homes.ok("a", &["certs", "revoke", "b"]);
+    let status = |name| homes.run(name, &["--json", "status"]).object("status");
+    let notices = |name| status(name)["notices"].to_string();
+    assert!(!notices("b").contains("revoked"), "nobody has told it yet");
+    let said = homes.fails("b", &["peers", "check", "a"], 4);
+    assert!(said.contains("revoked"), "{said}");
+    homes.ok("c", &["peers", "check", "a"]);
+    let told = notices("b");
+    assert!(told.contains("certificate-said-revoked"), "{told}");
+    assert!(told.contains("a refused this peer as revoked"), "{told}");
+    assert!(!notices("c").contains("revoked"));
+    let doctor = homes.run("b", &["doctor"]);
+    assert_eq!(doctor.code, 4, "{doctor:?}");
+    assert!(
+        doctor.out.contains("a refused this peer as revoked"),
+        "{doctor:?}"
+    );
+    // A peer that serves asks by itself, at its start.
+    fs::remove_file(homes.home("b").join("certs/refused.json")).unwrap();
+    let _b = homes.serve("b", &[]);
+    wait_for("it is told", || {
+        homes.log("b").contains("a refused this peer as revoked")
+    });
+    assert!(notices("b").contains("certificate-said-revoked"));
 }
 
 /// A stream of events that goes on by itself, of a peer and of its script, until their certificate ends. A machine that is too
