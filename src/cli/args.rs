@@ -2,6 +2,7 @@
 
 mod examples;
 mod manage;
+mod more_examples;
 mod offline;
 mod person;
 mod transfer;
@@ -131,8 +132,10 @@ pub(super) enum Command {
     #[command(after_help = examples::CONFIG)]
     Config(Config),
     /// Collect what no transfer names any more, and what has expired
+    #[command(after_help = more_examples::GC)]
     Gc(Gc),
     /// What this peer is, has and knows
+    #[command(after_help = more_examples::STATUS)]
     Status(Status),
     /// Say which step fails, here or on the way to a peer, and what to do
     #[command(after_help = examples::DOCTOR)]
