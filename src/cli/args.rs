@@ -61,7 +61,7 @@ pub(super) struct Global {
     /// One JSON object a line on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Say only errors
+    /// Say only errors and warnings
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
     /// Say more; twice for debugging

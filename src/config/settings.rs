@@ -118,7 +118,7 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "reserve",
         Counts::AtOnce,
-        words("1GiB, or 2 % of the disk if less", "\"1GiB\""),
+        words("1GiB, 2 % of small disks", "\"1GiB\""),
         "What stays free on the disk.",
     ),
     setting(

@@ -11,7 +11,10 @@ use super::{
     store_options,
 };
 use crate::{
-    config::{Config, InboxSetting, units::Size, units::count},
+    config::{
+        Config, InboxSetting,
+        units::{Size, SizeText, count},
+    },
     disk::Room,
     id::{ManifestId, PeerId},
     manifest::Timestamp,
@@ -123,11 +126,7 @@ impl Session {
     pub async fn status(&self, request: StatusRequest) -> Result<Status, Error> {
         let (home, config, now) = (&self.home, &self.config, Timestamp::now());
         let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
-        let ((arriving, in_force), mut options) =
-            (self.ask_who_serves().await, store_options(config));
-        if in_force.inbox_mode.is_some() {
-            options.quota = in_force.quota;
-        }
+        let options = store_options(config);
         let room = LocalStore::room(&existing(&home.chunks()), options)?;
         let store = self.look_at_store()?;
         let (mut usage, mut unnamed, mut waiting) = (None, Vec::new(), Vec::new());
@@ -136,6 +135,7 @@ impl Session {
             (usage, unnamed) = (Some(counted.0), counted.1);
             waiting = self.waiting_in(store).await?;
         }
+        let (arriving, in_force) = self.ask_who_serves().await;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -168,7 +168,7 @@ impl Session {
             arriving,
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
             free: room.free,
-            quota: options.quota,
+            quota: config.quota.map(SizeText::bytes),
             usable: options.usable(room, usage.map_or(0, |usage| usage.bytes)),
             store: usage,
         };

@@ -288,6 +288,7 @@ pub(in crate::cli) enum CertsCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "colis check [OPTIONS] [<PEER> <TRANSFER>]")]
 pub(in crate::cli) struct Check {
     /// A peer that stores a transfer of which we have the chunks too [default: the local store]
     #[arg(requires = "transfer", conflicts_with = "read_data")]
@@ -330,7 +331,7 @@ pub(in crate::cli) struct Doctor {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Demo {
-    /// Bytes of the demonstration's file
+    /// Bytes of the demonstration's file, 8MiB at least
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     pub(in crate::cli) size: String,
     /// Keep the demonstration's folder, and say where it is

@@ -24,6 +24,7 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Open into received/
     #[command(after_help = examples::INBOX_ACCEPT)]
+    #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID>...")]
     Accept {
         /// Manifest ids, or their beginnings
         #[arg(value_name = "ID", required_unless_present = "all")]
@@ -39,6 +40,7 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
     #[command(after_help = examples::INBOX_REFUSE)]
+    #[command(override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID>...")]
     Refuse {
         /// Manifest ids, or their beginnings
         #[arg(value_name = "ID", required_unless_present_any = ["all", "from"])]
