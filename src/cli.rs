@@ -36,7 +36,7 @@ mod store;
 mod terminal;
 mod threads;
 
-use std::{env, future::Future, process, sync::Arc, time::Duration};
+use std::{env, future::Future, io, path::Path, process, sync::Arc, time::Duration};
 
 use clap::error::ErrorKind;
 #[cfg(target_os = "linux")]
@@ -97,23 +97,35 @@ pub fn run() -> process::ExitCode {
 
 /// Says what is wrong with the command line, to programs as every other failure, or gives the help that was asked for.
 fn say_usage(error: &clap::Error) -> ExitCode {
-    let is_help = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
     // What follows `--` are no options.
     let mut words = env::args_os().skip(1).take_while(|word| word != "--");
-    if is_help || !words.any(|word| word == "--json") {
-        // Nowhere to say it is no reason to say something else.
-        let _ = error.print();
-        return match is_help {
-            true => ExitCode::Ok,
-            false => ExitCode::Usage,
-        };
+    let json = words.any(|word| word == "--json");
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => give_help(error),
+        // A command of commands, alone: they are listed.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !json => {
+            // Nowhere to say it is no reason to say something else.
+            let _ = error.print();
+            ExitCode::Usage
+        }
+        _ => {
+            let failure = report::usage(error);
+            failure.print(Output::of_mistake(json));
+            failure.code
+        }
     }
-    let failure = report::usage(error);
-    failure.print(Output::of_objects());
-    failure.code
+}
+
+/// Prints the help that was asked for. A reader that goes away has read enough.
+fn give_help(help: &clap::Error) -> ExitCode {
+    match help.print() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let failure = Failure::io(Path::new("standard output"), &error);
+            failure.print(Output::of_mistake(false));
+            failure.code
+        }
+        _ => ExitCode::Ok,
+    }
 }
 
 /// Keys and passwords are in our memory: a crash writes none of it to a disk, and no other process of this user reads it.

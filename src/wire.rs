@@ -24,7 +24,7 @@ pub use owner::{
     Arriving, ArrivingList, DecidedQuestion, Decision, GcBody, GcQuestion, ReloadBody,
 };
 pub use problem::Problem;
-pub(crate) use schema::{Envelope, Sealed};
+pub(crate) use schema::{Envelope, Pem, Sealed};
 
 pub use crate::{address::DEFAULT_PORT, store::Code};
 
@@ -135,6 +135,8 @@ pub mod media {
     pub const PEM: &str = "application/x-pem-file";
     /// The same as JSON, aligned for a terminal.
     pub const TEXT: &str = "text/plain";
+    /// The same, as it is sent.
+    pub const PLAIN: &str = "text/plain; charset=utf-8";
     /// Metrics, in the text format of Prometheus.
     pub const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
     /// A stream of events.
@@ -167,8 +169,11 @@ pub const MAX_CHUNK_BODY: usize = MAX_CHUNK_SIZE as usize + OVERHEAD;
 pub const MAX_MANIFEST_BODY: usize = MAX_ENVELOPE;
 /// Ids of one `missing` question.
 pub const MAX_MISSING_IDS: usize = 10_000;
-/// Bytes of such a question: an id is 64 digits, two quotes and a comma.
-pub const MAX_MISSING_BODY: usize = MAX_MISSING_IDS * 67 + 64;
+/// Bytes of such a question.
+pub const MAX_MISSING_BODY: usize = MAX_MISSING_IDS * ID_IN_JSON + 256;
+/// Bytes of an id in a JSON list: 64 digits, two quotes, a comma, and what writers put between entries, from nothing or a
+/// blank up to a line of its own with an indentation.
+pub const ID_IN_JSON: usize = 80;
 /// Bytes of a signing request.
 pub const MAX_RENEW_BODY: usize = 16 << 10;
 /// A body that brings nothing for so long is given up.
@@ -325,7 +330,7 @@ pub struct Limits {
 }
 
 /// One event of `GET /v1/events`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ServerEvent {

@@ -2,6 +2,7 @@
 
 mod examples;
 mod manage;
+mod more_examples;
 mod offline;
 mod person;
 mod transfer;
@@ -60,7 +61,7 @@ pub(super) struct Global {
     /// One JSON object a line on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Say only errors
+    /// Say only errors and warnings
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
     /// Say more; twice for debugging
@@ -131,8 +132,10 @@ pub(super) enum Command {
     #[command(after_help = examples::CONFIG)]
     Config(Config),
     /// Collect what no transfer names any more, and what has expired
+    #[command(after_help = more_examples::GC)]
     Gc(Gc),
     /// What this peer is, has and knows
+    #[command(after_help = more_examples::STATUS)]
     Status(Status),
     /// Say which step fails, here or on the way to a peer, and what to do
     #[command(after_help = examples::DOCTOR)]

@@ -42,9 +42,13 @@ pub(super) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Failure> 
 
 /// Removes the unit of this user that serves this home.
 pub(super) fn remove(context: &Context, args: &Serve) -> Result<ExitCode, Failure> {
-    let path = text(&service::uninstall(&context.home, &args.unit)?);
-    let unit = args.unit.clone();
-    context.tell(&Event::Uninstalled { path, unit });
+    let removed = service::uninstall(&context.home, &args.unit)?;
+    context.tell(&Event::Uninstalled {
+        path: text(&removed.path),
+        unit: args.unit.clone(),
+        link: removed.link.as_deref().map(text),
+        home: text(context.home.root()),
+    });
     Ok(ExitCode::Ok)
 }
 

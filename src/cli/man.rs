@@ -100,7 +100,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    synopsis(command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {
@@ -126,6 +126,20 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     rest.to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
     Ok(page)
+}
+
+/// As `--help` has it: what matters, and not every option once more.
+fn synopsis(command: &Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    let mut page = Roff::new();
+    section(&mut page, "SYNOPSIS");
+    page.control("nf", []);
+    for line in usage.lines() {
+        page.text([bold(line.trim())]);
+    }
+    page.control("fi", []);
+    page
 }
 
 fn section(page: &mut Roff, title: &str) {

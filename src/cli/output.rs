@@ -132,10 +132,10 @@ impl Output {
         }
     }
 
-    /// Objects, of a command that could not be understood.
-    pub(super) fn of_objects() -> Self {
+    /// Of a command line that could not be understood.
+    pub(super) fn of_mistake(json: bool) -> Self {
         Self {
-            json: true,
+            json,
             quiet: false,
             beside_content: false,
             only_shows: true,

@@ -4,10 +4,10 @@ use std::{fmt::Write as _, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use toml::de::DeTable;
 
-use super::{Config, ConfigError, SETTINGS, Setting, read, settings};
+use super::{Config, ConfigError, SETTINGS, Setting, Unset, read, settings};
 use crate::trust::write_durably;
 
-/// A file with every setting, its default and what it is for. All are comments: it changes nothing.
+/// A file with every setting, its default or an example, and what it is for. All are comments: it changes nothing.
 pub fn template() -> String {
     let mut text = String::from(
         "# colis.toml: the settings of this peer. Flags win over COLIS_* variables, which win over this file.\n\
@@ -18,6 +18,9 @@ pub fn template() -> String {
         for line in setting.about.lines() {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "# {line}");
+        }
+        if let Unset::Words { holds, .. } = setting.default {
+            let _ = writeln!(text, "# Unless it is set: {holds}. For example:");
         }
         let _ = writeln!(text, "# {} = {}", setting.key, setting.shown());
     }
@@ -156,6 +159,10 @@ mod tests {
         let all = Config::parse(&settings, Path::new("colis.toml")).unwrap();
         assert_eq!(all.peers.len(), 1);
         assert!(all.limit.is_some() && all.listen.is_some());
+        // An example is not said to be the default.
+        assert!(text.contains("# Unless it is set: what the disk has. For example:\n# quota = "));
+        assert!(text.contains("waits for\n# `colis inbox accept`"));
+        assert_eq!(text.matches("For example:").count(), 6);
     }
 
     #[test]

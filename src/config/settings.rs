@@ -82,7 +82,7 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "auto_up_to",
         Counts::AtOnce,
-        words("whatever its size", "\"1GiB\""),
+        words("any size is opened", "\"1GiB\""),
         "With inbox = \"auto\": what is larger waits for a yes.",
     ),
     setting(
@@ -118,8 +118,8 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "reserve",
         Counts::AtOnce,
-        words("1GiB or 2 % of the disk", "\"1GiB\""),
-        "What stays free on the disk. Without it: 1GiB or 2 % of the disk, whichever is less.",
+        words("1GiB, 2 % of small disks", "\"1GiB\""),
+        "What stays free on the disk.",
     ),
     setting(
         "chunk_size",

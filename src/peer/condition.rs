@@ -86,7 +86,10 @@ impl ConditionDesk {
 
     async fn look(&self) -> Condition {
         let circle = self.door.circle().now();
-        let options = self.options.borrow().store;
+        let (options, mode) = {
+            let now = self.options.borrow();
+            (now.store, now.inbox.policy.default.mode)
+        };
         let room = LocalStore::room(&self.chunks, options).ok();
         let counted = self.counted().await;
         Condition {
@@ -96,6 +99,7 @@ impl ConditionDesk {
             store: counted.map(|counted| counted.stored),
             waiting: counted.map(|counted| counted.waiting),
             inbox: Some(self.inbox.counts()),
+            inbox_mode: Some(mode.word().to_owned()),
         }
     }
 }

@@ -14,12 +14,13 @@ use super::{
     manifests::require_media,
     openapi::{BODY, problems},
     problem::{Answer, Failure, quote},
+    text::Form,
 };
 use crate::{
     id::Short as _,
     name::Escaped,
     tls,
-    wire::{self, Code, PutBody, PutResult, media, route},
+    wire::{self, Code, Pem, PutBody, PutResult, media, route},
 };
 
 /// Revocation lists that are looked at for one peer in a second: each costs a signature's check.
@@ -31,6 +32,19 @@ pub(super) const RENEWALS_PER_SECOND: u32 = 1;
 /// And so many at once.
 pub(super) const RENEWAL_BURST: u32 = 8;
 
+/// What a body in PEM may be called. The contract names the second: generated clients can send no text, but bytes.
+const PEM_BODY: &[&str] = &[media::PEM, media::CHUNK];
+
+/// PEM, as what it is or as the text that it is too: generated clients know only that.
+fn pem_answer(form: Form, pem: impl IntoResponse) -> Response {
+    let media = match form {
+        Form::Json => media::PEM,
+        Form::Text => media::PLAIN,
+    };
+    let head = [(header::VARY, "accept"), (header::CONTENT_TYPE, media)];
+    (head, pem).into_response()
+}
+
 problems!(CrlProblems: &[Code::NotTheCircle]);
 
 /// Gives the revocation lists that are in force here: one, but for a while after a backup of the circle's key was restored.
@@ -39,12 +53,12 @@ problems!(CrlProblems: &[Code::NotTheCircle]);
     path = route::CRL,
     operation_id = "revocation_list",
     tag = "Circle",
-    responses((status = 200, description = "The lists, as PEM.", body = String, content_type = media::PEM), CrlProblems)
+    responses((status = 200, description = "The lists, as PEM.", content((String = "application/x-pem-file"), (String = "text/plain"))), CrlProblems)
 )]
-pub(super) async fn crl(State(state): State<ServerState>) -> Answer {
+pub(super) async fn crl(State(state): State<ServerState>, form: Form) -> Answer {
     let pem = state.services().circle.revocation_list().await;
     let pem = pem.ok_or_else(|| Failure::new(Code::NotTheCircle, "no revocation list is here"))?;
-    Ok(([(header::CONTENT_TYPE, media::PEM)], pem).into_response())
+    Ok(pem_answer(form, pem))
 }
 
 problems!(PutCrlProblems: BODY, &[Code::BadList]);
@@ -58,7 +72,7 @@ problems!(PutCrlProblems: BODY, &[Code::BadList]);
     path = route::CRL,
     operation_id = "put_revocation_list",
     tag = "Circle",
-    request_body(content = String, content_type = media::PEM),
+    request_body(content = Pem, content_type = media::CHUNK),
     responses(
         (status = 200, description = "The lists here have everything that it has.", body = PutBody),
         (status = 201, description = "It is in force now.", body = PutBody),
@@ -70,7 +84,7 @@ pub(super) async fn put_crl(
     connection: Connection,
     request: Request,
 ) -> Answer {
-    require_media(request.headers(), &[media::PEM])?;
+    require_media(request.headers(), PEM_BODY)?;
     if !state.0.lists.has_turn(&connection.caller.peer_id) {
         let detail = "too many revocation lists of this peer; try again";
         return Err(Failure::busy(Code::TooManyRequests, detail));
@@ -111,12 +125,12 @@ problems!(CircleProblems: &[Code::NotTheCircle]);
     path = route::CIRCLE,
     operation_id = "circle_certificate",
     tag = "Circle",
-    responses((status = 200, description = "The certificate, as PEM.", body = String, content_type = media::PEM), CircleProblems)
+    responses((status = 200, description = "The certificate, as PEM.", content((String = "application/x-pem-file"), (String = "text/plain"))), CircleProblems)
 )]
-pub(super) async fn certificate(State(state): State<ServerState>) -> Answer {
+pub(super) async fn certificate(State(state): State<ServerState>, form: Form) -> Answer {
     let pem = state.services().circle.circle_certificate();
     let none = || Failure::new(Code::NotTheCircle, "no certificate of the circle is here");
-    Ok(([(header::CONTENT_TYPE, media::PEM)], pem.ok_or_else(none)?).into_response())
+    Ok(pem_answer(form, pem.ok_or_else(none)?))
 }
 
 problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);
@@ -130,18 +144,19 @@ problems!(RenewProblems: BODY, &[Code::NotAllowed, Code::NotTheCircle]);
     path = route::RENEW,
     operation_id = "renew_certificate",
     tag = "Circle",
-    request_body(content = String, content_type = media::PEM),
+    request_body(content = Pem, content_type = media::CHUNK),
     responses(
-        (status = 200, description = "The certificate, as PEM.", body = String, content_type = media::PEM),
+        (status = 200, description = "The certificate, as PEM.", content((String = "application/x-pem-file"), (String = "text/plain"))),
         RenewProblems
     )
 )]
 pub(super) async fn renew(
     State(state): State<ServerState>,
     connection: Connection,
+    form: Form,
     request: Request,
 ) -> Answer {
-    require_media(request.headers(), &[media::PEM])?;
+    require_media(request.headers(), PEM_BODY)?;
     if !state.0.renewals.has_turn(&connection.caller.peer_id) {
         let detail = "too many renewals of this peer; try again";
         return Err(Failure::busy(Code::TooManyRequests, detail));
@@ -159,7 +174,7 @@ pub(super) async fn renew(
         RenewError::Refused(_) => refused(&e.to_string()),
         RenewError::Failed(_) => Failure::internal(&e),
     })?;
-    Ok(([(header::CONTENT_TYPE, media::PEM)], certificate).into_response())
+    Ok(pem_answer(form, certificate))
 }
 
 problems!(LeaveProblems: &[Code::NotAllowed, Code::NotTheCircle, Code::TooLarge]);

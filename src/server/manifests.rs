@@ -50,7 +50,7 @@ problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::MissingChun
     operation_id = "put_manifest",
     tag = "Manifests",
     params(("id" = ManifestId, Path, description = "The manifest: the SHA-256 of the body.")),
-    request_body(content((Envelope = media::ENVELOPE), (Envelope = media::JSON))),
+    request_body(content = Envelope, content_type = media::ENVELOPE),
     responses(
         (
             status = 200, description = "It was there, or was received before.", body = PutBody,

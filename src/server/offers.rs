@@ -33,7 +33,7 @@ problems!(PutProblems: BODY, ENVELOPE, STORING, &[Code::BadId, Code::Deleted, Co
     operation_id = "put_offer",
     tag = "Offers",
     params(("transfer_id" = TransferId, Path, description = "The transfer that it announces.")),
-    request_body(content((Envelope = media::ENVELOPE), (Envelope = media::JSON))),
+    request_body(content = Envelope, content_type = media::ENVELOPE),
     responses((status = 200, description = "What to do now.", body = OfferBody), PutProblems)
 )]
 pub(super) async fn put(

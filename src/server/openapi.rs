@@ -5,7 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Extension, http::header, response::IntoResponse};
+use axum::{
+    Extension,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
 use bytes::Bytes;
 use utoipa::{
     PartialSchema as _, ToSchema as _,
@@ -13,7 +17,7 @@ use utoipa::{
         Components, Content, Header, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr,
         Response, ResponseBuilder,
         path::{Operation, Parameter},
-        schema::{AllOfBuilder, ObjectBuilder, Ref, Schema, Type},
+        schema::{ObjectBuilder, Ref, Type},
         security::{SecurityRequirement, SecurityScheme},
     },
 };
@@ -97,7 +101,8 @@ pub(super) const STORING: &[Code] = &[
     Code::NotAllowed,
 ];
 
-/// One response for each status that these codes have.
+/// One response for each status that these codes have: all routes share it, and each says its own codes beside the
+/// reference. A schema for each route and status would become a model each in the clients that are made from this.
 pub(super) fn responses(lists: &[&[Code]]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in lists.iter().copied().flatten() {
@@ -106,27 +111,36 @@ pub(super) fn responses(lists: &[&[Code]]) -> BTreeMap<String, RefOr<Response>> 
             codes.push(*code);
         }
     }
-    let response =
-        |(status, codes): (u16, Vec<Code>)| (status.to_string(), problem(status, &codes).into());
+    let response = |(status, codes): (u16, Vec<Code>)| {
+        let mut shared = Ref::from_response_name(response_name(status));
+        shared.description = meanings(&codes);
+        (status.to_string(), RefOr::Ref(shared))
+    };
     by_status.into_iter().map(response).collect()
 }
 
-fn problem(status: u16, codes: &[Code]) -> Response {
-    let lines: Vec<_> = codes
-        .iter()
-        .map(|code| format!("`{}`: {}", code.parts().0, code.meaning()))
-        .collect();
-    let spellings = codes.iter().map(|code| code.parts().0);
-    let code = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(spellings));
-    let narrowed = ObjectBuilder::new().property("code", code);
-    let schema = AllOfBuilder::new()
-        .item(Ref::from_schema_name(Problem::name()))
-        .item(narrowed);
+fn meanings(codes: &[Code]) -> String {
+    let line = |code: &Code| format!("`{}`: {}", code.parts().0, code.meaning());
+    let lines: Vec<_> = codes.iter().map(line).collect();
+    lines.join("\n\n")
+}
+
+/// Its standard phrase as one word, as `NotFound`.
+fn response_name(status: u16) -> String {
+    let phrase = StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
+    phrase.unwrap_or("Problem").replace(' ', "")
+}
+
+/// The response that all routes share which answer problems with `status`.
+fn problem(status: u16) -> Response {
+    let codes = Code::ALL.iter().copied();
+    let codes: Vec<_> = codes.filter(|code| code.parts().1 == status).collect();
+    let schema = Ref::from_schema_name(Problem::name());
     let response = ResponseBuilder::new()
-        .description(lines.join("\n\n"))
-        .content(media::PROBLEM, Content::new(Some(Schema::from(schema))));
+        .description(meanings(&codes))
+        .content(media::PROBLEM, Content::new(Some(schema)));
     let with = |name: &str, what: &str| (name.to_owned(), text_header(what));
     let header = match status {
         416 => Some(with("Content-Range", "`bytes */LENGTH`")),
@@ -168,6 +182,11 @@ pub(super) fn document() -> OpenApi {
     Problem::schemas(&mut schemas);
     ServerEvent::schemas(&mut schemas);
     components.schemas.extend(schemas);
+    for code in Code::ALL {
+        let (_, status) = code.parts();
+        let shared = problem(status).into();
+        components.responses.insert(response_name(status), shared);
+    }
     OpenApiBuilder::new()
         .info(info)
         .components(Some(components))
@@ -204,10 +223,17 @@ fn head(get: &Operation) -> Operation {
     head.responses
         .responses
         .retain(|status, _| status != "206" && status != "416");
-    for response in head.responses.responses.values_mut() {
-        if let RefOr::T(response) = response {
-            response.content.clear();
-        }
+    for (status, response) in &mut head.responses.responses {
+        let mut plain = match response {
+            RefOr::T(response) => response.clone(),
+            RefOr::Ref(shared) => {
+                let mut plain = status.parse().map(problem).unwrap_or_default();
+                plain.description.clone_from(&shared.description);
+                plain
+            }
+        };
+        plain.content.clear();
+        *response = plain.into();
     }
     head
 }

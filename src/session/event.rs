@@ -77,6 +77,10 @@ pub enum Event {
         path: String,
         /// The unit's name.
         unit: String,
+        /// The link that started it at every login, which is removed too, if there was one.
+        link: Option<String>,
+        /// The home, which stays.
+        home: String,
     },
     /// A unit for the whole system.
     Unit {

@@ -94,20 +94,40 @@ pub fn system_unit(home: &Home, service: &ServiceRequest) -> Result<SystemUnit, 
     Ok(SystemUnit { text, account })
 }
 
-/// Removes the unit of this user that serves `home`. Returns where its file was.
+/// What was removed of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemovedUnit {
+    /// Where its file was.
+    pub path: PathBuf,
+    /// Where the link was by which `systemctl enable` has it started at every login, if there was one.
+    pub link: Option<PathBuf>,
+}
+
+/// Removes the unit of this user that serves `home`, and the link that starts it at every login. The home stays, and so does a
+/// service that runs.
 ///
 /// # Errors
 /// Fails if there is none, or it serves another home.
-pub fn uninstall(home: &Home, unit: &str) -> Result<PathBuf, Error> {
+pub fn uninstall(home: &Home, unit: &str) -> Result<RemovedUnit, Error> {
     let path = path_of(unit)?;
     check_ours(&path, &whole(home)?)?;
     match fs::remove_file(&path) {
-        Ok(()) => Ok(path),
+        Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(UnitError::NotThere(path).into())
+            return Err(UnitError::NotThere(path).into());
         }
-        Err(error) => Err(Error::io(&path, error)),
+        Err(error) => return Err(Error::io(&path, error)),
     }
+    // It leads nowhere now, and `systemctl disable` does not know the unit any more.
+    let link = path.with_file_name(unit::WANTED_BY_USER.to_owned() + ".wants");
+    let link = link.join(format!("{unit}.service"));
+    if !link.is_symlink() {
+        return Ok(RemovedUnit { path, link: None });
+    }
+    fs::remove_file(&link).map_err(|e| Error::io(&link, e))?;
+    let link = Some(link);
+    Ok(RemovedUnit { path, link })
 }
 
 fn text(home: &Home, service: &ServiceRequest, owner: Owner) -> Result<String, Error> {

@@ -12,9 +12,8 @@ use super::{
 };
 use crate::{
     config::{
-        InboxSetting,
-        units::count,
-        units::{Size, SizeText},
+        Config, InboxSetting,
+        units::{Size, SizeText, count},
     },
     disk::Room,
     id::{ManifestId, PeerId},
@@ -23,7 +22,7 @@ use crate::{
     store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     trust::{Bearer, Role},
-    wire::Arriving,
+    wire::{Arriving, Condition},
 };
 
 /// How long the serving peer may take to say what is arriving.
@@ -136,7 +135,7 @@ impl Session {
             (usage, unnamed) = (Some(counted.0), counted.1);
             waiting = self.waiting_in(store).await?;
         }
-        let arriving = self.arriving_now().await;
+        let (arriving, in_force) = self.ask_who_serves().await;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -160,7 +159,7 @@ impl Session {
             serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
             since: holder.as_ref().and_then(|holder| holder.since),
             process: holder.as_ref().and_then(|holder| holder.process),
-            inbox: config.inbox.unwrap_or(InboxSetting::Auto),
+            inbox: inbox_of(&in_force, config),
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
             waiting: waiting.len(),
@@ -178,10 +177,20 @@ impl Session {
         Ok(status)
     }
 
-    /// What is arriving, as far as the serving peer says so soon: that it does not answer keeps nothing else from being said.
-    async fn arriving_now(&self) -> Vec<Arriving> {
-        let asked = timeout(ANSWER, self.arriving()).await;
-        asked.ok().and_then(Result::ok).unwrap_or_default()
+    /// What is arriving, and which settings are in force, as far as the serving peer says so soon: that it does not answer keeps
+    /// nothing else from being said.
+    async fn ask_who_serves(&self) -> (Vec<Arriving>, Condition) {
+        let (arriving, health) = tokio::join!(
+            timeout(ANSWER, self.arriving()),
+            timeout(ANSWER, self.health_of_who_serves())
+        );
+        let arriving = arriving.ok().and_then(Result::ok).unwrap_or_default();
+        (arriving, health.ok().flatten().unwrap_or_default())
+    }
+
+    async fn health_of_who_serves(&self) -> Option<Condition> {
+        let peer = self.serving().ok().flatten()?.with_retries(0);
+        Some(peer.health().await.ok()?.details?.condition)
     }
 
     /// When what is in `certs/` ends.
@@ -226,6 +235,17 @@ impl Session {
 async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>), Error> {
     let store = store.clone();
     blocking(move || Ok((store.usage()?, store.unnamed()?))).await
+}
+
+/// What is done with what arrives: by the peer that serves, which may have been started with a flag; else by the settings.
+fn inbox_of(in_force: &Condition, config: &Config) -> InboxSetting {
+    let set = config.inbox.unwrap_or(InboxSetting::Auto);
+    match in_force.inbox_mode.as_deref() {
+        Some("auto") => InboxSetting::Auto,
+        Some("ask") => InboxSetting::Ask,
+        Some("off") => InboxSetting::Off,
+        _ => set,
+    }
 }
 
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {

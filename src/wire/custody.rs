@@ -8,7 +8,7 @@ use crate::id::{ChunkId, Digest, Hasher};
 /// Ids of one question: below [`MAX_CUSTODY_BYTES`] also where chunks are small, so that an answer comes soon.
 pub const MAX_CUSTODY_IDS: usize = 1_024;
 /// Bytes of such a question.
-pub const MAX_CUSTODY_BODY: usize = MAX_CUSTODY_IDS * 67 + 128;
+pub const MAX_CUSTODY_BODY: usize = MAX_CUSTODY_IDS * super::ID_IN_JSON + 256;
 /// Bytes of chunks that one question may let a peer read: a slow disk has read them before the client gives up. One
 /// chunk always fits.
 pub const MAX_CUSTODY_BYTES: u64 = 128 << 20;

@@ -99,6 +99,9 @@ pub struct Condition {
     /// What the inbox did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox: Option<InboxCounts>,
+    /// What is done with what arrives: `auto`, `ask` or `off`. Single senders may have rules of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox_mode: Option<String>,
 }
 
 /// What a store has.

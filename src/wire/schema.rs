@@ -14,11 +14,14 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         RefOr,
-        schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type},
+        schema::{
+            Discriminator, KnownFormat, ObjectBuilder, OneOfBuilder, Ref, Schema, SchemaFormat,
+            Type,
+        },
     },
 };
 
-use super::media;
+use super::ServerEvent;
 use crate::{
     id::{ChunkId, Digest, ManifestId, PeerId, TransferId},
     manifest::Timestamp,
@@ -205,19 +208,128 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
+/// An event: its name says which one. What is derived for an enumeration has no names for its variants and merges two schemas
+/// for one of them, which the generators of clients cannot express.
+impl PartialSchema for ServerEvent {
+    fn schema() -> RefOr<Schema> {
+        let of = |name: &str| Ref::from_schema_name(name).ref_location;
+        let events = [
+            ("published", PublishedEvent::name()),
+            ("state", StateEvent::name()),
+            ("notice", NoticeEvent::name()),
+        ];
+        let mut one_of = OneOfBuilder::new().description(Some("One event of `GET /v1/events`."));
+        for (_, name) in &events {
+            one_of = one_of.item(Ref::from_schema_name(name.as_ref()));
+        }
+        let mapping = events.map(|(event, name)| (event, of(&name)));
+        let named = Discriminator::with_mapping("event", mapping);
+        one_of.discriminator(Some(named)).into()
+    }
+}
+
+impl ToSchema for ServerEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((PublishedEvent::name().into(), PublishedEvent::schema()));
+        schemas.push((StateEvent::name().into(), StateEvent::schema()));
+        schemas.push((NoticeEvent::name().into(), NoticeEvent::schema()));
+        PublishedEvent::schemas(schemas);
+        StateEvent::schemas(schemas);
+        NoticeEvent::schemas(schemas);
+    }
+}
+
+/// A transfer was published here.
+#[derive(ToSchema)]
+struct PublishedEvent {
+    #[schema(inline)]
+    event: Published,
+    /// Its manifest.
+    id: ManifestId,
+    /// Who sent it.
+    sender: PeerId,
+    /// Bytes of content.
+    size: u64,
+}
+
+/// A transfer changed its state.
+#[derive(ToSchema)]
+struct StateEvent {
+    #[schema(inline)]
+    event: State,
+    /// Its manifest.
+    id: ManifestId,
+    /// The state.
+    state: TransferState,
+    /// Since when.
+    since: Timestamp,
+    /// Why it waits. Only its sender and the owner of the store are told.
+    #[schema(nullable = false)]
+    reason: Option<WaitReason>,
+}
+
+/// Something here needs its owner: a certificate that ends, for instance. Repeated once a day.
+#[derive(ToSchema)]
+struct NoticeEvent {
+    #[schema(inline)]
+    event: Notice,
+    /// The stable code, for programs.
+    code: String,
+    /// What it is and what to do, for people.
+    text: String,
+}
+
+/// The name of the event.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum Published {
+    Published,
+}
+
+/// The name of the event.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum State {
+    State,
+}
+
+/// The name of the event.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum Notice {
+    Notice,
+}
+
+/// Raw bytes. `format: binary` is of OpenAPI 3.0, and what generators know.
+fn bytes(what: &str) -> RefOr<Schema> {
+    let bytes = ObjectBuilder::new().schema_type(Type::String);
+    bytes
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .description(Some(what))
+        .into()
+}
+
 /// The bytes of a sealed chunk.
 pub(crate) struct Sealed;
 
 impl PartialSchema for Sealed {
     fn schema() -> RefOr<Schema> {
-        let what = "12 bytes of nonce, ciphertext, 16 bytes of tag; at most 64 MiB + 28 bytes. Raw bytes, not text.";
-        let bytes = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
-        bytes
-            .content_media_type(media::CHUNK)
-            .description(Some(what))
-            .into()
+        bytes(
+            "12 bytes of nonce, ciphertext, 16 bytes of tag; at most 64 MiB + 28 bytes. Raw bytes, not text.",
+        )
     }
 }
+
+/// Revocation lists or a signing request, in PEM.
+pub(crate) struct Pem;
+
+impl PartialSchema for Pem {
+    fn schema() -> RefOr<Schema> {
+        bytes("Text in PEM, as its bytes.")
+    }
+}
+
+impl ToSchema for Pem {}
 
 impl ToSchema for Sealed {
     fn name() -> Cow<'static, str> {

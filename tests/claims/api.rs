@@ -10,6 +10,7 @@ mod matrix;
 mod openapi;
 mod own;
 mod pages;
+mod pem;
 mod roles;
 mod routes;
 mod slow_readers;

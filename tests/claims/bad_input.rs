@@ -141,7 +141,7 @@ rows! {
         "422 `chunk-too-short`",
         body::row_31_less_than_nonce_and_tag;
     32, "body", "a body that stops, or brings less than 16 KiB/s" =>
-        "408 `slow-body` after 5 s, and closed",
+        "408 `slow-body` and closed: after 10 s in which nothing came, or once the average after 5 s is below that",
         body::row_32_slow_bodies;
     33, "body", "a chunk that is there already" =>
         "200 `already-there`; its lease is renewed",
@@ -290,7 +290,7 @@ rows! {
     82, "keys", "garbage, two keys, an encrypted, RSA or SEC 1 key, the key of another certificate, a broken certificate or revocation list; line ends of Windows" =>
         "exit 3 naming the file, what is wrong with it and what to do; taken",
         certs::row_82_files_that_are_no_keys;
-    83, "keys", "a peer that shows an older bundle, another seal key without a signature, a field of another scheme, another's name or bundle" =>
+    83, "keys", "a peer that shows an older bundle, another seal key without a signature, a bundle with an unknown algorithm, or one that was made for another peer" =>
         "exit 3, 4 or 5; the address book keeps what it had",
         certs::row_83_peers_that_lie_about_themselves;
     84, "keys", "our own address as a peer; a certificate for a name that has one; a known name with another key" =>

@@ -1,6 +1,7 @@
 //! Every script and every program of `examples/`, for real: colis, curl and jq over mutual TLS.
 
 mod folder;
+mod generated;
 mod programs;
 mod scripts;
 mod walk;

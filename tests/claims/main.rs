@@ -38,6 +38,7 @@ mod examples;
 mod fates;
 mod first_contact;
 mod full;
+mod help;
 mod hints;
 mod hostile;
 mod inbox;

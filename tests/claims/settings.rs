@@ -142,6 +142,21 @@ fn inbox() {
     assert_eq!(answer(&served.send("g")), "waiting");
 }
 
+#[test]
+fn status_says_what_the_serving_peer_does_with_what_arrives() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.home("b").join("colis.toml"), "inbox = \"ask\"\n").unwrap();
+    let said = |what: &str| homes.run("b", &["--json", "status"]).object("status")[what].clone();
+    assert_eq!(said("inbox"), "ask");
+    let b = homes.serve("b", &["--inbox", "off"]);
+    assert_eq!(said("inbox"), "off");
+    let shown = homes.run("b", &["status"]).out;
+    assert!(shown.contains("inbox: off"), "{shown}");
+    drop(b);
+    wait_for("it serves no more", || said("serving").is_null());
+    assert_eq!(said("inbox"), "ask");
+}
+
 fn auto_up_to() {
     let served = Served::new(&[], "");
     served.set("auto_up_to", "100KiB");

@@ -3,7 +3,8 @@
 pub(super) const SERVE: &str = "Examples:
   colis serve                                   on port 8443, opening what arrives
   colis serve --listen 192.0.2.7:9443 --inbox ask
-  colis serve --install                         at every login, by systemd";
+  colis serve --install                         at every login, by systemd
+  colis serve --uninstall                       not any more; the home stays";
 
 pub(super) const STOP: &str = "Examples:
   colis stop                                    requests in work may finish; what came is kept

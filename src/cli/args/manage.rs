@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::more_examples as examples;
 use crate::{
     address::parse_listen,
     config::InboxSetting,
@@ -92,18 +93,22 @@ impl Peers {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum PeersCommand {
     /// List them
+    #[command(after_help = examples::PEERS_LIST)]
     List,
     /// Ask the peer at an address who it is, and remember it
+    #[command(after_help = examples::PEERS_ADD)]
     Add {
         #[arg(help = "host, host:port or [v6]:port")]
         address: String,
     },
     /// Connect and say what answers
+    #[command(after_help = examples::PEERS_CHECK)]
     Check {
         /// Name or address
         peer: String,
     },
     /// Call a peer otherwise on this machine; by its certificate's name again to take that back
+    #[command(after_help = examples::PEERS_RENAME)]
     Rename {
         /// What it is called now
         #[arg(value_name = "PEER")]
@@ -112,6 +117,7 @@ pub(in crate::cli) enum PeersCommand {
         new: String,
     },
     /// Say what a peer may do with the store of this one
+    #[command(after_help = examples::PEERS_ROLE)]
     Role {
         /// Its name, or its id
         peer: String,
@@ -123,11 +129,13 @@ pub(in crate::cli) enum PeersCommand {
         script: bool,
     },
     /// Let a peer do nothing here any more, within a second: its role becomes `none`. `peers role NAME member` lets it in again
+    #[command(after_help = examples::PEERS_BLOCK)]
     Block {
         /// Its name, or its id
         peer: String,
     },
     /// Give a peer a right, for routes of one's own that ask for it
+    #[command(after_help = examples::PEERS_ALLOW)]
     Allow {
         /// Its name, or its id
         peer: String,
@@ -135,6 +143,7 @@ pub(in crate::cli) enum PeersCommand {
         right: Right,
     },
     /// Take a right away from a peer
+    #[command(after_help = examples::PEERS_DENY)]
     Deny {
         /// Its name, or its id
         peer: String,
@@ -142,6 +151,7 @@ pub(in crate::cli) enum PeersCommand {
         right: Right,
     },
     /// Forget a peer; its role and its rights stay
+    #[command(after_help = examples::PEERS_FORGET)]
     Forget {
         /// Its name
         #[arg(value_name = "PEER")]
@@ -215,6 +225,7 @@ pub(in crate::cli) struct Certs {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum CertsCommand {
     /// Make a circle, and this peer its first member
+    #[command(after_help = examples::CERTS_INIT)]
     Init {
         /// This peer's name
         #[arg(long)]
@@ -224,6 +235,7 @@ pub(in crate::cli) enum CertsCommand {
         san: Vec<String>,
     },
     /// Make the certs/ folder of another machine
+    #[command(after_help = examples::CERTS_ISSUE)]
     Issue {
         /// That peer's name
         name: String,
@@ -235,19 +247,23 @@ pub(in crate::cli) enum CertsCommand {
         san: Vec<String>,
     },
     /// Take over the folder that `issue` made for this machine
+    #[command(after_help = examples::CERTS_IMPORT)]
     Import {
         /// Where it is
         folder: PathBuf,
     },
     /// Show this peer's certificates, and on the circle's machine all that were issued
+    #[command(after_help = examples::CERTS_SHOW)]
     Show,
     /// Revoke every certificate of a peer
+    #[command(after_help = examples::CERTS_REVOKE)]
     Revoke {
         /// Its name, its peer id, the first eight digits of that, or a file with its certificate
         #[arg(value_name = "PEER")]
         name: String,
     },
     /// Leave the circle: its keys and certificates move aside into left/, where nothing is lost
+    #[command(after_help = examples::CERTS_LEAVE)]
     Leave {
         /// On the circle's machine: end the circle, also while others are in it. Without a terminal, with the name of this machine
         #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
@@ -257,8 +273,10 @@ pub(in crate::cli) enum CertsCommand {
         yes: bool,
     },
     /// Renew the circle's own certificate, on the machine that made it: same name and key, ten more years
+    #[command(after_help = examples::CERTS_RENEW_CIRCLE)]
     RenewCircle,
     /// Renew this peer's certificate; it stays the same peer
+    #[command(after_help = examples::CERTS_RENEW)]
     Renew {
         /// The peer that holds the circle's key [default: this one, or the one that made the circle]
         #[arg(long, value_name = "PEER")]
@@ -270,6 +288,7 @@ pub(in crate::cli) enum CertsCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "colis check [OPTIONS] [<PEER> <TRANSFER>]")]
 pub(in crate::cli) struct Check {
     /// A peer that stores a transfer of which we have the chunks too [default: the local store]
     #[arg(requires = "transfer", conflicts_with = "read_data")]
@@ -312,7 +331,7 @@ pub(in crate::cli) struct Doctor {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Demo {
-    /// Bytes of the demonstration's file
+    /// Bytes of the demonstration's file, 8MiB at least
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     pub(in crate::cli) size: String,
     /// Keep the demonstration's folder, and say where it is

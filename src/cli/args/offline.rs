@@ -7,6 +7,7 @@ use clap::Args;
 use super::{Seal, Secret};
 
 #[derive(Debug, Args)]
+#[command(override_usage = "colis seal [OPTIONS] --to <PEER> --out <DIR> <PATH>...")]
 pub(in crate::cli) struct SealFolder {
     #[command(flatten)]
     pub(in crate::cli) seal: Seal,

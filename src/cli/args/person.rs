@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-use super::Secret;
+use super::{Secret, more_examples as examples};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Inbox {
@@ -16,12 +16,15 @@ pub(in crate::cli) struct Inbox {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum InboxCommand {
     /// List what waits, with what is in it, and what is arriving
+    #[command(after_help = examples::INBOX_LIST)]
     List {
         /// Manifest ids, or their beginnings: these with every entry
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
     /// Open into received/
+    #[command(after_help = examples::INBOX_ACCEPT)]
+    #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID>...")]
     Accept {
         /// Manifest ids, or their beginnings
         #[arg(value_name = "ID", required_unless_present = "all")]
@@ -36,6 +39,8 @@ pub(in crate::cli) enum InboxCommand {
         secret: Secret,
     },
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
+    #[command(after_help = examples::INBOX_REFUSE)]
+    #[command(override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID>...")]
     Refuse {
         /// Manifest ids, or their beginnings
         #[arg(value_name = "ID", required_unless_present_any = ["all", "from"])]
@@ -48,6 +53,7 @@ pub(in crate::cli) enum InboxCommand {
         from: Option<String>,
     },
     /// Take no more of what is arriving; its sender is told, and what came of it goes after a day, or by `colis gc --unfinished`
+    #[command(after_help = examples::INBOX_CANCEL)]
     Cancel {
         /// Transfer ids, or their beginnings
         #[arg(value_name = "ID", required = true)]
@@ -71,10 +77,13 @@ pub(in crate::cli) struct Config {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ConfigCommand {
     /// Every setting with its value and where that comes from
+    #[command(after_help = examples::CONFIG_SHOW)]
     Show,
     /// Write colis.toml with every setting as a comment
+    #[command(after_help = examples::CONFIG_INIT)]
     Init,
     /// Change one setting in colis.toml and keep the rest
+    #[command(after_help = examples::CONFIG_SET)]
     Set {
         /// Its name, as in `config show`
         #[arg(value_name = "SETTING")]

@@ -79,6 +79,7 @@ pub(in crate::cli) struct Send {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "colis share [OPTIONS] <PATH>...")]
 pub(in crate::cli) struct Share {
     #[command(flatten)]
     pub(in crate::cli) seal: Seal,
@@ -101,6 +102,7 @@ pub(in crate::cli) struct Grant {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "colis receive [OPTIONS] [--from <PEER>] <--all | ID | NAME>...")]
 pub(in crate::cli) struct Receive {
     /// Manifest ids (or their beginnings), or names of files in the transfers
     #[arg(value_name = "ID|NAME")]

@@ -13,6 +13,13 @@ pub(in crate::cli) fn usage(error: &clap::Error) -> Failure {
         None => "a command is missing".to_owned(),
     };
     let usage = rest.lines().find(|line| line.starts_with("Usage: "));
-    let hint = usage.unwrap_or("see how it is used: colis --help");
+    let mut lines = rest.lines().map(str::trim);
+    let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+    let hint = match (tip, usage) {
+        (Some(tip), Some(usage)) => format!("{tip}. {usage}"),
+        (Some(tip), None) => tip.to_owned(),
+        (None, Some(usage)) => usage.to_owned(),
+        (None, None) => "see how it is used: colis --help".to_owned(),
+    };
     Failure::usage(what).hint(hint)
 }

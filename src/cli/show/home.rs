@@ -37,10 +37,19 @@ pub(super) fn say(output: Output, event: &Event) {
                  its log: journalctl --user -u {unit}; what arrived, with its names: colis history"
             ));
         }
-        Event::Uninstalled { path, unit } => {
-            output.line(path);
+        Event::Uninstalled {
+            path,
+            unit,
+            link,
+            home,
+        } => {
+            output.line(format!("removed {path}"));
+            if let Some(link) = link {
+                output.line(format!("removed {link}"));
+            }
             output.talk(format!(
-                "end it too: systemctl --user stop {unit} && systemctl --user daemon-reload"
+                "the home stays, with keys and files: {home}\n\
+                 if it runs, end it: systemctl --user stop {unit} && systemctl --user daemon-reload"
             ));
         }
         Event::Unit {

@@ -49,6 +49,17 @@ pub enum InboxMode {
     Off,
 }
 
+impl InboxMode {
+    /// Its spelling, as in settings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ask => "ask",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What to do with what arrives from one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InboxRule {

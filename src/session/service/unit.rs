@@ -16,6 +16,12 @@ const MARK: &str = "# Written by `colis serve --install`.";
 /// How the line begins that tells whose unit it is.
 const HOME: &str = "# Home: ";
 
+/// What starts a unit of a user.
+pub(super) const WANTED_BY_USER: &str = "default.target";
+
+/// The manager of a user has no such target: only that of the system knows when the network is there.
+const AFTER_NETWORK: &str = "Wants=network-online.target\nAfter=network-online.target\n";
+
 /// Every unit has these: nothing of them needs a right that a user's own service manager has not.
 const CONFINED: &str = "\
 UMask=0077
@@ -67,17 +73,16 @@ impl Unit<'_> {
             Owner::User => String::new(),
             Owner::System { account } => self.enclosed(&folders, account)?,
         };
-        let target = match self.owner {
-            Owner::User => "default.target",
-            Owner::System { .. } => "multi-user.target",
+        let (network, target) = match self.owner {
+            Owner::User => ("", WANTED_BY_USER),
+            Owner::System { .. } => (AFTER_NETWORK, "multi-user.target"),
         };
         Ok(format!(
             "{MARK}\n\
              {}\n\
              [Unit]\n\
              Description=colis, encrypted file exchange between peers\n\
-             Wants=network-online.target\n\
-             After=network-online.target\n\
+             {network}\
              RequiresMountsFor={}\n\
              StartLimitIntervalSec=600\n\
              StartLimitBurst=20\n\

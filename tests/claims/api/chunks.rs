@@ -334,6 +334,13 @@ async fn missing_names_what_is_not_there_in_the_order_asked() {
         client.post(&url).json(&many).send().await.unwrap().status(),
         200
     );
+    // As other writers of JSON have it: Python's, and one with lines and an indentation.
+    for between in [", ", ",\n        "] {
+        let ids = vec![format!("\"{x}\""); 10_000].join(between);
+        let request = client.post(&url).header("content-type", "application/json");
+        let request = request.body(format!("{{\"ids\": [{ids}]}}"));
+        assert_eq!(request.send().await.unwrap().status(), 200, "{between:?}");
+    }
     let too_many = serde_json::json!({ "ids": vec![x; 10_001] });
     problem(
         client.post(&url).json(&too_many).send().await.unwrap(),
@@ -384,6 +391,12 @@ async fn custody_costs_the_peer_no_more_than_its_bounds() {
     let nothing = ChunkId::of(b"x");
     assert_eq!(ask(vec![nothing; 1024]).await.unwrap().status(), 200);
     problem(ask(vec![nothing; 1025]).await.unwrap(), Code::TooLarge).await;
+    let spaced = vec![format!("\"{nothing}\""); 1024].join(", ");
+    let nonce = BASE64.encode(&[1; 32]);
+    let spaced = format!("{{\"nonce\": \"{nonce}\", \"ids\": [{spaced}]}}");
+    let request = client.post(&url).header("content-type", "application/json");
+    let answer = request.body(spaced).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
     assert_eq!(
         *peer.store.calls.lock().unwrap(),
         before,

@@ -171,9 +171,28 @@ fn a_unit_is_kept_apart_from_those_of_other_homes() {
     assert_eq!(ran("b", &["--install", "--unit", "../x"]).code, 2);
     assert!(homes.path("cfg/systemd/user/other.service").exists());
     assert_eq!(install(&homes, "a", &[], &[]).code, 0, "again");
-    assert_eq!(ran("a", &["--uninstall"]).code, 0);
-    assert!(!unit(&homes).exists());
-    assert_eq!(ran("a", &["--uninstall"]).code, 6);
+    // As `systemctl enable` does it.
+    let link = homes.path("cfg/systemd/user/default.target.wants/colis.service");
+    fs::create_dir(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(unit(&homes), &link).unwrap();
+    let before = testkit::tree(&homes.home("a"));
+    let removed = ran("a", &["--uninstall"]);
+    assert_eq!(removed.code, 0, "{removed:?}");
+    for gone in [unit(&homes), link] {
+        assert!(!gone.exists() && !gone.is_symlink());
+        let said = format!("removed {}\n", gone.display());
+        assert!(removed.out.contains(&said), "{removed:?}");
+    }
+    assert_eq!(testkit::tree(&homes.home("a")), before, "the home stays");
+    let stays = format!(
+        "the home stays, with keys and files: {}",
+        homes.home("a").display()
+    );
+    assert!(removed.err.contains(&stays), "{removed:?}");
+    let none = ran("a", &["--uninstall"]);
+    assert_eq!(none.code, 6);
+    assert!(none.err.starts_with("colis: there is no unit "), "{none:?}");
+    assert!(homes.path("cfg/systemd/user/other.service").exists());
 }
 
 #[test]

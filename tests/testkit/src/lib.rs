@@ -15,6 +15,7 @@ pub mod flood;
 mod homes;
 pub mod memory;
 pub mod net;
+pub mod node;
 mod pace;
 pub mod person;
 mod program;

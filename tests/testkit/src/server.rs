@@ -317,7 +317,10 @@ impl Seen {
                 );
                 continue;
             }
-            let response = &operation["responses"][status.to_string()];
+            let mut response = &operation["responses"][status.to_string()];
+            if let Some(shared) = response["$ref"].as_str() {
+                response = CONTRACT.pointer(shared.trim_start_matches('#')).unwrap();
+            }
             assert!(
                 response.is_object(),
                 "{method} {route} gives {status}, which is in no document"

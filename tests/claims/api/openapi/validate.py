@@ -34,7 +34,13 @@ for answer in answers:
         pointer = ["components", "schemas", answer["schema"]]
     else:
         operation = ["paths", answer["path"], answer["method"]]
-        pointer = operation + ["responses", answer["status"], "content", answer["media"], "schema"]
+        pointer = operation + ["responses", answer["status"]]
+        response = document["paths"][answer["path"]][answer["method"]]["responses"][answer["status"]]
+        if "$ref" in response:
+            # What is shared says nothing of the codes of this route: its description does.
+            assert f"`{answer['body']['code']}`" in response["description"], answer
+            pointer = response["$ref"].split("/")[1:]
+        pointer += ["content", answer["media"], "schema"]
     escaped = [step.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D") for step in pointer]
     schema = {**document, "$ref": "#/" + "/".join(escaped), "unevaluatedProperties": False}
     validator = OAS31Validator(schema, format_checker=OAS31Validator.FORMAT_CHECKER)

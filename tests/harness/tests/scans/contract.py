@@ -3,6 +3,12 @@
 import schemathesis
 
 
-@schemathesis.serializer("application/x-pem-file")
-def pem(context, value):
-    return value if isinstance(value, bytes) else str(value).encode()
+@schemathesis.check
+def documented_code(context, response, case):
+    """A problem has a code that its route names beside the status: the schema of problems is one for all."""
+    if "problem+json" not in "".join(response.headers.get("content-type", [])):
+        return
+    code = response.json()["code"]
+    described = case.operation.schema.raw_schema["paths"][case.operation.path][case.operation.method.lower()]
+    said = described["responses"].get(str(response.status_code), {}).get("description", "")
+    assert f"`{code}`" in said, f"{response.status_code} {code} is not documented here"

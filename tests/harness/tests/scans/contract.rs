@@ -15,7 +15,7 @@ use testkit::rounds;
 use testkit::site::{Site, certs};
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-    response_headers_conformance,response_schema_conformance,negative_data_rejection";
+    response_headers_conformance,response_schema_conformance,negative_data_rejection,documented_code";
 /// Cases of each route besides those that every run has, which are about 600.
 const FEW: &str = "5";
 const MANY: &str = "50";
