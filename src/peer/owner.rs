@@ -69,7 +69,7 @@ impl Owner {
 
 impl OwnerDesk for Owner {
     fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
-        let keep = self.options.borrow().inbox.keep_opened;
+        let keep = self.options.borrow().inbox.keep;
         let (store, inbox) = (self.store.clone(), self.inbox.clone());
         blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }

@@ -22,6 +22,7 @@ mod marks;
 mod options;
 mod receipts;
 mod relay;
+mod settled;
 mod space;
 
 use std::{
@@ -40,6 +41,7 @@ pub use lock::Holder;
 pub use options::LocalStoreOptions;
 pub use receipts::Receipt;
 pub use relay::Relay;
+pub use settled::{Freed, KeepSettled};
 
 use super::{
     ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Promised, Put,
@@ -59,6 +61,7 @@ use layout::{id_at, make_layout, make_root};
 use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
+use settled::Left;
 use space::Space;
 
 /// Disk work at once: more would only queue in the kernel.
@@ -87,6 +90,7 @@ struct Inner {
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
     presence: RwLock<()>,
     index: Index,
+    left: Left,
     failed: OnceLock<ReadOnly>,
     /// The folder that `root` led to when it was opened.
     place: Held,
@@ -352,6 +356,7 @@ impl Inner {
             relay_turn: Mutex::default(),
             presence: RwLock::new(()),
             index: Index::default(),
+            left: Left::default(),
             failed: OnceLock::new(),
             lock,
             released: CancellationToken::new().drop_guard(),

@@ -39,13 +39,16 @@ pub(super) struct KnownManifest {
     pub(super) info: ManifestInfo,
     /// Its bytes and those of its chunks, if somebody has asked.
     pub(super) stored: OnceLock<u64>,
+    /// Whether its sender alone has put its chunks, and no other manifest named them when it was stored; not known after a restart.
+    pub(super) own: bool,
 }
 
 impl KnownManifest {
-    fn of(manifest: &SignedManifest) -> Self {
+    fn of(manifest: &SignedManifest, own: bool) -> Self {
         Self {
             info: ManifestInfo::new(manifest.id(), manifest.payload()),
             stored: OnceLock::new(),
+            own,
         }
     }
 }
@@ -108,7 +111,7 @@ impl Inner {
         if let Err(StoreError::NoSpace { .. }) = answer {
             // Much of it may have come before we were started last.
             let there = self.space.unnamed(|| self.unnamed_bytes())?;
-            ask(&self.space, self.disk()?, transfer, needed, there)?;
+            self.with_room(|| ask(&self.space, self.disk()?, transfer, needed, there))?;
         } else {
             answer?;
         }
@@ -162,7 +165,7 @@ impl Inner {
     ) -> Result<PutManifest, StoreError> {
         self.writable()?;
         for _ in 0..ATTEMPTS {
-            if let Some(put) = self.try_put_manifest(manifest, by)? {
+            if let Some(put) = self.with_room(|| self.try_put_manifest(manifest, by))? {
                 return Ok(put);
             }
             self.set_aside_bad_manifest(manifest.id())?;
@@ -209,9 +212,9 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
-        self.chunks_are_named(manifest);
+        let own = self.chunks_are_named(manifest);
         if let Some(known) = &mut *self.index.lock() {
-            known.insert(id, KnownManifest::of(manifest));
+            known.insert(id, KnownManifest::of(manifest, own));
         }
         Ok(Some(put))
     }
@@ -376,7 +379,7 @@ impl Inner {
             let envelope = self.read_good_manifest(id)?;
             let manifest = envelope.and_then(|envelope| SignedManifest::parse(envelope).ok());
             if let Some(manifest) = manifest {
-                known.insert(id, KnownManifest::of(&manifest));
+                known.insert(id, KnownManifest::of(&manifest, false));
             }
         }
         Ok(known)
