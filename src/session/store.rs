@@ -6,9 +6,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::{
-    Error, Session, Silent, serve::keep_settled, serving::through_serving, store_options,
-};
+use super::{Error, Session, Silent, serve::keep_settled, serving::through_serving, store_options};
 use crate::{
     client::PeerClient,
     config::Config,

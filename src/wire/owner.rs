@@ -54,6 +54,16 @@ pub struct DecidedQuestion {
     pub decision: Decision,
 }
 
+/// Question of `POST /v1/owner/delete`. The answer is what the transfer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteQuestion {
+    /// The manifest of the transfer.
+    pub manifest: ManifestId,
+    /// Whether nothing is deleted: it is only said what that would leave.
+    pub dry_run: bool,
+}
+
 /// Question of `POST /v1/owner/gc`.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

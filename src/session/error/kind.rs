@@ -37,6 +37,8 @@ impl Error {
             | Self::NothingWaits { .. }
             | Self::NothingArrives { .. }
             | Self::NothingOfOurs { .. }
+            | Self::NothingToDelete { .. }
+            | Self::OpenedThere { .. }
             | Self::NoCopy { .. }
             | Self::MakerUnknown
             | Self::NoCircleKey

@@ -91,6 +91,7 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 40] = [
     ("delete", route::ARRIVING_TRANSFER, [[403; 3]; 3]),
     ("post", route::GC, [[403; 3]; 3]),
     ("post", route::DECIDED, [[403; 3]; 3]),
+    ("post", route::OWNER_DELETE, [[403; 3]; 3]),
     ("post", route::RELOAD, [[403; 3]; 3]),
     ("post", route::STOP, [[403; 3]; 3]),
     ("get", route::EVENTS, SAME),
