@@ -80,6 +80,7 @@ pub(super) fn collect(
         by: report.by,
         removed: report.removed,
         abandoned: report.abandoned,
+        sends: report.sends,
     })
 }
 

@@ -65,6 +65,7 @@ impl From<GcBody> for Collected {
             by: body.by,
             removed: body.removed,
             abandoned: body.abandoned,
+            sends: body.sends,
         };
         Self {
             report,

@@ -61,7 +61,6 @@ use layout::{id_at, make_layout, make_root};
 use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
-use settled::Left;
 use space::Space;
 
 /// Disk work at once: more would only queue in the kernel.
@@ -90,7 +89,6 @@ struct Inner {
     /// Held for reading by whoever relies on a chunk that is there, for writing by whoever takes chunks away.
     presence: RwLock<()>,
     index: Index,
-    left: Left,
     failed: OnceLock<ReadOnly>,
     /// The folder that `root` led to when it was opened.
     place: Held,
@@ -356,7 +354,6 @@ impl Inner {
             relay_turn: Mutex::default(),
             presence: RwLock::new(()),
             index: Index::default(),
-            left: Left::default(),
             failed: OnceLock::new(),
             lock,
             released: CancellationToken::new().drop_guard(),

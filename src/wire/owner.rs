@@ -90,6 +90,9 @@ pub struct GcBody {
     pub removed: usize,
     /// Journals of transfers that were not continued for a week.
     pub abandoned: usize,
+    /// What was kept of transfers that were sent from here and are over.
+    #[serde(default)]
+    pub sends: usize,
 }
 
 /// Answer of `POST /v1/owner/reload`: what became of the settings. Certificates, revocations, roles and rights are read again in any

@@ -120,7 +120,8 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
             "see what is there: colis list [PEER]; say who stores it: --at PEER"
         }
         Error::NoCopy { .. } => {
-            "what was shared is here, and what was sent with --keep; see what is: colis list; or fetch it: colis receive --from"
+            "of what was sent it is kept until it ends, if the files can be read again; see what is here: colis list; or fetch it: colis \
+             receive --from"
         }
         _ => "see what is there: colis list [PEER]",
     };

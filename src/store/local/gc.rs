@@ -53,6 +53,9 @@ pub struct GcReport {
     pub removed: usize,
     /// Journals of transfers that nobody has continued for a week.
     pub abandoned: usize,
+    /// What was kept of transfers that were sent from here and are over.
+    #[serde(default)]
+    pub sends: usize,
 }
 
 impl LocalStore {
@@ -181,7 +184,6 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let began = Instant::now();
         let named = self.named_chunks()?;
-        self.free_left(&named, report)?;
         self.charges.begin_count(&named);
         for (number, shard) in (0..=u8::MAX).zip(&self.shards) {
             let unnamed = self.chunks_of(number)?.filter(|id| !named.contains(id));
@@ -290,6 +292,15 @@ impl Inner {
         let path = self.root.join("state/sending");
         let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
         report.abandoned = remove_old(&folder, now, ABANDONED, |_| true)?;
+        // What is kept of sends has the end of the transfer in its name.
+        let path = self.root.join("state/sent");
+        let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
+        let is_over = |name: &str| {
+            let ends = name.split_once('.').and_then(|(_, ends)| ends.parse().ok());
+            ends.is_some_and(|ends| now >= SystemTime::UNIX_EPOCH + Duration::from_secs(ends))
+        };
+        report.sends = remove_old(&folder, now, Duration::ZERO, is_over)?;
+        remove_old(&folder, now, LEASE, |name| name.starts_with(STAGED))?;
         Ok(())
     }
 

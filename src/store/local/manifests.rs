@@ -100,7 +100,11 @@ impl Inner {
         self.writable()?;
         let payload = offer.payload();
         let transfer = (payload.transfer_id, payload.sender);
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+        let is_for_others = self.is_for_others(payload.sender, &payload.wraps);
+        if self
+            .receipts
+            .covers(transfer, payload.created, is_for_others)?
+        {
             return Ok(OfferAnswer::AlreadyReceived);
         }
         self.check_not_deleted(transfer, payload.created, by)?;
@@ -136,13 +140,28 @@ impl Inner {
         by: PeerId,
     ) -> Result<Option<PutManifest>, StoreError> {
         let payload = manifest.payload();
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+        let transfer = (payload.transfer_id, payload.sender);
+        let is_for_others =
+            by == payload.sender && self.is_for_others(payload.sender, &payload.wraps);
+        if self
+            .receipts
+            .covers(transfer, payload.created, is_for_others)?
+        {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
-        let transfer = (payload.transfer_id, payload.sender);
         self.check_not_deleted(transfer, payload.created, by)?;
         check_end(payload.expires)?;
         Ok(None)
+    }
+
+    /// Whether others than its sender and the owner of this store can open it.
+    fn is_for_others(&self, sender: PeerId, wraps: &[Wrap]) -> bool {
+        let owner = self.relay().map(|relay| relay.owner);
+        let others = wraps.iter().map(Wrap::recipient);
+        let others =
+            others.filter(|other| *other != Some(sender) && (owner.is_none() || *other != owner));
+        // Whoever has opened it is one of them, if it is not known who that is.
+        others.count() > usize::from(owner.is_none())
     }
 
     /// Fails if another than the sender brings what was made before the transfer was deleted here.
@@ -215,6 +234,10 @@ impl Inner {
         let own = self.chunks_are_named(manifest);
         if let Some(known) = &mut *self.index.lock() {
             known.insert(id, KnownManifest::of(manifest, own));
+        }
+        // It is there for others to collect, and not opened here again.
+        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+            self.record_state(id, TransferState::Opened)?;
         }
         Ok(Some(put))
     }

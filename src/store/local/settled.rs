@@ -1,12 +1,11 @@
 //! Letting go of what is settled, with the room that it takes: by the clock, when a quota is full, and when its owner deletes it.
 //!
 //! Three ways, and in none of them a chunk goes that another manifest names, or that somebody has put or asked for since the manifest
-//! was published: its lease is newer than that. What is opened and [for its owner alone](KeepSettled) goes outright if its sender
-//! alone has put its chunks. Else a chunk goes to the trash, where whoever relies on it finds it for another hour.
+//! was published: its lease is newer than that. By the clock a chunk goes outright, and only one that the sender of its transfer alone
+//! has put: nobody else can rely on it. In the other ways it goes to the trash, where whoever relies on it finds it for another hour.
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -24,8 +23,6 @@ const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const A_SECOND: Duration = Duration::from_secs(1);
 /// Chunks that are taken away under one lock.
 const BATCH: usize = 100;
-/// Chunks that are remembered for the collector.
-const MAX_LEFT: usize = 1 << 17;
 
 /// For how long what is settled stays in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,25 +76,6 @@ enum Way {
     Trash,
 }
 
-/// Chunks of transfers that were let go, for the collector to look at: it knows what is named.
-#[derive(Default)]
-pub(super) struct Left(Mutex<Vec<(Vec<ChunkId>, SystemTime)>>);
-
-impl Left {
-    /// What is too much goes when its lease is over.
-    fn add(&self, chunks: Vec<ChunkId>, published: SystemTime) {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known: usize = left.iter().map(|(chunks, _)| chunks.len()).sum();
-        if known + chunks.len() <= MAX_LEFT {
-            left.push((chunks, published));
-        }
-    }
-
-    fn take(&self) -> Vec<(Vec<ChunkId>, SystemTime)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl LocalStore {
     /// Lets go of transfers that `owner` has opened or refused long enough ago. Returns how many. Blocks.
     ///
@@ -148,6 +126,23 @@ impl LocalStore {
         Ok(())
     }
 
+    /// How many opened transfers are still here, and bytes of their content. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn kept_opened(&self) -> Result<(usize, u64), StoreError> {
+        let (mut count, mut bytes) = (0, 0);
+        for receipt in self.inner.receipts.all()? {
+            if receipt.state == TransferState::Opened
+                && let Some(info) = self.inner.info_of(receipt.manifest)?
+            {
+                count += 1;
+                bytes += info.size;
+            }
+        }
+        Ok((count, bytes))
+    }
+
     /// Deletes a transfer for the owner of the store, and moves what only it needs to the trash. With `dry_run` it only says what
     /// that would be. Blocks.
     ///
@@ -186,36 +181,21 @@ impl Inner {
         metadata.modified().map_err(failed)
     }
 
-    /// Lets go of an opened manifest, and of its chunks: at once, if its sender alone has put them and nobody has asked for them since,
-    /// else when the collector comes next. What a crash leaves of them is collected when their leases are over. Returns whether the
-    /// manifest was there.
+    /// Lets go of a manifest, and of its chunks if its sender alone has put them, and nobody again since. Others, and what a crash
+    /// leaves, are collected when their leases are over. Returns whether the manifest was there.
     fn unpublish_with_chunks(&self, id: ManifestId) -> Result<bool, StoreError> {
         let is_its_own = self.with_index(|known| known.get(&id).is_some_and(|known| known.own))?;
-        let chunks = self.chunks_of_manifest(id)?;
+        let chunks = match is_its_own {
+            true => self.chunks_of_manifest(id)?,
+            false => None,
+        };
         if !self.unpublish_if_there(id)? {
             return Ok(false);
         }
-        match chunks {
-            Some((chunks, published)) if is_its_own => {
-                self.free(&chunks, published, Way::Outright)?;
-            }
-            Some((chunks, published)) => self.left.add(chunks, published),
-            None => {}
+        if let Some((chunks, published)) = chunks {
+            self.free(&chunks, published, Way::Outright)?;
         }
         Ok(true)
-    }
-
-    /// Moves what let go transfers have left to the trash, less what is `named`.
-    pub(super) fn free_left(
-        &self,
-        named: &HashSet<ChunkId>,
-        report: &mut GcReport,
-    ) -> Result<(), StoreError> {
-        for (mut chunks, published) in self.left.take() {
-            chunks.retain(|id| !named.contains(id));
-            self.free_into(&chunks, published, Way::Trash, report)?;
-        }
-        Ok(())
     }
 
     /// The chunks of a manifest, and when it was stored; `None` if it is damaged or gone.
@@ -341,21 +321,6 @@ impl Inner {
         way: Way,
     ) -> Result<Freed, StoreError> {
         let mut report = GcReport::default();
-        self.free_into(chunks, published, way, &mut report)?;
-        Ok(Freed {
-            chunks: report.chunks as u64,
-            bytes: report.bytes,
-            ..Freed::default()
-        })
-    }
-
-    fn free_into(
-        &self,
-        chunks: &[ChunkId],
-        published: SystemTime,
-        way: Way,
-        report: &mut GcReport,
-    ) -> Result<(), StoreError> {
         for batch in chunks.chunks(BATCH) {
             let _alone = self.take_presence_away();
             for id in batch {
@@ -363,14 +328,18 @@ impl Inner {
                 let touched = shard.touched(&id.to_string());
                 match touched.map_err(|e| io(shard.path(), e))? {
                     Some((length, touched)) if touched <= published => match way {
-                        Way::Trash => self.throw_away(shard, *id, report)?,
+                        Way::Trash => self.throw_away(shard, *id, &mut report)?,
                         Way::Outright => self.remove_outright(*id, length)?,
                     },
                     _ => {}
                 }
             }
         }
-        Ok(())
+        Ok(Freed {
+            chunks: report.chunks as u64,
+            bytes: report.bytes,
+            ..Freed::default()
+        })
     }
 
     fn remove_outright(&self, id: ChunkId, length: u64) -> Result<(), StoreError> {
