@@ -109,10 +109,7 @@ fn store(subject: &Subject<'_>) -> Finding {
     };
     let matters = |lack: &Lack| !matches!(lack, Lack::Symlinks | Lack::Times);
     let lacks: Vec<_> = lacks.into_iter().filter(matters).collect();
-    let kept = match KeptSends::read(&subject.home.sent()) {
-        Ok(kept) => kept,
-        Err(error) => return not_writable(STEP, &subject.home.sent(), &error),
-    };
+    let kept = KeptSends::read(&subject.home.sent());
     if let Some(damaged) = kept.damaged.first() {
         let what = format!(
             "{} is damaged: that send cannot be checked or granted later",

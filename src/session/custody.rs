@@ -182,10 +182,7 @@ impl Session {
     /// What is kept of the transfers that were sent from here.
     pub(super) async fn kept_sends(&self) -> Result<KeptSends, Error> {
         let folder = self.home.sent();
-        let read = tokio::task::spawn_blocking(move || {
-            KeptSends::read(&folder).map_err(|error| Error::io(&folder, error))
-        });
-        read.await?
+        Ok(tokio::task::spawn_blocking(move || KeptSends::read(&folder)).await?)
     }
 
     /// The one of `sends` that is called so: by its id, the beginning of it, or a name at its top.

@@ -30,6 +30,8 @@ const MAGIC: &[u8; 13] = b"colis sent 1\n";
 const SEAL: usize = NONCE_LENGTH + TAG_LENGTH;
 /// The length of a digest.
 const SUM: usize = 32;
+/// The longest file: of a table of about 200,000 files.
+const MAX: usize = 64 << 20;
 /// What stands for the end of a transfer that has none.
 const NEVER: &str = "never";
 /// What a file is called that is not whole yet.
@@ -107,13 +109,17 @@ impl KeptSend {
     /// # Errors
     /// [`io::Error`].
     pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let bytes = self.to_bytes();
+        if bytes.len() > MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         private::make_folder(folder)?;
         let (name, payload) = (self.name(), self.manifest.payload());
         let staged = folder.join(format!("{STAGED}{}", payload.transfer_id));
         let mut options = private::file();
         options.write(true).create(true).truncate(true);
         let mut file = private::open_with(&mut options, &staged)?;
-        let written = file.write_all(&self.to_bytes());
+        let written = file.write_all(&bytes);
         let done = written.and_then(|()| fs::rename(&staged, folder.join(&name)));
         if done.is_err() {
             let _ = fs::remove_file(&staged);
@@ -214,9 +220,9 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// What is kept of all transfers that were sent.
 #[derive(Debug, Default)]
 pub struct KeptSends {
-    /// Those that can be read and are not over.
+    /// Those that are not over.
     pub sends: Vec<KeptSend>,
-    /// The files that are damaged, or were written by another version.
+    /// The files that are damaged, cannot be read, or were written by another version.
     pub damaged: Vec<PathBuf>,
     /// Bytes of all files.
     pub bytes: u64,
@@ -224,17 +230,17 @@ pub struct KeptSends {
 
 impl KeptSends {
     /// Reads `folder`, which need not be there.
-    ///
-    /// # Errors
-    /// [`io::Error`] of a file that is there.
-    pub fn read(folder: &Path) -> io::Result<Self> {
+    pub fn read(folder: &Path) -> Self {
         let (mut all, now) = (Self::default(), Timestamp::now());
         for name in names(folder).filter(|name| !name.starts_with(STAGED)) {
             let path = folder.join(&name);
             let bytes = match private::read(&path) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+                Err(_) => {
+                    all.damaged.push(path);
+                    continue;
+                }
             };
             all.bytes += bytes.len() as u64;
             match KeptSend::parse(&bytes) {
@@ -247,7 +253,7 @@ impl KeptSends {
                 _ => all.damaged.push(path),
             }
         }
-        Ok(all)
+        all
     }
 
     /// What is kept of this transfer of ours.

@@ -74,6 +74,8 @@ fn a_transfer_is_deleted_from_the_own_store_served_or_not_and_what_others_need_s
         drop(serving);
     }
     // One transfer under two manifests: each needs all of it.
+    let b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
     let first = manifest(&homes, "a", &["share", "f", "--to", "a"]);
     let envelope = fs::read(homes.home("a").join("chunks/manifests").join(&first)).unwrap();
     homes.ok("a", &["grant", &first, "--to", "b"]);
@@ -259,6 +261,10 @@ fn a_quota_lets_go_of_the_oldest_opened_and_never_of_what_waits() {
     let list = homes.ok("b", &["list"]);
     let kept: Vec<_> = ids.iter().filter(|id| list.contains(&id[..8])).collect();
     assert_eq!(kept, [&ids[3], &ids[4]], "the newest two fit");
+    // Nothing goes for what could not fit in any case.
+    write(&homes, "large", 8, 4 << 20);
+    homes.fails("a", &["send", "large", "--to", &b.to()], 7);
+    assert_eq!(homes.ok("b", &["list"]), list);
     // What is not opened is not let go for others: only then it is full.
     homes.ok("b", &["config", "set", "inbox", "off"]);
     for n in 5..7 {

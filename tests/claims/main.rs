@@ -42,6 +42,7 @@ mod full;
 mod hints;
 mod hostile;
 mod inbox;
+mod kept_sends;
 mod layering;
 mod leave;
 mod lists;

@@ -242,6 +242,14 @@ impl Inner {
         let mut opened = self.receipts.all()?;
         // What the owner shares is there for others, also after he has looked at it.
         opened.retain(|receipt| receipt.state == TransferState::Opened && receipt.sender != owner);
+        // Nothing goes for what does not fit even without all of them.
+        let mut all = 0;
+        for receipt in &opened {
+            all += self.info_of(receipt.manifest)?.map_or(0, |info| info.size);
+        }
+        if all < bytes {
+            return Ok(false);
+        }
         opened.sort_by_key(|receipt| (receipt.since, receipt.manifest));
         let (mut gone, mut chunks, mut until) = (0, Vec::new(), SystemTime::UNIX_EPOCH);
         let mut any = false;
