@@ -8,7 +8,6 @@ use super::{
     Error, Event, Mistake, Session, TransferRow, TransferSelector, all_with_states, named, row,
     serving::through_serving,
     store::{self, blocking},
-    which::if_long_enough,
 };
 use crate::{
     client::PeerClient,
@@ -207,10 +206,10 @@ impl Session {
                 }
             }
         }
-        if_long_enough(text, || Error::NothingToDelete {
+        Error::NothingToDelete {
             at: from.name(),
             text: text.to_owned(),
-        })
+        }
     }
 
     /// The manifests of what was sent under this id or name, the newest first.

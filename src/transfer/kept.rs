@@ -59,15 +59,19 @@ pub(super) fn places_of(tree: &Tree) -> HashMap<String, PathBuf> {
         .filter(|e| matches!(e, Entry::File { .. }));
     for (entry, file) in files.zip(&tree.files) {
         let path = entry.path();
-        if place_of(&places, path).as_deref() == Some(&*file.path) {
+        // A later command may stand in another folder.
+        let Ok(place) = std::path::absolute(&file.path) else {
+            continue;
+        };
+        if place_of(&places, path).as_deref() == Some(&*place) {
             continue;
         }
         let (top, rest) = path.split_once('/').unwrap_or((path, ""));
         let depth = rest.split('/').filter(|part| !part.is_empty()).count();
-        let root = file.path.ancestors().nth(depth);
-        match root.filter(|root| below(root, rest) == file.path && !places.contains_key(top)) {
-            Some(root) => places.insert(top.to_owned(), root.to_owned()),
-            None => places.insert(path.to_owned(), file.path.clone()),
+        let root = place.ancestors().nth(depth).map(Path::to_owned);
+        match root.filter(|root| below(root, rest) == place && !places.contains_key(top)) {
+            Some(root) => places.insert(top.to_owned(), root),
+            None => places.insert(path.to_owned(), place),
         };
     }
     places

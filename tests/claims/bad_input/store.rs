@@ -426,13 +426,18 @@ pub(crate) fn row_93_a_clock_that_went_back() {
 pub(crate) fn row_94_what_was_kept_of_a_send() {
     let site = Site::of(Homes::new(&["b"]), &["--inbox", "off"]);
     let homes = &site.homes;
-    fs::write(homes.path("f"), bytes(1, 1000)).unwrap();
-    homes.ok("b", &["send", "f", "--to", &site.serving.to()]);
+    fs::write(homes.path("f.txt"), bytes(1, 1000)).unwrap();
+    homes.ok("b", &["send", "f.txt", "--to", &site.serving.to()]);
     let folder = homes.home("b").join("chunks/state/sent");
-    let path = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let path = fs::read_dir(&folder)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let good = fs::read(&path).unwrap();
-    let check = |code: i32| homes.fails("b", &["check", "a", "f"], code);
-    homes.ok("b", &["check", "a", "f"]);
+    let check = |code: i32| homes.fails("b", &["check", "a", "f.txt"], code);
+    homes.ok("b", &["check", "a", "f.txt"]);
     let longer = [&good[..], b"x"].concat();
     for bad in [&good[..good.len() - 1], b"", b"colis sent 2\n", &longer] {
         fs::write(&path, bad).unwrap();
@@ -447,5 +452,5 @@ pub(crate) fn row_94_what_was_kept_of_a_send() {
     fs::rename(&path, &other).unwrap();
     check(6);
     fs::rename(&other, &path).unwrap();
-    homes.ok("b", &["check", "a", "f"]);
+    homes.ok("b", &["check", "a", "f.txt"]);
 }
