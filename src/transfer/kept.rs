@@ -53,16 +53,17 @@ pub struct KeptSend {
 /// Where the files of `tree` are.
 pub(super) fn places_of(tree: &Tree) -> HashMap<String, PathBuf> {
     let mut places = HashMap::new();
+    // A later command may stand in another folder.
+    let Ok(here) = std::env::current_dir() else {
+        return places;
+    };
     let files = tree
         .entries
         .iter()
         .filter(|e| matches!(e, Entry::File { .. }));
     for (entry, file) in files.zip(&tree.files) {
         let path = entry.path();
-        // A later command may stand in another folder.
-        let Ok(place) = std::path::absolute(&file.path) else {
-            continue;
-        };
+        let place: PathBuf = here.join(&file.path).components().collect();
         if place_of(&places, path).as_deref() == Some(&*place) {
             continue;
         }
