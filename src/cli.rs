@@ -4,6 +4,7 @@ mod args;
 mod certs;
 mod complete;
 mod config;
+mod delete;
 mod demo;
 mod doctor;
 mod grant;
@@ -285,6 +286,7 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Send(args) => interruptible(send::send(context, args)).await,
         Command::Share(args) => interruptible(send::share(context, args)).await,
         Command::Grant(args) => interruptible(grant::run(context, args)).await,
+        Command::Delete(args) => delete::run(context, args).await,
         Command::Receive(args) => interruptible(receive::run(context, args)).await,
         Command::Inbox(args) => interruptible(inbox::run(context, args)).await,
         Command::Seal(args) => interruptible(offline::seal(context, args)).await,

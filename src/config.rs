@@ -39,6 +39,8 @@ pub struct Config {
     pub auto_up_to: Option<units::SizeText>,
     /// For how long a transfer stays after it was opened, as `1d` or `0`.
     pub keep_opened: Option<units::DurationText>,
+    /// For how long a transfer stays after it was refused.
+    pub keep_refused: Option<units::DurationText>,
     /// The most bytes that the store takes, as `100GiB`.
     pub quota: Option<units::SizeText>,
     /// The most bytes that one sender may store here for others.

@@ -4,7 +4,7 @@
 //! and outcome:
 //!
 //! - files: [`send`](Session::send), [`plan`](Session::plan), [`share`](Session::share), [`receive`](Session::receive),
-//!   [`grant`](Session::grant), [`inbox`](Session::inbox), [`list`](Session::list), [`seal`](Session::seal) and
+//!   [`grant`](Session::grant), [`delete`](Session::delete), [`inbox`](Session::inbox), [`list`](Session::list), [`seal`](Session::seal) and
 //!   [`open_folder`](Session::open_folder) for what is carried by hand, [`check_custody`](Session::check_custody) of what others store;
 //! - peers: [`connect`](Session::connect), [`add_peer`](Session::add_peer), [`peer_rows`](Session::peer_rows),
 //!   [`set_role`](Session::set_role) and others, [`look_around`](look_around()), [`pair`];
@@ -31,6 +31,7 @@ mod check;
 mod connect;
 mod custody;
 pub(crate) mod damage;
+mod delete;
 mod error;
 mod event;
 mod exchange;
@@ -91,6 +92,7 @@ use crate::{
 pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
 pub use custody::{Custody, CustodyRequest};
+pub use delete::{DeleteRequest, DeletedTransfer};
 pub use error::{Cause, Error, Kind, Mistake, NotReached};
 pub use event::{Event, Failed, LeftOut, Missed};
 pub use finding::{Finding, Summary, Verdict};

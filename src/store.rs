@@ -39,8 +39,8 @@ pub use error::{Promised, StoreError};
 pub(crate) use error::{missing_chunks_error, no_chunk, no_manifest};
 pub use folder::FolderStore;
 pub use local::{
-    CheckReport, GcReport, Holder, LocalStore, LocalStoreOptions, Problem, Receipt, Relay, Unnamed,
-    Usage,
+    CheckReport, Freed, GcReport, Holder, KeepSettled, LocalStore, LocalStoreOptions, Problem,
+    Receipt, Relay, Unnamed, Usage,
 };
 pub use memory::MemoryStore;
 pub(crate) use memory::take_page;
@@ -372,6 +372,15 @@ impl ManifestInfo {
             password: manifest.has_password(),
             state: None,
         }
+    }
+
+    /// Whether another has sealed it for `owner` and itself, so that nobody else can open it.
+    pub fn is_only_for(&self, owner: PeerId) -> bool {
+        let mut readers = self.recipients.iter();
+        self.sender != owner
+            && !self.password
+            && self.recipients.contains(&owner)
+            && readers.all(|reader| [owner, self.sender].contains(reader))
     }
 
     /// Whether `reader` may be able to open it.

@@ -15,10 +15,13 @@ mod fault;
 mod filter;
 mod grant;
 mod journal;
+mod kept;
+mod kept_store;
 mod left_out;
 mod open;
 mod plan;
 mod receive;
+mod reseal;
 mod schedule;
 mod send;
 mod sink;
@@ -34,15 +37,17 @@ use std::{fmt, path::PathBuf};
 pub use arriving::Arriving;
 pub(crate) use browse::{GLANCE, top_names};
 pub use browse::{Seen, browse};
-pub use fault::{Difference, EntryLimit, Part};
+pub use fault::{Difference, EntryLimit, NotAsSent, Part};
 pub use filter::{Filter, Keys};
-pub use grant::{Granted, grant};
+pub use grant::{Granted, grant, grant_again};
+pub use kept::{KeptSend, KeptSends};
 pub use left_out::{LeftOut, WhyLeftOut};
 pub use open::{Listing, OpenedTransfer, Origin, Reader};
 pub use receive::{
     MAX_MESSAGE, MESSAGE_NAME, ReceiveOptions, ReceivedFiles, message, receive, receive_rest,
     stream_content,
 };
+pub use reseal::Resealing;
 pub use send::{
     Recipient, SendOptions, Sender, Sent, fitting_chunk_size, send, wait_until_settled,
 };
@@ -181,6 +186,14 @@ pub enum TransferError {
     SourceChanged {
         /// Which.
         path: PathBuf,
+    },
+    /// A file is not any more what was sent, so it cannot be sealed again as it was.
+    #[error("{} {why}", .path.display())]
+    NotAsSent {
+        /// Which.
+        path: PathBuf,
+        /// What differs.
+        why: NotAsSent,
     },
     /// The content needs more chunks than a transfer may have.
     #[error("more than {chunks} chunks of {chunk_size} bytes")]
@@ -367,6 +380,7 @@ impl TransferError {
             | Self::UnsendableName { .. }
             | Self::TooDeep { .. }
             | Self::SourceChanged { .. }
+            | Self::NotAsSent { .. }
             | Self::TooManyChunks { .. }
             | Self::TooManyEntries { .. }
             | Self::Stopped

@@ -21,7 +21,8 @@ pub use custody::{
 };
 pub use health::{Condition, Health, HealthDetails, HealthStatus, InboxCounts, Incident, Stored};
 pub use owner::{
-    Arriving, ArrivingList, DecidedQuestion, Decision, GcBody, GcQuestion, ReloadBody,
+    Arriving, ArrivingList, DecidedQuestion, Decision, DeleteQuestion, GcBody, GcQuestion,
+    ReloadBody,
 };
 pub use problem::Problem;
 pub(crate) use schema::{Envelope, Pem, Sealed};
@@ -77,6 +78,8 @@ pub mod route {
     pub const GC: &str = "/v1/owner/gc";
     /// What the owner has decided about a transfer for this peer.
     pub const DECIDED: &str = "/v1/owner/decided";
+    /// Deletion of a transfer by the owner.
+    pub const OWNER_DELETE: &str = "/v1/owner/delete";
     /// The settings, to be read again.
     pub const RELOAD: &str = "/v1/owner/reload";
     /// The end of this peer.
@@ -113,6 +116,7 @@ pub mod route {
         ARRIVING_TRANSFER,
         GC,
         DECIDED,
+        OWNER_DELETE,
         RELOAD,
         STOP,
     ];

@@ -98,6 +98,9 @@ pub(super) enum Command {
     /// Let others open a transfer that was sent before, without sending it again
     #[command(after_help = examples::GRANT)]
     Grant(Grant),
+    /// Delete transfers here, or take back what was sent
+    #[command(after_help = examples::DELETE)]
+    Delete(Delete),
     /// Fetch transfers, open them, and write their files
     #[command(after_help = examples::RECEIVE)]
     Receive(Receive),

@@ -11,6 +11,10 @@ use crate::{
     session::{Event, TransferRow},
 };
 
+/// Why there may be none.
+const NO_CHUNKS: &str = "no chunks: what was opened for this peer alone does not stay sealed (keep_opened), and what is sent from here is \
+     kept only with --keep";
+
 /// What is in a transfer, fit for a terminal.
 pub(super) fn contents(row: &TransferRow) -> String {
     match &row.names {
@@ -41,7 +45,12 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
     let session = context.session()?;
     let store = session.store_to_read(args.peer.as_deref()).await?;
     if args.chunks {
-        session.list_chunks(&*store).await?;
+        if session.list_chunks(&*store).await? == 0 {
+            context.output.talk(match args.peer {
+                Some(_) => "no chunks there that we may see",
+                None => NO_CHUNKS,
+            });
+        }
         return Ok(ExitCode::Ok);
     }
     let mut has_some = false;

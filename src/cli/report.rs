@@ -248,6 +248,7 @@ impl From<TransferError> for Failure {
             | TransferError::TooDeep { .. }
             | TransferError::NamelessSource { .. }
             | TransferError::SourceChanged { .. }
+            | TransferError::NotAsSent { .. }
             | TransferError::TooManyChunks { .. }
             | TransferError::TooManyEntries { .. } => source::failure(&error),
             TransferError::Output(error) => Self::io(Path::new("standard output"), &error),
@@ -255,7 +256,7 @@ impl From<TransferError> for Failure {
             TransferError::AlreadySending => failure().hint("wait for it to end"),
             TransferError::NotAccepted { .. } => failure().hint("ask the recipient"),
             TransferError::NotForUs { .. } => failure().hint("ask the sender to send it to you"),
-            TransferError::NotOurs { .. } => failure().hint("only its sender can grant it"),
+            TransferError::NotOurs { .. } => failure().hint("only its sender can do that"),
             TransferError::LetGo => failure().hint("send it again: colis send"),
             TransferError::PasswordNeeded => {
                 failure().hint("give the password: --password-file FILE, or on a terminal")

@@ -2,6 +2,7 @@
 
 mod certs;
 mod connect;
+pub(super) mod delete;
 mod doctor;
 mod home;
 pub(super) mod pair;

@@ -21,7 +21,7 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-pub(super) use line::{ask_yes, asked, read_line, read_secret, until_right};
+pub(super) use line::{ask_no, ask_yes, asked, read_line, read_secret, until_right};
 
 use super::spool::Spool;
 

@@ -7,8 +7,11 @@ use reqwest::Method;
 use super::{MAX_JSON, PeerClient};
 use crate::{
     id::TransferId,
-    store::StoreError,
-    wire::{Arriving, ArrivingList, DecidedQuestion, GcBody, GcQuestion, ReloadBody, route},
+    store::{Freed, StoreError},
+    wire::{
+        Arriving, ArrivingList, DecidedQuestion, DeleteQuestion, GcBody, GcQuestion, ReloadBody,
+        route,
+    },
 };
 
 /// How long a peer may take to collect: it reads every folder of its store, and removes files.
@@ -53,6 +56,15 @@ impl PeerClient {
             self.send(request, self.patience(0)).await.map(drop)
         })
         .await
+    }
+
+    /// Deletes a transfer from the peer's store, or only says what that would leave.
+    ///
+    /// # Errors
+    /// Fails if the peer is not ours, has no such transfer, or its store fails.
+    pub async fn delete_own(&self, question: &DeleteQuestion) -> Result<Freed, StoreError> {
+        self.post_json(route::OWNER_DELETE, question, COLLECTING)
+            .await
     }
 
     /// Has the settings read again, and certificates, revocations, roles and rights. Gives what became of the settings.

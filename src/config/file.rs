@@ -100,6 +100,7 @@ impl Config {
             "inbox" => self.inbox = Some(given.word(&INBOX)?),
             "auto_up_to" => self.auto_up_to = Some(given.parsed()?),
             "keep_opened" => self.keep_opened = Some(given.parsed()?),
+            "keep_refused" => self.keep_refused = Some(given.parsed()?),
             "quota" => self.quota = Some(given.parsed()?),
             "relay_quota" => self.relay_quota = Some(given.parsed()?),
             "relay_keep" => self.relay_keep = Some(given.parsed()?),
@@ -248,6 +249,7 @@ mod tests {
             inbox,
             auto_up_to,
             keep_opened,
+            keep_refused,
             quota,
             relay_quota,
             relay_keep,
@@ -264,7 +266,7 @@ mod tests {
         let sizes = [auto_up_to, quota, relay_quota, reserve, chunk_size, limit];
         assert!(sizes.iter().all(Option::is_some), "{sizes:?}");
         assert!(
-            [keep_opened, relay_keep, collect]
+            [keep_opened, keep_refused, relay_keep, collect]
                 .iter()
                 .all(Option::is_some)
         );

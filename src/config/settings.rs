@@ -64,7 +64,7 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 }
 
 /// Every setting at the top of the file.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 16] = [
     setting(
         "listen",
         Counts::AtStart,
@@ -88,8 +88,18 @@ pub const SETTINGS: [Setting; 15] = [
     setting(
         "keep_opened",
         Counts::AtOnce,
+        words(
+            "0 for what is for this peer alone, 1d for what others can still collect",
+            "\"1d\"",
+        ),
+        "For how long a transfer stays sealed in the store after it was opened: 30m, 12h, 1d, or 0. Without it: what only its sender\n\
+         and this peer can open goes at once; what has more recipients, or a password, stays for a day.",
+    ),
+    setting(
+        "keep_refused",
+        Counts::AtOnce,
         Unset::Value("\"1d\""),
-        "For how long a transfer stays after it was opened or refused: 30m, 12h, 1d, or 0.",
+        "For how long a transfer stays after it was refused, and can still be accepted.",
     ),
     setting(
         "quota",

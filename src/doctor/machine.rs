@@ -4,7 +4,10 @@ use std::{io, path::Path};
 
 use super::{Finding, Report, Subject, Verdict};
 use crate::{
-    config::{Config, units::Size},
+    config::{
+        Config,
+        units::{Size, count},
+    },
     disk::{Lack, lacks},
     received::Received,
     session::{
@@ -12,6 +15,7 @@ use crate::{
         store_options,
     },
     store::{Holder, LocalStore, StoreError},
+    transfer::KeptSends,
 };
 
 /// Looks at the store, the disk and the inbox.
@@ -105,8 +109,28 @@ fn store(subject: &Subject<'_>) -> Finding {
     };
     let matters = |lack: &Lack| !matches!(lack, Lack::Symlinks | Lack::Times);
     let lacks: Vec<_> = lacks.into_iter().filter(matters).collect();
+    let kept = KeptSends::read(&subject.home.sent());
+    if let Some(damaged) = kept.damaged.first() {
+        let what = format!(
+            "{} is damaged: that send cannot be checked or granted later",
+            damaged.display()
+        );
+        return Finding::warn(STEP, what).hint("remove it; send it again if it must be");
+    }
+    let sends = match kept.sends.len() {
+        0 => String::new(),
+        sends => format!(
+            "; {} remembered, {}",
+            count(sends, "send", "sends"),
+            Size(kept.bytes)
+        ),
+    };
     match LocalStore::holder(&path) {
-        None => with_lacks(STEP, format!("{}, free to be used", path.display()), &lacks),
+        None => with_lacks(
+            STEP,
+            format!("{}, free to be used{sends}", path.display()),
+            &lacks,
+        ),
         Some(Holder {
             moved_from: Some(from),
             ..
@@ -120,7 +144,11 @@ fn store(subject: &Subject<'_>) -> Finding {
                 Some(address) => format!("serves it on {address}"),
                 None => "is using it".to_owned(),
             };
-            with_lacks(STEP, format!("{}; {who} {does}", path.display()), &lacks)
+            with_lacks(
+                STEP,
+                format!("{}; {who} {does}{sends}", path.display()),
+                &lacks,
+            )
         }
     }
 }

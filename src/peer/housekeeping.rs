@@ -14,7 +14,7 @@ use super::{
 use crate::{
     manifest::Timestamp,
     name::Escaped,
-    store::{LocalStore, StoreError},
+    store::{KeepSettled, LocalStore, StoreError},
     tls::{CertsDir, TlsError, ca},
     wire::GcBody,
 };
@@ -33,20 +33,20 @@ pub(super) async fn housekeeping(
 ) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
-        let keep_opened = options.borrow_and_update().inbox.keep_opened;
+        let before = options.borrow_and_update().inbox.keep;
         tokio::select! {
             _ = ticks.tick() => {}
             () = changed(&mut options) => {
-                if options.borrow().inbox.keep_opened >= keep_opened {
+                if options.borrow().inbox.keep == before {
                     continue;
                 }
             }
         }
-        let keep_opened = options.borrow().inbox.keep_opened;
+        let keep = options.borrow().inbox.keep;
         let (store, inbox, certs) = (store.clone(), inbox.clone(), certs.clone());
         let kept = tokio::task::spawn_blocking(move || {
             renew_list(&certs);
-            collect(&store, &inbox, keep_opened, false)
+            collect(&store, &inbox, keep, false)
         });
         match kept.await {
             Ok(Ok(report)) => tracing::debug!(?report, "collected"),
@@ -60,14 +60,14 @@ pub(super) async fn housekeeping(
 pub(super) fn collect(
     store: &LocalStore,
     inbox: &Inbox,
-    keep_opened: Duration,
+    keep: KeepSettled,
     unfinished: bool,
 ) -> Result<GcBody, StoreError> {
     inbox.remove_stale(SystemTime::now());
     let now = Timestamp::now();
     let expired = store.take_expired(now)?;
     expired.iter().for_each(|info| inbox.expired(info));
-    let opened = store.let_go_settled(keep_opened, now)?;
+    let opened = store.let_go_settled(keep, inbox.me(), now)?;
     let report = match unfinished {
         true => store.gc_unfinished(now)?,
         false => store.gc(now)?,
@@ -80,6 +80,7 @@ pub(super) fn collect(
         by: report.by,
         removed: report.removed,
         abandoned: report.abandoned,
+        sends: report.sends,
     })
 }
 

@@ -174,6 +174,10 @@ impl Inbox {
         }
     }
 
+    pub(super) fn me(&self) -> PeerId {
+        self.reader.me
+    }
+
     pub(super) fn remove_stale(&self, now: SystemTime) {
         self.limits.forget_rested();
         if let Err(error) = self.received.remove_stale(now) {

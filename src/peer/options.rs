@@ -86,7 +86,8 @@ pub struct RelayOptions {
 }
 
 impl RelayOptions {
-    pub(super) fn of(&self, owner: PeerId) -> Relay {
+    /// The same for the store of `owner`.
+    pub(crate) fn of(&self, owner: PeerId) -> Relay {
         Relay {
             owner,
             quota: self.quota,

@@ -12,8 +12,8 @@ use super::{adjust::InForce, housekeeping::collect, inbox::Inbox, reread::Reread
 use crate::{
     id::{PeerId, TransferId},
     server::{OwnerDesk, OwnerError},
-    store::{LocalStore, StoreError, TransferState},
-    wire::{DecidedQuestion, Decision, GcBody, ReloadBody},
+    store::{Freed, LocalStore, StoreError, TransferState},
+    wire::{DecidedQuestion, Decision, DeleteQuestion, GcBody, ReloadBody},
 };
 
 /// Reads the settings again and takes them in force; else says why not. May block.
@@ -69,7 +69,7 @@ impl Owner {
 
 impl OwnerDesk for Owner {
     fn collect(&self, unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
-        let keep = self.options.borrow().inbox.keep_opened;
+        let keep = self.options.borrow().inbox.keep;
         let (store, inbox) = (self.store.clone(), self.inbox.clone());
         blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }
@@ -85,6 +85,17 @@ impl OwnerDesk for Owner {
             Decision::Refused => TransferState::Refused,
         };
         Box::pin(async move { Ok(self.inbox.decided(question.manifest, state).await?) })
+    }
+
+    fn delete(&self, question: DeleteQuestion) -> BoxFuture<'_, Result<Freed, OwnerError>> {
+        let (store, inbox) = (self.store.clone(), self.inbox.clone());
+        blocking(move || {
+            let freed = store.delete(question.manifest, question.dry_run)?;
+            if !question.dry_run {
+                inbox.deleted(question.manifest);
+            }
+            Ok(freed)
+        })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<ReloadBody, OwnerError>> {

@@ -137,6 +137,7 @@ pub(super) fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(owner::cancel))
         .routes(routes!(owner::gc))
         .routes(routes!(owner::decided))
+        .routes(routes!(owner::delete))
         .routes(routes!(owner::reload))
         .routes(routes!(owner::stop))
         .routes(routes!(circle::crl, circle::put_crl))

@@ -10,10 +10,10 @@ use super::{arrivals::Cut, shares::Share, told::NotTaken};
 use crate::{
     id::{ChunkId, ManifestId, PeerId, TransferId},
     manifest::SignedOffer,
-    store::{OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
+    store::{Freed, OfferAnswer, Store, StoreError, StoreFuture, WaitReason},
     tls::{BadDirectory, BadList, Caller, Endings, WhyRefused},
     trust::{Right, Role},
-    wire::{Condition, DecidedQuestion, GcBody, ReloadBody},
+    wire::{Condition, DecidedQuestion, DeleteQuestion, GcBody, ReloadBody},
 };
 
 /// Guards the door: TLS and revocation, which may both be reloaded while the server runs.
@@ -141,6 +141,10 @@ pub trait OwnerDesk: Send + Sync {
     fn cancel(&self, _by: PeerId, _: TransferId) {}
     /// Records what the owner has decided about a transfer for this peer.
     fn decided(&self, _: DecidedQuestion) -> BoxFuture<'_, Result<(), OwnerError>> {
+        Box::pin(async { Err(OwnerError::Unsupported) })
+    }
+    /// Deletes a transfer, or only says what that would leave.
+    fn delete(&self, _: DeleteQuestion) -> BoxFuture<'_, Result<Freed, OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })
     }
     /// Reads the settings again, and whatever else it has read.

@@ -20,7 +20,10 @@ use super::{
 use crate::{
     id::TransferId,
     name::Escaped,
-    wire::{ArrivingList, Code, DecidedQuestion, GcBody, GcQuestion, ReloadBody, route},
+    store::Freed,
+    wire::{
+        ArrivingList, Code, DecidedQuestion, DeleteQuestion, GcBody, GcQuestion, ReloadBody, route,
+    },
 };
 
 /// The longest body of these routes.
@@ -139,6 +142,30 @@ pub(super) async fn decided(
         chunks::question(&state, &connection, request, MAX_QUESTION).await?;
     state.services().owner.decided(question).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a transfer from this store, and moves the chunks that only it needs to the trash.
+///
+/// Only its sender brings it back. With `dry_run` nothing is done.
+#[utoipa::path(
+    post,
+    path = route::OWNER_DELETE,
+    operation_id = "delete_own",
+    tag = "Owner",
+    request_body = DeleteQuestion,
+    responses((status = 200, description = "What it leaves.", body = Freed), DecidedProblems)
+)]
+pub(super) async fn delete(
+    State(state): State<ServerState>,
+    _: Owner,
+    connection: Connection,
+    request: Request,
+) -> Answer<Json<Freed>> {
+    let (question, _memory): (DeleteQuestion, _) =
+        chunks::question(&state, &connection, request, MAX_QUESTION).await?;
+    let freed = state.services().owner.delete(question).await;
+    state.0.views.changed();
+    Ok(Json(freed?))
 }
 
 /// Reads the settings again, and certificates, revocations, roles and rights.

@@ -1,11 +1,12 @@
 //! The store of a home: whether it is whole, and what is not needed any more in it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, Home, Reporter, Session,
+    serve::keep_settled,
     serving::through_serving,
     store::{self, blocking},
 };
@@ -13,10 +14,9 @@ use crate::{
     client::PeerClient,
     config::Config,
     id::PeerId,
-    manifest::Timestamp,
-    peer::InboxOptions,
+    manifest::{Signer as _, Timestamp},
     store::{CheckReport, GcReport, LocalStore, StoreError, Unnamed},
-    tls::CertsDir,
+    tls::{CertsDir, Identity},
     trust::AddressBook,
     wire::GcBody,
 };
@@ -65,6 +65,7 @@ impl From<GcBody> for Collected {
             by: body.by,
             removed: body.removed,
             abandoned: body.abandoned,
+            sends: body.sends,
         };
         Self {
             report,
@@ -122,12 +123,14 @@ pub async fn collect_garbage(
 }
 
 async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<Collected, Error> {
-    let store = store::open(home, config)?;
-    let keep = config
-        .keep_opened
-        .map_or_else(default_keep, |text| text.duration());
+    let (store, keep) = (store::open(home, config)?, keep_settled(config));
+    // A home without certificates has opened nothing.
+    let owner = Identity::load(&CertsDir::new(home.certs())).map(|me| me.peer_id());
     blocking(move || {
-        let opened = store.let_go_settled(keep, Timestamp::now())?;
+        let opened = match owner {
+            Ok(owner) => store.let_go_settled(keep, owner, Timestamp::now())?,
+            Err(_) => 0,
+        };
         let report = match unfinished {
             true => store.gc_unfinished(Timestamp::now())?,
             false => store.gc(Timestamp::now())?,
@@ -148,10 +151,6 @@ fn names(home: &Home, by: &[Unnamed]) -> BTreeMap<PeerId, String> {
     known
         .map(|peer| (peer.peer_id, peer.called().to_owned()))
         .collect()
-}
-
-fn default_keep() -> Duration {
-    InboxOptions::default().keep_opened
 }
 
 impl Session {

@@ -1,15 +1,25 @@
 //! `check PEER TRANSFER`: whether a peer still has every byte of what it stores, compared with our own copy.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Session, TransferSelector, all_manifests, store::look, which::if_long_enough};
+use super::{
+    Error, Event, Mistake, Session, TransferSelector, all_manifests, named, row, store::look,
+    which::if_long_enough,
+};
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
     id::{ChunkId, Digest, ManifestId},
-    manifest::{Manifest, SignedManifest},
-    store::{LocalStore, PutManifest, Store as _, StoreError},
+    manifest::{Manifest, SignedManifest, Timestamp},
+    store::{
+        LocalStore, ManifestInfo, PutManifest, StateAt, Store as _, StoreError, TransferState,
+        no_chunk,
+    },
+    transfer::{KeptSends, Resealing},
     wire::{CustodyNonce, MAX_CUSTODY_BYTES, MAX_CUSTODY_IDS, custody_proof},
 };
 
@@ -59,38 +69,69 @@ pub struct Custody {
     pub manifest_missing: bool,
     /// Chunks that were put back.
     pub repaired: u64,
+    /// When the peer has opened it: what it does not keep any more it has had.
+    #[serde(default)]
+    pub opened: Option<Timestamp>,
+}
+
+/// Our own copy of a transfer.
+pub(super) enum OwnCopy {
+    /// The own store has its chunks.
+    Stored(LocalStore),
+    /// It was sent from files, which are sealed again as they were.
+    Sent(Arc<Resealing>),
+}
+
+impl OwnCopy {
+    /// A chunk of it; `None` if it is not here or damaged.
+    async fn chunk(&self, id: ChunkId) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Stored(store) => match store.get_chunk(id).await {
+                Ok(sealed) => Ok(Some(sealed)),
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Self::Sent(resealing) => Ok(Some(resealing.chunk(id).await?)),
+        }
+    }
 }
 
 /// A peer, and our own copy of what it is asked for.
 struct Compare<'a> {
     peer: &'a PeerClient,
-    own: &'a LocalStore,
+    own: &'a OwnCopy,
     /// Chunks of one question.
     at_once: usize,
 }
 
 impl Session {
-    /// Whether a peer still has every byte of a transfer, compared with our own copy.
+    /// Whether a peer still has every byte of a transfer, compared with our own copy: that of the own store, or the files that it was
+    /// sent from. What it has opened and does not keep is no loss.
     ///
     /// # Errors
-    /// Fails if no copy is here, or the peer does not answer. What it lacks is no error.
+    /// Fails if no copy is here, a file is not what was sent, or the peer does not answer. What it lacks is no error.
     pub async fn check_custody(&self, request: &CustodyRequest) -> Result<Custody, Error> {
-        let no_copy = || Error::NoCopy {
-            transfer: request.transfer.clone(),
-        };
-        // Our store, beside whoever is using it.
-        let own = match look(&self.home) {
-            Err(StoreError::NotFound { .. }) => return Err(no_copy()),
-            opened => opened?,
-        };
-        let infos = all_manifests(self, &own, None).await?;
-        let info = TransferSelector::new(&request.transfer).one_of(&infos)?;
-        let id = info
-            .ok_or_else(|| if_long_enough(&request.transfer, no_copy))?
-            .id;
-        let manifest = SignedManifest::parse(own.get_manifest(id).await?)?;
+        let (manifest, own) = self.own_copy(&request.transfer).await?;
+        let id = manifest.id();
         let reached = self.connect(&request.peer).await?;
         let payload = manifest.payload();
+        let manifest_missing = !has_manifest(&reached.client, id).await?;
+        // Of who cannot open it that would be no reason not to have it.
+        let opens =
+            payload.has_password() || payload.recipients().any(|id| id == reached.peer.peer_id);
+        let opened = match opens {
+            true => opened_at(&reached.client, id).await,
+            false => None,
+        };
+        if manifest_missing && opened.is_some() {
+            return Ok(Custody {
+                peer: reached.peer.shown(),
+                manifest: Some(id),
+                manifest_missing,
+                opened,
+                ..Custody::default()
+            });
+        }
         let compare = Compare {
             peer: &reached.client,
             own: &own,
@@ -101,7 +142,7 @@ impl Session {
             choose(&mut ids, sample)?;
         }
         let mut found = compare.ask(&ids).await?;
-        found.manifest_missing = !has_manifest(&reached.client, id).await?;
+        (found.manifest_missing, found.opened) = (manifest_missing, opened);
         if request.repair {
             found = compare.repair(found, &manifest).await?;
         }
@@ -109,6 +150,75 @@ impl Session {
         found.manifest = Some(id);
         Ok(found)
     }
+
+    /// Our own copy of the transfer that is called so.
+    async fn own_copy(&self, transfer: &str) -> Result<(SignedManifest, OwnCopy), Error> {
+        // Our store, beside whoever is using it.
+        let own = match look(&self.home) {
+            Err(StoreError::NotFound { .. }) => None,
+            opened => Some(opened?),
+        };
+        if let Some(own) = own {
+            let infos = all_manifests(self, &own, None).await?;
+            if let Some(info) = TransferSelector::new(transfer).one_of(&infos)? {
+                let manifest = SignedManifest::parse(own.get_manifest(info.id).await?)?;
+                return Ok((manifest, OwnCopy::Stored(own)));
+            }
+        }
+        let sends = self.kept_sends().await?;
+        let id = match self.sent_as(&sends, transfer).await? {
+            Some(id) => id,
+            None => {
+                let transfer = transfer.to_owned();
+                return Err(if_long_enough(&transfer.clone(), || Error::NoCopy {
+                    transfer,
+                }));
+            }
+        };
+        let resealing = Resealing::open(&sends, id, &self.reader()).await?;
+        Ok((resealing.manifest().clone(), OwnCopy::Sent(resealing)))
+    }
+
+    /// What is kept of the transfers that were sent from here.
+    pub(super) async fn kept_sends(&self) -> Result<KeptSends, Error> {
+        let folder = self.home.sent();
+        Ok(tokio::task::spawn_blocking(move || KeptSends::read(&folder)).await?)
+    }
+
+    /// The one of `sends` that is called so: by its id, the beginning of it, or a name at its top.
+    pub(super) async fn sent_as(
+        &self,
+        sends: &KeptSends,
+        text: &str,
+    ) -> Result<Option<ManifestId>, Error> {
+        let infos = sends.infos();
+        if let Some(info) = TransferSelector::new(text).one_of(&infos)? {
+            return Ok(Some(info.id));
+        }
+        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
+        let ids = named(sends, &reader_of, infos.iter().collect(), text).await;
+        match ids.as_slice() {
+            [] => Ok(None),
+            [id] => Ok(Some(*id)),
+            several => {
+                for info in infos.into_iter().filter(|info| several.contains(&info.id)) {
+                    let at = StateAt::new(TransferState::Stored, info.created);
+                    let state = Some(at);
+                    if let Some(row) = row(self, sends, ManifestInfo { state, ..info }).await {
+                        self.tell(Event::Transfer(Box::new(row)));
+                    }
+                }
+                let (text, count) = (text.to_owned(), several.len());
+                Err(Mistake::SeveralNamed { text, count }.into())
+            }
+        }
+    }
+}
+
+/// When a peer has opened a transfer, as far as it says so.
+async fn opened_at(peer: &PeerClient, id: ManifestId) -> Option<Timestamp> {
+    let at = peer.manifest_state(id).await.ok()?;
+    (at.state == TransferState::Opened).then_some(at.since)
 }
 
 /// As many chunks as a peer may be asked for in one question.
@@ -162,14 +272,12 @@ impl Compare<'_> {
         &self,
         nonce: &CustodyNonce,
         ids: &[ChunkId],
-    ) -> Result<Vec<Option<(Digest, u64)>>, StoreError> {
+    ) -> Result<Vec<Option<(Digest, u64)>>, Error> {
         let mut proofs = Vec::with_capacity(ids.len());
         for id in ids {
-            proofs.push(match self.own.get_chunk(*id).await {
-                Ok(sealed) => Some((custody_proof(nonce, &sealed), sealed.len() as u64)),
-                Err(StoreError::NotFound { .. }) => None,
-                Err(error) => return Err(error),
-            });
+            let sealed = self.own.chunk(*id).await?;
+            let proof = |sealed: Bytes| (custody_proof(nonce, &sealed), sealed.len() as u64);
+            proofs.push(sealed.map(proof));
         }
         Ok(proofs)
     }
@@ -182,9 +290,9 @@ impl Compare<'_> {
     ) -> Result<Custody, Error> {
         let bad = [found.missing.as_slice(), found.wrong.as_slice()].concat();
         for id in &bad {
-            self.peer
-                .put_chunk(*id, self.own.get_chunk(*id).await?, None)
-                .await?;
+            let sealed = self.own.chunk(*id).await?;
+            let sealed = sealed.ok_or_else(|| no_chunk(*id))?;
+            self.peer.put_chunk(*id, sealed, None).await?;
         }
         let again = self.ask(&bad).await?;
         found.repaired = again.chunks;
@@ -217,9 +325,9 @@ impl Custody {
         self.missing.len() + self.wrong.len()
     }
 
-    /// Whether it has all that it was asked for, and will keep it, as far as there was something to compare with.
+    /// Whether it has all that it was asked for, and will keep it, as far as there was something to compare with; or has opened it.
     pub fn is_kept(&self) -> bool {
-        self.bad() == 0 && !self.manifest_missing
+        self.bad() == 0 && (!self.manifest_missing || self.opened.is_some())
     }
 }
 

@@ -227,6 +227,25 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// No transfer has such an id or name that could be deleted.
+    #[error("{}", match at {
+        Some(at) => format!("no transfer of ours at {at} is or has {text}"),
+        None => format!("no transfer in the local store is or has {text}"),
+    })]
+    NothingToDelete {
+        /// The peer that was asked; none for the own store.
+        at: Option<String>,
+        /// What was given.
+        text: String,
+    },
+    /// A transfer cannot be recalled: it was opened there, and is not kept.
+    #[error("{peer} opened it at {since} and does not keep it any more: the files there stay")]
+    OpenedThere {
+        /// The peer.
+        peer: String,
+        /// When.
+        since: Timestamp,
+    },
     /// A transfer was sealed by this home in a circle that it has left: nobody can sign for that identity any more.
     #[error(
         "{text} was sealed in a circle that this home has left, and cannot be granted in another"

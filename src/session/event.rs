@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
-    Arrived, ChangedSetting, Checked, Collected, Custody, Finding, Granted, Locked, PeerHealth,
-    PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow, RoleRow, Sealed,
-    SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary, TransferRow, WaitingTransfer,
+    Arrived, ChangedSetting, Checked, Collected, Custody, DeletedTransfer, Finding, Granted,
+    Locked, PeerHealth, PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow,
+    RoleRow, Sealed, SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary, TransferRow,
+    WaitingTransfer,
     certs::{
         IssuedCertificate, LeftCircle, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer,
     },
@@ -186,6 +187,10 @@ pub enum Event {
     Stopped(StoppedPeer),
     /// A transfer was refused here.
     Refused(Box<RefusedTransfer>),
+    /// A transfer was deleted here, or recalled from a peer.
+    Deleted(Box<DeletedTransfer>),
+    /// A transfer that would be deleted, for a dry run.
+    WouldDelete(Box<DeletedTransfer>),
     /// Others can open a transfer now.
     Granted(Granted),
     /// A transfer was sealed into a folder.

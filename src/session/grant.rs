@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Missed, Mistake, Session, TransferSelector, all_manifests, list::manifests_here, named,
+    Error, Missed, Mistake, Session, Told, TransferSelector, Work, all_manifests,
+    list::manifests_here, manifest_of, named,
 };
 use crate::{
     id::ManifestId,
     manifest::Manifest,
     store::Store,
-    transfer::{self, TransferError},
+    transfer::{self, KeptSend, Recipient, Resealing, TransferError},
 };
 
 /// Who may open which transfer.
@@ -20,7 +21,7 @@ pub struct GrantRequest {
     pub which: String,
     /// The peers that can open it from now on: names or addresses.
     pub to: Vec<String>,
-    /// The peer that stores it; without one the own store.
+    /// The peer that stores it, or is to store it again; without one the own store.
     pub at: Option<String>,
 }
 
@@ -52,6 +53,12 @@ pub struct Granted {
     /// Whether all of them can open it.
     #[serde(default = "yes")]
     pub complete: bool,
+    /// Who has it for them: the peer that was named, else this one.
+    #[serde(default)]
+    pub from: String,
+    /// Whether that is the own store.
+    #[serde(default)]
+    pub here: bool,
 }
 
 /// What earlier versions say with every event of a grant.
@@ -74,10 +81,23 @@ impl Session {
         let recipients = recipients.check_any(false)?;
         let (keys, excluded) = (recipients.keys(), recipients.excluded());
         let (reader, signer) = (self.reader(), &*self.identity());
-        let replaces = self.to_grant(&*store, request).await?;
-        let granted = transfer::grant(&reader, signer, &*store, replaces, &keys).await?;
+        let (replaces, granted) = match self.to_grant(&*store, request).await {
+            Ok(replaces) => {
+                let granted = transfer::grant(&reader, signer, &*store, replaces, &keys).await?;
+                self.keep_granted(&*store, granted.manifest).await;
+                (replaces, granted)
+            }
+            Err(error @ Error::NothingOfOurs { .. }) => {
+                let granted = self.grant_sent(&*store, request, &keys).await?;
+                granted.ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
         self.tell_missed(&excluded);
+        let own = || self.identity().name().to_owned();
         Ok(Granted {
+            from: request.at.clone().unwrap_or_else(own),
+            here: request.at.is_none(),
             manifest: granted.manifest,
             replaces,
             added: granted.added,
@@ -85,6 +105,48 @@ impl Session {
             complete: excluded.is_empty(),
             excluded,
         })
+    }
+
+    /// Grants what is not in `store` any more, or never was, and was sent from files: they are sealed again as they were. Returns what
+    /// was replaced; `None` if nothing is kept of such a transfer.
+    async fn grant_sent(
+        &self,
+        store: &dyn Store,
+        request: &GrantRequest,
+        keys: &[Recipient],
+    ) -> Result<Option<(ManifestId, transfer::Granted)>, Error> {
+        let sends = self.kept_sends().await?;
+        let Some(id) = self.sent_as(&sends, &request.which).await? else {
+            return Ok(None);
+        };
+        let resealing = Resealing::open(&sends, id, &self.reader()).await?;
+        let told = Told::to(self.reporter.clone(), Work::Sending);
+        let signer = &*self.identity();
+        let granted = transfer::grant_again(&resealing, signer, store, keys, &told).await?;
+        let (granted, kept) = granted;
+        self.keep(kept).await;
+        Ok(Some((id, granted)))
+    }
+
+    /// What is kept of a send has the manifest that counts now.
+    async fn keep_granted(&self, store: &dyn Store, id: ManifestId) {
+        let Some(manifest) = manifest_of(store, id).await else {
+            return;
+        };
+        let transfer = manifest.payload().transfer_id;
+        let sends = self.kept_sends().await.unwrap_or_default();
+        if let Some(kept) = sends.of(transfer) {
+            self.keep(kept.with(manifest)).await;
+        }
+    }
+
+    /// Without it only a later grant and check fail.
+    async fn keep(&self, kept: KeptSend) {
+        let folder = self.home.sent();
+        let written = tokio::task::spawn_blocking(move || kept.write(&folder)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(error.into())) {
+            tracing::warn!(%error, "what was granted cannot be kept");
+        }
     }
 
     /// The one transfer of ours that is meant.

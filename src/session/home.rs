@@ -247,6 +247,11 @@ impl Home {
         vec![self.certs(), left, self.chunks(), self.logs(), stagings]
     }
 
+    /// Where is kept what is needed to seal again what was sent.
+    pub fn sent(&self) -> PathBuf {
+        self.chunks().join("state/sent")
+    }
+
     /// Where journals of unfinished sends are kept.
     pub fn journals(&self) -> PathBuf {
         self.chunks().join("state/sending")

@@ -100,25 +100,26 @@ impl Session {
         self.list(&*store).await
     }
 
-    /// Tells each chunk of `store`, page after page, and keeps none.
+    /// Tells each chunk of `store`, page after page, and keeps none. Returns how many these were.
     ///
     /// # Errors
     /// Fails if the store does not answer.
-    pub async fn list_chunks(&self, store: &dyn Store) -> Result<(), Error> {
-        let mut after = None;
+    pub async fn list_chunks(&self, store: &dyn Store) -> Result<u64, Error> {
+        let (mut after, mut told) = (None, 0);
         for _ in 0..MAX_PAGES {
             let limit = DEFAULT_PAGE;
             let page = store.list_chunks(PageRequest { after, limit }).await?;
             after = page.items.last().map(|chunk| chunk.id);
             for chunk in page.items {
                 self.tell(Event::Chunk(chunk));
+                told += 1;
             }
             if !page.more {
-                return Ok(());
+                return Ok(told);
             }
         }
         self.tell(Event::ChunksCut { pages: MAX_PAGES });
-        Ok(())
+        Ok(told)
     }
 }
 

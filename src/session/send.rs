@@ -234,6 +234,8 @@ impl Session {
         } = met;
         options.recipients = recipients.keys();
         options.unreached = !missed.is_empty();
+        // What the own store has needs no files to be had again.
+        options.remember = (!keep).then(|| self.home.sent());
         Ok(Way {
             options,
             destinations,

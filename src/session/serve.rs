@@ -19,7 +19,7 @@ use crate::{
         PeerOptions, RelayOptions, Waiting,
     },
     server::Limits,
-    store::{TransferState, WaitReason},
+    store::{KeepSettled, TransferState, WaitReason},
     transfer::{ReceiveOptions, SendOptions},
 };
 
@@ -33,7 +33,7 @@ pub struct ServeRequest {
     pub inbox: Option<InboxSetting>,
     /// Bytes of content above which it waits for a yes.
     pub auto_up_to: Option<u64>,
-    /// For how long a transfer stays after it was opened or refused.
+    /// For how long a transfer stays after it was opened.
     pub keep_opened: Option<Duration>,
     /// Whether opened programs keep their executable bit.
     pub keep_exec: bool,
@@ -55,8 +55,8 @@ impl ServeRequest {
 
 /// How the peer of `home` serves with these settings.
 pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> PeerOptions {
-    let defaults = InboxOptions::default();
-    let keep_opened = config.keep_opened.map(DurationText::duration);
+    let mut keep = keep_settled(config);
+    keep.opened = request.keep_opened.or(keep.opened);
     let jobs = config.jobs.map(std::num::NonZeroUsize::get);
     PeerOptions {
         default_role: config.default_role.unwrap_or_default(),
@@ -67,10 +67,7 @@ pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> Pee
         listen: request.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
         inbox: InboxOptions {
             policy: inbox_policy(config, request),
-            keep_opened: request
-                .keep_opened
-                .or(keep_opened)
-                .unwrap_or(defaults.keep_opened),
+            keep,
             receive: ReceiveOptions {
                 jobs: jobs.unwrap_or(SendOptions::default().jobs),
                 keep_exec: request.keep_exec,
@@ -80,6 +77,15 @@ pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> Pee
         relay: relay(config),
         discovery: discovery(config),
         limits: Limits::default(),
+    }
+}
+
+/// For how long what was opened or refused stays in the store.
+pub(super) fn keep_settled(config: &Config) -> KeepSettled {
+    let refused = config.keep_refused.map(DurationText::duration);
+    KeepSettled {
+        opened: config.keep_opened.map(DurationText::duration),
+        refused: refused.unwrap_or(KeepSettled::default().refused),
     }
 }
 

@@ -103,6 +103,18 @@ pub struct Status {
     pub missed: Vec<HistoryEntry>,
     /// Sends that were begun and not finished.
     pub unfinished: usize,
+    /// Transfers that were opened here and stay sealed for a while, for others to collect or as `keep_opened` says.
+    #[serde(default)]
+    pub opened: usize,
+    /// Bytes of their content.
+    #[serde(default)]
+    pub opened_bytes: u64,
+    /// Sends of which is kept what is needed to check and to grant them.
+    #[serde(default)]
+    pub sends: usize,
+    /// Bytes of that.
+    #[serde(default)]
+    pub send_bytes: u64,
     /// Bytes that are free on the disk.
     pub free: u64,
     /// The most bytes that may be stored in all, if that is limited.
@@ -130,9 +142,12 @@ impl Session {
         let room = LocalStore::room(&existing(&home.chunks()), options)?;
         let store = self.look_at_store()?;
         let (mut usage, mut unnamed, mut waiting) = (None, Vec::new(), Vec::new());
+        let (mut opened, mut opened_bytes) = (0, 0);
+        let kept = self.kept_sends().await.unwrap_or_default();
+        let (sends, send_bytes) = (kept.sends.len(), kept.bytes);
         if let Some(store) = &store {
             let counted = counted(store).await?;
-            (usage, unnamed) = (Some(counted.0), counted.1);
+            (usage, unnamed, (opened, opened_bytes)) = (Some(counted.0), counted.1, counted.2);
             waiting = self.waiting_in(store).await?;
         }
         let (arriving, in_force) = self.ask_who_serves().await;
@@ -167,6 +182,10 @@ impl Session {
             missed: self.missed_in(store, &arriving).await,
             arriving,
             unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
+            opened,
+            opened_bytes,
+            sends,
+            send_bytes,
             free: room.free,
             quota: config.quota.map(SizeText::bytes),
             usable: options.usable(room, usage.map_or(0, |usage| usage.bytes)),
@@ -231,10 +250,10 @@ impl Session {
     }
 }
 
-/// What is in `store`, and who put what no manifest names.
-async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>), Error> {
+/// What is in `store`, who put what no manifest names, and what of it was opened.
+async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>, (usize, u64)), Error> {
     let store = store.clone();
-    blocking(move || Ok((store.usage()?, store.unnamed()?))).await
+    blocking(move || Ok((store.usage()?, store.unnamed()?, store.kept_opened()?))).await
 }
 
 /// What is done with what arrives: by the peer that serves, which may have been started with a flag; else by the settings.

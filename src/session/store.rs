@@ -6,14 +6,15 @@ use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::{Error, Session, Silent, serving::through_serving, store_options};
+use super::{Error, Session, Silent, serve::keep_settled, serving::through_serving, store_options};
 use crate::{
     client::PeerClient,
     config::Config,
     id::ManifestId,
-    peer::Reasons,
+    manifest::Signer as _,
+    peer::{Reasons, RelayOptions},
     store::{LocalStore, Store, StoreError, TransferState},
-    tls::Seen,
+    tls::{CertsDir, Identity, Seen},
     wire::{DecidedQuestion, Decision},
 };
 
@@ -136,11 +137,12 @@ impl Session {
         id: ManifestId,
         decision: Decision,
     ) -> Result<(), Error> {
-        let state = match decision {
-            Decision::Opened => TransferState::Opened,
-            Decision::Refused => TransferState::Refused,
-        };
-        blocking(move || store.record_state(id, state)).await?;
+        let (keep, me) = (keep_settled(&self.config), self.peer_id());
+        blocking(move || match decision {
+            Decision::Opened => store.record_opened(id, keep, me),
+            Decision::Refused => store.record_state(id, TransferState::Refused),
+        })
+        .await?;
         Reasons::new(&self.home.chunks()).forget(id);
         Ok(())
     }
@@ -179,7 +181,13 @@ pub(crate) fn open(home: &Home, config: &Config) -> Result<Arc<LocalStore>, Stor
         LocalStore::check_known(&folder, &home.store_mark())?;
         return Ok(shared);
     }
-    let store = LocalStore::open_known(&folder, &home.store_mark(), store_options(config))?;
+    let mut options = store_options(config);
+    if options.quota.is_some() {
+        // What makes room for more is what its owner has opened.
+        let owner = Identity::load(&CertsDir::new(home.certs())).ok();
+        options.relay = owner.map(|owner| RelayOptions::default().of(owner.peer_id()));
+    }
+    let store = LocalStore::open_known(&folder, &home.store_mark(), options)?;
     let store = Arc::new(store);
     *opened = Arc::downgrade(&store);
     Ok(store)

@@ -58,6 +58,14 @@ impl TransferSelector {
         }
     }
 
+    /// Those of `infos` whose ids begin so.
+    pub(super) fn all_of<'a>(
+        &self,
+        infos: impl Iterator<Item = &'a ManifestInfo>,
+    ) -> impl Iterator<Item = &'a ManifestInfo> {
+        infos.filter(|info| self.matches(info))
+    }
+
     /// The one of `infos` whose id it is or begins, if one is.
     pub(crate) fn one_of<'a>(
         &self,

@@ -22,6 +22,7 @@ mod marks;
 mod options;
 mod receipts;
 mod relay;
+mod settled;
 mod space;
 
 use std::{
@@ -40,6 +41,7 @@ pub use lock::Holder;
 pub use options::LocalStoreOptions;
 pub use receipts::Receipt;
 pub use relay::Relay;
+pub use settled::{Freed, KeepSettled};
 
 use super::{
     ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Promised, Put,

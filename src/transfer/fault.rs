@@ -35,6 +35,35 @@ pub enum Part {
     Entry(String),
 }
 
+/// How a file differs from what was sent of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAsSent {
+    /// It is not there.
+    #[error("was sent, and is not there any more")]
+    Gone,
+    /// Something else is there.
+    #[error("was sent, and is no regular file any more")]
+    NoFile,
+    /// It has another length.
+    #[error("was sent with {was} bytes, and has {is} now")]
+    Size {
+        /// Its bytes when it was sent.
+        was: u64,
+        /// Its bytes now.
+        is: u64,
+    },
+    /// It has other bytes.
+    #[error("was sent with other content than it has now")]
+    Content,
+    /// It was no file on a disk, such as standard input.
+    #[error("was sent from what cannot be read again")]
+    Stream,
+    /// The files are as they were: what was kept of the transfer is damaged.
+    #[error("cannot be sealed again: what was kept of this transfer is damaged")]
+    Kept,
+}
+
 /// How it is not what the sender signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

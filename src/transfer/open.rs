@@ -109,6 +109,10 @@ impl OpenedTransfer {
         })
     }
 
+    pub(super) fn key(&self) -> &FileKey {
+        &self.key
+    }
+
     /// Opens the sealed content chunk at `index`.
     ///
     /// # Errors

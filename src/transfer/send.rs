@@ -11,13 +11,15 @@ use std::{
 };
 
 use super::{
-    LeftOut, Progress, TransferError, TransferEvent, WhyLeftOut, blocking, draft::Draft,
-    upload::Upload, walk::Sources,
+    LeftOut, Progress, TransferError, TransferEvent, Tree, WhyLeftOut, blocking, draft::Draft,
+    kept::places_of, upload::Upload, walk::Sources,
 };
 use crate::{
     crypto::{SealKey, password::Password},
     id::{ManifestId, PeerId, SealPublicKey, TransferId},
-    manifest::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_CHUNKS, Signer, check_chunk_size},
+    manifest::{
+        DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_CHUNKS, SignedManifest, Signer, check_chunk_size,
+    },
     store::{OfferAnswer, StateAt, Store, StoreError},
 };
 
@@ -57,6 +59,8 @@ pub struct SendOptions {
     pub lifetime: Option<Duration>,
     /// Chunks in flight.
     pub jobs: usize,
+    /// The folder in which is kept what is needed to seal the same chunks again, until the transfer ends.
+    pub remember: Option<PathBuf>,
     /// Whether stores that it is for too are not reached now: then the same call with them continues this transfer.
     pub unreached: bool,
 }
@@ -69,6 +73,7 @@ impl Default for SendOptions {
             chunk_size: DEFAULT_CHUNK_SIZE,
             lifetime: Some(Duration::from_secs(30 * 24 * 3600)),
             jobs: 4,
+            remember: None,
             unreached: false,
         }
     }
@@ -172,6 +177,10 @@ async fn send_all(
         .await
     };
     let (draft, sources) = draft?;
+    let tree = match &sources {
+        Sources::Tree(tree) => Some(tree.clone()),
+        Sources::Stream { .. } => None,
+    };
     let upload = Upload::announce(draft, stores, chunk_size, options.jobs).await?;
     let mut sent = Sent {
         transfer_id: upload.offer.payload().transfer_id,
@@ -188,6 +197,9 @@ async fn send_all(
         sent.size = manifest.payload().size;
         sent.chunks = manifest.payload().chunks.len() as u64;
         sent.already_chunks = upload.already.load(Ordering::Relaxed);
+        if let Some(folder) = &options.remember {
+            keep(&upload, &manifest, tree, folder.clone()).await;
+        }
     }
     sent.stores = upload.targets.take_results();
     if sent.stores.iter().all(Result::is_ok) && !options.unreached {
@@ -195,6 +207,21 @@ async fn send_all(
     }
     progress.event(TransferEvent::Finished);
     Ok(sent)
+}
+
+/// Keeps what is needed to seal the same again. Without it only a grant and a check fail later.
+async fn keep(
+    upload: &Upload,
+    manifest: &SignedManifest,
+    tree: Option<Arc<Tree>>,
+    folder: PathBuf,
+) {
+    let places = tree.map_or_else(Default::default, |tree| places_of(&tree));
+    let kept = upload.keep(manifest, places);
+    let written = tokio::task::spawn_blocking(move || kept.write(&folder)).await;
+    if let Err(error) = written.unwrap_or_else(|error| Err(error.into())) {
+        tracing::warn!(%error, "what was sent cannot be checked or granted later without sending it again");
+    }
 }
 
 /// Waits until the recipient has opened the transfer, refused it, or let it expire.

@@ -1,7 +1,8 @@
 //! One transfer on its way to its stores: a few chunks in flight, the manifest last.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -24,11 +25,16 @@ use super::{
     Progress, Sender, TransferError, TransferEvent, blocking,
     content::{self, PlainChunk, Total},
     draft::{Draft, SealedChunk, Sealing},
+    journal::Sealed as Kept,
+    kept::KeptSend,
     target::{Target, Targets},
     walk::Sources,
 };
 use crate::{
-    crypto::{Stream, chunk::OVERHEAD},
+    crypto::{
+        Nonce, Stream,
+        chunk::{OVERHEAD, Tag},
+    },
     id::{ChunkId, Digest},
     manifest::{MAX_CHUNKS, SignedManifest, SignedOffer, table},
     store::{PartOf, Store, StoreError},
@@ -49,7 +55,9 @@ pub(super) struct Upload {
     chunk_size: u32,
     jobs: usize,
     pub(super) targets: Targets,
-    content: Mutex<BTreeMap<u64, ChunkId>>,
+    content: Mutex<BTreeMap<u64, Kept>>,
+    /// What of the last round its sender may keep.
+    kept: Mutex<Keepsake>,
     pub(super) already: AtomicU64,
 }
 
@@ -67,7 +75,7 @@ impl Upload {
             sealing,
         } = draft;
         let targets = Targets::announce(stores, &offer).await?;
-        let (content, already) = (Mutex::default(), AtomicU64::new(0));
+        let (content, kept, already) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
         let sealing = Arc::new(sealing);
         let upload = Self {
             offer,
@@ -77,6 +85,7 @@ impl Upload {
             jobs: jobs.max(1),
             targets,
             content,
+            kept,
             already,
         };
         let known: Vec<_> = upload.sealing.earlier().collect();
@@ -205,7 +214,7 @@ impl Upload {
     ) -> Result<(), TransferError> {
         let (index, (id, bytes)) = (sealed.index, &sealed.chunk);
         let already = self.put(*id, bytes, Some(index)).await?;
-        lock(&self.content).insert(index, *id);
+        lock(&self.content).insert(index, Kept::of(*id, bytes));
         if already {
             self.already.fetch_add(1, Ordering::Relaxed);
         }
@@ -248,7 +257,7 @@ impl Upload {
             tokio::time::sleep(RENEWAL).await;
             let ids: Vec<_> = lock(&self.content)
                 .values()
-                .copied()
+                .map(|kept| kept.id)
                 .chain(self.table.iter().map(|(id, _)| *id))
                 .collect();
             let ids = &ids;
@@ -279,15 +288,18 @@ impl Upload {
         table::pad(&mut plain);
         let sums = self.sealing.seal_stream(Stream::Sums, &plain)?;
         try_join_all(sums.iter().map(|(id, sealed)| self.put(*id, sealed, None))).await?;
-        let chunks = std::mem::take(&mut *lock(&self.content))
+        let content: Vec<_> = std::mem::take(&mut *lock(&self.content))
             .into_values()
             .collect();
-        let sums = sums.into_iter().map(|(id, _)| id).collect();
+        let chunks = content.iter().map(|kept| kept.id).collect();
+        let seals = content.iter().map(|kept| (kept.nonce, kept.tag)).collect();
+        let ids = sums.iter().map(|(id, _)| *id).collect();
+        *lock(&self.kept) = Keepsake { seals, sums };
         let manifest = self
             .offer
             .payload()
             .clone()
-            .complete(total.size, chunks, sums);
+            .complete(total.size, chunks, ids);
         Ok(SignedManifest::sign(manifest, &*sender.signer)?)
     }
 
@@ -315,12 +327,35 @@ impl Upload {
         Ok(published.load(Ordering::Relaxed))
     }
 
+    /// What its sender may keep of it, now that it is published.
+    pub(super) fn keep(
+        &self,
+        manifest: &SignedManifest,
+        places: HashMap<String, PathBuf>,
+    ) -> KeptSend {
+        let Keepsake { seals, sums } = std::mem::take(&mut *lock(&self.kept));
+        KeptSend {
+            manifest: manifest.clone(),
+            seals,
+            sealed: self.table.iter().cloned().chain(sums).collect(),
+            places,
+        }
+    }
+
     /// There is nothing to continue any more: every store has it.
     pub(super) fn finish(self) {
         if let Some(sealing) = Arc::into_inner(self.sealing) {
             sealing.into_journal().remove();
         }
     }
+}
+
+/// What is needed to seal the same chunks again.
+#[derive(Default)]
+struct Keepsake {
+    /// Of each content chunk, in their order.
+    seals: Vec<(Nonce, Tag)>,
+    sums: Vec<SealedChunk>,
 }
 
 /// A sealed content chunk on its way.

@@ -54,6 +54,16 @@ pub struct DecidedQuestion {
     pub decision: Decision,
 }
 
+/// Question of `POST /v1/owner/delete`. The answer is what the transfer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteQuestion {
+    /// The manifest of the transfer.
+    pub manifest: ManifestId,
+    /// Whether nothing is deleted: it is only said what that would leave.
+    pub dry_run: bool,
+}
+
 /// Question of `POST /v1/owner/gc`.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +90,9 @@ pub struct GcBody {
     pub removed: usize,
     /// Journals of transfers that were not continued for a week.
     pub abandoned: usize,
+    /// What was kept of transfers that were sent from here and are over.
+    #[serde(default)]
+    pub sends: usize,
 }
 
 /// Answer of `POST /v1/owner/reload`: what became of the settings. Certificates, revocations, roles and rights are read again in any

@@ -25,7 +25,9 @@ use super::ServerEvent;
 use crate::{
     id::{ChunkId, Digest, ManifestId, PeerId, TransferId},
     manifest::Timestamp,
-    store::{ChunkInfo, ManifestInfo, OfferAnswer, StateAt, TransferState, Unnamed, WaitReason},
+    store::{
+        ChunkInfo, Freed, ManifestInfo, OfferAnswer, StateAt, TransferState, Unnamed, WaitReason,
+    },
 };
 
 /// Hex digits, in the one spelling that is taken.
@@ -86,6 +88,7 @@ looks_like!(ChunkInfo, ChunkShape);
 looks_like!(ManifestInfo, ManifestShape);
 looks_like!(StateAt, StateShape);
 looks_like!(Unnamed, UnnamedShape);
+looks_like!(Freed, FreedShape);
 
 /// A chunk in a list.
 #[derive(ToSchema)]
@@ -94,6 +97,19 @@ struct ChunkShape {
     id: ChunkId,
     /// Bytes as stored.
     length: u64,
+}
+
+/// What a transfer leaves when it goes.
+#[derive(ToSchema)]
+struct FreedShape {
+    /// Chunks that go: to the trash, and from there within two hours.
+    chunks: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Its chunks that stay, for another transfer names them or is bringing them.
+    shared_chunks: u64,
+    /// Their bytes.
+    shared_bytes: u64,
 }
 
 /// The chunks of one peer that no manifest names.

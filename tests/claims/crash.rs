@@ -145,3 +145,37 @@ fn a_receive_that_is_killed_continues_and_never_shows_a_part() {
     assert_eq!(fs::read(homes.path("in/f.bin")).unwrap(), content);
     assert!(!homes.path("in/.colis").exists());
 }
+
+#[test]
+fn a_delete_that_is_killed_leaves_a_whole_store_and_can_be_repeated() {
+    let homes = Homes::new(&[]);
+    fs::write(homes.path("f.bin"), bytes(80, SIZE)).unwrap();
+    let trash = || fs::read_dir(homes.home("a").join("chunks/trash")).map_or(0, Iterator::count);
+    for points in [0, 1, 40, 300] {
+        let args = ["share", "f.bin", "--to", "a", "--chunk-size", "64KiB"];
+        homes.ok("a", &args);
+        let mut deleting = homes
+            .command("a", &["delete", "f.bin", "--yes"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for("enough chunks in the trash", || {
+            trash() >= points || deleting.try_wait().unwrap().is_some()
+        });
+        deleting.kill().unwrap();
+        deleting.wait().unwrap();
+        // What can be seen is whole, and none of it goes twice.
+        homes.ok("a", &["check", "--read-data"]);
+        let again = homes.run("a", &["delete", "f.bin", "--yes"]);
+        assert!([0, 6].contains(&again.code), "{again:?}");
+        assert_eq!(homes.ok("a", &["list"]), "");
+        homes.ok("a", &["gc", "--unfinished"]);
+        assert_eq!((stored(&homes.home("a")), trash()), (0, 0));
+        // Its sender brings it back.
+        homes.ok("a", &args);
+        assert!(homes.ok("a", &["list"]).contains("f.bin"));
+        homes.ok("a", &["delete", "f.bin", "--yes"]);
+        homes.ok("a", &["gc", "--unfinished"]);
+    }
+}

@@ -109,10 +109,16 @@ impl Trial {
             .as_str()
             .unwrap()
             .to_owned();
-        self.ok("a", "grant", &[&id, "--to", "b"]);
+        let granted = self.ok("a", "grant", &[&id, "--to", "b"]);
+        let id = granted.object("granted")["manifest"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         self.ok("a", "list", &[]);
         self.ok("a", "list", &["--chunks"]);
         self.ok("a", "receive", &["--all", "--out", "got"]);
+        self.ok("a", "delete", &[&id, "--dry-run"]);
+        self.ok("a", "delete", &[&id, "--yes"]);
         self.ok("a", "seal", &["f.txt", "--to", "b", "--out", "sealed"]);
         self.ok("b", "open", &["sealed", "--out", "opened"]);
         self.ok("a", "history", &[]);

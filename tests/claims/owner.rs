@@ -46,9 +46,11 @@ fn asked(
         r#"{{"manifest":"{}","decision":"refused"}}"#,
         "0".repeat(64)
     );
+    let delete = format!(r#"{{"manifest":"{}","dry_run":false}}"#, "0".repeat(64));
     let question = match path {
         route::GC => r#"{"unfinished":false}"#,
         route::DECIDED => &decided,
+        route::OWNER_DELETE => &delete,
         _ => "",
     };
     if method == "POST" && !question.is_empty() {
@@ -68,6 +70,7 @@ fn only_the_peers_own_certificate_is_its_owner() {
         ("DELETE", &transfer, "404"),
         ("POST", route::GC, "200"),
         ("POST", route::DECIDED, "404"),
+        ("POST", route::OWNER_DELETE, "404"),
         ("POST", route::RELOAD, "200"),
         ("POST", route::STOP, "202"),
     ];

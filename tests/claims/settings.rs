@@ -23,11 +23,12 @@ use testkit::{
 };
 
 /// What sees a setting at work, and the one that is none of the table: what is said of single peers.
-const TRIED: [(&str, fn()); 16] = [
+const TRIED: [(&str, fn()); 17] = [
     ("listen", listen),
     ("inbox", inbox),
     ("auto_up_to", auto_up_to),
     ("keep_opened", keep_opened),
+    ("keep_refused", keep_refused),
     ("quota", quota),
     ("relay_quota", relay_quota),
     ("relay_keep", relay_keep),
@@ -168,8 +169,42 @@ fn auto_up_to() {
     assert_eq!(answer(&served.send("g")), "accepted");
 }
 
+fn keep_refused() {
+    let served = Served::new(&[], "inbox = \"off\"\n");
+    let sent = served.homes.path("sent");
+    let refused = |name| {
+        let to = served.b.to();
+        let sent = served.homes.ok("a", &["--json", "send", name, "--to", &to]);
+        let sent = sent
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let sent = sent
+            .into_iter()
+            .find(|object| object["event"] == "sent")
+            .unwrap();
+        let id = sent["manifest"].as_str().unwrap().to_owned();
+        served.homes.ok("b", &["inbox", "refuse", &id]);
+        id
+    };
+    let id = refused("f");
+    // It can still be accepted.
+    served.homes.ok(
+        "b",
+        &["inbox", "accept", &id, "--out", sent.to_str().unwrap()],
+    );
+    refused("g");
+    assert!(
+        served.homes.ok("b", &["list"]).contains("refused"),
+        "it is kept"
+    );
+    served.set("keep_refused", "0");
+    wait_for("what was refused", || {
+        served.homes.ok("b", &["list"]).is_empty()
+    });
+}
+
 fn keep_opened() {
-    let served = Served::new(&[], "");
+    let served = Served::new(&[], "keep_opened = \"1d\"\n");
     let opened = |name| {
         let to = served.b.to();
         served.homes.ok("a", &["send", name, "--to", &to, "--wait"]);

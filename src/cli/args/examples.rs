@@ -26,6 +26,10 @@ pub(super) const GRANT: &str = "Examples:
   colis grant album --to carl                   what was shared from here
   colis grant 3f2a --to carl --at relay         what another peer stores";
 
+pub(super) const DELETE: &str = "Examples:
+  colis delete 3f2a                             from the local store; received files stay
+  colis delete report.pdf --at ben              takes back what was sent to ben, unless it was opened";
+
 pub(super) const RECEIVE: &str = "Examples:
   colis receive --from ben --all
   colis receive --from ben report.pdf --out ~/Downloads

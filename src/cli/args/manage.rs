@@ -27,7 +27,7 @@ pub(in crate::cli) struct Serve {
     /// With the inbox `auto`: what is larger waits for a yes
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) auto_up_to: Option<String>,
-    /// For how long a transfer stays after it was opened or refused, as 1d, 12h or 0 [default: 1d]
+    /// For how long a transfer stays sealed here after it was opened, as 1d, 12h or 0 [default: 0 for what is for this peer alone, else 1d]
     #[arg(long, value_name = "DURATION")]
     pub(in crate::cli) keep_opened: Option<String>,
     /// Write a systemd unit that serves this home for this user, and say how to start it

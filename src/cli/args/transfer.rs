@@ -102,6 +102,22 @@ pub(in crate::cli) struct Grant {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Delete {
+    /// The transfers: ids or their beginnings, or files in them
+    #[arg(value_name = "ID|NAME", required = true)]
+    pub(in crate::cli) which: Vec<String>,
+    /// The peer that stores what we sent: it is taken back from there [default: the local store]
+    #[arg(long, value_name = "PEER")]
+    pub(in crate::cli) at: Option<String>,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(in crate::cli) yes: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(override_usage = "colis receive [OPTIONS] [--from <PEER>] <--all | ID | NAME>...")]
 pub(in crate::cli) struct Receive {
     /// Manifest ids (or their beginnings), or names of files in the transfers

@@ -97,7 +97,9 @@ fn with_hint(error: Error) -> Failure {
             | Error::NothingWaits { .. }
             | Error::NothingArrives { .. }
             | Error::NothingOfOurs { .. }
+            | Error::NothingToDelete { .. }
             | Error::NoCopy { .. } => where_to_look(&error, failure),
+            Error::OpenedThere { .. } => failure,
             other => of_the_circle(&other, failure),
         }
 }
@@ -110,18 +112,23 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
         } => "what only a password opens is named by its id: colis list [PEER]",
         Error::NothingWaits { .. } => "see what waits: colis inbox",
         Error::NothingArrives { .. } => "see what is arriving: colis inbox",
+        Error::NothingToDelete { at: None, .. } => {
+            "see what is here: colis list; to recall what was sent: colis delete ID --at PEER"
+        }
+        Error::NothingToDelete { .. } => "see what is there: colis list PEER",
         Error::NothingOfOurs { .. } => {
             "see what is there: colis list [PEER]; say who stores it: --at PEER"
         }
         Error::NoCopy { .. } => {
-            "what was shared is here, and what was sent with --keep; see what is: colis list; or fetch it: colis receive --from"
+            "of what was sent it is kept until it ends, if the files can be read again; see what is here: colis list; or fetch it: colis \
+             receive --from"
         }
         _ => "see what is there: colis list [PEER]",
     };
     match error {
-        Error::NothingNamed { text, .. } | Error::NothingOfOurs { text, .. } => {
-            failure.hint(about_an_id(text, hint))
-        }
+        Error::NothingNamed { text, .. }
+        | Error::NothingToDelete { text, .. }
+        | Error::NothingOfOurs { text, .. } => failure.hint(about_an_id(text, hint)),
         _ => failure.hint(hint),
     }
 }

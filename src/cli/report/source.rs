@@ -26,6 +26,9 @@ pub(super) fn failure(error: &TransferError) -> Failure {
         TransferError::UnsupportedSource { .. } => failure()
             .hint("send what it gives instead: `- --name NAME < FILE` in the place of its path"),
         TransferError::NamelessSource { .. } => usage("send what is in it"),
+        TransferError::NotAsSent { .. } => failure().hint(
+            "nothing was given out; put the file back as it was, or send it anew: colis send",
+        ),
         TransferError::SourceChanged { .. } => {
             failure().hint("nothing was published; send it again when it is quiet")
         }

@@ -15,7 +15,12 @@ pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Sent(sent) => say_sent(output, sent),
         Event::Sealed(sealed) => say_sealed(output, sealed),
-        Event::Granted(granted) => output.line(now_open(granted)),
+        Event::Granted(granted) => {
+            output.line(now_open(granted));
+            for to in &granted.to {
+                output.talk(how_to_receive(to, granted));
+            }
+        }
         Event::WouldSend(planned) => say_planned(output, planned),
         Event::Entry(entry) => output.line(listed(entry)),
         Event::LeftOut(left_out) => output.warn(skipped(left_out)),
@@ -145,6 +150,19 @@ fn now_open(granted: &Granted) -> String {
             count(added as u64, "peer", "peers")
         ),
     }
+}
+
+/// The command of one who can open it now.
+fn how_to_receive(to: &str, granted: &Granted) -> String {
+    let (to, from) = (Escaped::new(to), Escaped::new(&granted.from));
+    let while_served = match granted.here {
+        true => ", while this machine serves",
+        false => "",
+    };
+    format!(
+        "{to}: colis receive --from {from} {}{while_served}",
+        granted.manifest.short()
+    )
 }
 
 fn say_planned(output: Output, planned: &Planned) {

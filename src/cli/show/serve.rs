@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::store;
+use super::delete;
 use crate::{
     address::PeerAddress,
     cli::output::Output,
@@ -41,7 +41,7 @@ pub(super) fn say(output: Output, event: &Event) {
         )),
         // The log has it, and is on standard error too.
         Event::Notice(_) => {}
-        _ => store::say(output, event),
+        _ => delete::say(output, event),
     }
 }
 

@@ -74,8 +74,12 @@ fn put_by(one: &Unnamed, names: &BTreeMap<PeerId, String>) -> Option<String> {
 
 fn freed(collected: &Collected) -> String {
     let report = &collected.report;
+    let kept = match report.sends {
+        0 => String::new(),
+        sends => format!("; forgot {} that ended", count(sends, "send", "sends")),
+    };
     format!(
-        "let go of {} opened and {}; {} ({}) to the trash, {} out of it",
+        "let go of {} opened and {}; {} ({}) to the trash, {} out of it{kept}",
         collected.opened,
         count(report.expired, "expired transfer", "expired transfers"),
         count(report.chunks, "chunk", "chunks"),
@@ -96,6 +100,11 @@ fn say_custody(output: Output, custody: &Custody) {
         }
     }
     let peer = Escaped::new(&custody.peer);
+    if let (true, Some(opened)) = (custody.manifest_missing, custody.opened) {
+        return output.line(format!(
+            "{peer} opened it at {opened}, and does not keep it sealed any more"
+        ));
+    }
     if custody.manifest_missing {
         output.line(format!(
             "{peer} does not have the manifest, so it may let go of the chunks at any time"

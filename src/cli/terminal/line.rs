@@ -62,6 +62,20 @@ pub(in crate::cli) fn ask_yes(prompt: &str) -> io::Result<bool> {
     })
 }
 
+/// Yes or no; an empty line is a no.
+///
+/// # Errors
+/// As [`read_line`].
+pub(in crate::cli) fn ask_no(prompt: &str) -> io::Result<bool> {
+    until_right(&format!("{prompt} [y/N]"), |typed| {
+        match typed.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(true),
+            "" | "n" | "no" => Ok(false),
+            _ => Err("y or n".to_owned()),
+        }
+    })
+}
+
 fn ask(prompt: &str, take: Take) -> io::Result<Zeroizing<String>> {
     let _taken = Taken::new(take)?;
     write(&format!("{prompt}: "));

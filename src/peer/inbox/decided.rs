@@ -54,6 +54,12 @@ impl Inbox {
         Ok(())
     }
 
+    /// The owner has deleted a transfer: nothing of it waits any more.
+    pub(in crate::peer) fn deleted(&self, id: ManifestId) {
+        self.reasons.forget(id);
+        self.gone_unopened(id, Gone::DeletedHere);
+    }
+
     fn heed_one(&self, id: ManifestId, sender: PeerId, at: StateAt) {
         let decided = match at.state {
             TransferState::Refused => "refused by the owner",

@@ -7,7 +7,7 @@ use crate::{
     manifest::{SignedOffer, Timestamp, Wrap},
     received::ReceivedError,
     server::{Brought, Cut, NotTaken, OfferDesk},
-    store::{OfferAnswer, Store as _, StoreError, StoreFuture, WaitReason},
+    store::{OfferAnswer, Store as _, StoreError, StoreFuture, TransferState, WaitReason},
     tls::Caller,
     transfer::ReceiveOptions,
 };
@@ -81,7 +81,10 @@ impl Inbox {
         let payload = offer.payload();
         let mut recipients = payload.wraps.iter().filter_map(Wrap::recipient);
         let is_for_us = recipients.any(|peer| peer == self.reader.me);
-        if !is_for_us || payload.sender == self.reader.me {
+        let receipt = self.store.receipt_of(payload.sender, payload.transfer_id);
+        let was_opened = receipt.is_some_and(|receipt| receipt.state == TransferState::Opened);
+        // What was opened before is here for others, and not opened again.
+        if !is_for_us || was_opened || payload.sender == self.reader.me {
             return None;
         }
         let verified = offer.verify(&*self.reader.verifier, Timestamp::now());

@@ -256,14 +256,11 @@ impl Inbox {
         id: ManifestId,
         state: TransferState,
     ) -> Result<(), StoreError> {
-        let keep = self.options.borrow().inbox.keep_opened;
+        let (keep, me) = (self.options.borrow().inbox.keep, self.reader.me);
         let store = self.store.clone();
-        let recorded = tokio::task::spawn_blocking(move || {
-            if state == TransferState::Opened && keep.is_zero() {
-                store.let_go(id, state)
-            } else {
-                store.record_state(id, state)
-            }
+        let recorded = tokio::task::spawn_blocking(move || match state {
+            TransferState::Opened => store.record_opened(id, keep, me),
+            _ => store.record_state(id, state),
         });
         // It ends early only if the runtime does.
         if let Ok(recorded) = recorded.await {

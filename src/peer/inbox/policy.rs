@@ -1,6 +1,6 @@
 //! What the person wants done with what arrives, and from whom.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -8,32 +8,20 @@ use tokio::sync::Notify;
 
 use crate::{
     id::PeerId,
-    store::WaitReason,
+    store::{KeepSettled, WaitReason},
     transfer::ReceiveOptions,
     trust::{AddressBook, TrustError},
 };
 
 /// How the inbox behaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct InboxOptions {
     /// What is opened unasked.
     pub policy: InboxPolicy,
-    /// For how long the manifest of an opened transfer stays; zero lets it go at once. Its chunks are collected after it,
-    /// when their leases are over.
-    pub keep_opened: Duration,
+    /// For how long what was opened or refused stays.
+    pub keep: KeepSettled,
     /// How files are written.
     pub receive: ReceiveOptions,
-}
-
-impl Default for InboxOptions {
-    fn default() -> Self {
-        let keep_opened = Duration::from_secs(24 * 3600);
-        Self {
-            policy: InboxPolicy::default(),
-            keep_opened,
-            receive: ReceiveOptions::default(),
-        }
-    }
 }
 
 /// What to do with what arrives for us.

@@ -54,6 +54,8 @@ fn charged(name: Option<&str>, sender: PeerId) -> PeerId {
 pub(super) enum Gone {
     Expired,
     Deleted,
+    /// Its recipient has deleted it.
+    DeletedHere,
 }
 
 impl Inbox {
@@ -182,6 +184,10 @@ impl Inbox {
         let (message, reason) = match gone {
             Gone::Expired => ("expired unopened", "expired while it waited"),
             Gone::Deleted => ("deleted unopened", "deleted by its sender while it waited"),
+            Gone::DeletedHere => (
+                "deleted by the owner",
+                "deleted by the owner while it waited",
+            ),
         };
         let name = waited.name.as_deref();
         let charged = charged(name, waited.sender);

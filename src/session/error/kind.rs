@@ -37,6 +37,8 @@ impl Error {
             | Self::NothingWaits { .. }
             | Self::NothingArrives { .. }
             | Self::NothingOfOurs { .. }
+            | Self::NothingToDelete { .. }
+            | Self::OpenedThere { .. }
             | Self::NoCopy { .. }
             | Self::MakerUnknown
             | Self::NoCircleKey
@@ -188,7 +190,9 @@ impl From<&TransferError> for Kind {
             TransferError::Source { source, .. } | TransferError::Journal { source, .. } => {
                 source.into()
             }
-            TransferError::DanglingLink { .. } | TransferError::LetGo => Self::NotFound,
+            TransferError::DanglingLink { .. }
+            | TransferError::NotAsSent { .. }
+            | TransferError::LetGo => Self::NotFound,
             TransferError::PrivateKey { .. }
             | TransferError::BadGlob { .. }
             | TransferError::NothingNamed

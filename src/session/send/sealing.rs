@@ -106,6 +106,7 @@ impl Sealing {
             chunk_size: self.chunk_size(session, sources)?,
             lifetime,
             jobs: session.jobs(self.jobs),
+            remember: None,
             unreached: false,
         })
     }

@@ -69,6 +69,8 @@ struct State {
     accounts: HashMap<PeerId, Account>,
     remembered: usize,
     counted: Option<Counted>,
+    /// Chunks that are charged to one peer, and that another has put too.
+    shared: HashSet<ChunkId>,
 }
 
 #[derive(Clone, Copy)]
@@ -186,6 +188,9 @@ impl State {
                 found = true;
             }
         }
+        if found {
+            self.shared.remove(&id);
+        }
         found
     }
 }
@@ -228,6 +233,26 @@ impl Charges {
     /// It is gone, or named. Gives whether it was charged to somebody.
     pub(super) fn release(&self, id: ChunkId) -> bool {
         self.lock().remove(id, |_| true)
+    }
+
+    /// `peer` has put a chunk that was there.
+    pub(super) fn note_another(&self, peer: PeerId, id: ChunkId) {
+        let mut state = self.lock();
+        let mut others = state.accounts.iter().filter(|(other, _)| **other != peer);
+        if others.any(|(_, account)| account.chunks.contains_key(&id)) {
+            state.shared.insert(id);
+        }
+    }
+
+    /// Whether `peer` has put a chunk that no manifest has named yet, and nobody else has.
+    fn is_put_by_alone(&self, peer: PeerId, id: ChunkId) -> bool {
+        let state = self.lock();
+        let mut others = state.accounts.iter().filter(|(other, _)| **other != peer);
+        let own = state.accounts.get(&peer);
+        let own = own.and_then(|account| account.chunks.get(&id));
+        own.is_some_and(|(_, why)| *why == Why::Put)
+            && !state.shared.contains(&id)
+            && !others.any(|(_, account)| account.chunks.contains_key(&id))
     }
 
     /// Whether another look at the store may find less, and is not too soon.
@@ -374,15 +399,18 @@ impl Inner {
         Ok(())
     }
 
-    /// A manifest that was published names them: from now on its sender is charged for them by that.
-    pub(super) fn chunks_are_named(&self, manifest: &SignedManifest) {
-        let payload = manifest.payload();
+    /// A manifest that was published names them: from now on its sender is charged for them by that. Returns whether nobody but its
+    /// sender has put them, and nothing named them.
+    pub(super) fn chunks_are_named(&self, manifest: &SignedManifest) -> bool {
+        let (payload, mut own) = (manifest.payload(), true);
         for id in payload.all_chunks() {
+            own &= self.charges.is_put_by_alone(payload.sender, id);
             if self.charges.release(id) {
                 self.shard(id).remove_mark(&id.to_string());
             }
         }
         self.settle_transfer((payload.transfer_id, payload.sender));
+        own
     }
 
     fn settle_transfer(&self, transfer: Transfer) {

@@ -41,7 +41,7 @@ impl Inner {
         self.writable()?;
         for _ in 0..ATTEMPTS {
             let put = || self.try_put_chunk(id, sealed, part_of, by);
-            if let Some(put) = self.again_if_counted_anew(put)? {
+            if let Some(put) = self.with_room(|| self.again_if_counted_anew(put))? {
                 return Ok(put);
             }
             self.set_aside_bad_chunk(id)?;
@@ -67,6 +67,9 @@ impl Inner {
             Some(there) if there == length && self.read_good_chunk(id)?.is_some() => {
                 shard.touch(&name).map_err(|e| failed(e.into()))?;
                 shard.settle().map_err(failed)?;
+                if let Some(peer) = by {
+                    self.charges.note_another(peer, id);
+                }
                 return Ok(Some(Put::AlreadyThere));
             }
             Some(_) => return Ok(None),
@@ -107,7 +110,7 @@ impl Inner {
     ) -> Result<(), StoreError> {
         self.writable()?;
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
-        self.space.check_take(self.disk()?, transfer, length)?;
+        self.with_room(|| self.space.check_take(self.disk()?, transfer, length))?;
         self.check_charge(by, length)
     }
 

@@ -188,6 +188,19 @@ impl Folder {
         Ok(is_file.then(|| u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
+    /// The length of the file `name`, and when it was last touched.
+    pub(super) fn touched(&self, name: &str) -> io::Result<Option<(u64, SystemTime)>> {
+        let stat = match self.stat(name) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+        let nanoseconds = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        let touched = SystemTime::UNIX_EPOCH + seconds + nanoseconds;
+        Ok(Some((u64::try_from(stat.st_size).unwrap_or(0), touched)))
+    }
+
     /// Whether anything at all is called `name`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.stat(name).is_ok()

@@ -1,9 +1,9 @@
 //! Letting go: of opened transfers, of what has expired, of chunks that no manifest names.
 //!
-//! A manifest that is deleted, let go or expired only stops naming its chunks. A sound chunk leaves the store in one
-//! way: the collector takes it when no manifest names it and its lease of a day has run out. A shorter way for the
-//! chunks of a transfer that ends would take the chunks of others: a manifest may name every chunk whose id its sender
-//! has seen, also one that another sender has just put and not yet published.
+//! A manifest that is deleted, let go or expired only stops naming its chunks. A sound chunk leaves the store when the collector
+//! takes it, for no manifest names it and its lease of a day has run out; [`super::settled`] has a shorter way for what only one
+//! sender has put. For the chunks of any transfer that ends it would take the chunks of others: a manifest may name every chunk whose
+//! id its sender has seen, also one that another sender has just put and not yet published.
 //!
 //! Publishing and every answer that says "there" renew leases first, under the lock that collecting takes for writing,
 //! so a chunk that somebody relies on is never collected. Neither side has the lock for long: a large manifest is looked
@@ -53,6 +53,9 @@ pub struct GcReport {
     pub removed: usize,
     /// Journals of transfers that nobody has continued for a week.
     pub abandoned: usize,
+    /// What was kept of transfers that were sent from here and are over.
+    #[serde(default)]
+    pub sends: usize,
 }
 
 impl LocalStore {
@@ -63,26 +66,6 @@ impl LocalStore {
     /// [`StoreError`].
     pub fn let_go(&self, id: ManifestId, state: TransferState) -> Result<(), StoreError> {
         self.inner.let_go(id, state)
-    }
-
-    /// Lets go of transfers that were opened or refused at least `age` ago. Gives how many. Blocks.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn let_go_settled(&self, age: Duration, now: Timestamp) -> Result<usize, StoreError> {
-        let mut gone = 0;
-        for receipt in self.inner.receipts.all()? {
-            let is_over = receipt.since.plus_seconds(age.as_secs()) <= now;
-            let stored = || self.inner.manifests.has(&receipt.manifest.to_string());
-            let settled = matches!(
-                receipt.state,
-                TransferState::Opened | TransferState::Refused
-            );
-            if settled && is_over && stored() {
-                gone += usize::from(self.inner.unpublish_if_there(receipt.manifest)?);
-            }
-        }
-        Ok(gone)
     }
 
     /// Lets go of transfers whose time is over. Gives how many. Blocks.
@@ -129,7 +112,7 @@ impl Inner {
     }
 
     /// Returns whether it was there: somebody else may have let it go, or it is damaged and was set aside.
-    fn unpublish_if_there(&self, id: ManifestId) -> Result<bool, StoreError> {
+    pub(super) fn unpublish_if_there(&self, id: ManifestId) -> Result<bool, StoreError> {
         match self.unpublish(id) {
             Ok(()) => Ok(true),
             Err(StoreError::NotFound { .. }) => Ok(false),
@@ -250,7 +233,7 @@ impl Inner {
         Ok(())
     }
 
-    fn throw_away(
+    pub(super) fn throw_away(
         &self,
         shard: &Folder,
         id: ChunkId,
@@ -309,6 +292,15 @@ impl Inner {
         let path = self.root.join("state/sending");
         let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
         report.abandoned = remove_old(&folder, now, ABANDONED, |_| true)?;
+        // What is kept of sends has the end of the transfer in its name.
+        let path = self.root.join("state/sent");
+        let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
+        let is_over = |name: &str| {
+            let ends = name.split_once('.').and_then(|(_, ends)| ends.parse().ok());
+            ends.is_some_and(|ends| now >= SystemTime::UNIX_EPOCH + Duration::from_secs(ends))
+        };
+        report.sends = remove_old(&folder, now, Duration::ZERO, is_over)?;
+        remove_old(&folder, now, LEASE, |name| name.starts_with(STAGED))?;
         Ok(())
     }
 
@@ -328,13 +320,21 @@ impl Inner {
     /// Every chunk that a manifest names. One that cannot be read stops collecting, for its chunks are not known; one
     /// that is damaged is set aside, and nobody can open its chunks any more.
     pub(super) fn named_chunks(&self) -> Result<HashSet<ChunkId>, StoreError> {
+        self.named_chunks_of(|_| true)
+    }
+
+    /// The same of some manifests.
+    pub(super) fn named_chunks_of(
+        &self,
+        counts: impl Fn(ManifestId) -> bool,
+    ) -> Result<HashSet<ChunkId>, StoreError> {
         let mut named = HashSet::new();
         for name in self
             .manifests
             .names()
             .map_err(|e| io(self.manifests.path(), e))?
         {
-            let Ok(id) = name.parse::<ManifestId>() else {
+            let Some(id) = name.parse().ok().filter(|id| counts(*id)) else {
                 continue;
             };
             match self.get_manifest(id) {

@@ -26,7 +26,14 @@ const FORMAT: &str = "colis store ";
 const VERSION: u64 = 1;
 
 const FOLDERS: [&str; 5] = ["data", "manifests", "trash", "corrupt", "state"];
-const STATE_FOLDERS: [&str; 5] = ["receipts", "transfers", "deleted", "sending", "announced"];
+const STATE_FOLDERS: [&str; 6] = [
+    "receipts",
+    "transfers",
+    "deleted",
+    "sending",
+    "sent",
+    "announced",
+];
 
 /// The id of the store at `root`, `None` if there is none. Refuses what another version wrote, before anything is touched.
 pub(super) fn id_at(root: &Path) -> Result<Option<StoreId>, StoreError> {

@@ -39,13 +39,16 @@ pub(super) struct KnownManifest {
     pub(super) info: ManifestInfo,
     /// Its bytes and those of its chunks, if somebody has asked.
     pub(super) stored: OnceLock<u64>,
+    /// Whether its sender alone has put its chunks, and no other manifest named them when it was stored; not known after a restart.
+    pub(super) own: bool,
 }
 
 impl KnownManifest {
-    fn of(manifest: &SignedManifest) -> Self {
+    fn of(manifest: &SignedManifest, own: bool) -> Self {
         Self {
             info: ManifestInfo::new(manifest.id(), manifest.payload()),
             stored: OnceLock::new(),
+            own,
         }
     }
 }
@@ -97,7 +100,11 @@ impl Inner {
         self.writable()?;
         let payload = offer.payload();
         let transfer = (payload.transfer_id, payload.sender);
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+        let is_for_others = self.is_for_others(payload.sender, &payload.wraps);
+        if self
+            .receipts
+            .covers(transfer, payload.created, is_for_others)?
+        {
             return Ok(OfferAnswer::AlreadyReceived);
         }
         self.check_not_deleted(transfer, payload.created, by)?;
@@ -108,7 +115,7 @@ impl Inner {
         if let Err(StoreError::NoSpace { .. }) = answer {
             // Much of it may have come before we were started last.
             let there = self.space.unnamed(|| self.unnamed_bytes())?;
-            ask(&self.space, self.disk()?, transfer, needed, there)?;
+            self.with_room(|| ask(&self.space, self.disk()?, transfer, needed, there))?;
         } else {
             answer?;
         }
@@ -133,13 +140,28 @@ impl Inner {
         by: PeerId,
     ) -> Result<Option<PutManifest>, StoreError> {
         let payload = manifest.payload();
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+        let transfer = (payload.transfer_id, payload.sender);
+        let is_for_others =
+            by == payload.sender && self.is_for_others(payload.sender, &payload.wraps);
+        if self
+            .receipts
+            .covers(transfer, payload.created, is_for_others)?
+        {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
-        let transfer = (payload.transfer_id, payload.sender);
         self.check_not_deleted(transfer, payload.created, by)?;
         check_end(payload.expires)?;
         Ok(None)
+    }
+
+    /// Whether others than its sender and the owner of this store can open it.
+    fn is_for_others(&self, sender: PeerId, wraps: &[Wrap]) -> bool {
+        let owner = self.relay().map(|relay| relay.owner);
+        let others = wraps.iter().map(Wrap::recipient);
+        let others =
+            others.filter(|other| *other != Some(sender) && (owner.is_none() || *other != owner));
+        // Whoever has opened it is one of them, if it is not known who that is.
+        others.count() > usize::from(owner.is_none())
     }
 
     /// Fails if another than the sender brings what was made before the transfer was deleted here.
@@ -162,7 +184,7 @@ impl Inner {
     ) -> Result<PutManifest, StoreError> {
         self.writable()?;
         for _ in 0..ATTEMPTS {
-            if let Some(put) = self.try_put_manifest(manifest, by)? {
+            if let Some(put) = self.with_room(|| self.try_put_manifest(manifest, by))? {
                 return Ok(put);
             }
             self.set_aside_bad_manifest(manifest.id())?;
@@ -209,9 +231,13 @@ impl Inner {
             Created::WasThere => PutManifest::AlreadyThere,
             Created::InTheWay => return Ok(None),
         };
-        self.chunks_are_named(manifest);
+        let own = self.chunks_are_named(manifest);
         if let Some(known) = &mut *self.index.lock() {
-            known.insert(id, KnownManifest::of(manifest));
+            known.insert(id, KnownManifest::of(manifest, own));
+        }
+        // It is there for others to collect, and not opened here again.
+        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+            self.record_state(id, TransferState::Opened)?;
         }
         Ok(Some(put))
     }
@@ -376,7 +402,7 @@ impl Inner {
             let envelope = self.read_good_manifest(id)?;
             let manifest = envelope.and_then(|envelope| SignedManifest::parse(envelope).ok());
             if let Some(manifest) = manifest {
-                known.insert(id, KnownManifest::of(&manifest));
+                known.insert(id, KnownManifest::of(&manifest, false));
             }
         }
         Ok(known)

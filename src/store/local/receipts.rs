@@ -11,6 +11,7 @@ use super::{
     LocalStore, StateAt, StoreError, TransferState,
     disk::{DiskError, Folder},
     io,
+    space::Transfer,
 };
 use crate::{
     id::{ManifestId, PeerId, TransferId},
@@ -38,6 +39,9 @@ pub struct Receipt {
     /// end, or its end was not written down.
     #[serde(default)]
     pub ends: Option<Timestamp>,
+    /// When that manifest was made, as it says itself. An earlier version did not write it down.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
 }
 
 /// For how long a receipt is kept after the end of its transfer. A sender who lets others open it makes another manifest, which
@@ -70,6 +74,21 @@ impl Receipts {
         Ok(self
             .receipt_of(sender, transfer_id)?
             .is_some_and(|receipt| receipt.state == TransferState::Opened))
+    }
+
+    /// Whether a manifest or an offer brings nothing new: its transfer was opened, and it is not one that its sender has made later to
+    /// let others collect it here.
+    pub(super) fn covers(
+        &self,
+        (transfer_id, sender): Transfer,
+        created: Timestamp,
+        is_for_others: bool,
+    ) -> Result<bool, StoreError> {
+        let receipt = self.receipt_of(sender, transfer_id)?;
+        let opened = receipt.filter(|receipt| receipt.state == TransferState::Opened);
+        Ok(opened.is_some_and(|opened| {
+            !is_for_others || created <= opened.created.unwrap_or(opened.since)
+        }))
     }
 
     pub(super) fn receipt_of(
@@ -240,6 +259,7 @@ impl super::Inner {
             state,
             since: Timestamp::now(),
             ends: manifest.payload().expires,
+            created: Some(manifest.payload().created),
         };
         self.write_surely(|| self.receipts.write(&receipt))
             .map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
@@ -293,6 +313,7 @@ mod tests {
                 state,
                 since: at(1),
                 ends: ends.map(at),
+                created: None,
             };
             receipts.write(&receipt).unwrap();
         };

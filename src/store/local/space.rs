@@ -90,6 +90,11 @@ impl Space {
         self.lock().quota.is_some()
     }
 
+    /// The most bytes, if that is limited.
+    pub(super) fn quota(&self) -> Option<u64> {
+        self.lock().quota
+    }
+
     /// From now on so much stays free, and so much is the most. `used` is what the store has, if that was counted anew.
     pub(super) fn limit(&self, reserve: Option<u64>, quota: Option<u64>, used: Option<u64>) {
         let mut state = self.lock();

@@ -35,7 +35,7 @@ const SAME: [[u16; 3]; 3] = [[200; 3]; 3];
 const SEEN: [[u16; 3]; 3] = [[200, 200, 404], [200, 404, 404], [200, 404, 404]];
 
 /// Method, route, and the answers to a member, a sender and a reader.
-const TABLE: [(&str, &str, [[u16; 3]; 3]); 40] = [
+const TABLE: [(&str, &str, [[u16; 3]; 3]); 41] = [
     // Shown: an own offer; hidden: that of another.
     (
         "put",
@@ -91,6 +91,7 @@ const TABLE: [(&str, &str, [[u16; 3]; 3]); 40] = [
     ("delete", route::ARRIVING_TRANSFER, [[403; 3]; 3]),
     ("post", route::GC, [[403; 3]; 3]),
     ("post", route::DECIDED, [[403; 3]; 3]),
+    ("post", route::OWNER_DELETE, [[403; 3]; 3]),
     ("post", route::RELOAD, [[403; 3]; 3]),
     ("post", route::STOP, [[403; 3]; 3]),
     ("get", route::EVENTS, SAME),

@@ -1,4 +1,4 @@
-//! Row 35 and rows 85 to 93: files that are not as the program left them, disks that fail.
+//! Row 35 and rows 85 to 94: files that are not as the program left them, disks that fail.
 
 use std::{
     fs::{self, File},
@@ -421,4 +421,36 @@ pub(crate) fn row_93_a_clock_that_went_back() {
     site.is_well();
     assert_eq!(site.stored(), before, "something was given up");
     drop(serving);
+}
+
+pub(crate) fn row_94_what_was_kept_of_a_send() {
+    let site = Site::of(Homes::new(&["b"]), &["--inbox", "off"]);
+    let homes = &site.homes;
+    fs::write(homes.path("f.txt"), bytes(1, 1000)).unwrap();
+    homes.ok("b", &["send", "f.txt", "--to", &site.serving.to()]);
+    let folder = homes.home("b").join("chunks/state/sent");
+    let path = fs::read_dir(&folder)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let good = fs::read(&path).unwrap();
+    let check = |code: i32| homes.fails("b", &["check", "a", "f.txt"], code);
+    homes.ok("b", &["check", "a", "f.txt"]);
+    let longer = [&good[..], b"x"].concat();
+    for bad in [&good[..good.len() - 1], b"", b"colis sent 2\n", &longer] {
+        fs::write(&path, bad).unwrap();
+        let said = check(6);
+        assert!(said.contains("no copy of the chunks"), "{said}");
+        let doctor = homes.run("b", &["doctor"]);
+        assert!(doctor.out.contains("is damaged"), "{doctor:?}");
+    }
+    // Under another name it is of another transfer, and another end.
+    fs::write(&path, &good).unwrap();
+    let other = folder.join(format!("{}.never", "0".repeat(32)));
+    fs::rename(&path, &other).unwrap();
+    check(6);
+    fs::rename(&other, &path).unwrap();
+    homes.ok("b", &["check", "a", "f.txt"]);
 }

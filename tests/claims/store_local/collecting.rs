@@ -3,9 +3,9 @@
 use std::{fs, time::Duration};
 
 use colis::{
-    id::ChunkId,
-    manifest::{SignedManifest, Signer as _},
-    store::{Put, PutManifest, Store as _, StoreError, TransferState},
+    id::{ChunkId, PeerId},
+    manifest::{SignedManifest, Signer as _, Timestamp},
+    store::{KeepSettled, LocalStore, Put, PutManifest, Store as _, StoreError, TransferState},
 };
 
 use super::{HOUR, Kept, age, age_all, now, signer};
@@ -102,6 +102,17 @@ async fn what_has_expired_goes_and_leaves_a_receipt() {
     assert_eq!(report.chunks, 3);
 }
 
+/// Lets go of what was opened or refused so long ago.
+fn let_go_after(store: &LocalStore, time: Duration, now: Timestamp) -> usize {
+    let keep = KeepSettled {
+        opened: Some(time),
+        refused: time,
+    };
+    store
+        .let_go_settled(keep, PeerId::of(b"owner"), now)
+        .unwrap()
+}
+
 /// The ways in which a manifest ends, each given as what it does to `manifest` in `kept`.
 async fn end(kept: &Kept, manifest: &SignedManifest, way: usize) -> bool {
     let (store, id) = (&kept.store, manifest.id());
@@ -112,8 +123,7 @@ async fn end(kept: &Kept, manifest: &SignedManifest, way: usize) -> bool {
         3 => store.let_go(id, TransferState::Opened).map(|()| 1).unwrap(),
         4 => {
             store.record_state(id, TransferState::Refused).unwrap();
-            let settled = store.let_go_settled(Duration::ZERO, now().plus_seconds(1));
-            settled.unwrap()
+            let_go_after(store, Duration::ZERO, now().plus_seconds(1))
         }
         _ => return false,
     };
@@ -179,12 +189,12 @@ async fn an_opened_transfer_stays_for_its_time_and_then_only_its_receipt() {
     kept.store.put_manifest(&manifest).await.unwrap();
     kept.store.record_state(id, TransferState::Opened).unwrap();
     let day = Duration::from_secs(24 * HOUR);
-    assert_eq!(kept.store.let_go_settled(day, now()).unwrap(), 0);
+    assert_eq!(let_go_after(&kept.store, day, now()), 0);
     assert!(kept.store.get_manifest(id).await.is_ok());
     let kept = kept.reopened();
     let tomorrow = now().plus_seconds(25 * HOUR);
-    assert_eq!(kept.store.let_go_settled(day, tomorrow).unwrap(), 1);
-    assert_eq!(kept.store.let_go_settled(day, tomorrow).unwrap(), 0);
+    assert_eq!(let_go_after(&kept.store, day, tomorrow), 1);
+    assert_eq!(let_go_after(&kept.store, day, tomorrow), 0);
     assert_eq!(kept.store.usage().unwrap().manifests, 0);
     assert_eq!(kept.store.gc(tomorrow).unwrap().chunks, 3);
     let state = kept.store.manifest_state(id).await.unwrap().state;
@@ -271,12 +281,8 @@ async fn what_a_crash_left_among_the_receipts_hides_none() {
         .join("0".repeat(64));
     fs::write(&staged, b"{\"sen").unwrap();
     fs::write(torn, b"").unwrap();
-    assert_eq!(
-        kept.store
-            .let_go_settled(Duration::ZERO, now().plus_seconds(1))
-            .unwrap(),
-        1
-    );
+    let later = now().plus_seconds(1);
+    assert_eq!(let_go_after(&kept.store, Duration::ZERO, later), 1);
     age(&staged);
     kept.store.gc(now()).unwrap();
     assert!(!staged.exists());

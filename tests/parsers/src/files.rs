@@ -83,7 +83,8 @@ pub fn store(data: &[u8]) {
     let store = LocalStore::open(root.path(), LocalStoreOptions::default()).unwrap();
     let now = Timestamp::now();
     let _ = store.usage();
-    let _ = store.let_go_settled(std::time::Duration::ZERO, now);
+    let keep = colis::store::KeepSettled::default();
+    let _ = store.let_go_settled(keep, colis::id::PeerId::of(b"owner"), now);
     let _ = store.gc(now);
     let report = store.check(true).unwrap();
     assert_eq!((report.chunks, report.manifests), (0, 0), "{report:?}");
