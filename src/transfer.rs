@@ -26,6 +26,7 @@ mod source_file;
 mod swarm;
 mod target;
 mod there;
+mod unfinished;
 mod upload;
 mod walk;
 
@@ -48,6 +49,7 @@ pub use send::{
 };
 pub use sink::Lost;
 pub use swarm::{Share, Source, Swarm};
+pub use unfinished::{Unfinished, unfinished};
 pub use walk::{Sources, Tree};
 
 use crate::{

@@ -210,6 +210,12 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// No send that was not finished is called so.
+    #[error("no unfinished send has an id that begins with {text}, or a file of that name")]
+    NothingUnfinished {
+        /// What was given.
+        text: String,
+    },
     /// A peer that was to end has not.
     #[error("the peer at {serving} has not ended yet")]
     StillServing {

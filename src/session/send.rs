@@ -4,9 +4,13 @@ mod content;
 mod meet;
 mod sealing;
 mod stored;
+mod unfinished;
 mod wait;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,7 @@ use meet::{Destination, Met};
 pub(crate) use sealing::tell_sources;
 pub use sealing::{Lifetime, Planned, Sealing};
 pub use stored::{Fault, StoredAt};
+pub use unfinished::{ResumeRequest, UnfinishedSend};
 
 /// To whom something is sent, and how.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +45,9 @@ pub struct SendRequest {
     pub sealing: Sealing,
     /// How many bytes a second go to others at most; as the settings say if it is not given.
     pub pace: Option<Pace>,
+    /// For how long a peer is tried again that does not answer; [`RETRY_FOR`](super::RETRY_FOR) once a transfer has begun if it is
+    /// not given. If it is, a peer is waited for also before.
+    pub retry_for: Option<Duration>,
 }
 
 impl SendRequest {
@@ -234,6 +242,7 @@ impl Session {
         } = met;
         options.recipients = recipients.keys();
         options.unreached = !missed.is_empty();
+        options.note = unfinished::Note::of(sources, request);
         Ok(Way {
             options,
             destinations,
@@ -260,7 +269,14 @@ impl Session {
         let paced = |to: &Destination| paced(to.store.clone(), pace.filter(|_| !to.is_own));
         let stores: Vec<_> = stores.map(paced).collect();
         let told = Told::to(self.reporter.clone(), Work::Sending);
-        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
+        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await;
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.tell_unfinished(way.options.note.as_deref()).await;
+                return Err(error.into());
+            }
+        };
         complete &= LeftOut::tell(self, &sent.left_out);
         way.note(sent.stores);
         let seconds = start.elapsed().as_secs_f64();

@@ -1,12 +1,13 @@
 //! What a home is, has and knows.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    ChosenBy, Error, LITTLE, MOVED, Session, all_with_states, care, existing, moved,
+    ChosenBy, Error, LITTLE, MOVED, Session, UnfinishedSend, all_with_states, care, existing,
+    moved,
     store::{self, blocking},
     store_options,
 };
@@ -102,8 +103,11 @@ pub struct Status {
     pub not_opened: Vec<(ManifestId, String)>,
     /// Transfers of the last days that were cut or not taken, and have not come since.
     pub missed: Vec<HistoryEntry>,
-    /// Sends that were begun and not finished.
+    /// How many sends were begun and not finished.
     pub unfinished: usize,
+    /// They, the latest first.
+    #[serde(default)]
+    pub sends: Vec<UnfinishedSend>,
     /// Bytes that are free on the disk.
     pub free: u64,
     /// The most bytes that may be stored in all, if that is limited.
@@ -137,6 +141,7 @@ impl Session {
             waiting = self.waiting_in(store).await?;
         }
         let arriving = self.arriving_now().await;
+        let sends = self.unfinished().await?;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -167,7 +172,8 @@ impl Session {
             unnamed: unnamed.into_iter().map(|what| self.put_by(what)).collect(),
             missed: self.missed_in(store, &arriving).await,
             arriving,
-            unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
+            unfinished: sends.len(),
+            sends,
             free: room.free,
             quota: config.quota.map(SizeText::bytes),
             usable: options.usable(room, usage.map_or(0, |usage| usage.bytes)),

@@ -59,6 +59,8 @@ pub struct SendOptions {
     pub jobs: usize,
     /// Whether stores that it is for too are not reached now: then the same call with them continues this transfer.
     pub unreached: bool,
+    /// What the caller wants to know again if the send does not end: kept beside its journal, see [`unfinished`](super::unfinished).
+    pub note: Option<Vec<u8>>,
 }
 
 impl Default for SendOptions {
@@ -70,6 +72,7 @@ impl Default for SendOptions {
             lifetime: Some(Duration::from_secs(30 * 24 * 3600)),
             jobs: 4,
             unreached: false,
+            note: None,
         }
     }
 }

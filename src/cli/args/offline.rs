@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Seal, Secret};
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("sealed").args(["paths", "text"]).required(true)))]
 pub(in crate::cli) struct SealFolder {
     #[command(flatten)]
     pub(in crate::cli) seal: Seal,

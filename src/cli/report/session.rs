@@ -96,6 +96,7 @@ fn with_hint(error: Error) -> Failure {
             Error::NothingNamed { .. }
             | Error::NothingWaits { .. }
             | Error::NothingArrives { .. }
+            | Error::NothingUnfinished { .. }
             | Error::NothingOfOurs { .. }
             | Error::NoCopy { .. } => where_to_look(&error, failure),
             other => of_the_circle(&other, failure),
@@ -110,6 +111,7 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
         } => "what only a password opens is named by its id: colis list [PEER]",
         Error::NothingWaits { .. } => "see what waits: colis inbox",
         Error::NothingArrives { .. } => "see what is arriving: colis inbox",
+        Error::NothingUnfinished { .. } => "see what is not finished: colis status",
         Error::NothingOfOurs { .. } => {
             "see what is there: colis list [PEER]; say who stores it: --at PEER"
         }
@@ -285,6 +287,10 @@ impl From<Mistake> for Failure {
             Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
             Mistake::SeveralNamed { .. } => failure.hint("name one by its id, see `colis list`"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
+            Mistake::ResumedByRepeating { .. } => {
+                failure.hint("run the command again that began it; see to whom: colis status")
+            }
+            Mistake::ResumeNeedsPassword => failure.hint("colis send --resume ID --password"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is said of a home: its state, its history, its settings, its units; and by the demonstration.
 
-use super::{doctor, serve::arriving};
+use super::{doctor, send::unfinished, serve::arriving};
 use crate::{
     cli::output::Output,
     config::{
@@ -120,6 +120,9 @@ fn said(output: Output, status: &Status) {
         output.line(format!("did not come: {}", line(entry)));
     }
     output.line(sending(status.unfinished));
+    for one in &status.sends {
+        output.line(format!("unfinished: {}", unfinished(one)));
+    }
     output.line(format!("peers known: {}", status.peers));
     output.line(match &status.store {
         Some(usage) => format!(
@@ -169,7 +172,9 @@ fn serving(status: &Status) -> String {
 fn sending(unfinished: usize) -> String {
     let goes = match unfinished {
         0 => "",
-        _ => ", by interrupted sends: the same command continues one, after a week it is forgotten",
+        _ => {
+            ", kept for a week; go on: colis send --resume ID|all, forget: colis send --drop ID|all"
+        }
     };
     format!("sending: {unfinished} unfinished{goes}")
 }

@@ -36,6 +36,7 @@ impl Error {
             | Self::NothingNamed { .. }
             | Self::NothingWaits { .. }
             | Self::NothingArrives { .. }
+            | Self::NothingUnfinished { .. }
             | Self::NothingOfOurs { .. }
             | Self::NoCopy { .. }
             | Self::MakerUnknown

@@ -1,6 +1,6 @@
 //! Who can open what is sent, and where it is stored.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 
@@ -47,12 +47,21 @@ pub(super) struct Met {
     tries: Vec<NotReached>,
 }
 
+/// For how long stores are waited for.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// As the request says.
+    asked: Option<Duration>,
+    /// Whether a transfer waits for one that answers no more: one of several is left behind instead, so that the others go on.
+    for_one: bool,
+}
+
 impl Session {
     /// Connects to all that are needed, side by side: one that is off costs the others no time of their own. Of several those
     /// that are off, revoked or unknown are done without; recipients that are known need not answer now.
     pub(super) async fn meet(&self, request: &SendRequest) -> Result<Met, Error> {
         let mut met = match request.via.is_empty() {
-            true => self.meet_recipients(&request.to).await?,
+            true => self.meet_recipients(request).await?,
             false => Met {
                 recipients: self.recipients(&request.to).await?,
                 ..Met::default()
@@ -70,14 +79,18 @@ impl Session {
         met.check_reached()
     }
 
-    async fn meet_recipients(&self, to: &[String]) -> Result<Met, Error> {
-        let mut met = Met::default();
-        let connected = join_all(to.iter().map(|text| self.connect(text))).await;
+    async fn meet_recipients(&self, request: &SendRequest) -> Result<Met, Error> {
+        let (mut met, to) = (Met::default(), &request.to);
+        let waits = Waits::of(request, to);
+        let connected = to
+            .iter()
+            .map(|text| self.connect_within(text, request.retry_for));
+        let connected = join_all(connected).await;
         for (text, connected) in to.iter().zip(connected) {
             match connected {
                 Ok(connected) => {
                     met.recipients.add(text, connected.peer.clone());
-                    met.add(text, connected);
+                    met.add(text, self.patient(text, connected, waits));
                 }
                 Err(error) => self.do_without(text, error, &mut met).await?,
             }
@@ -110,7 +123,9 @@ impl Session {
     }
 
     async fn meet_carriers(&self, request: &SendRequest, met: &mut Met) -> Result<(), Error> {
-        let carriers = request.via.iter().map(|text| self.connect(text));
+        let waits = Waits::of(request, &request.via);
+        let carriers = request.via.iter();
+        let carriers = carriers.map(|text| self.connect_within(text, request.retry_for));
         for (text, connected) in request.via.iter().zip(join_all(carriers).await) {
             let id = match &connected {
                 Ok(connected) => Some(connected.peer.peer_id),
@@ -121,12 +136,31 @@ impl Session {
                 return Err(Mistake::NotToldWhenOpened { peer }.into());
             }
             match connected {
-                Ok(connected) => met.add(text, connected),
+                Ok(connected) => met.add(text, self.patient(text, connected, waits)),
                 Err(error) if is_of_one(&error) => met.miss(text, id, error),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+}
+
+impl Session {
+    /// The same peer, whose client waits as `waits` says.
+    fn patient(&self, text: &str, connected: ConnectedPeer, waits: Waits) -> ConnectedPeer {
+        let ConnectedPeer { mut client, peer } = connected;
+        if waits.for_one {
+            client = self.watched(client, text, waits.asked);
+        }
+        ConnectedPeer { client, peer }
+    }
+}
+
+impl Waits {
+    fn of(request: &SendRequest, stores: &[String]) -> Self {
+        let asked = request.retry_for;
+        let for_one = stores.len() == 1 || asked.is_some();
+        Self { asked, for_one }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Sealing {
 }
 
 /// For how long stores keep a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifetime {
     /// For ever.
     Endless,
@@ -107,6 +107,7 @@ impl Sealing {
             lifetime,
             jobs: session.jobs(self.jobs),
             unreached: false,
+            note: None,
         })
     }
 

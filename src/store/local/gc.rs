@@ -308,7 +308,17 @@ impl Inner {
     fn remove_abandoned(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
         let path = self.root.join("state/sending");
         let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
-        report.abandoned = remove_old(&folder, now, ABANDONED, |_| true)?;
+        let is_note = |name: &str| name.ends_with(".note");
+        report.abandoned = remove_old(&folder, now, ABANDONED, |name| !is_note(name))?;
+        let names: HashSet<_> = folder
+            .names()
+            .map_err(|e| io(&path, e))?
+            .into_iter()
+            .collect();
+        let has_journal = |note: &str| names.contains(note.trim_end_matches(".note"));
+        remove_old(&folder, now, ABANDONED, |name| {
+            is_note(name) && !has_journal(name)
+        })?;
         Ok(())
     }
 
