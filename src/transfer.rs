@@ -33,7 +33,7 @@ mod walk;
 use std::{fmt, path::PathBuf};
 
 pub use arriving::Arriving;
-pub(crate) use browse::{GLANCE, top_names};
+pub(crate) use browse::{GLANCE, Glimpse, top_names};
 pub use browse::{Seen, browse};
 pub use fault::{Difference, EntryLimit, Part};
 pub use filter::{Filter, Keys};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{adjust::InForce, housekeeping::collect, inbox::Inbox, reread::Reread};
 use crate::{
-    id::{PeerId, TransferId},
+    id::{ChunkId, PeerId, TransferId},
     server::{OwnerDesk, OwnerError},
     store::{LocalStore, StoreError, TransferState},
     wire::{DecidedQuestion, Decision, GcBody, ReloadBody},
@@ -74,9 +74,15 @@ impl OwnerDesk for Owner {
         blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }
 
-    fn cancel(&self, by: PeerId, transfer: TransferId) {
+    fn cancel(&self, by: PeerId, transfer: TransferId, chunks: Vec<ChunkId>) {
         self.store.release_promise(by, transfer);
         self.inbox.cancel(by, transfer);
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.let_unnamed_go(by, &chunks) {
+                tracing::warn!(%error, "the chunks of a transfer that was stopped stay for a day");
+            }
+        });
     }
 
     fn decided(&self, question: DecidedQuestion) -> BoxFuture<'_, Result<(), OwnerError>> {

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Brought, ServerState,
     accept::Connection,
+    arrivals::CameIn,
     body,
     extract::{ListQuery, PathId, none_match, single},
     manifests::{next_link, require_media},
@@ -87,7 +88,14 @@ pub(super) async fn put(
     {
         let (caller, new) = (&connection.caller, (put == Put::Stored).then_some(length));
         let arrivals = &state.0.arrivals;
-        arrivals.came(caller.peer_id, &caller.name, transfer_id, new);
+        if let Err(unwanted) = arrivals.check_wanted(by, transfer_id) {
+            // It was stopped while this came.
+            let owner = &state.services().owner;
+            owner.cancel(by, transfer_id, new.map(|_| id).into_iter().collect());
+            return Err(unwanted);
+        }
+        let chunk = CameIn { id, index, new };
+        arrivals.came(caller.peer_id, &caller.name, transfer_id, chunk);
         if let Some(index) = index {
             let offers = &state.services().offers;
             let chunk = Brought {

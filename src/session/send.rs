@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
+use super::{Cause, Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
 use crate::{
     id::{ManifestId, TransferId},
     peer::{Direction, HistoryEntry},
@@ -117,7 +117,7 @@ impl Way {
                     self.destinations.push(to);
                 }
                 Err(error) => {
-                    let error = error.into();
+                    let error = stopped_by(&to.name, error.into());
                     stored.error = Some(Fault::of(&error));
                     self.missed.push(Missed::peer(to.name, &error));
                 }
@@ -274,7 +274,11 @@ impl Session {
             Ok(sent) => sent,
             Err(error) => {
                 self.tell_unfinished(way.options.note.as_deref()).await;
-                return Err(error.into());
+                let error = Error::from(error);
+                return Err(match way.destinations.as_slice() {
+                    [to] => stopped_by(&to.name, error),
+                    _ => error,
+                });
             }
         };
         complete &= LeftOut::tell(self, &sent.left_out);
@@ -338,6 +342,17 @@ impl SendRequest {
             (true, false) if self.sealing.password.is_none() => Err(Mistake::NobodyCouldOpen),
             _ => Ok(()),
         }
+    }
+}
+
+/// The same error; if the owner of `peer` has stopped the transfer, in these words.
+fn stopped_by(peer: &str, error: Error) -> Error {
+    match error.cause() {
+        Cause::Stopped => Error::StoppedBy {
+            peer: peer.to_owned(),
+            source: Box::new(error),
+        },
+        _ => error,
     }
 }
 

@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// What is arriving, as far as the serving peer says so soon: that it does not answer keeps nothing else from being said.
-    async fn arriving_now(&self) -> Vec<Arriving> {
+    pub(crate) async fn arriving_now(&self) -> Vec<Arriving> {
         let asked = timeout(ANSWER, self.arriving()).await;
         asked.ok().and_then(Result::ok).unwrap_or_default()
     }

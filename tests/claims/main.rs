@@ -74,4 +74,5 @@ mod testing;
 mod traces;
 mod transcripts;
 mod transfer;
+mod underway;
 mod vectors;

@@ -74,6 +74,9 @@ fn with_hint(error: Error) -> Failure {
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
             Error::PastRenewal { source, todo } => Failure::from(*source).hint(todo),
+            Error::StoppedBy { .. } => failure.hint(
+                "it is not tried again by itself; ask there, or forget it: colis send --drop ID (see colis status)",
+            ),
             Error::NoPassword(source) => match source.downcast::<Failure>() {
                 Ok(failure) => *failure,
                 Err(_) => failure,

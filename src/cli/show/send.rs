@@ -127,14 +127,20 @@ fn say_sealed(output: Output, sealed: &Sealed) {
     ));
 }
 
-/// `, 12.3 MiB/s`, of what was moved: nothing if all of it was there already.
+/// Less is over before a rate means anything.
+const LEAST_RATED: u64 = 1 << 20;
+
+/// `, 12.3 MiB/s`, of what was moved: nothing if that is little, for example because all of it was there already.
 fn rate(bytes: u64, (already, chunks): (u64, u64), seconds: f64) -> String {
     let moved = match chunks.checked_sub(already) {
         Some(0) if already > 0 => return String::new(),
         Some(lacking) if already > 0 => bytes / chunks * lacking,
         _ => bytes,
     };
-    format!(", {}/s", Size::per_second(moved, seconds))
+    match moved {
+        ..LEAST_RATED => String::new(),
+        _ => format!(", {}/s", Size::per_second(moved, seconds)),
+    }
 }
 
 /// `, 3 of 5 chunks there already`.
@@ -297,6 +303,7 @@ mod tests {
         assert_eq!(of(0), expected(100 * mib));
         assert_eq!(of(75), expected(25 * mib));
         assert_eq!(of(100), "");
-        assert_eq!(rate(0, (0, 0), 2.0), expected(0));
+        assert_eq!(rate(0, (0, 0), 2.0), "");
+        assert_eq!(rate(147, (0, 1), 0.05), "", "a small file has no rate");
     }
 }

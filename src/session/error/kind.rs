@@ -47,7 +47,9 @@ impl Error {
                 let last = tries.last();
                 last.map_or(Kind::Network, |missed| missed.error.kind())
             }
-            Self::NamedWithPort { source, .. } | Self::PastRenewal { source, .. } => source.kind(),
+            Self::NamedWithPort { source, .. }
+            | Self::PastRenewal { source, .. }
+            | Self::StoppedBy { source, .. } => source.kind(),
             Self::NameDiffers { .. }
             | Self::OtherBundle { .. }
             | Self::Revoked { .. }
@@ -142,6 +144,11 @@ impl From<&StoreError> for Kind {
                 code: Refusal::Known(Code::Internal),
                 ..
             } => Self::Network,
+            // As what a recipient refuses later.
+            StoreError::Refused {
+                code: Refusal::Known(Code::Cancelled),
+                ..
+            } => Self::Partial,
             StoreError::Deleted
             | StoreError::EndsTooSoon { .. }
             | StoreError::Refused { .. }

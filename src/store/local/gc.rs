@@ -24,7 +24,7 @@ use super::{
     io,
 };
 use crate::{
-    id::{ChunkId, ManifestId},
+    id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, Timestamp},
 };
 
@@ -63,6 +63,28 @@ impl LocalStore {
     /// [`StoreError`].
     pub fn let_go(&self, id: ManifestId, state: TransferState) -> Result<(), StoreError> {
         self.inner.let_go(id, state)
+    }
+
+    /// Lets those of `chunks` go that `peer` has put and no manifest names: to the trash, from where they come back if somebody relies
+    /// on them. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn let_unnamed_go(
+        &self,
+        peer: PeerId,
+        chunks: &[ChunkId],
+    ) -> Result<GcReport, StoreError> {
+        let (inner, mut report) = (&self.inner, GcReport::default());
+        inner.writable()?;
+        for batch in chunks.chunks(BATCH) {
+            let _alone = inner.take_presence_away();
+            // What a manifest names is charged to nobody.
+            for id in batch.iter().filter(|id| inner.charges.has(peer, **id)) {
+                inner.throw_away(inner.shard(*id), *id, &mut report)?;
+            }
+        }
+        Ok(report)
     }
 
     /// Lets go of transfers that were opened or refused at least `age` ago. Gives how many. Blocks.
