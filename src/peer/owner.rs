@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -15,6 +16,13 @@ use crate::{
     store::{LocalStore, StoreError, TransferState},
     wire::{DecidedQuestion, Decision, GcBody, ReloadBody},
 };
+
+/// When the chunks of a transfer that was stopped are let go.
+const LATER: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+];
 
 /// Reads the settings again and takes them in force; else says why not. May block.
 pub type Reload = dyn Fn() -> Result<ReloadBody, String> + Send + Sync;
@@ -77,10 +85,18 @@ impl OwnerDesk for Owner {
     fn cancel(&self, by: PeerId, transfer: TransferId, chunks: Vec<ChunkId>) {
         self.store.release_promise(by, transfer);
         self.inbox.cancel(by, transfer);
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = store.let_unnamed_go(by, &chunks) {
-                tracing::warn!(%error, "the chunks of a transfer that was stopped stay for a day");
+        let (store, chunks) = (Arc::downgrade(&self.store), Arc::new(chunks));
+        tokio::spawn(async move {
+            // What was being stored at that moment is there a little later.
+            for pause in LATER {
+                tokio::time::sleep(pause).await;
+                let Some(store) = store.upgrade() else { return };
+                let chunks = chunks.clone();
+                let work = move || store.let_unnamed_go(by, &chunks);
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
+                    tracing::warn!(%error, "the chunks of a transfer that was stopped stay for a day");
+                    return;
+                }
             }
         });
     }

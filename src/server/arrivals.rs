@@ -48,7 +48,6 @@ pub(super) struct Announced {
 /// A chunk that came.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CameIn {
-    pub(super) id: ChunkId,
     /// Its place in the content, if it is of that and was told.
     pub(super) index: Option<u64>,
     /// Its bytes, if they were not here.
@@ -68,7 +67,7 @@ pub(super) struct Arrival {
     reached: u64,
     /// How many bytes had come by when, of late.
     marks: VecDeque<(Instant, u64)>,
-    /// The chunks that were new, as far as they are remembered.
+    /// The chunks that came or are coming, as far as they are remembered.
     ids: Vec<ChunkId>,
     /// Chunks that were new.
     pub(super) chunks: u64,
@@ -114,7 +113,7 @@ impl Arrivals {
 
     /// A chunk of it came.
     pub(super) fn came(&self, by: PeerId, name: &str, transfer: TransferId, chunk: CameIn) {
-        self.touch((by, transfer), name, |arrival, now, remembered| {
+        self.touch((by, transfer), name, |arrival, now, _| {
             if let Some(index) = chunk.index {
                 arrival.reached = arrival.reached.max(index.saturating_add(1));
             }
@@ -122,8 +121,14 @@ impl Arrivals {
             arrival.chunks += 1;
             arrival.bytes = arrival.bytes.saturating_add(length);
             arrival.mark(now);
+        });
+    }
+
+    /// A chunk of it is about to be stored. Whoever brings it may be gone before that is done.
+    pub(super) fn comes(&self, by: PeerId, name: &str, transfer: TransferId, id: ChunkId) {
+        self.touch((by, transfer), name, |arrival, _, remembered| {
             if remembered < MAX_CHUNKS {
-                arrival.ids.push(chunk.id);
+                arrival.ids.push(id);
             }
         });
     }

@@ -145,7 +145,7 @@ impl Trial {
         self.ok("b", "inbox stop", &[&id]);
         self.fails("b", "inbox stop", &[&id]);
         let sent = Ran::from(sending.wait_with_output().unwrap());
-        assert_eq!(sent.code, 4, "{sent:?}");
+        assert_eq!(sent.code, 10, "{sent:?}");
         self.keep("send", sent);
     }
 

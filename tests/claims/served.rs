@@ -164,7 +164,7 @@ fn what_is_to_be_cancelled_is_looked_for_before_anything_is_cancelled() {
     let cancelled = objects(&homes, "b", &["inbox", "cancel", &id[..4], id]);
     assert_eq!(cancelled.len(), 1, "one transfer: {cancelled:?}");
     let sent = Ran::from(sending.wait_with_output().unwrap());
-    assert_eq!(sent.code, 4, "{}", sent.err);
+    assert_eq!(sent.code, 10, "{}", sent.err);
 }
 
 #[test]
