@@ -14,6 +14,7 @@ mod owner;
 mod reply;
 mod resolve;
 mod store;
+mod watch;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -25,6 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use events::PeerEvent;
 pub use handshake::{Handshake, HandshakeError};
 pub use line::Line;
+pub use watch::{Silence, Watch};
 
 pub use crate::address::{AddressError, PeerAddress};
 
@@ -84,6 +86,7 @@ pub struct PeerClient {
     options: ClientOptions,
     line: Line,
     seen: Seen,
+    watch: Option<Watch>,
 }
 
 impl PeerClient {
@@ -129,6 +132,7 @@ impl PeerClient {
             options,
             line: Line::default(),
             seen: Seen::default(),
+            watch: None,
         })
     }
 
@@ -148,6 +152,12 @@ impl PeerClient {
     /// The same client, which tries again so many times.
     pub fn with_retries(mut self, retries: usize) -> Self {
         self.options.retries = retries;
+        self
+    }
+
+    /// The same client, which waits while its peer is silent, as `watch` says.
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -245,6 +255,9 @@ impl PeerClient {
             .await
             .map_err(|_| error::stalled(self.remote()))?
             .map_err(|e| error::classify(self.remote(), &e))?;
+        if let Some(watch) = &self.watch {
+            watch.hear();
+        }
         let (patience, reading) = (self.options.idle_timeout, self.line.read());
         Reply::check(self.remote(), response, patience, reading).await
     }
@@ -308,7 +321,11 @@ impl PeerClient {
                 if let Some(offer) = offer {
                     request = request.header(OFFER_HEADER, offer);
                 }
-                match self.send(request.body(body.clone()), patience).await {
+                let body_sent = match &self.watch {
+                    Some(watch) => watch.body(body.clone()),
+                    None => body.clone().into(),
+                };
+                match self.send(request.body(body_sent), patience).await {
                     Err(StoreError::TooSlow { .. }) if flight.was_too_slow() => {}
                     Err(error) => return Err(error),
                     Ok(reply) => {
@@ -338,6 +355,13 @@ impl PeerClient {
         attempt: impl Fn() -> F,
     ) -> Result<T, StoreError> {
         let (shortest, longest) = self.options.pause;
+        if let Some(watch) = &self.watch
+            && !sabotage::without("retries")
+        {
+            let doubled = |tries: usize| shortest * 2_u32.pow(tries.min(16) as u32);
+            let pause = |tries| full_jitter(doubled(tries).min(longest));
+            return watch.run(self, self.options.retries, attempt, pause).await;
+        }
         let pauses = ExponentialBuilder::default()
             .with_min_delay(shortest)
             .with_max_delay(longest)

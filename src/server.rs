@@ -63,8 +63,8 @@ pub use arrivals::Cut;
 pub use axum;
 pub use caller::{CallerInfo, Denied};
 pub use desk::{
-    Brought, Charge, CircleDesk, DirectoryError, Gate, HealthDesk, ListError, NoCircle, NoOwner,
-    OfferDesk, OwnerDesk, OwnerError, RenewError, StoreDesk,
+    ArrivingNames, Brought, Charge, CircleDesk, DirectoryError, Gate, HealthDesk, ListError,
+    NoCircle, NoOwner, OfferDesk, OwnerDesk, OwnerError, RenewError, StoreDesk,
 };
 pub use limits::Limits;
 pub use listen::{BindError, bind, check_free};
@@ -136,6 +136,14 @@ impl WeakServerState {
     pub(crate) fn drop_revoked(&self) -> usize {
         let state = self.0.upgrade();
         state.map_or(0, |shared| ServerState(shared).drop_revoked())
+    }
+
+    /// What is arriving; nothing if it is gone.
+    pub(crate) async fn arriving(&self) -> Vec<crate::wire::Arriving> {
+        match self.0.upgrade() {
+            Some(shared) => owner::arriving_now(&ServerState(shared)).await,
+            None => Vec::new(),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ mod look_around;
 pub(crate) mod meant;
 mod members;
 pub mod pair;
+mod patience;
 mod peers;
 mod progress;
 mod receive;
@@ -73,6 +74,7 @@ use std::{
     num::{NonZeroU64, NonZeroUsize},
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -103,13 +105,17 @@ pub use home::{ChosenBy, Home, host_name};
 pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::TransferRow;
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
+pub use patience::RETRY_FOR;
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RightsRow, RoleRow};
 pub use progress::{Progress, Work};
 pub use receive::{
     Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
 };
 pub use reporter::{Reporter, Silent};
-pub use send::{Fault, Lifetime, Planned, Sealing, SendRequest, Sent, StoredAt, message, walk};
+pub use send::{
+    Fault, Lifetime, Planned, ResumeRequest, Sealing, SendRequest, Sent, StoredAt, UnfinishedSend,
+    message, walk,
+};
 pub use serve::{Arrived, ServeRequest, ServingPeer, discovery, inbox_policy, peer_options};
 pub use serving::StoppedPeer;
 pub use settings::{ChangedSetting, Holds, ServedSettings, change_setting, take_back_setting};
@@ -144,6 +150,8 @@ pub struct Session {
     pub(crate) book: AddressBook,
     pub(crate) reporter: Arc<dyn Reporter>,
     client_options: ClientOptions,
+    /// For how long a peer is waited for once a transfer has begun.
+    retry_for: Option<Duration>,
     /// The measured line, which all clients of this session share.
     line: Line,
     members: members::Members,
@@ -210,6 +218,7 @@ impl Session {
             dir,
             reporter,
             client_options: ClientOptions::default(),
+            retry_for: Some(RETRY_FOR),
             line: Line::default(),
             members: members::Members::default(),
             too_slow: exchange::TooSlow::default(),
@@ -224,10 +233,12 @@ impl Session {
         self
     }
 
-    /// The same session, which is as patient with peers as `options` say.
+    /// The same session, which is as patient with peers as `options` say: a transfer does not wait for [`RETRY_FOR`] then, unless its
+    /// request says so.
     #[must_use]
     pub fn with_client_options(mut self, options: ClientOptions) -> Self {
         self.client_options = options;
+        self.retry_for = None;
         self
     }
 

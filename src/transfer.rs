@@ -29,13 +29,14 @@ mod source_file;
 mod swarm;
 mod target;
 mod there;
+mod unfinished;
 mod upload;
 mod walk;
 
 use std::{fmt, path::PathBuf};
 
 pub use arriving::Arriving;
-pub(crate) use browse::{GLANCE, top_names};
+pub(crate) use browse::{GLANCE, Glimpse, top_names};
 pub use browse::{Seen, browse};
 pub use fault::{Difference, EntryLimit, NotAsSent, Part};
 pub use filter::{Filter, Keys};
@@ -53,6 +54,7 @@ pub use send::{
 };
 pub use sink::Lost;
 pub use swarm::{Share, Source, Swarm};
+pub use unfinished::{Unfinished, unfinished};
 pub use walk::{Sources, Tree};
 
 use crate::{

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             });
             Ok(ExitCode::Ok)
         }
-        InboxCommand::Cancel { ids } => {
+        InboxCommand::Stop { ids } => {
             session.cancel_arriving(&ids).await?;
             Ok(ExitCode::Ok)
         }

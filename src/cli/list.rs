@@ -4,11 +4,12 @@ use super::{
     Context,
     args::List,
     report::{ExitCode, Failure},
+    show,
 };
 use crate::{
     config::units::Size,
     name::Escaped,
-    session::{Event, TransferRow},
+    session::{Event, Session, TransferRow},
 };
 
 /// Why there may be none.
@@ -41,6 +42,23 @@ pub(super) fn line(row: &TransferRow) -> String {
     )
 }
 
+/// What is arriving here, and what was to be sent and is not finished. Returns whether there is any.
+async fn on_the_way(context: &Context, session: &Session) -> Result<bool, Failure> {
+    let arriving = session.arriving_now().await;
+    let unfinished = session.unfinished().await?;
+    let has_some = !arriving.is_empty() || !unfinished.is_empty();
+    for one in arriving {
+        session.tell(Event::Arriving(one));
+    }
+    for one in unfinished {
+        context
+            .output
+            .line(format!("unfinished: {}", show::send::unfinished(&one)));
+        context.output.event(&Event::Unfinished(Box::new(one)));
+    }
+    Ok(has_some)
+}
+
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
     let session = context.session()?;
     let store = session.store_to_read(args.peer.as_deref()).await?;
@@ -59,6 +77,9 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
         session.tell(Event::Transfer(Box::new(row)));
     };
     session.list_each(&*store, show).await?;
+    if args.peer.is_none() {
+        has_some |= on_the_way(context, &session).await?;
+    }
     if !has_some {
         context.output.talk("no transfers");
     }

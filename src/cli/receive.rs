@@ -18,6 +18,7 @@ use crate::{
 pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Failure> {
     let mut request = request(args.which, args.out, args.secret).await?;
     request.pace = pace(args.limit.as_deref())?;
+    request.retry_for = args.patience.time()?;
     request.jobs = args.jobs.map(usize::from);
     (request.from, request.all, request.keep_exec) = (args.from, args.all, args.keep_exec);
     let received = context.session()?.receive(request).await;

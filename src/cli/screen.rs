@@ -1,6 +1,7 @@
 //! What a session tells, on a screen: a bar for a transfer, a line for everything else.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -15,8 +16,14 @@ use super::{
 };
 use crate::{
     config::units::Size,
+    name::Escaped,
     session::{Event, Progress, Reporter, Work},
 };
+
+/// Without a bar, the seconds between two lines about a peer that does not answer.
+const LINE_EACH: u64 = 10;
+/// What was moved longer ago than this does not count for the rate.
+const OF_LATE: Duration = Duration::from_secs(10);
 
 /// Where a command tells what happens.
 pub(super) struct Screen {
@@ -27,28 +34,66 @@ pub(super) struct Screen {
 
 struct Bar {
     shown: ProgressBar,
+    label: &'static str,
     speed: Arc<Speed>,
 }
 
-/// How fast a transfer goes on: by what this run has moved, not by what was there already.
-struct Speed(Mutex<(Instant, u64)>);
+impl Bar {
+    /// While a peer is silent there is no rate, and nobody knows how long it will take.
+    fn silence(&self, silent: Option<(&str, u64)>) {
+        self.speed.lock().is_silent = silent.is_some();
+        self.shown.set_message(match silent {
+            Some((peer, seconds)) => format!(
+                "{}: no answer from {} for {seconds} s",
+                self.label,
+                Escaped::new(peer)
+            ),
+            None => self.label.to_owned(),
+        });
+    }
+}
+
+/// How fast a transfer goes on now: by what this run has moved of late, not by what was there already.
+struct Speed(Mutex<Moved>);
+
+/// What was moved by when, of late. The first mark is the beginning, or as old as counts.
+struct Moved {
+    marks: VecDeque<(Instant, u64)>,
+    is_silent: bool,
+}
 
 impl Speed {
     fn new() -> Self {
-        Self(Mutex::new((Instant::now(), 0)))
+        let marks = VecDeque::from([(Instant::now(), 0)]);
+        let is_silent = false;
+        Self(Mutex::new(Moved { marks, is_silent }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Moved> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, moved: u64, now: Instant) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = &mut self.lock().marks;
         // The clock begins when the first byte is about to be moved.
-        let since = if moved == 0 { now } else { state.0 };
-        *state = (since, moved);
+        if moved == 0 {
+            marks.clear();
+        }
+        marks.push_back((now, moved));
+        while marks
+            .get(1)
+            .is_some_and(|(at, _)| now.duration_since(*at) >= OF_LATE)
+        {
+            marks.pop_front();
+        }
     }
 
-    /// How many bytes were moved in which time; none while nothing was.
+    /// How many bytes were moved of late in which time; none while nothing was.
     fn at(&self, now: Instant) -> Option<(u64, Duration)> {
-        let (since, moved) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (moved > 0).then(|| (moved, now.duration_since(since)))
+        let moved = self.lock();
+        let ((since, before), (_, all)) = (*moved.marks.front()?, *moved.marks.back()?);
+        let is_moving = all > before && !moved.is_silent;
+        is_moving.then(|| (all - before, now.duration_since(since)))
     }
 
     fn write_rate(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -111,7 +156,21 @@ impl Reporter for Screen {
         if let Event::Progress(progress) = event {
             return self.progress(progress);
         }
-        match &*self.bar() {
+        let bar = self.bar();
+        match (event, &*bar) {
+            (Event::NoAnswer { peer, seconds, .. }, Some(bar)) => {
+                return bar.silence(Some((peer, *seconds)));
+            }
+            (Event::AnswersAgain { .. }, Some(bar)) => bar.silence(None),
+            // Without a bar a line now and then is enough.
+            (Event::NoAnswer { seconds, .. }, None) if seconds % LINE_EACH != 0 => {
+                if !self.output.json {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        match &*bar {
             Some(bar) => bar.shown.suspend(|| show::tell(self.output, event)),
             None => show::tell(self.output, event),
         }
@@ -158,7 +217,11 @@ fn new_bar(progress: &Progress) -> Bar {
         .with_message(label)
         .with_style(style);
     shown.enable_steady_tick(Duration::from_millis(100));
-    Bar { shown, speed }
+    Bar {
+        shown,
+        label,
+        speed,
+    }
 }
 
 /// "412 of 1024 chunks already there, 612 MiB to go".
@@ -188,5 +251,24 @@ mod tests {
         speed.note(1 << 20, at(4));
         speed.note(2 << 20, at(5));
         assert_eq!(speed.at(at(5)), Some((2 << 20, Duration::from_secs(2))));
+    }
+
+    #[test]
+    fn a_rate_is_of_what_moves_now() {
+        let (speed, start) = (Speed::new(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        speed.note(0, at(0));
+        speed.note(100 << 20, at(1));
+        for second in 2..=30 {
+            speed.note((100 << 20) + second, at(second));
+        }
+        assert_eq!(speed.at(at(30)), Some((10, Duration::from_secs(10))));
+        let silent = |is| speed.lock().is_silent = is;
+        silent(true);
+        assert_eq!(
+            speed.at(at(30)),
+            None,
+            "nothing moves, and nobody knows when"
+        );
     }
 }

@@ -1,21 +1,30 @@
 //! `send` and `share`.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, time::Duration};
 
 use super::{
     Context,
-    args::{Seal, Send, Share},
+    args::{Patience, Seal, Send, Share},
     password::Purpose,
     report::{ExitCode, Failure},
 };
 use crate::{
     config::units::{DurationText, SizeText},
-    session::{Event, Lifetime, Mistake, Sealing, SendRequest, Sent},
+    session::{
+        Event, Lifetime, Missed, Mistake, ResumeRequest, Sealing, SendRequest, Sent, UnfinishedSend,
+    },
     store::Pace,
     transfer::Sources,
 };
 
 pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Failure> {
+    if !args.resume.is_empty() {
+        return resume(context, args).await;
+    }
+    if !args.drop.is_empty() {
+        let dropped = context.session()?.drop_unfinished(&args.drop).await?;
+        return Ok(no_unfinished(context, &dropped));
+    }
     if args.to.is_empty() && args.via.is_empty() {
         return Err(Mistake::NobodyToSendTo.into());
     }
@@ -27,6 +36,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     let mut request = SendRequest::to(args.to);
     request.sealing = args.seal.sealing(args.jobs).await?;
     request.pace = pace(args.limit.as_deref())?;
+    request.retry_for = args.patience.time()?;
     (request.via, request.keep, request.wait) = (args.via, args.keep, args.wait);
     let session = context.session()?;
     if args.dry_run {
@@ -41,6 +51,45 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
     }
     let sent = session.send(sources, &request).await?;
     Ok(end(context, sent))
+}
+
+/// Goes on with one after the other. One that fails is told, and keeps no other from going on.
+async fn resume(context: &Context, args: Send) -> Result<ExitCode, Failure> {
+    let session = context.session()?;
+    let unfinished = session.unfinished_named(&args.resume).await?;
+    let mut request = ResumeRequest::default();
+    request.pace = pace(args.limit.as_deref())?;
+    request.retry_for = args.patience.time()?;
+    (request.wait, request.jobs) = (args.wait, args.jobs.map(usize::from));
+    if args.seal.wants_password() || unfinished.iter().any(|one| one.password) {
+        request.password = Some(args.seal.secret.read(Purpose::Open).await?);
+    }
+    let (mut code, mut failed, several) = (ExitCode::Ok, None, unfinished.len() > 1);
+    for one in &unfinished {
+        match session.resume(one.transfer, &request).await {
+            Ok(sent) => match end(context, sent) {
+                ExitCode::Ok => {}
+                other => code = other,
+            },
+            Err(error) if several => {
+                session.tell(Event::Missed(Missed::send(one.transfer, &error)));
+                (code, failed) = (ExitCode::Partial, Some(error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match failed {
+        Some(error) if matches!(code, ExitCode::Ok) => Err(error.into()),
+        _ if unfinished.is_empty() => Ok(no_unfinished(context, &unfinished)),
+        _ => Ok(code),
+    }
+}
+
+fn no_unfinished(context: &Context, named: &[UnfinishedSend]) -> ExitCode {
+    if named.is_empty() {
+        context.output.talk("every send is finished");
+    }
+    ExitCode::Ok
 }
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
@@ -72,6 +121,14 @@ pub(super) fn code(complete: bool) -> ExitCode {
     match complete {
         true => ExitCode::Ok,
         false => ExitCode::Partial,
+    }
+}
+
+impl Patience {
+    /// For how long, if that was said.
+    pub(super) fn time(&self) -> Result<Option<Duration>, Failure> {
+        let time = self.retry_for.as_deref().map(str::parse::<DurationText>);
+        Ok(time.transpose()?.map(DurationText::duration))
     }
 }
 

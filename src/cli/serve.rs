@@ -1,5 +1,7 @@
 //! `serve`: runs this peer until it is told to stop.
 
+mod arriving;
+
 use std::{path::Path, sync::OnceLock};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -53,6 +55,7 @@ pub(super) async fn run_with(
     let peer = Peer::open(options)?;
     announce(context, &peer, mode);
     let showing = tokio::spawn(show_arrivals(context.output, peer.arrivals()));
+    let watching = tokio::spawn(arriving::show(context.output, peer.handle()));
     let telling = tokio::spawn(tell_notices(context.output, peer.notices()));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -67,6 +70,7 @@ pub(super) async fn run_with(
     let served = peer.run(stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     showing.abort();
+    watching.abort();
     telling.abort();
     tracing::info!(
         why = match (why.get(), &served) {

@@ -10,13 +10,13 @@ use super::{PeerClient, error};
 use crate::{
     name::LibraryError,
     store::{ProtocolFault, Remote, StoreError},
-    wire::{ServerEvent, media, route},
+    wire::{Arriving, ArrivingList, ServerEvent, media, route},
 };
 
 /// The longest silence: a peer says every 15 seconds that it is there.
 const SILENCE: Duration = Duration::from_secs(45);
-/// The longest line.
-const MAX_LINE: usize = 64 << 10;
+/// The longest line: a list of what is arriving may be long.
+const MAX_LINE: usize = 4 << 20;
 
 /// What a peer tells.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub enum PeerEvent {
     Listening,
     /// Something happened.
     Happened(ServerEvent),
+    /// What is arriving there now, which only the owner is told.
+    Arriving(Vec<Arriving>),
     /// Events were missed: ask for the lists again.
     Missed,
 }
@@ -119,6 +121,11 @@ impl Reading {
                     let event = serde_json::from_str(value);
                     let event = event.map_err(|e| ProtocolFault::Json(LibraryError::new(e)))?;
                     self.read.push_back(PeerEvent::Happened(event));
+                }
+                "arriving" => {
+                    let list = serde_json::from_str::<ArrivingList>(value);
+                    let list = list.map_err(|e| ProtocolFault::Json(LibraryError::new(e)))?;
+                    self.read.push_back(PeerEvent::Arriving(list.arriving));
                 }
                 "resync" => self.read.push_back(PeerEvent::Missed),
                 _ => {}

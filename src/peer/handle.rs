@@ -19,7 +19,7 @@ use crate::{
     store::{LocalStore, Store, StoreError},
     tls::{Identity, TlsError},
     trust::TrustError,
-    wire::ReloadBody,
+    wire::{Arriving, ReloadBody},
 };
 
 /// A handle of a [`Peer`](super::Peer), from [`Peer::handle`](super::Peer::handle). Clones are handles of the same peer.
@@ -107,6 +107,11 @@ impl PeerHandle {
             Some(inbox) => inbox.arrivals(after),
             None => Arrivals::of_ended(self.history.clone(), after),
         }
+    }
+
+    /// What members are bringing now, the latest to move first; nothing after the end of the peer.
+    pub async fn arriving(&self) -> Vec<Arriving> {
+        self.state.arriving().await
     }
 
     /// What waits for an answer, in the order of ids. The inbox of a session shows what is in it.

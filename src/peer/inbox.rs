@@ -5,6 +5,7 @@ mod arrival;
 mod decided;
 mod desk;
 mod early;
+mod glimpses;
 mod open;
 mod policy;
 mod queue;
@@ -45,6 +46,7 @@ use crate::{
     wire::{DEFAULT_PAGE, InboxCounts, ServerEvent},
 };
 use early::Early;
+use glimpses::Glimpses;
 use open::Tried;
 use queue::Queue;
 use tally::Tally;
@@ -68,6 +70,7 @@ pub(super) struct Inbox {
     reasons: Reasons,
     why: WhyWaits,
     early: Early,
+    glimpses: Glimpses,
     tally: Tally,
     /// Of transfers that cannot be opened.
     limits: TellLimits,
@@ -114,6 +117,7 @@ impl Inbox {
             reasons,
             why: WhyWaits::default(),
             early: Early::default(),
+            glimpses: Glimpses::default(),
             tally: Tally::default(),
             limits: TellLimits::default(),
             turns: Turns::default(),
@@ -132,6 +136,7 @@ impl Inbox {
     /// Opens no more of a transfer that `by` is bringing.
     pub(super) fn cancel(&self, by: PeerId, transfer: TransferId) {
         self.early.cancel(by, transfer);
+        self.glimpses.forget(by, transfer);
     }
 
     pub(super) fn history(&self) -> History {

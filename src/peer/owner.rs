@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -10,11 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{adjust::InForce, housekeeping::collect, inbox::Inbox, reread::Reread};
 use crate::{
-    id::{PeerId, TransferId},
+    id::{ChunkId, PeerId, TransferId},
     server::{OwnerDesk, OwnerError},
     store::{Freed, LocalStore, StoreError, TransferState},
     wire::{DecidedQuestion, Decision, DeleteQuestion, GcBody, ReloadBody},
 };
+
+/// When the chunks of a transfer that was stopped are let go.
+const LATER: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+];
 
 /// Reads the settings again and takes them in force; else says why not. May block.
 pub type Reload = dyn Fn() -> Result<ReloadBody, String> + Send + Sync;
@@ -74,9 +82,23 @@ impl OwnerDesk for Owner {
         blocking(move || Ok(collect(&store, &inbox, keep, unfinished)?))
     }
 
-    fn cancel(&self, by: PeerId, transfer: TransferId) {
+    fn cancel(&self, by: PeerId, transfer: TransferId, chunks: Vec<ChunkId>) {
         self.store.release_promise(by, transfer);
         self.inbox.cancel(by, transfer);
+        let (store, chunks) = (Arc::downgrade(&self.store), Arc::new(chunks));
+        tokio::spawn(async move {
+            // What was being stored at that moment is there a little later.
+            for pause in LATER {
+                tokio::time::sleep(pause).await;
+                let Some(store) = store.upgrade() else { return };
+                let chunks = chunks.clone();
+                let work = move || store.let_unnamed_go(by, &chunks);
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
+                    tracing::warn!(%error, "the chunks of a transfer that was stopped stay for a day");
+                    return;
+                }
+            }
+        });
     }
 
     fn decided(&self, question: DecidedQuestion) -> BoxFuture<'_, Result<(), OwnerError>> {

@@ -1,7 +1,7 @@
 //! What is on its way here, for the log, the history and the owner: since when, and how much came.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,19 +11,48 @@ use super::{
     text::per_second,
 };
 use crate::{
-    id::{PeerId, TransferId},
+    id::{ChunkId, PeerId, TransferId},
     wire::{Arriving, Code},
 };
 
 /// Transfers that are remembered; for a new one the one that moved least recently is forgotten, of those that were not cancelled if
 /// there is one.
 const MAX_ARRIVALS: usize = 1_024;
+/// Likewise of one peer, so that whoever announces thousands pushes out its own.
+const MAX_OF_PEER: usize = 128;
+/// Chunks that are remembered to let them go if the owner stops their transfer. Those beyond it go as others that no transfer
+/// names.
+const MAX_CHUNKS: usize = 1 << 18;
+/// A rate is of what came since then.
+const OF_LATE: Duration = Duration::from_secs(10);
+/// How often it is noted what has come.
+const MARK: Duration = Duration::from_millis(500);
+/// After so long without a chunk there is no rate.
+const STILL: Duration = Duration::from_secs(5);
 
 /// The transfers that members are bringing. Each is known by who brings it: nobody else can count for it.
 #[derive(Default)]
 pub(super) struct Arrivals(Mutex<HashMap<Key, Arrival>>);
 
 type Key = (PeerId, TransferId);
+
+/// What an offer says of a transfer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announced {
+    pub(super) sender: PeerId,
+    pub(super) transfer: TransferId,
+    pub(super) size: Option<u64>,
+    pub(super) chunk_size: u32,
+}
+
+/// A chunk that came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CameIn {
+    /// Its place in the content, if it is of that and was told.
+    pub(super) index: Option<u64>,
+    /// Its bytes, if they were not here.
+    pub(super) new: Option<u64>,
+}
 
 /// What came of a transfer since it was offered, or since its first chunk.
 #[derive(Debug)]
@@ -32,9 +61,14 @@ pub(super) struct Arrival {
     name: String,
     began: Instant,
     moved: Instant,
-    offered: bool,
-    /// The bytes that it is to have, as far as that was said.
-    of: Option<u64>,
+    /// What was said of it.
+    announced: Option<Announced>,
+    /// Content chunks up to the last one that came: they come in order, and those that are here do not come again.
+    reached: u64,
+    /// How many bytes had come by when, of late.
+    marks: VecDeque<(Instant, u64)>,
+    /// The chunks that came or are coming, as far as they are remembered.
+    ids: Vec<ChunkId>,
     /// Chunks that were new.
     pub(super) chunks: u64,
     /// Their bytes.
@@ -58,26 +92,44 @@ pub struct Cut {
     pub of: Option<u64>,
     /// Whether the owner wanted no more of it.
     pub by_owner: bool,
+    /// With that, the chunks that came, as far as they are remembered.
+    pub chunks: Vec<ChunkId>,
     /// Entries about its bringer that the history does not have, since the last one.
     pub left_out: u64,
 }
 
 impl Arrivals {
     /// It was announced. A second time means that it is being resumed, and counts from now on.
-    pub(super) fn offered(&self, by: PeerId, name: &str, transfer: TransferId, of: Option<u64>) {
-        self.touch((by, transfer), name, |arrival, now| {
-            if arrival.offered && !arrival.cancelled {
+    pub(super) fn offered(&self, by: PeerId, name: &str, announced: Announced) {
+        self.touch((by, announced.transfer), name, |arrival, now, _| {
+            if arrival.announced.is_some() && !arrival.cancelled {
+                let ids = std::mem::take(&mut arrival.ids);
                 *arrival = Arrival::new(name, now);
+                arrival.ids = ids;
             }
-            (arrival.offered, arrival.of) = (true, of);
+            arrival.announced = Some(announced);
         });
     }
 
-    /// A chunk of it came, with so many bytes that were not here.
-    pub(super) fn came(&self, by: PeerId, name: &str, transfer: TransferId, new: Option<u64>) {
-        self.touch((by, transfer), name, |arrival, _| {
-            arrival.chunks += u64::from(new.is_some());
-            arrival.bytes = arrival.bytes.saturating_add(new.unwrap_or(0));
+    /// A chunk of it came.
+    pub(super) fn came(&self, by: PeerId, name: &str, transfer: TransferId, chunk: CameIn) {
+        self.touch((by, transfer), name, |arrival, now, _| {
+            if let Some(index) = chunk.index {
+                arrival.reached = arrival.reached.max(index.saturating_add(1));
+            }
+            let Some(length) = chunk.new else { return };
+            arrival.chunks += 1;
+            arrival.bytes = arrival.bytes.saturating_add(length);
+            arrival.mark(now);
+        });
+    }
+
+    /// A chunk of it is about to be stored. Whoever brings it may be gone before that is done.
+    pub(super) fn comes(&self, by: PeerId, name: &str, transfer: TransferId, id: ChunkId) {
+        self.touch((by, transfer), name, |arrival, _, remembered| {
+            if remembered < MAX_CHUNKS {
+                arrival.ids.push(id);
+            }
         });
     }
 
@@ -86,15 +138,7 @@ impl Arrivals {
         let arrivals = self.lock();
         let all = arrivals.iter().filter(|(_, arrival)| !arrival.cancelled);
         let mut all: Vec<_> = all
-            .map(|((by, transfer), arrival)| Arriving {
-                peer_id: *by,
-                name: arrival.name.clone(),
-                transfer: *transfer,
-                bytes: arrival.bytes,
-                of: arrival.of,
-                seconds: arrival.seconds(),
-                idle_seconds: arrival.moved.elapsed().as_millis() as f64 / 1e3,
-            })
+            .map(|((by, transfer), arrival)| arrival.shown(*by, *transfer))
             .collect();
         drop(arrivals);
         all.sort_by(|a, b| a.idle_seconds.total_cmp(&b.idle_seconds));
@@ -108,7 +152,11 @@ impl Arrivals {
         let cancelled = of_it.filter(|(_, arrival)| !arrival.cancelled);
         let cancelled = cancelled.map(|((by, _), arrival)| {
             arrival.cancelled = true;
-            arrival.cut(*by, transfer)
+            let chunks = std::mem::take(&mut arrival.ids);
+            Cut {
+                chunks,
+                ..arrival.cut(*by, transfer)
+            }
         });
         cancelled.collect()
     }
@@ -117,11 +165,28 @@ impl Arrivals {
     pub(super) fn check_wanted(&self, by: PeerId, transfer: TransferId) -> Answer<()> {
         let arrivals = self.lock();
         match arrivals.get(&(by, transfer)) {
-            Some(arrival) if arrival.cancelled => Err(Failure::new(
-                Code::Cancelled,
-                "the owner of this peer wants no more of this transfer; ask the owner",
-            )),
+            Some(arrival) if arrival.cancelled => Err(unwanted()),
             _ => Ok(()),
+        }
+    }
+
+    /// The same of what `sender` has signed, whoever brings it: a copy of an offer is the same transfer. Another sender's is not,
+    /// though it may have the same id.
+    pub(super) fn check_wanted_of(
+        &self,
+        by: PeerId,
+        sender: PeerId,
+        transfer: TransferId,
+    ) -> Answer<()> {
+        self.check_wanted(by, transfer)?;
+        let arrivals = self.lock();
+        let is_it = |arrival: &Arrival| {
+            let announced = arrival.announced;
+            announced.is_some_and(|it| (it.sender, it.transfer) == (sender, transfer))
+        };
+        match arrivals.values().any(|one| one.cancelled && is_it(one)) {
+            true => Err(unwanted()),
+            false => Ok(()),
         }
     }
 
@@ -135,7 +200,7 @@ impl Arrivals {
         let mut arrivals = self.lock();
         match arrivals.entry((by, transfer)) {
             Entry::Occupied(entry) => {
-                let came = (entry.get().bytes, entry.get().of);
+                let came = (entry.get().bytes, entry.get().of());
                 if !entry.get().cancelled {
                     entry.remove();
                 }
@@ -155,24 +220,20 @@ impl Arrivals {
         cut.collect()
     }
 
-    fn touch(&self, key: Key, name: &str, note: impl FnOnce(&mut Arrival, Instant)) {
+    /// `note` is told how many chunks are remembered of all.
+    fn touch(&self, key: Key, name: &str, note: impl FnOnce(&mut Arrival, Instant, usize)) {
         let now = Instant::now();
         let mut arrivals = self.lock();
-        if arrivals.len() >= MAX_ARRIVALS && !arrivals.contains_key(&key) {
-            // Whoever brings many others must not make us forget what the owner has cancelled.
-            let oldest = arrivals
-                .iter()
-                .min_by_key(|(_, arrival)| (arrival.cancelled, arrival.moved));
-            if let Some(oldest) = oldest.map(|(key, _)| *key) {
-                arrivals.remove(&oldest);
-            }
+        if !arrivals.contains_key(&key) {
+            make_room(&mut arrivals, key.0);
         }
+        let remembered = arrivals.values().map(|arrival| arrival.ids.len()).sum();
         let arrival = match arrivals.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Arrival::new(name, now)),
         };
         arrival.moved = now;
-        note(arrival, now);
+        note(arrival, now, remembered);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arrival>> {
@@ -180,17 +241,99 @@ impl Arrivals {
     }
 }
 
+/// Forgets the transfer of `peer`, or of all, that moved least recently, if there are too many. Whoever brings many others must not
+/// make us forget what the owner has cancelled.
+fn make_room(arrivals: &mut HashMap<Key, Arrival>, peer: PeerId) {
+    let of_peer = arrivals.keys().filter(|(by, _)| *by == peer).count() >= MAX_OF_PEER;
+    if !of_peer && arrivals.len() < MAX_ARRIVALS {
+        return;
+    }
+    let candidates = arrivals
+        .iter()
+        .filter(|((by, _), _)| !of_peer || *by == peer);
+    let oldest = candidates.min_by_key(|(_, arrival)| (arrival.cancelled, arrival.moved));
+    if let Some(oldest) = oldest.map(|(key, _)| *key) {
+        arrivals.remove(&oldest);
+    }
+}
+
+fn unwanted() -> Failure {
+    Failure::new(
+        Code::Cancelled,
+        "the owner of this peer wants no more of this transfer; ask the owner",
+    )
+}
+
 impl Arrival {
     fn new(name: &str, now: Instant) -> Self {
         Self {
             name: name.to_owned(),
-            of: None,
+            announced: None,
             began: now,
             moved: now,
-            offered: false,
+            reached: 0,
+            marks: VecDeque::from([(now, 0)]),
+            ids: Vec::new(),
             chunks: 0,
             bytes: 0,
             cancelled: false,
+        }
+    }
+
+    /// The bytes that it is to have, as far as that was said.
+    fn of(&self) -> Option<u64> {
+        self.announced.and_then(|announced| announced.size)
+    }
+
+    /// Notes how much has come by now.
+    fn mark(&mut self, now: Instant) {
+        let is_new = |(at, _): &(Instant, u64)| now.duration_since(*at) >= MARK;
+        if self.marks.back().is_none_or(is_new) {
+            self.marks.push_back((now, self.bytes));
+        }
+        while (self.marks.get(1)).is_some_and(|(at, _)| now.duration_since(*at) >= OF_LATE) {
+            self.marks.pop_front();
+        }
+    }
+
+    /// How fast it comes now.
+    fn per_second(&self, now: Instant) -> Option<u64> {
+        let (since, before) = *self.marks.front()?;
+        let time = now.duration_since(since).as_millis().max(1);
+        let came = u128::from(self.bytes.saturating_sub(before));
+        let rate = u64::try_from(came * 1000 / time).unwrap_or(u64::MAX);
+        (rate > 0 && now.duration_since(self.moved) < STILL).then_some(rate)
+    }
+
+    /// As the owner is shown it. What a sender says of its length may be a lie: of more than that nothing is done, or left.
+    fn shown(&self, peer_id: PeerId, transfer: TransferId) -> Arriving {
+        let now = Instant::now();
+        let chunk_size = self.announced.map_or(0, |it| u64::from(it.chunk_size));
+        let of_chunks = self.of().and_then(|size| {
+            let size = size.checked_next_multiple_of(chunk_size.max(1))?;
+            size.checked_div(chunk_size)
+        });
+        let chunks = self.reached.min(of_chunks.unwrap_or(u64::MAX));
+        let content = chunks.saturating_mul(chunk_size);
+        let done = content.min(self.of().unwrap_or(u64::MAX));
+        let per_second = self.per_second(now);
+        let left = self.of().map(|of| of.saturating_sub(done));
+        Arriving {
+            peer_id,
+            name: self.name.clone(),
+            sender: self.announced.map(|announced| announced.sender),
+            transfer,
+            names: None,
+            more_names: false,
+            bytes: self.bytes,
+            of: self.of(),
+            done,
+            chunks,
+            of_chunks,
+            per_second,
+            seconds_left: per_second.and_then(|rate| left.map(|left| left.div_ceil(rate))),
+            seconds: self.seconds(),
+            idle_seconds: now.duration_since(self.moved).as_millis() as f64 / 1e3,
         }
     }
 
@@ -200,7 +343,8 @@ impl Arrival {
             name: self.name.clone(),
             transfer,
             bytes: self.bytes,
-            of: self.of,
+            of: self.of(),
+            chunks: Vec::new(),
             by_owner: self.cancelled,
             left_out: 0,
         }
@@ -222,81 +366,4 @@ impl Arrival {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn transfer(number: usize) -> TransferId {
-        TransferId::from_bytes((number as u128).to_be_bytes())
-    }
-
-    #[test]
-    fn a_resumed_transfer_counts_what_came_since_it_was_resumed() {
-        let (arrivals, by, id) = (Arrivals::default(), PeerId::of(b"a"), transfer(1));
-        arrivals.came(by, "a", id, Some(100)); // its table, before the offer
-        arrivals.offered(by, "a", id, None);
-        arrivals.came(by, "a", id, Some(100));
-        arrivals.came(by, "a", id, None);
-        assert_eq!(arrivals.lock()[&(by, id)].chunks, 2);
-        arrivals.offered(by, "a", id, None);
-        arrivals.came(by, "a", id, Some(50));
-        assert!(
-            arrivals.complete(PeerId::of(b"b"), id).is_none(),
-            "brought by another"
-        );
-        let arrival = arrivals.complete(by, id).unwrap();
-        assert_eq!((arrival.chunks, arrival.bytes), (1, 50));
-        assert!(arrival.rate().unwrap().ends_with("B/s"));
-        assert!(arrivals.complete(by, id).is_none());
-    }
-
-    #[test]
-    fn memory_is_bounded_and_what_moves_stays() {
-        let (arrivals, by) = (Arrivals::default(), PeerId::of(b"a"));
-        for number in 0..3 * MAX_ARRIVALS {
-            arrivals.offered(by, "a", transfer(number), None);
-            arrivals.came(by, "a", transfer(0), Some(1));
-        }
-        assert_eq!(arrivals.lock().len(), MAX_ARRIVALS);
-        assert_eq!(
-            arrivals.complete(by, transfer(0)).unwrap().chunks,
-            3 * MAX_ARRIVALS as u64
-        );
-        assert!(arrivals.complete(by, transfer(1)).is_none());
-    }
-
-    #[test]
-    fn what_was_cancelled_stays_so_whatever_its_bringer_does() {
-        let (arrivals, by, id) = (Arrivals::default(), PeerId::of(b"a"), transfer(0));
-        arrivals.offered(by, "a", id, Some(100));
-        assert_eq!(arrivals.cancel(id).len(), 1);
-        arrivals.forget(by, id);
-        arrivals.offered(by, "a", id, Some(100));
-        for number in 1..3 * MAX_ARRIVALS {
-            arrivals.offered(by, "a", transfer(number), None);
-        }
-        assert!(
-            arrivals
-                .take_cut(|_, _| true)
-                .iter()
-                .all(|cut| cut.transfer != id)
-        );
-        assert!(arrivals.check_wanted(by, id).is_err());
-        assert!(arrivals.check_wanted(by, transfer(1)).is_ok());
-        assert!(arrivals.cancel(id).is_empty(), "once");
-    }
-
-    #[test]
-    fn what_moves_is_not_cut_and_what_was_cut_is_told_once() {
-        let (arrivals, by) = (Arrivals::default(), PeerId::of(b"a"));
-        arrivals.came(by, "a", transfer(1), Some(70));
-        arrivals.offered(by, "a", transfer(1), Some(100));
-        let cut = |longest| arrivals.take_cut(|_, idle| idle >= longest);
-        assert!(cut(Duration::from_secs(3600)).is_empty());
-        let [cut_now] = cut(Duration::ZERO).try_into().unwrap();
-        let Cut {
-            name, bytes, of, ..
-        } = cut_now;
-        assert_eq!((name.as_str(), bytes, of), ("a", 70, Some(100)));
-        assert!(cut(Duration::ZERO).is_empty());
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Brought, ServerState,
     accept::Connection,
+    arrivals::CameIn,
     body,
     extract::{ListQuery, PathId, none_match, single},
     manifests::{next_link, require_media},
@@ -36,7 +37,9 @@ use crate::{
 /// Bytes that a chunk in a list takes until the list is written: the entry, its columns, its line in a buffer that grows.
 const LISTING: usize = 512;
 
-problems!(PutProblems: BODY, STORING, &[Code::BadId, Code::HashMismatch, Code::ChunkTooShort]);
+problems!(PutProblems: BODY, STORING, &[
+    Code::BadId, Code::HashMismatch, Code::ChunkTooShort, Code::Cancelled,
+]);
 
 /// Stores a chunk.
 ///
@@ -76,6 +79,10 @@ pub(super) async fn put(
     let sealed = body::read(&state, &connection, request, wire::MAX_CHUNK_BODY).await?;
     let length = sealed.bytes.len() as u64;
     let body::Received { bytes, memory } = sealed;
+    if let Some(part) = &part_of {
+        let (arrivals, name) = (&state.0.arrivals, &connection.caller.name);
+        arrivals.comes(by, name, part.transfer_id, id);
+    }
     let put = state
         .store(&connection)
         .bring_chunk(id, bytes.clone(), part_of, by)
@@ -87,7 +94,14 @@ pub(super) async fn put(
     {
         let (caller, new) = (&connection.caller, (put == Put::Stored).then_some(length));
         let arrivals = &state.0.arrivals;
-        arrivals.came(caller.peer_id, &caller.name, transfer_id, new);
+        if let Err(unwanted) = arrivals.check_wanted(by, transfer_id) {
+            // It was stopped while this came.
+            let owner = &state.services().owner;
+            owner.cancel(by, transfer_id, vec![id]);
+            return Err(unwanted);
+        }
+        let chunk = CameIn { index, new };
+        arrivals.came(caller.peer_id, &caller.name, transfer_id, chunk);
         if let Some(index) = index {
             let offers = &state.services().offers;
             let chunk = Brought {

@@ -62,11 +62,25 @@ pub trait OfferDesk: Send + Sync {
     /// A transfer was not taken. May write a file.
     fn not_taken(&self, _: &NotTaken) {}
 
+    /// What is in a transfer that `by` is bringing, as far as that is known.
+    fn names(&self, _by: PeerId, _: TransferId) -> BoxFuture<'_, Option<ArrivingNames>> {
+        Box::pin(async { None })
+    }
+
     /// Why the transfer `id` waits, if that is known and `asker` may know: its sender and the owner. Must not wait for
     /// anything.
     fn why_waits(&self, _id: ManifestId, _asker: PeerId) -> Option<WaitReason> {
         None
     }
+}
+
+/// What a transfer is called at its top.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ArrivingNames {
+    /// The first names. They are foreign.
+    pub names: Vec<String>,
+    /// Whether it has, or may have, others.
+    pub more: bool,
 }
 
 /// A chunk that a peer has brought.
@@ -137,8 +151,9 @@ pub trait OwnerDesk: Send + Sync {
     fn collect(&self, _unfinished: bool) -> BoxFuture<'_, Result<GcBody, OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })
     }
-    /// The server takes no more of a transfer that `by` is bringing: frees what was reserved for it. Must not wait for anything.
-    fn cancel(&self, _by: PeerId, _: TransferId) {}
+    /// The server takes no more of a transfer that `by` is bringing: frees what was reserved for it, and lets its chunks go that `by`
+    /// has put. Must not wait for anything.
+    fn cancel(&self, _by: PeerId, _: TransferId, _: Vec<ChunkId>) {}
     /// Records what the owner has decided about a transfer for this peer.
     fn decided(&self, _: DecidedQuestion) -> BoxFuture<'_, Result<(), OwnerError>> {
         Box::pin(async { Err(OwnerError::Unsupported) })

@@ -1,6 +1,6 @@
 //! `/v1/events`: what happens here, as server-sent events.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
@@ -10,27 +10,32 @@ use axum::{
     },
 };
 use futures::{Stream, StreamExt as _, stream};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Interval, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ServerState,
     accept::Connection,
     openapi::problems,
+    owner::{Owner, arriving_now},
     problem::{Answer, Failure},
     shares::Share,
 };
 use crate::{
     id::PeerId,
     trust::Role,
-    wire::{Code, ServerEvent, media, route},
+    wire::{ArrivingList, Code, ServerEvent, media, route},
 };
 
 problems!(Problems);
 
 /// Streams what happens here, as server-sent events, until either side ends it.
 ///
-/// Events are `published`, `state` and `notice`, whose data is an `ServerEvent`; after `resync` the listener has missed some, and asks the
+/// Events are `published`, `state` and `notice`, whose data is an `ServerEvent`. The owner is also told `arriving`, whose data is an
+/// `ArrivingList`, each second while something is arriving, and once when nothing is any more. After `resync` the listener has missed some, and asks the
 /// catalogue again. A stream begins with a comment, and a quiet one carries another every 15 seconds. Nothing is repeated after a reconnection. A peer
 /// has at most two streams.
 #[utoipa::path(
@@ -51,7 +56,10 @@ pub(super) async fn stream(
             "this peer has its event streams open already; close one",
         )
     };
+    let is_owner = Owner::is(&state, &connection);
     let subscription = Subscription {
+        arriving: is_owner.then(|| interval(ARRIVING_EACH)),
+        has_told: false,
         events: state.services().events.subscribe(),
         draining: connection.draining.clone(),
         state: state.clone(),
@@ -69,8 +77,15 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(alive))
 }
 
+/// How often the owner is told what is arriving.
+const ARRIVING_EACH: Duration = Duration::from_secs(1);
+
 struct Subscription {
     events: Receiver<ServerEvent>,
+    /// Of the owner alone: when what is arriving is told.
+    arriving: Option<Interval>,
+    /// Whether something was arriving the last time.
+    has_told: bool,
     draining: CancellationToken,
     state: ServerState,
     connection: Connection,
@@ -84,6 +99,10 @@ impl Subscription {
                 biased;
                 () = self.draining.cancelled() => return None,
                 received = self.events.recv() => received,
+                () = tick(&mut self.arriving) => match self.arriving().await {
+                    Some(event) => return Some(event),
+                    None => continue,
+                },
             };
             match received {
                 Ok(event) if self.shows(&event).await => return Some(write(&event)),
@@ -97,6 +116,16 @@ impl Subscription {
         }
     }
 
+    /// What is arriving, as long as something is, and once more when nothing is.
+    async fn arriving(&mut self) -> Option<SseEvent> {
+        let arriving = arriving_now(&self.state).await;
+        let is_worth = !arriving.is_empty() || self.has_told;
+        self.has_told = !arriving.is_empty();
+        let event = SseEvent::default().event("arriving");
+        let event = event.json_data(ArrivingList { arriving }).ok()?;
+        is_worth.then_some(event)
+    }
+
     /// A stream stays open while roles change: each event is judged by the role of its moment.
     async fn shows(&self, event: &ServerEvent) -> bool {
         let role = self.state.looker(&self.connection).role;
@@ -108,6 +137,15 @@ impl Subscription {
             }
             ServerEvent::Notice { .. } => false,
         }
+    }
+}
+
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -75,7 +75,8 @@ pub(super) async fn put(
     let (manifest, signer): (SignedManifest, _) =
         believe(&state, &connection, body.bytes, Some(id), of).await?;
     let (by, transfer) = (&connection.caller, manifest.payload().transfer_id);
-    state.0.arrivals.check_wanted(by.peer_id, transfer)?;
+    let sender = manifest.payload().sender;
+    (state.0.arrivals).check_wanted_of(by.peer_id, sender, transfer)?;
     let store = state.store(&connection);
     let put = store.bring_manifest(&manifest, by.peer_id).await;
     let size = Some(manifest.payload().size);

@@ -8,6 +8,7 @@ use axum::{
 use super::{
     ServerState,
     accept::Connection,
+    arrivals::Announced,
     body,
     extract::PathId,
     manifests::{believe, require_media},
@@ -53,10 +54,14 @@ pub(super) async fn put(
         );
         return Err(Failure::new(Code::IdMismatch, detail));
     }
-    state
-        .0
-        .arrivals
-        .check_wanted(connection.caller.peer_id, id)?;
+    let (by, payload) = (connection.caller.peer_id, offer.payload());
+    let announced = Announced {
+        sender: payload.sender,
+        transfer: id,
+        size: payload.size,
+        chunk_size: payload.chunk_size,
+    };
+    (state.0.arrivals).check_wanted_of(by, announced.sender, id)?;
     let answer = state
         .services()
         .offers
@@ -67,7 +72,7 @@ pub(super) async fn put(
     if matches!(answer, OfferAnswer::Accepted | OfferAnswer::Waiting) {
         let caller = &connection.caller;
         let arrivals = &state.0.arrivals;
-        arrivals.offered(caller.peer_id, &caller.name, id, size);
+        arrivals.offered(caller.peer_id, &caller.name, announced);
     }
     Ok(Json(OfferBody { answer }))
 }

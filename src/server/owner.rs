@@ -22,7 +22,8 @@ use crate::{
     name::Escaped,
     store::Freed,
     wire::{
-        ArrivingList, Code, DecidedQuestion, DeleteQuestion, GcBody, GcQuestion, ReloadBody, route,
+        Arriving, ArrivingList, Code, DecidedQuestion, DeleteQuestion, GcBody, GcQuestion,
+        ReloadBody, route,
     },
 };
 
@@ -45,12 +46,20 @@ impl FromRequestParts<ServerState> for Owner {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Answer<Self> {
-        let caller = Connection::from_request_parts(parts, state).await?.caller;
-        if caller.peer_id == state.services().peer_id && !caller.script {
+        let connection = Connection::from_request_parts(parts, state).await?;
+        if Self::is(state, &connection) {
             return Ok(Self);
         }
         let detail = "only the owner of this peer may do that, with the peer's own certificate";
         Err(Failure::new(Code::NotAllowed, detail))
+    }
+}
+
+impl Owner {
+    /// Whether it is who calls.
+    pub(super) fn is(state: &ServerState, connection: &Connection) -> bool {
+        let caller = &connection.caller;
+        caller.peer_id == state.services().peer_id && !caller.script
     }
 }
 
@@ -66,11 +75,23 @@ pub(super) async fn arriving(
     State(state): State<ServerState>,
     _: Owner,
 ) -> Answer<Json<ArrivingList>> {
-    let arriving = state.0.arrivals.all();
+    let arriving = arriving_now(&state).await;
     Ok(Json(ArrivingList { arriving }))
 }
 
-/// Refuses what is arriving: no more of it is taken, and its chunks are collected.
+/// What is arriving, with the names that are known.
+pub(super) async fn arriving_now(state: &ServerState) -> Vec<Arriving> {
+    let mut arriving = state.0.arrivals.all();
+    for one in &mut arriving {
+        let offers = &state.services().offers;
+        if let Some(names) = offers.names(one.peer_id, one.transfer).await {
+            (one.names, one.more_names) = (Some(names.names), names.more);
+        }
+    }
+    arriving
+}
+
+/// Refuses what is arriving: no more of it is taken, and its chunks are let go.
 ///
 /// Its sender is answered `cancelled` until this peer is started again.
 #[utoipa::path(
@@ -92,7 +113,8 @@ pub(super) async fn cancel(
         return Err(Failure::new(Code::NoSuchTransfer, detail));
     }
     for cut in &cancelled {
-        state.services().owner.cancel(cut.peer, id);
+        let owner = &state.services().owner;
+        owner.cancel(cut.peer, id, cut.chunks.clone());
         tracing::info!(peer = %Escaped::new(&cut.name), transfer = %id, bytes = cut.bytes, "cancelled by the owner");
     }
     note_cuts(&state, cancelled).await;

@@ -210,6 +210,20 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// The owner of a peer takes no more of a transfer that was arriving there.
+    #[error("{peer} stopped it")]
+    StoppedBy {
+        /// The peer, as it was named.
+        peer: String,
+        /// What the peer said.
+        source: Box<Self>,
+    },
+    /// No send that was not finished is called so.
+    #[error("no unfinished send has an id that begins with {text}, or a file of that name")]
+    NothingUnfinished {
+        /// What was given.
+        text: String,
+    },
     /// A peer that was to end has not.
     #[error("the peer at {serving} has not ended yet")]
     StillServing {
@@ -426,7 +440,9 @@ impl Error {
         match self {
             Self::Unreachable { tries, .. } => tries.last(),
             Self::NobodyReached { tries } => tries.last().map(|missed| &*missed.error),
-            Self::NamedWithPort { source, .. } | Self::PastRenewal { source, .. } => Some(source),
+            Self::NamedWithPort { source, .. }
+            | Self::PastRenewal { source, .. }
+            | Self::StoppedBy { source, .. } => Some(source),
             Self::Folder(FolderError::NotContinued(error)) => Some(error),
             _ => None,
         }

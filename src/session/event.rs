@@ -10,7 +10,7 @@ use super::{
     Arrived, ChangedSetting, Checked, Collected, Custody, DeletedTransfer, Finding, Granted,
     Locked, PeerHealth, PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow,
     RoleRow, Sealed, SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary, TransferRow,
-    WaitingTransfer,
+    UnfinishedSend, WaitingTransfer,
     certs::{
         IssuedCertificate, LeftCircle, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer,
     },
@@ -112,6 +112,22 @@ pub enum Event {
     Summary(Summary),
     /// How far a transfer is, four times a second.
     Progress(Progress),
+    /// A peer does not answer, and is waited for. Told each second or so.
+    NoAnswer {
+        /// The peer, as it was named.
+        peer: String,
+        /// Since when it has not answered.
+        seconds: u64,
+        /// How long it is waited for in all.
+        retry_for: u64,
+    },
+    /// A peer that was waited for answers again: the transfer goes on.
+    AnswersAgain {
+        /// The peer, as it was named.
+        peer: String,
+        /// How long it did not answer.
+        seconds: u64,
+    },
     /// A transfer was sent or shared.
     Sent(Sent),
     /// What would be sent, for a dry run.
@@ -141,6 +157,10 @@ pub enum Event {
     },
     /// One of several peers does not have what was sent, or one of several transfers did not come.
     Missed(Missed),
+    /// A send was begun and is not finished.
+    Unfinished(Box<UnfinishedSend>),
+    /// A send that was not finished is forgotten.
+    SendDropped(Box<UnfinishedSend>),
     /// A transfer is waited for that a recipient has not opened yet.
     Pending {
         /// The recipient.

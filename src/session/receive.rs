@@ -9,7 +9,7 @@ use std::{
     mem,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
@@ -59,6 +59,9 @@ pub struct ReceiveRequest {
     /// How many bytes a second come from others at most; as the settings say if it is not given. What is in the own store comes at
     /// once.
     pub pace: Option<Pace>,
+    /// For how long the one peer that is read from is tried again if it does not answer; [`RETRY_FOR`](super::RETRY_FOR) once it has
+    /// answered if it is not given. If it is, the peer is waited for also before.
+    pub retry_for: Option<Duration>,
     /// The password, if it is known.
     pub password: Option<Password>,
     /// Who is asked for the password if something that was named is locked by one, and `password` is not given.
@@ -130,8 +133,9 @@ impl Session {
         match request.from.as_slice() {
             [] => self.receive_from_anywhere(request).await,
             [peer] => {
-                let store = Arc::new(self.connect(peer).await?.client);
-                let store = paced(store, request.pace.as_ref());
+                let connected = self.connect_within(peer, request.retry_for).await?;
+                let client = self.watched(connected.client, peer, request.retry_for);
+                let store = paced(Arc::new(client), request.pace.as_ref());
                 self.receive_out_of(store, None, request).await
             }
             several => {

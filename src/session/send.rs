@@ -4,13 +4,17 @@ mod content;
 mod meet;
 mod sealing;
 mod stored;
+mod unfinished;
 mod wait;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
+use super::{Cause, Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
 use crate::{
     id::{ManifestId, TransferId},
     peer::{Direction, HistoryEntry},
@@ -23,6 +27,7 @@ use meet::{Destination, Met};
 pub(crate) use sealing::tell_sources;
 pub use sealing::{Lifetime, Planned, Sealing};
 pub use stored::{Fault, StoredAt};
+pub use unfinished::{ResumeRequest, UnfinishedSend};
 
 /// To whom something is sent, and how.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +45,9 @@ pub struct SendRequest {
     pub sealing: Sealing,
     /// How many bytes a second go to others at most; as the settings say if it is not given.
     pub pace: Option<Pace>,
+    /// For how long a peer is tried again that does not answer; [`RETRY_FOR`](super::RETRY_FOR) once a transfer has begun if it is
+    /// not given. If it is, a peer is waited for also before.
+    pub retry_for: Option<Duration>,
 }
 
 impl SendRequest {
@@ -109,7 +117,7 @@ impl Way {
                     self.destinations.push(to);
                 }
                 Err(error) => {
-                    let error = error.into();
+                    let error = stopped_by(&to.name, error.into());
                     stored.error = Some(Fault::of(&error));
                     self.missed.push(Missed::peer(to.name, &error));
                 }
@@ -236,6 +244,7 @@ impl Session {
         options.unreached = !missed.is_empty();
         // What the own store has needs no files to be had again.
         options.remember = (!keep).then(|| self.home.sent());
+        options.note = unfinished::Note::of(sources, request);
         Ok(Way {
             options,
             destinations,
@@ -262,7 +271,18 @@ impl Session {
         let paced = |to: &Destination| paced(to.store.clone(), pace.filter(|_| !to.is_own));
         let stores: Vec<_> = stores.map(paced).collect();
         let told = Told::to(self.reporter.clone(), Work::Sending);
-        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await?;
+        let sent = transfer::send(&self.sender(), sources, &way.options, &stores, &told).await;
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.tell_unfinished(way.options.note.as_deref()).await;
+                let error = Error::from(error);
+                return Err(match way.destinations.as_slice() {
+                    [to] => stopped_by(&to.name, error),
+                    _ => error,
+                });
+            }
+        };
         complete &= LeftOut::tell(self, &sent.left_out);
         way.note(sent.stores);
         let seconds = start.elapsed().as_secs_f64();
@@ -324,6 +344,17 @@ impl SendRequest {
             (true, false) if self.sealing.password.is_none() => Err(Mistake::NobodyCouldOpen),
             _ => Ok(()),
         }
+    }
+}
+
+/// The same error; if the owner of `peer` has stopped the transfer, in these words.
+fn stopped_by(peer: &str, error: Error) -> Error {
+    match error.cause() {
+        Cause::Stopped => Error::StoppedBy {
+            peer: peer.to_owned(),
+            source: Box::new(error),
+        },
+        _ => error,
     }
 }
 

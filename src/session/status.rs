@@ -1,12 +1,13 @@
 //! What a home is, has and knows.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    ChosenBy, Error, LITTLE, MOVED, Session, all_with_states, care, existing, moved,
+    ChosenBy, Error, LITTLE, MOVED, Session, UnfinishedSend, all_with_states, care, existing,
+    moved,
     store::{self, blocking},
     store_options,
 };
@@ -101,8 +102,11 @@ pub struct Status {
     pub not_opened: Vec<(ManifestId, String)>,
     /// Transfers of the last days that were cut or not taken, and have not come since.
     pub missed: Vec<HistoryEntry>,
-    /// Sends that were begun and not finished.
+    /// How many sends were begun and not finished.
     pub unfinished: usize,
+    /// They, the latest first.
+    #[serde(default)]
+    pub sends: Vec<UnfinishedSend>,
     /// Transfers that were opened here and stay sealed for a while, for others to collect or as `keep_opened` says.
     #[serde(default)]
     pub opened: usize,
@@ -111,10 +115,10 @@ pub struct Status {
     pub opened_bytes: u64,
     /// Sends of which is kept what is needed to check and to grant them.
     #[serde(default)]
-    pub sends: usize,
+    pub kept_sends: usize,
     /// Bytes of that.
     #[serde(default)]
-    pub send_bytes: u64,
+    pub kept_send_bytes: u64,
     /// Bytes that are free on the disk.
     pub free: u64,
     /// The most bytes that may be stored in all, if that is limited.
@@ -144,13 +148,13 @@ impl Session {
         let (mut usage, mut unnamed, mut waiting) = (None, Vec::new(), Vec::new());
         let (mut opened, mut opened_bytes) = (0, 0);
         let kept = self.kept_sends().await.unwrap_or_default();
-        let (sends, send_bytes) = (kept.sends.len(), kept.bytes);
         if let Some(store) = &store {
             let counted = counted(store).await?;
             (usage, unnamed, (opened, opened_bytes)) = (Some(counted.0), counted.1, counted.2);
             waiting = self.waiting_in(store).await?;
         }
         let (arriving, in_force) = self.ask_who_serves().await;
+        let sends = self.unfinished().await?;
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -181,11 +185,12 @@ impl Session {
             unnamed: unnamed.into_iter().map(|what| self.put_by(what)).collect(),
             missed: self.missed_in(store, &arriving).await,
             arriving,
-            unfinished: fs::read_dir(home.journals()).map_or(0, Iterator::count),
+            unfinished: sends.len(),
+            sends,
             opened,
             opened_bytes,
-            sends,
-            send_bytes,
+            kept_sends: kept.sends.len(),
+            kept_send_bytes: kept.bytes,
             free: room.free,
             quota: config.quota.map(SizeText::bytes),
             usable: options.usable(room, usage.map_or(0, |usage| usage.bytes)),
@@ -196,14 +201,16 @@ impl Session {
         Ok(status)
     }
 
-    /// What is arriving, and which settings are in force, as far as the serving peer says so soon: that it does not answer keeps
-    /// nothing else from being said.
+    /// What is arriving, as far as the serving peer says so soon: that it does not answer keeps nothing else from being said.
+    pub(crate) async fn arriving_now(&self) -> Vec<Arriving> {
+        let asked = timeout(ANSWER, self.arriving()).await;
+        asked.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// What is arriving, and which settings are in force, as far as the serving peer says so soon.
     async fn ask_who_serves(&self) -> (Vec<Arriving>, Condition) {
-        let (arriving, health) = tokio::join!(
-            timeout(ANSWER, self.arriving()),
-            timeout(ANSWER, self.health_of_who_serves())
-        );
-        let arriving = arriving.ok().and_then(Result::ok).unwrap_or_default();
+        let health = timeout(ANSWER, self.health_of_who_serves());
+        let (arriving, health) = tokio::join!(self.arriving_now(), health);
         (arriving, health.ok().flatten().unwrap_or_default())
     }
 

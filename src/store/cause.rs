@@ -243,6 +243,12 @@ pub enum NetworkCause {
     /// No answer came in time.
     #[error("no answer in time")]
     NoAnswer,
+    /// It was waited for, and does not answer any more.
+    #[error("no answer for {seconds} s")]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The connection stood still for too long.
     #[error("the peer has stalled")]
     Stalled,

@@ -332,6 +332,7 @@ fn rejected(remote: &Remote, cause: &Rejection) -> String {
 fn refused(code: &Refusal, detail: &str) -> String {
     match code {
         Refusal::Known(Code::Internal) => "something failed at the peer, not here".to_owned(),
+        Refusal::Known(Code::Cancelled) => "it was stopped there while it arrived".to_owned(),
         _ => format!("refused ({code}): {detail}"),
     }
 }

@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 
 use super::{
     Reader, TransferError,
-    open::{check_origin, read_table, unwrap},
+    open::{check_origin, read_table, unwrap, unwrap_by_key},
 };
 use crate::{
-    manifest::{SignedManifest, table::Entry},
+    crypto::FileKey,
+    id::ChunkId,
+    manifest::{SignedManifest, SignedOffer, WrapScope, table::Entry},
     store::Store,
 };
 
@@ -52,28 +54,80 @@ pub(crate) struct TopNames {
     pub(crate) more_names: bool,
 }
 
+impl TopNames {
+    fn new() -> Self {
+        Self {
+            names: Vec::new(),
+            more_names: false,
+        }
+    }
+
+    fn keep(&mut self, entry: &Entry) -> ControlFlow<()> {
+        if entry.path().contains('/') {
+            return ControlFlow::Continue(());
+        }
+        self.more_names = self.names.len() == MOST_NAMES;
+        if self.more_names {
+            return ControlFlow::Break(());
+        }
+        self.names.push(entry.path().to_owned());
+        ControlFlow::Continue(())
+    }
+
+    fn seen(mut self, seen: Seen) -> Self {
+        self.more_names |= seen == Seen::Part;
+        self
+    }
+}
+
 /// The names at the top of a transfer, if `reader` can open it. However long its table is, only its beginning is read.
 pub(crate) async fn top_names(
     store: &dyn Store,
     reader: &Reader,
     manifest: &SignedManifest,
 ) -> Option<TopNames> {
-    let (mut names, mut more) = (Vec::new(), false);
-    let keep = |entry: Entry| {
-        if entry.path().contains('/') {
-            return ControlFlow::Continue(());
-        }
-        more = names.len() == MOST_NAMES;
-        if more {
-            return ControlFlow::Break(());
-        }
-        names.push(entry.path().to_owned());
-        ControlFlow::Continue(())
-    };
-    let seen = browse(store, manifest, reader, GLANCE, keep).await;
-    let seen = seen.ok()?;
-    Some(TopNames {
-        names,
-        more_names: more || seen == Seen::Part,
-    })
+    let mut top = TopNames::new();
+    let keep = |entry: Entry| top.keep(&entry);
+    let seen = browse(store, manifest, reader, GLANCE, keep).await.ok()?;
+    Some(top.seen(seen))
+}
+
+/// What is needed to read the names of a transfer that is announced and has no manifest yet.
+pub(crate) struct Glimpse {
+    key: FileKey,
+    chunk_size: u32,
+    /// The beginning of its table, and a chunk more.
+    table: Vec<ChunkId>,
+}
+
+impl Glimpse {
+    /// `None` if a key of `reader` does not open it.
+    pub(crate) fn of(offer: &SignedOffer, reader: &Reader) -> Option<Self> {
+        let payload = offer.payload();
+        let scope = WrapScope {
+            key_id: payload.key_id,
+            transfer_id: payload.transfer_id,
+            sender: payload.sender,
+        };
+        let key = unwrap_by_key(&payload.wraps, reader, scope)?.ok()?;
+        let chunk_size = payload.chunk_size;
+        let most = GLANCE / u64::from(chunk_size.max(1)) + 2;
+        let table = payload.table.iter().copied();
+        let table = table.take(usize::try_from(most).unwrap_or(usize::MAX));
+        Some(Self {
+            key,
+            chunk_size,
+            table: table.collect(),
+        })
+    }
+
+    /// The names at its top; `None` until its table is in `store`.
+    pub(crate) async fn names(&self, store: &dyn Store) -> Option<TopNames> {
+        let mut top = TopNames::new();
+        let keep = |entry: Entry| top.keep(&entry);
+        let (key, table) = (&self.key, &self.table);
+        let seen = read_table(store, key, self.chunk_size, table, GLANCE, keep).await;
+        let seen = seen.ok()?;
+        Some(top.seen(seen))
+    }
 }

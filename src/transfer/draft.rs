@@ -37,6 +37,9 @@ impl Draft {
     ) -> Result<Self, TransferError> {
         let (journal, left) =
             Journal::open(&sender.journals, &journal_key(sources, options, chunk_size))?;
+        if let Some(note) = &options.note {
+            journal.keep_note(note);
+        }
         let table = sources.table()?;
         let left = left.filter(|_| !sabotage::without("send-journal"));
         let continued = left.and_then(|(offer, records)| {

@@ -30,6 +30,8 @@ const MAGIC: &[u8; 16] = b"colis sending 2\n";
 /// How often, and how long apart, a journal in use is tried.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
+/// What the name of a note has behind the name of its journal.
+pub(super) const NOTE: &str = "note";
 const RECORD: usize = 1 + 8 + NONCE_LENGTH + TAG_LENGTH + 32 + 4;
 
 /// A chunk that was sealed in an earlier run.
@@ -125,8 +127,24 @@ impl Journal {
         self.write(|file| file.write_all(&record));
     }
 
+    /// Keeps what the caller wants to know again of an unfinished send, in a file beside it.
+    pub(super) fn keep_note(&self, note: &[u8]) {
+        let path = self.path.with_extension(NOTE);
+        if self.file.is_none() || private::read(&path).is_ok_and(|kept| kept == note) {
+            return;
+        }
+        let mut options = private::file();
+        options.create(true).truncate(true).write(true);
+        let kept =
+            private::open_with(&mut options, &path).and_then(|mut file| file.write_all(note));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "what is in this send is not noted: it is continued by the same command");
+        }
+    }
+
     /// The transfer is published: there is nothing to continue.
     pub(super) fn remove(self) {
+        let _ = fs::remove_file(self.path.with_extension(NOTE));
         if self.file.is_some()
             && let Err(error) = fs::remove_file(&self.path)
         {
@@ -170,6 +188,11 @@ fn open_locked(folder: &Path, path: &Path) -> Result<io::Result<Locked>, Transfe
         }
     }
     Err(TransferError::AlreadySending)
+}
+
+/// What is whole in the bytes of a journal.
+pub(super) fn read_journal(bytes: &[u8]) -> Option<(SignedOffer, Records)> {
+    parse(bytes).map(|(offer, records, _)| (offer, records))
 }
 
 /// What is whole in `bytes`, and how long that is.

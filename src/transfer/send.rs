@@ -63,6 +63,8 @@ pub struct SendOptions {
     pub remember: Option<PathBuf>,
     /// Whether stores that it is for too are not reached now: then the same call with them continues this transfer.
     pub unreached: bool,
+    /// What the caller wants to know again if the send does not end: kept beside its journal, see [`unfinished`](super::unfinished).
+    pub note: Option<Vec<u8>>,
 }
 
 impl Default for SendOptions {
@@ -75,6 +77,7 @@ impl Default for SendOptions {
             jobs: 4,
             remember: None,
             unreached: false,
+            note: None,
         }
     }
 }

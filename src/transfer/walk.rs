@@ -44,6 +44,8 @@ pub enum Sources {
 pub struct Tree {
     /// What was asked for, as absolute paths.
     pub origins: Vec<PathBuf>,
+    /// What the filter was that they were walked with.
+    pub filter: Filter,
     /// The table.
     pub entries: Vec<Entry>,
     /// The regular files of the table, in its order.
@@ -85,7 +87,11 @@ impl Sources {
         if paths.is_empty() {
             return Err(TransferError::NothingNamed);
         }
-        let (mut tree, rules) = (Tree::default(), Rules::of(filter));
+        let rules = Rules::of(filter);
+        let mut tree = Tree {
+            filter: filter.clone(),
+            ..Tree::default()
+        };
         let (mut names, mut kept_named) = (HashSet::new(), KeptNamed::default());
         for path in paths {
             let name = top_level_name(path)?;
@@ -331,6 +337,7 @@ impl Tree {
     pub(super) fn without(&self, failed: &Path, why: WhyLeftOut) -> Option<(Self, Vec<LeftOut>)> {
         let mut rest = Self {
             origins: self.origins.clone(),
+            filter: self.filter.clone(),
             renamed: self.renamed.clone(),
             ..Self::default()
         };

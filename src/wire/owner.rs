@@ -15,12 +15,37 @@ pub struct Arriving {
     pub peer_id: PeerId,
     /// The name in its certificate.
     pub name: String,
+    /// Who has signed it, if it was announced: another than who brings it, if that is a carrier.
+    #[serde(default)]
+    pub sender: Option<PeerId>,
     /// The transfer.
     pub transfer: TransferId,
+    /// The names at its top, if it is for this peer and its table has come. They are foreign.
+    #[serde(default)]
+    pub names: Option<Vec<String>>,
+    /// Whether it has, or may have, other names.
+    #[serde(default)]
+    pub more_names: bool,
     /// Sealed bytes that came since it was begun or resumed, and were not here.
     pub bytes: u64,
     /// Bytes of its content, if they were announced.
     pub of: Option<u64>,
+    /// Bytes of content up to the last chunk that came: at most those that were announced. What was here when it was resumed is
+    /// among them.
+    #[serde(default)]
+    pub done: u64,
+    /// Content chunks up to the last one that came.
+    #[serde(default)]
+    pub chunks: u64,
+    /// Content chunks in all, if its bytes were announced.
+    #[serde(default)]
+    pub of_chunks: Option<u64>,
+    /// How fast it comes now, in bytes a second; none while nothing comes.
+    #[serde(default)]
+    pub per_second: Option<u64>,
+    /// How long it takes at that rate.
+    #[serde(default)]
+    pub seconds_left: Option<u64>,
     /// How long ago that began.
     pub seconds: f64,
     /// How long ago something of it came.

@@ -148,10 +148,10 @@ impl Trial {
         });
         self.ok("b", "inbox list", &[]);
         self.ok("b", "status", &[]);
-        self.ok("b", "inbox cancel", &[&id]);
-        self.fails("b", "inbox cancel", &[&id]);
+        self.ok("b", "inbox stop", &[&id]);
+        self.fails("b", "inbox stop", &[&id]);
         let sent = Ran::from(sending.wait_with_output().unwrap());
-        assert_eq!(sent.code, 4, "{sent:?}");
+        assert_eq!(sent.code, 10, "{sent:?}");
         self.keep("send", sent);
     }
 

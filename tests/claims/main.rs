@@ -77,4 +77,5 @@ mod testing;
 mod traces;
 mod transcripts;
 mod transfer;
+mod underway;
 mod vectors;

@@ -106,13 +106,13 @@ async fn what_arrives_is_listed_and_cancelled_and_its_sender_is_told() {
     owner.cancel_arriving(arriving.transfer).await.unwrap();
     let ended = sending.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(4), "{said}");
-    assert!(said.contains("cancelled"), "{said}");
+    assert_eq!(ended.status.code(), Some(10), "{said}");
+    assert!(said.contains("stopped it"), "{said}");
     assert!(owner.arriving().await.unwrap().is_empty());
     let again = owner.cancel_arriving(arriving.transfer).await;
     assert!(again.is_err(), "it is refused already");
-    let said = homes.fails("a", &args, 4);
-    assert!(said.contains("cancelled"), "the same again: {said}");
+    let said = homes.fails("a", &args, 10);
+    assert!(said.contains("stopped it"), "the same again: {said}");
     wait_for("it is in the history", || {
         homes.ok("b", &["history"]).contains("cut")
     });

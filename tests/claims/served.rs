@@ -51,7 +51,7 @@ fn a_home_is_collected_while_it_is_served_and_while_it_is_not() {
 }
 
 #[test]
-fn what_is_arriving_is_seen_with_how_far_it_is_and_can_be_cancelled() {
+fn what_is_arriving_is_seen_with_how_far_it_is_and_can_be_stopped() {
     let homes = Homes::new(&["b"]);
     let b = homes.serve("b", &[]);
     let sending = slow_send(&homes, &b.to());
@@ -70,11 +70,11 @@ fn what_is_arriving_is_seen_with_how_far_it_is_and_can_be_cancelled() {
     }
     let said = homes.fails("b", &["inbox", "cancel", "zzzz"], 6);
     assert!(said.contains("colis inbox"), "{said}");
-    let said = homes.ok("b", &["inbox", "cancel", id]);
-    assert!(said.contains(&format!("cancelled: {id}")), "{said}");
+    let said = homes.ok("b", &["inbox", "stop", id]);
+    assert!(said.contains(&format!("stopped: {id}")), "{said}");
     let sent = Ran::from(sending.wait_with_output().unwrap());
-    assert_eq!(sent.code, 4, "{}", sent.err);
-    assert!(sent.err.contains("cancelled"), "{}", sent.err);
+    assert_eq!(sent.code, 10, "{}", sent.err);
+    assert!(sent.err.contains("stopped it"), "{}", sent.err);
     assert!(!homes.ok("b", &["inbox"]).contains("arriving"));
     drop(b);
     let said = homes.fails("b", &["inbox", "cancel", id], 6);
@@ -164,7 +164,7 @@ fn what_is_to_be_cancelled_is_looked_for_before_anything_is_cancelled() {
     let cancelled = objects(&homes, "b", &["inbox", "cancel", &id[..4], id]);
     assert_eq!(cancelled.len(), 1, "one transfer: {cancelled:?}");
     let sent = Ran::from(sending.wait_with_output().unwrap());
-    assert_eq!(sent.code, 4, "{}", sent.err);
+    assert_eq!(sent.code, 10, "{}", sent.err);
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) const SEND: &str = "Examples:
   pg_dump shop | colis send - --name shop.sql --to 192.0.2.7:8443 --wait
   colis send --text 'lunch?' --to ben           a line, shown on arrival
   colis send film.mkv --to ben --via relay      stored with a peer that cannot open it
+  colis send --resume all                       go on with what was not finished
 Running the same command again continues after a cut.";
 
 pub(super) const SHARE: &str = "Examples:

@@ -79,8 +79,8 @@ pub(super) const INBOX_REFUSE: &str = "Examples:
   colis inbox refuse 3f2a
   colis inbox refuse --from anna                everything of hers that waits";
 
-pub(super) const INBOX_CANCEL: &str = "Examples:
-  colis inbox cancel 81c0                       ids of what is arriving: colis inbox";
+pub(super) const INBOX_STOP: &str = "Examples:
+  colis inbox stop 81c0                         ids of what is arriving: colis inbox";
 
 pub(super) const CONFIG_SHOW: &str = "Examples:
   colis config show

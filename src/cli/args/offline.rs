@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Seal, Secret};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "colis seal [OPTIONS] --to <PEER> --out <DIR> <PATH>...")]
+#[command(group(ArgGroup::new("sealed").args(["paths", "text"]).required(true)))]
 pub(in crate::cli) struct SealFolder {
     #[command(flatten)]
     pub(in crate::cli) seal: Seal,

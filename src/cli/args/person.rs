@@ -52,9 +52,9 @@ pub(in crate::cli) enum InboxCommand {
         #[arg(long, value_name = "PEER", conflicts_with = "ids")]
         from: Option<String>,
     },
-    /// Take no more of what is arriving; its sender is told, and what came of it goes after a day, or by `colis gc --unfinished`
-    #[command(after_help = examples::INBOX_CANCEL)]
-    Cancel {
+    /// End a transfer that is arriving: no more of it is taken, what came of it goes, and its sender is told
+    #[command(visible_alias = "cancel", after_help = examples::INBOX_STOP)]
+    Stop {
         /// Transfer ids, or their beginnings
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,

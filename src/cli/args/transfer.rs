@@ -2,13 +2,31 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
+
+/// What is said again by what `--resume` goes on with.
+const NOT_WITH_RESUME: [&str; 13] = [
+    "paths",
+    "text",
+    "to",
+    "via",
+    "keep",
+    "exclude",
+    "git",
+    "with_keys",
+    "name",
+    "chunk_size",
+    "expires",
+    "dry_run",
+    "drop",
+];
+const NOT_WITH_DROP: [&str; 7] = ["paths", "text", "to", "via", "wait", "dry_run", "resume"];
 
 /// How to seal: shared by `send` and `share`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seal {
     /// Files and folders; `-` for standard input
-    #[arg(required_unless_present = "text", value_name = "PATH")]
+    #[arg(value_name = "PATH")]
     pub(in crate::cli) paths: Vec<PathBuf>,
     /// A message instead of files, shown on arrival. Others on this machine see the command line: `-` reads it from standard input
     #[arg(long, value_name = "TEXT", conflicts_with = "paths")]
@@ -51,7 +69,10 @@ pub(in crate::cli) struct Secret {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "colis send [OPTIONS] --to <PEER> <PATH>...")]
+#[command(
+    override_usage = "colis send [OPTIONS] --to <PEER> <PATH>...\n       colis send --resume <ID>|all\n       colis send --drop <ID>|all"
+)]
+#[command(group(ArgGroup::new("what").args(["paths", "text", "resume", "drop"]).required(true).multiple(true)))]
 pub(in crate::cli) struct Send {
     #[arg(help = "Who can open it, and stores it: names, host:port or [v6]:port")]
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
@@ -64,6 +85,12 @@ pub(in crate::cli) struct Send {
     /// Keep the sealed transfer in the local store too
     #[arg(long)]
     pub(in crate::cli) keep: bool,
+    /// Go on with sends that were not finished: ids of transfers or their beginnings, names of files, or all
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with_all = NOT_WITH_RESUME)]
+    pub(in crate::cli) resume: Vec<String>,
+    /// Forget sends that were not finished
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with_all = NOT_WITH_DROP)]
+    pub(in crate::cli) drop: Vec<String>,
     /// Say what would be sent, and to whom; send nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
@@ -76,10 +103,22 @@ pub(in crate::cli) struct Send {
     /// Bytes a second at most, as 10MiB
     #[arg(long, value_name = "RATE")]
     pub(in crate::cli) limit: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) patience: Patience,
+}
+
+/// For how long a peer is waited for that does not answer.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Patience {
+    /// For how long a peer is tried again that does not answer, as 60s or 5m; 0 not at all [default: 60s once a transfer has begun
+    /// with one peer. If given, it counts for each, and from the first try on]
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::cli) retry_for: Option<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(override_usage = "colis share [OPTIONS] <PATH>...")]
+#[command(group(ArgGroup::new("shared").args(["paths", "text"]).required(true)))]
 pub(in crate::cli) struct Share {
     #[command(flatten)]
     pub(in crate::cli) seal: Seal,
@@ -143,6 +182,8 @@ pub(in crate::cli) struct Receive {
     /// Bytes a second at most, as 10MiB
     #[arg(long, value_name = "RATE")]
     pub(in crate::cli) limit: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) patience: Patience,
 }
 
 #[derive(Debug, Args)]

@@ -74,6 +74,9 @@ fn with_hint(error: Error) -> Failure {
             Error::Revoked { .. } => failure
                 .hint("leave it out; or give that machine a new certificate: colis certs issue"),
             Error::PastRenewal { source, todo } => Failure::from(*source).hint(todo),
+            Error::StoppedBy { .. } => failure.hint(
+                "it is not tried again by itself; ask there, or forget it: colis send --drop ID (see colis status)",
+            ),
             Error::NoPassword(source) => match source.downcast::<Failure>() {
                 Ok(failure) => *failure,
                 Err(_) => failure,
@@ -96,6 +99,7 @@ fn with_hint(error: Error) -> Failure {
             Error::NothingNamed { .. }
             | Error::NothingWaits { .. }
             | Error::NothingArrives { .. }
+            | Error::NothingUnfinished { .. }
             | Error::NothingOfOurs { .. }
             | Error::NothingToDelete { .. }
             | Error::NoCopy { .. } => where_to_look(&error, failure),
@@ -116,6 +120,7 @@ fn where_to_look(error: &Error, failure: Failure) -> Failure {
             "see what is here: colis list; to recall what was sent: colis delete ID --at PEER"
         }
         Error::NothingToDelete { .. } => "see what is there: colis list PEER",
+        Error::NothingUnfinished { .. } => "see what is not finished: colis status",
         Error::NothingOfOurs { .. } => {
             "see what is there: colis list [PEER]; say who stores it: --at PEER"
         }
@@ -293,6 +298,10 @@ impl From<Mistake> for Failure {
             Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
             Mistake::SeveralNamed { .. } => failure.hint("name one by its id, see `colis list`"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
+            Mistake::ResumedByRepeating { .. } => {
+                failure.hint("run the command again that began it; see to whom: colis status")
+            }
+            Mistake::ResumeNeedsPassword => failure.hint("colis send --resume ID --password"),
         }
     }
 }

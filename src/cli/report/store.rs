@@ -80,6 +80,8 @@ fn for_network(remote: &Remote, cause: &NetworkCause) -> String {
     match cause {
         NetworkCause::Refused(_) => "start it there: colis serve; if it serves, this says which step fails: colis doctor PEER"
             .to_owned(),
+        NetworkCause::Silent { .. } => "it was waited for: go on by the same command when it is back, or wait longer: --retry-for 10m"
+            .to_owned(),
         NetworkCause::ConnectTimeout => format!(
             "is that machine on, and does its firewall let TCP port {} pass? This says which step fails: colis doctor PEER",
             remote.address().port()

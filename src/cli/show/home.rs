@@ -1,6 +1,6 @@
 //! What is said of a home: its state, its history, its settings, its units; and by the demonstration.
 
-use super::{doctor, serve::arriving};
+use super::{doctor, send::unfinished, serve::arriving};
 use crate::{
     cli::output::Output,
     config::{
@@ -135,11 +135,14 @@ fn said(output: Output, status: &Status) {
         output.line(format!("did not come: {}", line(entry)));
     }
     output.line(sending(status.unfinished));
-    if status.sends > 0 {
+    for one in &status.sends {
+        output.line(format!("unfinished: {}", unfinished(one)));
+    }
+    if status.kept_sends > 0 {
         output.line(format!(
             "sent: what {} need to be checked or granted later, {}; until they end",
-            count(status.sends, "send", "sends"),
-            Size(status.send_bytes)
+            count(status.kept_sends, "send", "sends"),
+            Size(status.kept_send_bytes)
         ));
     }
     if status.opened > 0 {
@@ -198,7 +201,9 @@ fn serving(status: &Status) -> String {
 fn sending(unfinished: usize) -> String {
     let goes = match unfinished {
         0 => "",
-        _ => ", by interrupted sends: the same command continues one, after a week it is forgotten",
+        _ => {
+            ", kept for a week; go on: colis send --resume ID|all, forget: colis send --drop ID|all"
+        }
     };
     format!("sending: {unfinished} unfinished{goes}")
 }

@@ -6,7 +6,7 @@ use crate::{
     id::{ManifestId, Short as _},
     manifest::table::Entry,
     name::Escaped,
-    session::{Cause, Event, Granted, LeftOut, Missed, Planned, Sealed, Sent},
+    session::{Cause, Event, Granted, LeftOut, Missed, Planned, Sealed, Sent, UnfinishedSend},
     store::{TransferState, WaitReason},
 };
 
@@ -34,16 +34,28 @@ pub(super) fn say(output: Output, event: &Event) {
         }
         Event::StreamLimit { bytes, most } => output.talk(stream_limit(*bytes, *most)),
         Event::Missed(missed) => output.warn(not_sent(missed)),
+        Event::Unfinished(left) => output.warn(how_to_go_on(left)),
+        Event::SendDropped(one) => output.line(format!("dropped: {}", unfinished(one))),
+        Event::NoAnswer { peer, seconds, .. } => output.warn(format!(
+            "no answer from {} for {seconds} s",
+            Escaped::new(peer)
+        )),
+        Event::AnswersAgain { peer, seconds } => output.talk(format!(
+            "{} answers again after {seconds} s",
+            Escaped::new(peer)
+        )),
         Event::Pending {
             peer,
             manifest,
             state,
             reason,
-        } => output.warn(format!(
-            "at {} it {}. Ctrl-C ends only the waiting",
-            Escaped::new(peer),
-            why_unopened(*state, *reason, *manifest)
-        )),
+        } => {
+            let peer = Escaped::new(peer);
+            let why = why_unopened(*state, *reason, *manifest);
+            output.warn(format!(
+                "stored with {peer}; waiting until {peer} opens it{why}. Ctrl-C ends only the waiting"
+            ));
+        }
         Event::HistoryUnread { path, reason } => output.warn(format!(
             "what did not come of late is not known: {}: {}",
             Escaped::new(path),
@@ -120,14 +132,20 @@ fn say_sealed(output: Output, sealed: &Sealed) {
     ));
 }
 
-/// `, 12.3 MiB/s`, of what was moved: nothing if all of it was there already.
+/// Less is over before a rate means anything.
+const LEAST_RATED: u64 = 1 << 20;
+
+/// `, 12.3 MiB/s`, of what was moved: nothing if that is little, for example because all of it was there already.
 fn rate(bytes: u64, (already, chunks): (u64, u64), seconds: f64) -> String {
     let moved = match chunks.checked_sub(already) {
         Some(0) if already > 0 => return String::new(),
         Some(lacking) if already > 0 => bytes / chunks * lacking,
         _ => bytes,
     };
-    format!(", {}/s", Size::per_second(moved, seconds))
+    match moved {
+        ..LEAST_RATED => String::new(),
+        _ => format!(", {}/s", Size::per_second(moved, seconds)),
+    }
 }
 
 /// `, 3 of 5 chunks there already`.
@@ -222,8 +240,40 @@ fn not_sent(missed: &Missed) -> String {
             format!("colis: not sent to {peer}: {reason}\nhint: {hint}")
         }
         (None, Some(manifest)) => format!("colis: not received: {}: {reason}", manifest.short()),
-        (None, None) => format!("colis: missed: {reason}"),
+        (None, None) => match missed.send {
+            Some(id) => format!("colis: not sent: {}: {reason}", id.short()),
+            None => format!("colis: missed: {reason}"),
+        },
     }
+}
+
+/// A send that was not finished: what, to whom, and how far it was.
+pub(in crate::cli) fn unfinished(one: &UnfinishedSend) -> String {
+    let id = one.transfer.short();
+    let names = match one.names.is_empty() {
+        true => "(what is in it is not known)".to_owned(),
+        false => escaped(&one.names),
+    };
+    let whom = match one.to.is_empty() && one.via.is_empty() {
+        true => String::new(),
+        false => format!(" {}", in_words(&one.to, &one.via)),
+    };
+    let done = match one.total_bytes {
+        Some(total) => format!("{} of {}", Size(one.bytes), Size(total)),
+        None => format!("{}", Size(one.bytes)),
+    };
+    let running = if one.running { ", at it now" } else { "" };
+    format!("{id}  {done}{whom}  {names}{running}")
+}
+
+fn how_to_go_on(left: &UnfinishedSend) -> String {
+    let id = left.transfer.short();
+    let go_on = match left.resumable {
+        true => format!("go on: colis send --resume {id}"),
+        false => "the same command goes on".to_owned(),
+    };
+    let what = unfinished(left);
+    format!("not finished: {what}\n{go_on}  |  forget it: colis send --drop {id}")
 }
 
 /// Why it is not opened, and what helps.
@@ -233,33 +283,30 @@ fn why_unopened(state: TransferState, reason: Option<WaitReason>, manifest: Mani
     let receive = format!("there it is opened by: colis receive {id}");
     let again = "it is tried again by itself";
     let (why, help) = match reason {
-        Some(WaitReason::Asks) => ("waits for a yes", yes),
-        Some(WaitReason::Larger) => ("is larger than what is opened unasked", yes),
-        Some(WaitReason::LongTable) => ("has more files than what is opened unasked", yes),
-        Some(WaitReason::Locked) => ("is locked by a password", receive),
-        Some(WaitReason::Off) => ("stays sealed, because the inbox is off", receive),
+        Some(WaitReason::Asks) => ("its inbox asks first", yes),
+        Some(WaitReason::Larger) => ("it is larger than what is opened unasked", yes),
+        Some(WaitReason::LongTable) => ("it has more files than what is opened unasked", yes),
+        Some(WaitReason::Locked) => ("it is locked by a password", receive),
+        Some(WaitReason::Off) => ("it stays sealed, because the inbox is off", receive),
         Some(WaitReason::NoSpace) => (
-            "cannot be written, because the disk for received files is full",
+            "it cannot be written, because the disk for received files is full",
             again.to_owned(),
         ),
         Some(WaitReason::CannotWrite) => (
-            "cannot be written: its folder of received files must be mended, which `colis doctor` examines there",
+            "it cannot be written: its folder of received files must be mended, which `colis doctor` examines there",
             again.to_owned(),
         ),
         Some(WaitReason::CannotOpen) => (
-            "could not be opened; its owner sees why by: colis inbox",
+            "it could not be opened; its owner sees why by: colis inbox",
             again.to_owned(),
         ),
         None if state == TransferState::Waiting => (
-            "waits; its owner sees why by: colis inbox",
+            "it waits; its owner sees why by: colis inbox",
             "it may wait for a yes".to_owned(),
         ),
-        None => (
-            "is stored and not opened yet",
-            "its peer may be busy".to_owned(),
-        ),
+        None => return String::new(),
     };
-    format!("{why}; {help}")
+    format!(": {why}; {help}")
 }
 
 #[cfg(test)]
@@ -274,6 +321,7 @@ mod tests {
         assert_eq!(of(0), expected(100 * mib));
         assert_eq!(of(75), expected(25 * mib));
         assert_eq!(of(100), "");
-        assert_eq!(rate(0, (0, 0), 2.0), expected(0));
+        assert_eq!(rate(0, (0, 0), 2.0), "");
+        assert_eq!(rate(147, (0, 1), 0.05), "", "a small file has no rate");
     }
 }

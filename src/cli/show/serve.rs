@@ -1,6 +1,8 @@
 //! What is said of a peer that serves, and of what arrives there.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+use indicatif::HumanDuration;
 
 use super::delete;
 use crate::{
@@ -35,7 +37,7 @@ pub(super) fn say(output: Output, event: &Event) {
             None => "nobody serves this home".to_owned(),
         }),
         Event::Arriving(one) => output.line(format!("arriving: {}", arriving(one))),
-        Event::Cancelled(one) => output.line(format!("cancelled: {}", arriving(one))),
+        Event::Cancelled(one) => output.line(format!("stopped: {}", arriving(one))),
         Event::Dropped { count } => output.line(format!(
             "{count} arrivals were too fast to show: colis history"
         )),
@@ -47,19 +49,30 @@ pub(super) fn say(output: Output, event: &Event) {
 
 /// What is arriving, and how far it is.
 pub(in crate::cli) fn arriving(one: &Arriving) -> String {
-    let (id, from, came) = (
-        one.transfer.short(),
-        Escaped::new(&one.name),
-        Size(one.bytes),
-    );
-    let of = one
-        .of
-        .map_or_else(String::new, |of| format!(" of {}", Size(of)));
-    let pause = match one.idle_seconds {
-        ..STILL_MOVES => String::new(),
-        idle => format!(", nothing for {idle:.0} s"),
+    let (id, from) = (one.transfer.short(), Escaped::new(&one.name));
+    let came = match one.of {
+        Some(of) => format!("{} of {}", Size(one.done), Size(of)),
+        None => Size(one.bytes).to_string(),
     };
-    format!("{id}  {came}{of} from {from}{pause}")
+    let pace = match (one.idle_seconds, one.per_second) {
+        (STILL_MOVES.., _) => format!(", nothing for {:.0} s", one.idle_seconds),
+        (_, Some(rate)) => format!(", {}/s", Size(rate)),
+        _ => String::new(),
+    };
+    let left = match one.seconds_left {
+        Some(left) => format!(", {:#} left", HumanDuration(Duration::from_secs(left))),
+        None => String::new(),
+    };
+    let names = one.names.iter().flatten();
+    let mut names: Vec<_> = names.map(|name| Escaped::new(name).to_string()).collect();
+    if one.more_names {
+        names.push("…".to_owned());
+    }
+    let names = match names.is_empty() {
+        true => String::new(),
+        false => format!("  {}", names.join(", ")),
+    };
+    format!("{id}  {came} from {from}{pace}{left}{names}")
 }
 
 /// One line for the person, with everything foreign escaped, and what to do.

@@ -1,12 +1,14 @@
 //! What the inbox answers to offers.
 
+use futures::future::BoxFuture;
+
 use super::{Inbox, early::Opening};
 use crate::{
     disk::Room,
     id::{ManifestId, PeerId, TransferId},
     manifest::{SignedOffer, Timestamp, Wrap},
     received::ReceivedError,
-    server::{Brought, Cut, NotTaken, OfferDesk},
+    server::{ArrivingNames, Brought, Cut, NotTaken, OfferDesk},
     store::{OfferAnswer, Store as _, StoreError, StoreFuture, TransferState, WaitReason},
     tls::Caller,
     transfer::ReceiveOptions,
@@ -40,6 +42,9 @@ impl OfferDesk for Inbox {
             if caller.peer_id == offer.payload().sender {
                 self.store.put_offer(offer).await?;
             }
+            if for_us.is_some() {
+                self.glimpses.note(caller.peer_id, offer, &self.reader);
+            }
             if for_us == Some(OfferAnswer::Accepted) {
                 self.early.begin(caller.peer_id, self.opening(offer));
             }
@@ -49,6 +54,10 @@ impl OfferDesk for Inbox {
 
     fn stored(&self, caller: &Caller, transfer: TransferId, index: u64, chunk: Brought) {
         self.early.stored(caller.peer_id, transfer, index, chunk);
+    }
+
+    fn names(&self, by: PeerId, transfer: TransferId) -> BoxFuture<'_, Option<ArrivingNames>> {
+        Box::pin(self.glimpses.names(&*self.store, by, transfer))
     }
 
     fn cut(&self, cut: &Cut) {

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Kind};
 use crate::{
     manifest::Distrust,
-    store::{Rejection, StoreError},
+    store::{Refusal, Rejection, StoreError},
     transfer::TransferError,
+    wire::Code,
 };
 
 /// Why something failed. Where it is about a peer, [`Error::peer`] says about which; else it is about this machine.
@@ -38,6 +39,8 @@ pub enum Cause {
     Refused,
     /// A recipient does not want the transfer.
     NotAccepted,
+    /// The owner of the peer takes no more of a transfer that was arriving there.
+    Stopped,
     /// Somebody is not who was expected, or is not trusted.
     NotTrusted,
     /// It does not speak the protocol.
@@ -91,6 +94,10 @@ fn of_store(error: &StoreError) -> Cause {
         StoreError::NoSpace { .. } | StoreError::NoRoom(_) => Cause::NoSpace,
         StoreError::Busy { .. } => Cause::Busy,
         StoreError::TooSlow { .. } => Cause::TooSlow,
+        StoreError::Refused {
+            code: Refusal::Known(Code::Cancelled),
+            ..
+        } => Cause::Stopped,
         StoreError::Refused { .. } => Cause::Refused,
         StoreError::Protocol { .. } => Cause::BrokeProtocol,
         StoreError::Untrusted { cause, .. } => match cause {

@@ -36,6 +36,7 @@ impl Error {
             | Self::NothingNamed { .. }
             | Self::NothingWaits { .. }
             | Self::NothingArrives { .. }
+            | Self::NothingUnfinished { .. }
             | Self::NothingOfOurs { .. }
             | Self::NothingToDelete { .. }
             | Self::OpenedThere { .. }
@@ -48,7 +49,9 @@ impl Error {
                 let last = tries.last();
                 last.map_or(Kind::Network, |missed| missed.error.kind())
             }
-            Self::NamedWithPort { source, .. } | Self::PastRenewal { source, .. } => source.kind(),
+            Self::NamedWithPort { source, .. }
+            | Self::PastRenewal { source, .. }
+            | Self::StoppedBy { source, .. } => source.kind(),
             Self::NameDiffers { .. }
             | Self::OtherBundle { .. }
             | Self::Revoked { .. }
@@ -143,6 +146,11 @@ impl From<&StoreError> for Kind {
                 code: Refusal::Known(Code::Internal),
                 ..
             } => Self::Network,
+            // As what a recipient refuses later.
+            StoreError::Refused {
+                code: Refusal::Known(Code::Cancelled),
+                ..
+            } => Self::Partial,
             StoreError::Deleted
             | StoreError::EndsTooSoon { .. }
             | StoreError::Refused { .. }

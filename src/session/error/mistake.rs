@@ -128,6 +128,15 @@ pub enum Mistake {
         /// As many have it.
         count: usize,
     },
+    /// An unfinished send that is not known well enough to be resumed by its id.
+    #[error("{text} is continued only by the command that began it")]
+    ResumedByRepeating {
+        /// The id of the transfer.
+        text: String,
+    },
+    /// An unfinished send that was sealed with a password, and none is given.
+    #[error("the password that it was sealed with is needed to go on")]
+    ResumeNeedsPassword,
     /// More sources than are read at once.
     #[error("{count} sources, at most {most} are read at once")]
     TooManySources {

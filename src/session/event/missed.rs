@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Event;
 use crate::{
-    id::{ManifestId, PeerId},
+    id::{ManifestId, PeerId, TransferId},
     session::{Cause, Error, Session},
     transfer,
 };
@@ -76,6 +76,9 @@ pub struct Missed {
     /// The transfer that did not come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestId>,
+    /// The unfinished send that could not be gone on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send: Option<TransferId>,
     /// What can be done about it, as the exit code says it of one alone.
     pub exit: u8,
     /// Why, in one word.
@@ -109,10 +112,20 @@ impl Missed {
         }
     }
 
+    /// An unfinished send that could not be gone on with, of several.
+    #[cfg(feature = "cli")]
+    pub(crate) fn send(transfer: TransferId, error: &Error) -> Self {
+        Self {
+            send: Some(transfer),
+            ..Self::of(error)
+        }
+    }
+
     fn of(error: &Error) -> Self {
         Self {
             peer: None,
             manifest: None,
+            send: None,
             exit: error.kind() as u8,
             cause: error.cause(),
             reason: error.to_string(),

@@ -50,12 +50,21 @@ pub(super) struct Met {
     tries: Vec<NotReached>,
 }
 
+/// For how long stores are waited for.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// As the request says.
+    asked: Option<Duration>,
+    /// Whether a transfer waits for one that answers no more: one of several is left behind instead, so that the others go on.
+    for_one: bool,
+}
+
 impl Session {
     /// Connects to all that are needed, side by side: one that is off costs the others no time of their own. Of several those
     /// that are off, revoked or unknown are done without; recipients that are known need not answer now.
     pub(super) async fn meet(&self, request: &SendRequest) -> Result<Met, Error> {
         let mut met = match request.via.is_empty() {
-            true => self.meet_recipients(&request.to).await?,
+            true => self.meet_recipients(request).await?,
             false => Met {
                 recipients: self.recipients(&request.to).await?,
                 ..Met::default()
@@ -73,14 +82,15 @@ impl Session {
         met.check_reached()
     }
 
-    async fn meet_recipients(&self, to: &[String]) -> Result<Met, Error> {
-        let mut met = Met::default();
-        let connected = self.connect_all(to).await;
+    async fn meet_recipients(&self, request: &SendRequest) -> Result<Met, Error> {
+        let (mut met, to) = (Met::default(), &request.to);
+        let waits = Waits::of(request, to);
+        let connected = self.connect_all(to, request.retry_for).await;
         for (text, connected) in to.iter().zip(connected) {
             match connected {
                 Ok(connected) => {
                     met.recipients.add(text, connected.peer.clone());
-                    met.add(text, connected);
+                    met.add(text, self.patient(text, connected, waits));
                 }
                 Err(error) => self.do_without(text, error, &mut met).await?,
             }
@@ -113,7 +123,8 @@ impl Session {
     }
 
     async fn meet_carriers(&self, request: &SendRequest, met: &mut Met) -> Result<(), Error> {
-        let carriers = self.connect_all(&request.via).await;
+        let waits = Waits::of(request, &request.via);
+        let carriers = self.connect_all(&request.via, request.retry_for).await;
         for (text, connected) in request.via.iter().zip(carriers) {
             let id = match &connected {
                 Ok(connected) => Some(connected.peer.peer_id),
@@ -124,7 +135,7 @@ impl Session {
                 return Err(Mistake::NotToldWhenOpened { peer }.into());
             }
             match connected {
-                Ok(connected) => met.add(text, connected),
+                Ok(connected) => met.add(text, self.patient(text, connected, waits)),
                 Err(error) if is_of_one(&error) => met.miss(text, id, error),
                 Err(error) => return Err(error),
             }
@@ -136,10 +147,16 @@ impl Session {
 impl Session {
     /// Connects to each, side by side. Once one is connected the others have [`LATER`]: a peer that says nothing must not hold up what
     /// goes to others.
-    async fn connect_all(&self, texts: &[String]) -> Vec<Result<ConnectedPeer, Error>> {
+    async fn connect_all(
+        &self,
+        texts: &[String],
+        retry_for: Option<Duration>,
+    ) -> Vec<Result<ConnectedPeer, Error>> {
         let asked = texts.iter().enumerate();
-        let asked =
-            asked.map(|(place, text)| self.connect(text).map(move |done| (place, done)).boxed());
+        let asked = asked.map(|(place, text)| {
+            let connected = self.connect_within(text, retry_for);
+            connected.map(move |done| (place, done)).boxed()
+        });
         let mut asked: FuturesUnordered<_> = asked.collect();
         let mut connected: Vec<_> = texts.iter().map(|_| None).collect();
         let mut ends = None;
@@ -150,7 +167,7 @@ impl Session {
             };
             let Some((place, done)) = next else { break };
             if done.is_ok() && ends.is_none() {
-                ends = Some(Instant::now() + LATER);
+                ends = Some(Instant::now() + LATER.max(retry_for.unwrap_or_default()));
             }
             connected[place] = Some(done);
         }
@@ -174,6 +191,23 @@ impl Session {
                 nearest: None,
             },
         }
+    }
+
+    /// The same peer, whose client waits as `waits` says.
+    fn patient(&self, text: &str, connected: ConnectedPeer, waits: Waits) -> ConnectedPeer {
+        let ConnectedPeer { mut client, peer } = connected;
+        if waits.for_one {
+            client = self.watched(client, text, waits.asked);
+        }
+        ConnectedPeer { client, peer }
+    }
+}
+
+impl Waits {
+    fn of(request: &SendRequest, stores: &[String]) -> Self {
+        let asked = request.retry_for;
+        let for_one = stores.len() == 1 || asked.is_some();
+        Self { asked, for_one }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Sealing {
 }
 
 /// For how long stores keep a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifetime {
     /// For ever.
     Endless,
@@ -108,6 +108,7 @@ impl Sealing {
             jobs: session.jobs(self.jobs),
             remember: None,
             unreached: false,
+            note: None,
         })
     }
 

@@ -12,8 +12,10 @@ use crate::{
     transfer,
 };
 
-/// For so long nothing is told.
-const QUIET: Duration = Duration::from_secs(5);
+/// What is opened within this needs no waiting for.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// How often it is looked whether it waits for something else now.
+const AGAIN: Duration = Duration::from_secs(2);
 
 impl Session {
     /// The state that all recipients reach; none if it is stored with none of them.
@@ -30,7 +32,7 @@ impl Session {
         Ok(other.or(settled.last()).copied())
     }
 
-    /// The state that it reaches there. Tells once why it is waited for, for it may be for ever; and again if that changes.
+    /// The state that it reaches there. Tells at once what is waited for, for it may be for ever; and again if that changes.
     async fn wait_for(
         &self,
         to: &Destination,
@@ -39,20 +41,22 @@ impl Session {
         let settled = transfer::wait_until_settled(&*to.store, manifest);
         tokio::pin!(settled);
         let mut told = None;
+        if let Ok(settled) = tokio::time::timeout(AT_ONCE, &mut settled).await {
+            return Ok(settled?.state);
+        }
         loop {
-            if let Ok(settled) = tokio::time::timeout(QUIET, &mut settled).await {
+            let now = to.store.manifest_state(manifest).await?;
+            if told.replace((now.state, now.reason)) != Some((now.state, now.reason)) {
+                self.tell(Event::Pending {
+                    peer: to.name.clone(),
+                    manifest,
+                    state: now.state,
+                    reason: now.reason,
+                });
+            }
+            if let Ok(settled) = tokio::time::timeout(AGAIN, &mut settled).await {
                 return Ok(settled?.state);
             }
-            let now = to.store.manifest_state(manifest).await?;
-            if told.replace((now.state, now.reason)) == Some((now.state, now.reason)) {
-                continue;
-            }
-            self.tell(Event::Pending {
-                peer: to.name.clone(),
-                manifest,
-                state: now.state,
-                reason: now.reason,
-            });
         }
     }
 }

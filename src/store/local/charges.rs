@@ -230,6 +230,14 @@ impl Charges {
         self.lock().remove(id, |other| other == peer);
     }
 
+    /// Whether `id` is charged to `peer`, because that has put it.
+    pub(super) fn has(&self, peer: PeerId, id: ChunkId) -> bool {
+        let state = self.lock();
+        let account = state.accounts.get(&peer);
+        let found = account.and_then(|account| account.chunks.get(&id));
+        found.is_some_and(|(_, why)| *why == Why::Put)
+    }
+
     /// It is gone, or named. Gives whether it was charged to somebody.
     pub(super) fn release(&self, id: ChunkId) -> bool {
         self.lock().remove(id, |_| true)

@@ -24,7 +24,7 @@ use super::{
     io,
 };
 use crate::{
-    id::{ChunkId, ManifestId},
+    id::{ChunkId, ManifestId, PeerId},
     manifest::{SignedManifest, Timestamp},
 };
 
@@ -66,6 +66,28 @@ impl LocalStore {
     /// [`StoreError`].
     pub fn let_go(&self, id: ManifestId, state: TransferState) -> Result<(), StoreError> {
         self.inner.let_go(id, state)
+    }
+
+    /// Lets those of `chunks` go that `peer` has put and no manifest names: to the trash, from where they come back if somebody relies
+    /// on them. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn let_unnamed_go(
+        &self,
+        peer: PeerId,
+        chunks: &[ChunkId],
+    ) -> Result<GcReport, StoreError> {
+        let (inner, mut report) = (&self.inner, GcReport::default());
+        inner.writable()?;
+        for batch in chunks.chunks(BATCH) {
+            let _alone = inner.take_presence_away();
+            // What a manifest names is charged to nobody.
+            for id in batch.iter().filter(|id| inner.charges.has(peer, **id)) {
+                inner.throw_away(inner.shard(*id), *id, &mut report)?;
+            }
+        }
+        Ok(report)
     }
 
     /// Lets go of transfers whose time is over. Gives how many. Blocks.
@@ -291,7 +313,17 @@ impl Inner {
     fn remove_abandoned(&self, now: SystemTime, report: &mut GcReport) -> Result<(), StoreError> {
         let path = self.root.join("state/sending");
         let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;
-        report.abandoned = remove_old(&folder, now, ABANDONED, |_| true)?;
+        let is_note = |name: &str| name.ends_with(".note");
+        report.abandoned = remove_old(&folder, now, ABANDONED, |name| !is_note(name))?;
+        let names: HashSet<_> = folder
+            .names()
+            .map_err(|e| io(&path, e))?
+            .into_iter()
+            .collect();
+        let has_journal = |note: &str| names.contains(note.trim_end_matches(".note"));
+        remove_old(&folder, now, ABANDONED, |name| {
+            is_note(name) && !has_journal(name)
+        })?;
         // What is kept of sends has the end of the transfer in its name.
         let path = self.root.join("state/sent");
         let folder = Folder::open(path.clone()).map_err(|e| io(&path, e))?;

@@ -214,9 +214,9 @@ fn what_is_arriving_is_seen_and_its_sender_is_told_that_it_is_not_wanted() {
     person.presses(" \r");
     person.sees("2  Take no more of it");
     person.presses("2");
-    person.sees("cancelled: ");
+    person.sees("stopped: ");
     person.sees_menu();
-    assert_eq!(sending.wait().unwrap().code(), Some(4));
+    assert_eq!(sending.wait().unwrap().code(), Some(10));
     person.quits();
 }
 
