@@ -367,7 +367,8 @@ fn open_store(
 fn listen(wanted: SocketAddr, store: &LocalStore) -> Result<(TcpListener, SocketAddr), PeerError> {
     let listener = server::bind(wanted)?;
     let address = listener.local_addr()?;
-    store.note_serving(&PeerAddress::from(reachable(address)).to_string());
+    let [reachable, listens] = [reachable(address), address].map(PeerAddress::from);
+    store.note_listening(&reachable.to_string(), &listens.to_string());
     Ok((listener, address))
 }
 

@@ -4,11 +4,13 @@ use super::{
     Context,
     args::List,
     report::{ExitCode, Failure},
+    show::table::{Cell, Listing, Row},
 };
 use crate::{
-    config::units::Size,
+    config::units::{Size, count},
     name::Escaped,
     session::{Event, TransferRow},
+    store::ChunkInfo,
 };
 
 /// What is in a transfer, fit for a terminal.
@@ -26,22 +28,32 @@ pub(super) fn contents(row: &TransferRow) -> String {
     }
 }
 
-/// A transfer, in a line of a list.
-pub(super) fn line(row: &TransferRow) -> String {
-    let state = format!("{:?}", row.state).to_lowercase();
-    let (id, created, size) = (row.info.id, row.info.created, Size(row.info.size));
-    let (size, from) = (size.to_string(), &row.from);
-    format!(
-        "{id}  {created}  {size:>9}  {state:<7}  from {from}  {}",
-        contents(row)
-    )
+/// A transfer, in a row of a list.
+pub(super) fn row(row: &TransferRow) -> Row {
+    Row(vec![
+        Cell::Id(row.info.id.to_string()),
+        Cell::Time(row.info.created),
+        Cell::Number(Size(row.info.size).to_string()),
+        Cell::Word(format!("{:?}", row.state).to_lowercase()),
+        Cell::Names(format!("from {}", row.from)),
+        Cell::Names(contents(row)),
+    ])
+}
+
+/// A chunk, in a row of a list.
+pub(super) fn chunk(chunk: &ChunkInfo) -> Row {
+    let (id, length) = (chunk.id.to_string(), chunk.length.to_string());
+    Row(vec![Cell::Id(id), Cell::Number(length)])
 }
 
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
     let session = context.session()?;
     let store = session.store_to_read(args.peer.as_deref()).await?;
+    let listing = Listing::open(context.output);
     if args.chunks {
-        session.list_chunks(&*store).await?;
+        let listed = session.list_chunks(&*store).await?;
+        let chunks = count(listed.chunks, "chunk", "chunks");
+        listing.close_under(format!("{chunks}, {}", Size(listed.bytes)));
         return Ok(ExitCode::Ok);
     }
     let mut has_some = false;
@@ -53,5 +65,6 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
     if !has_some {
         context.output.talk("no transfers");
     }
+    listing.close();
     Ok(ExitCode::Ok)
 }

@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Session, TransferSelector, all_manifests, store::look, which::if_long_enough};
+use super::{Error, Session, all_manifests, store::look, which::if_long_enough};
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
@@ -19,7 +19,8 @@ use crate::{
 pub struct CustodyRequest {
     /// The peer that stores it: its name or address.
     pub peer: String,
-    /// The transfer, of which the own store has a copy: its id or that of its manifest, or the beginning of one.
+    /// The transfer, of which the own store has a copy: its id or that of its manifest, the beginning of one, or a name
+    /// at its top.
     pub transfer: String,
     /// Ask for so many chunks, chosen at random; for all without it.
     pub sample: Option<u32>,
@@ -44,6 +45,7 @@ pub struct Custody {
     /// The peer.
     pub peer: String,
     /// The manifest of the transfer.
+    #[serde(rename = "id")]
     pub manifest: Option<ManifestId>,
     /// Chunks that it has, every byte.
     pub chunks: u64,
@@ -84,8 +86,10 @@ impl Session {
             opened => opened?,
         };
         let infos = all_manifests(self, &own, None).await?;
-        let info = TransferSelector::new(&request.transfer).one_of(&infos)?;
+        let infos: Vec<_> = infos.iter().collect();
+        let info = self.one_meant(&own, &infos, &request.transfer);
         let id = info
+            .await?
             .ok_or_else(|| if_long_enough(&request.transfer, no_copy))?
             .id;
         let manifest = SignedManifest::parse(own.get_manifest(id).await?)?;

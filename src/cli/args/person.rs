@@ -17,14 +17,14 @@ pub(in crate::cli) struct Inbox {
 pub(in crate::cli) enum InboxCommand {
     /// List what waits, with what is in it, and what is arriving
     List {
-        /// Manifest ids, or their beginnings: these with every entry
-        #[arg(value_name = "ID")]
+        /// Ids or their beginnings, or names of files in them: these with every entry
+        #[arg(value_name = "ID|NAME")]
         ids: Vec<String>,
     },
     /// Open into received/
     Accept {
-        /// Manifest ids, or their beginnings
-        #[arg(value_name = "ID", required_unless_present = "all")]
+        /// Ids or their beginnings, or names of files in them
+        #[arg(value_name = "ID|NAME", required_unless_present = "all")]
         ids: Vec<String>,
         /// Everything that waits and needs no password
         #[arg(long, conflicts_with = "ids")]
@@ -37,8 +37,8 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
     Refuse {
-        /// Manifest ids, or their beginnings
-        #[arg(value_name = "ID", required_unless_present_any = ["all", "from"])]
+        /// Ids or their beginnings, or names of files in them
+        #[arg(value_name = "ID|NAME", required_unless_present_any = ["all", "from"])]
         ids: Vec<String>,
         /// Everything that waits
         #[arg(long, conflicts_with_all = ["ids", "from"])]

@@ -1,13 +1,17 @@
 //! What is said of a home: its state, its history, its settings, its units; and by the demonstration.
 
-use super::{doctor, serve::arriving};
+use super::{
+    brief::{self, wrap},
+    doctor,
+    serve::arriving,
+    table::{self, Cell, Row},
+};
 use crate::{
     cli::output::Output,
     config::{
         SetBy, Shown,
         units::{Size, count},
     },
-    id::Short as _,
     manifest::Timestamp,
     name::Escaped,
     peer::{Direction, HistoryEntry},
@@ -18,7 +22,7 @@ use crate::{
 pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Status(status) => said(output, status),
-        Event::History(entry) => output.line(line(entry)),
+        Event::History(entry) => output.row(row(entry)),
         Event::NotCome(entry) => output.line(format!("did not come: {}", line(entry))),
         Event::Setting(shown) => output.line(setting(shown)),
         Event::ConfigInit { path } => output.line(path),
@@ -82,16 +86,27 @@ fn changed_setting(changed: &ChangedSetting) -> String {
 }
 
 fn said(output: Output, status: &Status) {
-    output.line(format!("home: {} ({})", status.home, status.why.describe()));
+    let say = |text: String| {
+        output.line(match table::width() {
+            Some(width) => wrap(&text, width),
+            None => text,
+        });
+    };
+    say(format!("home: {} ({})", status.home, status.why.describe()));
     let role = match status.has_circle_key {
         true => ", holds the circle's key",
         false => "",
     };
-    output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
-    let (days, until) = (status.certificate_days, status.certificate_until);
-    output.line(match days {
+    let id = brief::id(status.peer_id);
+    say(format!("peer: {}  {id}{role}", status.name));
+    let (days, until) = (
+        status.certificate_days,
+        brief::time(status.certificate_until),
+    );
+    say(match days {
         _ if status.certificate_from > Timestamp::now() => {
-            format!("certificate: counts from {} only", status.certificate_from)
+            let from = brief::time(status.certificate_from);
+            format!("certificate: counts from {from} only")
         }
         0.. => format!(
             "certificate: {} left, until {until}",
@@ -105,36 +120,36 @@ fn said(output: Output, status: &Status) {
             false => output.talk(format!("note: {notice}")),
         }
     }
-    output.line(serving(status));
+    say(serving(status));
     let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
     let inbox = format!("{:?}", status.inbox).to_lowercase();
-    output.line(format!("inbox: {inbox}, {waiting} to be opened"));
+    say(format!("inbox: {inbox}, {waiting} to be opened"));
     for one in &status.arriving {
-        output.line(format!("arriving: {}", arriving(one)));
+        say(format!("arriving: {}", arriving(one)));
     }
     for (id, why) in &status.not_opened {
-        let (id, why) = (id.short(), Escaped::new(why));
+        let (id, why) = (brief::id(id), Escaped::new(why));
         output.warn(format!("{id} could not be opened: {why}"));
     }
     for entry in &status.missed {
-        output.line(format!("did not come: {}", line(entry)));
+        say(format!("did not come: {}", line(entry)));
     }
-    output.line(sending(status.unfinished));
-    output.line(format!("peers known: {}", status.peers));
-    output.line(match &status.store {
+    say(sending(status.unfinished));
+    say(format!("peers known: {}", status.peers));
+    say(match &status.store {
         Some(usage) => format!(
-            "store: {} transfers, {} chunks, {}",
-            usage.manifests,
-            usage.chunks,
+            "store: {}, {}, {}",
+            count(usage.manifests, "transfer", "transfers"),
+            count(usage.chunks, "chunk", "chunks"),
             Size(usage.bytes)
         ),
         None => "store: none yet".to_owned(),
     });
     for one in &status.unnamed {
-        output.line(format!("in no transfer: {}", put_by(one)));
+        say(format!("in no transfer: {}", put_by(one)));
     }
     let quota = status.quota.map(|quota| format!(", quota {}", Size(quota)));
-    output.line(format!(
+    say(format!(
         "disk: {} free{}, {} can be stored",
         Size(status.free),
         quota.unwrap_or_default(),
@@ -146,7 +161,7 @@ fn said(output: Output, status: &Status) {
 fn put_by(one: &PutBy) -> String {
     let of = match (&one.name, one.what.peer_id) {
         (Some(name), _) => format!("put by {}", Escaped::new(name)),
-        (None, Some(id)) => format!("put by {id}"),
+        (None, Some(id)) => format!("put by {}", brief::id(id)),
         (None, None) => "of transfers that are over, or of nobody known".to_owned(),
     };
     let chunks = count(one.what.chunks, "chunk", "chunks");
@@ -154,14 +169,14 @@ fn put_by(one: &PutBy) -> String {
 }
 
 fn serving(status: &Status) -> String {
-    match (&status.serving, status.since) {
-        (Some(address), Some(since)) => {
-            let process = status.process;
-            let process = process.map_or(String::new(), |id| format!(", process {id}"));
-            format!("serving: {address} since {since}{process}")
-        }
-        (Some(address), None) => format!("serving: {address}"),
-        (None, _) => "serving: no".to_owned(),
+    let Some(address) = status.listens.as_ref().or(status.serving.as_ref()) else {
+        return "serving: no".to_owned();
+    };
+    let process = status.process;
+    let process = process.map_or_else(String::new, |id| format!(", process {id}"));
+    match status.since {
+        Some(since) => format!("serving: {address} since {}{process}", brief::time(since)),
+        None => format!("serving: {address}"),
     }
 }
 
@@ -187,7 +202,28 @@ fn setting(shown: &Shown) -> String {
     format!("{:<12} = {value:<26} {from}", shown.key)
 }
 
+/// What became of a transfer, in a row of a list.
+fn row(entry: &HistoryEntry) -> Row {
+    let [direction, size, peers, names] = parts(entry);
+    Row(vec![
+        Cell::Time(entry.at),
+        Cell::Word(direction),
+        Cell::Number(size),
+        Cell::Names(peers),
+        Cell::Names(names),
+    ])
+}
+
+/// The same, in a line.
 fn line(entry: &HistoryEntry) -> String {
+    let at = brief::time(entry.at);
+    let parts = parts(entry).into_iter();
+    let parts = parts.filter(|part| !part.is_empty());
+    [at].into_iter().chain(parts).collect::<Vec<_>>().join("  ")
+}
+
+/// What happened, how much it was, with whom, and which.
+fn parts(entry: &HistoryEntry) -> [String; 4] {
     let (direction, peers) = match entry.direction {
         Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
         Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
@@ -196,28 +232,28 @@ fn line(entry: &HistoryEntry) -> String {
         Direction::Waiting => ("waits", from(entry)),
         Direction::Cut => ("cut", from(entry)),
     };
-    let size = Size(entry.bytes).to_string();
-    let mut line = format!("{}  {direction:<8}  {size:>10}  {peers}", entry.at);
+    let mut which = Vec::new();
     if let Some(of) = entry.of {
-        line.push_str(&format!("  of {}", Size(of)));
+        which.push(format!("of {}", Size(of)));
     }
     if !entry.names.is_empty() {
-        line.push_str(&format!("  {}", escape(&entry.names)));
+        which.push(escape(&entry.names));
     }
     if let Some(named) = &entry.named {
-        line.push_str(&format!("  as {}", escape(named)));
+        which.push(format!("as {}", escape(named)));
     }
     if let Some(reason) = &entry.reason {
-        line.push_str(&format!("  ({})", Escaped::new(reason)));
+        which.push(format!("({})", Escaped::new(reason)));
     }
     // Those that came have theirs where they are now.
     if entry.manifest.is_none() {
-        line.push_str(&format!("  transfer {}", entry.transfer.short()));
+        which.push(format!("transfer {}", brief::id(entry.transfer)));
     }
     if entry.left_out > 0 {
-        line.push_str(&format!("  ({} more left out before)", entry.left_out));
+        which.push(format!("({} more left out before)", entry.left_out));
     }
-    line
+    let size = Size(entry.bytes).to_string();
+    [direction.to_owned(), size, peers, which.join("  ")]
 }
 
 fn from(entry: &HistoryEntry) -> String {

@@ -1,9 +1,9 @@
 //! What is said of a transfer on its way.
 
+use super::brief;
 use crate::{
     cli::output::Output,
     config::units::{Size, count},
-    id::{ManifestId, Short as _},
     manifest::table::Entry,
     name::Escaped,
     session::{Cause, Event, Granted, LeftOut, Missed, Planned, Sealed, Sent},
@@ -37,7 +37,7 @@ pub(super) fn say(output: Output, event: &Event) {
         } => output.warn(format!(
             "at {} it {}. Ctrl-C ends only the waiting",
             Escaped::new(peer),
-            why_unopened(*state, *reason, *manifest)
+            why_unopened(*state, *reason, &brief::id(manifest))
         )),
         Event::HistoryUnread { path, reason } => output.warn(format!(
             "what did not come of late is not known: {}: {}",
@@ -78,8 +78,9 @@ fn say_sent(output: Output, sent: &Sent) {
     let Some(manifest) = sent.manifest else {
         return output.line(format!("received before, nothing sent {to}"));
     };
+    let id = brief::id(manifest);
     output.line(format!(
-        "{manifest}  {} in {} {to}",
+        "{id}  {} in {} {to}",
         Size(sent.bytes),
         count(sent.chunks, "chunk", "chunks")
     ));
@@ -91,7 +92,7 @@ fn say_sent(output: Output, sent: &Sent) {
     output.talk(format!(
         "stored durably in {:.2} s{rate}{resumed}{state} (transfer {})",
         sent.seconds,
-        sent.transfer.short()
+        brief::id(sent.transfer)
     ));
 }
 
@@ -99,8 +100,8 @@ fn say_sealed(output: Output, sealed: &Sealed) {
     let size = Size(sealed.bytes);
     if let Some(manifest) = sealed.manifest {
         let chunks = count(sealed.chunks, "chunk", "chunks");
-        let folder = Escaped::new(&sealed.folder);
-        output.line(format!("{manifest}  {size} in {chunks} in {folder}"));
+        let (id, folder) = (brief::id(manifest), Escaped::new(&sealed.folder));
+        output.line(format!("{id}  {size} in {chunks} in {folder}"));
     }
     output.talk(format!(
         "sealed in {:.2} s{}{} (transfer {})",
@@ -111,7 +112,7 @@ fn say_sealed(output: Output, sealed: &Sealed) {
             sealed.seconds
         ),
         resumed(sealed.already_chunks, sealed.chunks),
-        sealed.transfer.short()
+        brief::id(sealed.transfer)
     ));
 }
 
@@ -137,11 +138,11 @@ fn resumed(already: u64, chunks: u64) -> String {
 }
 
 fn now_open(granted: &Granted) -> String {
-    let (manifest, to) = (granted.manifest, escaped(&granted.to));
+    let (id, to) = (brief::id(granted.manifest), escaped(&granted.to));
     match granted.added {
-        0 => format!("{manifest}  {to} can open it already"),
+        0 => format!("{id}  {to} can open it already"),
         added => format!(
-            "{manifest}  {} more can open it: {to}",
+            "{id}  {} more can open it: {to}",
             count(added as u64, "peer", "peers")
         ),
     }
@@ -203,14 +204,13 @@ fn not_sent(missed: &Missed) -> String {
             let peer = Escaped::new(peer);
             format!("colis: not sent to {peer}: {reason}\nhint: {hint}")
         }
-        (None, Some(manifest)) => format!("colis: not received: {}: {reason}", manifest.short()),
+        (None, Some(id)) => format!("colis: not received: {}: {reason}", brief::id(id)),
         (None, None) => format!("colis: missed: {reason}"),
     }
 }
 
 /// Why it is not opened, and what helps.
-fn why_unopened(state: TransferState, reason: Option<WaitReason>, manifest: ManifestId) -> String {
-    let id = manifest.short();
+fn why_unopened(state: TransferState, reason: Option<WaitReason>, id: &str) -> String {
     let yes = format!("there it is opened by: colis inbox accept {id}");
     let receive = format!("there it is opened by: colis receive {id}");
     let again = "it is tried again by itself";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::store;
+use super::{brief, store};
 use crate::{
     address::PeerAddress,
     cli::output::Output,
@@ -25,7 +25,7 @@ pub(super) fn say(output: Output, event: &Event) {
             peer.name,
             PeerAddress::from(peer.address),
             format!("{:?}", peer.inbox).to_lowercase(),
-            peer.peer_id
+            brief::id(peer.peer_id)
         )),
         Event::Arrival(arrived) => output.line(arrival(arrived)),
         Event::Stopped(StoppedPeer { serving, .. }) => output.talk(match serving {
@@ -48,7 +48,7 @@ pub(super) fn say(output: Output, event: &Event) {
 /// What is arriving, and how far it is.
 pub(in crate::cli) fn arriving(one: &Arriving) -> String {
     let (id, from, came) = (
-        one.transfer.short(),
+        brief::id(one.transfer),
         Escaped::new(&one.name),
         Size(one.bytes),
     );
@@ -67,7 +67,7 @@ fn arrival(arrived: &Arrived) -> String {
     let what = what(arrived, Path::new(""));
     match arrived.state {
         TransferState::Waiting => {
-            format!("{what}: colis inbox list {}", arrived.manifest.short())
+            format!("{what}: colis inbox list {}", brief::id(arrived.manifest))
         }
         _ => what,
     }
