@@ -69,7 +69,7 @@ fn row(issued: &IssuedCertificate) -> Row {
 }
 
 fn say_revoked(output: Output, revoked: &RevokedPeer) {
-    let ids: Vec<_> = revoked.peer_ids.iter().map(|id| brief::id(id)).collect();
+    let ids: Vec<_> = revoked.peer_ids.iter().map(brief::id).collect();
     let (name, ids) = (Escaped::new(&revoked.name), ids.join(", "));
     output.line(match (revoked.before, revoked.certificates) {
         (true, _) => format!("{name} was revoked before: peer {ids}"),

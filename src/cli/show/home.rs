@@ -86,12 +86,7 @@ fn changed_setting(changed: &ChangedSetting) -> String {
 }
 
 fn said(output: Output, status: &Status) {
-    let say = |text: String| {
-        output.line(match table::width() {
-            Some(width) => wrap(&text, width),
-            None => text,
-        });
-    };
+    let say = |text| output.line(fitting(text));
     say(format!("home: {} ({})", status.home, status.why.describe()));
     let role = match status.has_circle_key {
         true => ", holds the circle's key",
@@ -99,21 +94,7 @@ fn said(output: Output, status: &Status) {
     };
     let id = brief::id(status.peer_id);
     say(format!("peer: {}  {id}{role}", status.name));
-    let (days, until) = (
-        status.certificate_days,
-        brief::time(status.certificate_until),
-    );
-    say(match days {
-        _ if status.certificate_from > Timestamp::now() => {
-            let from = brief::time(status.certificate_from);
-            format!("certificate: counts from {from} only")
-        }
-        0.. => format!(
-            "certificate: {} left, until {until}",
-            count(days, "day", "days")
-        ),
-        _ => format!("certificate: expired on {until}"),
-    });
+    say(certificate(status));
     for notice in &status.notices {
         match notice.care {
             true => output.warn(notice),
@@ -136,15 +117,7 @@ fn said(output: Output, status: &Status) {
     }
     say(sending(status.unfinished));
     say(format!("peers known: {}", status.peers));
-    say(match &status.store {
-        Some(usage) => format!(
-            "store: {}, {}, {}",
-            count(usage.manifests, "transfer", "transfers"),
-            count(usage.chunks, "chunk", "chunks"),
-            Size(usage.bytes)
-        ),
-        None => "store: none yet".to_owned(),
-    });
+    say(stored(status));
     for one in &status.unnamed {
         say(format!("in no transfer: {}", put_by(one)));
     }
@@ -155,6 +128,42 @@ fn said(output: Output, status: &Status) {
         quota.unwrap_or_default(),
         Size(status.usable)
     ));
+}
+
+/// As wide as the terminal.
+fn fitting(text: String) -> String {
+    match table::width() {
+        Some(width) => wrap(&text, width),
+        None => text,
+    }
+}
+
+fn certificate(status: &Status) -> String {
+    let (days, until) = (status.certificate_days, status.certificate_until);
+    let until = brief::time(until);
+    match days {
+        _ if status.certificate_from > Timestamp::now() => {
+            let from = brief::time(status.certificate_from);
+            format!("certificate: counts from {from} only")
+        }
+        0.. => {
+            let days = count(days, "day", "days");
+            format!("certificate: {days} left, until {until}")
+        }
+        _ => format!("certificate: expired on {until}"),
+    }
+}
+
+fn stored(status: &Status) -> String {
+    let Some(usage) = &status.store else {
+        return "store: none yet".to_owned();
+    };
+    format!(
+        "store: {}, {}, {}",
+        count(usage.manifests, "transfer", "transfers"),
+        count(usage.chunks, "chunk", "chunks"),
+        Size(usage.bytes)
+    )
 }
 
 /// Chunks that no transfer in the store names, and whose they are.

@@ -22,7 +22,7 @@ pub(super) fn say(output: Output, event: &Event) {
         )),
         Event::NotRecorded(missed) => output.warn(format!(
             "colis: that {} was received is not recorded: {}",
-            missed.manifest.map(|id| brief::id(id)).unwrap_or_default(),
+            missed.manifest.map(brief::id).unwrap_or_default(),
             Escaped::new(&missed.reason)
         )),
         Event::Waiting(waiting) => waits(output, waiting),
