@@ -115,8 +115,7 @@ fn a_time_is_that_of_the_zone_of_the_person() {
         let out = command.env("TZ", zone).output().unwrap().stdout;
         let out = String::from_utf8(out).unwrap();
         let time = words(&out).find(|word| word.len() == 5 && word.contains(':'));
-        let hour = time.unwrap()[..2].parse::<i32>().unwrap();
-        hour
+        time.unwrap()[..2].parse::<i32>().unwrap()
     };
     assert_eq!((hour("UTC0") + 9) % 24, hour("JST-9"));
 }
