@@ -17,6 +17,7 @@ mod man;
 mod menu;
 mod offline;
 mod output;
+mod pager;
 mod pair;
 mod panics;
 mod password;
@@ -79,6 +80,7 @@ pub fn run() -> process::ExitCode {
         Err(error) => return process::ExitCode::from(say_usage(&error) as u8),
     };
     let output = Output::new(&cli.global, cli.command.as_ref());
+    show::brief::show_all(cli.global.full);
     make_room_for_descriptors();
     panics::watch(output);
     let code = threads::runtime().and_then(|runtime| {

@@ -136,7 +136,7 @@ impl Peer {
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address) = listen(options.listen)?;
         let reached = PeerAddress::from(reachable(address)).to_string();
-        store.note_serving(&reached);
+        store.note_listening(&reached, &PeerAddress::from(address).to_string());
         let noted = Arc::new(Whereabouts::note(&dir, reached));
         let received =
             Received::open_private(&options.received)?.with_reserve(options.store.reserve);

@@ -103,7 +103,7 @@ pub use grant::{GrantRequest, Granted};
 pub use history::{history, read_history};
 pub use home::{ChosenBy, Home, host_name};
 pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
-pub use list::TransferRow;
+pub use list::{ListedChunks, TransferRow};
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
 pub use patience::RETRY_FOR;
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RightsRow, RoleRow};

@@ -61,6 +61,12 @@ pub(super) struct Global {
     /// One JSON object a line on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Whole ids and UTC times for people too, and nothing shortened
+    #[arg(long, global = true)]
+    pub(super) full: bool,
+    /// Show a long list at once, not page by page
+    #[arg(long, global = true)]
+    pub(super) no_pager: bool,
     /// Say only errors and warnings
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
@@ -197,7 +203,9 @@ impl Command {
                 | Self::Share(_)
                 | Self::Grant(_)
                 | Self::Receive(_)
-                | Self::Inbox(_)
+                | Self::Inbox(Inbox {
+                    command: Some(InboxCommand::Accept { .. } | InboxCommand::Refuse { .. })
+                })
                 | Self::Seal(_)
                 | Self::Open(_)
         )

@@ -8,6 +8,7 @@ use super::{
     Context,
     args::{Certs, CertsCommand},
     report::{ExitCode, Failure},
+    show::table::Listing,
 };
 use crate::{
     manifest::Timestamp,
@@ -84,8 +85,10 @@ fn show(context: &Context) -> Result<(), Failure> {
             .output
             .warn("the revocation list is past its date; it still applies");
     }
+    let listing = Listing::open(context.output);
     for issued in circle.issued {
         context.tell(&Event::Issued(issued));
     }
+    listing.close();
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{
     Context, args,
     report::{ExitCode, Failure},
+    show::table::Listing,
 };
 use crate::{
     config::units::count,
@@ -26,9 +27,11 @@ pub(super) fn run(context: &Context, args: &args::History) -> Result<ExitCode, F
             history.path().display()
         ));
     }
+    let listing = Listing::open(context.output);
     let skip = entries.len().saturating_sub(args.number);
     for entry in entries.drain(skip..) {
         context.tell(&Event::History(Box::new(entry)));
     }
+    listing.close();
     Ok(ExitCode::Ok)
 }

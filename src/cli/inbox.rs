@@ -5,6 +5,7 @@ use super::{
     args::{Inbox, InboxCommand},
     receive,
     report::{ExitCode, Failure},
+    show::{brief, table::Listing},
 };
 use crate::session::{Event, Extent, Session};
 
@@ -48,6 +49,7 @@ async fn list_waiting(
     session: &Session,
     ids: &[String],
 ) -> Result<ExitCode, Failure> {
+    let listing = Listing::open(context.output);
     let arriving = match ids.is_empty() {
         true => session.arriving().await?,
         false => Vec::new(),
@@ -62,6 +64,7 @@ async fn list_waiting(
     if infos.is_empty() {
         context.output.talk("nothing waits");
     }
+    brief::note(infos.iter().map(|info| info.id));
     for info in infos {
         let waiting = inbox.look(info, extent).await?;
         context.tell(&Event::Waiting(Box::new(waiting)));
@@ -72,5 +75,6 @@ async fn list_waiting(
             .map(Box::new)
             .for_each(|entry| context.tell(&Event::NotCome(entry)));
     }
+    listing.close();
     Ok(ExitCode::Ok)
 }

@@ -4,12 +4,16 @@ use super::{
     Context,
     args::List,
     report::{ExitCode, Failure},
-    show,
+    show::{
+        self,
+        table::{Cell, Listing, Row},
+    },
 };
 use crate::{
-    config::units::Size,
+    config::units::{Size, count},
     name::Escaped,
     session::{Event, Session, TransferRow},
+    store::ChunkInfo,
 };
 
 /// Why there may be none.
@@ -31,15 +35,22 @@ pub(super) fn contents(row: &TransferRow) -> String {
     }
 }
 
-/// A transfer, in a line of a list.
-pub(super) fn line(row: &TransferRow) -> String {
-    let state = format!("{:?}", row.state).to_lowercase();
-    let (id, created, size) = (row.info.id, row.info.created, Size(row.info.size));
-    let (size, from) = (size.to_string(), &row.from);
-    format!(
-        "{id}  {created}  {size:>9}  {state:<7}  from {from}  {}",
-        contents(row)
-    )
+/// A transfer, in a row of a list.
+pub(super) fn row(row: &TransferRow) -> Row {
+    Row(vec![
+        Cell::Id(row.info.id.to_string()),
+        Cell::Time(row.info.created),
+        Cell::Number(Size(row.info.size).to_string()),
+        Cell::Word(format!("{:?}", row.state).to_lowercase()),
+        Cell::Names(format!("from {}", row.from)),
+        Cell::Names(contents(row)),
+    ])
+}
+
+/// A chunk, in a row of a list.
+pub(super) fn chunk(chunk: &ChunkInfo) -> Row {
+    let (id, length) = (chunk.id.to_string(), chunk.length.to_string());
+    Row(vec![Cell::Id(id), Cell::Number(length)])
 }
 
 /// What is arriving here, and what was to be sent and is not finished. Returns whether there is any.
@@ -62,13 +73,17 @@ async fn on_the_way(context: &Context, session: &Session) -> Result<bool, Failur
 pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
     let session = context.session()?;
     let store = session.store_to_read(args.peer.as_deref()).await?;
+    let listing = Listing::open(context.output);
     if args.chunks {
-        if session.list_chunks(&*store).await? == 0 {
+        let listed = session.list_chunks(&*store).await?;
+        if listed.chunks == 0 {
             context.output.talk(match args.peer {
                 Some(_) => "no chunks there that we may see",
                 None => NO_CHUNKS,
             });
         }
+        let chunks = count(listed.chunks, "chunk", "chunks");
+        listing.close_under(format!("{chunks}, {}", Size(listed.bytes)));
         return Ok(ExitCode::Ok);
     }
     let mut has_some = false;
@@ -83,5 +98,6 @@ pub(super) async fn run(context: &Context, args: &List) -> Result<ExitCode, Fail
     if !has_some {
         context.output.talk("no transfers");
     }
+    listing.close();
     Ok(ExitCode::Ok)
 }

@@ -3,7 +3,7 @@
 mod daily;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     path::Path,
     sync::{
         Arc, OnceLock,
@@ -14,13 +14,15 @@ use std::{
 
 use daily::Daily;
 use serde_json::json;
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry,
+    EnvFilter, Layer, Registry,
     fmt::{
         self,
         writer::{MakeWriter, OptionalWriter},
     },
     layer::SubscriberExt as _,
+    registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
 
@@ -50,12 +52,30 @@ pub(super) enum Level {
     Serving,
 }
 
+/// Lines on standard error. A person at a terminal knows what time it is.
+fn lines(global: &Global, level: Level) -> impl Layer<Registry> {
+    let lines = fmt::layer().with_writer(|| LogLines);
+    let lines = lines.with_target(false).with_ansi(false);
+    let lines = match io::stderr().is_terminal() && global.verbose == 0 {
+        true => lines.without_time().boxed(),
+        false => lines.boxed(),
+    };
+    lines.with_filter(filter(global, level))
+}
+
+/// Objects in `file`, once that is opened.
+fn objects<S>(global: &Global, file: LateFile) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
+    objects.with_filter(filter(global, Level::Serving))
+}
+
 /// Logs to standard error.
 pub(super) fn start(global: &Global, level: Level) {
-    let lines = fmt::layer().with_writer(|| LogLines).with_target(false);
-    let lines = lines.with_ansi(false).with_filter(filter(global, level));
     // A program that embeds us may have its own.
-    let _ = Registry::default().with(lines).try_init();
+    let _ = Registry::default().with(lines(global, level)).try_init();
 }
 
 /// Logs to where no prompt is broken by a line, and to `file` once that is opened.
@@ -63,32 +83,30 @@ pub(super) fn start_beside_prompts(global: &Global, file: LateFile) {
     let lines = fmt::layer().with_writer(terminal::LogWriter::default);
     let lines = lines.with_target(false).with_ansi(false);
     let lines = lines.with_filter(filter(global, Level::Command));
-    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
-    let objects = objects.with_filter(filter(global, Level::Serving));
-    let _ = Registry::default().with(lines).with(objects).try_init();
+    let both = Registry::default().with(lines);
+    let _ = both.with(objects(global, file)).try_init();
 }
 
 /// Logs as a command does to standard error, and as a peer that serves to `file` once that is opened: the command goes on to
-/// serve.
+/// serve, or a person at a terminal is told what happens by lines of its own.
 pub(super) fn start_before_serving(global: &Global, file: LateFile) {
-    let lines = fmt::layer().with_writer(|| LogLines).with_target(false);
-    let lines = lines
-        .with_ansi(false)
-        .with_filter(filter(global, Level::Command));
-    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
-    let objects = objects.with_filter(filter(global, Level::Serving));
-    let _ = Registry::default().with(lines).with(objects).try_init();
+    start_both(global, Level::Command, file);
 }
 
-/// Logs to standard error, and to `file` while that is open. A disk that is full or stalls costs lines of the log, never a transfer.
+/// Logs to standard error, and to `file` while that is open. A disk that is full or stalls costs lines of the log, never a
+/// transfer. On a terminal the log is in its file alone, unless more is to be said; only warnings are there too.
 pub(super) fn start_serving(global: &Global, file: LateFile) {
-    let lines = fmt::layer().with_writer(|| LogLines).with_target(false);
-    let lines = lines
-        .with_ansi(false)
-        .with_filter(filter(global, Level::Serving));
-    let objects = fmt::layer().json().flatten_event(true).with_writer(file);
-    let objects = objects.with_filter(filter(global, Level::Serving));
-    let _ = Registry::default().with(lines).with(objects).try_init();
+    let is_for_a_person = !global.json && io::stderr().is_terminal();
+    let level = match is_for_a_person && global.verbose == 0 {
+        true => Level::Command,
+        false => Level::Serving,
+    };
+    start_both(global, level, file);
+}
+
+fn start_both(global: &Global, level: Level, file: LateFile) {
+    let both = Registry::default().with(lines(global, level));
+    let _ = both.with(objects(global, file)).try_init();
 }
 
 /// The log file of a peer.

@@ -17,6 +17,7 @@ use super::{
     args::{Command, Global},
     panics,
     report::ExitCode,
+    show::table,
     spool::Spool,
 };
 use crate::{config::units::count, name::escape_json, session::Event};
@@ -116,6 +117,8 @@ fn write_result(line: &str) -> io::Result<()> {
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
+    /// What is longer than the terminal is shown by a pager.
+    pub(super) pages: bool,
     /// Standard output has the content of a file: objects go to standard error.
     pub(super) beside_content: bool,
     /// Lines are all that the command is for: without a reader it ends.
@@ -127,6 +130,7 @@ impl Output {
         Self {
             json: global.json,
             quiet: global.quiet,
+            pages: !global.no_pager,
             beside_content: command.is_some_and(Command::gives_content),
             only_shows: command.is_some_and(Command::only_shows),
         }
@@ -137,6 +141,7 @@ impl Output {
         Self {
             json,
             quiet: false,
+            pages: false,
             beside_content: false,
             only_shows: true,
         }
@@ -144,15 +149,34 @@ impl Output {
 
     /// A line of the result.
     pub(super) fn line(self, text: impl Display) {
+        if !self.json
+            && let Some(text) = table::add_line(self, text.to_string(), false)
+        {
+            self.write_line(&text);
+        }
+    }
+
+    /// A line of the result, of no list that is open.
+    pub(super) fn line_now(self, text: &str) {
         if !self.json {
-            self.write_line(&text.to_string());
+            self.write_line(text);
+        }
+    }
+
+    /// A line for the person, of no list that is open.
+    pub(super) fn talk_now(self, text: &str) {
+        if !self.json && !self.quiet {
+            say(text);
         }
     }
 
     /// A line for the person, which is no result.
     pub(super) fn talk(self, text: impl Display) {
-        if !self.json && !self.quiet {
-            say(&text.to_string());
+        if !self.json
+            && !self.quiet
+            && let Some(text) = table::add_line(self, text.to_string(), true)
+        {
+            say(&text);
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     Context,
     args::{Peers, PeersCommand},
     report::{ExitCode, Failure},
-    show,
+    show::{self, table::Listing},
 };
 use crate::{
     session::{self, Event, PeerRow, Session},
@@ -20,10 +20,12 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
     let tell = |peer: PeerRow| context.tell(&Event::Peer(Box::new(peer)));
     match args.command.unwrap_or(PeersCommand::List) {
         PeersCommand::List => {
+            let listing = Listing::open(context.output);
             us.peer_rows()?.into_iter().for_each(tell);
             let roles = us.roles_of_unknown()?.into_iter().map(Event::Role);
             let rights = us.rights_of_unknown()?.into_iter().map(Event::Rights);
             roles.chain(rights).for_each(|event| context.tell(&event));
+            listing.close();
         }
         PeersCommand::Add { address } => tell(us.add_peer(&address).await?),
         PeersCommand::Check { peer } => {
@@ -82,6 +84,7 @@ async fn look_around(context: &Context) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Ok);
     }
     let around = context.session()?.look_around().await?;
+    let listing = Listing::open(context.output);
     for known in around.known {
         context.tell(&Event::Peer(Box::new(known.peer)));
         if let Some(seen) = known.seen {
@@ -91,5 +94,6 @@ async fn look_around(context: &Context) -> Result<ExitCode, Failure> {
     let roles = around.roles.into_iter().map(Event::Role);
     let unknown = around.unknown.into_iter().map(Event::Seen);
     roles.chain(unknown).for_each(|event| context.tell(&event));
+    listing.close();
     Ok(ExitCode::Ok)
 }

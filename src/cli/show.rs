@@ -1,5 +1,6 @@
 //! Events in words: the one place that says to a person what happened.
 
+pub(super) mod brief;
 mod certs;
 mod connect;
 pub(super) mod delete;
@@ -11,6 +12,7 @@ pub(super) mod receive;
 pub(super) mod send;
 pub(super) mod serve;
 mod store;
+pub(super) mod table;
 
 use super::{list, output::Output};
 use crate::{
@@ -38,8 +40,8 @@ fn say(output: Output, event: &Event) {
         Event::ChunksCut { pages } => output.warn(format!(
             "the list goes on after {pages} pages: the chunks that follow are not shown"
         )),
-        Event::Transfer(row) => output.line(list::line(row)),
-        Event::Chunk(chunk) => output.line(format!("{}  {}", chunk.id, chunk.length)),
+        Event::Transfer(row) => output.row(list::row(row)),
+        Event::Chunk(chunk) => output.row(list::chunk(chunk)),
         Event::Source(share) => source(output, share),
         _ => send::say(output, event),
     }

@@ -63,6 +63,8 @@ pub struct HistoryEntry {
     /// The transfer.
     pub transfer: TransferId,
     /// Its manifest. None was published of what was cut, or not taken.
+    // Lines that were written before version 0.1.0 call it `manifest`.
+    #[serde(rename = "id", alias = "manifest")]
     pub manifest: Option<ManifestId>,
     /// Whom it went to, or who sent it, as far as they have names. Foreign text.
     pub peers: Vec<String>,
@@ -289,6 +291,7 @@ struct Line<'a> {
 struct ToldArrival {
     at: Timestamp,
     transfer: TransferId,
+    #[serde(rename = "id", alias = "manifest")]
     manifest: Option<ManifestId>,
     bytes: u64,
     arrival: Kept,

@@ -6,19 +6,13 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Error, Event, Mistake, Session, TransferSelector, all_manifests, named, row, store::look,
-    which::if_long_enough,
-};
+use super::{Error, Session, all_manifests, store::look, which::if_long_enough};
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
     id::{ChunkId, Digest, ManifestId},
     manifest::{Manifest, SignedManifest, Timestamp},
-    store::{
-        LocalStore, ManifestInfo, PutManifest, StateAt, Store as _, StoreError, TransferState,
-        no_chunk,
-    },
+    store::{LocalStore, PutManifest, Store as _, StoreError, TransferState, no_chunk},
     transfer::{KeptSends, Resealing},
     wire::{CustodyNonce, MAX_CUSTODY_BYTES, MAX_CUSTODY_IDS, custody_proof},
 };
@@ -29,7 +23,8 @@ use crate::{
 pub struct CustodyRequest {
     /// The peer that stores it: its name or address.
     pub peer: String,
-    /// The transfer, of which the own store has a copy: its id or that of its manifest, or the beginning of one.
+    /// The transfer, of which the own store has a copy: its id or that of its manifest, the beginning of one, or a name
+    /// at its top.
     pub transfer: String,
     /// Ask for so many chunks, chosen at random; for all without it.
     pub sample: Option<u32>,
@@ -54,6 +49,7 @@ pub struct Custody {
     /// The peer.
     pub peer: String,
     /// The manifest of the transfer.
+    #[serde(rename = "id")]
     pub manifest: Option<ManifestId>,
     /// Chunks that it has, every byte.
     pub chunks: u64,
@@ -160,7 +156,8 @@ impl Session {
         };
         if let Some(own) = own {
             let infos = all_manifests(self, &own, None).await?;
-            if let Some(info) = TransferSelector::new(transfer).one_of(&infos)? {
+            let infos: Vec<_> = infos.iter().collect();
+            if let Some(info) = self.one_meant(&own, &infos, transfer).await? {
                 let manifest = SignedManifest::parse(own.get_manifest(info.id).await?)?;
                 return Ok((manifest, OwnCopy::Stored(own)));
             }
@@ -192,26 +189,9 @@ impl Session {
         text: &str,
     ) -> Result<Option<ManifestId>, Error> {
         let infos = sends.infos();
-        if let Some(info) = TransferSelector::new(text).one_of(&infos)? {
-            return Ok(Some(info.id));
-        }
-        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
-        let ids = named(sends, &reader_of, infos.iter().collect(), text).await;
-        match ids.as_slice() {
-            [] => Ok(None),
-            [id] => Ok(Some(*id)),
-            several => {
-                for info in infos.into_iter().filter(|info| several.contains(&info.id)) {
-                    let at = StateAt::new(TransferState::Stored, info.created);
-                    let state = Some(at);
-                    if let Some(row) = row(self, sends, ManifestInfo { state, ..info }).await {
-                        self.tell(Event::Transfer(Box::new(row)));
-                    }
-                }
-                let (text, count) = (text.to_owned(), several.len());
-                Err(Mistake::SeveralNamed { text, count }.into())
-            }
-        }
+        let infos: Vec<_> = infos.iter().collect();
+        let meant = self.one_meant(sends, &infos, text).await?;
+        Ok(meant.map(|info| info.id))
     }
 }
 

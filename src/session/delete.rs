@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Event, Mistake, Session, TransferRow, TransferSelector, all_with_states, named, row,
+    Error, Event, Session, TransferRow, TransferSelector, all_with_states, row,
     serving::through_serving,
     store::{self, blocking},
 };
 use crate::{
     client::PeerClient,
     id::ManifestId,
-    manifest::{Manifest, Timestamp},
+    manifest::Timestamp,
     peer::{Direction, Reasons},
     store::{Freed, ManifestInfo, Store, StoreError, TransferState},
     transfer::TransferError,
@@ -156,29 +156,19 @@ impl Session {
     ) -> Result<&'a ManifestInfo, Error> {
         let me = self.peer_id();
         let is_here = from.peer.is_none();
-        let candidates = || infos.iter().filter(|info| is_here || info.sender == me);
+        let candidates = infos.iter().filter(|info| is_here || info.sender == me);
+        let candidates: Vec<_> = candidates.collect();
         let which = TransferSelector::new(text);
-        match which.one_of(candidates()) {
-            Ok(Some(info)) => return Ok(info),
-            Ok(None) => {}
-            Err(error) => {
-                self.tell_rows(from, which.all_of(candidates())).await;
-                return Err(error);
+        match self.one_meant(&*from.store, &candidates, text).await {
+            Ok(Some(info)) => Ok(info),
+            Ok(None) if which.one_of(infos)?.is_some() => {
+                Err(TransferError::NotOurs { sender: me }.into())
             }
-        }
-        if which.one_of(infos)?.is_some() {
-            return Err(TransferError::NotOurs { sender: me }.into());
-        }
-        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
-        let ids = named(&*from.store, &reader_of, candidates().collect(), text).await;
-        let infos: Vec<_> = candidates().filter(|info| ids.contains(&info.id)).collect();
-        match infos.as_slice() {
-            [info] => Ok(info),
-            [] => Err(self.nothing_to_delete(from, text).await),
-            several => {
-                let (text, count) = (text.to_owned(), several.len());
-                self.tell_rows(from, several.iter().copied()).await;
-                Err(Mistake::SeveralNamed { text, count }.into())
+            Ok(None) => Err(self.nothing_to_delete(from, text).await),
+            Err(error) => {
+                self.tell_rows(from, which.all_of(candidates.iter().copied()))
+                    .await;
+                Err(error)
             }
         }
     }

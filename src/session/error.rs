@@ -198,8 +198,8 @@ pub enum Error {
         /// Whether there is a password, which is not tried on everything.
         has_password: bool,
     },
-    /// Nothing that waits has such an id.
-    #[error("nothing that waits has an id that begins with {text}")]
+    /// Nothing that waits has such an id or name.
+    #[error("nothing that waits is or has {text}")]
     NothingWaits {
         /// What was given.
         text: String,

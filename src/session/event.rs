@@ -166,6 +166,7 @@ pub enum Event {
         /// The recipient.
         peer: String,
         /// The transfer.
+        #[serde(rename = "id")]
         manifest: ManifestId,
         /// How far it is there.
         state: TransferState,

@@ -58,6 +58,7 @@ pub struct Sealed {
     /// The transfer.
     pub transfer: TransferId,
     /// Its manifest.
+    #[serde(rename = "id")]
     pub manifest: Option<ManifestId>,
     /// Bytes of content.
     pub bytes: u64,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Missed, Mistake, Session, Told, TransferSelector, Work, all_manifests,
-    list::manifests_here, manifest_of, named,
+    Error, Missed, Session, Told, TransferSelector, Work, all_manifests, list::manifests_here,
+    manifest_of, named,
 };
 use crate::{
     id::ManifestId,
@@ -40,6 +40,7 @@ impl GrantRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// Its new manifest; the old one, if all of them could open it already.
+    #[serde(rename = "id")]
     pub manifest: ManifestId,
     /// The manifest that it had before.
     pub replaces: ManifestId,
@@ -159,26 +160,19 @@ impl Session {
         let infos = all_manifests(self, store, Some(me)).await?;
         let ours: Vec<_> = infos.iter().filter(|info| info.sender == me).collect();
         let which = TransferSelector::new(text);
-        if let Some(info) = which.one_of(ours.iter().copied())? {
-            return Ok(info.id);
-        }
-        if which.one_of(&infos)?.is_some() {
+        let is_ours = which.one_of(ours.iter().copied())?.is_some();
+        if !is_ours && which.one_of(&infos)?.is_some() {
             return Err(TransferError::NotOurs { sender: me }.into());
         }
-        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
-        match named(store, &reader_of, ours, text).await.as_slice() {
-            [id] => Ok(*id),
-            [] if self.was_sent_before(store, text).await? => {
+        match self.one_meant(store, &ours, text).await? {
+            Some(info) => Ok(info.id),
+            None if self.was_sent_before(store, text).await? => {
                 Err(Error::OfAFormerSelf { text: text.clone() })
             }
-            [] => Err(Error::NothingOfOurs {
+            None => Err(Error::NothingOfOurs {
                 at: request.at.clone(),
                 text: text.clone(),
             }),
-            several => {
-                let (text, count) = (text.clone(), several.len());
-                Err(Mistake::SeveralNamed { text, count }.into())
-            }
         }
     }
 

@@ -106,15 +106,23 @@ impl Inbox<'_> {
         Ok(rows)
     }
 
-    /// Those that have these ids, or ids that begin so. What was refused can be named too.
+    /// Those that are meant by each of `which`: an id, the beginning of one, or a name in them. What was refused can be
+    /// named too; a name is that of what waits, if that has it.
     ///
     /// # Errors
-    /// Fails if nothing that waits has such an id, or several have it.
-    pub async fn named(&self, ids: &[String]) -> Result<Vec<ManifestInfo>, Error> {
-        let waiting = self.undecided(&[TransferState::Refused]).await?;
+    /// Fails if nothing that waits is meant, or several.
+    pub async fn named(&self, which: &[String]) -> Result<Vec<ManifestInfo>, Error> {
+        let all = self.undecided(&[TransferState::Refused]).await?;
+        let waits = |info: &ManifestInfo| info.state.is_some_and(|at| at.state.is_undecided());
+        let (waiting, refused): (Vec<_>, Vec<_>) = all.iter().partition(|info| waits(info));
         let mut named = Vec::new();
-        for text in ids {
-            let info = TransferSelector::new(text).one_of(&waiting)?;
+        for text in which {
+            let mut info = TransferSelector::new(text).one_of(&all)?;
+            for infos in [&waiting, &refused] {
+                if info.is_none() {
+                    info = self.us.one_meant(&*self.store, infos, text).await?;
+                }
+            }
             let nothing = || Error::NothingWaits { text: text.clone() };
             named.push(info.ok_or_else(|| if_long_enough(text, nothing))?.clone());
         }
@@ -154,7 +162,7 @@ impl Inbox<'_> {
         })
     }
 
-    /// Opens what `request.which` names by ids or their beginnings; with `request.all` everything that waits and needs no
+    /// Opens what `request.which` names as in [`Self::named`]; with `request.all` everything that waits and needs no
     /// password. From whom is not asked: it is here.
     ///
     /// # Errors

@@ -40,6 +40,15 @@ pub struct TransferRow {
     pub is_for_us: bool,
 }
 
+/// How much a list of chunks had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListedChunks {
+    /// As many.
+    pub chunks: u64,
+    /// Their sealed bytes.
+    pub bytes: u64,
+}
+
 impl Session {
     /// The store of `peer`, or our own.
     ///
@@ -100,26 +109,27 @@ impl Session {
         self.list(&*store).await
     }
 
-    /// Tells each chunk of `store`, page after page, and keeps none. Returns how many these were.
+    /// Tells each chunk of `store`, page after page, and keeps none. Gives how much was told.
     ///
     /// # Errors
     /// Fails if the store does not answer.
-    pub async fn list_chunks(&self, store: &dyn Store) -> Result<u64, Error> {
-        let (mut after, mut told) = (None, 0);
+    pub async fn list_chunks(&self, store: &dyn Store) -> Result<ListedChunks, Error> {
+        let (mut after, mut listed) = (None, ListedChunks::default());
         for _ in 0..MAX_PAGES {
             let limit = DEFAULT_PAGE;
             let page = store.list_chunks(PageRequest { after, limit }).await?;
             after = page.items.last().map(|chunk| chunk.id);
             for chunk in page.items {
+                listed.chunks += 1;
+                listed.bytes = listed.bytes.saturating_add(chunk.length);
                 self.tell(Event::Chunk(chunk));
-                told += 1;
             }
             if !page.more {
-                return Ok(told);
+                return Ok(listed);
             }
         }
         self.tell(Event::ChunksCut { pages: MAX_PAGES });
-        Ok(told)
+        Ok(listed)
     }
 }
 

@@ -66,6 +66,7 @@ pub struct Sent {
     /// The transfer.
     pub transfer: TransferId,
     /// Its manifest; none if every recipient had received it before.
+    #[serde(rename = "id")]
     pub manifest: Option<ManifestId>,
     /// Bytes of content.
     pub bytes: u64,

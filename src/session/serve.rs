@@ -168,6 +168,7 @@ impl ServingPeer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrived {
     /// Its manifest.
+    #[serde(rename = "id")]
     pub manifest: ManifestId,
     /// Who signed it.
     pub sender: PeerId,

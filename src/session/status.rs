@@ -78,8 +78,11 @@ pub struct Status {
     pub revocations: u64,
     /// What should be known, or done about it.
     pub notices: Vec<Notice>,
-    /// Where it is served, if it is.
+    /// Where this machine reaches the peer that serves it, if one does.
     pub serving: Option<String>,
+    /// On which address that peer listens, which may be all.
+    #[serde(default)]
+    pub listens: Option<String>,
     /// Since when.
     pub since: Option<Timestamp>,
     /// By which process, if that is known.
@@ -176,6 +179,7 @@ impl Session {
             revocations: self.circle().now().crl_number(),
             notices: moved_home(holder.as_ref()).into_iter().collect(),
             serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
+            listens: holder.as_ref().and_then(|holder| holder.listens.clone()),
             since: holder.as_ref().and_then(|holder| holder.since),
             process: holder.as_ref().and_then(|holder| holder.process),
             inbox: inbox_of(&in_force, config),

@@ -4,9 +4,10 @@ use std::{fmt::Display, ops::ControlFlow};
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Error, Mistake};
+use super::{Error, Mistake, Session, SignedBy};
 use crate::{
-    id::ManifestId,
+    config::units::Size,
+    id::{ManifestId, Short as _},
     manifest::{Manifest, SignedManifest, table::Entry},
     store::{ManifestInfo, Store},
     transfer::{self, Reader},
@@ -80,6 +81,47 @@ impl TransferSelector {
                 Err(Mistake::Ambiguous { beginning, count }.into())
             }
         }
+    }
+}
+
+/// Transfers that are named in an error.
+const TOLD: usize = 6;
+
+impl Session {
+    /// The one of `infos` that is meant by `text`: an id, the beginning of one, or a name in a transfer that can be opened
+    /// here. None if there is no such transfer.
+    ///
+    /// # Errors
+    /// Several are meant.
+    pub(super) async fn one_meant<'a>(
+        &self,
+        store: &dyn Store,
+        infos: &[&'a ManifestInfo],
+        text: &str,
+    ) -> Result<Option<&'a ManifestInfo>, Error> {
+        if let Some(info) = TransferSelector::new(text).one_of(infos.iter().copied())? {
+            return Ok(Some(info));
+        }
+        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
+        let ids = named(store, &reader_of, infos.to_vec(), text).await;
+        let mut found = infos.iter().filter(|info| ids.contains(&info.id));
+        if ids.len() <= 1 {
+            return Ok(found.next().copied());
+        }
+        let mut transfers = Vec::new();
+        for info in found.take(TOLD) {
+            let from = match manifest_of(store, info.id).await {
+                Some(manifest) => SignedBy::of(self, &manifest),
+                None => SignedBy::unknown(info.sender),
+            };
+            let (id, size) = (info.id.short(), Size(info.size));
+            transfers.push(format!("{id} from {from}, {size}"));
+        }
+        if ids.len() > TOLD {
+            transfers.push(format!("one of {} more", ids.len() - TOLD));
+        }
+        let text = text.to_owned();
+        Err(Mistake::SeveralNamed { text, transfers }.into())
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     open::integrity,
     plan::Plan,
     sink::{Lost, Sink, discard_unless_begun},
-    there::identical,
+    there::{each_identical, identical},
 };
 use crate::{
     id::{Hasher, PeerId, TransferId},
@@ -53,6 +53,8 @@ pub struct ReceivedFiles {
     pub paths: Vec<PathBuf>,
     /// Whether all of it was there already, identical, so that nothing was written.
     pub already_there: bool,
+    /// Those of the paths that were there already, identical, while others were not.
+    pub identical: Vec<PathBuf>,
     /// Links that were not made, because they are absolute or escape. Remote text.
     pub skipped_links: Vec<String>,
     /// Links that were not made, because the file system there has none. Remote text.
@@ -145,15 +147,36 @@ pub async fn receive_rest(
         .await;
     }
     let (already_chunks, lost) = filled?;
-    let tops: Vec<_> = plan.tops().cloned().collect();
-    let paths = blocking(move || staging.publish(&tops)).await?;
+    let (paths, identical) = {
+        let (transfer, root) = (transfer.clone(), root.clone());
+        blocking(move || publish(&staging, &plan, &transfer, &root)).await?
+    };
     progress.event(TransferEvent::Finished);
     Ok(ReceivedFiles {
         paths,
+        identical,
         lost,
         already_chunks,
         ..received
     })
+}
+
+/// Gives what is staged its final names, but for what is there already: a folder that is sent again beside a file that has
+/// changed does not come twice. Gives all paths, and those of what was there.
+fn publish(
+    staging: &Staging,
+    plan: &Plan,
+    transfer: &OpenedTransfer,
+    root: &received::Received,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), TransferError> {
+    let there = each_identical(plan, &transfer.listing.sums, root)?;
+    let tops = plan.tops().zip(&there);
+    let new = tops.filter(|(_, there)| there.is_none());
+    let new: Vec<_> = new.map(|(top, _)| top.clone()).collect();
+    let mut published = staging.publish(&new)?.into_iter();
+    let paths = there.iter().cloned();
+    let paths = paths.filter_map(|path| path.or_else(|| published.next()));
+    Ok((paths.collect(), there.iter().flatten().cloned().collect()))
 }
 
 impl ReceivedFiles {

@@ -43,6 +43,24 @@ pub(super) fn identical(
     Ok(Some(paths))
 }
 
+/// For each entry at the top of `plan`, its path if that alone is there already.
+pub(super) fn each_identical(
+    plan: &Plan,
+    sums: &[Digest],
+    root: &Received,
+) -> Result<Vec<Option<PathBuf>>, TransferError> {
+    let (mut paths, mut found) = (Vec::new(), HashSet::new());
+    for (top, part) in by_top(plan, sums)? {
+        let name = match sabotage::without("existing") {
+            true => None,
+            false => find(top, &part, root, &found)?,
+        };
+        paths.push(name.as_ref().map(|name| root.path().join(name.as_str())));
+        found.extend(name);
+    }
+    Ok(paths)
+}
+
 /// The entries that are made, by the one at the top that they belong to.
 fn by_top<'a>(
     plan: &'a Plan,

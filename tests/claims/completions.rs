@@ -24,7 +24,7 @@ impl Typing {
         let shared = homes.run("a", &shared).object("sent");
         let script = homes.path("script");
         fs::write(&script, homes.ok("a", &["completions", shell])).unwrap();
-        let sent = shared["manifest"].as_str().unwrap()[..8].to_owned();
+        let sent = shared["id"].as_str().unwrap()[..8].to_owned();
         Self {
             homes,
             script,

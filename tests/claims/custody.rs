@@ -30,7 +30,7 @@ impl Kept {
         let args = ["--json", "send", "f.bin", "--to", &to, "--keep"];
         let sent = homes.ok("a", &[&args[..], &["--chunk-size", "64KiB"]].concat());
         let sent = objects(&sent).find(|o| o["event"] == "sent").unwrap();
-        let manifest = sent["manifest"].as_str().unwrap().to_owned();
+        let manifest = sent["id"].as_str().unwrap().to_owned();
         let listed = homes.ok("a", &["--json", "list", "--chunks"]);
         let ids = objects(&listed).map(|o| o["id"].as_str().unwrap().to_owned());
         let ids = ids.collect::<BTreeSet<_>>();
@@ -44,7 +44,7 @@ impl Kept {
     }
 
     fn check(&self, more: &[&str]) -> Ran {
-        let args = [&["check", "b", &self.manifest[..8]], more].concat();
+        let args = [&["--full", "check", "b", &self.manifest[..8]], more].concat();
         self.homes.run("a", &args)
     }
 

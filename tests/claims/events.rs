@@ -98,22 +98,16 @@ impl Trial {
         std::fs::write(homes.path("g.txt"), "more").unwrap();
         self.ok("a", "send", &["f.txt", "--to", to, "--dry-run"]);
         let sent = self.ok("a", "send", &["f.txt", "--to", to]);
-        let id = sent.object("sent")["manifest"].as_str().unwrap().to_owned();
+        let id = sent.object("sent")["id"].as_str().unwrap().to_owned();
         self.ok("b", "inbox list", &[]);
         self.ok("b", "inbox accept", &[&id]);
         let sent = self.ok("a", "send", &["g.txt", "--to", to]);
-        let id = sent.object("sent")["manifest"].as_str().unwrap().to_owned();
+        let id = sent.object("sent")["id"].as_str().unwrap().to_owned();
         self.ok("b", "inbox refuse", &[&id]);
         let shared = self.ok("a", "share", &["g.txt"]);
-        let id = shared.object("sent")["manifest"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let id = shared.object("sent")["id"].as_str().unwrap().to_owned();
         let granted = self.ok("a", "grant", &[&id, "--to", "b"]);
-        let id = granted.object("granted")["manifest"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let id = granted.object("granted")["id"].as_str().unwrap().to_owned();
         self.ok("a", "list", &[]);
         self.ok("a", "list", &["--chunks"]);
         self.ok("a", "receive", &["--all", "--out", "got"]);
@@ -125,7 +119,7 @@ impl Trial {
         self.ok("b", "history", &[]);
         self.cancelling(to);
         let kept = self.ok("a", "send", &["g.txt", "--to", to, "--keep"]);
-        let id = kept.object("sent")["manifest"].as_str().unwrap().to_owned();
+        let id = kept.object("sent")["id"].as_str().unwrap().to_owned();
         self.ok("a", "check", &["b", &id]);
         self.ok("a", "check", &["--read-data"]);
         self.ok("a", "gc", &[]);

@@ -66,7 +66,7 @@ impl Drop for Running {
 
 /// Seals `file` as `a`. Gives the id of the manifest.
 fn seal(homes: &Homes, file: &str, folder: &str, more: &[&str]) -> String {
-    let args = [&["seal", file, "--out", folder], more].concat();
+    let args = [&["--full", "seal", file, "--out", folder], more].concat();
     let out = homes.ok("a", &args);
     out.split_whitespace().next().unwrap().to_owned()
 }

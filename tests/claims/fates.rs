@@ -156,7 +156,7 @@ fn a_file_that_was_opened_waits_or_was_refused_is_found_with_its_names_and_why()
         "{line}"
     );
     assert_eq!(is_logged(&homes, "not opened unasked")["why"], "asks");
-    let manifest = entry["manifest"].as_str().unwrap();
+    let manifest = entry["id"].as_str().unwrap();
     homes.ok("b", &["inbox", "refuse", manifest]);
     let (entry, line) = newest(&homes, "refused");
     assert_eq!(entry["names"][0], "asked.txt");
@@ -194,7 +194,7 @@ fn what_is_not_taken_is_logged_with_who_and_why_and_nobody_fills_a_disk_with_it(
         (&entry["peers"][0], &entry["of"]),
         (&"a".into(), &3_000_000.into())
     );
-    assert!(entry["manifest"].is_null(), "{entry}");
+    assert!(entry["id"].is_null(), "{entry}");
     let why = entry["reason"].as_str().unwrap();
     assert!(why.starts_with("quota-exceeded: "), "{why}");
     assert!(line.contains("from a  of 2.8 MiB"), "{line}");

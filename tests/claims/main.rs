@@ -59,6 +59,7 @@ mod owner;
 mod pair;
 mod pipes;
 mod promises;
+mod reading;
 mod readme;
 mod real_disks;
 mod recipients;

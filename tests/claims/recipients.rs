@@ -212,7 +212,7 @@ fn a_grant_lets_another_open_it_and_moves_no_data() {
     assert_eq!(granted["added"], 1);
     assert_eq!(chunks(&homes, "a"), stored);
     let after = listed(&homes, "a", &[]);
-    assert_eq!(after, [granted["manifest"].as_str().unwrap()]);
+    assert_eq!(after, [granted["id"].as_str().unwrap()]);
     for reader in ["b", "c"] {
         homes.ok(reader, &["receive", "--from", "a", "plan.bin"]);
         assert!(has(&homes, reader, "plan.bin", &content), "{reader}");

@@ -122,6 +122,12 @@ fn plain(line: &str) -> String {
     for piece in line.split_inclusive([' ', ',', ')', '|', ';']) {
         let word = piece.trim_end_matches([' ', ',', ')', '|', ';']);
         let rest = &piece[word.len()..];
+        if let Some(before) = before_date(&plain).filter(|_| is_time_of_day(word)) {
+            plain.truncate(before);
+            plain += "TIME";
+            plain += rest;
+            continue;
+        }
         let is_process = plain.ends_with("process ") && word.parse::<u32>().is_ok();
         plain += match word.len() {
             64 if is_hex(word) => "ID",
@@ -133,6 +139,34 @@ fn plain(line: &str) -> String {
         plain += rest;
     }
     plain
+}
+
+/// `14:05`.
+fn is_time_of_day(word: &str) -> bool {
+    let parts = word.split_once(':');
+    parts.is_some_and(|(hour, minute)| {
+        [hour, minute]
+            .iter()
+            .all(|part| part.len() == 2 && part.parse::<u8>().is_ok())
+    })
+}
+
+/// Where the date begins with which `line` ends: `today `, `28 Nov ` or `28 Nov 2025 `.
+fn before_date(line: &str) -> Option<usize> {
+    const MONTHS: &str = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
+    let mut words = line.trim_end().rsplit(' ');
+    let (mut length, mut word) = (0, words.next()?);
+    if word.len() == 4 && word.parse::<u16>().is_ok() {
+        length += word.len() + 1;
+        word = words.next()?;
+    }
+    length += word.len() + 1;
+    if word != "today" {
+        let is_month = word.len() == 3 && MONTHS.contains(word);
+        let day = words.next().filter(|day| day.parse::<u8>().is_ok());
+        length += day.filter(|_| is_month)?.len() + 1;
+    }
+    line.len().checked_sub(length)
 }
 
 /// Runs the transcript `name` with the homes `a`, `b` (serving at `$B`) and `c`.

@@ -50,7 +50,7 @@ impl Stored {
         let sent = homes.ok("a", &[&args[..], &["--chunk-size", "256KiB"]].concat());
         let sent = objects(&sent, "sent").remove(0);
         Self {
-            manifest: sent["manifest"].as_str().unwrap().to_owned(),
+            manifest: sent["id"].as_str().unwrap().to_owned(),
             homes,
             peers,
             content,

@@ -293,7 +293,8 @@ pub(in crate::cli) struct Check {
     /// A peer that stores a transfer of which we have the chunks too [default: the local store]
     #[arg(requires = "transfer", conflicts_with = "read_data")]
     pub(in crate::cli) peer: Option<String>,
-    /// The transfer that it is to have every byte of: an id, or the beginning of one
+    /// The transfer that it is to have every byte of: an id or the beginning of one, or a file in it
+    #[arg(value_name = "ID|NAME")]
     pub(in crate::cli) transfer: Option<String>,
     /// Read and hash every chunk
     #[arg(long)]

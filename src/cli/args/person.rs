@@ -18,16 +18,16 @@ pub(in crate::cli) enum InboxCommand {
     /// List what waits, with what is in it, and what is arriving
     #[command(after_help = examples::INBOX_LIST)]
     List {
-        /// Manifest ids, or their beginnings: these with every entry
-        #[arg(value_name = "ID")]
+        /// Ids or their beginnings, or names of files in them: these with every entry
+        #[arg(value_name = "ID|NAME")]
         ids: Vec<String>,
     },
     /// Open into received/
     #[command(after_help = examples::INBOX_ACCEPT)]
     #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID>...")]
     Accept {
-        /// Manifest ids, or their beginnings
-        #[arg(value_name = "ID", required_unless_present = "all")]
+        /// Ids or their beginnings, or names of files in them
+        #[arg(value_name = "ID|NAME", required_unless_present = "all")]
         ids: Vec<String>,
         /// Everything that waits and needs no password
         #[arg(long, conflicts_with = "ids")]
@@ -42,8 +42,8 @@ pub(in crate::cli) enum InboxCommand {
     #[command(after_help = examples::INBOX_REFUSE)]
     #[command(override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID>...")]
     Refuse {
-        /// Manifest ids, or their beginnings
-        #[arg(value_name = "ID", required_unless_present_any = ["all", "from"])]
+        /// Ids or their beginnings, or names of files in them
+        #[arg(value_name = "ID|NAME", required_unless_present_any = ["all", "from"])]
         ids: Vec<String>,
         /// Everything that waits
         #[arg(long, conflicts_with_all = ["ids", "from"])]

@@ -6,7 +6,7 @@ use super::{
     peers, words,
 };
 use crate::{
-    cli::{list, terminal},
+    cli::{list, show::brief, terminal},
     config::units::Size,
     session::TransferRow,
 };
@@ -58,6 +58,6 @@ pub(super) fn label(row: &TransferRow) -> String {
     format!(
         "{}  {size}  from {from}  {}",
         list::contents(row),
-        row.info.created
+        brief::time(row.info.created)
     )
 }

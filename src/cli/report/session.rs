@@ -296,7 +296,7 @@ impl From<Mistake> for Failure {
                 "name ids or files, or take everything: --all; see what is there: colis list",
             ),
             Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
-            Mistake::SeveralNamed { .. } => failure.hint("name one by its id, see `colis list`"),
+            Mistake::SeveralNamed { .. } => failure.hint("name one by the beginning of its id"),
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
             Mistake::ResumedByRepeating { .. } => {
                 failure.hint("run the command again that began it; see to whom: colis status")

@@ -1,6 +1,9 @@
 //! What is said of the circle and its certificates.
 
-use super::pair;
+use super::{
+    brief, pair,
+    table::{Cell, Row},
+};
 use crate::{
     cli::output::Output,
     config::units::count,
@@ -28,19 +31,24 @@ pub(super) fn say(output: Output, event: &Event) {
             output.warn(format!("no member was asked: {}", Escaped::new(reason)));
         }
         Event::Made(made) => {
-            output.line(format!("{}  {}  {}", made.name, made.peer_id, made.folder));
+            let id = brief::id(made.peer_id);
+            output.line(format!("{}  {id}  {}", made.name, made.folder));
         }
         Event::Identity(own) => output.line(format!(
+            // Whole: two people compare it.
             "this peer: {}  {}  valid until {}",
-            own.name, own.peer_id, own.not_after
+            own.name,
+            own.peer_id,
+            brief::time(own.not_after)
         )),
         Event::Circle { not_after } => output.line(match *not_after < Timestamp::now() {
-            false => format!("the circle: valid until {not_after}"),
+            false => format!("the circle: valid until {}", brief::time(*not_after)),
             true => format!(
-                "the circle: expired on {not_after}; its owner renews it: colis certs renew-circle"
+                "the circle: expired on {}; its owner renews it: colis certs renew-circle",
+                brief::time(*not_after)
             ),
         }),
-        Event::Issued(issued) => output.line(line(issued)),
+        Event::Issued(issued) => output.row(row(issued)),
         Event::Revoked(revoked) => say_revoked(output, revoked),
         Event::Left(left) => say_left(output, left),
         Event::Renewed(renewed) => say_renewed(output, renewed),
@@ -48,15 +56,20 @@ pub(super) fn say(output: Output, event: &Event) {
     }
 }
 
-fn line(issued: &IssuedCertificate) -> String {
-    let (name, id, until) = (Escaped::new(&issued.name), issued.peer_id, issued.not_after);
-    let purpose = format!("{:?}", issued.purpose).to_lowercase();
-    let mark = if issued.revoked { "  revoked" } else { "" };
-    format!("issued: {name}  {purpose}  {id}  valid until {until}{mark}")
+fn row(issued: &IssuedCertificate) -> Row {
+    let (name, until) = (Escaped::new(&issued.name), brief::time(issued.not_after));
+    let mark = if issued.revoked { "revoked" } else { "" };
+    Row(vec![
+        Cell::Names(format!("issued: {name}")),
+        Cell::Word(format!("{:?}", issued.purpose).to_lowercase()),
+        Cell::Id(issued.peer_id.to_string()),
+        Cell::Word(format!("valid until {until}")),
+        Cell::Word(mark.to_owned()),
+    ])
 }
 
 fn say_revoked(output: Output, revoked: &RevokedPeer) {
-    let ids: Vec<_> = revoked.peer_ids.iter().map(ToString::to_string).collect();
+    let ids: Vec<_> = revoked.peer_ids.iter().map(brief::id).collect();
     let (name, ids) = (Escaped::new(&revoked.name), ids.join(", "));
     output.line(match (revoked.before, revoked.certificates) {
         (true, _) => format!("{name} was revoked before: peer {ids}"),
@@ -74,7 +87,8 @@ fn say_revoked(output: Output, revoked: &RevokedPeer) {
 }
 
 fn say_left(output: Output, left: &LeftCircle) {
-    output.line(format!("{}  {}  {}", left.name, left.peer_id, left.folder));
+    let id = brief::id(left.peer_id);
+    output.line(format!("{}  {id}  {}", left.name, left.folder));
     let maker = left.maker.as_deref();
     let maker = maker.map_or("the circle's machine".to_owned(), |maker| {
         Escaped::new(maker).to_string()
@@ -106,7 +120,7 @@ fn say_left(output: Output, left: &LeftCircle) {
 fn say_renewed(output: Output, renewed: &RenewedCertificate) {
     let (name, until) = (
         renewed.name.as_deref().unwrap_or_default(),
-        renewed.not_after,
+        brief::time(renewed.not_after),
     );
     let what = match renewed.purpose {
         CertificateOf::Peer => name.to_owned(),
@@ -124,7 +138,8 @@ fn say_renewed(output: Output, renewed: &RenewedCertificate) {
         );
     } else if let Some(from) = renewed.renewable_from.filter(|_| !renewed.new) {
         output.talk(format!(
-            "the circle's machine renews a certificate when a third of its time is over: from {from}"
+            "the circle's machine renews a certificate when a third of its time is over: from {}",
+            brief::time(from)
         ));
     }
 }

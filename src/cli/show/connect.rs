@@ -1,7 +1,7 @@
 //! What is said of peers that are connected to.
 
-use super::serve;
-use crate::{cli::output::Output, id::Short as _, name::Escaped, session::Event};
+use super::{brief, serve};
+use crate::{cli::output::Output, name::Escaped, session::Event};
 
 /// Says the events of connecting.
 pub(super) fn say(output: Output, event: &Event) {
@@ -13,7 +13,7 @@ pub(super) fn say(output: Output, event: &Event) {
         } => output.talk(format!(
             "{address} is {}, peer {}; remembered",
             Escaped::new(name),
-            peer_id.short()
+            brief::id(peer_id)
         )),
         Event::NotRemembered { address, reason } => output.warn(format!(
             "colis: {address} is not remembered: {}",
@@ -25,7 +25,7 @@ pub(super) fn say(output: Output, event: &Event) {
         )),
         Event::NameMoved { name, from, to } => {
             let shown = Escaped::new(name);
-            let (from, to) = (from.short(), to.short());
+            let (from, to) = (brief::id(from), brief::id(to));
             output.warn(format!(
                 "the name {shown} belongs to peer {to} now: peer {from}, which had it, is revoked; no role, right or \
                  [peers.{shown}] of the former counts for it, until you say so: colis peers add {shown}"

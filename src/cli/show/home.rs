@@ -1,13 +1,18 @@
 //! What is said of a home: its state, its history, its settings, its units; and by the demonstration.
 
-use super::{doctor, send::unfinished, serve::arriving};
+use super::{
+    brief::{self, wrap},
+    doctor,
+    send::unfinished,
+    serve::arriving,
+    table::{self, Cell, Row},
+};
 use crate::{
     cli::output::Output,
     config::{
         SetBy, Shown,
         units::{Size, count},
     },
-    id::Short as _,
     manifest::Timestamp,
     name::Escaped,
     peer::{Direction, HistoryEntry},
@@ -18,7 +23,7 @@ use crate::{
 pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Status(status) => said(output, status),
-        Event::History(entry) => output.line(line(entry)),
+        Event::History(entry) => output.row(row(entry)),
         Event::NotCome(entry) => output.line(format!("did not come: {}", line(entry))),
         Event::Setting(shown) => output.line(setting(shown)),
         Event::ConfigInit { path } => output.line(path),
@@ -97,76 +102,60 @@ fn changed_setting(changed: &ChangedSetting, how: &str) -> String {
 }
 
 fn said(output: Output, status: &Status) {
-    output.line(format!("home: {} ({})", status.home, status.why.describe()));
+    let say = |text| output.line(fitting(text));
+    say(format!("home: {} ({})", status.home, status.why.describe()));
     let role = match status.has_circle_key {
         true => ", holds the circle's key",
         false => "",
     };
-    output.line(format!("peer: {}  {}{role}", status.name, status.peer_id));
-    let (days, until) = (status.certificate_days, status.certificate_until);
-    output.line(match days {
-        _ if status.certificate_from > Timestamp::now() => {
-            format!("certificate: counts from {} only", status.certificate_from)
-        }
-        0.. => format!(
-            "certificate: {} left, until {until}",
-            count(days, "day", "days")
-        ),
-        _ => format!("certificate: expired on {until}"),
-    });
+    let id = brief::id(status.peer_id);
+    say(format!("peer: {}  {id}{role}", status.name));
+    say(certificate(status));
     for notice in &status.notices {
         match notice.care {
             true => output.warn(notice),
             false => output.talk(format!("note: {notice}")),
         }
     }
-    output.line(serving(status));
+    say(serving(status));
     let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
     let inbox = format!("{:?}", status.inbox).to_lowercase();
-    output.line(format!("inbox: {inbox}, {waiting} to be opened"));
+    say(format!("inbox: {inbox}, {waiting} to be opened"));
     for one in &status.arriving {
-        output.line(format!("arriving: {}", arriving(one)));
+        say(format!("arriving: {}", arriving(one)));
     }
     for (id, why) in &status.not_opened {
-        let (id, why) = (id.short(), Escaped::new(why));
+        let (id, why) = (brief::id(id), Escaped::new(why));
         output.warn(format!("{id} could not be opened: {why}"));
     }
     for entry in &status.missed {
-        output.line(format!("did not come: {}", line(entry)));
+        say(format!("did not come: {}", line(entry)));
     }
-    output.line(sending(status.unfinished));
+    say(sending(status.unfinished));
     for one in &status.sends {
-        output.line(format!("unfinished: {}", unfinished(one)));
+        say(format!("unfinished: {}", unfinished(one)));
     }
     if status.kept_sends > 0 {
-        output.line(format!(
+        say(format!(
             "sent: what {} need to be checked or granted later, {}; until they end",
             count(status.kept_sends, "send", "sends"),
             Size(status.kept_send_bytes)
         ));
     }
     if status.opened > 0 {
-        output.line(format!(
+        say(format!(
             "opened and still sealed here: {}, {}; a full quota lets them go",
             count(status.opened, "transfer", "transfers"),
             Size(status.opened_bytes)
         ));
     }
-    output.line(format!("peers known: {}", status.peers));
-    output.line(match &status.store {
-        Some(usage) => format!(
-            "store: {} transfers, {} chunks, {}",
-            usage.manifests,
-            usage.chunks,
-            Size(usage.bytes)
-        ),
-        None => "store: none yet".to_owned(),
-    });
+    say(format!("peers known: {}", status.peers));
+    say(stored(status));
     for one in &status.unnamed {
-        output.line(format!("in no transfer: {}", put_by(one)));
+        say(format!("in no transfer: {}", put_by(one)));
     }
     let quota = status.quota.map(|quota| format!(", quota {}", Size(quota)));
-    output.line(format!(
+    say(format!(
         "disk: {} free{}, {} can be stored",
         Size(status.free),
         quota.unwrap_or_default(),
@@ -174,11 +163,47 @@ fn said(output: Output, status: &Status) {
     ));
 }
 
+/// As wide as the terminal.
+fn fitting(text: String) -> String {
+    match table::width() {
+        Some(width) => wrap(&text, width),
+        None => text,
+    }
+}
+
+fn certificate(status: &Status) -> String {
+    let (days, until) = (status.certificate_days, status.certificate_until);
+    let until = brief::time(until);
+    match days {
+        _ if status.certificate_from > Timestamp::now() => {
+            let from = brief::time(status.certificate_from);
+            format!("certificate: counts from {from} only")
+        }
+        0.. => {
+            let days = count(days, "day", "days");
+            format!("certificate: {days} left, until {until}")
+        }
+        _ => format!("certificate: expired on {until}"),
+    }
+}
+
+fn stored(status: &Status) -> String {
+    let Some(usage) = &status.store else {
+        return "store: none yet".to_owned();
+    };
+    format!(
+        "store: {}, {}, {}",
+        count(usage.manifests, "transfer", "transfers"),
+        count(usage.chunks, "chunk", "chunks"),
+        Size(usage.bytes)
+    )
+}
+
 /// Chunks that no transfer in the store names, and whose they are.
 fn put_by(one: &PutBy) -> String {
     let of = match (&one.name, one.what.peer_id) {
         (Some(name), _) => format!("put by {}", Escaped::new(name)),
-        (None, Some(id)) => format!("put by {id}"),
+        (None, Some(id)) => format!("put by {}", brief::id(id)),
         (None, None) => "of transfers that are over, or of nobody known".to_owned(),
     };
     let chunks = count(one.what.chunks, "chunk", "chunks");
@@ -186,14 +211,14 @@ fn put_by(one: &PutBy) -> String {
 }
 
 fn serving(status: &Status) -> String {
-    match (&status.serving, status.since) {
-        (Some(address), Some(since)) => {
-            let process = status.process;
-            let process = process.map_or(String::new(), |id| format!(", process {id}"));
-            format!("serving: {address} since {since}{process}")
-        }
-        (Some(address), None) => format!("serving: {address}"),
-        (None, _) => "serving: no".to_owned(),
+    let Some(address) = status.listens.as_ref().or(status.serving.as_ref()) else {
+        return "serving: no".to_owned();
+    };
+    let process = status.process;
+    let process = process.map_or_else(String::new, |id| format!(", process {id}"));
+    match status.since {
+        Some(since) => format!("serving: {address} since {}{process}", brief::time(since)),
+        None => format!("serving: {address}"),
     }
 }
 
@@ -221,7 +246,28 @@ fn setting(shown: &Shown) -> String {
     format!("{:<12} = {value:<26} {from}", shown.key)
 }
 
+/// What became of a transfer, in a row of a list.
+fn row(entry: &HistoryEntry) -> Row {
+    let [direction, size, peers, names] = parts(entry);
+    Row(vec![
+        Cell::Time(entry.at),
+        Cell::Word(direction),
+        Cell::Number(size),
+        Cell::Names(peers),
+        Cell::Names(names),
+    ])
+}
+
+/// The same, in a line.
 fn line(entry: &HistoryEntry) -> String {
+    let at = brief::time(entry.at);
+    let parts = parts(entry).into_iter();
+    let parts = parts.filter(|part| !part.is_empty());
+    [at].into_iter().chain(parts).collect::<Vec<_>>().join("  ")
+}
+
+/// What happened, how much it was, with whom, and which.
+fn parts(entry: &HistoryEntry) -> [String; 4] {
     let (direction, peers) = match entry.direction {
         Direction::Sent if entry.peers.is_empty() => ("shared", "from here".to_owned()),
         Direction::Sent => ("sent", format!("to {}", escape(&entry.peers))),
@@ -230,28 +276,28 @@ fn line(entry: &HistoryEntry) -> String {
         Direction::Waiting => ("waits", from(entry)),
         Direction::Cut => ("cut", from(entry)),
     };
-    let size = Size(entry.bytes).to_string();
-    let mut line = format!("{}  {direction:<8}  {size:>10}  {peers}", entry.at);
+    let mut which = Vec::new();
     if let Some(of) = entry.of {
-        line.push_str(&format!("  of {}", Size(of)));
+        which.push(format!("of {}", Size(of)));
     }
     if !entry.names.is_empty() {
-        line.push_str(&format!("  {}", escape(&entry.names)));
+        which.push(escape(&entry.names));
     }
     if let Some(named) = &entry.named {
-        line.push_str(&format!("  as {}", escape(named)));
+        which.push(format!("as {}", escape(named)));
     }
     if let Some(reason) = &entry.reason {
-        line.push_str(&format!("  ({})", Escaped::new(reason)));
+        which.push(format!("({})", Escaped::new(reason)));
     }
     // Those that came have theirs where they are now.
     if entry.manifest.is_none() {
-        line.push_str(&format!("  transfer {}", entry.transfer.short()));
+        which.push(format!("transfer {}", brief::id(entry.transfer)));
     }
     if entry.left_out > 0 {
-        line.push_str(&format!("  ({} more left out before)", entry.left_out));
+        which.push(format!("({} more left out before)", entry.left_out));
     }
-    line
+    let size = Size(entry.bytes).to_string();
+    [direction.to_owned(), size, peers, which.join("  ")]
 }
 
 fn from(entry: &HistoryEntry) -> String {

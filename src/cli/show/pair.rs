@@ -1,5 +1,6 @@
 //! What is said while two machines pair.
 
+use super::brief;
 use crate::{
     cli::output::Output,
     name::Escaped,
@@ -90,13 +91,13 @@ fn say_paired(output: Output, paired: &PairedPeer) {
     let name = Escaped::new(&peer.name);
     let address = peer.addresses.first();
     let address = address.map_or("no address yet", String::as_str);
-    output.line(format!("{name}  {}  {address}", peer.peer_id));
+    output.line(format!("{name}  {}  {address}", brief::id(peer.peer_id)));
     let from = paired.from;
     output.talk(format!("{name} has joined from {from}"));
 }
 
 fn say_joined(output: Output, joined: &JoinedCircle) {
-    let (name, id, folder) = (&joined.name, joined.peer_id, &joined.folder);
+    let (name, id, folder) = (&joined.name, brief::id(joined.peer_id), &joined.folder);
     output.line(format!("{name}  {id}  {folder}"));
     if let Some(left) = &joined.left {
         output.talk(format!(

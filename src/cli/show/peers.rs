@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::certs;
+use super::{
+    brief, certs,
+    table::{Cell, Row},
+};
 use crate::{
     address::PeerAddress,
     cli::output::Output,
-    id::Short as _,
     name::Escaped,
     session::{Event, PeerHealth, PeerRow, RightsRow, RoleRow, SeenRow},
     trust::Right,
@@ -15,7 +17,7 @@ use crate::{
 /// Says the events of the address book.
 pub(super) fn say(output: Output, event: &Event) {
     match event {
-        Event::Peer(peer) => output.line(line(peer)),
+        Event::Peer(peer) => output.row(row(peer)),
         Event::Seen(row) if row.known => output.line(answer(row)),
         Event::Seen(row) => output.line(unknown(row, &what_to_do(row))),
         Event::Role(row) => output.line(role(row)),
@@ -38,7 +40,7 @@ pub(in crate::cli) fn before_joining(output: Output, row: SeenRow) {
     output.event(&Event::Seen(row));
 }
 
-fn line(peer: &PeerRow) -> String {
+fn row(peer: &PeerRow) -> Row {
     let scripts = match peer.script_role == peer.role || peer.revoked {
         true => String::new(),
         false => format!(", its scripts {}", peer.script_role),
@@ -48,28 +50,34 @@ fn line(peer: &PeerRow) -> String {
         false => format!(", {}", list(&peer.rights)),
     };
     let addresses = match peer.addresses.as_slice() {
+        // Where this one serves is not in its own book.
+        [] if peer.is_self => String::new(),
         [] => "no address yet".to_owned(),
         known => known.join(", "),
     };
     let me = if peer.is_self { " (this peer)" } else { "" };
-    let (shown, id, seen) = (peer.shown(), peer.peer_id.short(), peer.seen);
+    let name = peer.shown();
+    let name = Escaped::new(&name);
     let role = match peer.revoked {
         true => "revoked".to_owned(),
         false => peer.role.to_string(),
     };
     let seen = match peer.in_directory {
         true => "by the circle's directory".to_owned(),
-        false => format!("seen {seen}"),
+        false if peer.is_self => String::new(),
+        false => format!("seen {}", brief::time(peer.seen)),
     };
-    format!(
-        "{}{me}  {id}  {role}{scripts}{rights}  {}  {seen}",
-        Escaped::new(&shown),
-        Escaped::new(&addresses)
-    )
+    Row(vec![
+        Cell::Names(format!("{name}{me}")),
+        Cell::Id(peer.peer_id.to_string()),
+        Cell::Names(format!("{role}{scripts}{rights}")),
+        Cell::Names(Escaped::new(&addresses).to_string()),
+        Cell::Word(seen),
+    ])
 }
 
 fn role(row: &RoleRow) -> String {
-    let (id, role) = (row.peer_id, row.role);
+    let (id, role) = (brief::id(row.peer_id), row.role);
     match &row.peer {
         None => format!("(not known)  {id}  {role}"),
         Some(peer) if row.script => format!("scripts of {}: {role}", Escaped::new(peer)),
@@ -79,7 +87,7 @@ fn role(row: &RoleRow) -> String {
 
 fn rights(row: &RightsRow) -> String {
     let who = match &row.peer {
-        None => format!("(not known)  {}", row.peer_id),
+        None => format!("(not known)  {}", brief::id(row.peer_id)),
         Some(peer) => format!("{}:", Escaped::new(peer)),
     };
     match row.rights.is_empty() {
@@ -121,7 +129,7 @@ fn unknown(row: &SeenRow, what: &str) -> String {
     format!(
         "{}  {}  {}  {what}",
         Escaped::new(&row.name),
-        row.peer_id.short(),
+        brief::id(row.peer_id),
         row.addresses.join(", ")
     )
 }

@@ -1,10 +1,13 @@
 //! What is said of what was received.
 
-use super::{connect, send::listed};
+use super::{
+    brief, connect,
+    send::listed,
+    table::{Cell, Row},
+};
 use crate::{
     cli::output::Output,
     config::units::Size,
-    id::Short as _,
     name::Escaped,
     session::{Event, Locked, ReceivedTransfer, WaitingTransfer},
 };
@@ -19,30 +22,31 @@ pub(super) fn say(output: Output, event: &Event) {
         )),
         Event::NotRecorded(missed) => output.warn(format!(
             "colis: that {} was received is not recorded: {}",
-            missed.manifest.map(|id| id.short()).unwrap_or_default(),
+            missed.manifest.map(brief::id).unwrap_or_default(),
             Escaped::new(&missed.reason)
         )),
         Event::Waiting(waiting) => waits(output, waiting),
         Event::Refused(refused) => output.line(format!(
             "{}  refused, from {}",
-            refused.info.id, refused.from
+            brief::id(refused.info.id),
+            refused.from
         )),
         _ => connect::say(output, event),
     }
 }
 
 fn still_locked(locked: &Locked) -> String {
-    let (id, size) = (locked.manifest, Size(locked.bytes));
+    let (id, size) = (brief::id(locked.manifest), Size(locked.bytes));
     let not_tried = if locked.not_tried { ", not tried" } else { "" };
     format!("{id}  {size}  locked by a password{not_tried}")
 }
 
 fn said(output: Output, received: &ReceivedTransfer) {
-    let there = match received.already_there {
-        true => "  (already there, identical)",
-        false => "",
-    };
     for path in &received.paths {
+        let there = match received.already_there || received.identical.contains(path) {
+            true => "  (already there, identical)",
+            false => "",
+        };
         output.line(format!("{}{there}", Escaped::new(path)));
     }
     if let Some(text) = &received.message {
@@ -73,7 +77,7 @@ fn said(output: Output, received: &ReceivedTransfer) {
         "{} from {}{unverified}, transfer {}",
         Size(received.bytes),
         Escaped::new(&received.sender),
-        received.manifest.short()
+        brief::id(received.manifest)
     ));
 }
 
@@ -114,25 +118,24 @@ fn waits(output: Output, waiting: &WaitingTransfer) {
         (None, Some(why)) => format!("  could not be opened: {}", Escaped::new(why)),
         (None, None) => String::new(),
     };
-    let size = Size(info.size).to_string();
-    output.line(format!(
-        "{}  {}  {size:>10}  from {} ({}){note}",
-        info.id,
-        info.created,
-        Escaped::new(&from.name),
-        from.standing()
-    ));
+    let sender = Escaped::new(&from.name);
+    output.row(Row(vec![
+        Cell::Id(info.id.to_string()),
+        Cell::Time(info.created),
+        Cell::Number(Size(info.size).to_string()),
+        Cell::Names(format!("from {sender} ({}){note}", from.standing())),
+    ]));
     for entry in &waiting.entries {
         output.line(listed(entry));
     }
-    let id = info.id.short();
+    let id = brief::id(info.id);
     if waiting.more_entries {
         output.line(format!("  … and more: colis inbox list {id}"));
     }
     output.talk(match from.blocked {
         true => format!(
             "  colis peers role {} member  |  colis inbox refuse {id}",
-            info.sender
+            brief::id(info.sender)
         ),
         false => format!("  colis inbox accept {id}  |  colis inbox refuse {id}"),
     });

@@ -1,9 +1,9 @@
 //! What is said of a transfer on its way.
 
+use super::brief;
 use crate::{
     cli::output::Output,
     config::units::{Size, count},
-    id::{ManifestId, Short as _},
     manifest::table::Entry,
     name::Escaped,
     session::{Cause, Event, Granted, LeftOut, Missed, Planned, Sealed, Sent, UnfinishedSend},
@@ -51,7 +51,7 @@ pub(super) fn say(output: Output, event: &Event) {
             reason,
         } => {
             let peer = Escaped::new(peer);
-            let why = why_unopened(*state, *reason, *manifest);
+            let why = why_unopened(*state, *reason, &brief::id(manifest));
             output.warn(format!(
                 "stored with {peer}; waiting until {peer} opens it{why}. Ctrl-C ends only the waiting"
             ));
@@ -95,8 +95,9 @@ fn say_sent(output: Output, sent: &Sent) {
     let Some(manifest) = sent.manifest else {
         return output.line(format!("received before, nothing sent {to}"));
     };
+    let id = brief::id(manifest);
     output.line(format!(
-        "{manifest}  {} in {} {to}",
+        "{id}  {} in {} {to}",
         Size(sent.bytes),
         count(sent.chunks, "chunk", "chunks")
     ));
@@ -108,7 +109,7 @@ fn say_sent(output: Output, sent: &Sent) {
     output.talk(format!(
         "stored durably in {:.2} s{rate}{resumed}{state} (transfer {})",
         sent.seconds,
-        sent.transfer.short()
+        brief::id(sent.transfer)
     ));
 }
 
@@ -116,8 +117,8 @@ fn say_sealed(output: Output, sealed: &Sealed) {
     let size = Size(sealed.bytes);
     if let Some(manifest) = sealed.manifest {
         let chunks = count(sealed.chunks, "chunk", "chunks");
-        let folder = Escaped::new(&sealed.folder);
-        output.line(format!("{manifest}  {size} in {chunks} in {folder}"));
+        let (id, folder) = (brief::id(manifest), Escaped::new(&sealed.folder));
+        output.line(format!("{id}  {size} in {chunks} in {folder}"));
     }
     output.talk(format!(
         "sealed in {:.2} s{}{} (transfer {})",
@@ -128,7 +129,7 @@ fn say_sealed(output: Output, sealed: &Sealed) {
             sealed.seconds
         ),
         resumed(sealed.already_chunks, sealed.chunks),
-        sealed.transfer.short()
+        brief::id(sealed.transfer)
     ));
 }
 
@@ -160,11 +161,11 @@ fn resumed(already: u64, chunks: u64) -> String {
 }
 
 fn now_open(granted: &Granted) -> String {
-    let (manifest, to) = (granted.manifest, escaped(&granted.to));
+    let (id, to) = (brief::id(granted.manifest), escaped(&granted.to));
     match granted.added {
-        0 => format!("{manifest}  {to} can open it already"),
+        0 => format!("{id}  {to} can open it already"),
         added => format!(
-            "{manifest}  {} more can open it: {to}",
+            "{id}  {} more can open it: {to}",
             count(added as u64, "peer", "peers")
         ),
     }
@@ -179,7 +180,7 @@ fn how_to_receive(to: &str, granted: &Granted) -> String {
     };
     format!(
         "{to}: colis receive --from {from} {}{while_served}",
-        granted.manifest.short()
+        brief::id(granted.manifest)
     )
 }
 
@@ -239,9 +240,9 @@ fn not_sent(missed: &Missed) -> String {
             let peer = Escaped::new(peer);
             format!("colis: not sent to {peer}: {reason}\nhint: {hint}")
         }
-        (None, Some(manifest)) => format!("colis: not received: {}: {reason}", manifest.short()),
+        (None, Some(id)) => format!("colis: not received: {}: {reason}", brief::id(id)),
         (None, None) => match missed.send {
-            Some(id) => format!("colis: not sent: {}: {reason}", id.short()),
+            Some(id) => format!("colis: not sent: {}: {reason}", brief::id(id)),
             None => format!("colis: missed: {reason}"),
         },
     }
@@ -249,7 +250,7 @@ fn not_sent(missed: &Missed) -> String {
 
 /// A send that was not finished: what, to whom, and how far it was.
 pub(in crate::cli) fn unfinished(one: &UnfinishedSend) -> String {
-    let id = one.transfer.short();
+    let id = brief::id(one.transfer);
     let names = match one.names.is_empty() {
         true => "(what is in it is not known)".to_owned(),
         false => escaped(&one.names),
@@ -267,7 +268,7 @@ pub(in crate::cli) fn unfinished(one: &UnfinishedSend) -> String {
 }
 
 fn how_to_go_on(left: &UnfinishedSend) -> String {
-    let id = left.transfer.short();
+    let id = brief::id(left.transfer);
     let go_on = match left.resumable {
         true => format!("go on: colis send --resume {id}"),
         false => "the same command goes on".to_owned(),
@@ -277,8 +278,7 @@ fn how_to_go_on(left: &UnfinishedSend) -> String {
 }
 
 /// Why it is not opened, and what helps.
-fn why_unopened(state: TransferState, reason: Option<WaitReason>, manifest: ManifestId) -> String {
-    let id = manifest.short();
+fn why_unopened(state: TransferState, reason: Option<WaitReason>, id: &str) -> String {
     let yes = format!("there it is opened by: colis inbox accept {id}");
     let receive = format!("there it is opened by: colis receive {id}");
     let again = "it is tried again by itself";

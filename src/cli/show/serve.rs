@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use indicatif::HumanDuration;
 
-use super::delete;
+use super::{brief, delete};
 use crate::{
     address::PeerAddress,
     cli::output::Output,
@@ -27,7 +27,7 @@ pub(super) fn say(output: Output, event: &Event) {
             peer.name,
             PeerAddress::from(peer.address),
             format!("{:?}", peer.inbox).to_lowercase(),
-            peer.peer_id
+            brief::id(peer.peer_id)
         )),
         Event::Arrival(arrived) => output.line(arrival(arrived)),
         Event::Stopped(StoppedPeer { serving, .. }) => output.talk(match serving {
@@ -49,7 +49,7 @@ pub(super) fn say(output: Output, event: &Event) {
 
 /// What is arriving, and how far it is.
 pub(in crate::cli) fn arriving(one: &Arriving) -> String {
-    let (id, from) = (one.transfer.short(), Escaped::new(&one.name));
+    let (id, from) = (brief::id(one.transfer), Escaped::new(&one.name));
     let came = match one.of {
         Some(of) => format!("{} of {}", Size(one.done), Size(of)),
         None => Size(one.bytes).to_string(),
@@ -80,7 +80,7 @@ fn arrival(arrived: &Arrived) -> String {
     let what = what(arrived, Path::new(""));
     match arrived.state {
         TransferState::Waiting => {
-            format!("{what}: colis inbox list {}", arrived.manifest.short())
+            format!("{what}: colis inbox list {}", brief::id(arrived.manifest))
         }
         _ => what,
     }

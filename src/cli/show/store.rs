@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::home;
+use super::{brief, home};
 use crate::{
     cli::output::Output,
     config::units::{Size, count},
@@ -64,7 +64,7 @@ fn say_checked(output: Output, checked: &Checked) {
 fn put_by(one: &Unnamed, names: &BTreeMap<PeerId, String>) -> Option<String> {
     let id = one.peer_id?;
     let name = names.get(&id).map(|name| Escaped::new(name).to_string());
-    let who = name.unwrap_or_else(|| id.to_string());
+    let who = name.unwrap_or_else(|| brief::id(id));
     let chunks = count(one.chunks, "chunk", "chunks");
     Some(format!(
         "of it: {chunks}, {}, put by {who} in no transfer",
@@ -95,8 +95,9 @@ fn say_custody(output: Output, custody: &Custody) {
         (&custody.not_compared, "not compared: no good copy is here"),
     ];
     for (ids, what) in lists {
+        brief::note(ids);
         for id in ids {
-            output.line(format!("{id}  {what}"));
+            output.line(format!("{}  {what}", brief::id(id)));
         }
     }
     let peer = Escaped::new(&custody.peer);

@@ -121,12 +121,12 @@ pub enum Mistake {
         count: usize,
     },
     /// Several transfers have such a name.
-    #[error("{count} transfers have {text}")]
+    #[error("{text} may be {}", .transfers.join(", or "))]
     SeveralNamed {
         /// What was given.
         text: String,
-        /// As many have it.
-        count: usize,
+        /// The beginning of the id of each, its sender and its size, escaped; of many the first.
+        transfers: Vec<String>,
     },
     /// An unfinished send that is not known well enough to be resumed by its id.
     #[error("{text} is continued only by the command that began it")]

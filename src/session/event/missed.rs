@@ -75,6 +75,7 @@ pub struct Missed {
     pub peer: Option<String>,
     /// The transfer that did not come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "id")]
     pub manifest: Option<ManifestId>,
     /// The unfinished send that could not be gone on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]

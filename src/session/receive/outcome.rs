@@ -1,5 +1,7 @@
 //! What was received.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -37,6 +39,7 @@ impl ReceiveOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceivedTransfer {
     /// Its manifest.
+    #[serde(rename = "id")]
     pub manifest: ManifestId,
     /// Who sent it; the beginning of an id, if that is not verified.
     pub sender: String,
@@ -48,6 +51,9 @@ pub struct ReceivedTransfer {
     pub paths: Vec<String>,
     /// Whether all of it was there already, identical, so that nothing was written.
     pub already_there: bool,
+    /// Those of the paths that were there already, identical, while others were not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identical: Vec<String>,
     /// Chunks of content that an earlier, interrupted run had written.
     pub already_chunks: u64,
     /// Links that were not made, because they lead out of their folder.
@@ -78,16 +84,18 @@ impl ReceivedTransfer {
         message: Option<String>,
     ) -> Self {
         let (sender, verified) = sender_of(transfer);
-        let paths = files.paths.iter();
+        let texts = |paths: &[PathBuf]| {
+            let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
+            paths.collect::<Vec<_>>()
+        };
         Self {
             manifest,
             sender,
             verified,
             bytes: files.size,
-            paths: paths
-                .map(|path| path.to_string_lossy().into_owned())
-                .collect(),
+            paths: texts(&files.paths),
             already_there: files.already_there,
+            identical: texts(&files.identical),
             already_chunks: files.already_chunks,
             skipped_links: files.skipped_links,
             unmade_links: files.unmade_links,
@@ -114,6 +122,7 @@ pub(super) fn sender_of(transfer: &OpenedTransfer) -> (String, bool) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locked {
     /// Its manifest.
+    #[serde(rename = "id")]
     pub manifest: ManifestId,
     /// Bytes of content.
     pub bytes: u64,

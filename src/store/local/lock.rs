@@ -28,13 +28,18 @@ pub(super) struct Lock {
 }
 
 impl LocalStore {
-    /// Tells other processes of this machine where we listen.
+    /// Tells other processes of this machine where we listen: by `address` they reach us.
     pub fn note_serving(&self, address: &str) {
+        self.note_listening(address, address);
+    }
+
+    /// The same of one that listens on `listens`, which may be all addresses.
+    pub fn note_listening(&self, address: &str, listens: &str) {
         if let Some(Err(error)) = self
             .inner
             .lock
             .as_ref()
-            .map(|lock| lock.note_serving(address))
+            .map(|lock| lock.note_serving(address, listens))
         {
             tracing::warn!(%error, "other processes cannot see where we listen");
         }
@@ -107,12 +112,14 @@ impl Lock {
     }
 
     /// Tells others where the holder listens.
-    pub(super) fn note_serving(&self, address: &str) -> std::io::Result<()> {
+    pub(super) fn note_serving(&self, address: &str, listens: &str) -> std::io::Result<()> {
         let pid = std::process::id();
         // A path with a line end in it is left out.
         let root = self.root.to_str().filter(|root| !root.contains('\n'));
         let at = root.map_or_else(String::new, |root| format!("at {root}\n"));
-        self.write(&format!("pid {pid}\nserving {address}\n{at}"))
+        self.write(&format!(
+            "pid {pid}\nserving {address}\nlistens {listens}\n{at}"
+        ))
     }
 
     fn write(&self, text: &str) -> std::io::Result<()> {
@@ -141,8 +148,10 @@ fn warn_of_an_early_clock(file: &File) {
 pub struct Holder {
     /// Its id, as it wrote it.
     pub process: Option<u32>,
-    /// Where it listens, if it serves.
+    /// Where this machine reaches it, if it serves.
     pub serving: Option<String>,
+    /// On which address it listens, which may be all.
+    pub listens: Option<String>,
     /// Since when it has the store, or serves it.
     pub since: Option<Timestamp>,
     /// Where the store was when it opened it, if that path does not lead there any more.
@@ -155,6 +164,7 @@ pub(super) fn holder(root: &Path) -> Option<Holder> {
     is_held(&file).then(|| Holder {
         process: line(root, "pid").and_then(|pid| pid.parse().ok()),
         serving: line(root, "serving"),
+        listens: line(root, "listens"),
         since: last_taken(root),
         moved_from: line(root, "at")
             .map(PathBuf::from)

@@ -156,7 +156,7 @@ async fn a_long_table_is_opened_by_a_peer_only_when_somebody_says_so() {
     assert_eq!(said[0]["reason"], "long-table", "{said:?}");
     let growth = watched.growth();
     assert!(growth <= MOST, "{} MiB more", growth >> 20);
-    let id = said[0]["manifest"].as_str().unwrap();
+    let id = said[0]["id"].as_str().unwrap();
     site.homes.ok("a", &["inbox", "accept", id]);
     let received = site.homes.home("a").join("received");
     let content = fs::read(received.join("content")).unwrap();

@@ -37,7 +37,7 @@ fn a_sealed_folder_is_what_a_shell_can_carry_and_opens_again() {
     let out = homes.ok("b", &["--json", "open", "sealed here"]);
     let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!(
-        (last["event"].as_str(), last["manifest"].as_str()),
+        (last["event"].as_str(), last["id"].as_str()),
         (Some("received"), Some(&*id))
     );
 }

@@ -29,7 +29,7 @@ fn a_name_that_is_not_known_is_no_host_in_any_command() {
     fs::write(homes.path("f"), "x").unwrap();
     let shared = homes.ok("b", &["--json", "share", "f"]);
     let shared: serde_json::Value = serde_json::from_str(shared.lines().last().unwrap()).unwrap();
-    let id = shared["manifest"].as_str().unwrap();
+    let id = shared["id"].as_str().unwrap();
     for args in COMMANDS.map(|args| args.iter().map(|arg| arg.replace("ID", id))) {
         let args: Vec<_> = args.collect();
         let args: Vec<_> = args.iter().map(String::as_str).collect();

@@ -36,7 +36,7 @@ fn the_first_run_makes_a_circle_says_what_and_serves() {
     );
     person.sees_menu();
     person.presses("9");
-    person.sees(&format!("serving: 127.0.0.1:{port}"));
+    person.sees(&format!("serving: [::]:{port} since today "));
     person.sees_menu();
     assert!(!person.shown().contains("next:"), "{}", person.shown());
     assert!(!person.shown().contains(".pem"), "{}", person.shown());

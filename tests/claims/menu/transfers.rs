@@ -128,7 +128,7 @@ fn several_are_fetched_at_once_by_name_size_sender_and_date() {
     person.sees("Which?");
     let mut listed = String::new();
     for _ in 0..3 {
-        listed.push_str(&person.sees("from b  20"));
+        listed.push_str(&person.sees("from b  today "));
     }
     assert!(
         listed.contains(".txt  3 B") || listed.contains(".txt  7 B"),
@@ -143,7 +143,7 @@ fn several_are_fetched_at_once_by_name_size_sender_and_date() {
     person.presses("1");
     person.sees("Which?");
     for _ in 0..3 {
-        person.sees("from b  20");
+        person.sees("from b  today ");
     }
     person.presses(&format!(" {DOWN} \r"));
     person.sees("B from b");

@@ -138,10 +138,7 @@ fn a_recipient_is_taken_once_however_it_is_typed() {
         let shared = homes.ok("a", &["--json", "share", "f", "--to", "c"]);
         let shared: serde_json::Value =
             serde_json::from_str(shared.lines().last().unwrap()).unwrap();
-        homes.ok(
-            "a",
-            &["grant", shared["manifest"].as_str().unwrap(), "--to", to],
-        );
+        homes.ok("a", &["grant", shared["id"].as_str().unwrap(), "--to", to]);
     }
     let ran = homes.run("a", &["send", "f", "--to", "b:19443"]);
     assert_eq!(ran.code, 8, "{}", ran.err);

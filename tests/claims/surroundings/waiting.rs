@@ -123,7 +123,7 @@ fn only_the_sender_and_the_owner_are_told_why() {
     let homes = &site.homes;
     let sent = homes.ok("c", &["--json", "send", "f", "--to", &site.serving.to()]);
     let sent: Value = serde_json::from_str(sent.lines().last().unwrap()).unwrap();
-    let path = format!("/v1/manifests/{}/state", sent["manifest"].as_str().unwrap());
+    let path = format!("/v1/manifests/{}/state", sent["id"].as_str().unwrap());
     let state = |name: &str| -> Value {
         let certs = testkit::site::certs(homes, name);
         let shown = vec![testkit::site::certificate(&certs)];
@@ -153,7 +153,7 @@ fn the_sender_is_told_that_only_a_password_opens_it() {
     let args = ["--json", "send", "f", "--via", &to, "--password-file", "pw"];
     let sent = site.homes.ok("b", &args);
     let sent: Value = serde_json::from_str(sent.lines().last().unwrap()).unwrap();
-    let path = format!("/v1/manifests/{}/state", sent["manifest"].as_str().unwrap());
+    let path = format!("/v1/manifests/{}/state", sent["id"].as_str().unwrap());
     let state = || serde_json::from_slice::<Value>(&site.get(&path).body).unwrap();
     wait_for("it waits", || state()["state"] == "waiting");
     assert_eq!(state()["reason"], "locked");
