@@ -73,8 +73,7 @@ use crate::{
     manifest::Signer as _,
     received::Received,
     server::{
-        self, App, GuardedRoutes, Limits, OwnRoutes, OwnerError, RoutesCollide, ServerState,
-        Services,
+        self, App, GuardedRoutes, OwnRoutes, OwnerError, RoutesCollide, ServerState, Services,
     },
     store::{LocalStore, LocalStoreOptions},
     tls::{CertsDir, Identity},
@@ -134,10 +133,7 @@ impl Peer {
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
-        let (listener, address) = listen(options.listen)?;
-        let reached = PeerAddress::from(reachable(address)).to_string();
-        store.note_listening(&reached, &PeerAddress::from(address).to_string());
-        let noted = Arc::new(Whereabouts::note(&dir, reached));
+        let (listener, address, noted) = listen(options.listen, &store, &dir)?;
         let received =
             Received::open_private(&options.received)?.with_reserve(options.store.reserve);
         let received = Arc::new(received);
@@ -167,10 +163,8 @@ impl Peer {
             (History::new(&chunks), Reasons::new(&chunks)),
         ));
         let health = ConditionDesk::new(&door, &store, &inbox, chunks, in_force.clone());
-        let limits = in_force.borrow().limits.clone();
         let owner = Arc::new(Owner::new(&store, &inbox, in_force));
-        let services = services(&store, &door, &inbox, &owner, health, events);
-        let state = ServerState::new(Services { limits, ..services });
+        let state = ServerState::new(services(&store, &door, &inbox, &owner, health, events));
         let ending = owner.stop.clone().drop_guard();
         let reread = Arc::new(Reread::new(&door, state.downgrade(), read));
         let _ = owner.reading().trust.set(reread.clone());
@@ -360,7 +354,7 @@ fn services(
         owner: owner.clone(),
         offers: inbox.clone(),
         events,
-        limits: Limits::default(),
+        limits: owner.limits(),
     }
 }
 
@@ -377,11 +371,18 @@ fn open_store(
     Ok(Arc::new(store))
 }
 
-/// Takes the port.
-fn listen(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), PeerError> {
+/// Takes the port, and tells other processes of this machine.
+fn listen(
+    wanted: SocketAddr,
+    store: &LocalStore,
+    dir: &CertsDir,
+) -> Result<(TcpListener, SocketAddr, Arc<Noted>), PeerError> {
     let listener = server::bind(wanted)?;
     let address = listener.local_addr()?;
-    Ok((listener, address))
+    let reached = PeerAddress::from(reachable(address)).to_string();
+    store.note_listening(&reached, &PeerAddress::from(address).to_string());
+    let noted = Whereabouts::note(dir, reached);
+    Ok((listener, address, Arc::new(noted)))
 }
 
 /// An address by which this machine itself reaches the listener.

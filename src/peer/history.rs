@@ -376,6 +376,7 @@ fn beginning(part: Part, next: &mut ArrivalSeq) -> io::Result<Lines<File>> {
     let Part { mut file, base, .. } = part;
     if next.0 <= base {
         next.0 = base;
+        file.seek(SeekFrom::Start(0))?;
         return Ok(Lines::new(file));
     }
     // From the byte before it, which may be the end of a line.

@@ -228,11 +228,11 @@ impl Neighbours {
         for client in self.known.clients(peer) {
             match exchange_lists(&client, door.circle(), door.dir()).await {
                 Err(ExchangeError::Peer(error)) => {
-                    heed::<()>(door.dir(), us, &peer.name, Err(&error));
+                    heed(door.dir(), us, &peer.name, Some(&error));
                     last = error;
                 }
                 done => {
-                    heed(door.dir(), us, &peer.name, Ok(()));
+                    heed(door.dir(), us, &peer.name, None);
                     if door.role_of(peer.peer_id) != Role::None {
                         self.listen_to(&client, peer.peer_id, &peer.name).await?;
                     }

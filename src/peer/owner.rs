@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{adjust::InForce, housekeeping::collect, inbox::Inbox, reread::Reread};
 use crate::{
     id::{ChunkId, PeerId, TransferId},
-    server::{OwnerDesk, OwnerError},
+    server::{Limits, OwnerDesk, OwnerError},
     store::{Freed, LocalStore, StoreError, TransferState},
     wire::{DecidedQuestion, Decision, DeleteQuestion, GcBody, ReloadBody},
 };
@@ -68,6 +68,11 @@ impl Owner {
             stop: CancellationToken::new(),
             reading: Arc::default(),
         }
+    }
+
+    /// What the server bears, by the options that the peer was opened with.
+    pub(super) fn limits(&self) -> Limits {
+        self.options.borrow().limits.clone()
     }
 
     pub(super) fn reading(&self) -> &Arc<Reading> {

@@ -57,14 +57,14 @@ impl SaidRevoked {
     }
 }
 
-/// Notes in `dir` if the member `by` refuses `us` as revoked, and takes that back when it answers.
-pub(crate) fn heed<T>(dir: &CertsDir, us: PeerId, by: &str, answer: Result<T, &StoreError>) {
+/// Notes in `dir` if the member `by` refuses `us` as revoked, and takes that back when it answers without an error.
+pub(crate) fn heed(dir: &CertsDir, us: PeerId, by: &str, error: Option<&StoreError>) {
     let (now, before) = (Timestamp::now(), SaidRevoked::load(dir));
-    match answer {
-        Ok(_) if before.as_ref().is_some_and(|before| before.by == by) => {
+    match error {
+        None if before.as_ref().is_some_and(|before| before.by == by) => {
             let _ = std::fs::remove_file(path(dir));
         }
-        Err(StoreError::Untrusted {
+        Some(StoreError::Untrusted {
             cause: Rejection::TheyRefusedUs(Alert::Revoked),
             ..
         }) => {

@@ -1,6 +1,9 @@
 //! Where a peer of this home serves, noted beside its certificates: its store, which tells it too, may be on a disk that is away.
 
-use std::{io, io::Write as _, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +38,7 @@ impl Whereabouts {
         }
     }
 
-    fn write(&self, path: &PathBuf) -> io::Result<()> {
+    fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = private::open_with(
             private::file().write(true).create(true).truncate(true),
             path,

@@ -175,7 +175,7 @@ impl Session {
         };
         let client = self.client(address, expected, &seen, first)?;
         let answer = client.peer().await;
-        self.heed(address, &seen, answer.as_ref());
+        self.heed(address, &seen, answer.as_ref().err());
         let body = answer?;
         let signed = SignedBundle::parse(body.bundle)?;
         let certified = signed.verify(self.circle(), Timestamp::now())?;
@@ -223,10 +223,10 @@ impl Session {
     }
 
     /// Notes if the peer at `address` refuses this one as revoked, for nobody else may say it.
-    fn heed<T>(&self, address: &PeerAddress, seen: &Seen, answer: Result<T, &StoreError>) {
+    fn heed(&self, address: &PeerAddress, seen: &Seen, error: Option<&StoreError>) {
         let by = seen.caller().map(|caller| caller.name);
         let by = by.unwrap_or_else(|| address.to_string());
-        heed(&self.dir, self.peer_id(), &by, answer);
+        heed(&self.dir, self.peer_id(), &by, error);
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this

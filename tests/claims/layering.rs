@@ -73,8 +73,8 @@ const MAY: [(&str, &[&str]); 27] = [
     (
         "peer",
         &[
-            "id", "private", "disk", "name", "crypto", "manifest", "wire", "trust", "tls", "store",
-            "received", "server", "client", "transfer", "discover", "address",
+            "id", "private", "lock", "disk", "name", "crypto", "manifest", "wire", "trust", "tls",
+            "store", "received", "server", "client", "transfer", "discover", "address",
         ],
     ),
     (

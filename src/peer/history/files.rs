@@ -47,8 +47,8 @@ impl Part {
 
     fn of(mut file: File) -> io::Result<Self> {
         let (mut first, length) = (Vec::new(), file.metadata()?.len());
-        BufReader::new((&file).take(MAX_BEGIN)).read_until(b'\n', &mut first)?;
         file.seek(SeekFrom::Start(0))?;
+        BufReader::new((&file).take(MAX_BEGIN)).read_until(b'\n', &mut first)?;
         let base = serde_json::from_slice(&first).map_or(0, |begin: Begin| begin.after);
         Ok(Self { file, base, length })
     }

@@ -59,7 +59,7 @@ impl Inbox {
                     return Tried::Settled;
                 }
                 Err(error) => {
-                    self.log_not_read(sender, id, &error);
+                    self.log_not_read(sender, id, &error).await;
                     return Tried::Failed;
                 }
             };

@@ -9,7 +9,7 @@ use crate::{
     name::Escaped,
     peer::history::{Direction, History, HistoryEntry},
     server::{Cut, NotTaken},
-    store::{ManifestInfo, TransferState},
+    store::{ManifestInfo, Store as _, TransferState},
     transfer::{ReceivedFiles, TransferError},
 };
 
@@ -139,11 +139,12 @@ impl Inbox {
         );
     }
 
-    /// Logs that a transfer of `sender` cannot be read, of each sender a few. One whose name is not known here may be anybody's.
-    pub(super) fn log_not_read(&self, sender: PeerId, id: ManifestId, error: &TransferError) {
-        let known = self.book.peers().unwrap_or_default().into_iter();
-        let known = known.filter(|known| known.peer_id == sender).last();
-        let name = known.as_ref().map(|known| known.name.as_str());
+    /// Logs that a transfer of `sender` cannot be read, of each sender a few. One whose manifest cannot be read either may be anybody's.
+    pub(super) async fn log_not_read(&self, sender: PeerId, id: ManifestId, error: &TransferError) {
+        let envelope = self.store.get_manifest(id).await.ok();
+        let manifest = envelope.and_then(|bytes| SignedManifest::parse(bytes).ok());
+        let name = manifest.and_then(|manifest| self.certified(&manifest));
+        let name = name.as_deref();
         if let Some(silenced) = self.limits.line(&charged(name, sender)) {
             tracing::error!(
                 manifest = id.short(),

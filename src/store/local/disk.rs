@@ -151,7 +151,7 @@ impl Folder {
             Err(e) => return Err(e.into()),
         };
         let found = file.metadata()?;
-        Ok(found.is_file().then(|| (file, found.len())))
+        Ok(found.is_file().then_some((file, found.len())))
     }
 
     /// The bytes of the file `name`, if it has at most `max`.

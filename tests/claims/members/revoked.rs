@@ -94,6 +94,12 @@ fn a_revoked_peer_says_so_itself_as_soon_as_a_member_has_refused_it() {
         homes.ok(name, &["peers", "add", &a.to()]);
     }
     homes.ok("a", &["certs", "revoke", "b"]);
+    // Before, it would still be given the list.
+    wait_for("the list", || {
+        homes
+            .log("a")
+            .contains("certificates and revocations read again")
+    });
     let status = |name| homes.run(name, &["--json", "status"]).object("status");
     let notices = |name| status(name)["notices"].to_string();
     assert!(!notices("b").contains("revoked"), "nobody has told it yet");

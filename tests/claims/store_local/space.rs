@@ -1,8 +1,9 @@
 //! A full disk and a quota: said before anything is written, healed by making space.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use colis::{
+    crypto::chunk::OVERHEAD,
     id::{ChunkId, PeerId},
     manifest::{Signer, Timestamp},
     store::{LocalStore, LocalStoreOptions, OfferAnswer, PartOf, Put, Store, StoreError},
@@ -239,4 +240,30 @@ async fn the_ballast_that_was_given_up_is_made_again_while_the_store_is_open() {
     fs::remove_file(&ballast).unwrap();
     store.let_expired_go(Timestamp::now()).unwrap();
     assert!(ballast.exists());
+}
+
+#[tokio::test]
+async fn a_quota_counts_bytes_and_a_file_takes_at_most_a_block_more() {
+    const COUNT: u64 = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let (smallest, root) = (OVERHEAD + 1, folder.path().join("chunks"));
+    let store = open_with(&root, 0, Some(COUNT * smallest as u64));
+    for seed in 0..COUNT {
+        let (id, bytes) = chunk(seed, smallest);
+        store.put_chunk(id, bytes, None).await.unwrap();
+    }
+    let (id, bytes) = chunk(COUNT, smallest);
+    let refused = store.put_chunk(id, bytes, None).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NoSpace { .. }), "{refused}");
+    let shards = fs::read_dir(root.join("data")).unwrap();
+    let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    let files: Vec<_> = files
+        .map(|file| file.unwrap().metadata().unwrap())
+        .collect();
+    assert_eq!(files.len() as u64, COUNT);
+    for file in files {
+        // A block of this file system, and one for an attribute that the inode has no room for.
+        let most = file.len() + 2 * file.blksize();
+        assert!(file.blocks() * 512 <= most, "{} blocks", file.blocks());
+    }
 }
