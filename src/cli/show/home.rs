@@ -119,10 +119,7 @@ fn said(output: Output, status: &Status) {
     for entry in &status.missed {
         output.line(format!("did not come: {}", line(entry)));
     }
-    output.line(sending(status.unfinished));
-    for one in &status.sends {
-        output.line(format!("unfinished: {}", unfinished(one)));
-    }
+    say_sends(output, status);
     output.line(format!("peers known: {}", status.peers));
     output.line(match &status.store {
         Some(usage) => format!(
@@ -169,14 +166,17 @@ fn serving(status: &Status) -> String {
 }
 
 /// What is left of sends that did not end, and how it goes.
-fn sending(unfinished: usize) -> String {
-    let goes = match unfinished {
+fn say_sends(output: Output, status: &Status) {
+    let goes = match status.unfinished {
         0 => "",
         _ => {
             ", kept for a week; go on: colis send --resume ID|all, forget: colis send --drop ID|all"
         }
     };
-    format!("sending: {unfinished} unfinished{goes}")
+    output.line(format!("sending: {} unfinished{goes}", status.unfinished));
+    for one in &status.sends {
+        output.line(format!("unfinished: {}", unfinished(one)));
+    }
 }
 
 fn setting(shown: &Shown) -> String {
