@@ -163,10 +163,10 @@ impl Reporter for Screen {
             }
             (Event::AnswersAgain { .. }, Some(bar)) => bar.silence(None),
             // Without a bar a line now and then is enough.
-            (Event::NoAnswer { seconds, .. }, None) if seconds % LINE_EACH != 0 => {
-                if !self.output.json {
-                    return;
-                }
+            (Event::NoAnswer { seconds, .. }, None)
+                if seconds % LINE_EACH != 0 && !self.output.json =>
+            {
+                return;
             }
             _ => {}
         }

@@ -57,10 +57,13 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
 async fn resume(context: &Context, args: Send) -> Result<ExitCode, Failure> {
     let session = context.session()?;
     let unfinished = session.unfinished_named(&args.resume).await?;
-    let mut request = ResumeRequest::default();
-    request.pace = pace(args.limit.as_deref())?;
-    request.retry_for = args.patience.time()?;
-    (request.wait, request.jobs) = (args.wait, args.jobs.map(usize::from));
+    let mut request = ResumeRequest {
+        wait: args.wait,
+        pace: pace(args.limit.as_deref())?,
+        jobs: args.jobs.map(usize::from),
+        retry_for: args.patience.time()?,
+        ..ResumeRequest::default()
+    };
     if args.seal.wants_password() || unfinished.iter().any(|one| one.password) {
         request.password = Some(args.seal.secret.read(Purpose::Open).await?);
     }

@@ -63,7 +63,7 @@ pub struct SendOptions {
     pub remember: Option<PathBuf>,
     /// Whether stores that it is for too are not reached now: then the same call with them continues this transfer.
     pub unreached: bool,
-    /// What the caller wants to know again if the send does not end: kept beside its journal, see [`unfinished`](super::unfinished).
+    /// What the caller wants to know again if the send does not end: kept beside its journal, see [`unfinished`](fn@super::unfinished).
     pub note: Option<Vec<u8>>,
 }
 

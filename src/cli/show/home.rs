@@ -131,24 +131,8 @@ fn said(output: Output, status: &Status) {
     for entry in &status.missed {
         say(format!("did not come: {}", line(entry)));
     }
-    say(sending(status.unfinished));
-    for one in &status.sends {
-        say(format!("unfinished: {}", unfinished(one)));
-    }
-    if status.kept_sends > 0 {
-        say(format!(
-            "sent: what {} need to be checked or granted later, {}; until they end",
-            count(status.kept_sends, "send", "sends"),
-            Size(status.kept_send_bytes)
-        ));
-    }
-    if status.opened > 0 {
-        say(format!(
-            "opened and still sealed here: {}, {}; a full quota lets them go",
-            count(status.opened, "transfer", "transfers"),
-            Size(status.opened_bytes)
-        ));
-    }
+    say_sends(output, status);
+    say_kept(output, status);
     say(format!("peers known: {}", status.peers));
     say(stored(status));
     for one in &status.unnamed {
@@ -223,14 +207,38 @@ fn serving(status: &Status) -> String {
 }
 
 /// What is left of sends that did not end, and how it goes.
-fn sending(unfinished: usize) -> String {
-    let goes = match unfinished {
+fn say_sends(output: Output, status: &Status) {
+    let goes = match status.unfinished {
         0 => "",
         _ => {
             ", kept for a week; go on: colis send --resume ID|all, forget: colis send --drop ID|all"
         }
     };
-    format!("sending: {unfinished} unfinished{goes}")
+    output.line(fitting(format!(
+        "sending: {} unfinished{goes}",
+        status.unfinished
+    )));
+    for one in &status.sends {
+        output.line(fitting(format!("unfinished: {}", unfinished(one))));
+    }
+}
+
+/// What is kept although it has been sent or opened.
+fn say_kept(output: Output, status: &Status) {
+    if status.kept_sends > 0 {
+        output.line(fitting(format!(
+            "sent: what {} need to be checked or granted later, {}; until they end",
+            count(status.kept_sends, "send", "sends"),
+            Size(status.kept_send_bytes)
+        )));
+    }
+    if status.opened > 0 {
+        output.line(fitting(format!(
+            "opened and still sealed here: {}, {}; a full quota lets them go",
+            count(status.opened, "transfer", "transfers"),
+            Size(status.opened_bytes)
+        )));
+    }
 }
 
 fn setting(shown: &Shown) -> String {

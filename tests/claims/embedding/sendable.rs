@@ -7,7 +7,8 @@ use colis::{
     id::ManifestId,
     session::{
         self, CheckRequest, CustodyRequest, Extent, GrantRequest, Home, ReceiveInto,
-        ReceiveRequest, Reporter, SealRequest, Sealing, SendRequest, Session, StatusRequest, certs,
+        ReceiveRequest, Reporter, ResumeRequest, SealRequest, Sealing, SendRequest, Session,
+        StatusRequest, certs,
     },
     store::{ManifestInfo, Store},
     transfer::Sources,
@@ -40,6 +41,10 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(us.connect(text));
     is_send(us.arriving());
     is_send(us.cancel_arriving(&[]));
+    is_send(us.unfinished());
+    is_send(us.unfinished_named(&[]));
+    is_send(us.resume(any(), any::<&'static ResumeRequest>()));
+    is_send(us.drop_unfinished(&[]));
     is_send(us.stop_serving());
     is_send(us.look_around());
     is_send(us.store_of(None));
