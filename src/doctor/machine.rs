@@ -11,11 +11,10 @@ use crate::{
     disk::{Lack, lacks},
     received::Received,
     session::{
-        Error, Home, Kind, LITTLE, MOVED, care::NO_HOME, damage::damages, existing, moved,
-        store_options,
+        Error, Home, Kind, LITTLE, MOVED, care::NO_HOME, damage::damages, existing, kept_sends,
+        moved, store_options,
     },
     store::{Holder, LocalStore, StoreError},
-    transfer::KeptSends,
 };
 
 /// Looks at the store, the disk and the inbox.
@@ -109,7 +108,7 @@ fn store(subject: &Subject<'_>) -> Finding {
     };
     let matters = |lack: &Lack| !matches!(lack, Lack::Symlinks | Lack::Times);
     let lacks: Vec<_> = lacks.into_iter().filter(matters).collect();
-    let kept = KeptSends::read(&subject.home.sent());
+    let kept = kept_sends(subject.home);
     if let Some(damaged) = kept.damaged.first() {
         let what = format!(
             "{} is damaged: that send cannot be checked or granted later",

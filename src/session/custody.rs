@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Event, Mistake, Session, TransferSelector, all_manifests, named, row, store::look,
+    Error, Event, Home, Mistake, Session, TransferSelector, all_manifests, named, row, store::look,
     which::if_long_enough,
 };
 use crate::{
@@ -213,6 +213,11 @@ impl Session {
             }
         }
     }
+}
+
+/// What is kept of the transfers that were sent from `home`.
+pub(crate) fn kept_sends(home: &Home) -> KeptSends {
+    KeptSends::read(&home.sent())
 }
 
 /// When a peer has opened a transfer, as far as it says so.
