@@ -120,20 +120,7 @@ fn said(output: Output, status: &Status) {
         output.line(format!("did not come: {}", line(entry)));
     }
     output.line(sending(status.unfinished));
-    if status.sends > 0 {
-        output.line(format!(
-            "sent: what {} need to be checked or granted later, {}; until they end",
-            count(status.sends, "send", "sends"),
-            Size(status.send_bytes)
-        ));
-    }
-    if status.opened > 0 {
-        output.line(format!(
-            "opened and still sealed here: {}, {}; a full quota lets them go",
-            count(status.opened, "transfer", "transfers"),
-            Size(status.opened_bytes)
-        ));
-    }
+    say_kept(output, status);
     output.line(format!("peers known: {}", status.peers));
     output.line(match &status.store {
         Some(usage) => format!(
@@ -176,6 +163,24 @@ fn serving(status: &Status) -> String {
         }
         (Some(address), None) => format!("serving: {address}"),
         (None, _) => "serving: no".to_owned(),
+    }
+}
+
+/// What stays here of what was sent and opened.
+fn say_kept(output: Output, status: &Status) {
+    if status.sends > 0 {
+        output.line(format!(
+            "sent: what {} need to be checked or granted later, {}; until they end",
+            count(status.sends, "send", "sends"),
+            Size(status.send_bytes)
+        ));
+    }
+    if status.opened > 0 {
+        output.line(format!(
+            "opened and still sealed here: {}, {}; a full quota lets them go",
+            count(status.opened, "transfer", "transfers"),
+            Size(status.opened_bytes)
+        ));
     }
 }
 
