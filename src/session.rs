@@ -93,6 +93,7 @@ use crate::{
 
 pub use check::{CheckRequest, Checked, Collected, check_store, collect_garbage};
 pub use connect::ConnectedPeer;
+pub(crate) use custody::kept_sends;
 pub use custody::{Custody, CustodyRequest};
 pub use delete::{DeleteRequest, DeletedTransfer};
 pub use error::{Cause, Error, Kind, Mistake, NotReached};

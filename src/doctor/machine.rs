@@ -11,11 +11,10 @@ use crate::{
     disk::{Lack, lacks},
     received::Received,
     session::{
-        Error, Home, Kind, LITTLE, MOVED, care::NO_HOME, damage::damages, existing, moved,
-        store_options,
+        Error, Home, Kind, LITTLE, MOVED, care::NO_HOME, damage::damages, existing, kept_sends,
+        moved, store_options,
     },
     store::{Holder, LocalStore, StoreError},
-    transfer::KeptSends,
 };
 
 /// Looks at the store, the disk and the inbox.
@@ -109,27 +108,21 @@ fn store(subject: &Subject<'_>) -> Finding {
     };
     let matters = |lack: &Lack| !matches!(lack, Lack::Symlinks | Lack::Times);
     let lacks: Vec<_> = lacks.into_iter().filter(matters).collect();
-    let kept = KeptSends::read(&subject.home.sent());
-    if let Some(damaged) = kept.damaged.first() {
-        let what = format!(
-            "{} is damaged: that send cannot be checked or granted later",
-            damaged.display()
-        );
-        return Finding::warn(STEP, what).hint("remove it; send it again if it must be");
-    }
-    let sends = match kept.sends.len() {
-        0 => String::new(),
-        sends => format!(
-            "; {} remembered, {}",
-            count(sends, "send", "sends"),
-            Size(kept.bytes)
-        ),
+    let sends = match sends(subject) {
+        Ok(sends) => sends,
+        Err(damaged) => return damaged,
     };
-    match LocalStore::holder(&path) {
+    in_use(&path, &sends, &lacks)
+}
+
+/// Who uses the store.
+fn in_use(path: &Path, sends: &str, lacks: &[Lack]) -> Finding {
+    const STEP: &str = "store";
+    match LocalStore::holder(path) {
         None => with_lacks(
             STEP,
             format!("{}, free to be used{sends}", path.display()),
-            &lacks,
+            lacks,
         ),
         Some(Holder {
             moved_from: Some(from),
@@ -147,10 +140,30 @@ fn store(subject: &Subject<'_>) -> Finding {
             with_lacks(
                 STEP,
                 format!("{}; {who} {does}{sends}", path.display()),
-                &lacks,
+                lacks,
             )
         }
     }
+}
+
+/// What is kept of sends, in words; the finding of one that is damaged.
+fn sends(subject: &Subject<'_>) -> Result<String, Finding> {
+    let kept = kept_sends(subject.home);
+    if let Some(damaged) = kept.damaged.first() {
+        let what = format!(
+            "{} is damaged: that send cannot be checked or granted later",
+            damaged.display()
+        );
+        return Err(Finding::warn("store", what).hint("remove it; send it again if it must be"));
+    }
+    Ok(match kept.sends.len() {
+        0 => String::new(),
+        sends => format!(
+            "; {} remembered, {}",
+            count(sends, "send", "sends"),
+            Size(kept.bytes)
+        ),
+    })
 }
 
 fn disk(subject: &Subject<'_>) -> Finding {

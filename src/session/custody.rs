@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Session, all_manifests, store::look, which::if_long_enough};
+use super::{Error, Home, Session, all_manifests, store::look, which::if_long_enough};
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
@@ -193,6 +193,11 @@ impl Session {
         let meant = self.one_meant(sends, &infos, text).await?;
         Ok(meant.map(|info| info.id))
     }
+}
+
+/// What is kept of the transfers that were sent from `home`.
+pub(crate) fn kept_sends(home: &Home) -> KeptSends {
+    KeptSends::read(&home.sent())
 }
 
 /// When a peer has opened a transfer, as far as it says so.

@@ -63,7 +63,7 @@ fn a_sender_that_is_killed_continues() {
 #[test]
 fn a_receiving_peer_that_is_killed_loses_nothing_acknowledged() {
     let homes = Homes::new(&["b"]);
-    let mut b = homes.serve("b", &[]);
+    let mut b = homes.serve("b", &["--keep-opened", "1d"]);
     let listen = b.to();
     fs::write(homes.path("whole.bin"), bytes(90, 1_000_000)).unwrap();
     homes.ok("a", &["send", "whole.bin", "--to", &listen, "--wait"]);
@@ -88,7 +88,7 @@ fn a_receiving_peer_that_is_killed_loses_nothing_acknowledged() {
             "nothing partial has its final name"
         );
         // The sender waits for the peer to come back, and goes on by itself.
-        b = homes.serve_on("b", &listen, &[]);
+        b = homes.serve_on("b", &listen, &["--keep-opened", "1d"]);
         let ended = sender.wait_with_output().unwrap();
         assert!(
             ended.status.success(),

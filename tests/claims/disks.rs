@@ -24,9 +24,15 @@ const ALL: &[Refusal] = &[RenameFlags, Links, Symlinks, Times, Modes, FolderSync
 
 const DISKS: [&[Refusal]; 6] = [NFS, P9, CIFS, FAT, FUSE, ALL];
 
+/// What is opened in this home stays, to be received once more.
+fn keep_opened(homes: &Homes) {
+    fs::write(homes.home("a").join("colis.toml"), "keep_opened = \"1d\"\n").unwrap();
+}
+
 /// A circle in which `a` has a folder, a file and a link that `b` has sent.
 fn sent() -> Homes {
     let homes = Homes::new(&["b"]);
+    keep_opened(&homes);
     let folder = homes.path("d");
     fs::create_dir_all(folder.join("sub")).unwrap();
     fs::write(folder.join("sub/x"), "x").unwrap();
@@ -105,6 +111,7 @@ fn names_that_a_file_system_refuses_get_others_there_and_only_there() {
             return;
         };
         let homes = Homes::new(&["b"]);
+        keep_opened(&homes);
         fs::create_dir_all(homes.path("d/in?")).unwrap();
         for (name, ..) in NAMES {
             fs::write(homes.path("d").join(name), name).unwrap();

@@ -129,7 +129,8 @@ async fn a_handle_is_of_use_while_a_peer_runs_and_after_its_end() {
     sender.send(sources, &to).await.unwrap();
     let arrival = arrivals.recv().await.unwrap();
     let store = handle.store().unwrap();
-    store.get_manifest(arrival.id).await.unwrap();
+    let state = store.manifest_state(arrival.id).await.unwrap().state;
+    assert_eq!(state, TransferState::Opened);
     drop(store);
     assert_eq!(handle.identity().name(), network.name(1));
     handle.shutdown().await;

@@ -76,7 +76,7 @@ fn what_waits_is_listed_in_full_before_a_byte_is_written_and_then_accepted() {
         bytes(1, 70_000)
     );
     assert_eq!(homes.ok("b", &["inbox"]), "", "nothing waits any more");
-    assert!(homes.ok("a", &["list", "b"]).contains("opened"));
+    assert_eq!(homes.ok("a", &["list", "b"]), "", "nobody else collects it");
     let history = homes.ok("b", &["history"]);
     assert!(
         history.contains("received") && history.contains("from a  trip"),
@@ -158,7 +158,7 @@ fn a_transfer_with_only_a_password_waits_as_locked() {
 #[test]
 fn a_message_is_shown_on_arrival_and_cannot_touch_the_terminal() {
     let homes = Homes::new(&["b"]);
-    let b = homes.serve("b", &[]);
+    let b = homes.serve("b", &["--keep-opened", "1d"]);
     homes.ok(
         "a",
         &[

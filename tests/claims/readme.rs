@@ -109,10 +109,7 @@ fn the_walk_with_two_machines_does_what_it_says() {
     fs::write(anna.join("holiday.mov"), bytes(1, 3_000_000)).unwrap();
     fs::write(anna.join("photos/1.jpg"), bytes(2, 70_000)).unwrap();
     let listed = run(&anna, third);
-    assert!(
-        listed.contains("holiday.mov, photos") && listed.contains("opened"),
-        "{listed}"
-    );
+    assert!(listed.contains("holiday.mov, photos"), "{listed}");
     let received = ben.join(".local/share/colis/received");
     for file in ["holiday.mov", "photos/1.jpg"] {
         assert!(

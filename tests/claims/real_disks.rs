@@ -122,6 +122,8 @@ fn is_destination(out: &Path, kind: &str) {
     fs::write(folder.join("README"), "one").unwrap();
     fs::write(folder.join("readme"), "two").unwrap();
     symlink("README", folder.join("l")).unwrap();
+    let kept = "keep_opened = \"1d\"\n";
+    std::fs::write(homes.home("a").join("colis.toml"), kept).unwrap();
     let serving = homes.serve("a", &["--inbox", "off"]);
     homes.ok("b", &["send", "d", "--to", &serving.to()]);
     let args = ["receive", "d", "--out", out.to_str().unwrap()];

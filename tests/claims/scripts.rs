@@ -50,7 +50,7 @@ const COMMANDS: &[&[&str]] = &[
 #[test]
 fn every_command_speaks_json_one_object_a_line_with_a_version() {
     let homes = Homes::new(&["b"]);
-    let b = homes.serve("b", &[]);
+    let b = homes.serve("b", &["--keep-opened", "1d"]);
     fs::write(homes.path("f"), bytes(1, 300_000)).unwrap();
     let to = b.to();
     let mut events = BTreeSet::new();
@@ -175,7 +175,7 @@ fn globs_and_gits_own_rules_leave_out_what_they_say() {
 #[test]
 fn a_limit_is_for_the_network() {
     let homes = Homes::new(&["b"]);
-    let b = homes.serve("b", &["--inbox", "ask"]);
+    let b = homes.serve("b", &["--inbox", "ask", "--keep-opened", "1d"]);
     fs::write(homes.path("f"), bytes(1, 2 << 20)).unwrap();
     homes.ok("a", &["send", "f", "--to", &b.to()]);
     // With this the file would take half an hour.
@@ -219,7 +219,7 @@ fn a_limit_holds_both_ways() {
 #[test]
 fn standard_input_and_output_and_a_message_from_a_pipe() {
     let homes = Homes::new(&["b"]);
-    let b = homes.serve("b", &[]);
+    let b = homes.serve("b", &["--keep-opened", "1d"]);
     let feed = |args: &[&str], input: &[u8]| {
         let mut child = homes
             .command("a", args)

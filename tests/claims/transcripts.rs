@@ -218,7 +218,7 @@ fn usage() {
 
 #[test]
 fn transfers() {
-    walk("transfers.txt", &["--inbox", "ask"]);
+    walk("transfers.txt", &["--keep-opened", "1d", "--inbox", "ask"]);
 }
 
 #[test]

@@ -196,7 +196,7 @@ impl Folder {
             Err(e) => return Err(e.into()),
         };
         let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-        let nanoseconds = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec);
         let touched = SystemTime::UNIX_EPOCH + seconds + nanoseconds;
         Ok(Some((u64::try_from(stat.st_size).unwrap_or(0), touched)))
     }

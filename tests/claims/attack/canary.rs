@@ -256,6 +256,7 @@ fn search(homes: &Homes, needles: &Needles) {
         "c/certs",
         "b/received",
         "a/chunks/state/history.jsonl",
+        "a/chunks/state/sent",
         "c/chunks/state/history.jsonl",
     ];
     let received = homes.path("out").join(NAME);

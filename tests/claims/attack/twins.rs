@@ -15,6 +15,8 @@ fn sent(paths: &[&str]) -> Homes {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, path).unwrap();
     }
+    // It is received more than once.
+    fs::write(homes.home("a").join("colis.toml"), "keep_opened = \"1d\"\n").unwrap();
     let serving = homes.serve("a", &["--inbox", "off"]);
     let tops = paths.iter().map(|path| path.split('/').next().unwrap());
     let mut tops: Vec<_> = tops.map(|top| format!("b/{top}")).collect();

@@ -6,7 +6,7 @@ use colis::{
     config::Config,
     id::ManifestId,
     session::{
-        self, CheckRequest, CustodyRequest, Extent, GrantRequest, Home, ReceiveInto,
+        self, CheckRequest, CustodyRequest, DeleteRequest, Extent, GrantRequest, Home, ReceiveInto,
         ReceiveRequest, Reporter, ResumeRequest, SealRequest, Sealing, SendRequest, Session,
         StatusRequest, certs,
     },
@@ -35,6 +35,8 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(us.receive(any()));
     is_send(us.receive_from(store(), any()));
     is_send(us.grant(any::<&'static GrantRequest>()));
+    is_send(us.delete(any::<&'static DeleteRequest>()));
+    is_send(us.deletable(any::<&'static DeleteRequest>()));
     is_send(us.seal(any(), any::<&'static SealRequest>()));
     is_send(us.open_folder(Path::new(text), any()));
     is_send(us.check_custody(any::<&'static CustodyRequest>()));

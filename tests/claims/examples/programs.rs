@@ -86,7 +86,10 @@ fn an_embedded_server_has_its_own_route_behind_the_same_door() {
     let id = seal(&homes, "f", "sealed", &["--to", "b"]);
     let said = ok(&homes, "upload.sh", &[peer, "certs of a", "sealed"]);
     assert_eq!(said, format!("sent 3 of 3 chunks\n{id}  stored\n"));
-    assert!(ok(&homes, "list.sh", &[peer, "certs of b"]).starts_with(&id));
+    // It was opened, and nobody else could collect it.
+    testkit::wait_for("it to be let go", || {
+        ok(&homes, "list.sh", &[peer, "certs of b"]).is_empty()
+    });
 
     let pid = Pid::from_raw(i32::try_from(server.0.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();

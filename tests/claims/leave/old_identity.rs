@@ -18,6 +18,8 @@ fn said(ran: &str, event: &str) -> Value {
 /// comes later. It is the machine of a circle of its own now.
 fn left_with_something() -> (Homes, String) {
     let homes = Homes::new(&["b"]);
+    // It is received more than once.
+    fs::write(homes.home("b").join("colis.toml"), "keep_opened = \"1d\"\n").unwrap();
     let b = homes.serve("b", &["--inbox", "off"]);
     fs::write(homes.path("sent.txt"), "sent").unwrap();
     fs::write(homes.path("own.txt"), "own").unwrap();

@@ -36,9 +36,9 @@ pub struct Site {
 }
 
 impl Default for Site {
-    /// Its inbox is off.
+    /// Its inbox is off, and what is received from its store stays there.
     fn default() -> Self {
-        Self::with(&["--inbox", "off"])
+        Self::with(&["--inbox", "off", "--keep-opened", "1d"])
     }
 }
 
