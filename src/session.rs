@@ -45,6 +45,7 @@ mod home;
 mod inbox;
 mod list;
 mod look_around;
+mod mark;
 pub(crate) mod meant;
 mod members;
 pub mod pair;
@@ -101,10 +102,12 @@ pub use home::{ChosenBy, Home, host_name};
 pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::TransferRow;
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
+pub use mark::Mark;
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RightsRow, RoleRow};
 pub use progress::{Progress, Work};
 pub use receive::{
-    Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
+    Locked, PassedOver, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest,
+    ReceivedTransfer,
 };
 pub use reporter::{Reporter, Silent};
 pub use send::{Fault, Lifetime, Planned, Sealing, SendRequest, Sent, StoredAt, message, walk};

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::units::Size,
     name::Escaped,
-    session::{Event, TransferRow},
+    session::{Event, Mark, TransferRow},
 };
 
 /// What is in a transfer, fit for a terminal.
@@ -26,13 +26,19 @@ pub(super) fn contents(row: &TransferRow) -> String {
     }
 }
 
+/// What a transfer is to this home.
+pub(super) fn mark(row: &TransferRow) -> &'static str {
+    row.mark.map_or("-", Mark::word)
+}
+
 /// A transfer, in a line of a list.
 pub(super) fn line(row: &TransferRow) -> String {
     let state = format!("{:?}", row.state).to_lowercase();
     let (id, created, size) = (row.info.id, row.info.created, Size(row.info.size));
     let (size, from) = (size.to_string(), &row.from);
     format!(
-        "{id}  {created}  {size:>9}  {state:<7}  from {from}  {}",
+        "{id}  {created}  {size:>9}  {state:<7}  {:<7}  from {from}  {}",
+        mark(row),
         contents(row)
     )
 }

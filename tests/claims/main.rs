@@ -58,6 +58,7 @@ mod pipes;
 mod promises;
 mod readme;
 mod real_disks;
+mod receive_new;
 mod recipients;
 mod renamed;
 mod restored;
