@@ -52,6 +52,7 @@ pub mod pair;
 mod peers;
 mod progress;
 mod receive;
+mod received;
 mod recipients;
 mod reporter;
 mod send;

@@ -275,14 +275,18 @@ impl<'a> Job<'a> {
                     )
                     .await?
                 }
+                // A list without anything new is no mistake of who asks again.
+                [] => ReceiveOutcome::nothing(),
                 ids => return Err(Mistake::NotOneTransfer { count: ids.len() }.into()),
             },
             ReceiveInto::Folder(folder) => {
+                // What is told of it is to be found from every folder.
+                let folder = std::path::absolute(&folder).map_err(|e| Error::io(&folder, e))?;
                 let root = Received::open(&folder)?;
                 self.receive_all(chosen.ids, root).await?
             }
             ReceiveInto::Home => {
-                let root = Received::open_private(&self.us.home.received())?;
+                let root = self.us.received()?;
                 self.receive_all(chosen.ids, root).await?
             }
         };

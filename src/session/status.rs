@@ -1,12 +1,13 @@
 //! What a home is, has and knows.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    ChosenBy, Error, LITTLE, MOVED, Session, all_with_states, care, existing, moved,
+    ChosenBy, Error, Home, LITTLE, MOVED, Session, all_with_states, care, existing, moved,
     store::{self, blocking},
     store_options,
 };
@@ -20,6 +21,7 @@ use crate::{
     id::{ManifestId, PeerId},
     manifest::Timestamp,
     peer::{HistoryEntry, Notice, Reasons},
+    received::Received,
     store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     trust::{Bearer, Role},
@@ -84,6 +86,12 @@ pub struct Status {
     pub since: Option<Timestamp>,
     /// By which process, if that is known.
     pub process: Option<u32>,
+    /// Where received files appear.
+    #[serde(default)]
+    pub received: String,
+    /// Why nothing can be received there, if so.
+    #[serde(default)]
+    pub not_received: Option<String>,
     /// What is done with what arrives.
     pub inbox: InboxSetting,
     /// As many peers are known, this one among them if it has served.
@@ -137,6 +145,7 @@ impl Session {
             waiting = self.waiting_in(store).await?;
         }
         let arriving = self.arriving_now().await;
+        let received = home.received(config);
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -160,6 +169,8 @@ impl Session {
             serving: holder.as_ref().and_then(|holder| holder.serving.clone()),
             since: holder.as_ref().and_then(|holder| holder.since),
             process: holder.as_ref().and_then(|holder| holder.process),
+            received: received.to_string_lossy().into_owned(),
+            not_received: why_not_received(home, &received),
             inbox: config.inbox.unwrap_or(InboxSetting::Auto),
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
@@ -228,6 +239,17 @@ async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>), Error
     blocking(move || Ok((store.usage()?, store.unnamed()?))).await
 }
 
+/// Why nothing can be written into the folder `received` of `home`, if so.
+fn why_not_received(home: &Home, received: &Path) -> Option<String> {
+    if let Err(error) = Received::check_known(received, &home.received_mark()) {
+        return Some(error.to_string());
+    }
+    let written = accessat(CWD, existing(received), Access::WRITE_OK, AtFlags::EACCESS);
+    written
+        .err()
+        .map(|error| format!("{}: {error}", received.display()))
+}
+
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {
     let from = holder?.moved_from.as_deref()?;
     let text = format!("{}: {MOVED}", moved(from));
@@ -239,6 +261,7 @@ impl Status {
     fn add_notices(&mut self, room: Room, request: StatusRequest) {
         let found = [
             self.about_room(room),
+            self.about_received(),
             self.about_not_opened(),
             self.about_waiting(),
             self.about_missed(),
@@ -264,6 +287,12 @@ impl Status {
             }
             _ => None,
         }
+    }
+
+    fn about_received(&self) -> Option<Notice> {
+        let why = self.not_received.as_deref()?;
+        let text = format!("nothing can be received: {why}; what to do: colis doctor");
+        Some(Notice::care("received", text))
     }
 
     fn about_not_opened(&self) -> Option<Notice> {

@@ -76,3 +76,4 @@ mod traces;
 mod transcripts;
 mod transfer;
 mod vectors;
+mod where_received;

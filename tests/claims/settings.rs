@@ -23,9 +23,10 @@ use testkit::{
 };
 
 /// What sees a setting at work, and the one that is none of the table: what is said of single peers.
-const TRIED: [(&str, fn()); 16] = [
+const TRIED: [(&str, fn()); 17] = [
     ("listen", listen),
     ("inbox", inbox),
+    ("received", received),
     ("auto_up_to", auto_up_to),
     ("keep_opened", keep_opened),
     ("quota", quota),
@@ -140,6 +141,15 @@ fn inbox() {
     assert_eq!(answer(&served.send("f")), "accepted");
     served.set("inbox", "ask");
     assert_eq!(answer(&served.send("g")), "waiting");
+}
+
+fn received() {
+    let served = Served::new(&[], "received = \"in\"\n");
+    served.set("received", "elsewhere");
+    assert_eq!(answer(&served.send("f")), "accepted");
+    wait_for("what came is where it was set at the start", || {
+        served.homes.home("b").join("in/f").exists()
+    });
 }
 
 fn auto_up_to() {

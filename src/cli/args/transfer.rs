@@ -112,12 +112,12 @@ pub(in crate::cli) struct Receive {
     #[arg(long, conflicts_with = "which")]
     pub(in crate::cli) all: bool,
     /// With --all: what was opened or refused here before, too
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "which")]
     pub(in crate::cli) again: bool,
     /// With --all: what we sent to others, too
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "which")]
     pub(in crate::cli) mine: bool,
-    /// Folder to write into, or `-` for standard output [default: received/ in the home folder]
+    /// Folder to write into, or `-` for standard output [default: the setting `received`]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) out: Option<PathBuf>,
     /// Keep the executable bit

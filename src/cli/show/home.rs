@@ -99,14 +99,13 @@ fn said(output: Output, status: &Status) {
         ),
         _ => format!("certificate: expired on {until}"),
     });
-    for notice in &status.notices {
-        match notice.care {
-            true => output.warn(notice),
-            false => output.talk(format!("note: {notice}")),
-        }
-    }
+    say_notices(output, status);
     output.line(serving(status));
     let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
+    output.line(format!(
+        "received files: {}",
+        Escaped::new(&status.received)
+    ));
     let inbox = format!("{:?}", status.inbox).to_lowercase();
     output.line(format!("inbox: {inbox}, {waiting} to be opened"));
     for one in &status.arriving {
@@ -140,6 +139,15 @@ fn said(output: Output, status: &Status) {
         quota.unwrap_or_default(),
         Size(status.usable)
     ));
+}
+
+fn say_notices(output: Output, status: &Status) {
+    for notice in &status.notices {
+        match notice.care {
+            true => output.warn(notice),
+            false => output.talk(format!("note: {notice}")),
+        }
+    }
 }
 
 /// Chunks that no transfer in the store names, and whose they are.
