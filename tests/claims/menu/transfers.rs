@@ -187,7 +187,7 @@ fn an_arrival_is_shown_above_the_menu_and_waits_for_the_end_of_other_prompts() {
     assert!(!typed.contains("received"), "{typed:?}");
     person.presses(&format!("{}\r", "\u{7f}".repeat(11)));
     // Said before the list, or above it: the file is there a moment before its arrival is told.
-    let said = "* received 7 B from b: second.txt";
+    let said = "* received 7 B from b: ~/a/received/second.txt";
     if !person.sees_menu().contains(said) {
         person.sees(said);
     }
