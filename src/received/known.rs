@@ -79,6 +79,10 @@ impl Received {
 
 /// Refuses what would keep the home from being one, and what would mix with its keys.
 fn check_apart(path: &Path, mark: &Path) -> Result<(), ReceivedError> {
+    // A link is refused as one.
+    if path.is_symlink() {
+        return Ok(());
+    }
     let real = |path: &Path| path.canonicalize().ok();
     let home = mark.parent().and_then(Path::parent);
     let (Some(there), Some(home)) = (path.ancestors().find_map(real), home) else {
