@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use edit::{set, template, unset};
 pub use fault::ConfigFault;
+pub use file::folder;
 pub use origin::{SetBy, Shown};
 pub use settings::{Counts, SETTINGS, Setting, Unset, variable};
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// What to do with what arrives for us.
     pub inbox: Option<InboxSetting>,
+    /// Where received files appear: a whole path, or one from the home folder on.
+    pub received: Option<PathBuf>,
     /// With `inbox = "auto"`: larger transfers wait for a yes.
     pub auto_up_to: Option<units::SizeText>,
     /// For how long a transfer stays after it was opened, as `1d` or `0`.

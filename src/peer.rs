@@ -134,8 +134,8 @@ impl Peer {
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address, noted) = listen(options.listen, &store, &dir)?;
-        let received =
-            Received::open_private(&options.received)?.with_reserve(options.store.reserve);
+        let received = Received::open_known(&options.received, &dir.received())?;
+        let received = received.with_reserve(options.store.reserve);
         let received = Arc::new(received);
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;

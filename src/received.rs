@@ -8,8 +8,10 @@
 //! check before use could be raced by another process.
 
 mod error;
+mod known;
 mod layout;
 mod links;
+mod marker;
 mod names;
 mod probe;
 mod publish;
@@ -36,9 +38,10 @@ use rustix::{
     io::Errno,
 };
 
-pub use error::{Danger, ReceivedError, TableFault};
+pub use error::{Danger, Gone, ReceivedError, TableFault};
 pub use layout::{EntryKind, Layout, NewNames, StagedPath};
 pub use links::Links;
+pub use marker::{MARKER, is_marked, marked_around};
 pub use names::Names;
 pub use refused::Refused;
 use staged_file::modified;
@@ -76,6 +79,8 @@ pub struct Received {
     held: Mutex<Held>,
     /// The folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
+    /// Whether it is where a disk is mounted.
+    is_mount: bool,
     reserve: Mutex<Option<u64>>,
 }
 
@@ -94,12 +99,14 @@ impl Received {
             path: path.to_owned(),
             held: Mutex::new(Held::open(path, Link::Refused).map_err(|e| root_error(path, e))?),
             made,
+            is_mount: false,
             reserve: Mutex::default(),
         })
     }
 
     /// Removes the folders that were made for it if nothing is in them.
     pub fn remove_unused(&self) {
+        self.remove_lone_marker();
         // The first that is not empty ends it.
         let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
@@ -108,7 +115,12 @@ impl Received {
     fn root(&self) -> Result<Arc<OwnedFd>, ReceivedError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.is_in_place() {
+            if self.is_unmounted() {
+                return Err(self.not_mounted());
+            }
             *held = held.again().map_err(|e| root_error(&self.path, e))?;
+            // What cannot be marked can be received into.
+            let _ = marker::mark(held.folder());
             tracing::info!("the folder of received files is another one: opened anew");
         }
         Ok(held.folder().clone())
@@ -117,7 +129,7 @@ impl Received {
     /// Whether what arrives can be written here: it is in its place, or can be made again there.
     pub fn can_be_in_place(&self) -> bool {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.can_be_in_place()
+        held.is_in_place() || (!self.is_unmounted() && held.can_be_in_place())
     }
 
     /// The same for a folder that only its owner may look into, if it is not there yet.

@@ -46,6 +46,7 @@ mod home;
 mod inbox;
 mod list;
 mod look_around;
+mod mark;
 pub(crate) mod meant;
 mod members;
 pub mod pair;
@@ -53,6 +54,7 @@ mod patience;
 mod peers;
 mod progress;
 mod receive;
+mod received;
 mod recipients;
 mod reporter;
 mod send;
@@ -106,11 +108,13 @@ pub use home::{ChosenBy, Home, host_name};
 pub use inbox::{Extent, Inbox, RefusedTransfer, WaitingTransfer};
 pub use list::{ListedChunks, TransferRow};
 pub use look_around::{KnownAround, SeenRow, Surroundings, look_around};
+pub use mark::Mark;
 pub use patience::RETRY_FOR;
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RightsRow, RoleRow};
 pub use progress::{Progress, Work};
 pub use receive::{
-    Locked, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest, ReceivedTransfer,
+    Locked, PassedOver, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest,
+    ReceivedTransfer,
 };
 pub use reporter::{Reporter, Silent};
 pub use send::{

@@ -387,6 +387,16 @@ impl ManifestInfo {
     pub fn is_for(&self, reader: PeerId) -> bool {
         self.password || self.recipients.contains(&reader)
     }
+
+    /// Whether its sender named itself as a recipient. Each sender can open what it sends: its own wrap comes first of several if
+    /// it is there for that only, and alone beside a password.
+    pub fn is_to_its_sender(&self) -> bool {
+        match self.recipients.as_slice() {
+            [only] => *only == self.sender && !self.password,
+            [_, others @ ..] => others.contains(&self.sender),
+            [] => false,
+        }
+    }
 }
 
 /// The state of a transfer, unless it is gone.

@@ -288,6 +288,11 @@ impl CertsDir {
     pub fn store(&self) -> PathBuf {
         self.0.join("store-id")
     }
+
+    /// The folder of received files that this peer has.
+    pub fn received(&self) -> PathBuf {
+        self.0.join("received.json")
+    }
 }
 
 /// Whether a file called `name` is worth a look for a private key: a copy may have any name around it.

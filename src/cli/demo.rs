@@ -221,7 +221,10 @@ impl Stage {
             let state = settled.state;
             return Err(not_as_it_must_be(format!("ben's inbox says {state:?}")));
         }
-        compare(original, &self.ben.home().received().join(name))?;
+        compare(
+            original,
+            &self.ben.home().received(self.ben.config()).join(name),
+        )?;
         self.fact(format!(
             "received/{name} is identical ({:.2} s)",
             start.elapsed().as_secs_f64()

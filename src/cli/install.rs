@@ -13,6 +13,7 @@ use super::{
 use crate::{
     address::PeerAddress,
     config::{SETTINGS, variable},
+    peer::PeerOptions,
     session::{
         Event,
         service::{self, ServiceRequest, SystemUnit},
@@ -58,12 +59,26 @@ fn text(path: &Path) -> String {
 
 /// The service that does what this command line and this environment say.
 fn request(context: &Context, args: &Serve) -> Result<ServiceRequest, Failure> {
-    let listen = serve::options(context, args)?.listen;
+    let PeerOptions {
+        listen, received, ..
+    } = serve::options(context, args)?;
     let program = env::current_exe().map_err(|e| Failure::io(Path::new("colis"), &e))?;
     let mut request = ServiceRequest::new(args.unit.clone(), program, listen);
     request.arguments = global_words(&context.global);
     request.arguments.push("serve".to_owned());
     request.arguments.extend(serve_words(args));
+    // A unit of the system sees neither the user's folder for downloads nor what names it.
+    if !received.starts_with(context.home.root()) {
+        if args.received.is_some() || args.system {
+            let received = received.to_str().ok_or_else(|| {
+                Failure::usage("a unit can only name a folder whose path is UTF-8")
+            })?;
+            request
+                .arguments
+                .extend(["--received".to_owned(), received.to_owned()]);
+        }
+        request.received = Some(received);
+    }
     request.environment = environment();
     Ok(request)
 }
@@ -79,6 +94,7 @@ fn serve_words(args: &Serve) -> Vec<String> {
     let Serve {
         listen,
         inbox,
+        received: _,
         auto_up_to,
         keep_opened,
         install: _,

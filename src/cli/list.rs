@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::units::{Size, count},
     name::Escaped,
-    session::{Event, Session, TransferRow},
+    session::{Event, Mark, Session, TransferRow},
     store::ChunkInfo,
 };
 
@@ -35,6 +35,11 @@ pub(super) fn contents(row: &TransferRow) -> String {
     }
 }
 
+/// What a transfer is to this home.
+pub(super) fn mark(row: &TransferRow) -> &'static str {
+    row.mark.map_or("-", Mark::word)
+}
+
 /// A transfer, in a row of a list.
 pub(super) fn row(row: &TransferRow) -> Row {
     Row(vec![
@@ -42,6 +47,7 @@ pub(super) fn row(row: &TransferRow) -> Row {
         Cell::Time(row.info.created),
         Cell::Number(Size(row.info.size).to_string()),
         Cell::Word(format!("{:?}", row.state).to_lowercase()),
+        Cell::Word(mark(row).to_owned()),
         Cell::Names(format!("from {}", row.from)),
         Cell::Names(contents(row)),
     ])

@@ -9,6 +9,7 @@ mod ask;
 mod background;
 mod choose;
 mod circle;
+mod desktop;
 mod fetch;
 mod first_run;
 mod listing;

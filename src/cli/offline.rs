@@ -13,7 +13,7 @@ pub(super) async fn seal(context: &Context, args: SealFolder) -> Result<ExitCode
     if args.to.is_empty() && !args.seal.wants_password() {
         return Err(Mistake::NobodyCouldOpen.into());
     }
-    let sources = args.seal.sources(&context.home)?;
+    let sources = args.seal.sources(&context.home, &context.config)?;
     let mut request = SealRequest::into(args.out, args.to);
     request.sealing = args.seal.sealing(None).await?;
     let sealed = context.session()?.seal(sources, &request).await?;

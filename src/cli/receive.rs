@@ -11,7 +11,7 @@ use super::{
     standard,
 };
 use crate::{
-    session::{self, ReceiveInto, ReceiveOutcome, ReceiveRequest},
+    session::{self, PassedOver, ReceiveInto, ReceiveOutcome, ReceiveRequest},
     transfer::TransferError,
 };
 
@@ -20,9 +20,37 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
     request.pace = pace(args.limit.as_deref())?;
     request.retry_for = args.patience.time()?;
     request.jobs = args.jobs.map(usize::from);
-    (request.from, request.all, request.keep_exec) = (args.from, args.all, args.keep_exec);
+    (request.again, request.mine, request.keep_exec) = (args.again, args.mine, args.keep_exec);
+    (request.from, request.all) = (args.from.clone(), args.all);
     let received = context.session()?.receive(request).await;
-    end(context, received, "nothing there that we can open")
+    let nothing = match &received {
+        Ok(outcome) => nothing_new(&args.from, outcome),
+        Err(_) => String::new(),
+    };
+    end(context, received, &nothing)
+}
+
+/// That nothing has come `from` there, and what was passed over.
+fn nothing_new(from: &[String], outcome: &ReceiveOutcome) -> String {
+    let from = match from {
+        [] => "here".to_owned(),
+        peers => format!("from {}", peers.join(", ")),
+    };
+    if !outcome.locked.is_empty() {
+        return "nothing there that we can open".to_owned();
+    }
+    let PassedOver { before, mine } = outcome.passed_over;
+    let left = [
+        (before, "decided on before: --again"),
+        (mine, "sent from here: --mine"),
+    ];
+    let left = left.into_iter().filter(|(count, _)| *count > 0);
+    let left = left.map(|(count, what)| format!("{count} {what}"));
+    let left = left.collect::<Vec<_>>().join(", ");
+    match left.is_empty() {
+        true => format!("nothing new {from}"),
+        false => format!("nothing new {from} ({left})"),
+    }
 }
 
 /// What the flags of all commands that receive ask for. Reads the password, if it is said where it is.

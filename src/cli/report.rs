@@ -292,6 +292,11 @@ impl From<ReceivedError> for Failure {
     fn from(error: ReceivedError) -> Self {
         match &error {
             ReceivedError::Unsafe { path, .. } => Self::of(&error).hint(instead_of(path)),
+            ReceivedError::Gone { path, .. } => Self::of(&error).hint(format!(
+                "mount its disk; to receive there all the same, or elsewhere: make the folder, then \
+                 colis config set received {}",
+                path.display()
+            )),
             ReceivedError::InUse { .. } => Self::of(&error).hint("wait for it to end"),
             ReceivedError::BadTable { .. } => Self::of(&error),
             ReceivedError::OneName { .. } => Self::of(&error)

@@ -32,7 +32,7 @@ pub(super) async fn send(context: &Context, args: Send) -> Result<ExitCode, Fail
         return Err(Mistake::NobodyCouldOpen.into());
     }
     // What is typed wrong is said before anybody is asked.
-    let sources = args.seal.sources(&context.home)?;
+    let sources = args.seal.sources(&context.home, &context.config)?;
     let mut request = SendRequest::to(args.to);
     request.sealing = args.seal.sealing(args.jobs).await?;
     request.pace = pace(args.limit.as_deref())?;
@@ -96,7 +96,7 @@ fn no_unfinished(context: &Context, named: &[UnfinishedSend]) -> ExitCode {
 }
 
 pub(super) async fn share(context: &Context, args: Share) -> Result<ExitCode, Failure> {
-    let sources = args.seal.sources(&context.home)?;
+    let sources = args.seal.sources(&context.home, &context.config)?;
     let mut sealing = args.seal.sealing(None).await?;
     sealing.lifetime = sealing.lifetime.or(Some(Lifetime::Endless));
     let session = context.session()?;

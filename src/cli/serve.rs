@@ -2,7 +2,10 @@
 
 mod arriving;
 
-use std::{path::Path, sync::OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::broadcast::Receiver;
@@ -174,11 +177,17 @@ impl Serve {
         Ok(ServeRequest {
             listen: self.listen,
             inbox: self.inbox.map(InboxArg::setting),
+            received: self.received.as_deref().map(absolute).transpose()?,
             auto_up_to: size.transpose()?.map(SizeText::bytes),
             keep_opened: keep.transpose()?.map(DurationText::duration),
             keep_exec: self.keep_exec,
         })
     }
+}
+
+/// The folder as it is meant on a command line, in which a relative path counts from the current folder.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|e| Failure::io(path, &e))
 }
 
 /// Many connections need many descriptors; the system lets us have up to its hard limit.

@@ -9,13 +9,14 @@ use std::{
 
 use super::{args::Seal, report::Failure, standard};
 use crate::{
+    config::Config,
     session::{self, Home},
     transfer::{Filter, Keys, MAX_MESSAGE, Sources, TransferError},
 };
 
 impl Seal {
     /// Walks the paths, or takes standard input for `-`, or the message.
-    pub(super) fn sources(&self, home: &Home) -> Result<Sources, Failure> {
+    pub(super) fn sources(&self, home: &Home, config: &Config) -> Result<Sources, Failure> {
         if let Some(text) = &self.text {
             return message(text);
         }
@@ -31,7 +32,7 @@ impl Seal {
                 },
                 ..Filter::default()
             };
-            let walked = session::walk(home, &self.paths, filter);
+            let walked = session::walk(home, config, &self.paths, filter);
             return walked.map_err(|error| self.explain(error));
         }
         if self.paths.len() > 1 {

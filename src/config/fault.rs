@@ -69,6 +69,11 @@ pub enum ConfigFault {
     /// A limit that moves nothing.
     #[error("a limit of 0 would move nothing; leave the line out for none")]
     NoLimit,
+    /// It names no folder.
+    #[error(
+        "a folder is a whole path, one that begins with ~/, or one from the home folder of colis on"
+    )]
+    NoFolder,
     /// No peer can be called so.
     #[error("{NAME_RULE}")]
     PeerName,

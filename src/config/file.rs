@@ -1,6 +1,6 @@
 //! Reading settings. Each key and value of the file has its place in the text, so that an error says where it stands.
 
-use std::{num::NonZeroUsize, ops::Range, str::FromStr};
+use std::{env, num::NonZeroUsize, ops::Range, path::PathBuf, str::FromStr};
 
 use serde::{
     Deserialize,
@@ -98,6 +98,7 @@ impl Config {
         match key {
             "listen" => self.listen = Some(parse_listen(given.text()?)?),
             "inbox" => self.inbox = Some(given.word(&INBOX)?),
+            "received" => self.received = Some(folder(given.text()?)?),
             "auto_up_to" => self.auto_up_to = Some(given.parsed()?),
             "keep_opened" => self.keep_opened = Some(given.parsed()?),
             "keep_refused" => self.keep_refused = Some(given.parsed()?),
@@ -132,6 +133,24 @@ impl PeerSettings {
 fn unknown(key: &str, nearest: &'static str) -> ConfigFault {
     let key = key.to_owned();
     ConfigFault::UnknownKey { key, nearest }
+}
+
+/// A folder as it is typed, with what `~` stands for.
+///
+/// # Errors
+/// [`ConfigFault::NoFolder`].
+pub fn folder(text: &str) -> Result<PathBuf, ConfigFault> {
+    let user = |below: &str| {
+        let user = env::home_dir().filter(|user| user.is_absolute());
+        user.map(|user| user.join(below))
+            .ok_or(ConfigFault::NoFolder)
+    };
+    match text.strip_prefix('~') {
+        Some("") => user(""),
+        Some(below) if below.starts_with('/') => user(below.trim_start_matches('/')),
+        None if !text.is_empty() && !text.contains('\0') => Ok(text.into()),
+        _ => Err(ConfigFault::NoFolder),
+    }
 }
 
 fn chunk_size(size: SizeText) -> Result<SizeText, ConfigFault> {
@@ -247,6 +266,7 @@ mod tests {
         let Config {
             listen,
             inbox,
+            received,
             auto_up_to,
             keep_opened,
             keep_refused,
@@ -271,7 +291,7 @@ mod tests {
                 .all(Option::is_some)
         );
         assert!(listen.is_some() && inbox.is_some() && jobs.is_some() && log_days.is_some());
-        assert!(default_role.is_some() && discovery.is_some());
+        assert!(default_role.is_some() && discovery.is_some() && received.is_some());
         let ben = peers["ben"];
         assert!(ben.inbox.is_some() && ben.auto_up_to.is_some());
     }

@@ -64,7 +64,7 @@ const fn words(holds: &'static str, example: &'static str) -> Unset {
 }
 
 /// Every setting at the top of the file.
-pub const SETTINGS: [Setting; 16] = [
+pub const SETTINGS: [Setting; 17] = [
     setting(
         "listen",
         Counts::AtStart,
@@ -76,8 +76,16 @@ pub const SETTINGS: [Setting; 16] = [
         "inbox",
         Counts::AtOnce,
         Unset::Value("\"auto\""),
-        "What to do with what arrives for this peer: \"auto\" opens it into received/, \"ask\" waits for\n\
+        "What to do with what arrives for this peer: \"auto\" opens it into the folder `received`, \"ask\" waits for\n\
          `colis inbox accept`, \"off\" leaves it sealed until `colis receive`.",
+    ),
+    setting(
+        "received",
+        Counts::AtStart,
+        words("where status says", "\"~/Downloads/colis\""),
+        "Where received files appear: a whole path, one that begins with ~/, or one from the folder of this file on. Without it:\n\
+         colis in the platform's folder for downloads; received/ beside this file for another home than the platform's, where that\n\
+         has files already, or where there is no folder for downloads.",
     ),
     setting(
         "auto_up_to",

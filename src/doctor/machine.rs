@@ -220,7 +220,10 @@ fn used(chunks: &Path) -> u64 {
 
 fn received(subject: &Subject<'_>) -> Finding {
     const STEP: &str = "received";
-    let path = subject.home.received();
+    let path = subject.home.received(subject.config);
+    if let Err(error) = Received::check_known(&path, &subject.home.received_mark()) {
+        return Finding::failure(STEP, error);
+    }
     let there = path.symlink_metadata().is_ok();
     if there {
         // Only opens what is there: a symbolic link or a file is refused.
@@ -232,8 +235,11 @@ fn received(subject: &Subject<'_>) -> Finding {
     match lacks(&existing(&path)) {
         Ok(lacks) if there => with_lacks(STEP, path.display().to_string(), &lacks),
         Ok(lacks) => {
-            let none = "none yet; it is made when something arrives";
-            with_lacks(STEP, none.to_owned(), &lacks)
+            let none = format!(
+                "{}: none yet; it is made when something arrives",
+                path.display()
+            );
+            with_lacks(STEP, none, &lacks)
         }
         Err(error) => not_writable(STEP, &path, &error),
     }

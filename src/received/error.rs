@@ -16,6 +16,14 @@ pub enum ReceivedError {
         /// Why it is unsafe.
         danger: Danger,
     },
+    /// The folder was there before, or is to be in one that was, and its disk is not mounted now.
+    #[error("the folder of received files is not there: {path} ({why})")]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+        /// What tells that.
+        why: Gone,
+    },
     /// Another process receives the same transfer.
     #[error("{path} is in use by another process")]
     InUse {
@@ -61,6 +69,21 @@ pub enum ReceivedError {
     },
 }
 
+/// What tells that a folder of received files is on a disk that is not mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Gone {
+    /// The folder that it is to be in is not there.
+    #[error("the folder that it is in is not there")]
+    NoParent,
+    /// The folder that it is in is another one than before.
+    #[error("the folder that it is in is another one than before")]
+    OtherParent,
+    /// It was where a disk is mounted.
+    #[error("a disk was mounted there, and is not now")]
+    NotMounted,
+}
+
 /// How something could lead the writing elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +100,9 @@ pub enum Danger {
     /// A staged file is a link, or has other names.
     #[error("it is not a plain file of ours")]
     NotPlain,
+    /// It is around the home, or keys and chunks are in it.
+    #[error("it is around the home, or among what colis works with")]
+    OfHome,
     /// The name of a staging is none.
     #[error("not a key of a staging")]
     BadKey,
@@ -99,6 +125,7 @@ impl ReceivedError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unsafe { .. } => "the destination is not safe",
+            Self::Gone { .. } => "its disk is not mounted",
             Self::InUse { .. } => "another process receives it",
             Self::BadTable { .. } => "its table contradicts itself",
             Self::OneName { .. } => "the disk takes names in it for one",

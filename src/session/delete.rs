@@ -134,7 +134,7 @@ impl Session {
         for info in meant {
             let at = info.state;
             let opened = at.filter(|at| at.state == TransferState::Opened);
-            let Some(row) = row(self, &*from.store, info).await else {
+            let Some(row) = row(self, &*from.store, None, info).await else {
                 continue;
             };
             found.push(DeletedTransfer {
@@ -176,7 +176,7 @@ impl Session {
     async fn tell_rows<'a>(&self, from: &Origin, infos: impl Iterator<Item = &'a ManifestInfo>) {
         let infos: Vec<_> = infos.cloned().collect();
         for info in infos {
-            if let Some(row) = row(self, &*from.store, info).await {
+            if let Some(row) = row(self, &*from.store, None, info).await {
                 self.tell(Event::Transfer(Box::new(row)));
             }
         }

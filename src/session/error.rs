@@ -43,6 +43,14 @@ pub enum Error {
     /// The current folder looks like a home, and was not made here.
     #[error("{} looks like a home of colis, but was not made here or was moved here", .0.display())]
     UnmarkedHome(PathBuf),
+    /// A folder is, or is in, one that received files appear in: it is what others sent, and no home.
+    #[error("{} is no home: it is among received files, which {} is for", .home.display(), .received.display())]
+    AmongReceived {
+        /// The folder.
+        home: PathBuf,
+        /// The folder of received files.
+        received: PathBuf,
+    },
     /// A folder has no certificates.
     #[error("{} is no home: it has no certs/", .0.display())]
     NotAHome(PathBuf),

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, certs::LeaveError};
 use crate::{
+    config::Config,
     id::Digest,
     manifest::Timestamp,
     private,
-    received::STAGINGS,
+    received::{STAGINGS, marked_around},
     tls::{self, CertsDir, TlsError},
     trust::{name_of, write_durably},
 };
@@ -72,8 +73,19 @@ impl Home {
     /// The folder that was named; else the current one, if it is a home of ours; else that of the platform.
     ///
     /// # Errors
-    /// Fails if no folder is named and the platform has none.
+    /// Fails if no folder is named and the platform has none, or if it is among received files.
     pub fn resolve(named: Option<&Path>) -> Result<Self, Error> {
+        let home = Self::choose(named)?;
+        match marked_around(&home.root) {
+            Some(received) => Err(Error::AmongReceived {
+                home: home.root,
+                received,
+            }),
+            None => Ok(home),
+        }
+    }
+
+    fn choose(named: Option<&Path>) -> Result<Self, Error> {
         if let Some(root) = named {
             if root.as_os_str().is_empty() {
                 return Err(Error::NoHomeFolder(NoFolder::NoName));
@@ -87,7 +99,8 @@ impl Home {
         if let Ok(current) = env::current_dir()
             && is_home(&current)
         {
-            if !is_marked(&current) {
+            // What is among received files is refused as that.
+            if !is_marked(&current) && marked_around(&current).is_none() {
                 return Err(Error::UnmarkedHome(current));
             }
             return Ok(Self {
@@ -150,6 +163,12 @@ impl Home {
         let of_peer = [dir.server_cert(), dir.server_key(), dir.seal_key()];
         let parts = of_circle.iter().chain(&of_peer);
         !parts.into_iter().any(|path| path.exists())
+    }
+
+    /// Whether it is the platform's, however it was chosen.
+    pub(super) fn is_of_platform(&self) -> bool {
+        let data = platform_folder("XDG_DATA_HOME", ".local/share");
+        data.is_some_and(|data| data.join("colis") == self.root)
     }
 
     /// Which rule chose it.
@@ -225,11 +244,6 @@ impl Home {
         CertsDir::new(self.certs()).store()
     }
 
-    /// The folder where received files appear.
-    pub fn received(&self) -> PathBuf {
-        self.root.join("received")
-    }
-
     /// Where a serving peer's log goes.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
@@ -241,8 +255,8 @@ impl Home {
     }
 
     /// What is never sent with a folder around it: keys, and what changes while we work.
-    pub fn own_folders(&self) -> Vec<PathBuf> {
-        let stagings = self.received().join(STAGINGS);
+    pub fn own_folders(&self, config: &Config) -> Vec<PathBuf> {
+        let stagings = self.received(config).join(STAGINGS);
         let left = tls::left_root(&CertsDir::new(self.certs()));
         vec![self.certs(), left, self.chunks(), self.logs(), stagings]
     }

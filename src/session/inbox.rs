@@ -99,9 +99,9 @@ impl Inbox<'_> {
     /// # Errors
     /// Fails if the store cannot be read.
     pub async fn rows(&self) -> Result<Vec<TransferRow>, Error> {
-        let mut rows = Vec::new();
+        let (mut rows, marks) = (Vec::new(), self.us.marks().ok());
         for info in self.waiting().await? {
-            rows.extend(row(self.us, &*self.store, info).await);
+            rows.extend(row(self.us, &*self.store, marks.as_ref(), info).await);
         }
         Ok(rows)
     }

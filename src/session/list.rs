@@ -5,9 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Event, Session, SignedBy, which::manifest_of};
+use super::{Error, Event, Mark, Session, SignedBy, mark::Marks, which::manifest_of};
 use crate::{
     id::{ManifestId, PeerId},
+    manifest::Timestamp,
     store::{ManifestInfo, Page, PageRequest, Store, StoreError, StoreFuture, TransferState},
     transfer::top_names,
     wire::DEFAULT_PAGE,
@@ -31,6 +32,8 @@ pub struct TransferRow {
     pub from: SignedBy,
     /// How far it has come there.
     pub state: TransferState,
+    /// What it is to this home; `None` if it is sealed for others.
+    pub mark: Option<Mark>,
     /// The names at its top, if it can be opened here.
     pub names: Option<Vec<String>>,
     /// Whether there may be other names.
@@ -82,7 +85,7 @@ impl Session {
         Ok(rows)
     }
 
-    /// Gives each transfer of `store` to `show` as soon as it is read: each costs some requests of its own.
+    /// Gives each transfer of `store` to `show` as soon as it is read, the oldest first: each costs some requests of its own.
     ///
     /// # Errors
     /// Fails if the store does not answer.
@@ -91,8 +94,11 @@ impl Session {
         store: &dyn Store,
         mut show: impl FnMut(TransferRow),
     ) -> Result<(), Error> {
-        let infos = all_with_states(self, store, None).await?;
-        let rows = stream::iter(infos).map(|info| row(self, store, info));
+        let mut infos = all_with_states(self, store, None).await?;
+        infos.sort_by_key(in_time);
+        // A list is shown also where the own store is not there.
+        let marks = self.marks().ok();
+        let rows = stream::iter(infos).map(|info| row(self, store, marks.as_ref(), info));
         let mut rows = rows.buffered(ROWS_AT_ONCE);
         while let Some(row) = rows.next().await {
             row.into_iter().for_each(&mut show);
@@ -133,10 +139,16 @@ impl Session {
     }
 }
 
+/// The order of time.
+pub(super) fn in_time(info: &ManifestInfo) -> (Timestamp, ManifestId) {
+    (info.created, info.id)
+}
+
 /// The row of a transfer that was listed with its state; `None` if it was let go since.
-pub(crate) async fn row(
+pub(super) async fn row(
     us: &Session,
     store: &dyn Store,
+    marks: Option<&Marks<'_>>,
     mut info: ManifestInfo,
 ) -> Option<TransferRow> {
     let state = info.state.take()?.state;
@@ -151,6 +163,7 @@ pub(crate) async fn row(
     let is_for_us = info.recipients.iter().any(|id| us.is_us(*id));
     Some(TransferRow {
         is_for_us,
+        mark: marks.and_then(|marks| marks.of(&info)),
         info,
         from,
         state,

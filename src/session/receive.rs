@@ -32,7 +32,7 @@ use crate::{
 };
 
 use choose::{Chosen, MAX_TRIES};
-pub use outcome::{Locked, ReceiveOutcome, ReceivedTransfer};
+pub use outcome::{Locked, PassedOver, ReceiveOutcome, ReceivedTransfer};
 
 /// Gives the password of what was sealed with one, once it is known that one is needed.
 pub trait PasswordSource: Send + Sync {
@@ -46,8 +46,13 @@ pub trait PasswordSource: Send + Sync {
 pub struct ReceiveRequest {
     /// Ids of manifests, their beginnings, or names at the top of transfers.
     pub which: Vec<String>,
-    /// Everything that can be opened, instead of what `which` names.
+    /// Everything that is new for this peer, instead of what `which` names: neither opened nor refused here before, and not sent by
+    /// itself to others. The oldest comes first.
     pub all: bool,
+    /// With `all`: also what was opened or refused here before.
+    pub again: bool,
+    /// With `all`: also what this peer sent to others.
+    pub mine: bool,
     /// The peers that are read from, several at once; without one the own store, then the known peers that answer.
     pub from: Vec<String>,
     /// Where the files go.
@@ -264,6 +269,7 @@ impl<'a> Job<'a> {
         if not_tried && !locked.is_empty() {
             self.us.tell(Event::PasswordLimit { most: MAX_TRIES });
         }
+        let passed_over = chosen.passed_over;
         let mut outcome = match mem::take(&mut self.request.into) {
             ReceiveInto::Writer(writer) => match chosen.ids.as_slice() {
                 [id] => {
@@ -273,19 +279,24 @@ impl<'a> Job<'a> {
                     )
                     .await?
                 }
+                // A list without anything new is no mistake of who asks again.
+                [] => ReceiveOutcome::nothing(),
                 ids => return Err(Mistake::NotOneTransfer { count: ids.len() }.into()),
             },
             ReceiveInto::Folder(folder) => {
+                // What is told of it is to be found from every folder.
+                let folder = std::path::absolute(&folder).map_err(|e| Error::io(&folder, e))?;
                 let root = Received::open(&folder)?;
                 self.receive_all(chosen.ids, root).await?
             }
             ReceiveInto::Home => {
-                let root = Received::open_private(&self.us.home.received())?;
+                let root = self.us.received()?;
                 self.receive_all(chosen.ids, root).await?
             }
         };
         outcome.complete &= locked.is_empty();
         outcome.locked = locked;
+        outcome.passed_over = passed_over;
         Ok(outcome)
     }
 
@@ -357,9 +368,7 @@ impl<'a> Job<'a> {
         let files = transfer::receive(&*self.store, &transfer, root, options, &told).await?;
         let seconds = start.elapsed().as_secs_f64();
         let message = transfer::message(&transfer, &files).await;
-        if let Some(own) = self.own {
-            self.record(own, id).await;
-        }
+        self.record(id, &transfer).await;
         self.remember(id, &transfer, &files, message.as_deref(), seconds);
         let received = ReceivedTransfer::of(id, &transfer, files, message);
         self.us.tell(Event::Received(Box::new(received.clone())));
@@ -367,8 +376,12 @@ impl<'a> Job<'a> {
     }
 
     /// The files are there: that this cannot be recorded, for example on a full disk, makes nothing of it undone.
-    async fn record(&self, own: &OwnStore, id: ManifestId) {
-        if let Err(error) = self.us.record(own, id, Decision::Opened).await {
+    async fn record(&self, id: ManifestId, transfer: &OpenedTransfer) {
+        let recorded = match self.own {
+            Some(own) => self.us.record(own, id, Decision::Opened).await,
+            None => self.us.record_opened(transfer).await,
+        };
+        if let Err(error) = recorded {
             self.us
                 .tell(Event::NotRecorded(Missed::transfer(id, &error)));
         }

@@ -216,7 +216,8 @@ impl Session {
             return self.recipients(to).await;
         }
         let mut every = Recipients::default();
-        for peer in self.members_to_share_with()? {
+        let others = self.members_to_share_with()?;
+        for peer in others.into_iter().filter(|peer| !self.is_us(peer.peer_id)) {
             every.add(&peer.shown(), peer);
         }
         Ok(every)

@@ -1,6 +1,6 @@
 //! From a home and its settings to a peer that serves, and what such a peer tells.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,15 @@ use crate::{
 };
 
 /// What wins over the settings of a home that is served.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ServeRequest {
     /// Where to listen.
     pub listen: Option<SocketAddr>,
     /// What to do with what arrives, from those without a rule of their own.
     pub inbox: Option<InboxSetting>,
+    /// Where received files appear.
+    pub received: Option<PathBuf>,
     /// Bytes of content above which it waits for a yes.
     pub auto_up_to: Option<u64>,
     /// For how long a transfer stays after it was opened.
@@ -45,6 +47,7 @@ impl ServeRequest {
         let flags = [
             ("listen", self.listen.is_some()),
             ("inbox", self.inbox.is_some()),
+            ("received", self.received.is_some()),
             ("auto_up_to", self.auto_up_to.is_some()),
             ("keep_opened", self.keep_opened.is_some()),
         ];
@@ -57,13 +60,14 @@ impl ServeRequest {
 pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> PeerOptions {
     let mut keep = keep_settled(config);
     keep.opened = request.keep_opened.or(keep.opened);
+    let received = request.received.clone();
     let jobs = config.jobs.map(std::num::NonZeroUsize::get);
     PeerOptions {
         default_role: config.default_role.unwrap_or_default(),
         ask_every: ASK_EVERY,
         certs: home.certs(),
         chunks: home.chunks(),
-        received: home.received(),
+        received: received.unwrap_or_else(|| home.received(config)),
         listen: request.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
         inbox: InboxOptions {
             policy: inbox_policy(config, request),

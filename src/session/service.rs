@@ -34,6 +34,8 @@ pub struct ServiceRequest {
     pub environment: Vec<(String, OsString)>,
     /// Where it will listen.
     pub listen: SocketAddr,
+    /// The folder of received files, if it is not in the home.
+    pub received: Option<PathBuf>,
 }
 
 impl ServiceRequest {
@@ -45,6 +47,7 @@ impl ServiceRequest {
             arguments: Vec::new(),
             environment: Vec::new(),
             listen,
+            received: None,
         }
     }
 }

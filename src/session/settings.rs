@@ -20,6 +20,9 @@ use crate::{
 /// Days of logs that are kept unless the settings say otherwise.
 pub(crate) const LOG_DAYS: usize = 14;
 
+/// The setting of where received files appear. Who sets it means that folder, whatever is there now.
+const RECEIVED: &str = "received";
+
 /// When a setting that was changed counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,6 +76,9 @@ pub async fn take_back_setting(home: &Home, key: &str) -> Result<ChangedSetting,
 /// When what the file says now of `key` counts.
 async fn in_force(home: &Home, key: &str) -> Result<ChangedSetting, Error> {
     let path = home.config();
+    if key == RECEIVED {
+        home.forget_received();
+    }
     let (holds, reason) = match counts_of(key) {
         Counts::NextCommand => (Holds::Next, None),
         Counts::AtOnce | Counts::AtStart => match ask(home, key).await {

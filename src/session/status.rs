@@ -1,12 +1,13 @@
 //! What a home is, has and knows.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    ChosenBy, Error, LITTLE, MOVED, Session, UnfinishedSend, all_with_states, care, existing,
+    ChosenBy, Error, Home, LITTLE, MOVED, Session, UnfinishedSend, all_with_states, care, existing,
     moved,
     store::{self, blocking},
     store_options,
@@ -20,6 +21,7 @@ use crate::{
     id::{ManifestId, PeerId},
     manifest::Timestamp,
     peer::{HistoryEntry, Notice, Reasons},
+    received::Received,
     store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     trust::{Bearer, Role},
@@ -87,6 +89,12 @@ pub struct Status {
     pub since: Option<Timestamp>,
     /// By which process, if that is known.
     pub process: Option<u32>,
+    /// Where received files appear.
+    #[serde(default)]
+    pub received: String,
+    /// Why nothing can be received there, if so.
+    #[serde(default)]
+    pub not_received: Option<String>,
     /// What is done with what arrives.
     pub inbox: InboxSetting,
     /// As many peers are known, this one among them if it has served.
@@ -158,6 +166,7 @@ impl Session {
         }
         let (arriving, in_force) = self.ask_who_serves().await;
         let sends = self.unfinished().await?;
+        let received = home.received(config);
         let endings = self.endings();
         let reasons = Reasons::new(&home.chunks());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
@@ -182,6 +191,8 @@ impl Session {
             listens: holder.as_ref().and_then(|holder| holder.listens.clone()),
             since: holder.as_ref().and_then(|holder| holder.since),
             process: holder.as_ref().and_then(|holder| holder.process),
+            received: received.to_string_lossy().into_owned(),
+            not_received: why_not_received(home, &received),
             inbox: inbox_of(&in_force, config),
             peers: self.book.peers()?.len(),
             not_opened: waiting.iter().filter_map(why).collect(),
@@ -278,6 +289,17 @@ fn inbox_of(in_force: &Condition, config: &Config) -> InboxSetting {
     }
 }
 
+/// Why nothing can be written into the folder `received` of `home`, if so.
+fn why_not_received(home: &Home, received: &Path) -> Option<String> {
+    if let Err(error) = Received::check_known(received, &home.received_mark()) {
+        return Some(error.to_string());
+    }
+    let written = accessat(CWD, existing(received), Access::WRITE_OK, AtFlags::EACCESS);
+    written
+        .err()
+        .map(|error| format!("{}: {error}", received.display()))
+}
+
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {
     let from = holder?.moved_from.as_deref()?;
     let text = format!("{}: {MOVED}", moved(from));
@@ -289,6 +311,7 @@ impl Status {
     fn add_notices(&mut self, room: Room, request: StatusRequest) {
         let found = [
             self.about_room(room),
+            self.about_received(),
             self.about_not_opened(),
             self.about_waiting(),
             self.about_missed(),
@@ -314,6 +337,12 @@ impl Status {
             }
             _ => None,
         }
+    }
+
+    fn about_received(&self) -> Option<Notice> {
+        let why = self.not_received.as_deref()?;
+        let text = format!("nothing can be received: {why}; what to do: colis doctor");
+        Some(Notice::care("received", text))
     }
 
     fn about_not_opened(&self) -> Option<Notice> {

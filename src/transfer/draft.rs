@@ -330,13 +330,18 @@ fn wraps(
     if let Some(own) = sender.seal_keys.first() {
         wraps.push(Wrap::to_recipient(key, scope, scope.sender, own.public())?);
     }
-    for recipient in options.recipients.iter().filter(|r| r.peer != scope.sender) {
+    let named = &options.recipients;
+    for recipient in named.iter().filter(|r| r.peer != scope.sender) {
         wraps.push(Wrap::to_recipient(
             key,
             scope,
             recipient.peer,
             &recipient.seal_key,
         )?);
+    }
+    // A sender who named itself too is told from one who did not by the place of its wrap: `ManifestInfo::is_to_its_sender`.
+    if named.iter().any(|r| r.peer == scope.sender) && !wraps.is_empty() {
+        wraps.rotate_left(1);
     }
     if let Some(password) = &options.password {
         wraps.push(Wrap::to_password(key, scope, password)?);

@@ -11,7 +11,10 @@ use std::{
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 
 use super::{Filter, Keys, TransferError};
-use crate::tls;
+use crate::{
+    received::{MARKER, is_marked},
+    tls,
+};
 
 /// A key file is smaller; a larger file is not looked into.
 const MAX_KEY: u64 = 64 << 10;
@@ -121,6 +124,12 @@ impl Rules {
         let is_kept = self.keys == Keys::LeaveOut && is_key(path, metadata.len());
         is_kept.then_some(WhyLeftOut::PrivateKey)
     }
+}
+
+/// Whether it is what a folder of received files is known by.
+pub(super) fn is_marker(path: &Path) -> bool {
+    let is_named = path.file_name().is_some_and(|name| name == MARKER);
+    is_named && path.parent().is_some_and(is_marked)
 }
 
 /// Whether the file of `size` bytes has a private key of colis in it.

@@ -16,7 +16,7 @@ use std::{
 use super::{
     EntryLimit, TransferError,
     filter::{Filter, Kept, KeptNamed},
-    left_out::{LeftOut, Rules, WhyLeftOut},
+    left_out::{LeftOut, Rules, WhyLeftOut, is_marker},
     source_file::SourceFile,
 };
 use crate::{
@@ -203,6 +203,10 @@ impl Tree {
             // A person who names the folder itself means it; its keys stay here all the same.
             if !found.is_named && rules.is_own_folder(&found.metadata) {
                 self.leave_out(found, WhyLeftOut::OwnFolder)?;
+                continue;
+            }
+            // It says nothing about the files beside it, and nobody sees it.
+            if !found.is_named && is_marker(&found.path) {
                 continue;
             }
             if let Some(why) = rules.refuse(&found.path, &found.metadata) {

@@ -456,7 +456,7 @@ fn one_transfer_that_is_broken_does_not_keep_the_others_away() {
     }
     let (from, out) = (b.to(), homes.path("out"));
     let receive = ["receive", "--from", &from, "--out", out.to_str().unwrap()];
-    let some = homes.run("a", &[&receive[..], &["--all"]].concat());
+    let some = homes.run("a", &[&receive[..], &["--all", "--mine"]].concat());
     assert_eq!(some.code, 10, "{some:?}");
     assert!(some.err.contains("not received: "), "{some:?}");
     for name in others {
@@ -476,7 +476,9 @@ fn json_is_one_object_a_line_with_a_version() {
         &["--json", "send", "f.txt", "--to", &b.to()][..],
         &["--json", "list", "b"],
         &["--json", "list", "b", "--chunks"],
-        &["--json", "receive", "--from", "b", "--all", "--out", "o"],
+        &[
+            "--json", "receive", "--from", "b", "--all", "--mine", "--out", "o",
+        ],
         &["--json", "peers"],
         &["--json", "status"],
         &["--json", "certs", "show"],
@@ -507,7 +509,10 @@ fn a_folder_that_is_there_is_not_written_twice() {
     fs::write(folder.join("f.txt"), "first").unwrap();
     symlink("f.txt", folder.join("link")).unwrap();
     homes.ok("a", &["share", "folder"]);
-    let args = ["receive", "--from", &a.to(), "--all", "--out", "in"];
+    let from = a.to();
+    let args = [
+        "receive", "--from", &from, "--all", "--again", "--out", "in",
+    ];
     homes.ok("b", &args);
     let received = tree(&homes.path("in"));
     homes.ok("b", &args);

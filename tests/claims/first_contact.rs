@@ -149,6 +149,8 @@ fn by_the_menu_one_a_side_is_enough() {
     anna.presses("1");
     anna.sees("Name of this machine");
     anna.answers("");
+    anna.sees("Folder for received files");
+    anna.answers("");
     anna.person.sees_menu();
     anna.presses("0");
     anna.sees("and then the code:");
@@ -168,6 +170,8 @@ fn by_the_menu_one_a_side_is_enough() {
     ben.sees("Code: ");
     ben.answers(&code);
     ben.sees("joined the circle of ");
+    ben.sees("Folder for received files");
+    ben.answers("");
     ben.person.sees_menu();
     anna.sees("has joined from 10.77.0.2");
     anna.person.sees_menu();

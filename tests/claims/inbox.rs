@@ -25,7 +25,7 @@ fn received(homes: &Homes, home: &str) -> Vec<String> {
         return Vec::new();
     };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter(|name| name != ".colis").collect();
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with(".colis")).collect();
     names.sort();
     names
 }

@@ -23,9 +23,10 @@ use testkit::{
 };
 
 /// What sees a setting at work, and the one that is none of the table: what is said of single peers.
-const TRIED: [(&str, fn()); 17] = [
+const TRIED: [(&str, fn()); 18] = [
     ("listen", listen),
     ("inbox", inbox),
+    ("received", received),
     ("auto_up_to", auto_up_to),
     ("keep_opened", keep_opened),
     ("keep_refused", keep_refused),
@@ -156,6 +157,15 @@ fn status_says_what_the_serving_peer_does_with_what_arrives() {
     drop(b);
     wait_for("it serves no more", || said("serving").is_null());
     assert_eq!(said("inbox"), "ask");
+}
+
+fn received() {
+    let served = Served::new(&[], "received = \"in\"\n");
+    served.set("received", "elsewhere");
+    assert_eq!(answer(&served.send("f")), "accepted");
+    wait_for("what came is where it was set at the start", || {
+        served.homes.home("b").join("in/f").exists()
+    });
 }
 
 fn auto_up_to() {

@@ -24,6 +24,9 @@ pub(in crate::cli) struct Serve {
     /// What to do with what arrives for this peer [default: auto]
     #[arg(long, value_enum)]
     pub(in crate::cli) inbox: Option<InboxArg>,
+    /// Folder where received files appear [default: as `colis status` says]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) received: Option<PathBuf>,
     /// With the inbox `auto`: what is larger waits for a yes
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) auto_up_to: Option<String>,
@@ -53,7 +56,7 @@ fn unit_name(text: &str) -> Result<String, UnitError> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum InboxArg {
-    /// Open it into received/ on arrival
+    /// Open it on arrival
     Auto,
     /// Wait for `colis inbox accept`
     Ask,

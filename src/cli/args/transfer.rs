@@ -165,10 +165,16 @@ pub(in crate::cli) struct Receive {
     /// Where from; several are read at once [default: the local store, then the known peers that answer]
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(in crate::cli) from: Vec<String>,
-    /// Everything that we can open
+    /// Everything that is new for us, the oldest first: not opened or refused here before, not sent by us to others
     #[arg(long, conflicts_with = "which")]
     pub(in crate::cli) all: bool,
-    /// Folder to write into, or `-` for standard output [default: received/ in the home folder]
+    /// With --all: what was opened or refused here before, too
+    #[arg(long, requires = "all", conflicts_with = "which")]
+    pub(in crate::cli) again: bool,
+    /// With --all: what we sent to others, too
+    #[arg(long, requires = "all", conflicts_with = "which")]
+    pub(in crate::cli) mine: bool,
+    /// Folder to write into, or `-` for standard output [default: the setting `received`]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) out: Option<PathBuf>,
     /// Keep the executable bit

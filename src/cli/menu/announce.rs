@@ -1,7 +1,5 @@
 //! Arrivals, said while the person is at a prompt.
 
-use std::path::{Path, PathBuf};
-
 use crate::{
     cli::{show::serve, terminal},
     peer::{Arrivals, DecidedBy},
@@ -10,18 +8,19 @@ use crate::{
 };
 
 /// Announces `arrivals`, until they end.
-pub(super) async fn run(mut arrivals: Arrivals, received: PathBuf) {
+pub(super) async fn run(mut arrivals: Arrivals) {
     while let Ok(arrival) = arrivals.recv().await {
         // What the person decides is said where that is done.
         if arrival.decided == DecidedBy::Inbox {
-            terminal::announce(&line(&(&arrival).into(), &received));
+            terminal::announce(&line(&(&arrival).into()));
         }
     }
 }
 
-/// The name of a file says more than its folder, which is said when the menu opens.
-fn line(arrived: &Arrived, received: &Path) -> String {
-    let what = serve::what(arrived, received);
+/// A line above a list is cut where the terminal ends: the user's own folder is `~` in it.
+fn line(arrived: &Arrived) -> String {
+    let user = std::env::home_dir();
+    let what = serve::what(arrived, user.as_deref());
     match arrived.state {
         TransferState::Waiting => format!("* {what}: see Arrivals"),
         _ => format!("* {what}"),

@@ -91,16 +91,17 @@ fn run(menu: &Menu, context: &Context, args: &Serve, peer: Peer) -> Result<Servi
         .keep(&context.home.logs(), serve::log_days(context));
     kept.unwrap_or_else(|failure| failure.print(context.output));
     serve::take_settings(context, args, &peer, &menu.log)?;
+    let received = serve::options(context, args)?.received;
     let (name, address) = (peer.identity().name(), peer.address());
     terminal::say(&format!(
         "{name} serves on {}; what arrives goes to {}",
         PeerAddress::from(address),
-        context.home.received().display()
+        received.display()
     ));
     for notice in care::notices(&context.home, &context.config) {
         terminal::say(&format!("warning: {}", notice.text));
     }
-    tokio::spawn(announce::run(peer.arrivals(), context.home.received()));
+    tokio::spawn(announce::run(peer.arrivals()));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {

@@ -28,7 +28,8 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         ));
         return Ok(());
     }
-    let items = rows.iter().map(|row| ask::cut(&label(row))).collect();
+    let marked = |row| ask::cut(&format!("{}  {}", list::mark(row), label(row)));
+    let items = rows.iter().map(marked).collect();
     let chosen = ask::several("Which?", "fetches", items).await?;
     let chosen = chosen.into_iter().filter_map(|at| rows.get(at));
     let receive = ["receive", "--from", &peer];

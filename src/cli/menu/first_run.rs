@@ -17,6 +17,7 @@ use crate::{
         report::{Failure, to_go_back},
         show, terminal,
     },
+    config,
     discover::Discovery,
     pair::Code,
     session::{
@@ -256,11 +257,40 @@ async fn other_port(context: &Context) -> Result<Option<SocketAddr>, Stop> {
 
 /// Keeps what is not usual in the settings. Only now: whoever joins has no home before.
 async fn keep(menu: &Menu, listen: Option<SocketAddr>) -> Result<(), Stop> {
-    match listen {
-        Some(listen) => {
-            let listen = listen.to_string();
-            menu.run(words(&["config", "set", "listen", &listen])).await
+    if let Some(listen) = listen {
+        let listen = listen.to_string();
+        menu.run(words(&["config", "set", "listen", &listen]))
+            .await?;
+    }
+    match received(&menu.context()?).await? {
+        Some(folder) => {
+            let words = words(&["config", "set", "received", "--", &folder]);
+            menu.run(words).await
         }
         None => Ok(()),
+    }
+}
+
+/// Asks where received files are to appear, unless the settings say it. None if that is as it would be anyway.
+async fn received(context: &Context) -> Result<Option<String>, Stop> {
+    if context.config.received.is_some() {
+        return Ok(None);
+    }
+    let usual = context.home.received(&context.config);
+    let usual = usual.to_string_lossy().into_owned();
+    let check = |text: &str| {
+        let folder = config::folder(text.trim());
+        folder.map(drop).map_err(|fault| fault.to_string())
+    };
+    let asked = ask::text(
+        "Folder for received files",
+        Some(usual.clone()),
+        Box::new(check),
+    );
+    match asked.await {
+        Ok(typed) => Ok(Some(typed.trim().to_owned()).filter(|typed| *typed != usual)),
+        // Everything is made: who goes back takes what is usual.
+        Err(Stop::Back) => Ok(None),
+        Err(stop) => Err(stop),
     }
 }

@@ -1,6 +1,6 @@
 //! Lists of what is here and at peers.
 
-use super::{Menu, ask::Stop, choose, peers, words};
+use super::{Menu, ask::Stop, choose, desktop, peers, words};
 
 pub(super) async fn ours(menu: &Menu) -> Result<(), Stop> {
     list(menu, None).await
@@ -16,11 +16,15 @@ async fn list(menu: &Menu, peer: Option<String>) -> Result<(), Stop> {
     if peer.is_none() {
         kinds.push("History: what was sent and received");
     }
+    if peer.is_none() && desktop::is_there() {
+        kinds.push("Received files: open their folder");
+    }
     let kinds = kinds.into_iter().map(str::to_owned).collect();
     let what: &[&str] = match choose::one("What of it?", kinds).await? {
         0 => &["list"],
         1 => &["list", "--chunks"],
-        _ => &["history"],
+        2 => &["history"],
+        _ => return Ok(desktop::open_received(&menu.context()?)?),
     };
     let peer = peer.as_deref();
     menu.run(words(&[what, peer.as_slice()].concat())).await

@@ -52,6 +52,10 @@ fn with_hint(error: Error) -> Failure {
             Error::UnmarkedHome(_) => failure.hint(
                 "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
             ),
+            Error::AmongReceived { received, .. } => failure.hint(format!(
+                "run colis in another folder, or name another: --home DIR; if it is yours, move it out of {} first",
+                received.display()
+            )),
             Error::NotAHome(_) | Error::NoHome(_) => failure.hint(NO_HOME),
             Error::Usage(mistake) => mistake.into(),
             Error::UnknownPeer { name, nearest } => failure.hint(who_is_known(&name, nearest)),

@@ -111,14 +111,13 @@ fn said(output: Output, status: &Status) {
     let id = brief::id(status.peer_id);
     say(format!("peer: {}  {id}{role}", status.name));
     say(certificate(status));
-    for notice in &status.notices {
-        match notice.care {
-            true => output.warn(notice),
-            false => output.talk(format!("note: {notice}")),
-        }
-    }
+    say_notices(output, status);
     say(serving(status));
     let waiting = count(status.waiting as u64, "transfer waits", "transfers wait");
+    say(format!(
+        "received files: {}",
+        Escaped::new(&status.received)
+    ));
     let inbox = format!("{:?}", status.inbox).to_lowercase();
     say(format!("inbox: {inbox}, {waiting} to be opened"));
     for one in &status.arriving {
@@ -181,6 +180,15 @@ fn stored(status: &Status) -> String {
         count(usage.chunks, "chunk", "chunks"),
         Size(usage.bytes)
     )
+}
+
+fn say_notices(output: Output, status: &Status) {
+    for notice in &status.notices {
+        match notice.care {
+            true => output.warn(notice),
+            false => output.talk(format!("note: {notice}")),
+        }
+    }
 }
 
 /// Chunks that no transfer in the store names, and whose they are.

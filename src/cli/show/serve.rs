@@ -77,7 +77,7 @@ pub(in crate::cli) fn arriving(one: &Arriving) -> String {
 
 /// One line for the person, with everything foreign escaped, and what to do.
 fn arrival(arrived: &Arrived) -> String {
-    let what = what(arrived, Path::new(""));
+    let what = what(arrived, None);
     match arrived.state {
         TransferState::Waiting => {
             format!("{what}: colis inbox list {}", brief::id(arrived.manifest))
@@ -86,8 +86,8 @@ fn arrival(arrived: &Arrived) -> String {
     }
 }
 
-/// What has come and what became of it, with paths as they are under `root`.
-pub(in crate::cli) fn what(arrived: &Arrived, root: &Path) -> String {
+/// What has come, what became of it and where it is; below the folder of `user`, if that is given, the path begins with `~`.
+pub(in crate::cli) fn what(arrived: &Arrived, user: Option<&Path>) -> String {
     let from = sender(arrived);
     let from = Escaped::new(&from);
     let size = Size(arrived.bytes);
@@ -95,19 +95,43 @@ pub(in crate::cli) fn what(arrived: &Arrived, root: &Path) -> String {
         return format!("message from {from}: {}", Escaped::new(text.trim_end()));
     }
     if let Some(paths) = &arrived.paths {
-        let paths = paths.iter().map(|path| {
-            let path = Path::new(path);
-            let path = path.strip_prefix(root).unwrap_or(path);
-            Escaped::new(&path.to_string_lossy()).to_string()
-        });
-        let paths = paths.collect::<Vec<_>>().join(", ");
-        return format!("received {size} from {from}: {paths}{}", changed(arrived));
+        let (at, changed) = (place(paths, user), changed(arrived));
+        return format!("received {size} from {from}: {at}{changed}");
     }
     let reason = Escaped::new(arrived.reason.as_deref().unwrap_or_default());
     match arrived.waits {
         Some(why) => format!("{size} from {from} {}", waits(arrived, why)),
         None => format!("{size} from {from} cannot be opened: {reason}"),
     }
+}
+
+/// The whole path of one entry; of several the folder that they are in, and their names.
+fn place(paths: &[String], user: Option<&Path>) -> String {
+    let folder = match paths {
+        [first, _, ..] => Path::new(first).parent(),
+        _ => None,
+    };
+    let names = paths.iter().map(|path| {
+        let path = Path::new(path);
+        match folder.and_then(|folder| path.strip_prefix(folder).ok()) {
+            Some(below) => Escaped::new(&below.to_string_lossy()).to_string(),
+            None => short(path, user),
+        }
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    match folder {
+        Some(folder) => format!("{}: {names}", short(folder, user)),
+        None => names,
+    }
+}
+
+fn short(path: &Path, user: Option<&Path>) -> String {
+    let below = user.and_then(|user| path.strip_prefix(user).ok());
+    let text = match below {
+        Some(below) => Path::new("~").join(below),
+        None => path.to_owned(),
+    };
+    Escaped::new(&text.to_string_lossy()).to_string()
 }
 
 fn waits(arrived: &Arrived, why: WaitReason) -> String {

@@ -23,9 +23,11 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoHomeFolder(_) | Self::UnmarkedHome(_) | Self::NotAHome(_) | Self::NoHome(_) => {
-                Kind::Config
-            }
+            Self::NoHomeFolder(_)
+            | Self::UnmarkedHome(_)
+            | Self::AmongReceived { .. }
+            | Self::NotAHome(_)
+            | Self::NoHome(_) => Kind::Config,
             Self::Config(error) => error.into(),
             Self::Usage(mistake) => mistake.into(),
             Self::Address(error) => error.into(),

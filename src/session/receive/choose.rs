@@ -5,11 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use super::Job;
+use super::{Job, PassedOver};
 use crate::{
     id::{ManifestId, PeerId},
     manifest::Manifest,
-    session::{Error, TransferSelector, all_manifests, list::manifests_here, named},
+    session::{
+        Error, Mark, TransferSelector, all_manifests,
+        list::{in_time, manifests_here},
+        named,
+    },
     store::ManifestInfo,
 };
 
@@ -22,6 +26,8 @@ pub(super) struct Chosen {
     pub(super) ids: Vec<ManifestId>,
     /// Those that stay locked.
     pub(super) locked: Vec<ManifestInfo>,
+    /// Those that are not new.
+    pub(super) passed_over: PassedOver,
 }
 
 /// What a name or an id stands for.
@@ -49,11 +55,7 @@ impl Job<'_> {
             false => all_manifests(self.us, &*self.store, Some(self.reader.me)).await?,
         };
         if self.request.all {
-            self.tried = self.to_try(&infos);
-            let opens = |info: &ManifestInfo| self.is_by_key(info) || self.tried.contains(&info.id);
-            let (chosen, locked): (Vec<_>, Vec<_>) = infos.into_iter().partition(opens);
-            let ids = chosen.into_iter().map(|info| info.id).collect();
-            return Ok(Chosen { ids, locked });
+            return self.choose_new(infos);
         }
         let mut ids = Vec::new();
         for text in &self.request.which {
@@ -75,8 +77,38 @@ impl Job<'_> {
             let password = source.ask().await.map_err(Error::NoPassword)?;
             self.reader.password = Some(password);
         }
-        let locked = Vec::new();
-        Ok(Chosen { ids, locked })
+        Ok(Chosen {
+            ids,
+            locked: Vec::new(),
+            passed_over: PassedOver::default(),
+        })
+    }
+
+    /// Of `infos` those that are new for us, in the order of time.
+    fn choose_new(&mut self, mut infos: Vec<ManifestInfo>) -> Result<Chosen, Error> {
+        let mut passed_over = PassedOver::default();
+        let (again, mine) = (self.request.again, self.request.mine);
+        let marks = self.us.marks()?;
+        infos.retain(|info| {
+            let (is_wanted, count) = match marks.of(info) {
+                Some(Mark::New) => return true,
+                Some(Mark::Opened | Mark::Refused) => (again, &mut passed_over.before),
+                Some(Mark::Mine) => (mine, &mut passed_over.mine),
+                None => return false,
+            };
+            *count += usize::from(!is_wanted);
+            is_wanted
+        });
+        infos.sort_by_key(in_time);
+        self.tried = self.to_try(&infos);
+        let opens = |info: &ManifestInfo| self.is_by_key(info) || self.tried.contains(&info.id);
+        let (chosen, locked): (Vec<_>, Vec<_>) = infos.into_iter().partition(opens);
+        let ids = chosen.into_iter().map(|info| info.id).collect();
+        Ok(Chosen {
+            ids,
+            locked,
+            passed_over,
+        })
     }
 
     async fn find(&self, which: &TransferSelector, infos: &[ManifestInfo]) -> Result<Found, Error> {

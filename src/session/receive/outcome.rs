@@ -21,8 +21,19 @@ pub struct ReceiveOutcome {
     pub locked: Vec<Locked>,
     /// Those of several that did not come.
     pub missed: Vec<Missed>,
+    /// With `all`: those that were left because they are not new.
+    pub passed_over: PassedOver,
     /// Whether all of it has come: nothing is locked or missed.
     pub complete: bool,
+}
+
+/// How many transfers are not new for this peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// Opened or refused here before.
+    pub before: usize,
+    /// Sent by this peer to others.
+    pub mine: usize,
 }
 
 impl ReceiveOutcome {

@@ -3,16 +3,22 @@
 use std::{io::Cursor, path::PathBuf};
 
 use crate::{
+    config::Config,
     session::{Error, Home, Mistake, Session},
     transfer::{Filter, MAX_MESSAGE, MESSAGE_NAME, Sources, TransferError},
 };
 
-/// Walks `paths`, less what `filter` says and the folders of `home` in which this program works.
+/// Walks `paths`, less what `filter` says and the folders of `home`, with these settings, in which this program works.
 ///
 /// # Errors
 /// Those of [`Sources::walk_filtered`].
-pub fn walk(home: &Home, paths: &[PathBuf], mut filter: Filter) -> Result<Sources, TransferError> {
-    filter.own_folders.extend(home.own_folders());
+pub fn walk(
+    home: &Home,
+    config: &Config,
+    paths: &[PathBuf],
+    mut filter: Filter,
+) -> Result<Sources, TransferError> {
+    filter.own_folders.extend(home.own_folders(config));
     Sources::walk_filtered(paths, &filter)
 }
 
@@ -44,6 +50,6 @@ impl Session {
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Sources, Error> {
         let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
-        Ok(walk(&self.home, &paths, Filter::default())?)
+        Ok(walk(&self.home, &self.config, &paths, Filter::default())?)
     }
 }

@@ -202,8 +202,9 @@ impl Session {
         if note.password && request.password.is_none() {
             return Err(Mistake::ResumeNeedsPassword.into());
         }
-        let (home, paths, filter) = (self.home.clone(), note.paths.clone(), note.filter());
-        let walked = tokio::task::spawn_blocking(move || walk(&home, &paths, filter));
+        let (home, config) = (self.home.clone(), self.config.clone());
+        let (paths, filter) = (note.paths.clone(), note.filter());
+        let walked = tokio::task::spawn_blocking(move || walk(&home, &config, &paths, filter));
         let sources = walked.await??;
         let mut send = SendRequest::to(note.to);
         (send.via, send.keep, send.wait) = (note.via, note.keep, request.wait);

@@ -118,12 +118,17 @@ impl Unit<'_> {
         Ok([&start[..], &words].concat().join(" "))
     }
 
-    /// The home, and the folders that links in it lead to, each as a word of a unit.
+    /// The home, the folder of received files elsewhere, and the folders that links in it lead to, each as a word of a unit.
     fn folders(&self) -> Result<Vec<String>, UnitError> {
         let links = ["certs", "chunks", "received", "logs"].map(|name| self.home.join(name));
         let links = links.into_iter().filter(|path| path.is_symlink());
         let led_to = links.filter_map(|link| fs::canonicalize(link).ok());
-        let folders: Vec<PathBuf> = [self.home.to_owned()].into_iter().chain(led_to).collect();
+        let received = self.service.received.clone();
+        let folders: Vec<PathBuf> = [self.home.to_owned()]
+            .into_iter()
+            .chain(led_to)
+            .chain(received)
+            .collect();
         folders.iter().map(|folder| path_word(folder)).collect()
     }
 

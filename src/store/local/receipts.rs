@@ -233,6 +233,21 @@ impl LocalStore {
         self.inner.record_state(id, state)
     }
 
+    /// Remembers that a transfer was opened that may be stored elsewhere only. Blocks until that is durable. Also for a store that
+    /// was opened only to read, as [`record_state`](Self::record_state).
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`], [`StoreError::NoSpace`].
+    pub fn record_opened_elsewhere(&self, manifest: &SignedManifest) -> Result<(), StoreError> {
+        self.inner.record(manifest, TransferState::Opened)
+    }
+
+    /// What was decided about the transfer with this manifest, if anything was.
+    pub(crate) fn decided(&self, id: ManifestId) -> Option<TransferState> {
+        let known = self.inner.receipts.state_of(id).ok().flatten();
+        known.map(|known| known.state)
+    }
+
     /// What became of a transfer, if it has a receipt.
     pub fn receipt_of(&self, sender: PeerId, transfer_id: TransferId) -> Option<Receipt> {
         self.inner
@@ -249,13 +264,17 @@ impl super::Inner {
         id: ManifestId,
         state: TransferState,
     ) -> Result<(), StoreError> {
-        self.not_failed()?;
         let manifest = SignedManifest::parse(self.get_manifest(id)?)?;
+        self.record(&manifest, state)
+    }
+
+    fn record(&self, manifest: &SignedManifest, state: TransferState) -> Result<(), StoreError> {
+        self.not_failed()?;
         let (sender, transfer_id) = (manifest.payload().sender, manifest.payload().transfer_id);
         let receipt = Receipt {
             sender,
             transfer_id,
-            manifest: id,
+            manifest: manifest.id(),
             state,
             since: Timestamp::now(),
             ends: manifest.payload().expires,

@@ -254,6 +254,7 @@ fn a_machine_joins_by_a_code_from_menu_to_menu() {
     ben.sees("Code: ");
     ben.types(&code);
     ben.sees("joined the circle of a");
+    ben.takes_the_usual_folder();
     ben.sees("To send to a: 1, while it serves.");
     ben.sees(&format!("b serves on [::]:{port}"));
     ben.sees_menu();

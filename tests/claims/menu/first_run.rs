@@ -29,6 +29,7 @@ fn the_first_run_makes_a_circle_says_what_and_serves() {
     person.types("Anna's Box");
     person.sees("Anna's Box is called annas-box");
     person.sees("made a circle; this machine is annas-box");
+    person.takes_the_usual_folder();
     let said = person.sees(&format!("annas-box serves on [::]:{port}"));
     assert!(
         said.contains("For another machine: 0 Pair shows a code"),
@@ -82,6 +83,7 @@ fn the_first_run_takes_a_folder_over_and_leaves_the_original() {
     person.sees("The folder");
     person.types(&format!("'{}' ", stick.display()));
     person.sees("can be deleted");
+    person.takes_the_usual_folder();
     person.sees("b serves on");
     person.sees_menu();
     person.quits();
@@ -180,6 +182,7 @@ fn after_a_wrong_code_the_code_is_asked_for_again_and_nothing_is_made() {
     ben.sees("Code: ");
     ben.types(&code);
     ben.sees("joined the circle of a");
+    ben.takes_the_usual_folder();
     ben.sees("ben serves on");
     ben.sees_menu();
     assert!(!ben.shown().contains("next:"), "{}", ben.shown());

@@ -155,6 +155,7 @@ fn a_machine_is_made_and_another_joins_it_by_lines() {
         ben.types(answer);
         ben.sees(shown);
     }
+    ben.takes_the_usual_folder();
     sees_menu(&mut ben);
     anna.sees("b has joined from 127.0.0.1");
     sees_menu(&mut anna);
@@ -174,7 +175,7 @@ fn commands_write_no_escapes_to_a_plain_terminal() {
         &["send", "--help"],
         &["nonsense"],
         &["send", "big.bin", "--to", "b"],
-        &["receive", "--from", "b", "--all", "--out", "o"],
+        &["receive", "--from", "b", "--all", "--mine", "--out", "o"],
         &["list", "b"],
         &["peers"],
         &["doctor"],

@@ -125,6 +125,12 @@ impl Person {
         }
     }
 
+    /// At the end of a first run: received files appear where they would.
+    pub fn takes_the_usual_folder(&mut self) {
+        self.sees("Folder for received files");
+        self.types("");
+    }
+
     /// All that was waited for so far, and at the end everything.
     pub fn shown(&self) -> &str {
         &self.shown
