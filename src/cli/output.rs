@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     fs::File,
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     os::fd::AsFd,
     process,
     sync::OnceLock,
@@ -18,6 +18,7 @@ use super::{
     panics,
     report::ExitCode,
     spool::Spool,
+    terminal,
 };
 use crate::{config::units::count, name::escape_json, session::Event};
 
@@ -95,6 +96,9 @@ impl Write for LogLines {
 fn write_talk(bytes: &[u8]) {
     match SPOOLED.get() {
         Some(spooled) => spooled.err.push(bytes.to_owned()),
+        None if terminal::is_held() => {
+            terminal::say(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        }
         None => {
             let _ = io::stderr().lock().write_all(bytes);
         }
@@ -105,6 +109,10 @@ fn write_talk(bytes: &[u8]) {
 fn write_result(line: &str) -> io::Result<()> {
     if let Some(spooled) = SPOOLED.get() {
         spooled.out.push(format!("{line}\n").into_bytes());
+        return Ok(());
+    }
+    if terminal::is_held() && io::stdout().is_terminal() {
+        terminal::say(line);
         return Ok(());
     }
     let mut out = io::stdout().lock();
@@ -120,6 +128,8 @@ pub(super) struct Output {
     pub(super) beside_content: bool,
     /// Lines are all that the command is for: without a reader it ends.
     pub(super) only_shows: bool,
+    /// It runs beside the questions of a menu, which its lines must not wait for.
+    pub(super) beside: bool,
 }
 
 impl Output {
@@ -129,6 +139,7 @@ impl Output {
             quiet: global.quiet,
             beside_content: command.is_some_and(Command::gives_content),
             only_shows: command.is_some_and(Command::only_shows),
+            beside: false,
         }
     }
 
@@ -139,6 +150,7 @@ impl Output {
             quiet: false,
             beside_content: false,
             only_shows: true,
+            beside: false,
         }
     }
 
@@ -152,14 +164,14 @@ impl Output {
     /// A line for the person, which is no result.
     pub(super) fn talk(self, text: impl Display) {
         if !self.json && !self.quiet {
-            say(&text.to_string());
+            self.say(&text.to_string());
         }
     }
 
     /// A line for the person that must be seen.
     pub(super) fn warn(self, text: impl Display) {
         if !self.json {
-            say(&text.to_string());
+            self.say(&text.to_string());
         }
     }
 
@@ -172,7 +184,17 @@ impl Output {
         }
     }
 
+    fn say(self, text: &str) {
+        match self.beside {
+            true => terminal::announce(text),
+            false => say(text),
+        }
+    }
+
     fn write_line(self, text: &str) {
+        if self.beside {
+            return terminal::announce(text);
+        }
         if LOST.get().is_some() {
             return;
         }

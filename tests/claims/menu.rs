@@ -5,4 +5,5 @@ mod entries;
 mod first_run;
 mod interrupts;
 mod plain;
+mod small;
 mod transfers;

@@ -1,7 +1,11 @@
 //! Arrivals, said while the person is at a prompt.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use super::jobs::Jobs;
 use crate::{
     cli::{show::serve, terminal},
     peer::{Arrivals, DecidedBy},
@@ -10,8 +14,10 @@ use crate::{
 };
 
 /// Announces `arrivals`, until they end.
-pub(super) async fn run(mut arrivals: Arrivals, received: PathBuf) {
+pub(super) async fn run(mut arrivals: Arrivals, received: PathBuf, jobs: Arc<Jobs>) {
     while let Ok(arrival) = arrivals.recv().await {
+        // There is an entry for what waits.
+        jobs.note_change();
         // What the person decides is said where that is done.
         if arrival.decided == DecidedBy::Inbox {
             terminal::announce(&line(&(&arrival).into(), &received));
