@@ -28,16 +28,18 @@ use tokio::signal::unix::SignalKind;
 
 use super::{
     Context,
-    args::{Command, Global, Pair},
+    args::{Command, Global, Pair, Secret},
     dispatch, interruptible,
     logging::{self, LateFile},
     output::Output,
     pair::{self, Source},
+    password::Purpose,
     report::{ExitCode, Failure},
     signals::{self, Ending, Heard},
     terminal::{self, Paged, Shows},
 };
 use crate::{
+    crypto::password::Password,
     session::pair::{JoinRequest, take_back_pending},
     tls::CertsDir,
 };
@@ -51,6 +53,9 @@ use words::{Words, words};
 const PAIRING_ENDS: Duration = Duration::from_secs(2);
 /// How long the menu may take to end when the system asks: a terminal that takes nothing must not keep it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Said after Ctrl-C.
+const BACK: &str = "interrupted: back to the menu";
 
 /// The menu of one home folder.
 struct Menu {
@@ -144,13 +149,15 @@ impl Menu {
                 match jobs::may_end(self, "Quit").await {
                     Ok(true) => return Ok(None),
                     Err(Stop::Closed) => return Err(Stop::Closed),
-                    _ => continue,
+                    Err(Stop::Interrupted) => terminal::say(BACK),
+                    _ => {}
                 }
+                continue;
             }
             last = Some(chosen);
             match entries::enter(self, chosen).await {
                 Ok(()) | Err(Stop::Back | Stop::Ended | Stop::Stale) => {}
-                Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
+                Err(Stop::Interrupted) => terminal::say(BACK),
                 Err(Stop::Failed(failure)) => failure.in_menu().print(self.output()),
                 Err(Stop::Anew(words)) => return Ok(Some(words)),
                 Err(Stop::Closed) => return Err(Stop::Closed),
@@ -173,6 +180,14 @@ impl Menu {
         match certs.ca_key().exists() {
             true => Ok(take_back_pending(&context.home, &*context.screen(), PAIRING_ENDS).await?),
             false => Ok(()),
+        }
+    }
+
+    /// Asks for a password.
+    async fn password(&self, purpose: Purpose) -> Result<Password, Stop> {
+        match Secret::asked().read(purpose).await {
+            Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
+            read => Ok(read?),
         }
     }
 

@@ -125,8 +125,11 @@ impl List {
             let Some(answer) = ask::on_screen(&mut self)? else {
                 return ask::or_back(self.in_lines());
             };
-            if let Ok(picked) = &answer {
-                terminal::say(format!("{} {}", self.prompt, self.named(picked)).trim_end());
+            let named = answer.as_deref().map(|picked| self.named(picked));
+            if let Ok(named) = named.as_deref()
+                && !named.is_empty()
+            {
+                terminal::say(&format!("{} {named}", self.prompt));
             }
             Ok(answer)
         })

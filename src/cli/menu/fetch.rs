@@ -10,7 +10,7 @@ use super::{
     peers, words,
 };
 use crate::{
-    cli::{args::Secret, list, password::Purpose, terminal},
+    cli::{list, password::Purpose, terminal},
     config::units::Size,
     session::TransferRow,
 };
@@ -61,7 +61,7 @@ pub(super) async fn each(
     }
     for row in locked {
         terminal::say(&label(row));
-        let password = menu.watch(Secret::asked().read(Purpose::Open)).await?;
+        let password = menu.password(Purpose::Open).await?;
         let request = Request {
             what: format!("{} {from}", list::contents(row)),
             words: words(command).ids(&[row]),

@@ -96,7 +96,9 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_right(part: &str, names: &[String]) -> bool {
-    names.iter().any(|name| name == part) || part.parse::<PeerAddress>().is_ok()
+    // A bare name is never a guess at a host.
+    let is_address = part.contains(['.', ':']) && part.parse::<PeerAddress>().is_ok();
+    is_address || names.iter().any(|name| name == part)
 }
 
 /// Asks for the addresses of those that have none, so that they can be reached.

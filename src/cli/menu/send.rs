@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     cli::{
-        args::Secret,
         password::Purpose,
         report::{ExitCode, Failure},
         terminal::{self, Shows},
@@ -180,7 +179,7 @@ async fn options(menu: &Menu, to: &[String]) -> Result<How, Stop> {
         peers::reach(menu, &how.via).await?;
     }
     if chosen.contains(&0) {
-        how.password = Some(menu.watch(Secret::asked().read(Purpose::Seal)).await?);
+        how.password = Some(menu.password(Purpose::Seal).await?);
     }
     Ok(how)
 }

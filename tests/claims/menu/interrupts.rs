@@ -7,7 +7,7 @@ use rexpect::session::spawn_command;
 use testkit::person::{
     CTRL_C, CTRL_D, CTRL_U, ESC, Person, address_of, listen_on_a_free_port, set,
 };
-use testkit::{Homes, bytes, tree};
+use testkit::{Homes, bytes, tree, wait_for};
 
 /// What is pressed, and what is shown then.
 pub(super) type Step = (&'static str, &'static str);
@@ -144,8 +144,14 @@ fn made(homes: &Homes) -> (Vec<String>, String) {
     let certs = format!("{:?}", tree(&homes.home("a").join("certs")));
     let settings = fs::read_to_string(homes.home("a").join("colis.toml")).unwrap();
     let got = homes.home("b").join("received");
+    wait_for("what was sent first", || got.join("f.txt").exists());
     let got = fs::read_dir(got).unwrap().count().to_string();
-    (vec![certs, settings, got], homes.ok("a", &["peers"]))
+    let peers = homes.ok("a", &["peers"]);
+    // Without the time at which it was seen.
+    let peers = peers
+        .lines()
+        .map(|line| line.split("  seen ").next().unwrap());
+    (vec![certs, settings, got], peers.collect())
 }
 
 fn every_question_is_left_by(key: &str, said: &str) {

@@ -36,9 +36,8 @@ fn line(keys: &str) -> String {
 fn says_soon(person: &mut Person, text: &str) {
     let said = (0..200).any(|_| {
         person.types("");
-        let before = person.sees_menu();
-        person.sees("Number: ");
-        before.contains(text)
+        sees_menu(person);
+        person.shown().contains(text)
     });
     assert!(said, "{text}: {}", person.shown());
 }
@@ -56,14 +55,10 @@ fn every_question_is_asked_in_lines_and_left_by_ctrl_c_and_ctrl_d() {
             person.presses(&line(keys))
         });
         // Nothing is written into a question: it is said before one of the next.
-        let said = turn > 0
-            || (0..100).any(|_| {
-                person.types("");
-                let before = person.sees_menu();
-                before.contains("* 1 B from b waits for a yes: see Arrivals")
-            });
-        assert!(said, "{}", person.shown());
         person.sees("Number: ");
+        if turn == 0 {
+            says_soon(&mut person, "* 1 B from b waits for a yes: see Arrivals");
+        }
         for (at, way) in WAYS.iter().enumerate() {
             for (keys, shown) in *way {
                 person.presses(&line(keys));
@@ -122,8 +117,7 @@ fn transfers_passwords_and_lists_are_lines_too() {
         &[
             ("3", "another address..."),
             ("1", "Numbers, for example 1 3: "),
-            ("1,2 2", "Password: "),
-            ("correct horse battery", "What next?"),
+            ("1,2 2", "What next?"),
         ],
     );
     person.sees("Number: ");
@@ -272,6 +266,9 @@ fn resize(homes: &Homes, rows: &str, columns: &str) {
 fn a_question_whose_terminal_becomes_too_small_is_asked_in_lines() {
     let (homes, _b) = two();
     let mut person = small(&homes, 6);
+    // What was said fills the screen.
+    person.sees("-- Enter goes on --");
+    person.presses("\r");
     person.sees("What next?");
     // A list that does not fit.
     resize(&homes, "2", "20");
