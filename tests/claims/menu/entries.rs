@@ -76,11 +76,8 @@ fn peers_are_added_checked_renamed_and_forgotten() {
     person.sees("ben (b)");
     person.sees_menu();
     // The name that was given is one that commands know too.
-    assert!(
-        homes
-            .ok("a", &["peers", "check", "ben"])
-            .contains("answers")
-    );
+    let checked = homes.ok("a", &["peers", "check", "ben"]);
+    assert!(checked.contains("answers"), "{checked}");
     let taken = homes.fails("a", &["peers", "rename", "ben", "a"], 2);
     assert!(taken.contains("a is the name of this peer"), "{taken}");
     peers(&mut person, "5");

@@ -145,7 +145,12 @@ fn made(homes: &Homes) -> (Vec<String>, String) {
     let settings = fs::read_to_string(homes.home("a").join("colis.toml")).unwrap();
     let got = homes.home("b").join("received");
     wait_for("what was sent first", || got.join("f.txt").exists());
-    let got = fs::read_dir(got).unwrap().count().to_string();
+    let names = fs::read_dir(got)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    let got = names.join(" ");
     let peers = homes.ok("a", &["peers"]);
     // Without the time at which it was seen.
     let peers = peers

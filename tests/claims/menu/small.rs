@@ -61,6 +61,7 @@ fn a_short_screen_keeps_the_answer_and_every_key_works() {
     person.presses("1");
     // It is longer than the screen: pages are turned by hand.
     person.sees("more lines: Enter");
+    person.sees(DRAWN);
     let screen = person.screen();
     assert!(
         screen.iter().any(|line| line.starts_with("home: ")),
