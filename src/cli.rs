@@ -50,6 +50,7 @@ use rustix::{
 
 use crate::{
     config::Config,
+    crypto::password::Password,
     sabotage,
     session::{self, ChosenBy, Event, Home, Session},
     store::LocalStore,
@@ -58,7 +59,7 @@ use args::{Cli, Command, Global, Settings};
 use logging::Level;
 use output::Output;
 use report::{ExitCode, Failure};
-use screen::Screen;
+use screen::{Gauge, Screen};
 use signals::Ending;
 
 /// What the table of descriptors is made for: the usual limit of a process.
@@ -166,6 +167,8 @@ struct Context {
     home: Home,
     config: Config,
     output: Output,
+    /// Who shows how far a transfer is, in the background of the menu.
+    gauge: Option<Arc<Gauge>>,
 }
 
 impl Context {
@@ -187,6 +190,7 @@ impl Context {
             home: Home::resolve(global.home.as_deref())?,
             config: Config::default(),
             output,
+            gauge: None,
         })
     }
 
@@ -198,7 +202,7 @@ impl Context {
 
     /// Where what happens is told.
     fn screen(&self) -> Arc<Screen> {
-        Arc::new(Screen::new(self.output))
+        Arc::new(Screen::new(self.output, self.gauge.clone()))
     }
 
     /// A command for this home, as it is typed in another terminal.
@@ -307,6 +311,32 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Man(args) => man::man(&args),
         Command::Demo(args) => demo::run(&args, context.output).await,
     }
+}
+
+/// Moves files in the background of the menu, which ends it by dropping this. The password was asked for before.
+async fn transfer(
+    context: &Context,
+    command: Command,
+    password: Option<Password>,
+) -> Result<ExitCode, Failure> {
+    session::store::check_there(&context.home)?;
+    let done = match command {
+        Command::Send(mut args) => {
+            args.seal.secret.known = password;
+            send::send(context, args).await
+        }
+        Command::Share(args) => send::share(context, args).await,
+        Command::Receive(mut args) => {
+            args.secret.known = password;
+            receive::run(context, args).await
+        }
+        Command::Inbox(args) => inbox::run(context, args.knowing(password)).await,
+        _ => Err(Failure::usage("it moves no files")),
+    };
+    if done.is_ok() {
+        context.home.mark();
+    }
+    done
 }
 
 /// Whether it writes journals and history into the folder of the store, also where it needs no store.

@@ -314,7 +314,7 @@ impl Stage {
 
 /// Of what happens, only how far a transfer is.
 fn bars(output: Output) -> impl Fn(&Event) + Send + Sync {
-    let screen = Screen::new(output);
+    let screen = Screen::new(output, None);
     move |event| {
         if let Event::Progress(_) = event {
             screen.tell(event);

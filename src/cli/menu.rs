@@ -10,9 +10,12 @@ mod background;
 mod choose;
 mod circle;
 mod desktop;
+mod entries;
 mod fetch;
 mod first_run;
+mod jobs;
 mod listing;
+mod more;
 mod paths;
 mod peers;
 mod plain;
@@ -20,27 +23,31 @@ mod send;
 mod settings;
 mod words;
 
-use std::{future::Future, mem, time::Duration};
+use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use tokio::signal::unix::SignalKind;
 
 use super::{
     Context,
-    args::{Command, Global, Pair},
+    args::{Command, Global, Pair, Secret},
     dispatch, interruptible,
     logging::{self, LateFile},
     output::Output,
     pair::{self, Source},
+    password::Purpose,
     report::{ExitCode, Failure},
     signals::{self, Ending, Heard},
-    terminal,
+    terminal::{self, Paged, Shows},
 };
 use crate::{
+    crypto::password::Password,
     session::pair::{JoinRequest, take_back_pending},
     tls::CertsDir,
 };
 use ask::Stop;
 use background::Serving;
+use entries::Entry;
+use jobs::Jobs;
 use words::{Words, words};
 
 /// How long a pairing of another process is waited for that may be at its last step.
@@ -48,38 +55,14 @@ const PAIRING_ENDS: Duration = Duration::from_secs(2);
 /// How long the menu may take to end when the system asks: a terminal that takes nothing must not keep it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The entries of the menu, in their order.
-const ENTRIES: [(&str, Entry); 10] = [
-    ("Send a file or folder to a peer", Entry::Send),
-    ("Fetch from a peer", Entry::Fetch),
-    ("List local transfers and chunks", Entry::ListOurs),
-    ("List a peer's", Entry::ListTheirs),
-    ("Quit", Entry::Quit),
-    ("Peers: add, check, rename, forget", Entry::Peers),
-    ("Arrivals that wait for a yes", Entry::Arrivals),
-    ("Settings", Entry::Settings),
-    ("Status", Entry::Status),
-    ("Pair: let a new machine join by a code", Entry::Pair),
-];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    Send,
-    Fetch,
-    ListOurs,
-    ListTheirs,
-    Quit,
-    Peers,
-    Arrivals,
-    Settings,
-    Status,
-    Pair,
-}
+/// Said after Ctrl-C.
+const BACK: &str = "interrupted: back to the menu";
 
 /// The menu of one home folder.
 struct Menu {
     global: Global,
     log: LateFile,
+    jobs: Arc<Jobs>,
 }
 
 /// Opens the menu, until the person or the system ends it.
@@ -96,19 +79,22 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     let _interrupt = Heard::new(SignalKind::interrupt()).map_err(|e| signals::unheard(&e))?;
     let ending = Ending::by_the_system().map_err(|e| signals::unheard(&e))?;
     signals::insist(Ending::by_the_system, PATIENCE);
-    let (menu, mut serving) = (
-        Menu {
-            global: global.clone(),
-            log,
-        },
-        Serving::No,
-    );
+    let menu = Menu {
+        global: global.clone(),
+        log,
+        jobs: Arc::default(),
+    };
+    let jobs = menu.jobs.clone();
+    terminal::hold(move |most| jobs.lines(most));
+    let mut serving = Serving::No;
     let done = tokio::select! {
         biased;
         _ = ending.comes() => Ok(ExitCode::Ok),
         done = menu.open(&mut serving) => done,
     };
     terminal::restore();
+    // What was transferred is kept.
+    let _ = tokio::time::timeout(PATIENCE / 2, menu.jobs.end()).await;
     terminal::say_waiting();
     menu.take_back_pending().await?;
     let stopped = serving.stop().await;
@@ -123,7 +109,7 @@ impl Menu {
     async fn open(&self, serving: &mut Serving) -> Result<ExitCode, Failure> {
         match self.live(serving).await {
             Ok(()) | Err(Stop::Closed) => Ok(ExitCode::Ok),
-            Err(Stop::Back | Stop::Ended | Stop::Interrupted | Stop::Anew(_)) => {
+            Err(Stop::Back | Stop::Ended | Stop::Interrupted | Stop::Stale | Stop::Anew(_)) => {
                 terminal::say("stopped before everything was made: `colis` asks for the rest");
                 Ok(ExitCode::Interrupted)
             }
@@ -152,38 +138,31 @@ impl Menu {
 
     /// Does one thing after the other. Returns the command before which the peer is to end; none at the end of the menu.
     async fn choose_entries(&self) -> Result<Option<Words>, Stop> {
+        let mut last = None;
         loop {
-            let labels = ENTRIES.map(|(label, _)| label.to_owned()).to_vec();
-            let chosen = match choose::one("What next?", labels).await {
-                Err(Stop::Interrupted | Stop::Ended) => Entry::Quit,
-                Err(Stop::Back) => continue,
-                chosen => ENTRIES[chosen?].1,
+            let chosen = match entries::choose(self, last).await {
+                // Lines are printed anew by an empty one.
+                Err(Stop::Back) if terminal::shows() == Shows::Lines => continue,
+                Err(Stop::Interrupted | Stop::Ended | Stop::Back) => Entry::Quit,
+                chosen => chosen?,
             };
             if chosen == Entry::Quit {
-                return Ok(None);
+                match jobs::may_end(self, "Quit").await {
+                    Ok(true) => return Ok(None),
+                    Err(Stop::Closed) => return Err(Stop::Closed),
+                    Err(Stop::Interrupted) => terminal::say(BACK),
+                    _ => {}
+                }
+                continue;
             }
-            match self.enter(chosen).await {
-                Ok(()) | Err(Stop::Back | Stop::Ended) => {}
-                Err(Stop::Interrupted) => terminal::say("interrupted: back to the menu"),
-                Err(Stop::Failed(failure)) => failure.print(self.output()),
+            last = Some(chosen);
+            match entries::enter(self, chosen).await {
+                Ok(()) | Err(Stop::Back | Stop::Ended | Stop::Stale) => {}
+                Err(Stop::Interrupted) => terminal::say(BACK),
+                Err(Stop::Failed(failure)) => failure.in_menu().print(self.output()),
                 Err(Stop::Anew(words)) => return Ok(Some(words)),
                 Err(Stop::Closed) => return Err(Stop::Closed),
             }
-        }
-    }
-
-    async fn enter(&self, entry: Entry) -> Result<(), Stop> {
-        match entry {
-            Entry::Send => send::run(self).await,
-            Entry::Fetch => fetch::run(self).await,
-            Entry::ListOurs => listing::ours(self).await,
-            Entry::ListTheirs => listing::theirs(self).await,
-            Entry::Peers => peers::run(self).await,
-            Entry::Arrivals => arrivals::run(self).await,
-            Entry::Settings => settings::run(self).await,
-            Entry::Status => self.run(words(&["status"])).await,
-            Entry::Pair => self.pair().await,
-            Entry::Quit => Ok(()),
         }
     }
 
@@ -205,10 +184,26 @@ impl Menu {
         }
     }
 
+    /// Asks for a password.
+    async fn password(&self, purpose: Purpose) -> Result<Password, Stop> {
+        match Secret::asked().read(purpose).await {
+            Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),
+            read => Ok(read?),
+        }
+    }
+
     /// Runs a command as the command line would.
     async fn run(&self, words: Words) -> Result<(), Stop> {
         let command = words.command()?;
         self.watch(dispatch(&self.global, command)).await.map(drop)
+    }
+
+    /// Runs a command that shows something, page by page if it is long.
+    async fn show(&self, words: Words) -> Result<(), Stop> {
+        let pages = Paged::new();
+        let shown = self.run(words).await;
+        ask::interact(move || pages.finish().map(Ok)).await?;
+        shown
     }
 
     /// Shows a code, which Ctrl-C ends in its own words.

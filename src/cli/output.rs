@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     fs::File,
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     os::fd::AsFd,
     process,
     sync::OnceLock,
@@ -19,6 +19,7 @@ use super::{
     report::ExitCode,
     show::table,
     spool::Spool,
+    terminal,
 };
 use crate::{config::units::count, name::escape_json, session::Event};
 
@@ -96,6 +97,9 @@ impl Write for LogLines {
 fn write_talk(bytes: &[u8]) {
     match SPOOLED.get() {
         Some(spooled) => spooled.err.push(bytes.to_owned()),
+        None if terminal::is_held() => {
+            terminal::say(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        }
         None => {
             let _ = io::stderr().lock().write_all(bytes);
         }
@@ -106,6 +110,10 @@ fn write_talk(bytes: &[u8]) {
 fn write_result(line: &str) -> io::Result<()> {
     if let Some(spooled) = SPOOLED.get() {
         spooled.out.push(format!("{line}\n").into_bytes());
+        return Ok(());
+    }
+    if terminal::is_held() && io::stdout().is_terminal() {
+        terminal::say(line);
         return Ok(());
     }
     let mut out = io::stdout().lock();
@@ -123,6 +131,8 @@ pub(super) struct Output {
     pub(super) beside_content: bool,
     /// Lines are all that the command is for: without a reader it ends.
     pub(super) only_shows: bool,
+    /// It runs beside the questions of a menu, which its lines must not wait for.
+    pub(super) beside: bool,
 }
 
 impl Output {
@@ -133,6 +143,7 @@ impl Output {
             pages: !global.no_pager,
             beside_content: command.is_some_and(Command::gives_content),
             only_shows: command.is_some_and(Command::only_shows),
+            beside: false,
         }
     }
 
@@ -144,6 +155,7 @@ impl Output {
             pages: false,
             beside_content: false,
             only_shows: true,
+            beside: false,
         }
     }
 
@@ -166,7 +178,7 @@ impl Output {
     /// A line for the person, of no list that is open.
     pub(super) fn talk_now(self, text: &str) {
         if !self.json && !self.quiet {
-            say(text);
+            self.say(text);
         }
     }
 
@@ -176,14 +188,14 @@ impl Output {
             && !self.quiet
             && let Some(text) = table::add_line(self, text.to_string(), true)
         {
-            say(&text);
+            self.say(&text);
         }
     }
 
     /// A line for the person that must be seen.
     pub(super) fn warn(self, text: impl Display) {
         if !self.json {
-            say(&text.to_string());
+            self.say(&text.to_string());
         }
     }
 
@@ -196,7 +208,17 @@ impl Output {
         }
     }
 
+    fn say(self, text: &str) {
+        match self.beside {
+            true => terminal::announce(text),
+            false => say(text),
+        }
+    }
+
     fn write_line(self, text: &str) {
+        if self.beside {
+            return terminal::announce(text);
+        }
         if LOST.get().is_some() {
             return;
         }

@@ -2,7 +2,6 @@
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
-    cell::Cell,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
     process,
     sync::atomic::{AtomicBool, Ordering},
@@ -19,20 +18,12 @@ const PANICKED: u8 = 101;
 
 static HAPPENED: AtomicBool = AtomicBool::new(false);
 
-thread_local! {
-    /// Whether the panics of this thread are for who called [`caught`].
-    static EXPECTED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// From now on each panic is said on standard error, as other lines are: the default would wait there for a reader.
 pub(super) fn watch(output: Output) {
     panic::set_hook(Box::new(move |panic| note(panic, output)));
 }
 
 fn note(panic: &PanicHookInfo<'_>, output: Output) {
-    if EXPECTED.get() {
-        return;
-    }
     let text = panic.to_string();
     // Code of others asks for a thread and does not expect a no. To unwind from there may wait for ever.
     if let Some(refused) = threads::refused(&text) {
@@ -54,22 +45,6 @@ pub(super) fn exit_code(code: ExitCode) -> u8 {
     match HAPPENED.load(Ordering::Relaxed) && code == ExitCode::Ok {
         true => PANICKED,
         false => code as u8,
-    }
-}
-
-/// Runs code of others that may panic where `is_its_way` says so afterwards: nothing is said then, and there is no result.
-pub(super) fn caught<T>(work: impl FnOnce() -> T, is_its_way: impl FnOnce() -> bool) -> Option<T> {
-    EXPECTED.set(true);
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    EXPECTED.set(false);
-    match done {
-        Ok(done) => Some(done),
-        Err(_) if is_its_way() => None,
-        Err(panic) => {
-            HAPPENED.store(true, Ordering::Relaxed);
-            say("a question failed: this is a fault of colis");
-            panic::resume_unwind(panic)
-        }
     }
 }
 

@@ -34,11 +34,14 @@ pub(super) enum Purpose {
 impl Secret {
     /// Whether it says where the password comes from.
     pub(super) fn is_given(&self) -> bool {
-        self.password_file.is_some() || self.password_fd.is_some()
+        self.known.is_some() || self.password_file.is_some() || self.password_fd.is_some()
     }
 
     /// The password, from where the flags say, else from the terminal.
     pub(super) async fn read(&self, purpose: Purpose) -> Result<Password, Failure> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
         let text = match (&self.password_file, self.password_fd) {
             (Some(path), _) => from_file(path)?,
             (None, Some(fd)) => from_descriptor(fd)?,

@@ -17,7 +17,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::output::{Output, say};
+use super::output::Output;
 use crate::{
     address::{AddressError, PeerAddress},
     config::{ConfigError, ConfigFault, units::UnitError},
@@ -129,6 +129,16 @@ impl Failure {
         }
     }
 
+    /// With a hint that speaks of the menu, in which no command is typed.
+    pub(super) fn in_menu(mut self) -> Self {
+        self.hint = self.hint.map(|hint| {
+            let hint = hint.replace("run the same command again", "choose the same again");
+            let hint = hint.replace("the same command", "the same again");
+            hint.replace("colis doctor PEER", "9 More, Doctor")
+        });
+        self
+    }
+
     pub(super) fn hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());
         self
@@ -191,7 +201,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("\nhint: {}", Escaped::new(hint)));
         }
-        say(&text);
+        output.warn(text);
     }
 }
 

@@ -28,6 +28,8 @@ const OF_LATE: Duration = Duration::from_secs(10);
 /// Where a command tells what happens.
 pub(super) struct Screen {
     output: Output,
+    /// In the background of a menu: who shows how far it is.
+    gauge: Option<Arc<Gauge>>,
     /// The bar of the transfer that goes on, and how many bytes it shows.
     bar: Mutex<Option<Bar>>,
 }
@@ -115,10 +117,57 @@ impl Speed {
     }
 }
 
+/// How far a transfer in the background is.
+pub(super) struct Gauge {
+    progress: Mutex<Option<Progress>>,
+    speed: Speed,
+}
+
+impl Gauge {
+    pub(super) fn new() -> Self {
+        Self {
+            progress: Mutex::default(),
+            speed: Speed::new(),
+        }
+    }
+
+    fn note(&self, progress: &Progress) {
+        self.speed.note(progress.moved_bytes, Instant::now());
+        let mut last = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(*progress);
+    }
+
+    /// As a bar says it, in words.
+    pub(super) fn said(&self) -> String {
+        let last = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(progress) = last else {
+            return "begins".to_owned();
+        };
+        if progress.finished {
+            return "all of it is there".to_owned();
+        }
+        let (mut text, done) = (Size(progress.bytes).to_string(), progress.bytes);
+        let mut drawn = Ok(());
+        if let Some(total) = progress.total_bytes {
+            let percent = (u128::from(done) * 100)
+                .checked_div(total.into())
+                .unwrap_or(100);
+            text = format!("{percent}% of {}", Size(total));
+        }
+        text.push_str("  ");
+        drawn = drawn.and(self.speed.write_rate(&mut text));
+        if let Some(left) = progress.total_bytes.map(|total| total.saturating_sub(done)) {
+            text.push_str("  ");
+            drawn = drawn.and(self.speed.write_left(left, &mut text));
+        }
+        drawn.map_or_else(|_| "goes on".to_owned(), |()| text)
+    }
+}
+
 impl Screen {
-    pub(super) fn new(output: Output) -> Self {
+    pub(super) fn new(output: Output, gauge: Option<Arc<Gauge>>) -> Self {
         let bar = Mutex::default();
-        Self { output, bar }
+        Self { output, gauge, bar }
     }
 
     fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
@@ -132,12 +181,15 @@ impl Screen {
         if self.output.quiet {
             return;
         }
-        let mut bar = self.bar();
         if progress.is_new()
             && let Some(text) = resumed(progress)
         {
             self.output.talk(text);
         }
+        if let Some(gauge) = &self.gauge {
+            return gauge.note(progress);
+        }
+        let mut bar = self.bar();
         if terminal::shows() == Shows::Lines {
             return;
         }

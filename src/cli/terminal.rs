@@ -5,7 +5,10 @@
 //! ours from before its first character to after its last: a key pressed in between is neither echoed nor lost, and
 //! Ctrl-C is a key like others, which the prompt answers.
 
+mod edit;
+mod keys;
 mod line;
+mod live;
 
 use std::{
     collections::VecDeque,
@@ -16,14 +19,18 @@ use std::{
     time::Duration,
 };
 
-use console::{Term, truncate_str};
+use console::Term;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
+pub(super) use edit::Line;
+pub(super) use keys::{Left, Question, Step, ask, theme};
 pub(super) use line::{ask_no, ask_yes, asked, read_line, read_secret, until_right};
+pub(super) use live::{Frame, Size, wrapped};
 
 use super::spool::Spool;
+use live::{Live, Said, Status};
 
 /// Lines that wait for the end of a prompt; more of them are only counted.
 const MAX_WAITING: usize = 100;
@@ -40,7 +47,11 @@ pub(super) const CTRL_D: char = '\u{4}';
 
 static SCREEN: Mutex<Screen> = Mutex::new(Screen {
     before: None,
-    list: None,
+    live: None,
+    status: None,
+    is_held: false,
+    pages: None,
+    said: Said::nothing(),
     waiting: VecDeque::new(),
     left_out: 0,
 });
@@ -49,8 +60,15 @@ static SCREEN: Mutex<Screen> = Mutex::new(Screen {
 struct Screen {
     /// How it was before a prompt took it.
     before: Option<Termios>,
-    /// Lines of the list above the cursor, if that is what is shown.
-    list: Option<usize>,
+    /// What is drawn at its end: a question, below what runs.
+    live: Option<Live>,
+    /// What runs.
+    status: Option<Status>,
+    /// Whether a menu has the terminal: then every line of this process is said here.
+    is_held: bool,
+    /// Lines that did not fit the screen and are shown page by page, if that is wanted.
+    pages: Option<VecDeque<String>>,
+    said: Said,
     waiting: VecDeque<String>,
     left_out: usize,
 }
@@ -98,6 +116,12 @@ fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+impl Drop for Paged {
+    fn drop(&mut self) {
+        screen().pages = None;
+    }
+}
+
 /// How long the end of the menu waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -115,9 +139,58 @@ pub(super) fn say_waiting() {
     screen().say_waiting();
 }
 
-/// A line for the person, between prompts.
+/// A line for the person, above the question if there is one.
 pub(super) fn say(text: &str) {
-    write(&format!("{text}\n"));
+    screen().say(text);
+}
+
+/// From now on a menu has the terminal. `status` tells what runs, in at most so many lines.
+pub(super) fn hold(status: impl Fn(usize) -> Vec<String> + Send + Sync + 'static) {
+    let mut screen = screen();
+    screen.is_held = true;
+    screen.status = Some(std::sync::Arc::new(status));
+}
+
+/// Whether a menu has the terminal.
+pub(super) fn is_held() -> bool {
+    screen().is_held
+}
+
+/// While this lives, what does not fit the screen waits for the person to turn the page.
+pub(super) struct Paged(());
+
+impl Paged {
+    pub(super) fn new() -> Self {
+        screen().pages = Some(VecDeque::new());
+        Self(())
+    }
+
+    /// The rest, page by page, until the person has seen enough.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(super) fn finish(self) -> io::Result<()> {
+        loop {
+            let left = {
+                let mut screen = screen();
+                let Some(pages) = &mut screen.pages else {
+                    return Ok(());
+                };
+                let left = pages.len();
+                if left == 0 {
+                    screen.pages = None;
+                    return Ok(());
+                }
+                left
+            };
+            if shows() == Shows::Screen && keys::ask(&mut keys::More { left })?.is_err() {
+                screen().pages = None;
+                say(&format!("... and {left} more lines"));
+                return Ok(());
+            }
+            screen().turn_page();
+        }
+    }
 }
 
 /// What of the input comes to us.
@@ -184,7 +257,7 @@ pub(super) fn leave_question() {
 /// Whether there was something to restore.
 fn restored() -> bool {
     let mut screen = screen();
-    screen.list = None;
+    screen.hide();
     let before = screen.before.take();
     if let Some(before) = &before {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
@@ -206,52 +279,83 @@ pub(super) fn announce(text: &str) {
 
 fn announce_now(text: &str) {
     let mut screen = screen();
-    match screen.list {
-        Some(height) => write(&above(height, text, Term::stderr().size().1)),
+    match &screen.live {
+        Some(_) => screen.say(text),
         None if screen.waiting.len() < MAX_WAITING => screen.waiting.push_back(text.to_owned()),
         None => screen.left_out += 1,
     }
 }
 
-/// A line above `height` lines that end with the cursor at the beginning of the next one: makes room below, goes to the
-/// first, pushes all down by one, and comes back.
-fn above(height: usize, text: &str, width: u16) -> String {
-    let text = truncate_str(text, usize::from(width.saturating_sub(1)), "...");
-    let up = height + 1;
-    format!("\n\x1b[{up}A\x1b[L{text}\r\x1b[{up}B")
-}
-
 impl Screen {
+    fn say(&mut self, text: &str) {
+        let (rows, columns) = live::size();
+        let is_full = self.said.rows() + 2 > rows;
+        if let Some(pages) = &mut self.pages
+            && (is_full || !pages.is_empty())
+        {
+            return pages.extend(text.split('\n').map(str::to_owned));
+        }
+        match &self.live {
+            Some(live) => write(&format!("{}{text}\n{}", live.erase(), live.draw())),
+            None => write(&format!("{text}\n")),
+        }
+        self.said.note(text, columns);
+    }
+
+    /// Says the next page of what waits for that.
+    fn turn_page(&mut self) {
+        let (rows, _) = live::size();
+        let Some(mut pages) = self.pages.take() else {
+            return;
+        };
+        self.said.is_read();
+        while self.said.rows() + 2 <= rows.max(4) {
+            let Some(line) = pages.pop_front() else { break };
+            self.say(&line);
+        }
+        self.pages = Some(pages);
+    }
+
+    fn said_rows(&self) -> usize {
+        self.said.rows()
+    }
+
     fn say_waiting(&mut self) {
         for text in std::mem::take(&mut self.waiting) {
-            write(&format!("{text}\n"));
+            self.say(&text);
         }
         if self.left_out > 0 {
-            write(&format!("... and {} more\n", self.left_out));
-            self.left_out = 0;
+            let left_out = std::mem::take(&mut self.left_out);
+            self.say(&format!("... and {left_out} more"));
         }
     }
-}
 
-/// Shows `lines` on a screen, in the place of those that were there. Announcements go above them.
-pub(super) fn show_list(lines: &[String], again: bool) {
-    let mut text = String::new();
-    if again {
-        text.push_str(&format!("\x1b[{}A", lines.len()));
+    /// Shows a question, below what runs, in the place of what was shown.
+    fn show(&mut self, question: impl FnOnce(Size, usize) -> Frame) {
+        if self.before.is_none() {
+            // The end has come meanwhile.
+            return;
+        }
+        let size = live::size();
+        let status = self.status.as_ref().map(|status| status(size.0 / 4));
+        let status = status.unwrap_or_default();
+        let room = (size.0.saturating_sub(status.len()), size.1);
+        let new = Live::of(question(room, self.said.rows()), status, size);
+        write(&match &self.live {
+            None => new.draw(),
+            Some(old) if old.size() == size => new.replace(old),
+            Some(_) => new.draw_anew(&self.said),
+        });
+        self.live = Some(new);
     }
-    for line in lines {
-        text.push_str(&format!("\r\x1b[2K{line}\n"));
-    }
-    let mut screen = screen();
-    write(&text);
-    screen.list = Some(lines.len());
-}
 
-/// Takes the list of `height` lines away.
-pub(super) fn clear_list(height: usize) {
-    let mut screen = screen();
-    screen.list = None;
-    write(&format!("\x1b[{height}A\r\x1b[J"));
+    /// Takes the question away.
+    fn hide(&mut self) {
+        if let Some(live) = self.live.take() {
+            write(&format!("{}\x1b[?25h", live.erase()));
+            self.said.is_read();
+        }
+    }
 }
 
 /// Takes an announcement in each piece that is written.
@@ -280,20 +384,5 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_above_a_list_is_cut_to_the_width_and_leaves_the_cursor() {
-        assert_eq!(
-            above(3, "ben sent a", 80),
-            "\n\x1b[4A\x1b[Lben sent a\r\x1b[4B"
-        );
-        assert!(above(3, &"x".repeat(200), 20).contains(&format!("{}...\r", "x".repeat(16))));
-        assert!(above(1, "text", 0).ends_with("\r\x1b[2B"));
     }
 }

@@ -152,7 +152,7 @@ fn by_the_menu_one_a_side_is_enough() {
     anna.sees("Folder for received files");
     anna.answers("");
     anna.person.sees_menu();
-    anna.presses("0");
+    anna.presses("1");
     anna.sees("and then the code:");
     let code = anna.person.next_line();
     ben.commands("colis");
@@ -175,22 +175,22 @@ fn by_the_menu_one_a_side_is_enough() {
     ben.person.sees_menu();
     anna.sees("has joined from 10.77.0.2");
     anna.person.sees_menu();
+    anna.presses("2");
+    anna.sees("3  Share");
     anna.presses("1");
     anna.sees("Files or folders");
     anna.answers("first.bin");
     anna.sees("To whom?");
     anna.sees("10.77.0.2:8443");
-    anna.presses("1");
-    anna.sees("Encrypt for whom?");
-    anna.presses("1");
+    anna.answers("");
     anna.sees("Send first.bin");
-    anna.presses("y");
+    anna.presses("1");
     anna.sees("stored durably");
     has_arrived(&b);
     ben.sees("* received 3 MiB from ");
     counts("by the menu", began.elapsed(), [&[&anna], &[&ben]]);
     for mut typist in [anna, ben] {
-        typist.person.presses("5");
+        typist.person.presses("0");
         typist.sees("stopped; everything acknowledged is on disk");
         typist.leaves();
     }

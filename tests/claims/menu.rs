@@ -6,4 +6,5 @@ mod first_run;
 mod interrupts;
 mod plain;
 mod received;
+mod small;
 mod transfers;

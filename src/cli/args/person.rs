@@ -6,11 +6,22 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
 use super::{Secret, more_examples as examples};
+use crate::crypto::password::Password;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Inbox {
     #[command(subcommand)]
     pub(in crate::cli) command: Option<InboxCommand>,
+}
+
+impl Inbox {
+    /// With a password that was asked for before.
+    pub(in crate::cli) fn knowing(mut self, password: Option<Password>) -> Self {
+        if let Some(InboxCommand::Accept { secret, .. }) = &mut self.command {
+            secret.known = password;
+        }
+        self
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -22,6 +22,8 @@ const NOT_WITH_RESUME: [&str; 13] = [
 ];
 const NOT_WITH_DROP: [&str; 7] = ["paths", "text", "to", "via", "wait", "dry_run", "resume"];
 
+use crate::crypto::password::Password;
+
 /// How to seal: shared by `send` and `share`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seal {
@@ -66,6 +68,20 @@ pub(in crate::cli) struct Secret {
     /// Read the password from this file descriptor
     #[arg(long, value_name = "FD")]
     pub(in crate::cli) password_fd: Option<u32>,
+    /// One that was asked for before.
+    #[arg(skip)]
+    pub(in crate::cli) known: Option<Password>,
+}
+
+impl Secret {
+    /// Asked for.
+    pub(in crate::cli) fn asked() -> Self {
+        Self {
+            password_file: None,
+            password_fd: None,
+            known: None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,8 @@
 //! Arrivals, said while the person is at a prompt.
 
+use std::sync::Arc;
+
+use super::jobs::Jobs;
 use crate::{
     cli::{show::serve, terminal},
     peer::{Arrivals, DecidedBy},
@@ -8,8 +11,10 @@ use crate::{
 };
 
 /// Announces `arrivals`, until they end.
-pub(super) async fn run(mut arrivals: Arrivals) {
+pub(super) async fn run(mut arrivals: Arrivals, jobs: Arc<Jobs>) {
     while let Ok(arrival) = arrivals.recv().await {
+        // There is an entry for what waits.
+        jobs.note_change();
         // What the person decides is said where that is done.
         if arrival.decided == DecidedBy::Inbox {
             terminal::announce(&line(&(&arrival).into()));

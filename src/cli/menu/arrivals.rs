@@ -23,7 +23,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         .iter()
         .map(|one| format!("arriving: {}", show::serve::arriving(one)));
     let items = waiting.chain(arriving).map(|text| ask::cut(&text));
-    let chosen = ask::several("Which?", "goes on", items.collect()).await?;
+    let chosen = choose::several("Which arrivals?", "goes on", items.collect()).await?;
     let of_coming = chosen
         .iter()
         .filter_map(|at| coming.get(at.checked_sub(rows.len())?));
@@ -37,11 +37,24 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     loop {
         let ways = ["Open into received/", "Show what is in it", "Refuse"];
         match choose::one("What of it?", ways.map(str::to_owned).to_vec()).await? {
-            0 => return fetch::each(menu, &["inbox", "accept"], chosen).await,
-            1 => menu.run(words(&["inbox", "list"]).ids(&chosen)).await?,
-            _ => return menu.run(words(&["inbox", "refuse"]).ids(&chosen)).await,
+            0 => return fetch::each(menu, &["inbox", "accept"], "that waits", chosen).await,
+            1 => menu.show(words(&["inbox", "list"]).ids(&chosen)).await?,
+            _ => {
+                let question = "Refuse it? Its sender is told";
+                return match ask::sure(question).await? {
+                    true => menu.run(words(&["inbox", "refuse"]).ids(&chosen)).await,
+                    false => Err(Stop::Back),
+                };
+            }
         }
     }
+}
+
+/// How many wait and are coming.
+pub(super) async fn count(context: &Context) -> Result<usize, Failure> {
+    let session = context.session()?;
+    let waiting = session.inbox()?.waiting().await?.len();
+    Ok(waiting + session.arriving().await?.len())
 }
 
 /// What waits, and what is still coming.

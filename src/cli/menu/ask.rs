@@ -2,17 +2,13 @@
 
 use std::io;
 
-use console::Term;
-use dialoguer::{
-    Completion, Confirm, Input, MultiSelect,
-    theme::{ColorfulTheme, SimpleTheme, Theme},
-};
+use console::{Key, Term};
+use dialoguer::Completion;
 
 use super::{plain, words::Words};
 use crate::cli::{
-    panics,
     report::Failure,
-    terminal::{self, Shows, Take, Taken},
+    terminal::{self, Frame, Left, Line, Question, Shows, Size, Step, wrapped},
 };
 
 /// Why there is no answer.
@@ -26,6 +22,8 @@ pub(super) enum Stop {
     Interrupted,
     /// The terminal is gone.
     Closed,
+    /// What was asked is not so any more, and has to be asked anew.
+    Stale,
     /// The peer that serves here is to end, and this command is to run then: it may make another peer of this home.
     Anew(Words),
     /// What was to be done failed.
@@ -47,7 +45,7 @@ pub(super) async fn text(
     default: Option<String>,
     check: Check,
 ) -> Result<String, Stop> {
-    line(prompt.to_owned(), default, check, NoCompletion).await
+    line(prompt.to_owned(), default, check, Help::None).await
 }
 
 /// A line of text that Tab completes.
@@ -56,118 +54,155 @@ pub(super) async fn completed(
     check: Check,
     completion: impl Completion + Send + 'static,
 ) -> Result<String, Stop> {
-    line(prompt.to_owned(), None, check, completion).await
+    let help = Help::Completed(Box::new(completion));
+    line(prompt.to_owned(), None, check, help).await
+}
+
+/// A line of text, for which `instead` proposes what can be typed in the place of what is wrong.
+pub(super) async fn proposed(
+    prompt: &str,
+    check: Check,
+    instead: fn(&str) -> Option<String>,
+) -> Result<String, Stop> {
+    line(prompt.to_owned(), None, check, Help::Instead(instead)).await
+}
+
+/// What helps to type a line.
+enum Help {
+    None,
+    Completed(Box<dyn Completion + Send>),
+    Instead(fn(&str) -> Option<String>),
 }
 
 async fn line(
     prompt: String,
     default: Option<String>,
     check: Check,
-    completion: impl Completion + Send + 'static,
+    help: Help,
 ) -> Result<String, Stop> {
-    interact(move |screen| {
-        let Some(term) = screen else {
-            return Ok(plain::text(&prompt, default.as_deref(), &check)?);
+    interact(move || {
+        let mut line = Line::new(&prompt, &*check).default(default.as_deref());
+        line = match &help {
+            Help::None => line,
+            Help::Completed(completion) => line.completion(&**completion),
+            Help::Instead(instead) => line.instead(instead),
         };
-        let theme = theme();
-        let mut input = Input::<String>::with_theme(&*theme)
-            .with_prompt(&prompt)
-            .completion_with(&completion)
-            .validate_with(|text: &String| {
-                if text.trim().is_empty() {
-                    Ok(())
-                } else {
-                    check(text)
-                }
-            });
-        input = match &default {
-            Some(default) => input.default(default.clone()),
-            None => input.allow_empty(true),
+        let typed = match on_screen(&mut line)? {
+            Some(typed) => typed.map(|typed| typed.to_string()),
+            None => return or_back(plain::text(&prompt, default.as_deref(), &check)),
         };
-        let text = input.interact_text_on(term)?;
-        Ok((!text.trim().is_empty()).then_some(text))
+        if let Ok(typed) = &typed {
+            terminal::say(&format!("{prompt}: {typed}"));
+        }
+        Ok(typed)
     })
     .await
 }
 
-/// Yes or no.
+/// Yes or no; Enter says yes.
 pub(super) async fn yes(prompt: &str) -> Result<bool, Stop> {
+    confirm(prompt, true).await
+}
+
+/// Yes or no before something that cannot be undone, or not easily; Enter says no.
+pub(super) async fn sure(prompt: &str) -> Result<bool, Stop> {
+    confirm(prompt, false).await
+}
+
+async fn confirm(prompt: &str, default: bool) -> Result<bool, Stop> {
     let prompt = prompt.to_owned();
-    interact(move |screen| match screen {
-        None => Ok(plain::yes(&prompt)?),
-        Some(term) => Confirm::with_theme(&*theme())
-            .with_prompt(&prompt)
-            .default(true)
-            .interact_on_opt(term),
+    interact(move || {
+        let mut question = Confirm {
+            prompt: prompt.clone(),
+            default,
+        };
+        let Some(answer) = on_screen(&mut question)? else {
+            return or_back(plain::yes(&prompt, default).map(Some));
+        };
+        if let Ok(yes) = answer {
+            terminal::say(&format!("{prompt} {}", if yes { "yes" } else { "no" }));
+        }
+        Ok(answer)
     })
     .await
 }
 
-/// Some of `items`, by their places; `does` says what becomes of them then.
-pub(super) async fn several(
-    prompt: &str,
-    does: &str,
-    items: Vec<String>,
-) -> Result<Vec<usize>, Stop> {
-    let (prompt, does) = (prompt.to_owned(), does.to_owned());
-    let chosen = interact(move |screen| match screen {
-        None => Ok(plain::several(&prompt, &items)?),
-        Some(term) => MultiSelect::with_theme(&*theme())
-            .with_prompt(format!("{prompt} Space marks, Enter {does}"))
-            .items(&items)
-            .report(false)
-            .interact_on_opt(term),
-    })
-    .await?;
-    if chosen.is_empty() {
-        terminal::say("nothing was chosen: Space marks a line, Enter takes what is marked");
-        return Err(Stop::Back);
-    }
-    Ok(chosen)
+struct Confirm {
+    prompt: String,
+    default: bool,
 }
 
-/// Asks by a prompt that takes keys where there is a screen, else in lines; none as an answer goes back. dialoguer panics if
-/// the screen is made too small while it draws: then it is asked in lines.
+impl Question for Confirm {
+    type Answer = bool;
+
+    fn frame(&self, (_, columns): Size, _: usize) -> Frame {
+        let mut prompt = String::new();
+        let theme = terminal::theme();
+        if theme
+            .format_confirm_prompt(&mut prompt, &self.prompt, Some(self.default))
+            .is_err()
+        {
+            prompt.clone_from(&self.prompt);
+        }
+        let lines = wrapped(prompt.trim_end(), columns.saturating_sub(2));
+        let last = lines.last().map(|line| console::measure_text_width(line));
+        let cursor = (lines.len().saturating_sub(1), last.unwrap_or(0) + 1);
+        Frame {
+            lines,
+            cursor: Some(cursor),
+        }
+    }
+
+    fn key(&mut self, key: Key) -> Step<bool> {
+        match key {
+            Key::Char('y' | 'Y') => Step::Answer(true),
+            Key::Char('n' | 'N') => Step::Answer(false),
+            Key::Enter => Step::Answer(self.default),
+            Key::Char('q') => Step::Back,
+            _ => Step::Stay,
+        }
+    }
+}
+
+/// Asks where there is a screen; none where there is none.
+pub(super) fn on_screen<Q: Question>(
+    question: &mut Q,
+) -> io::Result<Option<Result<Q::Answer, Left>>> {
+    if terminal::shows() == Shows::Lines {
+        return Ok(None);
+    }
+    match terminal::ask(question) {
+        Ok(Err(Left::TooSmall)) => Ok(None),
+        Ok(answered) => Ok(Some(answered)),
+        // Its end is no key.
+        Err(_) => Err(io::ErrorKind::NotConnected.into()),
+    }
+}
+
+/// An answer in lines, of which none goes back.
+pub(super) fn or_back<T>(answered: io::Result<Option<T>>) -> io::Result<Result<T, Left>> {
+    match answered {
+        Ok(answer) => Ok(answer.ok_or(Left::Back)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Err(Left::Interrupted)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err(Left::Ended)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks on a thread that may wait.
 pub(super) async fn interact<T: Send + 'static>(
-    prompt: impl Fn(Option<&Term>) -> dialoguer::Result<Option<T>> + Send + 'static,
+    ask: impl FnOnce() -> io::Result<Result<T, Left>> + Send + 'static,
 ) -> Result<T, Stop> {
-    let too_small = || terminal::shows() == Shows::Lines;
-    let ask = move || {
-        if !too_small() {
-            let _taken = Taken::new(Take::Keys)?;
-            let term = Term::stderr();
-            if let Some(answered) = panics::caught(|| prompt(Some(&term)), too_small) {
-                return answered;
-            }
-        }
-        prompt(None)
-    };
     let answered = tokio::task::spawn_blocking(ask).await;
-    let error = match answered {
-        Ok(Ok(Some(answer))) => return Ok(answer),
-        Ok(Ok(None)) => return Err(Stop::Back),
-        Ok(Err(dialoguer::Error::IO(error))) => error,
-        Err(_) => return Err(Stop::Closed),
-    };
-    match error.kind() {
-        io::ErrorKind::Interrupted => {
-            // A line that was begun is ended already.
-            if terminal::shows() == Shows::Screen {
-                terminal::say("");
-            }
-            Err(Stop::Interrupted)
-        }
-        io::ErrorKind::UnexpectedEof => Err(Stop::Ended),
-        _ => Err(Stop::Closed),
-    }
-}
-
-/// Colours only where they are wanted.
-pub(super) fn theme() -> Box<dyn Theme> {
-    if console::colors_enabled_stderr() {
-        Box::new(ColorfulTheme::default())
-    } else {
-        Box::new(SimpleTheme)
+    match answered {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(left))) => Err(match left {
+            Left::Back => Stop::Back,
+            Left::Interrupted => Stop::Interrupted,
+            Left::Stale => Stop::Stale,
+            Left::Ended | Left::TooSmall => Stop::Ended,
+        }),
+        Ok(Err(_)) | Err(_) => Err(Stop::Closed),
     }
 }
 
@@ -178,12 +213,4 @@ pub(super) fn cut(text: &str) -> String {
     }
     let width = usize::from(Term::stderr().size().1).saturating_sub(8);
     console::truncate_str(text, width.max(16), "...").into_owned()
-}
-
-struct NoCompletion;
-
-impl Completion for NoCompletion {
-    fn get(&self, _: &str) -> Option<String> {
-        None
-    }
 }

@@ -101,7 +101,7 @@ fn run(menu: &Menu, context: &Context, args: &Serve, peer: Peer) -> Result<Servi
     for notice in care::notices(&context.home, &context.config) {
         terminal::say(&format!("warning: {}", notice.text));
     }
-    tokio::spawn(announce::run(peer.arrivals()));
+    tokio::spawn(announce::run(peer.arrivals(), menu.jobs.clone()));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {

@@ -11,22 +11,31 @@ use crate::{
     tls::CertsDir,
 };
 
-const JOIN: &str = "Join another circle by a code";
-const LEAVE: &str = "Leave this circle";
-
-/// What can be done with the circle: one that has no other member makes way for another.
-pub(super) fn ways(menu: &Menu) -> Result<Vec<&'static str>, Failure> {
-    Ok(match certs::is_alone(&menu.context()?.home) {
-        true => vec![JOIN, LEAVE],
-        false => vec![LEAVE],
-    })
+/// What can be done with the circle.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    Join,
+    Leave,
 }
 
-/// Does one of [`ways`], once the peer here has ended.
-pub(super) async fn go(menu: &Menu, way: &str) -> Result<(), Stop> {
+/// What can be done with it now: one that has no other member makes way for another.
+pub(super) fn ways(menu: &Menu) -> Result<Vec<(Way, &'static str)>, Failure> {
+    let mut ways = vec![(Way::Leave, "Leave this circle")];
+    if certs::is_alone(&menu.context()?.home) {
+        ways.insert(0, (Way::Join, "Join another circle by a code"));
+    }
+    Ok(ways)
+}
+
+/// Does it, once the peer here has ended.
+pub(super) async fn go(menu: &Menu, way: Way) -> Result<(), Stop> {
+    if menu.jobs.running() > 0 {
+        terminal::say("transfers run, which end first: 5 Transfers cancels one");
+        return Err(Stop::Back);
+    }
     match way {
-        JOIN => join().await,
-        _ => leave(menu),
+        Way::Join => join().await,
+        Way::Leave => leave(menu),
     }
 }
 
@@ -42,7 +51,7 @@ fn leave(menu: &Menu) -> Result<(), Stop> {
 }
 
 async fn join() -> Result<(), Stop> {
-    terminal::say("On the machine that made the other circle: `colis pair`, or 0 in its menu.");
+    terminal::say("On the machine that made the other circle: `colis pair`, or 1 in its menu.");
     let check = |text: &str| {
         let parsed = text.trim().parse::<Inviter>();
         parsed.map(drop).map_err(|error| error.to_string())
@@ -50,7 +59,7 @@ async fn join() -> Result<(), Stop> {
     let host = ask::text("The address or name that it shows", None, Box::new(check)).await?;
     let host = host.trim();
     let question = format!("This machine's circle has no other member: leave it and join {host}?");
-    match ask::yes(&question).await? {
+    match ask::sure(&question).await? {
         true => Err(Stop::Anew(words(&["pair", "--", host]))),
         false => Err(Stop::Back),
     }

@@ -1,12 +1,16 @@
 //! Fetching: from whom, and what of it.
 
+use std::sync::Arc;
+
 use super::{
     Menu,
     ask::{self, Stop},
+    choose,
+    jobs::{self, Request},
     peers, words,
 };
 use crate::{
-    cli::{list, show::brief, terminal},
+    cli::{list, password::Purpose, show::brief, terminal},
     config::units::Size,
     session::TransferRow,
 };
@@ -30,25 +34,41 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     }
     let marked = |row| ask::cut(&format!("{}  {}", list::mark(row), label(row)));
     let items = rows.iter().map(marked).collect();
-    let chosen = ask::several("Which?", "fetches", items).await?;
+    let chosen = choose::several("Which?", "fetches", items).await?;
     let chosen = chosen.into_iter().filter_map(|at| rows.get(at));
     let receive = ["receive", "--from", &peer];
-    each(menu, &receive, chosen.collect()).await
+    each(menu, &receive, &format!("from {peer}"), chosen.collect()).await
 }
 
-/// Runs `command` on all that can be opened, then on each of the others: that has a password of its own.
+/// Runs `command` in the background on all that can be opened, then on each of the others: that has a password of its own.
 pub(super) async fn each(
     menu: &Menu,
     command: &[&str],
+    from: &str,
     rows: Vec<&TransferRow>,
 ) -> Result<(), Stop> {
     let (open, locked): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.names.is_some());
-    if !open.is_empty() {
-        menu.run(words(command).ids(&open)).await?;
+    if let Some(first) = open.first() {
+        let more = match open.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let request = Request {
+            what: format!("{}{more} {from}", list::contents(first)),
+            words: words(command).ids(&open),
+            password: None,
+        };
+        jobs::start(menu, Arc::new(request))?;
     }
     for row in locked {
         terminal::say(&label(row));
-        menu.run(words(command).ids(&[row])).await?;
+        let password = menu.password(Purpose::Open).await?;
+        let request = Request {
+            what: format!("{} {from}", list::contents(row)),
+            words: words(command).ids(&[row]),
+            password: Some(password),
+        };
+        jobs::start(menu, Arc::new(request))?;
     }
     Ok(())
 }

@@ -143,7 +143,7 @@ async fn make(menu: &Menu, context: &Context) -> Result<(), Stop> {
     }
     keep(menu, listen).await?;
     terminal::say(
-        "For another machine: 0 Pair shows a code. Run `colis` there, and choose to join.",
+        "For another machine: 1 Pair shows a code. Run `colis` there, and choose to join.",
     );
     Ok(())
 }
@@ -158,7 +158,7 @@ async fn name() -> Result<String, Stop> {
 /// nothing else.
 async fn join(menu: &Menu, context: &Context, mut inviter: Option<Inviter>) -> Result<(), Stop> {
     if inviter.is_none() {
-        terminal::say("On the machine that made the circle: `colis pair`, or 0 in its menu.");
+        terminal::say("On the machine that made the circle: `colis pair`, or 1 in its menu.");
     }
     let (mut name_here, mut before) = (None, None);
     let (joined, listen) = loop {
@@ -179,7 +179,7 @@ async fn join(menu: &Menu, context: &Context, mut inviter: Option<Inviter>) -> R
     };
     keep(menu, listen).await?;
     terminal::say(&format!(
-        "To send to {}: 1, while it serves.",
+        "To send to {}: 2, while it serves.",
         joined.issuer
     ));
     Ok(())
@@ -235,7 +235,7 @@ async fn take_over(menu: &Menu, context: &Context) -> Result<(), Stop> {
     let import = words(&["certs", "import", "--"]).paths(folder);
     menu.run(import).await?;
     keep(menu, listen).await?;
-    terminal::say("The peers that are known now are in the list already: 6 Peers.");
+    terminal::say("The peers that are known now are in the list already: 7 Peers.");
     Ok(())
 }
 

@@ -1,31 +1,36 @@
 //! Lists of what is here and at peers.
 
-use super::{Menu, ask::Stop, choose, desktop, peers, words};
+use super::{Menu, ask::Stop, desktop, entries::way, peers, words};
 
-pub(super) async fn ours(menu: &Menu) -> Result<(), Stop> {
-    list(menu, None).await
+#[derive(Clone, Copy)]
+enum What {
+    Ours(&'static [&'static str]),
+    Theirs(&'static [&'static str]),
+    Folder,
 }
 
-pub(super) async fn theirs(menu: &Menu) -> Result<(), Stop> {
-    let peer = peers::choose(menu, "Whose?").await?;
-    list(menu, Some(peer)).await
-}
-
-async fn list(menu: &Menu, peer: Option<String>) -> Result<(), Stop> {
-    let mut kinds = vec!["Transfers", "Chunks"];
-    if peer.is_none() {
-        kinds.push("History: what was sent and received");
+pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
+    let mut ways = vec![
+        (What::Ours(&["list"]), "Transfers here"),
+        (
+            What::Ours(&["history"]),
+            "History: what was sent and received",
+        ),
+        (What::Ours(&["list", "--chunks"]), "Chunks here"),
+    ];
+    if !peers::others(menu)?.is_empty() {
+        ways.push((What::Theirs(&["list"]), "Transfers at a peer"));
+        ways.push((What::Theirs(&["list", "--chunks"]), "Chunks at a peer"));
     }
-    if peer.is_none() && desktop::is_there() {
-        kinds.push("Received files: open their folder");
+    if desktop::is_there() {
+        ways.push((What::Folder, "Received files: open their folder"));
     }
-    let kinds = kinds.into_iter().map(str::to_owned).collect();
-    let what: &[&str] = match choose::one("What of it?", kinds).await? {
-        0 => &["list"],
-        1 => &["list", "--chunks"],
-        2 => &["history"],
-        _ => return Ok(desktop::open_received(&menu.context()?)?),
-    };
-    let peer = peer.as_deref();
-    menu.run(words(&[what, peer.as_slice()].concat())).await
+    match way("What of it?", &ways).await? {
+        What::Folder => Ok(desktop::open_received(&menu.context()?)?),
+        What::Ours(list) => menu.show(words(list)).await,
+        What::Theirs(list) => {
+            let peer = peers::choose(menu, "Whose?").await?;
+            menu.show(words(&[list, &["--", &peer]].concat())).await
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::{
     Menu,
     ask::{self, Stop},
     choose, circle,
+    entries::way,
     paths::{self, PathCompletion},
     words,
 };
@@ -32,24 +33,107 @@ pub(super) async fn choose(menu: &Menu, prompt: &str) -> Result<String, Stop> {
     items.push("another address...".to_owned());
     let chosen = choose::one(prompt, items).await?;
     match known.get(chosen) {
-        Some(peer) if peer.addresses.is_empty() => {
-            terminal::say(&format!("no address of {} is known yet", peer.shown()));
-            let found = find(menu).await?;
-            if found.peer_id != peer.peer_id {
-                let what = format!("{} is there, and not {}", found.shown(), peer.shown());
-                return Err(Failure::new(ExitCode::Trust, what).into());
-            }
+        Some(peer) => {
+            with_address(menu, peer).await?;
             Ok(peer.called().to_owned())
         }
-        Some(peer) => Ok(peer.called().to_owned()),
         None => Ok(find(menu).await?.called().to_owned()),
     }
+}
+
+/// What stands for those that are not in the list.
+const OTHERS: &str = "others: names or addresses, typed";
+
+/// Some peers, by their names: known ones, and those that are typed, which are remembered once they answer.
+pub(super) async fn several(menu: &Menu, prompt: &str) -> Result<Vec<String>, Stop> {
+    let known = others(menu)?;
+    if known.is_empty() {
+        terminal::say("no other peer is known yet");
+        return typed(menu, known).await;
+    }
+    let mut items: Vec<_> = known.iter().map(label).collect();
+    items.push(OTHERS.to_owned());
+    let chosen = choose::several(prompt, "goes on", items).await?;
+    let named = chosen.iter().filter_map(|at| known.get(*at));
+    let mut names: Vec<_> = named.map(|peer| peer.called().to_owned()).collect();
+    if chosen.contains(&known.len()) {
+        for name in typed(menu, known).await? {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
+}
+
+async fn typed(menu: &Menu, known: Vec<KnownPeer>) -> Result<Vec<String>, Stop> {
+    let names: Vec<_> = known.iter().map(|peer| peer.called().to_owned()).collect();
+    let check = {
+        let names = names.clone();
+        move |text: &str| match parts(text).find(|part| !is_right(part, &names)) {
+            Some(part) => Err(format!(
+                "{part}: neither a known name nor an address (host:port)"
+            )),
+            None => Ok(()),
+        }
+    };
+    let prompt = "Names or addresses, separated by commas";
+    let text = ask::text(prompt, None, Box::new(check)).await?;
+    let mut all = Vec::new();
+    for part in parts(&text) {
+        all.push(match names.iter().find(|name| *name == part) {
+            Some(name) => name.clone(),
+            None => remembered(menu, part).await?.called().to_owned(),
+        });
+    }
+    Ok(all)
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+}
+
+fn is_right(part: &str, names: &[String]) -> bool {
+    // A bare name is never a guess at a host.
+    let is_address = part.contains(['.', ':']) && part.parse::<PeerAddress>().is_ok();
+    is_address || names.iter().any(|name| name == part)
+}
+
+/// Asks for the addresses of those that have none, so that they can be reached.
+pub(super) async fn reach(menu: &Menu, names: &[String]) -> Result<(), Stop> {
+    for peer in others(menu)? {
+        if names.iter().any(|name| name == peer.called()) {
+            with_address(menu, &peer).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the address of a peer typed, if none is known.
+async fn with_address(menu: &Menu, peer: &KnownPeer) -> Result<(), Stop> {
+    if !peer.addresses.is_empty() {
+        return Ok(());
+    }
+    terminal::say(&format!("no address of {} is known yet", peer.shown()));
+    let found = find(menu).await?;
+    if found.peer_id != peer.peer_id {
+        let what = format!("{} is there, and not {}", found.shown(), peer.shown());
+        return Err(Failure::new(ExitCode::Trust, what).into());
+    }
+    Ok(())
 }
 
 /// Asks for an address, and who is there.
 async fn find(menu: &Menu) -> Result<KnownPeer, Stop> {
     let address = address().await?;
-    menu.run(words(&["peers", "add", "--", &address])).await?;
+    remembered(menu, &address).await
+}
+
+/// Who is at an address, and is known from now on.
+async fn remembered(menu: &Menu, address: &str) -> Result<KnownPeer, Stop> {
+    menu.run(words(&["peers", "add", "--", address])).await?;
     let address = address.parse::<PeerAddress>().map_err(Failure::from)?;
     let address = address.to_string();
     let is_there = |peer: &KnownPeer| peer.addresses.first() == Some(&address);
@@ -73,7 +157,7 @@ async fn address() -> Result<String, Stop> {
 }
 
 /// Everybody but us.
-fn others(menu: &Menu) -> Result<Vec<KnownPeer>, Failure> {
+pub(super) fn others(menu: &Menu) -> Result<Vec<KnownPeer>, Failure> {
     let us = menu.context()?.session()?;
     let mut known = us.book.peers()?;
     known.extend(us.other_members()?);
@@ -90,47 +174,88 @@ fn label(peer: &KnownPeer) -> String {
     format!("{}  {}", Escaped::new(&shown), Escaped::new(address))
 }
 
-/// What can be done with peers.
+#[derive(Clone, Copy)]
+enum What {
+    List,
+    Add,
+    Check,
+    Rename,
+    Forget,
+    Role,
+    Block,
+    Issue,
+    Circle(circle::Way),
+}
+
+/// What can be done with peers, and with the circle.
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let holds_circle = CertsDir::new(menu.context()?.home.certs())
         .ca_key()
         .exists();
-    let mut items = vec!["List", "Add", "Check", "Rename", "Forget", "Role", "Block"];
-    if holds_circle {
-        items.push("Certificates for a new machine");
+    let mut ways = vec![(What::List, "List"), (What::Add, "Add by its address")];
+    if !others(menu)?.is_empty() {
+        ways.extend([
+            (What::Check, "Check whether one answers"),
+            (What::Rename, "Rename"),
+            (What::Forget, "Forget"),
+            (What::Role, "Role: what one may do here"),
+            (What::Block, "Block"),
+        ]);
     }
-    items.extend(circle::ways(menu)?);
-    let labels = items.iter().map(|item| (*item).to_owned()).collect();
-    let chosen = choose::one("Peers", labels).await?;
-    match chosen {
-        0 => menu.run(words(&["peers", "list"])).await,
-        1 => find(menu).await.map(drop),
-        2 => {
+    if holds_circle {
+        ways.push((
+            What::Issue,
+            "Certificates for a new machine, to carry there",
+        ));
+    }
+    let circle = circle::ways(menu)?.into_iter();
+    ways.extend(circle.map(|(way, label)| (What::Circle(way), label)));
+    match way("Peers", &ways).await? {
+        What::List => menu.show(words(&["peers", "list"])).await,
+        What::Add => find(menu).await.map(drop),
+        What::Check => {
             let peer = choose(menu, "Check whom?").await?;
             menu.run(words(&["peers", "check", "--", &peer])).await
         }
-        3 => rename(menu).await,
-        4 => forget(menu).await,
-        5 => role(menu).await,
-        6 => block(menu).await,
-        7 if holds_circle => issue(menu).await,
-        other => match items.get(other) {
-            Some(way) => circle::go(menu, way).await,
-            None => Err(Stop::Back),
-        },
+        What::Rename => rename(menu).await,
+        What::Forget => forget(menu).await,
+        What::Role => role(menu).await,
+        What::Block => block(menu).await,
+        What::Issue => issue(menu).await,
+        What::Circle(way) => circle::go(menu, way).await,
     }
 }
 
 async fn rename(menu: &Menu) -> Result<(), Stop> {
     let old = known(menu, "Rename whom?").await?.called().to_owned();
-    let new = ask::text("Call it", None, Box::new(check_name)).await?;
+    let taken: Vec<_> = others(menu)?
+        .iter()
+        .flat_map(|peer| [peer.name.clone(), peer.called().to_owned()])
+        .chain([menu.context()?.session()?.identity().name().to_owned()])
+        .filter(|name| *name != old)
+        .collect();
+    let check = move |text: &str| match check_name(text) {
+        Ok(()) if taken.iter().any(|name| name == text.trim()) => {
+            Err(format!("another machine is called {} already", text.trim()))
+        }
+        checked => checked,
+    };
+    let new = ask::proposed("Call it", Box::new(check), proposal).await?;
     let new = new.trim();
     menu.run(words(&["peers", "rename", "--", &old, new])).await
 }
 
+/// A name in the place of one that cannot be.
+fn proposal(text: &str) -> Option<String> {
+    match name_of(text) {
+        Some(name) if name == text.trim() => name_of(&format!("{name}-2")),
+        name => name,
+    }
+}
+
 async fn forget(menu: &Menu) -> Result<(), Stop> {
     let name = known(menu, "Forget whom?").await?.called().to_owned();
-    if !ask::yes(&format!("Forget {name}?")).await? {
+    if !ask::sure(&format!("Forget {name}?")).await? {
         return Err(Stop::Back);
     }
     menu.run(words(&["peers", "forget", "--", &name])).await
@@ -160,7 +285,7 @@ async fn block(menu: &Menu) -> Result<(), Stop> {
     let name = known(menu, "Block whom?").await?.called().to_owned();
     let prompt =
         format!("Block {name}? It may do nothing here any more, until it has another role");
-    if !ask::yes(&prompt).await? {
+    if !ask::sure(&prompt).await? {
         return Err(Stop::Back);
     }
     menu.run(words(&["peers", "block", "--", &name])).await
@@ -187,8 +312,11 @@ pub(super) fn check_called(text: &str) -> Result<(), String> {
 }
 
 fn check_name(text: &str) -> Result<(), String> {
-    let is_name = is_new_peer_name(text.trim());
-    is_name.then_some(()).ok_or(NAME_RULE.to_owned())
+    let text = text.trim();
+    match is_new_peer_name(text) {
+        true => Ok(()),
+        false => Err(format!("{} is no name: {NAME_RULE}", Escaped::new(text))),
+    }
 }
 
 /// Makes the folder that another machine takes over.

@@ -23,27 +23,37 @@ pub(super) fn text(
     })
 }
 
-/// Yes or no; an empty line is a yes.
-pub(super) fn yes(prompt: &str) -> io::Result<Option<bool>> {
-    ask_yes(prompt).map(Some)
+/// Yes or no; an empty line is `default`.
+pub(super) fn yes(prompt: &str, default: bool) -> io::Result<bool> {
+    ask_yes(prompt, default)
 }
 
-/// One of `items`, by its place; none if nothing was typed.
-pub(super) fn one(prompt: &str, items: &[String]) -> io::Result<Option<usize>> {
+/// A line of a list: its number, and its text.
+type Numbered<'a> = (String, &'a str);
+
+/// One of `items`, by its place, or one of `unlisted`, whose places follow; none if nothing was typed.
+pub(super) fn one(
+    prompt: &str,
+    items: &[Numbered<'_>],
+    unlisted: &[String],
+) -> io::Result<Option<usize>> {
     show(prompt, items);
+    let numbers = items.iter().map(|(number, _)| number).chain(unlisted);
+    let numbers: Vec<_> = numbers.collect();
     until_right("Number", |typed| match typed.trim() {
         "" => Ok(None),
-        number => place(number, items.len()).map(Some),
+        number => place(number, &numbers).map(Some),
     })
 }
 
 /// Some of `items`, by their places, in the order of the list.
-pub(super) fn several(prompt: &str, items: &[String]) -> io::Result<Option<Vec<usize>>> {
+pub(super) fn several(prompt: &str, items: &[Numbered<'_>]) -> io::Result<Option<Vec<usize>>> {
     show(prompt, items);
+    let known: Vec<_> = items.iter().map(|(number, _)| number).collect();
     until_right("Numbers, for example 1 3", |typed| {
         let numbers = typed.split(|c: char| c == ',' || c.is_whitespace());
         let numbers = numbers.filter(|number| !number.is_empty());
-        let places = numbers.map(|number| place(number, items.len()));
+        let places = numbers.map(|number| place(number, &known));
         let mut places = places.collect::<Result<Vec<_>, _>>()?;
         places.sort_unstable();
         places.dedup();
@@ -51,46 +61,16 @@ pub(super) fn several(prompt: &str, items: &[String]) -> io::Result<Option<Vec<u
     })
 }
 
-fn show(prompt: &str, items: &[String]) {
+fn show(prompt: &str, items: &[Numbered<'_>]) {
     say_waiting();
     say(prompt);
-    for (place, item) in items.iter().enumerate() {
-        say(&format!("  {}  {item}", number(place, items.len())));
-    }
-}
-
-/// The number of a line. Where digits are enough the tenth has the digit 0, as everywhere in the menu.
-fn number(place: usize, count: usize) -> usize {
-    if count == 10 {
-        (place + 1) % 10
-    } else {
-        place + 1
+    for (number, item) in items {
+        say(&format!("  {number}  {item}"));
     }
 }
 
 /// The place of the line with this number.
-fn place(typed: &str, count: usize) -> Result<usize, String> {
-    let typed_number = typed.parse().ok();
-    let mut places = 0..count;
-    let found = places.find(|place| Some(number(*place, count)) == typed_number);
+fn place(typed: &str, numbers: &[&String]) -> Result<usize, String> {
+    let found = numbers.iter().position(|number| *number == typed);
     found.ok_or_else(|| "a number of the list".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_line_of_a_list_has_a_number_of_its_own() {
-        for count in [1, 2, 9, 10, 11, 25] {
-            for at in 0..count {
-                assert_eq!(place(&number(at, count).to_string(), count), Ok(at));
-            }
-            for wrong in ["", "x", "-1", "26", "1.5"] {
-                assert!(place(wrong, count).is_err(), "{wrong} of {count}");
-            }
-        }
-        assert_eq!(place("0", 10), Ok(9));
-        assert!(place("10", 10).is_err() && place("0", 11).is_err());
-    }
 }

@@ -1,42 +1,117 @@
-//! The settings: seen, and changed one by one.
+//! The settings: chosen from a list with their values, and changed one by one.
+
+use std::env;
 
 use super::{
     Menu,
     ask::{self, Stop},
     choose, words,
 };
+use crate::{
+    cli::{report::Failure, terminal},
+    config::{SETTINGS, SetBy, Setting, Shown},
+};
+
+/// Settings whose value is a choice, and what each value means.
+const CHOICES: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "inbox",
+        &[
+            ("auto", "open what arrives into received/"),
+            ("ask", "let it wait for a yes, under Arrivals"),
+            ("off", "leave it sealed"),
+        ],
+    ),
+    (
+        "discovery",
+        &[
+            ("true", "be found, and find others, in this network"),
+            ("false", "neither"),
+        ],
+    ),
+    (
+        "default_role",
+        &[
+            ("member", "everything"),
+            ("sender", "put, and see their own"),
+            ("reader", "see what is addressed to them"),
+            ("none", "nothing"),
+        ],
+    ),
+];
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
-    menu.run(words(&["config", "show"])).await?;
-    let ways = [
-        "Change where this peer listens",
-        "Change what happens to arrivals",
-        "Change another setting",
-        "Back",
-    ];
-    let (key, value) = match choose::one("Settings", ways.map(str::to_owned).to_vec()).await? {
-        0 => ("listen".to_owned(), value("Address and port").await?),
-        1 => ("inbox".to_owned(), inbox().await?),
-        2 => (value("Which setting").await?, value("Its value").await?),
-        _ => return Ok(()),
+    let home = menu.context()?.home;
+    let mut all = Shown::all(&home.config(), |name| env::var_os(name)).map_err(Failure::from)?;
+    // What is said of single peers is edited in the file.
+    all.retain(|one| of_table(&one.key).is_some());
+    let width = all.iter().map(|one| one.key.len()).max().unwrap_or(0);
+    let labels = all.iter().map(|one| ask::cut(&label(one, width))).collect();
+    let chosen = choose::one("Which setting?", labels).await?;
+    let setting = all.get(chosen).ok_or(Stop::Back)?;
+    explain(setting);
+    loop {
+        let value = match choices(&setting.key) {
+            Some(choices) => choose_value(setting, choices).await?,
+            None => type_value(setting).await?,
+        };
+        let set = words(&["config", "set", "--", &setting.key, &value]);
+        match menu.run(set).await {
+            // What is wrong with the value is said, and asked again.
+            Err(Stop::Failed(failure)) => failure.print(menu.output()),
+            done => return done,
+        }
+    }
+}
+
+fn of_table(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+fn choices(key: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    let known = CHOICES.iter().find(|(known, _)| *known == key);
+    known.map(|(_, choices)| *choices)
+}
+
+/// Its value, as a person types it.
+fn value(shown: &Shown) -> Option<&str> {
+    shown.value.as_deref().map(|value| value.trim_matches('"'))
+}
+
+/// Name, value, and the beginning of what it is for.
+fn label(shown: &Shown, width: usize) -> String {
+    let about = of_table(&shown.key).map_or("", |setting| setting.about);
+    let value = value(shown).unwrap_or(shown.holds);
+    let about = about.split(['\n', ':', '.']).next().unwrap_or_default();
+    format!("{:width$}  {value:12}  {about}", shown.key)
+}
+
+fn explain(shown: &Shown) {
+    if let Some(setting) = of_table(&shown.key) {
+        terminal::say(&setting.about.replace('\n', " "));
+    }
+    if let SetBy::Environment(variable) = &shown.origin {
+        terminal::say(&format!(
+            "{variable} is set, and wins over what is chosen here"
+        ));
+    }
+}
+
+async fn choose_value(shown: &Shown, choices: &[(&str, &str)]) -> Result<String, Stop> {
+    let now = value(shown);
+    let item = |(value, means): &(&str, &str)| match now == Some(*value) {
+        true => format!("{value}: {means} (now)"),
+        false => format!("{value}: {means}"),
     };
-    menu.run(words(&["config", "set", "--", &key, &value]))
-        .await
+    let prompt = format!("Value of {}", shown.key);
+    let chosen = choose::one(&prompt, choices.iter().map(item).collect()).await?;
+    let (value, _) = choices.get(chosen).ok_or(Stop::Back)?;
+    Ok((*value).to_owned())
 }
 
-async fn value(prompt: &str) -> Result<String, Stop> {
-    let text = ask::text(prompt, None, Box::new(|_| Ok(()))).await?;
+async fn type_value(shown: &Shown) -> Result<String, Stop> {
+    let prompt = format!("Value of {}", shown.key);
+    let now = value(shown).map(str::to_owned);
+    let text = ask::text(&prompt, now, Box::new(|_| Ok(()))).await?;
     Ok(text.trim().to_owned())
-}
-
-async fn inbox() -> Result<String, Stop> {
-    let modes = [
-        ("auto", "open them into received/"),
-        ("ask", "let them wait for a yes, under Arrivals"),
-        ("off", "leave them sealed"),
-    ];
-    let items = modes.map(|(mode, what)| format!("{mode}: {what}"));
-    let chosen = choose::one("What happens to arrivals?", items.to_vec()).await?;
-    let (mode, _) = modes.get(chosen).ok_or(Stop::Back)?;
-    Ok((*mode).to_owned())
 }

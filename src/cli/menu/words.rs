@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The words of one command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Words(Vec<OsString>);
 
 /// A command by its first words. What was typed goes after `--`, where nothing is a flag.

@@ -55,7 +55,7 @@ pub(super) async fn run(
 
 /// Whether the person wants to serve now. The end of the input is a no.
 async fn ask(serve: &str) -> Result<bool, Failure> {
-    let ask = || match terminal::ask_yes("Serve now?") {
+    let ask = || match terminal::ask_yes("Serve now?", true) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Ok(false),
         answered => answered,
     };

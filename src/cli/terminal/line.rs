@@ -9,7 +9,7 @@ use rustix::{
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::{CTRL_C, Take, Taken, say, write};
+use super::{CTRL_C, Left, Line, Shows, Take, Taken, is_held, keys, say, shows, write};
 use crate::cli::{
     report::{ExitCode, Failure},
     signals::{self, A_MOMENT},
@@ -48,14 +48,16 @@ pub(in crate::cli) fn until_right<T>(
     }
 }
 
-/// Yes or no; an empty line is a yes.
+/// Yes or no; an empty line is `default`.
 ///
 /// # Errors
 /// As [`read_line`].
-pub(in crate::cli) fn ask_yes(prompt: &str) -> io::Result<bool> {
-    until_right(&format!("{prompt} [Y/n]"), |typed| {
+pub(in crate::cli) fn ask_yes(prompt: &str, default: bool) -> io::Result<bool> {
+    let keys = if default { "[Y/n]" } else { "[y/N]" };
+    until_right(&format!("{prompt} {keys}"), |typed| {
         match typed.trim().to_ascii_lowercase().as_str() {
-            "" | "y" | "yes" => Ok(true),
+            "" => Ok(default),
+            "y" | "yes" => Ok(true),
             "n" | "no" => Ok(false),
             _ => Err("y or n".to_owned()),
         }
@@ -76,7 +78,33 @@ pub(in crate::cli) fn ask_no(prompt: &str) -> io::Result<bool> {
     })
 }
 
+/// Asks by keys, on a screen that a menu has: so this is left as its other questions are.
+fn ask_by_keys(prompt: &str, take: Take) -> io::Result<Option<Zeroizing<String>>> {
+    let line = Line::new(prompt, &|_| Ok(()));
+    let mut line = match take {
+        Take::HiddenLines => line.hidden(),
+        Take::Keys | Take::Lines => line.or_nothing(),
+    };
+    match keys::ask(&mut line)? {
+        Ok(typed) => {
+            if take == Take::Lines {
+                say(&format!("{prompt}: {}", *typed));
+            }
+            Ok(Some(typed))
+        }
+        Err(Left::Interrupted) => Err(io::ErrorKind::Interrupted.into()),
+        Err(Left::TooSmall) => Ok(None),
+        Err(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 fn ask(prompt: &str, take: Take) -> io::Result<Zeroizing<String>> {
+    if is_held()
+        && shows() == Shows::Screen
+        && let Some(answer) = ask_by_keys(prompt, take)?
+    {
+        return Ok(answer);
+    }
     let _taken = Taken::new(take)?;
     write(&format!("{prompt}: "));
     let typed = typed();

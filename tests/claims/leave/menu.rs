@@ -8,7 +8,7 @@ use super::left;
 fn a_member_leaves_by_the_menu_and_sets_up_anew() {
     let homes = Homes::new(&["b"]);
     let mut ben = Person::at_menu(&homes, "b");
-    ben.presses("6");
+    ben.presses("7");
     ben.sees("8  Leave this circle");
     ben.presses("8");
     ben.sees("b leaves the circle of a");
@@ -19,7 +19,7 @@ fn a_member_leaves_by_the_menu_and_sets_up_anew() {
     ben.sees("serves on 127.0.0.1:");
     ben.sees_menu();
     assert!(left(&homes, "b").is_empty());
-    ben.presses("6");
+    ben.presses("7");
     ben.sees("8  Leave this circle");
     ben.presses("8");
     ben.sees("Leave it? [y/N]");
@@ -46,9 +46,9 @@ fn a_machine_that_made_a_circle_by_mistake_joins_another_by_the_menu() {
     anna.sees("and then the code:");
     let code = anna.next_line();
     let mut ben = Person::at_menu(&homes, "b");
-    ben.presses("6");
-    ben.sees("9  Join another circle by a code");
-    ben.presses("9");
+    ben.presses("7");
+    ben.sees("4  Join another circle by a code");
+    ben.presses("4");
     ben.sees("The address or name that it shows");
     let host = format!("127.0.0.1:{port}");
     ben.types(&host);

@@ -13,16 +13,17 @@ fn amid_a_send(homes: &Homes, b: &Serving) -> Person {
     fs::write(homes.path("big.bin"), bytes(7, 12 << 20)).unwrap();
     set(homes, "a", "limit", "2MiB");
     let mut person = Person::at_menu(homes, "a");
-    person.presses("1");
-    person.sees("Files or folders");
-    person.types("~/big.bin");
-    person.sees("another address...");
-    person.presses("1");
-    person.sees("whoever has a password");
-    person.presses("1");
-    person.sees("Send big.bin");
-    person.presses("y");
-    person.sees_like(r" [1-9]\.00 MiB/12\.00 MiB");
+    for (keys, shown) in [
+        ("2", "3  Share"),
+        ("1", "Files or folders"),
+        ("~/big.bin\r", "others: names"),
+        ("1\r", "Send big.bin"),
+        ("1", "What next?"),
+    ] {
+        person.presses(keys);
+        person.sees(shown);
+    }
+    person.sees_like(r"big.bin to b  [1-9][0-9]?% of 12 MiB  ");
     person
 }
 
@@ -32,17 +33,17 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     let mut b = homes.serve("b", &[]);
     let mut person = amid_a_send(&homes, &b);
     b.kill();
-    person.sees("colis doctor PEER");
+    person.sees("big.bin to b: failed");
     person.sees_menu();
     // And in a list: it is chosen, and nobody is there any more.
+    person.presses("6");
+    person.sees("5  Chunks at a peer");
     person.presses("4");
     person.sees("another address...");
     person.presses("1");
-    person.sees("2  Chunks");
-    person.presses("1");
     person.sees("nobody serves colis at");
     person.sees_menu();
-    person.presses("2");
+    person.presses("3");
     person.sees("another address...");
     person.presses("1");
     person.sees("nobody serves colis at");
@@ -61,8 +62,8 @@ fn the_end_by_a_signal_leaves_everything_in_order() {
     for (signal, keys, shown) in [
         (Signal::SIGHUP, "", ""),
         (Signal::SIGTERM, "", ""),
-        (Signal::SIGHUP, "1", "Files or folders"),
-        (Signal::SIGTERM, "4", "another address..."),
+        (Signal::SIGHUP, "2", "3  Share"),
+        (Signal::SIGTERM, "3", "another address..."),
     ] {
         let certs = homes.home("a").join("certs");
         let before = tree(&certs);

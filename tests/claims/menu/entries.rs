@@ -15,23 +15,22 @@ fn lists_show_what_is_here_and_at_a_peer() {
     let b = homes.serve("b", &[]);
     homes.ok("a", &["peers", "add", &b.to()]);
     let mut person = Person::at_menu(&homes, "a");
-    for (entry, what, expected) in [
-        ("3", "1", "ours.txt"),
-        ("3", "2", "  "),
-        ("3", "3", "ours.txt"),
-        ("4", "1", "theirs.txt"),
-        ("4", "2", "  "),
+    for (what, expected) in [
+        ("1", "ours.txt"),
+        ("2", "ours.txt"),
+        ("3", "  "),
+        ("4", "theirs.txt"),
+        ("5", "  "),
     ] {
-        person.presses(entry);
-        if entry == "4" {
+        person.presses("6");
+        person.sees("5  Chunks at a peer");
+        person.presses(what);
+        if ["4", "5"].contains(&what) {
             person.sees("another address...");
             person.presses("1");
         }
-        person.sees("2  Chunks");
-        person.presses(what);
-        person.sees("What of it? ");
         let before = person.sees_menu();
-        assert!(before.contains(expected), "{entry} {what}: {before}");
+        assert!(before.contains(expected), "{what}: {before}");
     }
     person.quits();
 }
@@ -43,14 +42,17 @@ fn peers_are_added_checked_renamed_and_forgotten() {
     homes.ok("a", &["peers", "forget", "b"]);
     let mut person = Person::at_menu(&homes, "a");
     let peers = |person: &mut Person, key: &str| {
-        person.presses("6");
+        person.presses("7");
         person.sees("8  Certificates for a new machine");
         person.presses(key);
     };
-    peers(&mut person, "4");
+    // Nothing is offered for which others are needed.
+    person.presses("3");
     person.sees("no other peer is known yet");
     person.sees_menu();
-    peers(&mut person, "2");
+    person.presses("7");
+    person.sees("3  Certificates for a new machine");
+    person.presses("2");
     person.sees("Its address");
     person.types(&b.to());
     person.sees("remembered");
@@ -64,20 +66,18 @@ fn peers_are_added_checked_renamed_and_forgotten() {
     person.sees("Rename whom?");
     person.presses("1");
     person.sees("Call it");
+    // What is wrong is said of this name, and one that is right is there for Enter.
     person.types("Ben!");
-    person.sees("a name has 1 to 63");
-    person.types("ben");
+    person.sees("Ben! is no name: a name has 1 to 63");
+    person.types("");
     person.sees("ben (b)");
     person.sees_menu();
     peers(&mut person, "1");
     person.sees("ben (b)");
     person.sees_menu();
     // The name that was given is one that commands know too.
-    assert!(
-        homes
-            .ok("a", &["peers", "check", "ben"])
-            .contains("answers")
-    );
+    let checked = homes.ok("a", &["peers", "check", "ben"]);
+    assert!(checked.contains("answers"), "{checked}");
     let taken = homes.fails("a", &["peers", "rename", "ben", "a"], 2);
     assert!(taken.contains("a is the name of this peer"), "{taken}");
     peers(&mut person, "5");
@@ -87,7 +87,9 @@ fn peers_are_added_checked_renamed_and_forgotten() {
     person.presses("y");
     person.sees("forgot ben");
     person.sees_menu();
-    peers(&mut person, "8");
+    person.presses("7");
+    person.sees("4  Leave this circle");
+    person.presses("3");
     person.sees("Name of the new machine");
     person.types("carla");
     person.sees("Where to put its folder");
@@ -106,14 +108,14 @@ fn a_role_is_seen_and_changed_and_a_peer_is_blocked_and_let_in_again() {
     let checks = || homes.run("b", &["peers", "check", &at]).code;
     assert_eq!(checks(), 0);
     let choose = |person: &mut Person, key: &str, whom: &str| {
-        person.presses("6");
+        person.presses("7");
         person.sees("8  Certificates");
         person.presses(key);
         person.sees(whom);
         person.presses("1");
     };
     let now = "What may b do here? Its role is";
-    choose(&mut person, "6", "Whose role?\r\n");
+    choose(&mut person, "6", "Whose role?");
     person.sees(&format!("{now} member now"));
     person.sees("3  reader: See what is addressed to it");
     person.sees("5  none");
@@ -124,19 +126,19 @@ fn a_role_is_seen_and_changed_and_a_peer_is_blocked_and_let_in_again() {
     assert!(is_reader());
 
     // A no changes nothing.
-    choose(&mut person, "7", "Block whom?\r\n");
+    choose(&mut person, "7", "Block whom?");
     person.sees("Block b? It may do nothing here any more");
     person.presses("n");
     person.sees_menu();
     assert!(is_reader());
-    choose(&mut person, "7", "Block whom?\r\n");
+    choose(&mut person, "7", "Block whom?");
     person.sees("Block b?");
     person.presses("y");
     person.sees("b: none\r\n");
     person.sees_menu();
     wait_for("b is out", || checks() == 4);
 
-    choose(&mut person, "6", "Whose role?\r\n");
+    choose(&mut person, "6", "Whose role?");
     person.sees(&format!("{now} none now"));
     person.sees("5  none");
     person.presses("1");
@@ -153,14 +155,13 @@ fn more_peers_than_digits_are_chosen_with_the_arrows() {
     let c = homes.serve("c", &[]);
     homes.ok("a", &["peers", "add", &c.to()]);
     let mut person = Person::at_menu(&homes, "a");
-    person.presses("6");
+    person.presses("7");
     person.sees("8  Certificates");
     person.presses("3");
-    person.sees("> b  no address yet");
+    person.sees("> 1  b  no address yet");
     person.sees("another address...");
     person.presses(DOWN);
-    person.sees(&format!("> c  {}", c.to()));
-    person.sees("another address...");
+    person.sees(&format!("> 2  c  {}", c.to()));
     person.presses("\r");
     person.sees(&format!("{} answers", c.to()));
     person.sees_menu();
@@ -168,33 +169,42 @@ fn more_peers_than_digits_are_chosen_with_the_arrows() {
 }
 
 #[test]
-fn settings_are_seen_and_changed() {
-    let homes = Homes::new(&[]);
+fn settings_are_chosen_and_in_force_at_once() {
+    let homes = Homes::new(&["b"]);
+    fs::write(homes.path("f.txt"), "f").unwrap();
     let mut person = Person::at_menu(&homes, "a");
+    let a = address_of(&homes, "a");
     let settings = |person: &mut Person, key: &str| {
         person.presses("8");
-        person.sees("listen ");
-        person.sees("4  Back");
+        person.sees("1  listen ");
+        person.sees("discovery");
         person.presses(key);
     };
-    settings(&mut person, "1");
-    person.sees("Address and port");
-    person.types("nowhere");
-    person.sees("colis: ");
-    person.sees_menu();
+    // Each is listed with its value, and explained.
     settings(&mut person, "2");
+    person.sees("What to do with what arrives for this peer");
+    person.sees("1  auto: open what arrives into received/ (now)");
     person.sees("3  off");
     person.presses("2");
     person.sees("inbox is set in");
+    person.sees("takes it from now on");
     person.sees_menu();
-    settings(&mut person, "3");
-    person.sees("Which setting");
-    person.types("qouta");
-    person.sees("Its value");
-    person.types("1GiB");
-    person.sees("quota");
+    homes.ok("b", &["send", "f.txt", "--to", &a]);
+    person.sees("waits for a yes: see Arrivals");
+    person.sees("4  Arrivals: 1 to look at");
+    person.sees("0  Quit");
+    person.presses("9");
+    person.sees("2  Doctor");
+    person.presses("1");
+    person.sees("inbox: ask, 1 transfer waits");
     person.sees_menu();
-    settings(&mut person, "4");
+    // A value that cannot be is said, and asked again; Esc leaves the setting as it was.
+    settings(&mut person, "1");
+    person.sees("Value of listen");
+    person.types("nowhere");
+    person.sees("colis: ");
+    person.sees("Value of listen");
+    person.presses(testkit::person::ESC);
     person.sees_menu();
     person.quits();
     let text = fs::read_to_string(homes.home("a").join("colis.toml")).unwrap();
@@ -207,35 +217,68 @@ fn arrows_and_letters_do_as_well_and_ctrl_d_leaves() {
     let homes = Homes::new(&[]);
     let mut person = Person::at_menu(&homes, "a");
     person.presses(DOWN);
-    person.sees("> 2  Fetch");
-    person.sees("0  Pair");
+    person.sees("> 2  Send");
     person.presses("k");
-    person.sees("> 1  Send");
-    person.sees("0  Pair");
+    person.sees("> 1  Pair");
     person.presses("k");
-    person.sees("> 0  Pair");
-    person.presses("x");
-    person.sees("> 0  Pair");
+    person.sees("> 0  Quit");
     person.presses("k");
-    person.sees("> 9  Status");
-    person.sees("0  Pair");
+    person.sees("> 9  More");
+    person.presses("\r");
+    person.sees("2  Doctor");
     person.presses("\r");
     person.sees("serving: 127.0.0.1:");
     person.sees_menu();
     // The end of the input goes back from a list, and leaves from the first one.
     person.presses("8");
-    person.sees("4  Back");
+    person.sees("discovery");
     person.presses(CTRL_D);
     person.sees_menu();
     person.presses(CTRL_D);
     assert_eq!(person.ends(), 0);
+    for key in [testkit::person::ESC, "q"] {
+        let mut person = Person::at_menu(&homes, "a");
+        person.presses(key);
+        assert_eq!(person.ends(), 0, "{key}");
+    }
+}
+
+#[test]
+fn what_is_destructive_is_not_done_by_enter() {
+    let (homes, _b) = super::interrupts::two();
+    let mut person = Person::at_menu(&homes, "a");
+    let a = address_of(&homes, "a");
+    homes.ok("b", &["send", "f.txt", "--to", &a]);
+    person.sees("4  Arrivals: 1");
+    let before = homes.ok("a", &["peers"]);
+    for (keys, last) in [
+        (&["7", "5", "1"][..], "Forget b?"),
+        (&["7", "7", "1"], "Block b?"),
+        (&["4", " \r", "3"], "Refuse it?"),
+    ] {
+        for (keys, shown) in keys.iter().zip(
+            [
+                &["8  Cert", "hom?", last][..],
+                &["f.txt", "3  Refuse", last],
+            ][usize::from(keys[0] == "4")],
+        ) {
+            person.presses(keys);
+            person.sees(shown);
+        }
+        person.presses("\r");
+        let back = person.sees_menu();
+        assert!(back.contains(" no\r\n"), "{last}: {back}");
+    }
+    assert_eq!(homes.ok("a", &["peers"]), before);
+    assert!(homes.ok("a", &["inbox"]).contains("f.txt"));
+    person.quits();
 }
 
 #[test]
 fn a_machine_joins_by_a_code_from_menu_to_menu() {
     let homes = Homes::new(&[]);
     let mut anna = Person::at_menu(&homes, "a");
-    anna.presses("0");
+    anna.presses("1");
     anna.sees("  colis pair ");
     let host = anna.sees("\r\n");
     anna.sees("and then the code:");
@@ -255,20 +298,22 @@ fn a_machine_joins_by_a_code_from_menu_to_menu() {
     ben.types(&code);
     ben.sees("joined the circle of a");
     ben.takes_the_usual_folder();
-    ben.sees("To send to a: 1, while it serves.");
+    ben.sees("To send to a: 2, while it serves.");
     ben.sees(&format!("b serves on [::]:{port}"));
     ben.sees_menu();
     anna.sees("b has joined from 127.0.0.1");
     anna.sees_menu();
     // Ctrl-C at a code goes back to the menu.
-    anna.presses("0");
+    anna.presses("1");
     anna.sees("Ctrl-C ends it");
     anna.presses(testkit::person::CTRL_C);
     anna.sees("interrupted: back to the menu");
     anna.sees_menu();
-    // A machine that cannot let anybody in says so.
-    ben.presses("0");
-    ben.sees("the circle's key is on another machine");
+    // A machine that cannot let anybody in does not offer it, and says which one can.
+    let screen = ben.screen().join("\n");
+    assert!(!screen.contains("1  Pair"), "{screen}");
+    ben.presses("1");
+    ben.sees("a made this circle and lets machines in");
     ben.sees_menu();
     ben.quits();
     anna.quits();

@@ -32,11 +32,13 @@ fn the_first_run_makes_a_circle_says_what_and_serves() {
     person.takes_the_usual_folder();
     let said = person.sees(&format!("annas-box serves on [::]:{port}"));
     assert!(
-        said.contains("For another machine: 0 Pair shows a code"),
+        said.contains("For another machine: 1 Pair shows a code"),
         "{said}"
     );
     person.sees_menu();
     person.presses("9");
+    person.sees("2  Doctor");
+    person.presses("1");
     person.sees(&format!("serving: [::]:{port} since today "));
     person.sees_menu();
     assert!(!person.shown().contains("next:"), "{}", person.shown());
@@ -131,7 +133,7 @@ fn a_first_run_that_is_stopped_has_made_nothing() {
 fn after_a_wrong_code_the_code_is_asked_for_again_and_nothing_is_made() {
     let homes = Homes::new(&[]);
     let mut anna = Person::at_menu(&homes, "a");
-    anna.presses("0");
+    anna.presses("1");
     anna.sees("  colis pair ");
     let host = anna.sees("\r\n").trim().to_owned();
     anna.sees("and then the code:");
@@ -174,7 +176,7 @@ fn after_a_wrong_code_the_code_is_asked_for_again_and_nothing_is_made() {
     );
     anna.sees("tried too often");
     anna.sees_menu();
-    anna.presses("0");
+    anna.presses("1");
     anna.sees("and then the code:");
     let code = anna.next_line();
     // Enter takes the address that was typed before.
@@ -247,8 +249,8 @@ fn a_peer_of_ours_that_serves_already_is_used() {
         serving.to()
     ));
     person.sees_menu();
-    person.presses("3");
-    person.sees("3  History");
+    person.presses("6");
+    person.sees("3  Chunks here");
     person.presses("1");
     person.sees("no transfers");
     person.sees_menu();

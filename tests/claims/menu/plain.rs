@@ -2,10 +2,10 @@
 
 use std::{fs, process::Command};
 
-use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, LEFT, Person, address_of, listen_on_a_free_port};
+use testkit::person::{CTRL_C, CTRL_D, DOWN, ESC, LEFT, Person, listen_on_a_free_port};
 use testkit::{Homes, bytes};
 
-use super::interrupts::{WAYS, two};
+use super::interrupts::{WAYS, busy, two};
 
 /// Names that say that the terminal can do nothing.
 const TERMS: [Option<&str>; 4] = [Some("dumb"), None, Some(""), Some("unknown")];
@@ -32,6 +32,16 @@ fn line(keys: &str) -> String {
     }
 }
 
+/// Asks for the list again until `text` was said.
+fn says_soon(person: &mut Person, text: &str) {
+    let said = (0..200).any(|_| {
+        person.types("");
+        sees_menu(person);
+        person.shown().contains(text)
+    });
+    assert!(said, "{text}: {}", person.shown());
+}
+
 fn has_no_escapes(person: &Person) {
     assert!(!person.shown().contains(ESC), "{:?}", person.shown());
 }
@@ -41,17 +51,13 @@ fn every_question_is_asked_in_lines_and_left_by_ctrl_c_and_ctrl_d() {
     let (homes, _b) = two();
     for (turn, term) in TERMS.into_iter().enumerate() {
         let mut person = at_menu(&homes, "a", term);
+        busy(&homes, &mut person, |person, keys| {
+            person.presses(&line(keys))
+        });
+        // Nothing is written into a question: it is said before one of the next.
+        person.sees("Number: ");
         if turn == 0 {
-            let a = address_of(&homes, "a");
-            homes.ok("b", &["send", "f.txt", "--to", &a]);
-            // Nothing is written into a question: it is said before one of the next.
-            let said = (0..100).any(|_| {
-                person.types("9");
-                let before = person.sees_menu();
-                person.sees("Number: ");
-                before.contains("* 1 B from b waits for a yes: see Arrivals")
-            });
-            assert!(said, "{}", person.shown());
+            says_soon(&mut person, "* 1 B from b waits for a yes: see Arrivals");
         }
         for (at, way) in WAYS.iter().enumerate() {
             for (keys, shown) in *way {
@@ -71,6 +77,8 @@ fn every_question_is_asked_in_lines_and_left_by_ctrl_c_and_ctrl_d() {
         person.types("nothing");
         person.sees("a number of the list");
         person.presses(if turn % 2 == 0 { CTRL_D } else { CTRL_C });
+        person.sees("Quit all the same? What was transferred is kept, and the same again continues it [y/N]: ");
+        person.types("y");
         person.sees("stopped; everything acknowledged is on disk");
         assert_eq!(person.ends(), 0);
         has_no_escapes(&person);
@@ -89,35 +97,38 @@ fn transfers_passwords_and_lists_are_lines_too() {
         }
     };
     let send: &[(&str, &str)] = &[
+        ("2", "3  Share"),
         ("1", "Files or folders: "),
         ("/no/such/file", "not found"),
-        ("~/big.bin", "another address..."),
-        ("1", "Encrypt for whom?"),
-        ("2", "Send big.bin (3 MiB) to b? [Y/n]: "),
-        ("perhaps", "y or n"),
-        ("", "Password: "),
+        ("~/big.bin", "others: names"),
+        ("1, 9", "a number of the list"),
+        ("1", "Send big.bin (3 MiB) to b?"),
+        ("2", "4  Keep it"),
+        ("1", "Password: "),
         ("correct horse battery", "Once more: "),
-        ("correct horse battery", "stored durably"),
+        ("correct horse battery", "What next?"),
     ];
     ask(&mut person, send);
-    sees_menu(&mut person);
+    person.sees("Number: ");
+    // What becomes of it is said before one of the next questions.
+    says_soon(&mut person, "stored durably");
     ask(
         &mut person,
         &[
-            ("2", "another address..."),
+            ("3", "another address..."),
             ("1", "Numbers, for example 1 3: "),
-            ("1, 9", "a number of the list"),
-            ("1,2 2", "received/big.bin"),
+            ("1,2 2", "What next?"),
         ],
     );
-    sees_menu(&mut person);
-    ask(&mut person, &[("7", "nothing waits")]);
+    person.sees("Number: ");
+    says_soon(&mut person, "received/big.bin");
+    ask(&mut person, &[("4", "nothing waits")]);
     sees_menu(&mut person);
     for list in ["1", "2", "3"] {
-        ask(&mut person, &[("3", "What of it?"), (list, "  ")]);
+        ask(&mut person, &[("6", "What of it?"), (list, "  ")]);
         sees_menu(&mut person);
     }
-    person.types("5");
+    person.types("0");
     person.sees("stopped; everything acknowledged is on disk");
     assert_eq!(person.ends(), 0);
     has_no_escapes(&person);
@@ -129,7 +140,7 @@ fn transfers_passwords_and_lists_are_lines_too() {
 fn a_machine_is_made_and_another_joins_it_by_lines() {
     let homes = Homes::new(&[]);
     let mut anna = at_menu(&homes, "a", Some("unknown"));
-    anna.types("0");
+    anna.types("1");
     anna.sees("  colis pair ");
     let host = anna.sees("\r\n");
     anna.sees("and then the code:");
@@ -239,7 +250,7 @@ fn a_terminal_without_room_for_a_list_is_asked_in_lines() {
         person.sees("Number: ");
         person.presses(CTRL_D);
         sees_menu(&mut person);
-        person.types("5");
+        person.types("0");
         assert_eq!(person.ends(), 0, "{}", person.shown());
     }
 }
@@ -256,6 +267,9 @@ fn resize(homes: &Homes, rows: &str, columns: &str) {
 fn a_question_whose_terminal_becomes_too_small_is_asked_in_lines() {
     let (homes, _b) = two();
     let mut person = small(&homes, 6);
+    // What was said fills the screen.
+    person.sees("-- Enter goes on --");
+    person.presses("\r");
     person.sees("What next?");
     // A list that does not fit.
     resize(&homes, "2", "20");
@@ -269,7 +283,7 @@ fn a_question_whose_terminal_becomes_too_small_is_asked_in_lines() {
     let mut person = small(&homes, 40);
     person.sees("What next?");
     resize(&homes, "40", "80");
-    for (keys, shown) in [("2", "another address..."), ("1", "from b  20")] {
+    for (keys, shown) in [("3", "another address..."), ("1", "from b  20")] {
         person.presses(keys);
         person.sees(shown);
     }
@@ -281,8 +295,10 @@ fn a_question_whose_terminal_becomes_too_small_is_asked_in_lines() {
     person.presses(CTRL_D);
     person.sees_menu();
     // A text that is edited in one column.
-    person.presses("1");
-    person.sees("Files or folders");
+    for (keys, shown) in [("2", "3  Share"), ("1", "Files or folders")] {
+        person.presses(keys);
+        person.sees(shown);
+    }
     resize(&homes, "40", "1");
     person.presses("x");
     person.presses(LEFT);

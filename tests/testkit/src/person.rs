@@ -1,7 +1,9 @@
 //! A person at a terminal: reads what is shown, presses keys.
 
 use std::{
+    fs,
     net::TcpListener,
+    num::NonZero,
     process::{Command, Stdio},
 };
 
@@ -19,6 +21,9 @@ pub const CTRL_C: &str = "\u{3}";
 pub const CTRL_D: &str = "\u{4}";
 pub const ESC: &str = "\u{1b}";
 pub const DOWN: &str = "\u{1b}[B";
+pub const CTRL_U: &str = "\u{15}";
+/// What ends each drawing of a list.
+pub const DRAWN: &str = "\x1b[?25l";
 /// The key of the arrow to the left.
 pub const LEFT: &str = "\x1b[D";
 
@@ -26,6 +31,8 @@ pub const LEFT: &str = "\x1b[D";
 pub struct Person {
     session: PtySession,
     shown: String,
+    /// The size of the terminal from a place in what was shown on.
+    sizes: Vec<(usize, (u16, u16))>,
 }
 
 impl Person {
@@ -47,6 +54,7 @@ impl Person {
         Self {
             session: spawn_command(command, Some(PATIENCE_MS)).unwrap(),
             shown: String::new(),
+            sizes: Vec::new(),
         }
     }
 
@@ -83,6 +91,7 @@ impl Person {
         Self {
             session: spawn_command(shell, Some(PATIENCE_MS)).unwrap(),
             shown: String::new(),
+            sizes: Vec::new(),
         }
     }
 
@@ -93,6 +102,64 @@ impl Person {
         person.sees("serves on 127.0.0.1:");
         person.sees_menu();
         person
+    }
+
+    /// Starts the menu of a home that has certificates on a terminal of so many rows and columns.
+    pub fn at_sized_menu(homes: &Homes, home: &str, rows: u16, columns: u16) -> Self {
+        listen_on_a_free_port(homes, home);
+        let mut shell = Command::new("sh");
+        let script = format!("tty >tty; stty rows {rows} cols {columns}; exec \"$0\" \"$@\"");
+        let colis = homes.command(home, &[]);
+        shell.args(["-c", &script]).arg(colis.get_program());
+        shell.args(colis.get_args());
+        for (name, value) in colis.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.current_dir(homes.path(""));
+        let mut person = Self::at_terminal(homes, shell, "xterm-256color");
+        person.sizes.push((0, (rows, columns)));
+        person.sees("serves on");
+        person.sees("What next?");
+        person.sees(DRAWN);
+        person
+    }
+
+    /// Gives the terminal another size.
+    pub fn resizes(&mut self, homes: &Homes, rows: u16, columns: u16) {
+        let mut stty = Command::new("stty");
+        let tty = fs::read_to_string(homes.path("tty")).unwrap();
+        stty.args([
+            "-F",
+            tty.trim(),
+            "rows",
+            &rows.to_string(),
+            "cols",
+            &columns.to_string(),
+        ]);
+        assert!(stty.status().unwrap().success());
+        self.sizes.push((self.shown.len(), (rows, columns)));
+    }
+
+    /// The rows of the screen, by what was waited for so far.
+    pub fn screen(&self) -> Vec<String> {
+        let (rows, columns) = self.sizes.first().map_or((24, 80), |(_, size)| *size);
+        let mut parser = vt100::Parser::new(at_least_one(rows), at_least_one(columns), 0);
+        let mut done = 0;
+        for (place, (rows, columns)) in &self.sizes {
+            parser.process(&self.shown.as_bytes()[done..*place]);
+            done = *place;
+            parser
+                .screen_mut()
+                .set_size(at_least_one(*rows), at_least_one(*columns));
+        }
+        parser.process(&self.shown.as_bytes()[done..]);
+        let text = parser.screen().contents();
+        text.lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
     }
 
     /// Waits until `text` is shown; gives what came before it.
@@ -139,7 +206,7 @@ impl Person {
     /// Waits for the list of entries, whole.
     pub fn sees_menu(&mut self) -> String {
         let before = self.sees("What next?\r\n");
-        self.sees("0  Pair: let a new machine join by a code");
+        self.sees("0  Quit");
         before
     }
 
@@ -155,7 +222,7 @@ impl Person {
 
     /// Leaves by the menu.
     pub fn quits(mut self) {
-        self.presses("5");
+        self.presses("0");
         assert_eq!(self.ends(), 0);
     }
 
@@ -189,6 +256,10 @@ impl Person {
         );
         assert!(hidden <= there, "no cursor: {}", self.shown);
     }
+}
+
+fn at_least_one(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
 }
 
 /// A port that nobody listens on now.
