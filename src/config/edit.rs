@@ -162,7 +162,7 @@ mod tests {
         // An example is not said to be the default.
         assert!(text.contains("# Unless it is set: what the disk has. For example:\n# quota = "));
         assert!(text.contains("waits for\n# `colis inbox accept`"));
-        assert_eq!(text.matches("For example:").count(), 6);
+        assert_eq!(text.matches("For example:").count(), 8);
     }
 
     #[test]

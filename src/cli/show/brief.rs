@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_name_is_shortened_in_its_middle_and_never_too_wide() {
         assert_eq!(shorten("my film.mov", 11), "my film.mov");
-        assert_eq!(shorten("my holiday film.mov", 12), "my holid….mov");
+        assert_eq!(shorten("my holiday film.mov", 12), "my holid…mov");
         let wide = "映画映画映画映画.mov";
         for text in [
             wide,

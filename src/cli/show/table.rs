@@ -368,7 +368,7 @@ mod tests {
             }
         }
         let narrower = table(&ROWS).lines(Some(28));
-        assert_eq!(narrower[0], "stored  2.8 MiB\n  my very long hol…film.mov");
+        assert_eq!(narrower[0], "stored  2.8 MiB\n  my very long holi…film.mov");
     }
 
     #[test]
