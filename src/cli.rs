@@ -41,6 +41,7 @@ mod threads;
 use std::{env, future::Future, io, path::Path, process, sync::Arc, time::Duration};
 
 use clap::error::ErrorKind;
+use futures::future::LocalBoxFuture;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::{
@@ -277,7 +278,8 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
     }
 }
 
-/// Does what needs a home.
+/// Does what needs a home. What each command holds while it waits is on the heap: together, and held by the menu's own futures, it
+/// would be more than a stack has.
 async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     if matches!(command, Command::Peers(_) | Command::Certs(_)) {
         // Blocking and revoking must not fail for a full disk.
@@ -286,31 +288,32 @@ async fn execute(context: &Context, command: Command) -> Result<ExitCode, Failur
     if writes_below_the_store(&command) {
         session::store::check_there(&context.home)?;
     }
-    match command {
-        Command::Serve(args) => serve::run(context, &args).await,
-        Command::Stop(_) => serve::stop(context).await,
-        Command::Send(args) => interruptible(send::send(context, args)).await,
-        Command::Share(args) => interruptible(send::share(context, args)).await,
-        Command::Grant(args) => interruptible(grant::run(context, args)).await,
-        Command::Delete(args) => delete::run(context, args).await,
-        Command::Receive(args) => interruptible(receive::run(context, args)).await,
-        Command::Inbox(args) => interruptible(inbox::run(context, args)).await,
-        Command::Seal(args) => interruptible(offline::seal(context, args)).await,
-        Command::Open(args) => interruptible(offline::open(context, args)).await,
-        Command::List(args) => list::run(context, &args).await,
-        Command::Peers(args) => peers::run(context, args).await,
-        Command::Pair(args) => pair::run(context, args).await,
-        Command::Certs(args) => certs::run(context, args).await,
-        Command::History(args) => history::run(context, &args),
-        Command::Check(args) => store::check(context, args).await,
-        Command::Gc(args) => store::gc(context, args).await,
-        Command::Status(args) => status::run(context, &args).await,
-        Command::Doctor(args) => doctor::run(context, args).await,
-        Command::Config(args) => config::run(&context.home, context.output, args).await,
-        Command::Completions(args) => shell::completions(&args),
-        Command::Man(args) => man::man(&args),
-        Command::Demo(args) => demo::run(&args, context.output).await,
-    }
+    let done: LocalBoxFuture<'_, _> = match command {
+        Command::Serve(args) => Box::pin(async move { serve::run(context, &args).await }),
+        Command::Stop(_) => Box::pin(serve::stop(context)),
+        Command::Send(args) => Box::pin(interruptible(send::send(context, args))),
+        Command::Share(args) => Box::pin(interruptible(send::share(context, args))),
+        Command::Grant(args) => Box::pin(interruptible(grant::run(context, args))),
+        Command::Delete(args) => Box::pin(delete::run(context, args)),
+        Command::Receive(args) => Box::pin(interruptible(receive::run(context, args))),
+        Command::Inbox(args) => Box::pin(interruptible(inbox::run(context, args))),
+        Command::Seal(args) => Box::pin(interruptible(offline::seal(context, args))),
+        Command::Open(args) => Box::pin(interruptible(offline::open(context, args))),
+        Command::List(args) => Box::pin(async move { list::run(context, &args).await }),
+        Command::Peers(args) => Box::pin(peers::run(context, args)),
+        Command::Pair(args) => Box::pin(pair::run(context, args)),
+        Command::Certs(args) => Box::pin(certs::run(context, args)),
+        Command::History(args) => return history::run(context, &args),
+        Command::Check(args) => Box::pin(store::check(context, args)),
+        Command::Gc(args) => Box::pin(store::gc(context, args)),
+        Command::Status(args) => Box::pin(async move { status::run(context, &args).await }),
+        Command::Doctor(args) => Box::pin(doctor::run(context, args)),
+        Command::Config(args) => Box::pin(config::run(&context.home, context.output, args)),
+        Command::Completions(args) => return shell::completions(&args),
+        Command::Man(args) => return man::man(&args),
+        Command::Demo(args) => Box::pin(async move { demo::run(&args, context.output).await }),
+    };
+    done.await
 }
 
 /// Moves files in the background of the menu, which ends it by dropping this. The password was asked for before.
@@ -323,14 +326,14 @@ async fn transfer(
     let done = match command {
         Command::Send(mut args) => {
             args.seal.secret.known = password;
-            send::send(context, args).await
+            Box::pin(send::send(context, args)).await
         }
-        Command::Share(args) => send::share(context, args).await,
+        Command::Share(args) => Box::pin(send::share(context, args)).await,
         Command::Receive(mut args) => {
             args.secret.known = password;
-            receive::run(context, args).await
+            Box::pin(receive::run(context, args)).await
         }
-        Command::Inbox(args) => inbox::run(context, args.knowing(password)).await,
+        Command::Inbox(args) => Box::pin(inbox::run(context, args.knowing(password))).await,
         _ => Err(Failure::usage("it moves no files")),
     };
     if done.is_ok() {

@@ -18,7 +18,9 @@ const NOT_FOUND: i32 = 127;
 /// fit and says how many are left out. Gives false, with nothing shown, if they fit or are for no terminal.
 pub(super) fn show(output: Output, lines: &[Shown]) -> bool {
     let term = Term::stdout();
-    let is_for_a_page = output.pages && !output.json && term.is_term() && terminal::knows_escapes();
+    // A menu turns the pages itself.
+    let pages = output.pages && !output.json && !terminal::is_held();
+    let is_for_a_page = pages && term.is_term() && terminal::knows_escapes();
     let Some((rows, columns)) = is_for_a_page.then(|| term.size_checked()).flatten() else {
         return false;
     };
