@@ -152,6 +152,14 @@ impl Identity {
     }
 }
 
+/// When it was changed last: seconds since 1970, and nanoseconds.
+pub(super) fn mtime(metadata: &Metadata) -> (i64, u32) {
+    (
+        metadata.mtime(),
+        u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};

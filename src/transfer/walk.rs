@@ -17,7 +17,7 @@ use super::{
     EntryLimit, TransferError,
     filter::{Filter, Kept, KeptNamed},
     left_out::{LeftOut, Rules, WhyLeftOut, is_marker},
-    source_file::SourceFile,
+    source_file::{SourceFile, mtime},
 };
 use crate::{
     manifest::table::{self, Entry},
@@ -87,11 +87,7 @@ impl Sources {
         if paths.is_empty() {
             return Err(TransferError::NothingNamed);
         }
-        let rules = Rules::of(filter);
-        let mut tree = Tree {
-            filter: filter.clone(),
-            ..Tree::default()
-        };
+        let (mut tree, rules) = (Tree::filtered(filter), Rules::of(filter));
         let (mut names, mut kept_named) = (HashSet::new(), KeptNamed::default());
         for path in paths {
             let name = top_level_name(path)?;
@@ -196,6 +192,13 @@ impl Sources {
 }
 
 impl Tree {
+    fn filtered(filter: &Filter) -> Self {
+        Self {
+            filter: filter.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Adds one entry and, for a folder, all below it. Iterative: a deep tree must not exhaust the stack.
     fn add(&mut self, found: Found, kept: &Kept, rules: &Rules) -> Result<(), TransferError> {
         let mut todo = vec![found];
@@ -205,7 +208,6 @@ impl Tree {
                 self.leave_out(found, WhyLeftOut::OwnFolder)?;
                 continue;
             }
-            // It says nothing about the files beside it, and nobody sees it.
             if !found.is_named && is_marker(&found.path) {
                 continue;
             }
@@ -341,9 +343,8 @@ impl Tree {
     pub(super) fn without(&self, failed: &Path, why: WhyLeftOut) -> Option<(Self, Vec<LeftOut>)> {
         let mut rest = Self {
             origins: self.origins.clone(),
-            filter: self.filter.clone(),
             renamed: self.renamed.clone(),
-            ..Self::default()
+            ..Self::filtered(&self.filter)
         };
         let (mut left_out, mut why) = (Vec::new(), Some(why));
         let mut files = self.files.iter();
@@ -435,13 +436,6 @@ fn check_name(path: &Path, table_path: &str) -> Result<(), TransferError> {
             })
         }
     }
-}
-
-fn mtime(metadata: &Metadata) -> (i64, u32) {
-    (
-        metadata.mtime(),
-        u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
-    )
 }
 
 pub(super) fn source(path: &Path, source: io::Error) -> TransferError {

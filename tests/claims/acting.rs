@@ -114,7 +114,7 @@ async fn content_goes_to_a_writer_and_what_happens_is_told() {
     assert_eq!(a.receive(both).await.unwrap_err().kind(), Kind::Usage);
 
     let mut all = ReceiveRequest::default();
-    all.all = true;
+    (all.all, all.mine) = (true, true);
     let outcome = a.receive(all).await.unwrap();
     assert!(outcome.complete && outcome.received.len() == 2);
     let told = told.lock().unwrap();
@@ -145,7 +145,7 @@ async fn what_waits_is_looked_at_refused_and_accepted_all_the_same() {
     assert_eq!(refused[0].info.id.to_string(), to);
     assert!(inbox.waiting().await.unwrap().is_empty());
     let mut all = ReceiveRequest::default();
-    all.all = true;
+    (all.all, all.mine) = (true, true);
     let nothing = inbox.accept(all).await.unwrap();
     assert!(nothing.complete && nothing.received.is_empty());
     let accepted = inbox.accept(ReceiveRequest::named([to])).await.unwrap();

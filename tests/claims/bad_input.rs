@@ -239,7 +239,7 @@ rows! {
         "refused, exit 5 or 3; sent as `%FF`; exit 2 at the sender, who can rename it; numbered, and said; exit 2, and to send a folder further down",
         name::row_64_long_names_and_names_that_are_no_text;
     65, "name", "a name that is taken by a file, a folder, a link; twins in case or normal form; one name twice in a table, a file that is a folder too" =>
-        "` (2)`; names of their own, with ` (2)` and said so where the file system takes both for one (what only the file system knows to be one: exit 7, nothing stays); exit 5, and the inbox refuses it for good. A transfer of which every entry is there, identical, under its name or under ` (2)`..., is already there; one of which an entry is missing or changed is written whole beside the rest, all of it under ` (2)` where names are taken. Nothing is ever written over",
+        "` (2)`; names of their own, with ` (2)` and said so where the file system takes both for one (what only the file system knows to be one: exit 7, nothing stays); exit 5, and the inbox refuses it for good. A transfer of which every entry is there, identical, under its name or under ` (2)`..., is already there; of another one each entry at its top that is not there, identical, is written whole, under ` (2)` where its name is taken. Nothing is ever written over",
         name::row_65_names_that_are_taken;
     66, "name", "the destination, `received/` or its staging is a link, a FIFO, a file; a FIFO has the name" =>
         "exit 7, `unsafe destination`; ` (2)`. No link is followed",

@@ -29,7 +29,7 @@ fn taken() -> Homes {
     homes
 }
 
-const RECEIVE: [&str; 4] = ["receive", "--all", "--out", "out"];
+const RECEIVE: [&str; 5] = ["receive", "--all", "--mine", "--out", "out"];
 const EXPECTED: [&str; 6] = [
     "folder",
     "folder (2)",

@@ -256,6 +256,7 @@ fn search(homes: &Homes, needles: &Needles) {
         "c/certs",
         "b/received",
         "a/chunks/state/history.jsonl",
+        "a/chunks/state/sending",
         "a/chunks/state/sent",
         "c/chunks/state/history.jsonl",
     ];

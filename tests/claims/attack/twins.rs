@@ -32,6 +32,9 @@ fn contents(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
+        if path.ends_with(testkit::MARKER) {
+            continue;
+        }
         if path.is_dir() {
             found.extend(contents(&path));
         } else {

@@ -224,7 +224,7 @@ pub(crate) fn row_88_what_can_be_made_again() {
         .serve_on("a", &site.serving.to(), &["--inbox", "off"]);
     assert_eq!(site.get(&format!("/v1/manifests/{id}")).status, 200);
     let listed = site.homes.ok("b", &["list", &serving.to()]);
-    assert!(listed.contains(&id.to_string()), "{listed}");
+    assert!(listed.contains(&id.to_string()[..8]), "{listed}");
     assert_eq!(site.put_chunk(&bytes(1, 1000)).1.status, 201);
     drop(serving);
     site.homes.ok("a", &["check", "--read-data"]);
@@ -305,10 +305,10 @@ pub(crate) fn row_90_journals_that_are_damaged() {
         // A receive that is stopped half-way, and continued after the damage.
         let out = homes.path("out");
         fs::rename(&path, &aside).unwrap();
-        homes.fails("a", &["receive", "--all", "--out", "out"], 6);
+        homes.fails("a", &["receive", "f.bin", "--out", "out"], 6);
         damage(&staged(&out, "progress"));
         fs::rename(&aside, &path).unwrap();
-        homes.ok("a", &["receive", "--all", "--out", "out"]);
+        homes.ok("a", &["receive", "f.bin", "--out", "out"]);
         assert!(fs::read(out.join("f.bin")).unwrap() == content);
         fs::remove_dir_all(&out).unwrap();
     }

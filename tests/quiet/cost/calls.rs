@@ -103,7 +103,9 @@ fn stored(homes: &Homes, load: &Load) -> (Calls, Calls) {
 
 fn fetched(homes: &Homes, load: &Load) -> (Calls, Calls) {
     let counted = served(homes, "b", "off", |from| {
-        let args = ["receive", "--from", from, "--all", "--out", "back"];
+        let args = [
+            "receive", "--from", from, "--all", "--mine", "--out", "back",
+        ];
         run(homes, "a", &args)
     });
     load.assert_in(homes, "back");

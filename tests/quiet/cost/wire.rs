@@ -22,7 +22,12 @@ fn check(load: &Load, limit: f64) {
     homes.ok("a", &["send", load.name, "--to", &up.address.to_string()]);
     let down = Relay::to(b.address);
     let from = down.address.to_string();
-    homes.ok("a", &["receive", "--from", &from, "--all", "--out", "back"]);
+    homes.ok(
+        "a",
+        &[
+            "receive", "--from", &from, "--all", "--mine", "--out", "back",
+        ],
+    );
     load.assert_in(&homes, "back");
     let content = (load.files * load.length) as f64;
     for (way, relay) in [("sent", up), ("received", down)] {

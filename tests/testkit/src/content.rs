@@ -19,6 +19,9 @@ pub fn bytes(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// Marks a folder for received files.
+pub const MARKER: &str = ".colis-received";
+
 /// Every entry under `root` as text: kind, path, and what is in it. Nothing if `root` is not there.
 pub fn tree(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
@@ -29,6 +32,10 @@ pub fn tree(root: &Path) -> Vec<String> {
     while let Some(path) = todo.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
         let name = path.strip_prefix(root).unwrap().display().to_string();
+        // A folder for received files has it from the beginning.
+        if name == MARKER {
+            continue;
+        }
         if metadata.is_dir() {
             lines.push(format!("dir {name}"));
             todo.extend(

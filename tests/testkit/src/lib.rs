@@ -27,7 +27,7 @@ pub mod site;
 pub mod tapped;
 mod wait;
 
-pub use content::{bytes, tree};
+pub use content::{MARKER, bytes, tree};
 pub use homes::{Homes, Ran, Serving, around, sending};
 pub use pace::{stretch, stretched};
 pub use program::{copy_program, has, program, target_folder};
