@@ -207,6 +207,8 @@ impl Inbox {
         about: &About<'_>,
         reader: &Reader,
     ) -> Result<Opened, TransferError> {
+        // What cannot be recorded as opened would be opened again.
+        self.store.check_writable()?;
         let (manifest, sender) = (about.manifest.clone(), about.sender);
         let (start, id) = (std::time::Instant::now(), manifest.id());
         let payload = manifest.payload();
