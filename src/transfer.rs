@@ -32,7 +32,7 @@ mod walk;
 use std::{fmt, path::PathBuf};
 
 pub use arriving::Arriving;
-pub(crate) use browse::{GLANCE, top_names};
+pub(crate) use browse::{GLANCE, top_names, top_names_at};
 pub use browse::{Seen, browse};
 pub use fault::{Difference, EntryLimit, Part};
 pub use filter::{Filter, Keys};

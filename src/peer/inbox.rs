@@ -5,6 +5,7 @@ mod arrival;
 mod decided;
 mod desk;
 mod early;
+mod gone;
 mod open;
 mod policy;
 mod queue;
@@ -24,6 +25,7 @@ use tokio::{
 pub use answer::{AnswerError, PendingTransfer};
 pub(crate) use arrival::Kept;
 pub use arrival::{Arrival, DecidedBy, OpenedFiles, Outcome};
+pub(crate) use gone::expired_entry;
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
 use super::{

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Home, Mistake, Reporter, Session, ask::Asked};
 use crate::{
     config::Config,
-    id::PeerId,
+    id::{PeerId, Short as _},
     manifest::{Signer as _, Timestamp},
     peer::refresh_directory,
     private,
@@ -219,6 +219,27 @@ pub fn circle(home: &Home) -> Result<CircleView, Error> {
         not_after: circle.not_after(),
         next_list: circle.crl_next_update(),
         issued,
+    })
+}
+
+/// The peer that would be revoked.
+pub(crate) struct Doomed {
+    /// The beginnings of its ids.
+    pub(crate) ids: Vec<String>,
+    /// Whether a certificate of each is on record.
+    pub(crate) recorded: bool,
+}
+
+/// Whom [`revoke`] means, as far as it is known before others are asked; `None` if it is nobody, or revoked already.
+#[cfg(feature = "cli")]
+pub(crate) fn to_be_revoked(home: &Home, peer: &str) -> Option<Doomed> {
+    let dir = CertsDir::new(home.certs());
+    let (keys, recorded) = ca::whom(&dir, peer).ok()?;
+    let circle = Circle::load(&dir).ok()?;
+    let lives = keys.iter().any(|key| !circle.is_key_revoked(key));
+    lives.then(|| Doomed {
+        ids: keys.iter().map(PeerId::short).collect(),
+        recorded,
     })
 }
 

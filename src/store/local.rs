@@ -10,6 +10,7 @@ mod came;
 mod charges;
 mod check;
 mod chunks;
+mod damage;
 mod deleted;
 pub(super) mod disk;
 mod gc;
@@ -36,6 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use charges::Unnamed;
 pub use check::{CheckReport, Problem, Usage};
+pub(crate) use gc::Expired;
 pub use gc::GcReport;
 pub use lock::Holder;
 pub use options::LocalStoreOptions;
@@ -45,7 +47,7 @@ pub use relay::Relay;
 use super::{
     ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Promised, Put,
     PutManifest, ReadOnly, StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk,
-    memory::take_page, missing_chunks_error, no_chunk, no_manifest,
+    memory::take_page, missing_chunks_error, no_manifest,
 };
 use crate::{
     disk::{Disk, Held, Link, Room, is_shared},

@@ -7,7 +7,7 @@ use super::{
     open::{check_origin, read_table, unwrap},
 };
 use crate::{
-    manifest::{SignedManifest, table::Entry},
+    manifest::{SignedManifest, Timestamp, table::Entry},
     store::Store,
 };
 
@@ -38,7 +38,19 @@ pub async fn browse(
     at_most: u64,
     each: impl FnMut(Entry) -> ControlFlow<()> + Send,
 ) -> Result<Seen, TransferError> {
-    check_origin(manifest, reader)?;
+    browse_at(Timestamp::now(), store, manifest, reader, at_most, each).await
+}
+
+/// The same, as it was `then`.
+async fn browse_at(
+    then: Timestamp,
+    store: &dyn Store,
+    manifest: &SignedManifest,
+    reader: &Reader,
+    at_most: u64,
+    each: impl FnMut(Entry) -> ControlFlow<()> + Send,
+) -> Result<Seen, TransferError> {
+    check_origin(manifest, reader, then)?;
     let payload = manifest.payload();
     let key = unwrap(payload, reader).await?;
     let (chunk_size, table) = (payload.chunk_size, &payload.table);
@@ -58,6 +70,16 @@ pub(crate) async fn top_names(
     reader: &Reader,
     manifest: &SignedManifest,
 ) -> Option<TopNames> {
+    top_names_at(Timestamp::now(), store, reader, manifest).await
+}
+
+/// The same, as it was `then`: of what has expired since.
+pub(crate) async fn top_names_at(
+    then: Timestamp,
+    store: &dyn Store,
+    reader: &Reader,
+    manifest: &SignedManifest,
+) -> Option<TopNames> {
     let (mut names, mut more) = (Vec::new(), false);
     let keep = |entry: Entry| {
         if entry.path().contains('/') {
@@ -70,7 +92,7 @@ pub(crate) async fn top_names(
         names.push(entry.path().to_owned());
         ControlFlow::Continue(())
     };
-    let seen = browse(store, manifest, reader, GLANCE, keep).await;
+    let seen = browse_at(then, store, manifest, reader, GLANCE, keep).await;
     let seen = seen.ok()?;
     Some(TopNames {
         names,

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use super::{
     DecidedBy, Inbox, News, OpenedFiles, Outcome, Waiting,
+    gone::certified,
     policy::names_of,
     said::{self, About},
     table,
@@ -67,6 +68,11 @@ impl Inbox {
                     return Tried::Failed;
                 }
             };
+            let over = manifest.payload().expires;
+            if over.is_some_and(|over| over <= Timestamp::now()) {
+                // It is told when it is let go, which is soon.
+                return Tried::Settled;
+            }
             let sender = self.certified(&manifest);
             let about = About {
                 manifest: &manifest,
@@ -89,8 +95,7 @@ impl Inbox {
 
     /// The name in the certificate of who signed, if the circle vouches for it.
     pub(super) fn certified(&self, manifest: &SignedManifest) -> Option<String> {
-        let now = Timestamp::now();
-        manifest.verify(&*self.reader.verifier, now).ok()
+        certified(manifest, &self.reader)
     }
 
     /// The files are there: that is remembered before the state says so, which others wait for.
