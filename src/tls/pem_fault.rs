@@ -14,7 +14,7 @@ pub(super) fn pem_fault(error: &Error) -> LibraryError {
             LibraryError::new("its first line, -----BEGIN, is damaged")
         }
         Error::Base64Decode(_) => LibraryError::new("the text in it is damaged"),
-        Error::NoItemsFound => LibraryError::new("nothing of that kind is in it"),
+        Error::NoItemsFound => LibraryError::new("no PEM text in it"),
         other => LibraryError::new(other),
     }
 }
