@@ -223,6 +223,7 @@ pub fn circle(home: &Home) -> Result<CircleView, Error> {
 }
 
 /// The peer that would be revoked.
+#[cfg(feature = "cli")]
 pub(crate) struct Doomed {
     /// The beginnings of its ids.
     pub(crate) ids: Vec<String>,
