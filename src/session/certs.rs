@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Home, Mistake, Reporter, Session, ask::Asked};
 use crate::{
     config::Config,
-    id::{PeerId, Short as _},
+    id::PeerId,
     manifest::{Signer as _, Timestamp},
     peer::refresh_directory,
     private,
@@ -239,7 +239,7 @@ pub(crate) fn to_be_revoked(home: &Home, peer: &str) -> Option<Doomed> {
     let circle = Circle::load(&dir).ok()?;
     let lives = keys.iter().any(|key| !circle.is_key_revoked(key));
     lives.then(|| Doomed {
-        ids: keys.iter().map(PeerId::short).collect(),
+        ids: keys.iter().map(crate::id::Short::short).collect(),
         recorded,
     })
 }
