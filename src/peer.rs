@@ -47,17 +47,17 @@ pub use elsewhere::Elsewhere;
 pub(crate) use files::Files;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry, ReadHistory};
-pub(crate) use inbox::Kept;
 pub use inbox::{
     AnswerError, Arrival, DecidedBy, InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules,
     OpenedFiles, Outcome, PendingTransfer, Waiting,
 };
+pub(crate) use inbox::{Kept, expired_entry};
 pub(crate) use known::others;
 pub(crate) use neighbours::record_found;
 pub use neighbours::{ASK_EVERY, ExchangeError, exchange_lists};
 pub use notices::{
     CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, early_list, holds_another, merging,
-    notices, renewal,
+    notices, old_list, renewal,
 };
 pub(crate) use notices::{directory_fault, moving_directory, said_revoked};
 pub use options::{PeerError, PeerOptions, RelayOptions};
@@ -83,7 +83,7 @@ use adjust::announce;
 use collect::Collector;
 use condition::ConditionDesk;
 use door::Door;
-use housekeeping::{expiring, housekeeping, revoke_pending, revoking};
+use housekeeping::{expiring, housekeeping, renew_old_list, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
 use neighbours::{AT_START, Neighbours};
@@ -129,6 +129,7 @@ impl Peer {
         let dir = CertsDir::new(&options.certs);
         revoke_pending(&dir);
         renewal::renew_here(&dir);
+        renew_old_list(&dir);
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;

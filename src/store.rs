@@ -38,6 +38,7 @@ pub use code::{Code, NotACode, OwnCode, Refusal};
 pub use error::{Promised, StoreError};
 pub(crate) use error::{missing_chunks_error, no_chunk, no_manifest};
 pub use folder::FolderStore;
+pub(crate) use local::Expired;
 pub use local::{
     CheckReport, Freed, GcReport, Holder, KeepSettled, LocalStore, LocalStoreOptions, Problem,
     Receipt, Relay, Unnamed, Usage,

@@ -23,6 +23,7 @@ mod key_form;
 mod left;
 mod members;
 mod pairing;
+mod pem_fault;
 mod revoked;
 mod signature;
 mod staging;

@@ -1,6 +1,7 @@
 //! `certs`: the circle and its certificates.
 
 mod leave;
+mod revoke;
 
 use std::sync::Arc;
 
@@ -48,7 +49,11 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             ));
         }
         CertsCommand::Show => show(context)?,
-        CertsCommand::Revoke { name } => {
+        CertsCommand::Revoke { name, yes } => {
+            if !yes && !revoke::confirmed(home, &name).await? {
+                output.talk("nothing was changed");
+                return Ok(ExitCode::Ok);
+            }
             let revoked = certs::revoke(home, config, &reporter, &name).await?;
             context.tell(&Event::Revoked(revoked));
         }

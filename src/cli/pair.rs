@@ -63,7 +63,7 @@ fn serving_port(context: &Context, args: &Pair) -> Result<Option<u16>, Failure> 
         return Err(Failure::new(ExitCode::Storage, error).hint(choose));
     }
     context.output.warn(format!(
-        "this machine could not serve: {error}; the other one is told no port of it; {choose}"
+        "this machine could not serve: {error}; the other machine is not told where this one serves; {choose}"
     ));
     Ok(None)
 }

@@ -279,7 +279,10 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
             STEP,
             format!("list {number} is past its date ({next}); it still applies"),
         )
-        .hint("start the circle's machine, and reach it once: colis peers check PEER"),
+        .hint(match dir.ca_key().exists() {
+            true => "it is signed again when this home is served: colis serve",
+            false => "start the circle's machine, and reach it once: colis peers check PEER",
+        }),
         Some(next) => Finding::ok(STEP, format!("list {number}, good until {next}")),
         None => Finding::ok(STEP, format!("list {number}")),
     }

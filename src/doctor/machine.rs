@@ -72,7 +72,11 @@ pub(super) fn config(subject: &Subject<'_>) -> Finding {
 pub(super) fn damaged(home: &Home, step: &'static str) -> Option<Finding> {
     let mut damages = damages(home).into_iter();
     let damage = damages.find(|damage| damage.step == step)?;
-    let found = Finding::failure(step, damage.error);
+    let detail = format!("{}: {}", damage.loss, damage.error);
+    let found = Finding {
+        detail,
+        ..Finding::failure(step, damage.error)
+    };
     Some(match damage.hint {
         Some(hint) => found.hint(hint),
         None => found,

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{
+    Direction, History, HistoryEntry,
     adjust::{InForce, changed},
     known::Known,
 };
@@ -33,10 +34,11 @@ use crate::{
     manifest::{MAX_SEALED_CHUNK, SignedManifest, Signer as _, Timestamp},
     name::Escaped,
     store::{
-        LocalStore, ManifestInfo, PageRequest, ProtocolFault, PutManifest, Store as _, StoreError,
+        LocalStore, ManifestInfo, Missing, PageRequest, ProtocolFault, PutManifest, Store as _,
+        StoreError,
     },
     transfer::TransferError,
-    trust::KnownPeer,
+    trust::{AddressBook, KnownPeer},
     wire::{DEFAULT_PAGE, ServerEvent},
 };
 use failures::Failures;
@@ -189,15 +191,46 @@ impl Collector {
 
     fn tell(&self, carrier: PeerId, info: &ManifestInfo, error: &TransferError) {
         if let Some(silenced) = self.failures.turn(&carrier, (info.id, error.kind())) {
-            let error = error.to_string();
+            let said = error.to_string();
             tracing::warn!(
                 manifest = info.id.short(),
                 sender = %info.sender,
                 carrier = %carrier,
-                error = %Escaped::new(&error),
+                error = %Escaped::new(&said),
                 silenced,
                 "not collected; tried again later"
             );
+            if matches!(
+                error,
+                TransferError::Store(StoreError::NotFound(Missing::Chunk(_)))
+            ) {
+                self.remember_lost(carrier, info);
+            }
+        }
+    }
+
+    /// The history says of a transfer that cannot come that it did not, and why.
+    fn remember_lost(&self, carrier: PeerId, info: &ManifestInfo) {
+        let known = AddressBook::new(self.known.door.dir().peers()).peers();
+        let known = known.unwrap_or_default();
+        let name = |id: PeerId| {
+            let known = known.iter().find(|peer| peer.peer_id == id);
+            known.map_or_else(|| id.short(), |peer| peer.called().to_owned())
+        };
+        let reason = format!(
+            "a chunk of it is lost at {}, which stores it for this peer: let its sender send it again",
+            name(carrier)
+        );
+        let entry = HistoryEntry {
+            peers: vec![name(info.sender)],
+            of: Some(info.size),
+            reason: Some(reason),
+            ..HistoryEntry::new(Direction::Refused, info.transfer_id)
+        };
+        if let Some(chunks) = self.store.state_dir().parent()
+            && let Err(error) = History::new(chunks).append(&entry)
+        {
+            tracing::warn!(%error, "the history is not written");
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) struct ConditionDesk {
 struct Counted {
     stored: Stored,
     waiting: u64,
+    damaged: u64,
     at: Instant,
     took: Duration,
 }
@@ -68,8 +69,11 @@ impl ConditionDesk {
         }
         let began = Instant::now();
         let store = self.store.clone();
-        let usage = tokio::task::spawn_blocking(move || store.usage().ok());
-        let usage = usage.await.ok().flatten()?;
+        let counted = tokio::task::spawn_blocking(move || {
+            let damaged = store.damaged().ok()?.len() as u64;
+            Some((store.usage().ok()?, damaged))
+        });
+        let (usage, damaged) = counted.await.ok().flatten()?;
         let counted = Counted {
             stored: Stored {
                 bytes: usage.bytes,
@@ -77,6 +81,7 @@ impl ConditionDesk {
                 manifests: usage.manifests,
             },
             waiting: waiting(&self.store, &self.door).await.ok()?,
+            damaged,
             at: Instant::now(),
             took: began.elapsed(),
         };
@@ -98,6 +103,7 @@ impl ConditionDesk {
             quota: options.quota,
             store: counted.map(|counted| counted.stored),
             waiting: counted.map(|counted| counted.waiting),
+            damaged: counted.map(|counted| counted.damaged),
             inbox: Some(self.inbox.counts()),
             inbox_mode: Some(mode.word().to_owned()),
         }

@@ -311,7 +311,8 @@ impl Gate for Door {
     }
 
     fn is_in_place(&self) -> bool {
-        self.places.displaced().is_empty()
+        // Without received/ everything is stored, and waits.
+        self.places.has_certs()
     }
 
     fn may_renew(&self, caller: &Caller) -> bool {

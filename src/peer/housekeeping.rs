@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::runtime::Handle;
+
 use super::{
     adjust::{InForce, changed},
     directory::refresh_directory,
@@ -15,7 +17,7 @@ use crate::{
     manifest::Timestamp,
     name::Escaped,
     store::{KeepSettled, LocalStore, StoreError},
-    tls::{CertsDir, TlsError, ca},
+    tls::{CertsDir, Endings, TlsError, ca},
     wire::GcBody,
 };
 
@@ -65,8 +67,7 @@ pub(super) fn collect(
 ) -> Result<GcBody, StoreError> {
     inbox.remove_stale(SystemTime::now());
     let now = Timestamp::now();
-    let expired = store.take_expired(now)?;
-    expired.iter().for_each(|info| inbox.expired(info));
+    let expired = take_expired(store, inbox, now)?;
     let opened = store.let_go_settled(keep, inbox.me(), now)?;
     let report = match unfinished {
         true => store.gc_unfinished(now)?,
@@ -74,7 +75,7 @@ pub(super) fn collect(
     };
     Ok(GcBody {
         opened,
-        expired: expired.len() + report.expired,
+        expired: expired + report.expired,
         chunks: report.chunks,
         bytes: report.bytes,
         by: report.by,
@@ -89,14 +90,21 @@ pub(super) async fn expiring(store: Arc<LocalStore>, inbox: Arc<Inbox>) {
     let mut ticks = tokio::time::interval(EXPIRY);
     loop {
         ticks.tick().await;
-        let store = store.clone();
-        let gone = tokio::task::spawn_blocking(move || store.take_expired(Timestamp::now()));
+        let (store, inbox) = (store.clone(), inbox.clone());
+        let gone =
+            tokio::task::spawn_blocking(move || take_expired(&store, &inbox, Timestamp::now()));
         match gone.await {
-            Ok(Ok(gone)) => gone.iter().for_each(|info| inbox.expired(info)),
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "letting go failed"),
             Err(error) => tracing::debug!(%error, "letting go failed"),
         }
     }
+}
+
+/// Lets transfers go whose time is over, and tells of each. Gives how many. Blocks a thread of the runtime that may be.
+fn take_expired(store: &LocalStore, inbox: &Inbox, now: Timestamp) -> Result<usize, StoreError> {
+    let runtime = Handle::current();
+    store.take_expired(now, &|gone| runtime.block_on(inbox.expired(&gone)))
 }
 
 /// On the circle's machine: revokes what a pairing left that was killed beside this peer, soon after its end.
@@ -131,6 +139,14 @@ pub(super) fn revoke_pending(certs: &CertsDir) -> bool {
             tracing::error!(%error, "what pairings left pending cannot be revoked");
             false
         }
+    }
+}
+
+/// The same at the start of a list that is past its date, before anything is said of that.
+pub(super) fn renew_old_list(certs: &CertsDir) {
+    let ended = Endings::read(certs).revocation_list;
+    if certs.ca_key().exists() && ended.is_some_and(|end| end < Timestamp::now()) {
+        renew_list(certs);
     }
 }
 

@@ -6,6 +6,7 @@ mod decided;
 mod desk;
 mod early;
 mod glimpses;
+mod gone;
 mod open;
 mod policy;
 mod queue;
@@ -25,6 +26,7 @@ use tokio::{
 pub use answer::{AnswerError, PendingTransfer};
 pub(crate) use arrival::Kept;
 pub use arrival::{Arrival, DecidedBy, OpenedFiles, Outcome};
+pub(crate) use gone::expired_entry;
 pub use policy::{InboxMode, InboxOptions, InboxPolicy, InboxRule, InboxRules, Waiting};
 
 use super::{

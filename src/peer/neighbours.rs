@@ -178,7 +178,7 @@ impl Neighbours {
         match answers {
             0 => tracing::warn!(
                 known = peers.len(),
-                "none of the known peers has answered: what was revoked since this home served last is not known here yet"
+                "none of the known peers has answered: newer revocations are not known here yet"
             ),
             _ => tracing::debug!(answers, known = peers.len(), "asked for revocations"),
         }

@@ -104,7 +104,7 @@ pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice>
     let own = about_own(Renewed::Peer, endings.certificate);
     let script = about_own(Renewed::Script, endings.scripts_certificate);
     let circle = endings.circle.and_then(|end| about_circle(dir, end, now));
-    let list = endings.circle.and_then(|_| about_list(endings, now));
+    let list = endings.circle.and_then(|_| about_list(dir, endings, now));
     let conflict = endings.conflict.as_ref().map(|conflict| {
         let text = format!("{conflict}; {}", merging(dir));
         Notice::care("lists-contradict", text)
@@ -236,6 +236,16 @@ pub fn early_list(dir: &CertsDir) -> &'static str {
     }
 }
 
+/// What follows from a revocation list past its date, and what to do.
+pub fn old_list(dir: &CertsDir) -> &'static str {
+    match dir.ca_key().exists() {
+        true => ", and is signed again when this home is served: colis serve",
+        false => {
+            ", but what was revoked since is not known here; start the circle's machine and reach it: colis peers check PEER"
+        }
+    }
+}
+
 fn about_own(
     dir: &CertsDir,
     which: Renewed,
@@ -270,8 +280,8 @@ pub fn after_the_end(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timest
             let name = name.filter(|name| is_peer_name(name));
             let name = name.as_deref().unwrap_or("NAME");
             format!(
-                "it could be renewed until {grace}. On the circle's machine: colis certs revoke {name}, then colis pair; here, with \
-                 certs/ moved away: colis pair HOST. It becomes another peer: what was sealed for the old one stays closed"
+                "it could be renewed until {grace}. On the circle's machine: colis certs revoke {name}, then colis pair; here: colis \
+                 certs leave, then colis pair HOST. It becomes another peer; the old keys stay, and open what was sealed for them"
             )
         }
         Renewed::Peer if !dir.ca_key().exists() => {
@@ -358,20 +368,20 @@ pub fn circle_ends(dir: &CertsDir, end: Timestamp, now: Timestamp) -> Option<Cir
     })
 }
 
-fn about_list(endings: &Endings, now: Timestamp) -> Option<Notice> {
+fn about_list(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Option<Notice> {
     match endings.revocation_list {
         None => Some(Notice::care(
             "no-revocation-list",
             "there is no revocation list (certs/crl.pem): whoever was revoked would be let in until a member brings one; \
              fetch it: colis peers check PEER",
         )),
-        Some(next) if next < now => Some(Notice::care(
-            "revocation-list-old",
-            format!(
-                "the revocation list is past its date ({next}); it still applies, but what was revoked since is not known \
-                 here; start the circle's machine and reach it: colis peers check PEER"
-            ),
-        )),
+        Some(next) if next < now => {
+            let text = format!(
+                "the revocation list is past its date ({next}); it still applies{}",
+                old_list(dir)
+            );
+            Some(Notice::care("revocation-list-old", text))
+        }
         Some(_) => None,
     }
 }

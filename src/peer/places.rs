@@ -18,11 +18,16 @@ use crate::{
 pub(super) const CERTS: &str = "certs/";
 
 pub(super) struct Places {
-    dir: CertsDir,
-    owner: PeerId,
-    certs: Mutex<Held>,
+    certs: Arc<Certs>,
     store: Arc<LocalStore>,
     received: Arc<Received>,
+}
+
+/// The folder of certificates of `owner`.
+struct Certs {
+    dir: CertsDir,
+    owner: PeerId,
+    held: Mutex<Held>,
 }
 
 impl Places {
@@ -32,33 +37,27 @@ impl Places {
         store: Arc<LocalStore>,
         received: Arc<Received>,
     ) -> io::Result<Self> {
-        Ok(Self {
+        let certs = Arc::new(Certs {
             dir: dir.clone(),
             owner,
-            certs: Mutex::new(Held::open(dir.path(), Link::Followed)?),
+            held: Mutex::new(Held::open(dir.path(), Link::Followed)?),
+        });
+        // Nothing is kept for a peer whose home is being moved.
+        let beside = certs.clone();
+        store.write_only_beside(move || match beside.is_in_place() {
+            true => None,
+            false => Some(beside.dir.path().to_owned()),
+        });
+        Ok(Self {
+            certs,
             store,
             received,
         })
     }
 
-    /// Whether the folder of certificates is in place. Another one there with the keys of this peer is taken for it, as
-    /// after a restore.
+    /// Whether the folder of certificates is in place.
     pub(super) fn has_certs(&self) -> bool {
-        let mut certs = self.certs.lock().unwrap_or_else(PoisonError::into_inner);
-        if certs.is_in_place() {
-            return true;
-        }
-        let is_ours = |found: Identity| found.peer_id() == self.owner;
-        if !Identity::load(&self.dir).is_ok_and(is_ours) {
-            return false;
-        }
-        match Held::open(self.dir.path(), Link::Followed) {
-            Ok(held) => {
-                *certs = held;
-                true
-            }
-            Err(_) => false,
-        }
+        self.certs.is_in_place()
     }
 
     /// The folders that are not where they were.
@@ -70,6 +69,27 @@ impl Places {
         ];
         let displaced = places.into_iter().filter(|(is_in_place, _)| !is_in_place);
         displaced.map(|(_, name)| name).collect()
+    }
+}
+
+impl Certs {
+    /// Whether it is where it was. Another one there with the keys of its peer is taken for it, as after a restore.
+    fn is_in_place(&self) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_in_place() {
+            return true;
+        }
+        let is_ours = |found: Identity| found.peer_id() == self.owner;
+        if !Identity::load(&self.dir).is_ok_and(is_ours) {
+            return false;
+        }
+        match Held::open(self.dir.path(), Link::Followed) {
+            Ok(there) => {
+                *held = there;
+                true
+            }
+            Err(_) => false,
+        }
     }
 }
 

@@ -130,7 +130,12 @@ impl ReceivedError {
             Self::BadTable { .. } => "its table contradicts itself",
             Self::OneName { .. } => "the disk takes names in it for one",
             Self::NoRoom(_) | Self::NoSpace { .. } => "no space",
-            Self::Io { .. } => "the disk failed",
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => "its folder may not be written",
+                io::ErrorKind::ReadOnlyFilesystem => "its disk is read-only",
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "its folder is not there",
+                _ => "the disk failed",
+            },
         }
     }
 }

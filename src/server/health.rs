@@ -229,6 +229,8 @@ fn measure_store(gauges: &Gauges, condition: &Condition) -> Result<(), prometheu
     gauges.set("colis_store_quota_bytes", help, condition.quota)?;
     let help = "Transfers for this peer that are not opened.";
     gauges.set("colis_transfers_waiting", help, condition.waiting)?;
+    let help = "Transfers in the store that are not whole, because a chunk was damaged on disk.";
+    gauges.set("colis_transfers_damaged", help, condition.damaged)?;
     let Some(Stored {
         bytes,
         chunks,

@@ -222,6 +222,28 @@ pub fn circle(home: &Home) -> Result<CircleView, Error> {
     })
 }
 
+/// The peer that would be revoked.
+#[cfg(feature = "cli")]
+pub(crate) struct Doomed {
+    /// The beginnings of its ids.
+    pub(crate) ids: Vec<String>,
+    /// Whether a certificate of each is on record.
+    pub(crate) recorded: bool,
+}
+
+/// Whom [`revoke`] means, as far as it is known before others are asked; `None` if it is nobody, or revoked already.
+#[cfg(feature = "cli")]
+pub(crate) fn to_be_revoked(home: &Home, peer: &str) -> Option<Doomed> {
+    let dir = CertsDir::new(home.certs());
+    let (keys, recorded) = ca::whom(&dir, peer).ok()?;
+    let circle = Circle::load(&dir).ok()?;
+    let lives = keys.iter().any(|key| !circle.is_key_revoked(key));
+    lives.then(|| Doomed {
+        ids: keys.iter().map(crate::id::Short::short).collect(),
+        recorded,
+    })
+}
+
 /// Revokes every certificate of a peer, which is meant by its name, its id, the first eight digits of that, or the path of a
 /// file with its certificate. A name means the one peer called so that is not revoked. The members that answer are asked first for
 /// what they know as revoked.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use super::{
     Error, Event, Home, Reporter, Session,
@@ -15,8 +16,11 @@ use crate::{
     config::Config,
     id::PeerId,
     manifest::{Signer as _, Timestamp},
-    store::{CheckReport, GcReport, LocalStore, StoreError, Unnamed},
-    tls::{CertsDir, Identity},
+    peer::{History, expired_entry},
+    server::TellLimits,
+    store::{CheckReport, Expired, GcReport, LocalStore, StoreError, Unnamed},
+    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
+    transfer::Reader,
     trust::AddressBook,
     wire::GcBody,
 };
@@ -126,15 +130,18 @@ async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<
     let (store, keep) = (store::open(home, config)?, keep_settled(config));
     // A home without certificates has opened nothing.
     let owner = Identity::load(&CertsDir::new(home.certs())).map(|me| me.peer_id());
+    let expired = Remembered::of(home);
     blocking(move || {
+        let gone = store.take_expired(Timestamp::now(), &|gone| expired.add(&store, &gone))?;
         let opened = match owner {
             Ok(owner) => store.let_go_settled(keep, owner, Timestamp::now())?,
             Err(_) => 0,
         };
-        let report = match unfinished {
+        let mut report = match unfinished {
             true => store.gc_unfinished(Timestamp::now())?,
             false => store.gc(Timestamp::now())?,
         };
+        report.expired += gone;
         Ok(Collected {
             report,
             opened,
@@ -142,6 +149,47 @@ async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<
         })
     })
     .await
+}
+
+/// Where it is remembered what has expired while no peer served the home.
+struct Remembered {
+    history: History,
+    /// `None` where the home has no keys that can be used: then it is not known what was for it.
+    reader: Option<Reader>,
+    limits: TellLimits,
+    runtime: Handle,
+}
+
+impl Remembered {
+    fn of(home: &Home) -> Self {
+        let dir = CertsDir::new(home.certs());
+        let read = || {
+            let (identity, circle) = (Identity::load(&dir)?, Circle::load(&dir)?);
+            Ok::<_, TlsError>(Reader {
+                me: identity.peer_id(),
+                seal_keys: identity.seal_keys().clone(),
+                password: None,
+                verifier: Arc::new(CircleHandle::new(circle)),
+            })
+        };
+        Self {
+            history: History::new(&home.chunks()),
+            reader: read().ok(),
+            limits: TellLimits::default(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Blocks. Not being able to write the history is no reason to keep what has expired.
+    fn add(&self, store: &LocalStore, gone: &Expired) {
+        let Some(reader) = &self.reader else { return };
+        let entry = self.runtime.block_on(expired_entry(store, reader, gone));
+        let Some(mut entry) = entry else { return };
+        if let Some(left_out) = self.limits.entry(&gone.info.sender) {
+            entry.left_out = left_out;
+            let _ = self.history.append(&entry);
+        }
+    }
 }
 
 fn names(home: &Home, by: &[Unnamed]) -> BTreeMap<PeerId, String> {

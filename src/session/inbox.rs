@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, list::states_here, manifest_of, meant, row, which::if_long_enough,
+    TransferSelector, list::states_here, manifest_of, meant, row, store::look,
+    which::if_long_enough,
 };
 use crate::{
     manifest::{SignedManifest, table::Entry},
     peer::{DecidedBy, Direction, HistoryEntry, Kept, Outcome, Reasons},
-    store::{ManifestInfo, Store, TransferState},
+    store::{ManifestInfo, Missing, Store, StoreError, TransferState},
     transfer::{self, GLANCE, OpenedTransfer, Seen, TransferError, top_names},
     wire::Decision,
 };
@@ -181,9 +182,30 @@ impl Inbox<'_> {
         }
         request.which = infos.iter().map(|info| info.id.to_string()).collect();
         let store = self.store.clone();
-        self.us
-            .receive_out_of(store, Some(&self.own), request)
-            .await
+        let received = self.us.receive_out_of(store, Some(&self.own), request);
+        match received.await {
+            Err(error) => Err(self.of_damage(error).await),
+            received => received,
+        }
+    }
+
+    /// The same failure, with the reason if a chunk is not there because it is damaged in this store.
+    async fn of_damage(&self, error: Error) -> Error {
+        let (Error::Store(StoreError::NotFound(Missing::Chunk(id) | Missing::Damaged(id)))
+        | Error::Transfer(TransferError::Store(StoreError::NotFound(
+            Missing::Chunk(id) | Missing::Damaged(id),
+        )))) = &error
+        else {
+            return error;
+        };
+        // Who only looks sets nothing aside: whoever has the store finds it so, and says it from now on.
+        let _ = self.own.as_store().get_chunk(*id).await;
+        match look(&self.us.home) {
+            Ok(store) if store.is_damaged(*id) => {
+                StoreError::NotFound(Missing::Damaged(*id)).into()
+            }
+            _ => error,
+        }
     }
 
     /// Remembers a no; whoever waits for the state of the transfer is told. Each is told as [`Event::Refused`].

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Mistake, Session, meant};
+use super::{Error, Mistake, Session, meant, pair::peer_name};
 use crate::{
     id::{PeerId, SealPublicKey},
     manifest::{Signer as _, Timestamp},
-    trust::{Assigned, Bearer, KnownPeer, Right, Role, Roles, TrustError},
+    trust::{Assigned, Bearer, KnownPeer, Right, Role, Roles, TrustError, is_peer_name, name_of},
     wire::Health,
 };
 
@@ -219,6 +219,11 @@ impl Session {
     /// # Errors
     /// Fails if no peer is called `old`, or another peer, a member that only the directory knows or this one is called `new`.
     pub fn rename_peer(&self, old: &str, new: &str) -> Result<PeerRow, Error> {
+        // As at pairing: what a person types is made a name.
+        let new = &match is_peer_name(new) || name_of(new).is_none() {
+            true => new.to_owned(),
+            false => peer_name(new, &*self.reporter)?,
+        };
         if new == self.identity().name() {
             let name = new.to_owned();
             return Err(Mistake::OwnName { name }.into());

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    ChosenBy, Error, Home, LITTLE, MOVED, Session, UnfinishedSend, all_with_states, care, existing,
-    moved,
+    ChosenBy, Error, Home, LITTLE, MOVED, Session, UnfinishedSend, all_with_states, care,
+    damage::READ_ONLY,
+    existing, moved,
     store::{self, blocking},
     store_options,
 };
@@ -25,8 +26,11 @@ use crate::{
     store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     trust::{Bearer, Role},
-    wire::{Arriving, Condition},
+    wire::{Arriving, Condition, HealthStatus},
 };
+
+/// The home of a serving peer was moved.
+const HOME_MOVED: &str = "home-moved";
 
 /// How long the serving peer may take to say what is arriving.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -212,6 +216,7 @@ impl Session {
             store: usage,
         };
         status.notices.extend(care::of(home, config, &endings));
+        status.notices.extend(self.stuck(&status.notices).await);
         status.add_notices(room, request);
         Ok(status)
     }
@@ -232,6 +237,19 @@ impl Session {
     async fn health_of_who_serves(&self) -> Option<Condition> {
         let peer = self.serving().ok().flatten()?.with_retries(0);
         Some(peer.health().await.ok()?.details?.condition)
+    }
+
+    /// That the serving peer stores nothing, unless that was said: one whose disk has failed goes on so until it is restarted.
+    async fn stuck(&self, said: &[Notice]) -> Option<Notice> {
+        const SAID: [&str; 2] = [READ_ONLY, HOME_MOVED];
+        if said.iter().any(|notice| SAID.contains(&&*notice.code)) {
+            return None;
+        }
+        let peer = self.serving().ok()??;
+        let health = timeout(ANSWER, peer.health()).await.ok()?.ok()?;
+        let text = "the peer that serves this home stores nothing, since a write failed or a folder of it was moved: look at its log and \
+            that disk (dmesg), then restart it: colis stop, colis serve";
+        (health.status == HealthStatus::ReadOnly).then(|| Notice::care(READ_ONLY, text))
     }
 
     /// When what is in `certs/` ends.
@@ -303,7 +321,7 @@ fn why_not_received(home: &Home, received: &Path) -> Option<String> {
 fn moved_home(holder: Option<&Holder>) -> Option<Notice> {
     let from = holder?.moved_from.as_deref()?;
     let text = format!("{}: {MOVED}", moved(from));
-    Some(Notice::care("home-moved", text))
+    Some(Notice::care(HOME_MOVED, text))
 }
 
 impl Status {

@@ -45,6 +45,9 @@ pub enum Missing {
     /// A chunk.
     #[error("chunk {0}")]
     Chunk(ChunkId),
+    /// A chunk that is damaged on the disk of this store.
+    #[error("chunk {0}, whose copy on disk is damaged,")]
+    Damaged(ChunkId),
     /// A manifest, or the state of its transfer.
     #[error("manifest {0}")]
     Manifest(ManifestId),

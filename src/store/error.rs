@@ -287,7 +287,7 @@ impl StoreError {
     /// The problem code that tells a peer of it; `None` for what is an internal matter of this machine.
     pub fn code(&self) -> Option<Refusal> {
         let code = match self {
-            Self::NotFound(Missing::Chunk(_)) => Code::NoSuchChunk,
+            Self::NotFound(Missing::Chunk(_) | Missing::Damaged(_)) => Code::NoSuchChunk,
             Self::NotFound(Missing::Manifest(_)) => Code::NoSuchManifest,
             Self::NotFound(Missing::Circle) => Code::NotTheCircle,
             Self::HashMismatch { .. } => Code::HashMismatch,

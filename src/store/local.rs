@@ -10,6 +10,7 @@ mod came;
 mod charges;
 mod check;
 mod chunks;
+mod damage;
 mod deleted;
 pub(super) mod disk;
 mod gc;
@@ -24,6 +25,7 @@ mod receipts;
 mod relay;
 mod settled;
 mod space;
+mod writable;
 
 use std::{
     path::{Path, PathBuf},
@@ -36,6 +38,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use charges::Unnamed;
 pub use check::{CheckReport, Problem, Usage};
+pub(crate) use gc::Expired;
 pub use gc::GcReport;
 pub use lock::Holder;
 pub use options::LocalStoreOptions;
@@ -46,7 +49,7 @@ pub use settled::{Freed, KeepSettled};
 use super::{
     ChunkInfo, ManifestInfo, Missing, OfferAnswer, Page, PageRequest, PartOf, Promised, Put,
     PutManifest, ReadOnly, StateAt, Store, StoreError, StoreFuture, TransferState, check_chunk,
-    memory::take_page, missing_chunks_error, no_chunk, no_manifest,
+    memory::take_page, missing_chunks_error, no_manifest,
 };
 use crate::{
     disk::{Disk, Held, Link, Room, is_shared},
@@ -62,6 +65,7 @@ use lock::Lock;
 use manifests::Index;
 use receipts::Receipts;
 use space::Space;
+use writable::Gone;
 
 /// Disk work at once: more would only queue in the kernel.
 const DISK_JOBS: usize = 16;
@@ -92,6 +96,8 @@ struct Inner {
     failed: OnceLock<ReadOnly>,
     /// The folder that `root` led to when it was opened.
     place: Held,
+    /// Gives a folder without which nothing may be written, if it is not where it was.
+    gone: OnceLock<Gone>,
     /// `None` if only to read.
     lock: Option<Lock>,
     /// Tells that the lock is released: fields are dropped in their order, so this one must be the last.
@@ -355,6 +361,7 @@ impl Inner {
             presence: RwLock::new(()),
             index: Index::default(),
             failed: OnceLock::new(),
+            gone: OnceLock::new(),
             lock,
             released: CancellationToken::new().drop_guard(),
         })
@@ -368,62 +375,6 @@ impl Inner {
         self.presence
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Refuses every write once one has failed: what is on disk is not known any more.
-    fn writable(&self) -> Result<(), StoreError> {
-        if self.lock.is_none() {
-            return Err(StoreError::ReadOnly(ReadOnly::OpenedToRead));
-        }
-        self.not_failed()
-    }
-
-    fn not_failed(&self) -> Result<(), StoreError> {
-        if let Some(failed) = self.failed.get() {
-            return Err(StoreError::ReadOnly(failed.clone()));
-        }
-        // What is written to a folder without its name would be found by nobody after a restart.
-        match self.place.is_in_place() {
-            true => Ok(()),
-            false => Err(self.displaced()),
-        }
-    }
-
-    fn displaced(&self) -> StoreError {
-        let root = self.root.clone();
-        StoreError::ReadOnly(ReadOnly::MovedAway { root })
-    }
-
-    /// A path that fails in a store that is not in its place has failed for that reason.
-    fn explained(&self, error: StoreError) -> StoreError {
-        match error {
-            StoreError::Io { .. } if !self.place.is_in_place() => self.displaced(),
-            error => error,
-        }
-    }
-
-    /// What a failed write means: a full disk heals, a failing one ends writing.
-    fn write_failed(&self, needed: u64, path: &Path, error: DiskError) -> StoreError {
-        match error {
-            DiskError::Full => StoreError::NoSpace {
-                needed,
-                free: self.disk().map_or(0, |disk| disk.free),
-                quota: None,
-                promised: Promised::default(),
-                remote: None,
-            },
-            DiskError::TooLarge => StoreError::file_too_large(),
-            DiskError::Other(error) => io(path, error),
-            DiskError::Failed(error) => {
-                let reason = format!("{}: {error}", path.display());
-                tracing::error!(%reason, "the store is read-only from now on");
-                let failed = ReadOnly::WriteFailed {
-                    path: path.to_owned(),
-                    source: Arc::new(error),
-                };
-                StoreError::ReadOnly(self.failed.get_or_init(|| failed).clone())
-            }
-        }
     }
 
     fn disk(&self) -> Result<Disk, StoreError> {

@@ -9,7 +9,7 @@ use x509_parser::time::ASN1Time;
 
 use super::{
     BadFile, CertsDir, Circle, CircleHandle, TlsError, ca::CIRCLE_OF, hold_list, io_error,
-    signature::is_self_signed,
+    pem_fault::pem_fault, signature::is_self_signed,
 };
 use crate::{id::PeerId, manifest::Timestamp, name::LibraryError, trust::write_durably};
 
@@ -32,7 +32,8 @@ pub(super) struct Anchor {
 impl Anchor {
     /// Reads a certificate in PEM, trusting it.
     pub(super) fn parse(pem: &[u8]) -> Result<Self, BadFile> {
-        let certificate = CertificateDer::from_pem_slice(pem).map_err(unreadable)?;
+        let certificate =
+            CertificateDer::from_pem_slice(pem).map_err(|e| BadFile::BadCircle(pem_fault(&e)))?;
         let trusted = anchor_from_trusted_cert(&certificate).map_err(unreadable)?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).map_err(unreadable)?;
         let name = parsed.subject().iter_common_name().next();

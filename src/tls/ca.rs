@@ -33,7 +33,7 @@ pub use renew::{
     GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,
     renew_own, renew_own_if_due, renewable_from, sign_renewal,
 };
-pub use revocation::{Revocation, merge_lists, refresh_list, revoke};
+pub use revocation::{Revocation, merge_lists, refresh_list, revoke, whom};
 
 use super::{
     CertsDir, Circle, Identity, TlsError, WhyRefused,

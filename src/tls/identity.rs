@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{
     BadFile, Caller, CertsDir, KeyForm, TlsError, WhyRefused, certificate::ACTS_FOR, io_error,
-    signature::public_key,
+    pem_fault::pem_fault, signature::public_key,
 };
 use crate::{
     crypto::SealKey,
@@ -197,7 +197,7 @@ pub(super) fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, T
     let pem = private::read(path).map_err(|e| io_error(path, e))?;
     CertificateDer::from_pem_slice(&pem).map_err(|e| TlsError::Malformed {
         path: path.to_owned(),
-        fault: BadFile::NoCertificate(LibraryError::new(e)),
+        fault: BadFile::NoCertificate(pem_fault(&e)),
     })
 }
 

@@ -14,7 +14,7 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
-use super::{BadList, Caller};
+use super::{BadList, Caller, pem_fault::pem_fault};
 use crate::{id::PeerId, manifest::Timestamp, name::LibraryError};
 
 /// Keys that a circle signs at most. It refuses further ones, so that it can revoke each that it has signed.
@@ -63,7 +63,7 @@ impl Revoked {
     ) -> Result<Self, BadList> {
         let mut lists = Vec::new();
         for der in CertificateRevocationListDer::pem_slice_iter(pem) {
-            let der = der.map_err(|e| BadList::Unreadable(LibraryError::new(e)))?;
+            let der = der.map_err(|e| BadList::Unreadable(pem_fault(&e)))?;
             if lists.len() == MAX_COUNT {
                 return Err(BadList::TooMany);
             }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     crypto::FileKey,
     id::ChunkId,
-    manifest::{SignedManifest, SignedOffer, WrapScope, table::Entry},
+    manifest::{SignedManifest, SignedOffer, Timestamp, WrapScope, table::Entry},
     store::Store,
 };
 
@@ -40,7 +40,19 @@ pub async fn browse(
     at_most: u64,
     each: impl FnMut(Entry) -> ControlFlow<()> + Send,
 ) -> Result<Seen, TransferError> {
-    check_origin(manifest, reader)?;
+    browse_at(Timestamp::now(), store, manifest, reader, at_most, each).await
+}
+
+/// The same, as it was `then`.
+async fn browse_at(
+    then: Timestamp,
+    store: &dyn Store,
+    manifest: &SignedManifest,
+    reader: &Reader,
+    at_most: u64,
+    each: impl FnMut(Entry) -> ControlFlow<()> + Send,
+) -> Result<Seen, TransferError> {
+    check_origin(manifest, reader, then)?;
     let payload = manifest.payload();
     let key = unwrap(payload, reader).await?;
     let (chunk_size, table) = (payload.chunk_size, &payload.table);
@@ -86,10 +98,20 @@ pub(crate) async fn top_names(
     reader: &Reader,
     manifest: &SignedManifest,
 ) -> Option<TopNames> {
+    top_names_at(Timestamp::now(), store, reader, manifest).await
+}
+
+/// The same, as it was `then`: of what has expired since.
+pub(crate) async fn top_names_at(
+    then: Timestamp,
+    store: &dyn Store,
+    reader: &Reader,
+    manifest: &SignedManifest,
+) -> Option<TopNames> {
     let mut top = TopNames::new();
     let keep = |entry: Entry| top.keep(&entry);
-    let seen = browse(store, manifest, reader, GLANCE, keep).await.ok()?;
-    Some(top.seen(seen))
+    let seen = browse_at(then, store, manifest, reader, GLANCE, keep).await;
+    Some(top.seen(seen.ok()?))
 }
 
 /// What is needed to read the names of a transfer that is announced and has no manifest yet.

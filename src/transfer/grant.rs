@@ -44,7 +44,7 @@ pub async fn grant(
 ) -> Result<Granted, TransferError> {
     let old = SignedManifest::parse(store.get_manifest(id).await?)?;
     // A store could show us what we never signed, so that we sign it now.
-    check_origin(&old, reader)?;
+    check_origin(&old, reader, Timestamp::now())?;
     let mut manifest = old.payload().clone();
     if manifest.sender != signer.peer_id() {
         let sender = manifest.sender;

@@ -98,7 +98,7 @@ impl OpenedTransfer {
         manifest: SignedManifest,
         reader: &Reader,
     ) -> Result<Self, TransferError> {
-        let origin = check_origin(&manifest, reader)?;
+        let origin = check_origin(&manifest, reader, Timestamp::now())?;
         let key = unwrap(manifest.payload(), reader).await?;
         let listing = Listing::fetch(store, manifest.payload(), &key).await?;
         Ok(Self {
@@ -331,8 +331,8 @@ pub(super) fn open_bytes(
 pub(super) fn check_origin(
     manifest: &SignedManifest,
     reader: &Reader,
+    now: Timestamp,
 ) -> Result<Origin, TransferError> {
-    let now = Timestamp::now();
     match manifest.verify(&*reader.verifier, now) {
         Ok(name) => Ok(Origin::Verified { name }),
         Err(ManifestError::Untrusted(VerifyError::UntrustedSigner { .. }))

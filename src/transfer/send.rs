@@ -25,6 +25,8 @@ use crate::{
 
 /// How often a sender that waits looks whether the recipient has opened it.
 const POLL: Duration = Duration::from_millis(250);
+/// How often, once that has taken long: a person may decide tomorrow.
+const LONGEST_POLL: Duration = Duration::from_secs(3);
 
 /// Who sends, with what.
 #[derive(Clone)]
@@ -235,12 +237,14 @@ pub async fn wait_until_settled(
     store: &dyn Store,
     manifest: ManifestId,
 ) -> Result<StateAt, StoreError> {
+    let mut pause = POLL;
     loop {
         let state = store.manifest_state(manifest).await?;
         if !state.state.is_undecided() {
             return Ok(state);
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(LONGEST_POLL);
     }
 }
 

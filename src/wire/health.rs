@@ -96,6 +96,9 @@ pub struct Condition {
     /// Transfers for us that are not opened, counted with the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,
+    /// Transfers in the store that are not whole, because a chunk was damaged on disk, counted with the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<u64>,
     /// What the inbox did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox: Option<InboxCounts>,

@@ -6,6 +6,7 @@ mod fake;
 mod machine;
 mod peer;
 mod refusals;
+mod rot;
 mod status;
 
 use std::{fs, path::Path, process::Command};

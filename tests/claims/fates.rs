@@ -1,5 +1,6 @@
 //! "My file did not arrive" is answered by the log and the history, whatever became of it.
 
+mod expired;
 pub(super) mod floods;
 
 use std::{

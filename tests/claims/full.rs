@@ -58,7 +58,9 @@ fn a_disk_that_takes_nothing_keeps_nobody_from_exchanging() {
         homes.ok(&home, &["list", &to]);
         homes.ok(&home, &["list"]);
         homes.ok(&home, &["inbox"]);
-        homes.ok(&home, &["status"]);
+        let is_frozen = number == 1;
+        let status = homes.run(&home, &["status"]);
+        assert_eq!(status.code, if is_frozen { 11 } else { 0 }, "{status:?}");
         let out = homes.path("o");
         homes.ok(&home, &["receive", "--all", "--out", out.to_str().unwrap()]);
         assert_eq!(
@@ -213,8 +215,12 @@ fn a_home_to_read_only_is_looked_at() {
     let (homes, home) = on(&disk.0);
     disk.freeze();
     for args in LOOKS {
-        homes.ok(&home, args);
+        let cares = args == ["status"];
+        let ran = homes.run(&home, args);
+        assert_eq!(ran.code, if cares { 11 } else { 0 }, "{args:?}: {ran:?}");
     }
+    let status = homes.run(&home, &["--json", "status"]).out;
+    assert!(status.contains("store-read-only"), "{status}");
     for (args, code) in [(&["gc"][..], 7), (&["serve", "--listen", "127.0.0.1:0"], 7)] {
         let said = homes.fails(&home, args, code);
         assert!(said.contains("Read-only file system"), "{args:?}: {said}");
@@ -246,7 +252,13 @@ fn a_home_whose_folders_belong_to_us_to_read_only_is_looked_at() {
             other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
             let ran = around(other, &homes.command(home, args)).output().unwrap();
             let said = String::from_utf8_lossy(&ran.stderr);
-            assert_eq!(ran.status.code(), Some(0), "{folder:?}, {args:?}: {said}");
+            let cares = folder.ends_with("chunks") && args == ["status"];
+            let code = if cares { 11 } else { 0 };
+            assert_eq!(
+                ran.status.code(),
+                Some(code),
+                "{folder:?}, {args:?}: {said}"
+            );
         }
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     }

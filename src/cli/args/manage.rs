@@ -264,6 +264,9 @@ pub(in crate::cli) enum CertsCommand {
         /// Its name, its peer id, the first eight digits of that, or a file with its certificate
         #[arg(value_name = "PEER")]
         name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Leave the circle: its keys and certificates move aside into left/, where nothing is lost
     #[command(after_help = examples::CERTS_LEAVE)]

@@ -50,7 +50,7 @@ pub(super) async fn run(
             Failure::usage("nothing was changed: this is asked on a terminal")
                 .hint("say yes: colis certs leave --yes"),
         );
-    } else if !yes && !confirmed().await? {
+    } else if !yes && !agreed("Leave it? [y/N]").await? {
         context.output.talk("nothing was changed");
         return Ok(());
     }
@@ -107,10 +107,10 @@ fn say(context: &Context, departure: &Departure) {
 }
 
 /// Asks; no is the answer of an empty line.
-async fn confirmed() -> Result<bool, Failure> {
-    let ask = || {
+pub(super) async fn agreed(question: &'static str) -> Result<bool, Failure> {
+    let ask = move || {
         loop {
-            let answer = terminal::read_line("Leave it? [y/N]")?;
+            let answer = terminal::read_line(question)?;
             match answer.trim().to_ascii_lowercase().as_str() {
                 "y" | "yes" => return Ok(true),
                 "" | "n" | "no" => return Ok(false),

@@ -69,7 +69,8 @@ fn welcome(context: &Context) -> String {
         );
     };
     let back = match revoked {
-        true => "they are revoked there, and of no use any more".to_owned(),
+        true => "they let nobody in any more, and still open what was sealed for them: keep them"
+            .to_owned(),
         false => format!("to go back, quit and type: {}", to_go_back(&folder, &certs)),
     };
     format!(

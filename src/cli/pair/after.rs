@@ -24,8 +24,10 @@ pub(super) async fn run(
     let output = context.output;
     let send = context.command(&format!("send FILE --to {other}"));
     if let Some(address) = LocalStore::serving_address(&context.home.chunks()) {
+        // It is reached so from here; it may listen on every address.
+        let port = address.rsplit(':').next().unwrap_or_default();
         output.talk(format!(
-            "this machine serves on {address} already; next, while {other} serves too: {send}"
+            "this machine serves on port {port} already; next, while {other} serves too: {send}"
         ));
         return Ok(ExitCode::Ok);
     }

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use super::Failure;
 use crate::{
-    session::advice::{distrusted, refused},
-    store::{BadFormat, NetworkCause, Promised, Rejection, Remote, StoreError},
+    session::{
+        advice::{distrusted, refused},
+        damage::AGAIN,
+    },
+    store::{BadFormat, Missing, NetworkCause, Promised, Rejection, Remote, StoreError},
     wire::Code,
 };
 
@@ -20,6 +23,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = || Self::of(&error);
         match &error {
+            StoreError::NotFound(Missing::Damaged(_)) => failure().hint(AGAIN),
             StoreError::NotFound { .. } => {
                 failure().hint("see what is there: colis list")
             }

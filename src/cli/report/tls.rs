@@ -5,10 +5,10 @@ use std::path::Path;
 use super::{Failure, advice};
 use crate::{
     session::{
-        advice::{NEWER, NO_RECORD, bad_file, is_missing_alone},
+        advice::{NEWER, NO_RECORD, bad_file, distrusted, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
     },
-    tls::{KeyForm, TlsError, WhyRefused},
+    tls::{Distrust, KeyForm, TlsError, WhyRefused},
 };
 
 impl From<TlsError> for Failure {
@@ -24,9 +24,7 @@ impl From<TlsError> for Failure {
             TlsError::Missing { path } if is_missing_alone(path) => {
                 failure().hint(bad_file(path))
             }
-            TlsError::Missing { .. } => {
-                failure().hint(NO_HOME)
-            }
+            TlsError::Missing { .. } => failure().hint(NO_HOME),
             TlsError::Exists { .. } => {
                 failure().hint(
                     "nothing was changed; use another --home or folder, or leave the circle of this one first: colis certs leave",
@@ -54,9 +52,7 @@ impl From<TlsError> for Failure {
             ),
             TlsError::Crypto(_) => failure(),
             TlsError::BadName => failure().hint("for instance: box-1"),
-            TlsError::AlreadyIssued { name, until } => {
-                failure().hint(advice::already_issued(name, *until))
-            }
+            TlsError::AlreadyIssued { name, until } => failure().hint(advice::already_issued(name, *until)),
             TlsError::NeverIssued { .. } => {
                 failure().hint(
                     "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
@@ -64,6 +60,9 @@ impl From<TlsError> for Failure {
             }
             TlsError::Refused(WhyRefused::SameName { .. }) => {
                 failure().hint("nothing was revoked: name the one that is meant by its whole id: colis certs revoke ID")
+            }
+            TlsError::Distrusted(early @ Distrust::NotYetValid { .. }) => {
+                failure().hint(distrusted(early))
             }
             TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {

@@ -24,7 +24,7 @@ pub(super) fn say(output: Output, event: &Event) {
                 _ => format!("none of the {known} peers that are known here has"),
             };
             output.warn(format!(
-                "{none} answered: what was revoked or issued after this home was copied, if it was restored, is not known here"
+                "{none} answered: if this home was restored from a backup, what came after that is not known here"
             ));
         }
         Event::NotAsked { reason } => {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Inbox, said::Gone};
+use super::{Inbox, gone::DeletedBy};
 use crate::{
     id::{ManifestId, PeerId, Short as _},
     manifest::{SignedManifest, Timestamp},
@@ -33,7 +33,7 @@ impl Inbox {
             for (id, sender) in self.why.all() {
                 match self.store.manifest_state(id).await {
                     Ok(at) => self.heed_one(id, sender, at),
-                    Err(StoreError::NotFound(_)) => self.gone_unopened(id, Gone::Deleted),
+                    Err(StoreError::NotFound(_)) => self.deleted_unopened(id, DeletedBy::Sender),
                     Err(_) => {}
                 }
             }
@@ -57,15 +57,15 @@ impl Inbox {
     /// The owner has deleted a transfer: nothing of it waits any more.
     pub(in crate::peer) fn deleted(&self, id: ManifestId) {
         self.reasons.forget(id);
-        self.gone_unopened(id, Gone::DeletedHere);
+        self.deleted_unopened(id, DeletedBy::Owner);
     }
 
     fn heed_one(&self, id: ManifestId, sender: PeerId, at: StateAt) {
         let decided = match at.state {
             TransferState::Refused => "refused by the owner",
             TransferState::Opened => "opened by the owner",
-            TransferState::Expired => return self.gone_unopened(id, Gone::Expired),
-            TransferState::Stored | TransferState::Waiting => return,
+            // Who lets it go tells it.
+            TransferState::Stored | TransferState::Waiting | TransferState::Expired => return,
         };
         // What this peer itself has settled meanwhile is forgotten already.
         if self.why.forget(id).is_none() {

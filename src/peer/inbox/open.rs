@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use super::{
     DecidedBy, Inbox, News, OpenedFiles, Outcome, Waiting,
+    gone::certified,
     policy::names_of,
     said::{self, About},
     table,
@@ -63,6 +64,11 @@ impl Inbox {
                     return Tried::Failed;
                 }
             };
+            let over = manifest.payload().expires;
+            if over.is_some_and(|over| over <= Timestamp::now()) {
+                // It is told when it is let go, which is soon.
+                return Tried::Settled;
+            }
             let sender = self.certified(&manifest);
             let about = About {
                 manifest: &manifest,
@@ -85,8 +91,7 @@ impl Inbox {
 
     /// The name in the certificate of who signed, if the circle vouches for it.
     pub(super) fn certified(&self, manifest: &SignedManifest) -> Option<String> {
-        let now = Timestamp::now();
-        manifest.verify(&*self.reader.verifier, now).ok()
+        certified(manifest, &self.reader)
     }
 
     /// The files are there: that is remembered before the state says so, which others wait for.
@@ -203,6 +208,8 @@ impl Inbox {
         about: &About<'_>,
         reader: &Reader,
     ) -> Result<Opened, TransferError> {
+        // What cannot be recorded as opened would be opened again.
+        self.store.check_writable()?;
         let (manifest, sender) = (about.manifest.clone(), about.sender);
         let (start, id) = (std::time::Instant::now(), manifest.id());
         let payload = manifest.payload();

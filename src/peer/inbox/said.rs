@@ -9,7 +9,7 @@ use crate::{
     name::Escaped,
     peer::history::{Direction, History, HistoryEntry},
     server::{Cut, NotTaken},
-    store::{ManifestInfo, Store as _, TransferState},
+    store::{Store as _, TransferState},
     transfer::{ReceivedFiles, TransferError},
 };
 
@@ -42,20 +42,11 @@ impl<'a> About<'a> {
     }
 }
 
-fn charged(name: Option<&str>, sender: PeerId) -> PeerId {
+pub(super) fn charged(name: Option<&str>, sender: PeerId) -> PeerId {
     match name {
         Some(_) => sender,
         None => PeerId::of(b""),
     }
-}
-
-/// Why a transfer that waited is not here any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gone {
-    Expired,
-    Deleted,
-    /// Its recipient has deleted it.
-    DeletedHere,
 }
 
 impl Inbox {
@@ -157,64 +148,6 @@ impl Inbox {
         }
     }
 
-    /// Tells that a transfer has expired, if it waited here or is another peer's.
-    pub(in crate::peer) fn expired(&self, info: &ManifestInfo) {
-        self.gone_unopened(info.id, Gone::Expired);
-        if info.sender == self.reader.me || info.recipients.contains(&self.reader.me) {
-            return;
-        }
-        if let Some(silenced) = self.limits.line(&info.sender) {
-            tracing::info!(
-                transfer = info.transfer_id.short(),
-                manifest = info.id.short(),
-                sender = %info.sender,
-                recipient = info.recipients.iter().find(|peer| **peer != info.sender).map(tracing::field::display),
-                bytes = info.size,
-                silenced,
-                "expired, stored for others"
-            );
-        }
-    }
-
-    /// Tells that a transfer that waited has gone, unless that was told or this peer has settled it.
-    pub(super) fn gone_unopened(&self, id: ManifestId, gone: Gone) {
-        let Some(waited) = self.why.forget(id) else {
-            return;
-        };
-        self.reasons.forget(id);
-        let (message, reason) = match gone {
-            Gone::Expired => ("expired unopened", "expired while it waited"),
-            Gone::Deleted => ("deleted unopened", "deleted by its sender while it waited"),
-            Gone::DeletedHere => (
-                "deleted by the owner",
-                "deleted by the owner while it waited",
-            ),
-        };
-        let name = waited.name.as_deref();
-        let charged = charged(name, waited.sender);
-        if let Some(silenced) = self.limits.line(&charged) {
-            tracing::info!(
-                transfer = waited.transfer.short(),
-                manifest = id.short(),
-                sender = %who(name, waited.sender),
-                id = %waited.sender,
-                silenced,
-                "{message}"
-            );
-        }
-        if let Some(left_out) = self.limits.entry(&charged) {
-            self.remember(&HistoryEntry {
-                left_out,
-                manifest: Some(id),
-                verified: name.is_some(),
-                peers: vec![name.map_or_else(|| waited.sender.short(), str::to_owned)],
-                bytes: waited.bytes,
-                reason: Some(reason.to_owned()),
-                ..HistoryEntry::new(Direction::Refused, waited.transfer)
-            });
-        }
-    }
-
     pub(super) fn remember_cut(&self, cut: &Cut) {
         self.remember(&HistoryEntry {
             peers: vec![cut.name.clone()],
@@ -244,7 +177,7 @@ impl Inbox {
         }
     }
 
-    fn remember(&self, entry: &HistoryEntry) {
+    pub(super) fn remember(&self, entry: &HistoryEntry) {
         self.write(|history| history.append(entry));
     }
 

@@ -12,7 +12,7 @@ use crate::{
     peer::PeerError,
     received::ReceivedError,
     session::FolderError,
-    store::{Refusal, StoreError},
+    store::{Missing, Refusal, StoreError},
     tls::TlsError,
     transfer::TransferError,
     trust::TrustError,
@@ -132,6 +132,7 @@ impl From<&io::Error> for Kind {
 impl From<&StoreError> for Kind {
     fn from(error: &StoreError) -> Self {
         match error {
+            StoreError::NotFound(Missing::Damaged(_)) => Self::Integrity,
             StoreError::NotFound { .. } => Self::NotFound,
             StoreError::HashMismatch { .. }
             | StoreError::ChunkLength { .. }

@@ -10,7 +10,7 @@ use crate::{
     discover::{Browser, DiscoverError, Discovery, PATIENCE, SeenPeer, Service},
     pair::PAIRING_PORT,
     session::{Error, Event, Kind, Mistake, Reporter, discovery},
-    trust::is_new_peer_name,
+    trust::{is_new_peer_name, name_of},
 };
 
 /// Machines of one name that are listed; one of them is the right one.
@@ -77,6 +77,9 @@ impl FromStr for Inviter {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let name = Some(text.to_ascii_lowercase()).filter(|name| is_name(name));
+        // As a person calls the machine, `Eve's Laptop`: no host is written so.
+        let is_spoken = text.contains([' ', '\'', '’']);
+        let name = name.or_else(|| name_of(text).filter(|name| is_spoken && is_name(name)));
         match PeerAddress::parse(text, PAIRING_PORT) {
             Err(error) if name.is_none() => Err(error),
             parsed => Ok(Self {

@@ -1,11 +1,13 @@
 //! Verifying a store: everything in its place, and with `read_data` every byte.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Folder, Inner, LocalStore, StoreError, io};
 use crate::{
     id::{ChunkId, ManifestId},
-    manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, SignedManifest},
+    manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK, Manifest, SignedManifest},
 };
 
 /// What a check has found.
@@ -59,12 +61,12 @@ impl LocalStore {
         read_data: bool,
         progress: &dyn Fn(u64),
     ) -> Result<CheckReport, StoreError> {
-        let mut report = CheckReport::default();
+        let (mut report, mut bad) = (CheckReport::default(), HashSet::new());
         for number in 0..=u8::MAX {
             self.inner
-                .check_shard(number, read_data, progress, &mut report)?;
+                .check_shard(number, read_data, progress, (&mut report, &mut bad))?;
         }
-        self.inner.check_manifests(&mut report)?;
+        self.inner.check_manifests(&mut report, &mut bad)?;
         Ok(report)
     }
 
@@ -96,7 +98,7 @@ impl Inner {
         number: u8,
         read_data: bool,
         progress: &dyn Fn(u64),
-        report: &mut CheckReport,
+        (report, bad): (&mut CheckReport, &mut HashSet<ChunkId>),
     ) -> Result<(), StoreError> {
         let shard = &self.shards[usize::from(number)];
         for name in shard.names().map_err(|e| io(shard.path(), e))? {
@@ -112,7 +114,10 @@ impl Inner {
                     report.bytes += length;
                     progress(report.bytes);
                 }
-                Err(what) => report.problem(path, &what),
+                Err(what) => {
+                    bad.insert(id);
+                    report.problem(path, &what);
+                }
             }
         }
         Ok(())
@@ -151,7 +156,12 @@ impl Inner {
         }
     }
 
-    fn check_manifests(&self, report: &mut CheckReport) -> Result<(), StoreError> {
+    /// What is `bad` and could not be set aside is as good as missing.
+    fn check_manifests(
+        &self,
+        report: &mut CheckReport,
+        bad: &mut HashSet<ChunkId>,
+    ) -> Result<(), StoreError> {
         let folder = &self.manifests;
         for name in folder.names().map_err(|e| io(folder.path(), e))? {
             let path = format!("manifests/{name}");
@@ -176,13 +186,48 @@ impl Inner {
                 continue;
             };
             let chunks: Vec<_> = manifest.payload().all_chunks().collect();
-            match self.missing_chunks(&chunks)?.len() {
+            self.check_lengths(manifest.payload(), report, bad)?;
+            let mut lost: HashSet<_> = self.missing_chunks(&chunks)?.into_iter().collect();
+            lost.extend(chunks.iter().filter(|id| bad.contains(*id)));
+            match lost.len() {
                 0 => report.manifests += 1,
                 n => report.problem(
                     path,
                     &format!("{n} of its chunks are missing; send it again"),
                 ),
             }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Whether the chunks of the content are as long as the manifest says; a cut one is seen without reading it.
+    fn check_lengths(
+        &self,
+        payload: &Manifest,
+        report: &mut CheckReport,
+        bad: &mut HashSet<ChunkId>,
+    ) -> Result<(), StoreError> {
+        let (size, chunk_size) = (payload.size, u64::from(payload.chunk_size));
+        for (index, id) in (0..).zip(&payload.chunks) {
+            let left = size.saturating_sub(index * chunk_size);
+            // Beyond its one plain byte, the shortest sealed chunk is what sealing adds.
+            let expected = left.min(chunk_size) + MIN_SEALED_CHUNK as u64 - 1;
+            let (shard, name) = (self.shard(*id), id.to_string());
+            let failed = |e| io(&shard.path().join(&name), e);
+            let length = shard.length(&name).map_err(failed)?;
+            let Some(length) = length.filter(|length| *length != expected) else {
+                continue;
+            };
+            if bad.contains(id) || self.set_aside_bad_chunk(*id)?.is_some() {
+                continue;
+            }
+            bad.insert(*id);
+            report.chunks = report.chunks.saturating_sub(1);
+            report.bytes = report.bytes.saturating_sub(length);
+            let path = format!("data/{:02x}/{name}", id.as_bytes()[0]);
+            report.problem(path, &self.with_remedy("of wrong length"));
         }
         Ok(())
     }

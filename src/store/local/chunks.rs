@@ -8,12 +8,11 @@ use std::sync::RwLockReadGuard;
 use rustix::io::Errno;
 
 use super::{
-    Bytes, ChunkId, ChunkInfo, Inner, Page, PageRequest, PartOf, PeerId, Put, StoreError,
+    Bytes, ChunkId, ChunkInfo, Inner, Missing, Page, PageRequest, PartOf, PeerId, Put, StoreError,
     check_chunk,
     disk::{Created, Folder, Moved},
     io,
     marks::{Mark, Why},
-    no_chunk,
 };
 use crate::{
     manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK},
@@ -119,7 +118,7 @@ impl Inner {
         let (shard, name) = (self.shard(id), id.to_string());
         let read = shard.read(&name, MAX_SEALED_CHUNK);
         let bytes = read.map_err(|e| io(&shard.path().join(&name), e))?;
-        bytes.map(Bytes::from).ok_or_else(|| no_chunk(id))
+        bytes.map(Bytes::from).ok_or_else(|| self.no_chunk(id))
     }
 
     pub(super) fn get_chunk(&self, id: ChunkId) -> Result<Bytes, StoreError> {
@@ -128,11 +127,12 @@ impl Inner {
             if let Some(good) = self.read_good_chunk(id)? {
                 return Ok(good);
             }
-            if let Some(good) = self.set_aside_bad_chunk(id)? {
-                return Ok(good);
-            }
+            return match self.set_aside_bad_chunk(id)? {
+                Some(good) => Ok(good),
+                None => Err(StoreError::NotFound(Missing::Damaged(id))),
+            };
         }
-        Err(no_chunk(id))
+        Err(self.no_chunk(id))
     }
 
     /// The length of a chunk, which is brought back if it was on its way out.

@@ -58,6 +58,14 @@ pub struct GcReport {
     pub sends: usize,
 }
 
+/// A transfer whose time was over, and that went.
+pub(crate) struct Expired {
+    pub(crate) id: ManifestId,
+    pub(crate) info: ManifestInfo,
+    /// What it was, if nothing had been decided about it and it could be read.
+    pub(crate) undecided: Option<SignedManifest>,
+}
+
 impl LocalStore {
     /// Lets a transfer go: first its receipt is durable, then its manifest goes. Its chunks are left to the collector.
     /// Blocks.
@@ -95,13 +103,17 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError`].
     pub fn let_expired_go(&self, now: Timestamp) -> Result<usize, StoreError> {
-        Ok(self.take_expired(now)?.len())
+        self.take_expired(now, &|_| {})
     }
 
-    /// The same. Returns those that went. Blocks.
-    pub(crate) fn take_expired(&self, now: Timestamp) -> Result<Vec<ManifestInfo>, StoreError> {
+    /// The same, telling each that went. Blocks.
+    pub(crate) fn take_expired(
+        &self,
+        now: Timestamp,
+        tell: &dyn Fn(Expired),
+    ) -> Result<usize, StoreError> {
         self.inner.writable()?;
-        let gone = self.inner.let_expired_go(now)?;
+        let gone = self.inner.let_expired_go(now, tell)?;
         // This is done often: what made the disk full may be gone.
         self.inner.keep_ballast();
         Ok(gone)
@@ -145,7 +157,7 @@ impl Inner {
     fn gc(&self, now: Timestamp) -> Result<GcReport, StoreError> {
         self.writable()?;
         let mut report = GcReport {
-            expired: self.let_expired_go(now)?.len(),
+            expired: self.let_expired_go(now, &|_| {})?,
             ..GcReport::default()
         };
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(now.unix_seconds());
@@ -170,21 +182,24 @@ impl Inner {
         Ok(report)
     }
 
-    fn let_expired_go(&self, now: Timestamp) -> Result<Vec<ManifestInfo>, StoreError> {
+    fn let_expired_go(&self, now: Timestamp, tell: &dyn Fn(Expired)) -> Result<usize, StoreError> {
         let expired: Vec<_> = self.with_index(|known| {
             let infos = known.values().map(|known| &known.info);
             let over = infos.filter(|info| self.has_ended(info, now));
             over.cloned().collect()
         })?;
-        let mut gone = Vec::new();
+        let mut gone = 0;
         for info in expired {
             let id = info.id;
             // What was opened stays known as such.
-            let opened = self
-                .receipts
-                .state_of(id)?
-                .is_some_and(|state| state.state == TransferState::Opened);
-            if !opened {
+            let before = self.receipts.state_of(id)?;
+            let before = before.map_or(TransferState::Stored, |before| before.state);
+            let opened = self.receipts.opened(info.sender, info.transfer_id)?;
+            let undecided = match before.is_undecided() && !opened {
+                true => self.read_good_manifest(id)?,
+                false => None,
+            };
+            if before != TransferState::Opened {
                 match self.record_state(id, TransferState::Expired) {
                     Ok(()) => self.charge_what_is_left(id)?,
                     Err(StoreError::NotFound { .. }) => continue,
@@ -192,7 +207,13 @@ impl Inner {
                 }
             }
             if self.unpublish_if_there(id)? {
-                gone.push(info);
+                gone += 1;
+                let undecided = undecided.and_then(|read| SignedManifest::parse(read).ok());
+                tell(Expired {
+                    id,
+                    info,
+                    undecided,
+                });
             }
         }
         Ok(gone)

@@ -17,7 +17,7 @@ use crate::{
     id::PeerId,
     manifest::{Signer as _, Timestamp},
     tls::{
-        CertsDir, Circle, CircleHandle, Identity, TlsError, WhyRefused, hold_list,
+        CertsDir, Circle, CircleHandle, Identity, TlsError, WhyRefused, hold_list, load_directory,
         revoked::{MAX_LIST, key_entry},
     },
     trust::AddressBook,
@@ -88,12 +88,15 @@ fn keys_of(
 ) -> Result<BTreeSet<PeerId>, TlsError> {
     let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
     let issued = all.iter().filter(|i| i.name == name);
+    let members = members(dir, circle);
+    let members = members.iter().filter(|(_, called)| called == name);
     let keys: BTreeSet<_> = issued
         .map(|i| i.peer_id)
         .chain(known.map(|known| known.peer_id))
+        .chain(members.map(|(id, _)| *id))
         .collect();
     if keys.is_empty() {
-        return key_of_short_id(dir, name, all).map(|key| BTreeSet::from([key]));
+        return key_of_short_id(dir, circle, name, all).map(|key| BTreeSet::from([key]));
     }
     let is_live = |key: &&PeerId| !circle.is_key_revoked(key);
     let live: BTreeSet<_> = keys.iter().filter(is_live).copied().collect();
@@ -108,11 +111,28 @@ fn keys_of(
     }
 }
 
-/// The one key whose id begins so, of those that were issued or are in the address book.
-fn key_of_short_id(dir: &CertsDir, short: &str, issued: &[Issued]) -> Result<PeerId, TlsError> {
+/// Who is a member by the directory, which knows of some that a machine that was restored has no record of. One that cannot be
+/// used names nobody.
+fn members(dir: &CertsDir, circle: &Circle) -> Vec<(PeerId, String)> {
+    let directory = load_directory(dir, circle).ok().flatten();
+    let members = directory.iter().flat_map(|d| &d.payload().members);
+    members
+        .map(|member| (member.peer_id(), member.name().to_owned()))
+        .collect()
+}
+
+/// The one key whose id begins so, of those that were issued, are in the address book or in the directory.
+fn key_of_short_id(
+    dir: &CertsDir,
+    circle: &Circle,
+    short: &str,
+    issued: &[Issued],
+) -> Result<PeerId, TlsError> {
     let is_short = short.len() >= SHORT_ID && short.bytes().all(|b| b.is_ascii_hexdigit());
     let known = AddressBook::new(dir.peers()).peers()?;
     let known = known.iter().map(|known| known.peer_id);
+    let members = members(dir, circle).into_iter().map(|(id, _)| id);
+    let known = known.chain(members);
     let mut keys: BTreeSet<_> = issued.iter().map(|i| i.peer_id).chain(known).collect();
     keys.retain(|key| is_short && key.to_string().starts_with(short));
     match (keys.pop_first(), keys.len()) {
@@ -122,6 +142,23 @@ fn key_of_short_id(dir: &CertsDir, short: &str, issued: &[Issued]) -> Result<Pee
             name: short.to_owned(),
         }),
     }
+}
+
+/// Whom [`revoke`] would revoke, and whether all of them are on record.
+///
+/// # Errors
+/// As [`revoke`].
+pub fn whom(dir: &CertsDir, who: &str) -> Result<(BTreeSet<PeerId>, bool), TlsError> {
+    need_ca_key(dir)?;
+    let circle = Circle::load(dir)?;
+    let issued = issued::read(dir).unwrap_or_default();
+    let keys = match who.parse::<PeerId>() {
+        Ok(id) => BTreeSet::from([id]),
+        Err(_) => keys_of(dir, &circle, who, &issued)?,
+    };
+    let is_recorded = |key: &PeerId| issued.iter().any(|i| i.peer_id == *key);
+    let recorded = keys.iter().all(is_recorded);
+    Ok((keys, recorded))
 }
 
 /// Signs the revocation list again before its date is over, if it is dated later than `now`, or if there are two lists:

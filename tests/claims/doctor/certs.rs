@@ -219,7 +219,7 @@ fn a_revocation_list_past_its_date_is_warned_about() {
         "revocation",
         "warn",
         "list 7 is past its date",
-        Some("start the circle's machine"),
+        Some("it is signed again when this home is served"),
     );
 }
 

@@ -135,7 +135,7 @@ fn status_tells_what_waits_and_what_is_unfinished() {
     }
     assert_eq!(status(&homes, "a")["unfinished"], 0);
     // A send that is cut leaves its journal.
-    fs::write(homes.path("large.bin"), bytes(1, 30_000_000)).unwrap();
+    fs::write(homes.path("large.bin"), bytes(1, 150_000_000)).unwrap();
     let mut sending = homes
         .command("a", &["send", "large.bin", "--to", "b"])
         .spawn()

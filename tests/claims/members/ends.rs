@@ -366,7 +366,7 @@ fn after_the_time_for_it_a_certificate_is_renewed_no_more_and_what_to_do_is_said
         homes_know(&homes, &["b"], &a);
         let ran = ran_in_days(&homes, days, "b", &["certs", "renew"]);
         assert_eq!(ran.code, 4, "{days}: {}", ran.err);
-        for says in ["colis certs revoke", "colis pair", "stays closed"] {
+        for says in ["colis certs revoke", "colis pair", "certs leave"] {
             assert!(ran.err.contains(says), "{days} {says}: {}", ran.err);
         }
         let said = ran_in_days(&homes, days, "b", &["status"]).err;

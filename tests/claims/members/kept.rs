@@ -160,7 +160,7 @@ fn one_list_again(homes: &Homes, a: &Serving, what: &str) {
     });
 }
 
-/// Where neither a record nor the address book knows the name any more, the id is enough.
+/// Where neither a record, nor the address book, nor the directory knows the name any more, the id is enough.
 #[test]
 fn a_key_is_revoked_by_its_id_when_its_name_is_forgotten() {
     let homes = Homes::new(&["m"]);
@@ -169,6 +169,7 @@ fn a_key_is_revoked_by_its_id_when_its_name_is_forgotten() {
     let dir = certs(&homes, "a");
     fs::remove_file(dir.issued()).unwrap();
     fs::remove_file(dir.peers()).unwrap();
+    fs::remove_file(dir.directory()).unwrap();
     homes.fails("a", &["certs", "revoke", "m"], 6);
     let id = Identity::load(&certs(&homes, "m")).unwrap().caller().key_id;
     homes.ok("a", &["certs", "revoke", &id.to_string()]);
