@@ -34,3 +34,16 @@ impl Hint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_menu_has_its_own_words_where_there_are_some() {
+        let both = || Hint::from("run the same command again").in_menu("choose the same again");
+        assert_eq!(both().text(true), "choose the same again");
+        assert_eq!(both().text(false), "run the same command again");
+        assert_eq!(Hint::from("ask its owner").text(true), "ask its owner");
+    }
+}

@@ -175,6 +175,32 @@ mod tests {
     }
 
     #[test]
+    fn no_hint_of_the_menu_speaks_of_a_command() {
+        let promised = Promised {
+            bytes: 3,
+            seconds: 90,
+        };
+        let free = Promised {
+            bytes: 0,
+            seconds: 0,
+        };
+        for hint in [
+            which_step(),
+            again(""),
+            this_says("is it on? This says"),
+            for_space(promised),
+            for_space(free),
+        ] {
+            let (command, menu) = (hint.clone().text(false), hint.text(true));
+            assert!(command.contains("command") || command.contains("colis "));
+            assert!(
+                !menu.contains("command") && !menu.contains("colis "),
+                "{menu}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_promised_to_others_is_said() {
         let failure = |bytes| {
             let seconds = 90;
