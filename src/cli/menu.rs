@@ -9,6 +9,7 @@ mod ask;
 mod background;
 mod choose;
 mod circle;
+mod delete;
 mod desktop;
 mod entries;
 mod fetch;
@@ -19,12 +20,15 @@ mod more;
 mod paths;
 mod peers;
 mod plain;
+mod revoke;
 mod send;
 mod settings;
+mod unfinished;
 mod words;
 
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
+use futures::future::LocalBoxFuture;
 use tokio::signal::unix::SignalKind;
 
 use super::{
@@ -90,7 +94,7 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     let done = tokio::select! {
         biased;
         _ = ending.comes() => Ok(ExitCode::Ok),
-        done = menu.open(&mut serving) => done,
+        done = Box::pin(menu.open(&mut serving)) => done,
     };
     terminal::restore();
     // What was transferred is kept.
@@ -159,7 +163,7 @@ impl Menu {
             match entries::enter(self, chosen).await {
                 Ok(()) | Err(Stop::Back | Stop::Ended | Stop::Stale) => {}
                 Err(Stop::Interrupted) => terminal::say(BACK),
-                Err(Stop::Failed(failure)) => failure.in_menu().print(self.output()),
+                Err(Stop::Failed(failure)) => failure.print(self.output()),
                 Err(Stop::Anew(words)) => return Ok(Some(words)),
                 Err(Stop::Closed) => return Err(Stop::Closed),
             }
@@ -195,7 +199,9 @@ impl Menu {
     /// Runs a command as the command line would.
     async fn run(&self, words: Words) -> Result<(), Stop> {
         let command = words.command()?;
-        self.watch(dispatch(&self.global, command)).await.map(drop)
+        // Not inside of what calls it: the stack has no room for that.
+        let done: LocalBoxFuture<'_, _> = Box::pin(dispatch(&self.global, command));
+        self.watch(done).await.map(drop)
     }
 
     /// Runs a command that shows something, page by page if it is long.
@@ -227,7 +233,7 @@ impl Menu {
                 let joined = pair::join(&self.context()?, request, Source::Person).await;
                 joined.map(drop)
             }
-            command => dispatch(&self.global, command).await.map(drop),
+            command => Box::pin(dispatch(&self.global, command)).await.map(drop),
         };
         match done {
             Err(failure) if failure.code.is_interruption() => Err(Stop::Interrupted),

@@ -2,6 +2,7 @@
 
 mod advice;
 mod folder;
+mod hint;
 mod pair;
 mod session;
 mod source;
@@ -17,7 +18,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::output::Output;
+use super::{output::Output, terminal};
 use crate::{
     address::{AddressError, PeerAddress},
     config::{ConfigError, ConfigFault, units::UnitError},
@@ -36,6 +37,7 @@ use crate::{
     trust::TrustError,
 };
 
+pub(super) use hint::Hint;
 pub(super) use session::to_go_back;
 pub(super) use usage::usage;
 
@@ -74,8 +76,10 @@ impl ExitCode {
 pub(super) struct Failure {
     pub(super) code: ExitCode,
     what: String,
-    hint: Option<String>,
+    hint: Option<Hint>,
     about: Option<Box<About>>,
+    /// Whether a person was asked, and went back.
+    is_left: bool,
 }
 
 /// Who misbehaved, which peer it is about, and where.
@@ -93,7 +97,21 @@ impl Failure {
             what: what.to_string(),
             hint: None,
             about: None,
+            is_left: false,
         }
+    }
+
+    /// A question that its person left without an answer: a menu goes back then, and says nothing of it.
+    pub(super) fn left(what: impl Display) -> Self {
+        Self {
+            is_left: true,
+            ..Self::usage(what)
+        }
+    }
+
+    /// Whether it is no more than a question that was left.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left
     }
 
     /// What an error says, with the exit code of its kind.
@@ -115,7 +133,7 @@ impl Failure {
             io::ErrorKind::NotFound => failure
                 .hint("check the path, and quote it if it has spaces or special characters"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self {
-                hint: no_rights(path, error),
+                hint: no_rights(path, error).map(Hint::from),
                 ..failure
             },
             io::ErrorKind::InvalidData => failure.hint(NOT_UTF8),
@@ -129,18 +147,8 @@ impl Failure {
         }
     }
 
-    /// With a hint that speaks of the menu, in which no command is typed.
-    pub(super) fn in_menu(mut self) -> Self {
-        self.hint = self.hint.map(|hint| {
-            let hint = hint.replace("run the same command again", "choose the same again");
-            let hint = hint.replace("the same command", "the same again");
-            hint.replace("colis doctor PEER", "9 More, Doctor")
-        });
-        self
-    }
-
-    pub(super) fn hint(mut self, hint: impl Display) -> Self {
-        self.hint = Some(hint.to_string());
+    pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -180,26 +188,28 @@ impl Failure {
 
     /// Its exit code, its sentence, its hint.
     pub(super) fn into_parts(self) -> (ExitCode, String, Option<String>) {
-        (self.code, self.what, self.hint)
+        (self.code, self.what, self.hint.map(|hint| hint.text(false)))
     }
 
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
+        let is_menu = terminal::is_held();
+        let hint = self.hint.clone().map(|hint| hint.text(is_menu));
         if output.json {
             let none = About::default();
             let about = self.about.as_deref().unwrap_or(&none);
             return output.last_event(&Event::Error(Failed {
                 exit: self.code as u8,
                 message: self.what.clone(),
-                hint: self.hint.clone(),
+                hint,
                 culprit: about.culprit,
                 peer_id: about.peer,
                 address: about.address.clone(),
             }));
         }
         let mut text = format!("colis: {}", Escaped::new(&self.what));
-        if let Some(hint) = &self.hint {
-            text.push_str(&format!("\nhint: {}", Escaped::new(hint)));
+        if let Some(hint) = hint {
+            text.push_str(&format!("\nhint: {}", Escaped::new(&hint)));
         }
         output.warn(text);
     }

@@ -8,3 +8,4 @@ mod plain;
 mod received;
 mod small;
 mod transfers;
+mod undo;

@@ -32,7 +32,10 @@ pub(super) enum Stop {
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        match failure.is_left() {
+            true => Self::Back,
+            false => Self::Failed(failure),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
         report::Failure,
         serve, terminal,
     },
+    pair::PAIRING_PORT,
     peer::{Peer, PeerError},
     server,
     session::care,
@@ -70,7 +71,12 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
             }
             Err(PeerError::Bind(error)) => {
                 terminal::say(&format!("{error}"));
-                match another_port(wanted, "Another port, for now (settings keep it)").await {
+                match another_port(
+                    wanted,
+                    "Another port, until this menu ends (8 Settings, listen: for good)",
+                )
+                .await
+                {
                     Ok(address) => args.listen = Some(address),
                     Err(Stop::Back | Stop::Ended | Stop::Interrupted) => {
                         terminal::say("nothing is served: others cannot send to this machine now");
@@ -140,12 +146,15 @@ pub(super) async fn other_port(
 
 /// Asks for a port that is free.
 async fn another_port(taken: SocketAddr, prompt: &str) -> Result<SocketAddr, Stop> {
-    let candidates = (taken.port()..=u16::MAX).skip(1).take(100);
-    let free = candidates
-        .map(|port| at_port(taken, port))
-        .find(|address| server::bind(*address).is_ok());
-    let port = port(prompt, taken, free.map(|a| a.port())).await?;
+    let is_free = |port| server::bind(at_port(taken, port)).is_ok();
+    let port = port(prompt, taken, next_free(taken.port(), is_free)).await?;
     Ok(at_port(taken, port))
+}
+
+/// The first port after `taken` that can be had. A code is shown at the port for pairing, whenever one is.
+fn next_free(taken: u16, is_free: impl Fn(u16) -> bool) -> Option<u16> {
+    let mut candidates = (taken..=u16::MAX).skip(1).take(100);
+    candidates.find(|port| *port != PAIRING_PORT && is_free(*port))
 }
 
 /// The same address, with its scope, and another port.
@@ -169,4 +178,17 @@ async fn port(prompt: &str, address: SocketAddr, default: Option<u16>) -> Result
     text.trim()
         .parse()
         .map_err(|_| Stop::Failed(Failure::usage("not a port")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_pairing_is_not_proposed() {
+        assert_eq!(next_free(8443, |_| true), Some(8445));
+        assert_eq!(next_free(8443, |port| port > 8446), Some(8447));
+        assert_eq!(next_free(8445, |_| true), Some(8446));
+        assert_eq!(next_free(u16::MAX, |_| true), None);
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use futures::future::LocalBoxFuture;
+
 use super::{
     Menu, arrivals,
     ask::{self, Stop},
     choose::{Item, List, Picked},
-    fetch, jobs, listing, more, peers, send, settings,
+    fetch, jobs, listing, more, peers, send, settings, unfinished,
 };
 use crate::{
     cli::{report::Failure, terminal},
@@ -25,6 +27,8 @@ pub(super) struct Here {
     arrivals: usize,
     running: usize,
     listed: usize,
+    /// Sends that were begun and not finished.
+    unfinished: usize,
 }
 
 impl Here {
@@ -44,6 +48,7 @@ impl Here {
             arrivals,
             running: menu.jobs.running(),
             listed: menu.jobs.count(),
+            unfinished: unfinished::list(menu).await.map_or(0, |all| all.len()),
         })
     }
 
@@ -117,19 +122,22 @@ const ROWS: [Row; 10] = [
     Row {
         key: '5',
         entry: Entry::Transfers,
-        label: |here| match here.running {
-            0 => "Transfers that ended: do one again".to_owned(),
-            count => format!("Transfers: {count} running, cancel one"),
+        label: |here| match (here.running, here.unfinished) {
+            (0, 0) => "Transfers that ended: do one again".to_owned(),
+            (0, count) => format!("Transfers: {count} not finished, go on or forget"),
+            (count, _) => format!("Transfers: {count} running, cancel one"),
         },
         lacks: |here| {
-            (here.listed == 0)
-                .then(|| "nothing was sent or fetched since this menu was opened".to_owned())
+            (here.listed + here.unfinished == 0).then(|| {
+                "nothing was sent or fetched since this menu was opened, and every send is finished"
+                    .to_owned()
+            })
         },
     },
     Row {
         key: '6',
         entry: Entry::Lists,
-        label: |_| "Lists: what is here, at a peer, what was".to_owned(),
+        label: |_| "Lists: what is here, at a peer, what was; delete".to_owned(),
         lacks: nothing,
     },
     Row {
@@ -200,18 +208,20 @@ pub(super) async fn choose(menu: &Menu, at: Option<Entry>) -> Result<Entry, Stop
 
 /// Does it.
 pub(super) async fn enter(menu: &Menu, entry: Entry) -> Result<(), Stop> {
-    match entry {
-        Entry::Pair => menu.pair().await,
-        Entry::Send => send::run(menu).await,
-        Entry::Fetch => fetch::run(menu).await,
-        Entry::Arrivals => arrivals::run(menu).await,
-        Entry::Transfers => jobs::run(menu).await,
-        Entry::Lists => listing::run(menu).await,
-        Entry::Peers => peers::run(menu).await,
-        Entry::Settings => settings::run(menu).await,
-        Entry::More => more::run(menu).await,
-        Entry::Quit => Ok(()),
-    }
+    // Each is large: inside of one another they would be too much for the stack.
+    let entered: LocalBoxFuture<'_, _> = match entry {
+        Entry::Pair => Box::pin(menu.pair()),
+        Entry::Send => Box::pin(send::run(menu)),
+        Entry::Fetch => Box::pin(fetch::run(menu)),
+        Entry::Arrivals => Box::pin(arrivals::run(menu)),
+        Entry::Transfers => Box::pin(jobs::run(menu)),
+        Entry::Lists => Box::pin(listing::run(menu)),
+        Entry::Peers => Box::pin(peers::run(menu)),
+        Entry::Settings => Box::pin(settings::run(menu)),
+        Entry::More => Box::pin(more::run(menu)),
+        Entry::Quit => return Ok(()),
+    };
+    entered.await
 }
 
 /// One of several ways, by its words.

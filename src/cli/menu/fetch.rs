@@ -6,7 +6,7 @@ use super::{
     Menu,
     ask::{self, Stop},
     choose,
-    jobs::{self, Request},
+    jobs::{self, Of, Request},
     peers, words,
 };
 use crate::{
@@ -57,6 +57,7 @@ pub(super) async fn each(
             what: format!("{}{more} {from}", list::contents(first)),
             words: words(command).ids(&open),
             password: None,
+            of: Of::Unknown,
         };
         jobs::start(menu, Arc::new(request))?;
     }
@@ -67,6 +68,7 @@ pub(super) async fn each(
             what: format!("{} {from}", list::contents(row)),
             words: words(command).ids(&[row]),
             password: Some(password),
+            of: Of::Unknown,
         };
         jobs::start(menu, Arc::new(request))?;
     }

@@ -1,8 +1,11 @@
 //! What runs in the background: sends and fetches, each with a line above the question, until it is done or cancelled.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::task::JoinHandle;
@@ -11,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Menu,
     ask::{self, Stop},
-    choose,
+    choose, unfinished,
     words::Words,
 };
 use crate::{
     cli::{Context, args::Command, report::ExitCode, screen::Gauge, terminal, transfer},
     crypto::password::Password,
+    id::TransferId,
+    session::UnfinishedSend,
 };
 
 /// Those that ended and are still listed.
@@ -45,6 +50,27 @@ pub(super) struct Request {
     pub(super) what: String,
     pub(super) words: Words,
     pub(super) password: Option<Password>,
+    pub(super) of: Of,
+}
+
+/// Which unfinished send it leaves, if it ends too early.
+pub(super) enum Of {
+    /// That of these files, to these peers.
+    Files(Vec<PathBuf>, Vec<String>),
+    /// This one, with which it went on.
+    Unfinished(TransferId),
+    /// None that could be told from others.
+    Unknown,
+}
+
+impl Of {
+    fn leaves(&self, one: &UnfinishedSend) -> bool {
+        match self {
+            Self::Files(paths, to) => *paths == one.paths && *to == one.to,
+            Self::Unfinished(transfer) => *transfer == one.transfer,
+            Self::Unknown => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +104,11 @@ impl Jobs {
     pub(super) fn running(&self) -> usize {
         let all = self.all();
         all.iter().filter(|job| job.state == State::Runs).count()
+    }
+
+    /// Whether one of them is `one`: then it goes on by doing that again.
+    pub(super) fn has(&self, one: &UnfinishedSend) -> bool {
+        self.all().iter().any(|job| job.what.of.leaves(one))
     }
 
     /// How many are listed.
@@ -210,7 +241,7 @@ async fn work(context: Context, command: Command, password: Option<Password>) ->
         Ok(ExitCode::Ok) => State::Done,
         Ok(_) => State::Partly,
         Err(failure) => {
-            failure.in_menu().print(context.output);
+            failure.print(context.output);
             State::Failed
         }
     }
@@ -219,11 +250,22 @@ async fn work(context: Context, command: Command, password: Option<Password>) ->
 /// The list of them, and what can be done with one.
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let all = menu.jobs.all().clone();
-    let labels = all.iter().map(|job| ask::cut(&job.label())).collect();
+    let unfinished = unfinished::list(menu).await?;
+    let jobs = all.iter().map(Job::label);
+    let labels = jobs.chain(unfinished.iter().map(unfinished::label));
+    let labels = labels.map(|label| ask::cut(&label)).collect();
     let chosen = choose::one("Which transfer?", labels).await?;
-    let Some(job) = all.get(chosen) else {
-        return Err(Stop::Back);
-    };
+    match all.get(chosen) {
+        Some(job) => deal_with(menu, job).await,
+        None => {
+            let one = unfinished.get(chosen - all.len()).ok_or(Stop::Back)?;
+            unfinished::run(menu, one).await
+        }
+    }
+}
+
+/// Cancels it if it runs, and else does it again.
+async fn deal_with(menu: &Menu, job: &Job) -> Result<(), Stop> {
     let now = menu
         .jobs
         .all()

@@ -1,12 +1,13 @@
 //! Lists of what is here and at peers.
 
-use super::{Menu, ask::Stop, desktop, entries::way, peers, words};
+use super::{Menu, ask::Stop, delete, desktop, entries::way, peers, words};
 
 #[derive(Clone, Copy)]
 enum What {
     Ours(&'static [&'static str]),
     Theirs(&'static [&'static str]),
     Folder,
+    Delete,
 }
 
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
@@ -25,7 +26,9 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     if desktop::is_there() {
         ways.push((What::Folder, "Received files: open their folder"));
     }
+    ways.push((What::Delete, "Delete: a transfer here, or what was sent"));
     match way("What of it?", &ways).await? {
+        What::Delete => delete::run(menu).await,
         What::Folder => Ok(desktop::open_received(&menu.context()?)?),
         What::Ours(list) => menu.show(words(list)).await,
         What::Theirs(list) => {

@@ -8,7 +8,7 @@ use super::{
     choose, circle,
     entries::way,
     paths::{self, PathCompletion},
-    words,
+    revoke, words,
 };
 use crate::{
     cli::{
@@ -156,13 +156,20 @@ async fn address() -> Result<String, Stop> {
     Ok(text.trim().to_owned())
 }
 
-/// Everybody but us.
+/// Everybody but us who is not revoked.
 pub(super) fn others(menu: &Menu) -> Result<Vec<KnownPeer>, Failure> {
+    Ok(in_book(menu)?.0)
+}
+
+/// Everybody but us: those with whom something can be exchanged, and those that are revoked.
+fn in_book(menu: &Menu) -> Result<(Vec<KnownPeer>, Vec<KnownPeer>), Failure> {
     let us = menu.context()?.session()?;
     let mut known = us.book.peers()?;
     known.extend(us.other_members()?);
     known.retain(|peer| peer.name != us.identity().name());
-    Ok(known)
+    let circle = us.circle().now();
+    let is_live = |peer: &KnownPeer| !circle.is_key_revoked(&peer.peer_id);
+    Ok(known.into_iter().partition(is_live))
 }
 
 fn label(peer: &KnownPeer) -> String {
@@ -185,6 +192,7 @@ enum What {
     Block,
     Issue,
     Circle(circle::Way),
+    Revoke,
 }
 
 /// What can be done with peers, and with the circle.
@@ -193,14 +201,17 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         .ca_key()
         .exists();
     let mut ways = vec![(What::List, "List"), (What::Add, "Add by its address")];
-    if !others(menu)?.is_empty() {
+    let (live, revoked) = in_book(menu)?;
+    if !live.is_empty() {
         ways.extend([
             (What::Check, "Check whether one answers"),
             (What::Rename, "Rename"),
             (What::Forget, "Forget"),
             (What::Role, "Role: what one may do here"),
-            (What::Block, "Block"),
+            (What::Block, "Block: it may do nothing on this machine"),
         ]);
+    } else if !revoked.is_empty() {
+        ways.push((What::Forget, "Forget"));
     }
     if holds_circle {
         ways.push((
@@ -210,6 +221,12 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     }
     let circle = circle::ways(menu)?.into_iter();
     ways.extend(circle.map(|(way, label)| (What::Circle(way), label)));
+    if holds_circle && !revoke::candidates(menu)?.is_empty() {
+        ways.push((
+            What::Revoke,
+            "Revoke a machine that is lost: it is out of the circle, for good",
+        ));
+    }
     match way("Peers", &ways).await? {
         What::List => menu.show(words(&["peers", "list"])).await,
         What::Add => find(menu).await.map(drop),
@@ -223,6 +240,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
         What::Block => block(menu).await,
         What::Issue => issue(menu).await,
         What::Circle(way) => circle::go(menu, way).await,
+        What::Revoke => revoke::run(menu).await,
     }
 }
 
@@ -254,7 +272,15 @@ fn proposal(text: &str) -> Option<String> {
 }
 
 async fn forget(menu: &Menu) -> Result<(), Stop> {
-    let name = known(menu, "Forget whom?").await?.called().to_owned();
+    let (live, revoked) = in_book(menu)?;
+    let labels = live.iter().map(label).chain(
+        revoked
+            .iter()
+            .map(|peer| format!("{}  revoked", label(peer))),
+    );
+    let chosen = choose::one("Forget whom?", labels.collect()).await?;
+    let chosen = live.iter().chain(&revoked).nth(chosen).ok_or(Stop::Back)?;
+    let name = chosen.called().to_owned();
     if !ask::sure(&format!("Forget {name}?")).await? {
         return Err(Stop::Back);
     }
@@ -283,6 +309,7 @@ async fn role(menu: &Menu) -> Result<(), Stop> {
 
 async fn block(menu: &Menu) -> Result<(), Stop> {
     let name = known(menu, "Block whom?").await?.called().to_owned();
+    terminal::say(revoke::INSTEAD);
     let prompt =
         format!("Block {name}? It may do nothing here any more, until it has another role");
     if !ask::sure(&prompt).await? {

@@ -139,6 +139,10 @@ async fn send(menu: &Menu, content: Content) -> Result<(), Stop> {
         send.extend(is_set.then_some(flag));
     }
     let what = format!("{} to {}", content.what, shown(&to));
+    let of = match &content.of {
+        Of::Paths(paths) => jobs::Of::Files(paths.clone(), to),
+        Of::Message(_) => jobs::Of::Unknown,
+    };
     let words = content.of.after(&send);
     jobs::start(
         menu,
@@ -146,6 +150,7 @@ async fn send(menu: &Menu, content: Content) -> Result<(), Stop> {
             what,
             words,
             password: how.password,
+            of,
         }),
     )
 }
@@ -207,6 +212,7 @@ async fn share(menu: &Menu) -> Result<(), Stop> {
             what,
             words,
             password: None,
+            of: jobs::Of::Unknown,
         }),
     )
 }

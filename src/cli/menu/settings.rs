@@ -5,7 +5,9 @@ use std::env;
 use super::{
     Menu,
     ask::{self, Stop},
-    choose, words,
+    choose,
+    entries::way,
+    words,
 };
 use crate::{
     cli::{report::Failure, terminal},
@@ -40,6 +42,9 @@ const CHOICES: [(&str, &[(&str, &str)]); 3] = [
     ),
 ];
 
+/// Takes a setting back.
+const TO_DEFAULT: &str = "Back to the default: take it out of the settings";
+
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let home = menu.context()?.home;
     let mut all = Shown::all(&home.config(), |name| env::var_os(name)).map_err(Failure::from)?;
@@ -55,8 +60,11 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
             Some(choices) => choose_value(setting, choices).await?,
             None => type_value(setting).await?,
         };
-        let set = words(&["config", "set", "--", &setting.key, &value]);
-        match menu.run(set).await {
+        let change = match &value {
+            Some(value) => words(&["config", "set", "--", &setting.key, value]),
+            None => words(&["config", "unset", "--", &setting.key]),
+        };
+        match menu.run(change).await {
             // What is wrong with the value is said, and asked again.
             Err(Stop::Failed(failure)) => failure.print(menu.output()),
             done => return done,
@@ -97,21 +105,37 @@ fn explain(shown: &Shown) {
     }
 }
 
-async fn choose_value(shown: &Shown, choices: &[(&str, &str)]) -> Result<String, Stop> {
+/// Whether the file sets it, so that it can be taken back.
+fn is_set(shown: &Shown) -> bool {
+    matches!(shown.origin, SetBy::File(_))
+}
+
+/// One of the choices; none for the default.
+async fn choose_value(shown: &Shown, choices: &[(&str, &str)]) -> Result<Option<String>, Stop> {
     let now = value(shown);
     let item = |(value, means): &(&str, &str)| match now == Some(*value) {
         true => format!("{value}: {means} (now)"),
         false => format!("{value}: {means}"),
     };
     let prompt = format!("Value of {}", shown.key);
-    let chosen = choose::one(&prompt, choices.iter().map(item).collect()).await?;
-    let (value, _) = choices.get(chosen).ok_or(Stop::Back)?;
-    Ok((*value).to_owned())
+    let mut items: Vec<_> = choices.iter().map(item).collect();
+    if is_set(shown) {
+        items.push(TO_DEFAULT.to_owned());
+    }
+    let chosen = choose::one(&prompt, items).await?;
+    Ok(choices.get(chosen).map(|(value, _)| (*value).to_owned()))
 }
 
-async fn type_value(shown: &Shown) -> Result<String, Stop> {
+/// A typed value; none for the default.
+async fn type_value(shown: &Shown) -> Result<Option<String>, Stop> {
     let prompt = format!("Value of {}", shown.key);
+    if is_set(shown) {
+        let ways = [(false, "Type another value"), (true, TO_DEFAULT)];
+        if way(&prompt, &ways).await? {
+            return Ok(None);
+        }
+    }
     let now = value(shown).map(str::to_owned);
     let text = ask::text(&prompt, now, Box::new(|_| Ok(()))).await?;
-    Ok(text.trim().to_owned())
+    Ok(Some(text.trim().to_owned()))
 }

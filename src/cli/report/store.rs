@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Failure;
+use super::{Failure, Hint};
 use crate::{
     session::{
         advice::{distrusted, refused},
@@ -12,8 +12,17 @@ use crate::{
     wire::Code,
 };
 
-const WHICH_STEP: &str =
-    "find out which step fails: colis doctor PEER; the same command continues later";
+/// For a peer of which nothing more is known.
+fn which_step() -> Hint {
+    Hint::from("find out which step fails: colis doctor PEER; the same command continues later")
+        .in_menu("find out which step fails: 9 More, Doctor; the same again continues later")
+}
+
+/// To do it again, after `before`.
+fn again(before: &str) -> Hint {
+    let command = format!("{before}run the same command again");
+    Hint::from(command).in_menu(format!("{before}choose the same again"))
+}
 
 /// For a store that is not there. Only a person knows whether it is lost.
 const NOT_MOUNTED: &str = "is its disk mounted? If that store is lost, begin with the one that is there or with a new one: \
@@ -31,10 +40,10 @@ impl From<StoreError> for Failure {
                 failure()
             }
             StoreError::MissingChunks { .. } => {
-                failure().hint("run the same command again")
+                failure().hint(again(""))
             }
             StoreError::NoRoom(_) => failure()
-                .hint("when that is done, run the same command again"),
+                .hint(again("when that is done, ")),
             StoreError::NoSpace { promised, .. } => failure().hint(for_space(*promised)),
             StoreError::TooMuchUnnamed { .. } => failure()
                 .hint("free what is unfinished there: colis gc --unfinished"),
@@ -70,7 +79,7 @@ impl From<StoreError> for Failure {
                 "a small chunk always fits through: send it with --chunk-size 64KiB --jobs 1",
             ),
             StoreError::Network { remote, cause } => failure().hint(for_network(remote, cause)),
-            StoreError::Busy { .. } | StoreError::NobodyToAsk { .. } => failure().hint(WHICH_STEP),
+            StoreError::Busy { .. } | StoreError::NobodyToAsk { .. } => failure().hint(which_step()),
             StoreError::Protocol { .. } => {
                 failure().hint("is it a colis peer, of a like version?")
             }
@@ -80,18 +89,25 @@ impl From<StoreError> for Failure {
 }
 
 /// For a peer that is not reached, or not any more.
-fn for_network(remote: &Remote, cause: &NetworkCause) -> String {
+fn for_network(remote: &Remote, cause: &NetworkCause) -> Hint {
     match cause {
-        NetworkCause::Refused(_) => "start it there: colis serve; if it serves, this says which step fails: colis doctor PEER"
-            .to_owned(),
-        NetworkCause::Silent { .. } => "it was waited for: go on by the same command when it is back, or wait longer: --retry-for 10m"
-            .to_owned(),
-        NetworkCause::ConnectTimeout => format!(
-            "is that machine on, and does its firewall let TCP port {} pass? This says which step fails: colis doctor PEER",
+        NetworkCause::Refused(_) => this_says("start it there: colis serve; if it serves, this says"),
+        NetworkCause::Silent { .. } => Hint::from(
+            "it was waited for: go on by the same command when it is back, or wait longer: --retry-for 10m",
+        )
+        .in_menu("it was waited for: choose the same again when it is back"),
+        NetworkCause::ConnectTimeout => this_says(&format!(
+            "is that machine on, and does its firewall let TCP port {} pass? This says",
             remote.address().port()
-        ),
-        _ => WHICH_STEP.to_owned(),
+        )),
+        _ => which_step(),
     }
+}
+
+/// That doctor finds the step that fails, after `before`.
+fn this_says(before: &str) -> Hint {
+    let command = format!("{before} which step fails: colis doctor PEER");
+    Hint::from(command).in_menu(format!("{before} which step fails: 9 More, Doctor"))
 }
 
 /// For a file of a store that is not what it should be. The one that tells the format can be written again: its id is in the home.
@@ -118,14 +134,17 @@ fn damaged(path: &Path, fault: &BadFormat) -> String {
 }
 
 /// What to do where there is no space, of which so much is promised to transfers under way.
-fn for_space(promised: Promised) -> String {
+fn for_space(promised: Promised) -> Hint {
     if promised.bytes == 0 {
-        return "free some space there, then run the same command again".to_owned();
+        return again("free some space there, then ");
     }
     let minutes = promised.seconds.div_ceil(60);
-    format!(
-        "what is promised is free in {minutes} min if nothing more of them comes: run the same command again then, or free some space there"
-    )
+    let then = |again: &str| {
+        format!(
+            "what is promised is free in {minutes} min if nothing more of them comes: {again} then, or free some space there"
+        )
+    };
+    Hint::from(then("run the same command again")).in_menu(then("choose the same again"))
 }
 
 #[cfg(test)]
@@ -157,6 +176,32 @@ mod tests {
         let (code, what, _) = failure.into_parts();
         assert_eq!(code, ExitCode::Network);
         assert_eq!(what, "something failed at the peer, not here");
+    }
+
+    #[test]
+    fn no_hint_of_the_menu_speaks_of_a_command() {
+        let promised = Promised {
+            bytes: 3,
+            seconds: 90,
+        };
+        let free = Promised {
+            bytes: 0,
+            seconds: 0,
+        };
+        for hint in [
+            which_step(),
+            again(""),
+            this_says("is it on? This says"),
+            for_space(promised),
+            for_space(free),
+        ] {
+            let (command, menu) = (hint.clone().text(false), hint.text(true));
+            assert!(command.contains("command") || command.contains("colis "));
+            assert!(
+                !menu.contains("command") && !menu.contains("colis "),
+                "{menu}"
+            );
+        }
     }
 
     #[test]

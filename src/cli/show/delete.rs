@@ -1,6 +1,6 @@
 //! What is said of transfers that are deleted.
 
-use super::store;
+use super::{brief, store};
 use crate::{
     cli::{list::contents, output::Output},
     config::units::{Size, count},
@@ -23,7 +23,7 @@ pub(in crate::cli) fn meaning(deleted: &DeletedTransfer) -> String {
 }
 
 fn line(deleted: &DeletedTransfer, what: &str) -> String {
-    let (id, size) = (deleted.row.info.id, Size(deleted.row.info.size));
+    let (id, size) = (brief::id(deleted.row.info.id), Size(deleted.row.info.size));
     let at = deleted.at.as_deref().map(Escaped::new);
     let from = match &at {
         Some(at) => format!(" at {at}"),

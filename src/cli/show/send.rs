@@ -2,7 +2,7 @@
 
 use super::brief;
 use crate::{
-    cli::output::Output,
+    cli::{output::Output, report::Hint, terminal},
     config::units::{Size, count},
     manifest::table::Entry,
     name::Escaped,
@@ -230,13 +230,17 @@ fn not_sent(missed: &Missed) -> String {
     match (&missed.peer, &missed.manifest) {
         (Some(peer), _) => {
             let hint = match missed.cause {
-                Cause::UnknownPeer => "see who is known: colis peers",
-                Cause::NoAddress => "say where it is once: colis peers add HOST:PORT",
+                Cause::UnknownPeer => Hint::from("see who is known: colis peers"),
+                Cause::NoAddress => "say where it is once: colis peers add HOST:PORT".into(),
                 Cause::Revoked => {
-                    "leave it out; or give that machine a new certificate: colis certs issue"
+                    "leave it out; or give that machine a new certificate: colis certs issue".into()
                 }
-                _ => "the same command again reaches who is missing, or --via a peer that is there",
+                _ => Hint::from(
+                    "the same command again reaches who is missing, or --via a peer that is there",
+                )
+                .in_menu("the same again reaches who is missing, or by a relay that is there"),
             };
+            let hint = hint.text(terminal::is_held());
             let peer = Escaped::new(peer);
             format!("colis: not sent to {peer}: {reason}\nhint: {hint}")
         }
@@ -268,6 +272,12 @@ pub(in crate::cli) fn unfinished(one: &UnfinishedSend) -> String {
 }
 
 fn how_to_go_on(left: &UnfinishedSend) -> String {
+    if terminal::is_held() {
+        return format!(
+            "not finished: {}\ngo on, or forget it: 5 Transfers",
+            unfinished(left)
+        );
+    }
     let id = brief::id(left.transfer);
     let go_on = match left.resumable {
         true => format!("go on: colis send --resume {id}"),

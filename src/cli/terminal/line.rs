@@ -161,7 +161,7 @@ pub(in crate::cli) async fn asked<T: Send + 'static>(
         }
         asked.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, interrupted),
-            io::ErrorKind::UnexpectedEof => Failure::usage(format!("no {what} was given")),
+            io::ErrorKind::UnexpectedEof => Failure::left(format!("no {what} was given")),
             _ => Failure::usage(format!("no {what}: {error}")),
         })
     };

@@ -33,11 +33,13 @@ fn a_peer_that_dies_is_said_and_the_menu_goes_on() {
     let mut b = homes.serve("b", &[]);
     let mut person = amid_a_send(&homes, &b);
     b.kill();
+    // It is waited for.
+    person.sees("no answer");
     person.sees("big.bin to b: failed");
     person.sees_menu();
     // And in a list: it is chosen, and nobody is there any more.
     person.presses("6");
-    person.sees("5  Chunks at a peer");
+    person.sees("6  Delete");
     person.presses("4");
     person.sees("another address...");
     person.presses("1");

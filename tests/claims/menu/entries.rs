@@ -23,7 +23,7 @@ fn lists_show_what_is_here_and_at_a_peer() {
         ("5", "  "),
     ] {
         person.presses("6");
-        person.sees("5  Chunks at a peer");
+        person.sees("6  Delete");
         person.presses(what);
         if ["4", "5"].contains(&what) {
             person.sees("another address...");
@@ -200,16 +200,28 @@ fn settings_are_chosen_and_in_force_at_once() {
     person.sees_menu();
     // A value that cannot be is said, and asked again; Esc leaves the setting as it was.
     settings(&mut person, "1");
-    person.sees("Value of listen");
+    person.sees("2  Back to the default");
+    person.presses("1");
+    person.sees("Value of listen [");
     person.types("nowhere");
     person.sees("colis: ");
-    person.sees("Value of listen");
+    person.sees("2  Back to the default");
     person.presses(testkit::person::ESC);
     person.sees_menu();
     person.quits();
     let text = fs::read_to_string(homes.home("a").join("colis.toml")).unwrap();
     assert!(text.contains("\ninbox = \"ask\"\n"), "{text}");
     assert!(text.contains("listen = \"127.0.0.1:0\""), "{text}");
+    // What was set is taken back.
+    let mut person = Person::at_menu(&homes, "a");
+    settings(&mut person, "2");
+    person.sees("4  Back to the default");
+    person.presses("4");
+    person.sees("has its default, and is not set in");
+    person.sees_menu();
+    person.quits();
+    let text = fs::read_to_string(homes.home("a").join("colis.toml")).unwrap();
+    assert!(!text.contains("\ninbox = "), "{text}");
 }
 
 #[test]

@@ -19,10 +19,11 @@ const TO: Step = ("1\r", "3  Do not send it");
 const HOW: Step = ("2", "4  Keep it");
 const PEERS: Step = ("7", "8  Certificates");
 const ARRIVALS: Step = ("4", "f.txt  1 B");
+const LISTS: Step = ("6", "6  Delete");
 const SETTINGS: Step = ("8", "listen ");
 
 /// A way to each question.
-pub(super) const WAYS: [&[Step]; 43] = [
+pub(super) const WAYS: [&[Step]; 50] = [
     &[WHAT],
     &[WHAT, FILES],
     &[WHAT, FILES, PATH],
@@ -62,7 +63,7 @@ pub(super) const WAYS: [&[Step]; 43] = [
     ],
     &[("3", "another address...")],
     &[("3", "another address..."), ("2", "Its address")],
-    &[("3", "another address..."), ("1", "from b  20")],
+    &[("3", "another address..."), ("1", "from b  today")],
     &[ARRIVALS],
     &[ARRIVALS, (" \r", "3  Refuse")],
     &[ARRIVALS, (" \r", "3  Refuse"), ("3", "Refuse it?")],
@@ -71,6 +72,17 @@ pub(super) const WAYS: [&[Step]; 43] = [
     &[("5", "2  big.bin to b"), ("2", "Cancel big.bin to b?")],
     &[("6", "5  Chunks at a peer")],
     &[("6", "5  Chunks at a peer"), ("4", "another address...")],
+    &[LISTS, ("6", "Delete what?")],
+    &[LISTS, ("6", "Delete what?"), ("1", "from b  today")],
+    &[
+        LISTS,
+        ("6", "Delete what?"),
+        ("1", "from b  today"),
+        (" \r", "Delete it?"),
+    ],
+    &[LISTS, ("6", "Delete what?"), ("2", "Where is it stored?")],
+    &[PEERS, ("0", "Revoke whom?")],
+    &[PEERS, ("0", "Revoke whom?"), ("1", "for good?")],
     &[PEERS],
     &[PEERS, ("2", "Its address")],
     &[PEERS, ("3", "another address...")],
@@ -87,7 +99,12 @@ pub(super) const WAYS: [&[Step]; 43] = [
         ("x\r", "Where to put"),
     ],
     &[SETTINGS],
-    &[SETTINGS, ("1", "Value of listen")],
+    &[SETTINGS, ("1", "1  Type another value")],
+    &[
+        SETTINGS,
+        ("1", "1  Type another value"),
+        ("1", "Value of listen ["),
+    ],
     &[SETTINGS, ("2", "3  off")],
     &[("9", "2  Doctor")],
     &[("9", "2  Doctor"), ("3", "another address...")],
@@ -103,7 +120,7 @@ const LINES: [&str; 9] = [
     "Call it",
     "Name of the new machine",
     "Where to put",
-    "Value of listen",
+    "Value of listen [",
     "Password: ",
 ];
 
@@ -172,6 +189,7 @@ fn every_question_is_left_by(key: &str, said: &str) {
         person.presses(key);
         let back = person.sees_menu();
         assert!(back.contains(said), "{way:?}: {back}");
+        assert!(!back.contains("colis: "), "{way:?}: {back}");
     }
     assert_eq!(made(&homes), before, "something was made");
     holds_every_question(&person);

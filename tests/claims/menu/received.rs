@@ -69,8 +69,8 @@ fn the_folder_of_received_files_is_opened_where_there_is_a_desktop() {
     command.env("COLIS_LISTEN", format!("127.0.0.1:{}", free_port()));
     let mut person = at_terminal(&homes, command);
     person.sees_menu();
-    person.presses("3");
-    person.sees("3  History");
+    person.presses("6");
+    person.sees("4  Delete");
     person.presses("1");
     person.sees("no transfers");
     person.sees_menu();
@@ -78,7 +78,8 @@ fn the_folder_of_received_files_is_opened_where_there_is_a_desktop() {
     person.quits();
     let mut person = with_desktop(&homes, "echo \"$1\" > \"$HOME/opened\"");
     person.sees_menu();
-    person.presses("3");
+    // Two keys from the first list.
+    person.presses("6");
     person.sees("4  Received files: open their folder");
     person.presses("4");
     let received = homes.home("a").join("received");

@@ -108,6 +108,18 @@ fn a_short_screen_has_a_line_for_what_runs() {
         screen.iter().any(|line| line.starts_with("  big.bin to b")),
         "{screen:#?}"
     );
+    for (rows, columns) in [(24, 80), (12, 40)] {
+        person.resizes(&homes, rows, columns);
+        person.sees("\u{1b}[H\u{1b}[2J");
+        person.sees("What next?");
+        person.sees(DRAWN);
+        let screen = has_one_menu(&person);
+        let running = screen
+            .iter()
+            .filter(|line| line.starts_with("  big.bin to b"));
+        assert_eq!(running.count(), 1, "{screen:#?}");
+        assert!(screen.len() <= usize::from(rows), "{screen:#?}");
+    }
     person.presses("0");
     person.sees("Quit all the same?");
     person.presses("y");
