@@ -9,11 +9,11 @@ fn write(homes: &Homes, name: &str, seed: u64, length: usize) {
     fs::write(homes.path(name), bytes(seed, length)).unwrap();
 }
 
-/// The manifest of what `args` sends or shares.
+/// The id of what `args` sends or shares.
 fn manifest(homes: &Homes, home: &str, args: &[&str]) -> String {
     let ran = homes.run(home, &[&["--json"], args].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
-    ran.object("sent")["manifest"].as_str().unwrap().to_owned()
+    ran.object("sent")["id"].as_str().unwrap().to_owned()
 }
 
 /// Bytes of all files below.

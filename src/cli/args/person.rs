@@ -103,6 +103,7 @@ pub(in crate::cli) enum ConfigCommand {
         value: String,
     },
     /// Take one setting out of colis.toml, so that its default holds, and keep the rest
+    #[command(after_help = examples::CONFIG_UNSET)]
     Unset {
         /// Its name, as in `config show`
         #[arg(value_name = "SETTING")]

@@ -1,6 +1,6 @@
 //! What is said of transfers that are deleted.
 
-use super::store;
+use super::{brief, store};
 use crate::{
     cli::{list::contents, output::Output},
     config::units::{Size, count},
@@ -23,7 +23,7 @@ pub(in crate::cli) fn meaning(deleted: &DeletedTransfer) -> String {
 }
 
 fn line(deleted: &DeletedTransfer, what: &str) -> String {
-    let (id, size) = (deleted.row.info.id, Size(deleted.row.info.size));
+    let (id, size) = (brief::id(deleted.row.info.id), Size(deleted.row.info.size));
     let at = deleted.at.as_deref().map(Escaped::new);
     let from = match &at {
         Some(at) => format!(" at {at}"),
@@ -47,9 +47,10 @@ fn line(deleted: &DeletedTransfer, what: &str) -> String {
         }
     }
     if let Some(opened) = deleted.opened {
+        let opened = brief::time(opened);
         line += &match at {
-            Some(at) => format!("; {at} opened it at {opened}: the files there stay"),
-            None => format!("; it was opened at {opened}: the files stay"),
+            Some(at) => format!("; {at} opened it {opened}: the files there stay"),
+            None => format!("; it was opened {opened}: the files stay"),
         };
     }
     line
