@@ -216,7 +216,8 @@ impl Session {
     fn heed(&self, address: &PeerAddress, seen: &Seen, error: Option<&StoreError>) {
         let by = seen.caller().map(|caller| caller.name);
         let by = by.unwrap_or_else(|| address.to_string());
-        heed(&self.dir, self.peer_id(), &by, error);
+        // That it failed so is told by whoever wanted to connect.
+        let _ = heed(&self.dir, self.peer_id(), &by, error);
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this

@@ -35,7 +35,7 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Open into received/
     #[command(after_help = examples::INBOX_ACCEPT)]
-    #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID>...")]
+    #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID | NAME>...")]
     Accept {
         /// Ids or their beginnings, or names of files in them
         #[arg(value_name = "ID|NAME", required_unless_present = "all")]
