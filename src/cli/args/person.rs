@@ -51,7 +51,9 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
     #[command(after_help = examples::INBOX_REFUSE)]
-    #[command(override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID>...")]
+    #[command(
+        override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID | NAME>..."
+    )]
     Refuse {
         /// Ids or their beginnings, or names of files in them
         #[arg(value_name = "ID|NAME", required_unless_present_any = ["all", "from"])]
