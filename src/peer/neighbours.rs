@@ -228,7 +228,9 @@ impl Neighbours {
         for client in self.known.clients(peer) {
             match exchange_lists(&client, door.circle(), door.dir()).await {
                 Err(ExchangeError::Peer(error)) => {
-                    heed(door.dir(), us, &peer.name, Some(&error));
+                    if let Some(note) = heed(door.dir(), us, &peer.name, Some(&error)) {
+                        tracing::error!("{}", Escaped::new(&note.meaning()));
+                    }
                     last = error;
                 }
                 done => {

@@ -9,7 +9,6 @@ use crate::{
     disk::write_durably,
     id::PeerId,
     manifest::Timestamp,
-    name::Escaped,
     private,
     store::{Alert, Rejection, StoreError},
     tls::CertsDir,
@@ -57,12 +56,19 @@ impl SaidRevoked {
     }
 }
 
-/// Notes in `dir` if the member `by` refuses `us` as revoked, and takes that back when it answers without an error.
-pub(crate) fn heed(dir: &CertsDir, us: PeerId, by: &str, error: Option<&StoreError>) {
+/// Notes in `dir` if the member `by` refuses `us` as revoked, and takes that back when it answers without an error. Gives the note if
+/// it is new.
+pub(crate) fn heed(
+    dir: &CertsDir,
+    us: PeerId,
+    by: &str,
+    error: Option<&StoreError>,
+) -> Option<SaidRevoked> {
     let (now, before) = (Timestamp::now(), SaidRevoked::load(dir));
     match error {
         None if before.as_ref().is_some_and(|before| before.by == by) => {
             let _ = std::fs::remove_file(path(dir));
+            None
         }
         Some(StoreError::Untrusted {
             cause: Rejection::TheyRefusedUs(Alert::Revoked),
@@ -72,17 +78,17 @@ pub(crate) fn heed(dir: &CertsDir, us: PeerId, by: &str, error: Option<&StoreErr
                 before.peer_id == us && now < before.at.plus_seconds(ANEW_SECONDS)
             };
             if before.is_some_and(is_known) {
-                return;
+                return None;
             }
             let note = SaidRevoked {
                 at: now,
                 by: by.to_owned(),
                 peer_id: us,
             };
-            tracing::error!("{}", Escaped::new(&note.meaning()));
             note.save(dir);
+            Some(note)
         }
-        _ => {}
+        _ => None,
     }
 }
 

@@ -1,7 +1,5 @@
 //! From what a person types for a peer to a connection with the one that is meant.
 
-use std::time::Duration;
-
 use futures::FutureExt as _;
 
 use super::{
@@ -11,18 +9,14 @@ use super::{
 use crate::{
     address::{PeerAddress, first_answer},
     client::{ClientOptions, PeerClient},
-    discover::PATIENCE,
     id::PeerId,
     manifest::Timestamp,
     pair::Code,
     peer::{heed, record_found},
-    store::{NetworkCause, StoreError},
+    store::StoreError,
     tls::{self, Expect, Seen},
     trust::{KnownPeer, SignedBundle},
 };
-
-/// How long a peer is looked for in the network if its machine answers and nothing listens there.
-const PATIENCE_IF_REFUSED: Duration = Duration::from_millis(400);
 
 /// A peer that answers.
 pub struct ConnectedPeer {
@@ -106,12 +100,8 @@ impl Session {
             Ok(connected) => return Ok(connected),
             Err(failed) => failed,
         };
-        // A machine that is on and serves nothing has seldom moved: whoever answers at all does so at once.
-        let patience = match !failed.is_empty() && failed.iter().all(is_refused) {
-            true => PATIENCE_IF_REFUSED,
-            false => PATIENCE,
-        };
-        match self.find_again(known, patience).await {
+        // Also if the connection was refused: another machine may have got that address.
+        match self.find_again(known).await {
             Some(connected) => Ok(connected),
             None => Err(self.unreachable(known, failed)),
         }
@@ -226,7 +216,8 @@ impl Session {
     fn heed(&self, address: &PeerAddress, seen: &Seen, error: Option<&StoreError>) {
         let by = seen.caller().map(|caller| caller.name);
         let by = by.unwrap_or_else(|| address.to_string());
-        heed(&self.dir, self.peer_id(), &by, error);
+        // That it failed so is told by whoever wanted to connect.
+        let _ = heed(&self.dir, self.peer_id(), &by, error);
     }
 
     /// How a client of the program's own calls `peer`, for example for routes that it serves beside those of colis: with this
@@ -264,12 +255,4 @@ impl Session {
         let client = client.with_peer(expected, seen);
         Ok(client.with_line(self.line.clone()))
     }
-}
-
-/// Whether a machine answered that nothing listens there.
-fn is_refused(error: &Error) -> bool {
-    let Error::Store(StoreError::Network { cause, .. }) = error else {
-        return false;
-    };
-    matches!(cause, NetworkCause::Refused(_))
 }

@@ -9,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
 use super::{FolderError, certs::LeaveError, home::NoFolder, pair::NoInviter, service::UnitError};
@@ -31,6 +30,7 @@ use crate::{
 };
 
 pub use cause::Cause;
+pub use kind::Kind;
 pub use mistake::Mistake;
 
 /// Why an operation fails. What was transferred before stays, and the same request continues it.
@@ -341,34 +341,6 @@ pub enum Error {
     /// Work that ended without a result.
     #[error(transparent)]
     Task(#[from] JoinError),
-}
-
-/// What a caller can do about an error, in one word. Its number is the exit code of the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum Kind {
-    /// The request cannot be meant: change it.
-    Usage = 2,
-    /// A file of this home, or a format, cannot be used.
-    Config = 3,
-    /// Someone is not who was expected, or may not do this.
-    Trust = 4,
-    /// Bytes are not what they should be.
-    Integrity = 5,
-    /// Something is not there.
-    NotFound = 6,
-    /// A disk or another part of a machine.
-    Storage = 7,
-    /// The network: try again.
-    Network = 8,
-    /// Another process is at it: wait.
-    Locked = 9,
-    /// Part of it is done.
-    Partial = 10,
-    /// It was interrupted.
-    Interrupted = 130,
 }
 
 /// A peer that is not reached.

@@ -1,28 +1,21 @@
 //! Finding a known peer again that answers at none of its addresses.
 
-use std::time::Duration;
-
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
 use super::{Cause, ConnectedPeer, Event, Kind, Session, discovery};
 use crate::{
     address::PeerAddress,
-    discover::{Browser, Discovery, MAX_ADDRESSES, SeenPeer, Service},
+    discover::{Browser, Discovery, MAX_ADDRESSES, PATIENCE, SeenPeer, Service},
     trust::KnownPeer,
 };
 
 impl Session {
     /// Looks in the network for a known peer that answers at none of its addresses. Whoever says to be it must show its key.
-    /// For so long it is looked for.
-    pub(super) async fn find_again(
-        &self,
-        known: &KnownPeer,
-        patience: Duration,
-    ) -> Option<ConnectedPeer> {
+    pub(super) async fn find_again(&self, known: &KnownPeer) -> Option<ConnectedPeer> {
         if discovery(&self.config) == Discovery::Off {
             return None;
         }
-        let mut browser = Browser::start(Service::Peer, patience)
+        let mut browser = Browser::start(Service::Peer, PATIENCE)
             .inspect_err(|error| tracing::debug!(%error, "not looked for in the network"))
             .ok()?;
         let mut tried: Vec<PeerAddress> = known

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use colis::manifest::Timestamp;
 use serde_json::Value;
 use testkit::{Homes, Ran, bytes, person::Person, wait_for};
 
@@ -9,11 +10,11 @@ fn write(homes: &Homes, name: &str, seed: u64, length: usize) {
     fs::write(homes.path(name), bytes(seed, length)).unwrap();
 }
 
-/// The manifest of what `args` sends or shares.
+/// The id of what `args` sends or shares.
 fn manifest(homes: &Homes, home: &str, args: &[&str]) -> String {
     let ran = homes.run(home, &[&["--json"], args].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
-    ran.object("sent")["manifest"].as_str().unwrap().to_owned()
+    ran.object("sent")["id"].as_str().unwrap().to_owned()
 }
 
 /// Bytes of all files below.
@@ -147,7 +148,7 @@ fn a_name_that_several_have_is_listed_with_ids_and_nothing_goes() {
     let ids = [0, 1].map(|_| manifest(&homes, "a", &["share", "f", "--to", "a"]));
     let ran = homes.run("a", &["delete", "f", "--yes"]);
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ids.iter().all(|id| ran.out.contains(&id[..8])), "{ran:?}");
+    assert!(ids.iter().all(|id| ran.err.contains(&id[..8])), "{ran:?}");
     assert_eq!(homes.ok("a", &["list"]).lines().count(), 2);
     homes.ok("a", &["delete", &ids[0], &ids[1], "--yes"]);
     assert_eq!(homes.ok("a", &["list"]), "");
@@ -255,7 +256,11 @@ fn a_quota_lets_go_of_the_oldest_opened_and_never_of_what_waits() {
     let b = homes.serve("b", &[]);
     let send = |name: &str, seed| {
         write(&homes, name, seed, 1 << 20);
-        manifest(&homes, "a", &["send", name, "--to", &b.to(), "--wait"])
+        let id = manifest(&homes, "a", &["send", name, "--to", &b.to(), "--wait"]);
+        // The oldest is told by the second in which it was opened.
+        let now = Timestamp::now();
+        wait_for("the next second", || Timestamp::now() > now);
+        id
     };
     let mut ids: Vec<_> = (0..5).map(|n| send(&format!("f{n}"), n)).collect();
     let list = homes.ok("b", &["list"]);

@@ -182,12 +182,14 @@ fn who_lies_about_being_a_peer_gets_a_handshake_and_nothing_else() {
     }
     assert_eq!(remembered(&homes, "a", "b"), [before], "{}", sent.err);
     assert!(stored(&homes, "c").is_empty() && stored(&others, "a").is_empty());
+    let opened = homes.home("c").join("received/file");
+    assert!(!opened.exists());
 
     // That c would have taken it shows that only who it is kept it away.
     let c = at("10.77.0.2", &member).to_string();
-    let sent = net.run(&homes, "a", LEFT, &["send", "file", "--to", &c]);
+    let sent = net.run(&homes, "a", LEFT, &["send", "file", "--to", &c, "--wait"]);
     assert_eq!(sent.code, 0, "{}", sent.err);
-    assert!(!stored(&homes, "c").is_empty());
+    assert_eq!(fs::read(&opened).unwrap(), b"not for you");
 }
 
 #[test]

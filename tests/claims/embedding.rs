@@ -186,7 +186,10 @@ async fn a_right_that_is_given_or_taken_counts_at_once_in_the_routes_that_ask_fo
     assert_eq!(said.trim(), format!("{c}: bank:atm"));
     assert_eq!(ask().await, Some(200));
     let said = change(&[]);
-    assert!(said.contains(&format!("{c} bank:atm")), "{said}");
+    assert!(
+        said.contains(&format!("(not known)  {}  bank:atm\n", &c[..8])),
+        "{said}"
+    );
     homes.fails("b", &["peers", "allow", &c, "everything"], 2);
     homes.fails("b", &["peers", "allow", "nobody", "bank:atm"], 6);
     owner_of(&homes).stop().await.unwrap();

@@ -163,6 +163,7 @@ impl Trial {
     fn care(&mut self) {
         self.ok("a", "config init", &[]);
         self.ok("a", "config set", &["jobs", "3"]);
+        self.ok("a", "config unset", &["jobs"]);
         self.ok("a", "config show", &[]);
         self.ok("a", "status", &[]);
         self.ok("b", "status", &["--serving"]);

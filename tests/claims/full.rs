@@ -215,9 +215,14 @@ fn a_home_to_read_only_is_looked_at() {
     let (homes, home) = on(&disk.0);
     disk.freeze();
     for args in LOOKS {
-        let cares = args == ["status"];
         let ran = homes.run(&home, args);
-        assert_eq!(ran.code, if cares { 11 } else { 0 }, "{args:?}: {ran:?}");
+        let needs_care = args == ["status"];
+        assert_eq!(
+            ran.code,
+            if needs_care { 11 } else { 0 },
+            "{args:?}: {ran:?}"
+        );
+        assert_eq!(ran.err.contains("nothing can be received: "), needs_care);
     }
     let status = homes.run(&home, &["--json", "status"]).out;
     assert!(status.contains("store-read-only"), "{status}");

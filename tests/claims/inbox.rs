@@ -173,7 +173,7 @@ fn a_message_is_shown_on_arrival_and_cannot_touch_the_terminal() {
     let arrival = arrived(&b, "opened");
     assert_eq!(arrival["message"], "lunch?\u{1b}[31m");
     assert_eq!(received(&homes, "b"), ["message.txt"]);
-    let out = homes.ok("b", &["receive", "--all", "--out", "again"]);
+    let out = homes.ok("b", &["receive", "--all", "--again", "--out", "again"]);
     assert!(
         out.contains("message: lunch?") && !out.contains('\u{1b}'),
         "{out:?}"

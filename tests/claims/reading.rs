@@ -12,7 +12,7 @@ const WIDE: &str = "映画映画映画映画映画映画映画映画映画映画
 /// A home that has sent, shared and received, and a peer that asks.
 fn populated() -> (Homes, Serving) {
     let homes = Homes::new(&["b"]);
-    let b = homes.serve("b", &["--inbox", "ask"]);
+    let b = homes.serve("b", &["--inbox", "ask", "--keep-opened", "1d"]);
     fs::create_dir(homes.path("docs")).unwrap();
     for name in ["docs/one.txt", "my film.mov", WIDE] {
         fs::write(homes.path(name), name).unwrap();

@@ -104,11 +104,11 @@ fn what_was_addressed_to_oneself_is_new_until_it_is_opened() {
     assert_eq!(marks("a"), [opened, opened, opened, mine]);
     let listed = homes.ok("a", &["list", "b"]);
     assert!(
-        listed.lines().next().unwrap().contains("  opened   from a"),
+        listed.lines().next().unwrap().contains("  opened  from a"),
         "{listed}"
     );
     assert!(
-        listed.lines().last().unwrap().contains("  mine     from a"),
+        listed.lines().last().unwrap().contains("  mine    from a"),
         "{listed}"
     );
     assert_eq!(receive(&homes, "a", &[]).out, "");
@@ -126,6 +126,7 @@ fn what_was_opened_by_any_way_is_not_new() {
     assert_eq!(receive(&homes, "c", &[]).out, "");
     // By a yes, and by what waits being received, out of the own store.
     drop(b);
+    homes.ok("c", &["config", "set", "keep_opened", "1d"]);
     let carrier = homes.serve("d", &["--inbox", "off"]);
     let (c, to) = (homes.serve("c", &["--inbox", "ask"]), carrier.to());
     for name in ["accepted.txt", "refused.txt", "waits.txt"] {

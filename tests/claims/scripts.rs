@@ -27,7 +27,7 @@ const COMMANDS: &[&[&str]] = &[
     &["list"],
     &["list", "--chunks"],
     &["list", "b"],
-    &["receive", "--from", "b", "--all"],
+    &["receive", "--from", "b", "--all", "--mine"],
     &["inbox"],
     &["history"],
     &["config", "init"],
@@ -199,7 +199,9 @@ fn a_limit_holds_both_ways() {
     fs::write(homes.path("f"), bytes(1, 2 << 20)).unwrap();
     for args in [
         vec!["send", "f", "--to", &b.to(), "--limit", "1MiB"],
-        vec!["receive", "--from", "b", "--all", "--limit", "1MiB"],
+        vec![
+            "receive", "--from", "b", "--all", "--mine", "--limit", "1MiB",
+        ],
     ] {
         let start = Instant::now();
         homes.ok("a", &args[..]);

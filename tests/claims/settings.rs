@@ -192,7 +192,7 @@ fn keep_refused() {
             .into_iter()
             .find(|object| object["event"] == "sent")
             .unwrap();
-        let id = sent["manifest"].as_str().unwrap().to_owned();
+        let id = sent["id"].as_str().unwrap().to_owned();
         served.homes.ok("b", &["inbox", "refuse", &id]);
         id
     };

@@ -162,6 +162,8 @@ fn lines_of_arrivals_say_the_whole_path_with_a_new_name() {
         fs::write(homes.path(name), name).unwrap();
     }
     homes.ok("a", &["send", "f.txt", "--to", to, "--wait"]);
+    // Other content: what is there already, under whatever number, is not written again.
+    fs::write(homes.path("f.txt"), "other").unwrap();
     homes.ok("a", &["send", "f.txt", "g.txt", "--to", to, "--wait"]);
     let folder = received.display();
     let one = format!("received 5 B from a: {folder}/f (2).txt\n");

@@ -92,3 +92,6 @@ pub(super) const CONFIG_INIT: &str = "Examples:
 pub(super) const CONFIG_SET: &str = "Examples:
   colis config set inbox ask
   colis config set quota 100GiB";
+
+pub(super) const CONFIG_UNSET: &str = "Examples:
+  colis config unset quota                      its default holds again";

@@ -35,7 +35,7 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Open into received/
     #[command(after_help = examples::INBOX_ACCEPT)]
-    #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID>...")]
+    #[command(override_usage = "colis inbox accept [OPTIONS] <--all | ID | NAME>...")]
     Accept {
         /// Ids or their beginnings, or names of files in them
         #[arg(value_name = "ID|NAME", required_unless_present = "all")]
@@ -51,7 +51,9 @@ pub(in crate::cli) enum InboxCommand {
     },
     /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
     #[command(after_help = examples::INBOX_REFUSE)]
-    #[command(override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID>...")]
+    #[command(
+        override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID | NAME>..."
+    )]
     Refuse {
         /// Ids or their beginnings, or names of files in them
         #[arg(value_name = "ID|NAME", required_unless_present_any = ["all", "from"])]
@@ -103,6 +105,7 @@ pub(in crate::cli) enum ConfigCommand {
         value: String,
     },
     /// Take one setting out of colis.toml, so that its default holds, and keep the rest
+    #[command(after_help = examples::CONFIG_UNSET)]
     Unset {
         /// Its name, as in `config show`
         #[arg(value_name = "SETTING")]

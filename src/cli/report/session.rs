@@ -48,15 +48,11 @@ impl From<Error> for Failure {
 fn with_hint(error: Error) -> Failure {
     let failure = Failure::of(&error);
     match error {
-            Error::NoHomeFolder(_) => failure.hint("name one: --home DIR"),
-            Error::UnmarkedHome(_) => failure.hint(
-                "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
-            ),
-            Error::AmongReceived { received, .. } => failure.hint(format!(
-                "run colis in another folder, or name another: --home DIR; if it is yours, move it out of {} first",
-                received.display()
-            )),
-            Error::NotAHome(_) | Error::NoHome(_) => failure.hint(NO_HOME),
+            Error::NoHomeFolder(_)
+            | Error::UnmarkedHome(_)
+            | Error::AmongReceived { .. }
+            | Error::NotAHome(_)
+            | Error::NoHome(_) => of_the_home(&error, failure),
             Error::Usage(mistake) => mistake.into(),
             Error::UnknownPeer { name, nearest } => failure.hint(who_is_known(&name, nearest)),
             Error::Forgotten { name } => failure.hint(format!("to know it again: colis peers add {name}")),
@@ -110,6 +106,21 @@ fn with_hint(error: Error) -> Failure {
             Error::OpenedThere { .. } => failure,
             other => of_the_circle(&other, failure),
         }
+}
+
+/// What to do where there is no home, or none that is used unasked.
+fn of_the_home(error: &Error, failure: Failure) -> Failure {
+    match error {
+        Error::NoHomeFolder(_) => failure.hint("name one: --home DIR"),
+        Error::UnmarkedHome(_) => failure.hint(
+            "if it is yours, name it once: colis --home . status; if it was sent to you, run colis in another folder",
+        ),
+        Error::AmongReceived { received, .. } => failure.hint(format!(
+            "run colis in another folder, or name another: --home DIR; if it is yours, move it out of {} first",
+            received.display()
+        )),
+        _ => failure.hint(NO_HOME),
+    }
 }
 
 /// Where to look when no transfer is what was named.

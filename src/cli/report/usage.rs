@@ -17,7 +17,7 @@ pub(in crate::cli) fn usage(error: &clap::Error) -> Failure {
     let tip = lines.find_map(|line| line.strip_prefix("tip: "));
     let hint = match (tip, usage) {
         (Some(tip), Some(usage)) => format!("{tip}. {usage}"),
-        (Some(tip), None) => tip.to_owned(),
+        (Some(tip), None) => format!("{tip}. See how it is used: colis --help"),
         (None, Some(usage)) => usage.to_owned(),
         (None, None) => "see how it is used: colis --help".to_owned(),
     };

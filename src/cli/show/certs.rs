@@ -44,7 +44,7 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Circle { not_after } => output.line(match *not_after < Timestamp::now() {
             false => format!("the circle: valid until {}", brief::time(*not_after)),
             true => format!(
-                "the circle: expired on {}; its owner renews it: colis certs renew-circle",
+                "the circle: expired {}; its owner renews it: colis certs renew-circle",
                 brief::time(*not_after)
             ),
         }),

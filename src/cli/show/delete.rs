@@ -47,9 +47,10 @@ fn line(deleted: &DeletedTransfer, what: &str) -> String {
         }
     }
     if let Some(opened) = deleted.opened {
+        let opened = brief::time(opened);
         line += &match at {
-            Some(at) => format!("; {at} opened it at {opened}: the files there stay"),
-            None => format!("; it was opened at {opened}: the files stay"),
+            Some(at) => format!("; {at} opened it {opened}: the files there stay"),
+            None => format!("; it was opened {opened}: the files stay"),
         };
     }
     line

@@ -166,7 +166,7 @@ fn certificate(status: &Status) -> String {
             let days = count(days, "day", "days");
             format!("certificate: {days} left, until {until}")
         }
-        _ => format!("certificate: expired on {until}"),
+        _ => format!("certificate: expired {until}"),
     }
 }
 

@@ -87,7 +87,7 @@ fn role(row: &RoleRow) -> String {
 
 fn rights(row: &RightsRow) -> String {
     let who = match &row.peer {
-        None => format!("(not known)  {}", brief::id(row.peer_id)),
+        None => format!("(not known)  {} ", brief::id(row.peer_id)),
         Some(peer) => format!("{}:", Escaped::new(peer)),
     };
     match row.rights.is_empty() {

@@ -102,8 +102,9 @@ fn say_custody(output: Output, custody: &Custody) {
     }
     let peer = Escaped::new(&custody.peer);
     if let (true, Some(opened)) = (custody.manifest_missing, custody.opened) {
+        let opened = brief::time(opened);
         return output.line(format!(
-            "{peer} opened it at {opened}, and does not keep it sealed any more"
+            "{peer} opened it {opened}, and does not keep it sealed any more"
         ));
     }
     if custody.manifest_missing {

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{Error, Kind, Mistake};
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Mistake};
 use crate::{
     address::AddressError,
     config::{ConfigError, units::UnitError},
@@ -18,6 +20,34 @@ use crate::{
     trust::TrustError,
     wire::Code,
 };
+
+/// What a caller can do about an error, in one word. Its number is the exit code of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The request cannot be meant: change it.
+    Usage = 2,
+    /// A file of this home, or a format, cannot be used.
+    Config = 3,
+    /// Someone is not who was expected, or may not do this.
+    Trust = 4,
+    /// Bytes are not what they should be.
+    Integrity = 5,
+    /// Something is not there.
+    NotFound = 6,
+    /// A disk or another part of a machine.
+    Storage = 7,
+    /// The network: try again.
+    Network = 8,
+    /// Another process is at it: wait.
+    Locked = 9,
+    /// Part of it is done.
+    Partial = 10,
+    /// It was interrupted.
+    Interrupted = 130,
+}
 
 impl Error {
     /// What a caller can do about it.

@@ -123,13 +123,7 @@ impl Sum {
 
     /// Fails if `needed` bytes more are too many.
     fn check(self, needed: u64, limits: Limits, part: u64) -> Result<(), StoreError> {
-        let Limits {
-            disk,
-            quota,
-            files,
-            relay,
-            announced,
-        } = limits;
+        let announced = limits.announced;
         let share = |used: u64, free: u64| used.saturating_add(free) / 2 / part;
         let within = |used: u64, needed: u64, limit: u64| match used.saturating_add(needed) <= limit
         {
@@ -141,18 +135,18 @@ impl Sum {
             }),
         };
         let weight = self.bytes.saturating_add(self.chunks * OF_A_FILE);
-        let limit = share(weight, disk).saturating_add(announced.all);
+        let limit = share(weight, limits.disk).saturating_add(announced.all);
         within(weight, needed + OF_A_FILE, limit)?;
-        if let Some(free) = quota {
+        if let Some(free) = limits.quota {
             let limit = share(self.bytes, free).saturating_add(announced.all);
             within(self.bytes, needed, limit)?;
         }
-        if let Some(free) = files.filter(|_| announced.all == 0)
+        if let Some(free) = limits.files.filter(|_| announced.all == 0)
             && self.chunks >= share(self.chunks, free)
         {
             return within(self.bytes, needed, self.bytes);
         }
-        if let Some(relay) = relay {
+        if let Some(relay) = limits.relay {
             let limit = relay.max(LEAST_UNDERWAY) / part;
             within(self.put, needed, limit.saturating_add(announced.for_owner))?;
         }

@@ -148,7 +148,10 @@ fn status_tells_what_waits_and_what_is_unfinished() {
     sending.wait().unwrap();
     assert_eq!(status(&homes, "a")["unfinished"], 1);
     let text = homes.ok("a", &["status"]);
-    assert!(text.contains("after a week it is forgotten"), "{text}");
+    assert!(
+        text.contains("sending: 1 unfinished, kept for a week; go on: colis send --resume ID|all"),
+        "{text}"
+    );
     assert_eq!(status(&homes, "b")["serving"], Value::Null);
     let again = homes.serve_on("b", &b.to(), &[]);
     homes.ok("a", &["send", "large.bin", "--to", &again.to()]);

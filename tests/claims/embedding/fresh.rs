@@ -59,7 +59,8 @@ async fn an_open_session_knows_the_roles_that_were_given_since() {
         .unwrap();
     let receive = || {
         let mut request = ReceiveRequest::default();
-        (request.all, request.from) = (true, vec![network.name(0).to_owned()]);
+        (request.all, request.again) = (true, true);
+        request.from = vec![network.name(0).to_owned()];
         old.receive(request)
     };
     assert_eq!(receive().await.unwrap().received.len(), 1);

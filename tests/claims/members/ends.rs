@@ -185,7 +185,10 @@ fn what_is_not_valid_yet_is_said_everywhere() {
         );
     }
     let text = ran_in_days(&homes, -30, "a", &["status"]).out;
-    assert!(text.contains("certificate: counts from 20"), "{text}");
+    assert!(
+        text.contains("certificate: counts from ") && text.contains(" only\n"),
+        "{text}"
+    );
     let doctor = ran_in_days(&homes, -30, "a", &["doctor"]);
     assert_ne!(doctor.code, 0, "{}", doctor.out);
     for step in ["certificate", "circle", "revocation", "files", "clock"] {
@@ -234,7 +237,7 @@ fn the_moment_at_which_a_certificate_of_a_serving_peer_ends_is_an_event() {
         assert!(heard.out.contains("certificate-expired"), "{}", heard.out);
         assert!(told(&b, "certificate-expired"));
         let text = homes.run(&name, &["status"]).out;
-        assert!(text.contains("certificate: expired on 20"), "{text}");
+        assert!(text.contains("certificate: expired "), "{text}");
         assert_eq!(status(&homes, &name)["certificate_days"], -1);
         return;
     }
