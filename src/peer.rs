@@ -136,8 +136,7 @@ impl Peer {
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address, noted) = listen(options.listen, &store, &dir)?;
         let received = Received::open_known(&options.received, &dir.received())?;
-        let received = received.with_reserve(options.store.reserve);
-        let received = Arc::new(received);
+        let received = Arc::new(received.with_reserve(options.store.reserve));
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         door.directory_desk().serves_at(address);

@@ -26,7 +26,7 @@ use crate::{
     store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
     trust::{Bearer, Role},
-    wire::{Arriving, Condition, HealthStatus},
+    wire::{Arriving, Health, HealthStatus},
 };
 
 /// The home of a serving peer was moved.
@@ -156,25 +156,17 @@ impl Session {
     /// Fails if the store or the address book cannot be read.
     pub async fn status(&self, request: StatusRequest) -> Result<Status, Error> {
         let (home, config, now) = (&self.home, &self.config, Timestamp::now());
+        let own = Lifetime::of(self.identity().caller());
         let holder = LocalStore::holder(&home.chunks()).filter(|holder| holder.serving.is_some());
         let options = store_options(config);
         let room = LocalStore::room(&existing(&home.chunks()), options)?;
-        let store = self.look_at_store()?;
-        let (mut usage, mut unnamed, mut waiting) = (None, Vec::new(), Vec::new());
-        let (mut opened, mut opened_bytes) = (0, 0);
-        let kept = self.kept_sends().await.unwrap_or_default();
-        if let Some(store) = &store {
-            let counted = counted(store).await?;
-            (usage, unnamed, (opened, opened_bytes)) = (Some(counted.0), counted.1, counted.2);
-            waiting = self.waiting_in(store).await?;
-        }
-        let (arriving, in_force) = self.ask_who_serves().await;
+        let (store, reasons) = (self.look_at_store()?, Reasons::new(&home.chunks()));
+        let within = self.look_into(store.as_ref()).await?;
+        let (arriving, health) = self.ask_who_serves().await;
         let sends = self.unfinished().await?;
-        let received = home.received(config);
-        let endings = self.endings();
-        let reasons = Reasons::new(&home.chunks());
+        let kept = self.kept_sends().await.unwrap_or_default();
+        let (received, endings) = (home.received(config), self.endings());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
-        let until = self.identity().caller().not_after;
         let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -183,9 +175,9 @@ impl Session {
             name: self.identity().name().to_owned(),
             peer_id: self.peer_id(),
             has_circle_key: self.dir.ca_key().exists(),
-            certificate_from: self.identity().caller().not_before,
-            certificate_until: until,
-            certificate_days: days_left(until, now),
+            certificate_from: own.from,
+            certificate_until: own.until,
+            certificate_days: days_left(own.until, now),
             scripts_certificate_days: days(endings.scripts_certificate),
             circle_days: days(endings.circle),
             revocation_list_days: days(endings.revocation_list),
@@ -197,26 +189,28 @@ impl Session {
             process: holder.as_ref().and_then(|holder| holder.process),
             received: received.to_string_lossy().into_owned(),
             not_received: why_not_received(home, &received),
-            inbox: inbox_of(&in_force, config),
+            inbox: inbox_of(health.as_ref(), config),
             peers: self.book.peers()?.len(),
-            not_opened: waiting.iter().filter_map(why).collect(),
-            waiting: waiting.len(),
-            unnamed: unnamed.into_iter().map(|what| self.put_by(what)).collect(),
+            not_opened: within.waiting.iter().filter_map(why).collect(),
+            waiting: within.waiting.len(),
+            unnamed: within.unnamed,
             missed: self.missed_in(store, &arriving).await,
             arriving,
             unfinished: sends.len(),
             sends,
-            opened,
-            opened_bytes,
+            opened: within.opened.0,
+            opened_bytes: within.opened.1,
             kept_sends: kept.sends.len(),
             kept_send_bytes: kept.bytes,
             free: room.free,
             quota: config.quota.map(SizeText::bytes),
-            usable: options.usable(room, usage.map_or(0, |usage| usage.bytes)),
-            store: usage,
+            usable: options.usable(room, within.usage.map_or(0, |usage| usage.bytes)),
+            store: within.usage,
         };
         status.notices.extend(care::of(home, config, &endings));
-        status.notices.extend(self.stuck(&status.notices).await);
+        status
+            .notices
+            .extend(stuck(health.as_ref(), &status.notices));
         status.add_notices(room, request);
         Ok(status)
     }
@@ -227,29 +221,30 @@ impl Session {
         asked.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// What is arriving, and which settings are in force, as far as the serving peer says so soon.
-    async fn ask_who_serves(&self) -> (Vec<Arriving>, Condition) {
+    /// What is arriving, and how the serving peer is, as far as it says so soon.
+    async fn ask_who_serves(&self) -> (Vec<Arriving>, Option<Health>) {
         let health = timeout(ANSWER, self.health_of_who_serves());
         let (arriving, health) = tokio::join!(self.arriving_now(), health);
-        (arriving, health.ok().flatten().unwrap_or_default())
+        (arriving, health.ok().flatten())
     }
 
-    async fn health_of_who_serves(&self) -> Option<Condition> {
+    async fn health_of_who_serves(&self) -> Option<Health> {
         let peer = self.serving().ok().flatten()?.with_retries(0);
-        Some(peer.health().await.ok()?.details?.condition)
+        peer.health().await.ok()
     }
 
-    /// That the serving peer stores nothing, unless that was said: one whose disk has failed goes on so until it is restarted.
-    async fn stuck(&self, said: &[Notice]) -> Option<Notice> {
-        const SAID: [&str; 2] = [READ_ONLY, HOME_MOVED];
-        if said.iter().any(|notice| SAID.contains(&&*notice.code)) {
-            return None;
-        }
-        let peer = self.serving().ok()??;
-        let health = timeout(ANSWER, peer.health()).await.ok()?.ok()?;
-        let text = "the peer that serves this home stores nothing, since a write failed or a folder of it was moved: look at its log and \
-            that disk (dmesg), then restart it: colis stop, colis serve";
-        (health.status == HealthStatus::ReadOnly).then(|| Notice::care(READ_ONLY, text))
+    /// What is in the store of this home.
+    async fn look_into(&self, store: Option<&Arc<LocalStore>>) -> Result<Within, Error> {
+        let Some(store) = store else {
+            return Ok(Within::default());
+        };
+        let (usage, unnamed, opened) = counted(store).await?;
+        Ok(Within {
+            usage: Some(usage),
+            unnamed: unnamed.into_iter().map(|what| self.put_by(what)).collect(),
+            opened,
+            waiting: self.waiting_in(store).await?,
+        })
     }
 
     /// When what is in `certs/` ends.
@@ -290,6 +285,26 @@ impl Session {
     }
 }
 
+/// What is in a store.
+#[derive(Default)]
+struct Within {
+    usage: Option<Usage>,
+    unnamed: Vec<PutBy>,
+    /// How many opened transfers, and the bytes of their content.
+    opened: (usize, u64),
+    waiting: Vec<ManifestId>,
+}
+
+/// That the serving peer stores nothing, unless that was said: one whose disk has failed goes on so until it is restarted.
+fn stuck(health: Option<&Health>, said: &[Notice]) -> Option<Notice> {
+    const SAID: [&str; 2] = [READ_ONLY, HOME_MOVED];
+    let is_said = said.iter().any(|notice| SAID.contains(&&*notice.code));
+    let is_stuck = health?.status == HealthStatus::ReadOnly;
+    let text = "the peer that serves this home stores nothing, since a write failed or a folder of it was moved: look at its log and \
+        that disk (dmesg), then restart it: colis stop, colis serve";
+    (is_stuck && !is_said).then(|| Notice::care(READ_ONLY, text))
+}
+
 /// What is in `store`, who put what no manifest names, and what of it was opened.
 async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>, (usize, u64)), Error> {
     let store = store.clone();
@@ -297,9 +312,10 @@ async fn counted(store: &Arc<LocalStore>) -> Result<(Usage, Vec<Unnamed>, (usize
 }
 
 /// What is done with what arrives: by the peer that serves, which may have been started with a flag; else by the settings.
-fn inbox_of(in_force: &Condition, config: &Config) -> InboxSetting {
+fn inbox_of(health: Option<&Health>, config: &Config) -> InboxSetting {
     let set = config.inbox.unwrap_or(InboxSetting::Auto);
-    match in_force.inbox_mode.as_deref() {
+    let in_force = health.and_then(|health| health.details.as_ref());
+    match in_force.and_then(|details| details.condition.inbox_mode.as_deref()) {
         Some("auto") => InboxSetting::Auto,
         Some("ask") => InboxSetting::Ask,
         Some("off") => InboxSetting::Off,

@@ -19,12 +19,13 @@ fn is_send<T: Send>(_: T) {}
 
 fn is_shared<T: Send + Sync>() {}
 
+fn any<T>() -> T {
+    unreachable!("it is only compiled")
+}
+
 /// Is only compiled. What does not compile here could not be spawned.
 #[expect(dead_code, reason = "it holds by its types")]
 fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'static str) {
-    fn any<T>() -> T {
-        unreachable!("it is only compiled")
-    }
     let texts: &'static [String] = &[];
     let store = any::<Arc<dyn Store>>;
     is_shared::<(Sources, ReceiveRequest, ReceiveInto, SendRequest)>();
@@ -75,6 +76,11 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(inbox.accept(any()));
     is_send(inbox.refuse(texts));
     is_send(inbox.refuse_all(None));
+}
+
+/// The same, of what needs no session.
+#[expect(dead_code, reason = "it holds by its types")]
+fn operations_of_homes(text: &'static str) {
     let (home, config) = (any::<&'static Home>(), any::<&'static Config>());
     let reporter = any::<&'static Arc<dyn Reporter>>();
     is_send(session::look_around(config));
