@@ -29,7 +29,7 @@ fn taken() -> Homes {
     homes
 }
 
-const RECEIVE: [&str; 5] = ["receive", "--all", "--mine", "--out", "out"];
+const RECEIVE: [&str; 6] = ["receive", "--all", "--mine", "--again", "--out", "out"];
 const EXPECTED: [&str; 6] = [
     "folder",
     "folder (2)",

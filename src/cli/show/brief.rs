@@ -182,7 +182,7 @@ mod tests {
                 assert!(measure_text_width(&short) <= width, "{short} in {width}");
             }
         }
-        assert_eq!(shorten(wide, 12), "映画映…画.mov");
+        assert_eq!(shorten(wide, 12), "映画映画…mov");
     }
 
     #[test]

@@ -51,8 +51,8 @@ fn sorted(paths: &[&str]) -> Vec<String> {
     sorted
 }
 
-fn receive(out: &Path) -> [&str; 4] {
-    ["receive", "--all", "--out", out.to_str().unwrap()]
+fn receive(out: &Path) -> [&str; 5] {
+    ["receive", "--all", "--again", "--out", out.to_str().unwrap()]
 }
 
 #[test]
