@@ -55,7 +55,7 @@ pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
     let question = format!("Revoke {} for good?", label(member));
     match ask::sure(&question).await? {
         true => {
-            menu.run(words(&["certs", "revoke", "--", &member.id]))
+            menu.run(words(&["certs", "revoke", "--yes", "--", &member.id]))
                 .await
         }
         false => Err(Stop::Back),

@@ -52,7 +52,13 @@ fn sorted(paths: &[&str]) -> Vec<String> {
 }
 
 fn receive(out: &Path) -> [&str; 5] {
-    ["receive", "--all", "--again", "--out", out.to_str().unwrap()]
+    [
+        "receive",
+        "--all",
+        "--again",
+        "--out",
+        out.to_str().unwrap(),
+    ]
 }
 
 #[test]

@@ -11,6 +11,8 @@ fn a_transfer_here_is_deleted_after_a_yes() {
     for name in ["one.txt", "two.txt"] {
         fs::write(homes.path(name), name).unwrap();
         homes.ok("a", &["share", name]);
+        // The list is in the order of time, which has seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
     }
     let mut person = Person::at_menu(&homes, "a");
     for (answer, said) in [("\r", "Delete it? no"), ("y", "  deleted: one.txt")] {
