@@ -113,6 +113,7 @@ pub(crate) fn mode_if_written_by(bits: u32, path: &Path) -> io::Result<Option<u3
 
 /// Opens the file of lines at `path` to append to it, or makes it. A last line that was cut short, by a full disk or a loss
 /// of power, is ended: the next one is a line of its own.
+#[cfg(feature = "cli")]
 pub(crate) fn append_lines(path: &Path) -> io::Result<File> {
     let mut file = open_with(file().read(true).append(true).create(true), path)?;
     end_line(&mut file)?;
