@@ -9,6 +9,9 @@ use std::{
 
 use colis::id::{ChunkId, Digest, ManifestId};
 
+/// How a peer is served that keeps what it opens, so that it can be looked at.
+pub const KEEPING: [&str; 2] = ["--keep-opened", "1d"];
+
 /// What one peer has promised.
 #[derive(Default)]
 pub struct Ledger(Mutex<Entries>);
@@ -106,7 +109,9 @@ fn received(home: &Path) -> Vec<String> {
     let entries = fs::read_dir(home.join("received"));
     let names = entries.into_iter().flatten().map(|entry| entry.unwrap());
     let names = names.map(|entry| entry.file_name().into_string().unwrap());
-    names.filter(|name| name != ".colis").collect()
+    names
+        .filter(|name| ![".colis", testkit::MARKER].contains(&name.as_str()))
+        .collect()
 }
 
 fn differs(path: &Path, is_right: impl Fn(&[u8]) -> bool) -> Option<String> {

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::site::{Member, Site, mib, source, until};
 use colis::testing::{Entrance, Link, LinkOptions};
-use harness::ledger::Ledger;
+use harness::ledger::{KEEPING, Ledger};
 use harness::load::{Load, content};
 use harness::rand;
 use testkit::{Homes, bytes};
@@ -76,7 +76,7 @@ struct Sample {
 pub(crate) async fn measure(time: Duration) {
     let homes = Homes::new(&["b"]);
     let load = Load::new(&homes);
-    let serving = homes.serve("b", &["--inbox", "auto"]);
+    let serving = homes.serve("b", &KEEPING);
     let mut options = LinkOptions::default();
     options.life = LIFE;
     let link = Link::new(options);

@@ -145,7 +145,15 @@ pub(crate) fn of_a_receive(numbers: &Numbers, wrong: Wrong) -> usize {
         (wrong != Wrong::Killed).then(|| Disk::new(&homes.path("image"), &homes.path("out")));
     each(names(wrong), numbers, |call| {
         let out = format!("out/{call}");
-        let args = ["receive", "--from", &a.to(), "--all", "--out", &out];
+        let args = [
+            "receive",
+            "--from",
+            &a.to(),
+            "--all",
+            "--again",
+            "--out",
+            &out,
+        ];
         let first = ended(&homes, call, wrong, &homes.command("b", &args));
         if let Some(disk) = &disk {
             disk.cut_power();

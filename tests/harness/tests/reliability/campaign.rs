@@ -17,7 +17,7 @@ use crate::{
     inject::{Call, Injection, Wrong},
     rand,
 };
-use harness::ledger::Ledger;
+use harness::ledger::{KEEPING, Ledger};
 use harness::load::Load;
 use testkit::{Homes, Serving, stretched};
 
@@ -206,7 +206,8 @@ impl Bench {
     fn serve(&mut self) {
         let args = ["--json", "serve", "--listen", "127.0.0.1:0"];
         let begin = Instant::now();
-        let command = self.homes.command("b", &args);
+        let mut command = self.homes.command("b", &args);
+        command.args(KEEPING);
         self.serving = Some(self.homes.serve_by("b", command));
         let took = begin.elapsed();
         self.outcome.slowest_start = self.outcome.slowest_start.max(took);

@@ -21,7 +21,7 @@ use crate::{
     disk::{Disk, MIB},
     inject::{Call, Injection, Wrong},
 };
-use harness::ledger::Ledger;
+use harness::ledger::{KEEPING, Ledger};
 use harness::load::{Load, content};
 use testkit::{Homes, around, bytes, wait_for};
 
@@ -50,7 +50,7 @@ pub(crate) fn campaign(full: Full) {
     let _disk = Disk::of_size(24 * MIB, options, &homes.path("image"), &store);
     let reserve = if full == Full::Reserve { "8MiB" } else { "0" };
     homes.ok("b", &["config", "set", "reserve", reserve]);
-    let serving = homes.serve("b", &[]);
+    let serving = homes.serve("b", &KEEPING);
     let ballast = store.join("trash/ballast");
     if full == Full::Blocks {
         fs::write(&ballast, bytes(1, 12 << 20)).unwrap();

@@ -20,7 +20,7 @@ use colis::{
     tls::Identity,
 };
 use harness::{
-    ledger::Ledger,
+    ledger::{KEEPING, Ledger},
     load::{Load, content},
 };
 use testkit::{
@@ -46,7 +46,7 @@ pub(crate) fn campaign(length: Duration) -> (usize, usize, Vec<String>) {
     let homes = Homes::new(&["b", "m"]);
     let load = Arc::new(Load::new(&homes));
     let hostile = Load::of("m", &homes);
-    let serving = homes.serve("b", &[]);
+    let serving = homes.serve("b", &KEEPING);
     let site = Site { homes, serving };
     let (ledger, address) = (Ledger::default(), site.serving.to());
     let (over, tried) = (AtomicBool::new(false), AtomicUsize::new(0));
