@@ -11,7 +11,7 @@ use super::{args::Seal, report::Failure, standard};
 use crate::{
     config::Config,
     session::{self, Home},
-    transfer::{Filter, Keys, MAX_MESSAGE, Sources, TransferError},
+    transfer::{Filter, MAX_MESSAGE, Sources, TransferError},
 };
 
 impl Seal {
@@ -22,16 +22,7 @@ impl Seal {
         }
         let is_stdin = |path: &Path| path.as_os_str() == "-";
         if !self.paths.iter().any(|path| is_stdin(path)) {
-            let filter = Filter {
-                exclude: self.exclude.clone(),
-                git: self.git,
-                keys: if self.with_keys {
-                    Keys::Send
-                } else {
-                    Keys::LeaveOut
-                },
-                ..Filter::default()
-            };
+            let filter = Filter::chosen(&self.exclude, self.git, self.with_keys);
             let walked = session::walk(home, config, &self.paths, filter);
             return walked.map_err(|error| self.explain(error));
         }

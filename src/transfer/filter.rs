@@ -44,6 +44,19 @@ pub(super) struct Kept(Option<HashSet<PathBuf>>);
 pub(super) struct KeptNamed(HashMap<PathBuf, Option<HashSet<OsString>>>);
 
 impl Filter {
+    /// What a person asks for: globs, what git ignores, and whether private keys of colis are sent too.
+    pub fn chosen(exclude: &[String], git: bool, with_keys: bool) -> Self {
+        Self {
+            exclude: exclude.to_vec(),
+            git,
+            keys: match with_keys {
+                true => Keys::Send,
+                false => Keys::LeaveOut,
+            },
+            ..Self::default()
+        }
+    }
+
     /// Walks `folder` once to learn what is kept.
     pub(super) fn apply(&self, folder: &Path) -> Result<Kept, TransferError> {
         if self.is_empty() {

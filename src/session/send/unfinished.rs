@@ -119,16 +119,7 @@ impl Note {
     }
 
     fn filter(&self) -> Filter {
-        Filter {
-            exclude: self.exclude.clone(),
-            git: self.git,
-            keys: if self.with_keys {
-                Keys::Send
-            } else {
-                Keys::LeaveOut
-            },
-            ..Filter::default()
-        }
+        Filter::chosen(&self.exclude, self.git, self.with_keys)
     }
 }
 
