@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -117,6 +118,16 @@ impl Site {
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.serving.id());
         fs::read_dir(folder).unwrap().count()
+    }
+
+    /// How many sockets it has: the peer opens and closes files of its own meanwhile.
+    pub(crate) fn sockets(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.serving.id());
+        let is_socket = |link: PathBuf| link.to_string_lossy().starts_with("socket:");
+        fs::read_dir(folder)
+            .unwrap()
+            .filter(|entry| fs::read_link(entry.as_ref().unwrap().path()).is_ok_and(is_socket))
+            .count()
     }
 }
 
