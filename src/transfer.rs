@@ -36,7 +36,7 @@ mod walk;
 use std::{fmt, path::PathBuf};
 
 pub use arriving::Arriving;
-pub(crate) use browse::{GLANCE, Glimpse, top_names, top_names_at};
+pub(crate) use browse::{GLANCE, Glimpse, read_top_names, top_names, top_names_at};
 pub use browse::{Seen, browse};
 pub use fault::{Difference, EntryLimit, NotAsSent, Part};
 pub use filter::{Filter, Keys};
