@@ -211,6 +211,14 @@ pub enum TransferError {
         /// What is exceeded.
         limit: EntryLimit,
     },
+    /// A store is much slower than the others that the transfer goes to, which waited for it.
+    #[error(
+        "it is much slower than the others, which have waited {seconds} s for it, and was left behind"
+    )]
+    KeptWaiting {
+        /// How long its answers took in all.
+        seconds: u64,
+    },
     /// Another part of the transfer failed first; its error is the one to show.
     #[error("stopped")]
     Stopped,
@@ -385,6 +393,7 @@ impl TransferError {
             | Self::NotAsSent { .. }
             | Self::TooManyChunks { .. }
             | Self::TooManyEntries { .. }
+            | Self::KeptWaiting { .. }
             | Self::Stopped
             | Self::AlreadySending
             | Self::NotAccepted { .. }
