@@ -5,23 +5,22 @@
 //! verified, redirects, proxies and compression are off. Everything that is sent is idempotent, so what may help is tried
 //! again, with full jitter.
 
+mod ask;
 mod circle;
 mod error;
 mod events;
 mod handshake;
 mod line;
 mod owner;
+mod question;
 mod reply;
 mod resolve;
 mod store;
 mod watch;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
-use bytes::Bytes;
-use reqwest::{Client, Method, RequestBuilder, Url, header};
-use serde::{Serialize, de::DeserializeOwned};
+use reqwest::{Client, Method, RequestBuilder, Url};
 
 pub use events::PeerEvent;
 pub use handshake::{Handshake, HandshakeError};
@@ -34,15 +33,14 @@ use crate::{
     id::{ChunkId, Digest, PeerId},
     manifest::Timestamp,
     name::LibraryError,
-    sabotage,
     store::{NetworkCause, ProtocolFault, Remote, StoreError},
     tls::Seen,
     wire::{
         CLIENT_IDLE_TIMEOUT, CONNECT_TIMEOUT, CustodyAnswer, CustodyNonce, CustodyQuestion, Health,
-        MAX_PAGE_BYTES, MIN_BODY_RATE, OFFER_HEADER, PeerBody, media, route,
+        MAX_PAGE_BYTES, MIN_BODY_RATE, PeerBody, route,
     },
 };
-use reply::Reply;
+use question::Waited;
 use resolve::SystemResolver;
 
 /// The most bytes of a JSON answer: a page of a list, which may end a few entries after its limit.
@@ -58,6 +56,9 @@ pub struct ClientOptions {
     /// For the answer to an offer or a manifest, which the peer checks as a whole, or to a question of custody, for which
     /// it reads chunks.
     pub publish_timeout: Duration,
+    /// For an answer in all, with what is tried again and the pauses that the peer asks for. What its bytes need on a slow line comes
+    /// on top; chunks are bound by their tries alone.
+    pub question_timeout: Duration,
     /// How often something is tried again.
     pub retries: usize,
     /// The shortest and the longest pause before a retry, before jitter.
@@ -70,6 +71,7 @@ impl Default for ClientOptions {
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: Duration::from_secs(30),
             publish_timeout: Duration::from_secs(120),
+            question_timeout: Duration::from_secs(60),
             retries: 6,
             pause: (Duration::from_millis(200), Duration::from_secs(30)),
         }
@@ -87,6 +89,11 @@ pub struct PeerClient {
     line: Line,
     seen: Seen,
     watch: Option<Watch>,
+    /// How long its answers were waited for; of the peer of our own home nobody counts it.
+    waited: Waited,
+    is_own: bool,
+    /// Whether chunks are only looked into.
+    looks: bool,
 }
 
 impl PeerClient {
@@ -133,6 +140,9 @@ impl PeerClient {
             line: Line::default(),
             seen: Seen::default(),
             watch: None,
+            waited: Waited::default(),
+            is_own: false,
+            looks: false,
         })
     }
 
@@ -158,6 +168,18 @@ impl PeerClient {
     /// The same client, which waits while its peer is silent, as `watch` says.
     pub fn with_watch(mut self, watch: Watch) -> Self {
         self.watch = Some(watch);
+        self
+    }
+
+    /// The same client, of the peer that serves our own home: nobody else waits for it.
+    pub(crate) fn of_own_home(mut self) -> Self {
+        self.is_own = true;
+        self
+    }
+
+    /// The same client, to look into what the peer has: a chunk is waited for no longer than any other answer.
+    pub(crate) fn to_look_into(mut self) -> Self {
+        self.looks = true;
         self
     }
 
@@ -210,8 +232,9 @@ impl PeerClient {
     /// # Errors
     /// [`StoreError`].
     pub async fn health_and_time(&self) -> Result<(Health, Option<Timestamp>), StoreError> {
-        let request = self.request(Method::GET, route::HEALTH);
-        let reply = self.send(request, self.patience(0)).await?;
+        let reply = self
+            .send_once(self.request(Method::GET, route::HEALTH))
+            .await?;
         let time = reply.date();
         Ok((reply.json(MAX_JSON).await?, time))
     }
@@ -250,141 +273,6 @@ impl PeerClient {
         self.options.idle_timeout + time_for(length)
     }
 
-    async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Reply, StoreError> {
-        let response = tokio::time::timeout(patience, request.send())
-            .await
-            .map_err(|_| error::stalled(self.remote()))?
-            .map_err(|e| error::classify(self.remote(), &e))?;
-        if let Some(watch) = &self.watch {
-            watch.hear();
-        }
-        let (patience, reading) = (self.options.idle_timeout, self.line.read());
-        Reply::check(self.remote(), response, patience, reading).await
-    }
-
-    async fn get_json<T: DeserializeOwned>(&self, path: String) -> Result<T, StoreError> {
-        let path = path.as_str();
-        self.retrying(move || async move {
-            self.send(self.request(Method::GET, path), self.patience(0))
-                .await?
-                .json(MAX_JSON)
-                .await
-        })
-        .await
-    }
-
-    async fn get_body(
-        &self,
-        path: &str,
-        media_type: &'static str,
-        max: usize,
-    ) -> Result<Bytes, StoreError> {
-        self.retrying(move || async move {
-            self.send(self.request(Method::GET, path), self.patience(0))
-                .await?
-                .body(media_type, max)
-                .await
-        })
-        .await
-    }
-
-    async fn post_json<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        question: &(impl Serialize + Sync),
-        patience: Duration,
-    ) -> Result<T, StoreError> {
-        self.retrying(move || async move {
-            let request = self.request(Method::POST, path).json(question);
-            self.send(request, patience).await?.json(MAX_JSON).await
-        })
-        .await
-    }
-
-    /// Puts a body, to which the peer answers within `patience` after it has come.
-    async fn put<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        media_type: &'static str,
-        body: &Bytes,
-        offer: Option<&str>,
-        patience: Duration,
-    ) -> Result<T, StoreError> {
-        self.retrying(move || async move {
-            loop {
-                let flight = self.line.enter().await;
-                let together = u32::try_from(self.line.flying()).unwrap_or(u32::MAX);
-                let patience = patience + time_for(body.len()).saturating_mul(together);
-                let mut request = self
-                    .request(Method::PUT, path)
-                    .header(header::CONTENT_TYPE, media_type);
-                if let Some(offer) = offer {
-                    request = request.header(OFFER_HEADER, offer);
-                }
-                let body_sent = match &self.watch {
-                    Some(watch) => watch.body(body.clone()),
-                    None => body.clone().into(),
-                };
-                match self.send(request.body(body_sent), patience).await {
-                    Err(StoreError::TooSlow { .. }) if flight.was_too_slow() => {}
-                    Err(error) => return Err(error),
-                    Ok(reply) => {
-                        flight.came_through(body.len());
-                        return reply.json(MAX_JSON).await;
-                    }
-                }
-            }
-        })
-        .await
-    }
-
-    /// Offers and manifests.
-    async fn publish<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        envelope: &Bytes,
-    ) -> Result<T, StoreError> {
-        let patience = self.options.publish_timeout;
-        self.put(path, media::ENVELOPE, envelope, None, patience)
-            .await
-    }
-
-    /// Tries again what may help, as the peer asks or with full jitter (AWS architecture blog, 2015).
-    async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
-        &self,
-        attempt: impl Fn() -> F,
-    ) -> Result<T, StoreError> {
-        let (shortest, longest) = self.options.pause;
-        if let Some(watch) = &self.watch
-            && !sabotage::without("retries")
-        {
-            let doubled = |tries: usize| shortest * 2_u32.pow(tries.min(16) as u32);
-            let pause = |tries| full_jitter(doubled(tries).min(longest));
-            return watch.run(self, self.options.retries, attempt, pause).await;
-        }
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(shortest)
-            .with_max_delay(longest)
-            .with_max_times(self.options.retries)
-            .build()
-            .take_while(|_| !sabotage::without("retries"));
-        for pause in pauses {
-            let pause = full_jitter(pause);
-            match attempt().await {
-                // Not all who were sent away at once may come back at once.
-                Err(StoreError::Busy { seconds, .. }) => {
-                    tokio::time::sleep(Duration::from_secs(seconds) + pause).await;
-                }
-                Err(error) if error.is_retryable() => {
-                    tracing::debug!(peer = %self.remote, %error, "trying again");
-                    tokio::time::sleep(pause).await;
-                }
-                result => return result,
-            }
-        }
-        attempt().await
-    }
-
     fn protocol(&self, fault: ProtocolFault) -> StoreError {
         let remote = self.remote();
         StoreError::Protocol { remote, fault }
@@ -394,11 +282,4 @@ impl PeerClient {
 /// What `length` bytes may take at the slowest rate.
 fn time_for(length: usize) -> Duration {
     Duration::from_millis(length as u64 * 1000 / MIN_BODY_RATE)
-}
-
-/// Any part of `pause`; all of it if the system has no randomness to give.
-fn full_jitter(pause: Duration) -> Duration {
-    getrandom::u32().map_or(pause, |random| {
-        pause.mul_f64(f64::from(random) / f64::from(u32::MAX))
-    })
 }

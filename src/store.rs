@@ -189,6 +189,12 @@ pub trait Store: Send + Sync {
     fn free_space(&self) -> StoreFuture<'_, Option<u64>> {
         Box::pin(async { Ok(None) })
     }
+
+    /// How long its answers were waited for in all, without what this machine waited for itself; `None` of a store of this machine. By
+    /// it a send to several finds those that keep the others waiting.
+    fn waited_for(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Which announced transfer a chunk is put for.

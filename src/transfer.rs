@@ -36,7 +36,7 @@ mod walk;
 use std::{fmt, path::PathBuf};
 
 pub use arriving::Arriving;
-pub(crate) use browse::{GLANCE, Glimpse, top_names, top_names_at};
+pub(crate) use browse::{GLANCE, Glimpse, read_top_names, top_names, top_names_at};
 pub use browse::{Seen, browse};
 pub use fault::{Difference, EntryLimit, NotAsSent, Part};
 pub use filter::{Filter, Keys};
@@ -210,6 +210,14 @@ pub enum TransferError {
     TooManyEntries {
         /// What is exceeded.
         limit: EntryLimit,
+    },
+    /// A store is much slower than the others that the transfer goes to, which waited for it.
+    #[error(
+        "it is much slower than the others, which have waited {seconds} s for it, and was left behind"
+    )]
+    KeptWaiting {
+        /// How long its answers took in all.
+        seconds: u64,
     },
     /// Another part of the transfer failed first; its error is the one to show.
     #[error("stopped")]
@@ -385,6 +393,7 @@ impl TransferError {
             | Self::NotAsSent { .. }
             | Self::TooManyChunks { .. }
             | Self::TooManyEntries { .. }
+            | Self::KeptWaiting { .. }
             | Self::Stopped
             | Self::AlreadySending
             | Self::NotAccepted { .. }

@@ -273,6 +273,10 @@ impl From<TransferError> for Failure {
             | TransferError::TooManyEntries { .. } => source::failure(&error),
             TransferError::Output(error) => Self::io(Path::new("standard output"), &error),
             TransferError::Stopped => failure(),
+            TransferError::KeptWaiting { .. } => failure().hint(
+                Hint::from("it alone may be as slow as it likes: colis send --resume all")
+                    .in_menu("it alone may be as slow as it likes: go on with it by 5"),
+            ),
             TransferError::AlreadySending => failure().hint("wait for it to end"),
             TransferError::NotAccepted { .. } => failure().hint("ask the recipient"),
             TransferError::NotForUs { .. } => failure().hint("ask the sender to send it to you"),

@@ -1,5 +1,7 @@
 //! What members give each other of their circle.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::{Method, header};
 
@@ -17,7 +19,8 @@ impl PeerClient {
     /// # Errors
     /// [`StoreError`].
     pub async fn crl(&self) -> Result<Option<String>, StoreError> {
-        let list = self.get_body(route::CRL, media::PEM, MAX_LISTS);
+        let question = self.question(Duration::ZERO);
+        let list = self.get_body(route::CRL, media::PEM, MAX_LISTS, &question);
         match list.await {
             Ok(body) => self.text(body).map(Some),
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -30,8 +33,9 @@ impl PeerClient {
     /// # Errors
     /// [`StoreError`].
     pub async fn circle(&self) -> Result<String, StoreError> {
-        let body = self.get_body(route::CIRCLE, media::PEM, MAX_CIRCLE).await?;
-        self.text(body)
+        let question = self.question(Duration::ZERO);
+        let body = self.get_body(route::CIRCLE, media::PEM, MAX_CIRCLE, &question);
+        self.text(body.await?)
     }
 
     /// Brings the peer a revocation list, which it takes over if it is newer.
@@ -41,9 +45,9 @@ impl PeerClient {
     pub async fn put_crl(&self, pem: &str) -> Result<(), StoreError> {
         let body = Bytes::copy_from_slice(pem.as_bytes());
         let patience = self.options.idle_timeout;
-        let answer: Result<PutBody, _> = self
-            .put(route::CRL, media::PEM, &body, None, patience)
-            .await;
+        let bounds = (patience, &self.question(patience));
+        let answer: Result<PutBody, _> =
+            self.put(route::CRL, media::PEM, &body, None, bounds).await;
         answer.map(drop)
     }
 
@@ -52,7 +56,8 @@ impl PeerClient {
     /// # Errors
     /// [`StoreError`].
     pub async fn directory(&self) -> Result<Bytes, StoreError> {
-        self.get_body(route::DIRECTORY, media::ENVELOPE, MAX_DIRECTORY)
+        let question = self.question(Duration::ZERO);
+        self.get_body(route::DIRECTORY, media::ENVELOPE, MAX_DIRECTORY, &question)
             .await
     }
 
@@ -62,8 +67,9 @@ impl PeerClient {
     /// [`StoreError`].
     pub async fn put_directory(&self, envelope: &Bytes) -> Result<(), StoreError> {
         let patience = self.options.idle_timeout;
+        let bounds = (patience, &self.question(patience));
         let answer: Result<PutBody, _> = self
-            .put(route::DIRECTORY, media::ENVELOPE, envelope, None, patience)
+            .put(route::DIRECTORY, media::ENVELOPE, envelope, None, bounds)
             .await;
         answer.map(drop)
     }
@@ -77,7 +83,7 @@ impl PeerClient {
             .request(Method::POST, route::RENEW)
             .header(header::CONTENT_TYPE, media::PEM);
         let body = self
-            .send(request.body(signing_request.to_owned()), self.patience(0))
+            .send_once(request.body(signing_request.to_owned()))
             .await?
             .body(media::PEM, MAX_MANIFEST_BODY)
             .await?;
@@ -90,7 +96,7 @@ impl PeerClient {
     /// [`StoreError::NotFound`] if the circle's key is not there; [`StoreError::Refused`].
     pub async fn leave_circle(&self) -> Result<(), StoreError> {
         let request = self.request(Method::POST, route::LEAVE);
-        self.send(request, self.patience(0)).await.map(drop)
+        self.send_once(request).await.map(drop)
     }
 
     fn text(&self, body: Bytes) -> Result<String, StoreError> {

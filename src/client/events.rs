@@ -56,7 +56,7 @@ impl PeerClient {
     ) -> Result<impl Stream<Item = Result<PeerEvent, StoreError>> + Send + 'static, StoreError>
     {
         let request = self.request(Method::GET, route::EVENTS);
-        let reply = self.send(request, self.patience(0)).await?;
+        let reply = self.send_once(request).await?;
         let reading = Reading {
             remote: self.remote(),
             response: reply.stream(media::EVENTS)?,

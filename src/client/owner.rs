@@ -34,7 +34,7 @@ impl PeerClient {
     pub async fn cancel_arriving(&self, transfer: TransferId) -> Result<(), StoreError> {
         let path = route::ARRIVING_TRANSFER.replace("{transfer_id}", &transfer.to_string());
         let request = self.request(Method::DELETE, &path);
-        self.send(request, self.patience(0)).await.map(drop)
+        self.send_once(request).await.map(drop)
     }
 
     /// Collects what no transfer needs any more; chunks of unfinished transfers too, if so.
@@ -51,9 +51,11 @@ impl PeerClient {
     /// # Errors
     /// Fails if the peer is not ours, has no such transfer, or its store fails.
     pub async fn decided(&self, question: &DecidedQuestion) -> Result<(), StoreError> {
-        self.retrying(|| async {
+        let asked = &self.question(Duration::ZERO);
+        self.retrying(asked, || async {
             let request = self.request(Method::POST, route::DECIDED).json(question);
-            self.send(request, self.patience(0)).await.map(drop)
+            let reply = self.send(request, self.patience(0), asked).await;
+            reply.map(drop)
         })
         .await
     }
@@ -73,7 +75,7 @@ impl PeerClient {
     /// Fails if the peer is not ours, or the settings cannot be used.
     pub async fn reload(&self) -> Result<ReloadBody, StoreError> {
         let request = self.request(Method::POST, route::RELOAD);
-        let reply = self.send(request, self.patience(0)).await?;
+        let reply = self.send_once(request).await?;
         reply.json(MAX_JSON).await
     }
 
@@ -83,6 +85,6 @@ impl PeerClient {
     /// Fails if the peer is not ours, or does not answer.
     pub async fn stop(&self) -> Result<(), StoreError> {
         let request = self.request(Method::POST, route::STOP);
-        self.send(request, self.patience(0)).await.map(drop)
+        self.send_once(request).await.map(drop)
     }
 }

@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{error, line::Reading, time_for};
+use super::{error, line::Reading, question::Question, time_for};
 use crate::{
     manifest::Timestamp,
     name::LibraryError,
@@ -28,6 +28,7 @@ pub(super) struct Reply {
     response: Response,
     idle_timeout: Duration,
     reading: Reading,
+    question: Question,
 }
 
 impl Reply {
@@ -36,13 +37,14 @@ impl Reply {
         remote: Remote,
         response: Response,
         idle_timeout: Duration,
-        reading: Reading,
+        (reading, question): (Reading, &Question),
     ) -> Result<Self, StoreError> {
         let reply = Self {
             remote,
             response,
             idle_timeout,
             reading,
+            question: question.clone(),
         };
         if reply.response.status().is_success() {
             Ok(reply)
@@ -100,17 +102,19 @@ impl Reply {
 
     async fn read(mut self, length: usize) -> Result<Bytes, StoreError> {
         let mut body = BytesMut::with_capacity(length);
-        // A trickle never stalls, and is given up all the same. While others come in over the same line, time is shared.
-        let mut left = self.idle_timeout + time_for(length);
+        // A trickle never stalls, and is given up all the same: what has come gives it time, and not what was announced. While others
+        // come in over the same line, time is shared.
+        let mut left = self.idle_timeout;
         loop {
             let (since, together) = (Instant::now(), self.reading.count());
             let Some(part) = self.next_part().await? else {
                 break;
             };
             let share = since.elapsed().div_f64(together as f64);
-            left = left
+            left = (left + time_for(part.len()))
                 .checked_sub(share)
                 .ok_or_else(|| error::stalled(self.remote.clone()))?;
+            self.question.came(part.len(), together);
             if body.len() + part.len() > length {
                 return Err(self.protocol(ProtocolFault::LongerThanDeclared));
             }
@@ -124,10 +128,12 @@ impl Reply {
     }
 
     async fn next_part(&mut self) -> Result<Option<Bytes>, StoreError> {
-        timeout(self.idle_timeout, self.response.chunk())
-            .await
-            .map_err(|_| error::stalled(self.remote.clone()))?
-            .map_err(|e| error::classify(self.remote.clone(), &e))
+        tokio::select! {
+            part = timeout(self.idle_timeout, self.response.chunk()) => part
+                .map_err(|_| error::stalled(self.remote.clone()))?
+                .map_err(|e| error::classify(self.remote.clone(), &e)),
+            () = self.question.over() => Err(self.question.unanswered(self.remote.clone())),
+        }
     }
 
     /// The body as JSON.

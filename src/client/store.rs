@@ -1,5 +1,7 @@
 //! The [`Store`] that a peer is: one request a method, and answers that are held to what was asked.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
@@ -12,9 +14,9 @@ use crate::{
         Put, PutManifest, StateAt, Store, StoreError, StoreFuture,
     },
     wire::{
-        self, ChunkList, Code, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_BODY,
-        MAX_MISSING_IDS, MAX_PAGE, ManifestList, MissingAnswer, MissingQuestion, OfferBody,
-        PutBody, PutResult, media, route,
+        self, ChunkList, Code, ID_IN_JSON, MAX_CHUNK_BODY, MAX_MANIFEST_BODY, MAX_MISSING_IDS,
+        MAX_PAGE, ManifestList, MissingAnswer, MissingQuestion, OfferBody, PutBody, PutResult,
+        media, route,
     },
 };
 
@@ -40,8 +42,9 @@ impl Store for PeerClient {
                 Some(index) => format!("{};index={index}", part.transfer_id),
                 None => part.transfer_id.to_string(),
             });
-            let (path, patience) = (chunk_path(id), self.options.idle_timeout);
-            let put = self.put::<PutBody>(&path, media::CHUNK, &sealed, offer.as_deref(), patience);
+            let path = chunk_path(id);
+            let bounds = (self.options.idle_timeout, &self.question_of_chunk());
+            let put = self.put::<PutBody>(&path, media::CHUNK, &sealed, offer.as_deref(), bounds);
             match put.await {
                 Ok(body) if body.result == PutResult::Stored => Ok(Put::Stored),
                 Ok(_) => Ok(Put::AlreadyThere),
@@ -58,10 +61,11 @@ impl Store for PeerClient {
         Box::pin(async move {
             let path = chunk_path(id);
             let path = path.as_str();
-            let head = self.retrying(move || async move {
-                self.send(self.request(Method::HEAD, path), self.patience(0))
-                    .await?
-                    .declared_length()
+            let question = &self.question(Duration::ZERO);
+            let head = self.retrying(question, move || async move {
+                let request = self.request(Method::HEAD, path);
+                let reply = self.send(request, self.patience(0), question).await?;
+                reply.declared_length()
             });
             match head.await {
                 Ok(length) => Ok(Some(length)),
@@ -76,9 +80,9 @@ impl Store for PeerClient {
             let mut missing = Vec::new();
             for ids in ids.chunks(MAX_MISSING_IDS) {
                 let question = MissingQuestion { ids: ids.to_vec() };
-                let answer: MissingAnswer = self
-                    .post_json(route::MISSING, &question, self.patience(MAX_MISSING_BODY))
-                    .await?;
+                let patience = self.patience(ids.len() * ID_IN_JSON);
+                let answer: MissingAnswer =
+                    self.post_json(route::MISSING, &question, patience).await?;
                 let mut asked = ids.iter();
                 if !answer
                     .missing
@@ -116,8 +120,9 @@ impl Store for PeerClient {
     fn get_manifest(&self, id: ManifestId) -> StoreFuture<'_, Bytes> {
         Box::pin(async move {
             let path = manifest_path(route::MANIFEST, id);
+            let question = self.question(Duration::ZERO);
             let envelope = self
-                .get_body(&path, media::ENVELOPE, MAX_MANIFEST_BODY)
+                .get_body(&path, media::ENVELOPE, MAX_MANIFEST_BODY, &question)
                 .await?;
             if ManifestId::of(&envelope) == id {
                 return Ok(envelope);
@@ -149,14 +154,21 @@ impl Store for PeerClient {
         Box::pin(async move {
             let path = manifest_path(route::MANIFEST, id);
             let path = path.as_str();
-            let reply = self
-                .retrying(move || self.send(self.request(Method::DELETE, path), self.patience(0)))
-                .await?;
+            let question = &self.question(Duration::ZERO);
+            let delete = || {
+                let request = self.request(Method::DELETE, path);
+                self.send(request, self.patience(0), question)
+            };
+            let reply = self.retrying(question, delete).await?;
             match reply.status() {
                 StatusCode::NO_CONTENT => Ok(()),
                 _ => Err(self.protocol(ProtocolFault::OtherStatus)),
             }
         })
+    }
+
+    fn waited_for(&self) -> Option<Duration> {
+        (!self.is_own).then(|| self.waited.in_all())
     }
 }
 
@@ -167,7 +179,8 @@ impl PeerClient {
     /// [`StoreError`].
     pub async fn get_chunk_up_to(&self, id: ChunkId, max: usize) -> Result<Bytes, StoreError> {
         let path = chunk_path(id);
-        let sealed = self.get_body(&path, media::CHUNK, max).await?;
+        let question = self.question_of_chunk();
+        let sealed = self.get_body(&path, media::CHUNK, max, &question).await?;
         if chunk_id(sealed.clone()).await == Some(id) {
             return Ok(sealed);
         }

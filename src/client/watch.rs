@@ -19,7 +19,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 
-use super::PeerClient;
+use super::{PeerClient, ask::pause_after, question::Question};
 use crate::store::{NetworkCause, StoreError};
 
 /// A silence that is longer is looked into.
@@ -98,12 +98,12 @@ impl Watch {
         Self(Arc::new(Watching { shared, task }))
     }
 
-    /// Asks by `attempt` until it is answered. What may help is asked again `retries` times while the peer answers others, and for as
-    /// long as it is waited for while it does not.
+    /// Asks `question` by `attempt` until it is answered. What may help is asked again as often as its client says and as long as the
+    /// question may take while the peer answers others, and for as long as it is waited for while it does not.
     pub(super) async fn run<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         client: &PeerClient,
-        retries: usize,
+        question: &Question,
         attempt: impl Fn() -> F,
         pause: impl Fn(usize) -> Duration,
     ) -> Result<T, StoreError> {
@@ -117,12 +117,16 @@ impl Watch {
                 // Whether it answers is found out by others.
                 Status::Silent => {
                     let _ = status.changed().await;
+                    question.begin_anew();
                     continue;
                 }
                 Status::There => tokio::select! {
                     result = attempt() => result,
                     // What hangs in a connection that was cut is asked anew.
-                    true = back(&mut status) => continue,
+                    true = back(&mut status) => {
+                        question.begin_anew();
+                        continue;
+                    }
                 },
             };
             let error = match result {
@@ -133,20 +137,18 @@ impl Watch {
                 }
             };
             if let StoreError::Network { .. } = &error
+                && question.lasts(Duration::ZERO)
                 && client.is_silent().await
             {
                 shared.fall_silent();
                 continue;
             }
             shared.hear();
-            if tries == retries {
+            let pause = pause_after(&error, pause(tries));
+            if tries == client.options.retries || !question.lasts(pause) {
                 return Err(error);
             }
-            let asked = match &error {
-                StoreError::Busy { seconds, .. } => Duration::from_secs(*seconds),
-                _ => Duration::ZERO,
-            };
-            tokio::time::sleep(asked + pause(tries)).await;
+            tokio::time::sleep(pause).await;
             tries += 1;
         }
     }

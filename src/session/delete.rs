@@ -113,7 +113,7 @@ impl Session {
         let from = match &request.at {
             Some(at) => {
                 let connected = self.connect(at).await?;
-                let store = Arc::new(connected.client.clone());
+                let store = Arc::new(connected.client.clone().to_look_into());
                 let peer = Some((connected.peer.shown(), connected.client));
                 Origin { store, peer }
             }
@@ -134,7 +134,7 @@ impl Session {
         for info in meant {
             let at = info.state;
             let opened = at.filter(|at| at.state == TransferState::Opened);
-            let Some(row) = row(self, &*from.store, None, info).await else {
+            let Some(row) = row(self, &*from.store, None, info).await? else {
                 continue;
             };
             found.push(DeletedTransfer {
@@ -176,8 +176,10 @@ impl Session {
     async fn tell_rows<'a>(&self, from: &Origin, infos: impl Iterator<Item = &'a ManifestInfo>) {
         let infos: Vec<_> = infos.cloned().collect();
         for info in infos {
-            if let Some(row) = row(self, &*from.store, None, info).await {
-                self.tell(Event::Transfer(Box::new(row)));
+            match row(self, &*from.store, None, info).await {
+                Ok(Some(row)) => self.tell(Event::Transfer(Box::new(row))),
+                Ok(None) => {}
+                Err(_) => break,
             }
         }
     }

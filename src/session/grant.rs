@@ -183,9 +183,7 @@ impl Session {
         let sent = || infos.iter().filter(|info| former.contains(&info.sender));
         let reader_of = |manifest: &Manifest| self.reader_of(manifest);
         let is_meant = TransferSelector::new(text).one_of(sent())?.is_some();
-        Ok(is_meant
-            || !named(store, &reader_of, sent().collect(), text)
-                .await
-                .is_empty())
+        let is_named = async || named(store, &reader_of, sent().collect(), text).await;
+        Ok(is_meant || !is_named().await?.is_empty())
     }
 }

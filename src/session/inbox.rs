@@ -102,7 +102,7 @@ impl Inbox<'_> {
     pub async fn rows(&self) -> Result<Vec<TransferRow>, Error> {
         let (mut rows, marks) = (Vec::new(), self.us.marks().ok());
         for info in self.waiting().await? {
-            rows.extend(row(self.us, &*self.store, marks.as_ref(), info).await);
+            rows.extend(row(self.us, &*self.store, marks.as_ref(), info).await?);
         }
         Ok(rows)
     }

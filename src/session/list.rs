@@ -5,12 +5,16 @@ use std::{collections::HashSet, sync::Arc};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Event, Mark, Session, SignedBy, mark::Marks, which::manifest_of};
+use super::{
+    Error, Event, Mark, Session, SignedBy,
+    mark::Marks,
+    which::{manifest_at, readable},
+};
 use crate::{
     id::{ManifestId, PeerId},
     manifest::Timestamp,
     store::{ManifestInfo, Page, PageRequest, Store, StoreError, StoreFuture, TransferState},
-    transfer::top_names,
+    transfer::read_top_names,
     wire::DEFAULT_PAGE,
 };
 
@@ -59,7 +63,7 @@ impl Session {
     /// Fails if the peer cannot be reached, or our own store cannot be read.
     pub async fn store_of(&self, peer: Option<&str>) -> Result<Arc<dyn Store>, Error> {
         Ok(match peer {
-            Some(peer) => Arc::new(self.connect(peer).await?.client),
+            Some(peer) => Arc::new(self.connect(peer).await?.client.to_look_into()),
             None => self.own().await?.as_store(),
         })
     }
@@ -101,7 +105,7 @@ impl Session {
         let rows = stream::iter(infos).map(|info| row(self, store, marks.as_ref(), info));
         let mut rows = rows.buffered(ROWS_AT_ONCE);
         while let Some(row) = rows.next().await {
-            row.into_iter().for_each(&mut show);
+            row?.into_iter().for_each(&mut show);
         }
         Ok(())
     }
@@ -144,32 +148,35 @@ pub(super) fn in_time(info: &ManifestInfo) -> (Timestamp, ManifestId) {
     (info.created, info.id)
 }
 
-/// The row of a transfer that was listed with its state; `None` if it was let go since.
+/// The row of a transfer that was listed with its state; `None` if it was let go since. Fails if the store does not answer.
 pub(super) async fn row(
     us: &Session,
     store: &dyn Store,
     marks: Option<&Marks<'_>>,
     mut info: ManifestInfo,
-) -> Option<TransferRow> {
-    let state = info.state.take()?.state;
-    let (from, top) = match manifest_of(store, info.id).await {
-        Some(manifest) => (
-            SignedBy::of(us, &manifest),
-            top_names(store, &us.reader_of(manifest.payload()), &manifest).await,
-        ),
+) -> Result<Option<TransferRow>, StoreError> {
+    let Some(at) = info.state.take() else {
+        return Ok(None);
+    };
+    let (from, top) = match manifest_at(store, info.id).await? {
+        Some(manifest) => {
+            let (reader, now) = (us.reader_of(manifest.payload()), Timestamp::now());
+            let top = read_top_names(now, store, &reader, &manifest).await;
+            (SignedBy::of(us, &manifest), readable(top)?)
+        }
         None => (SignedBy::unknown(info.sender), None),
     };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
     let is_for_us = info.recipients.iter().any(|id| us.is_us(*id));
-    Some(TransferRow {
+    Ok(Some(TransferRow {
         is_for_us,
         mark: marks.and_then(|marks| marks.of(&info)),
         info,
         from,
-        state,
+        state: at.state,
         names: top.map(|top| top.names),
         more_names,
-    })
+    }))
 }
 
 /// Every manifest of a store of this machine that this peer opens, now or by an identity of a circle that was left.

@@ -1,9 +1,21 @@
 //! For whom something is sealed: of several that were named, those that it can be sealed for.
 
-use futures::future::join_all;
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Error, Event, Kind, Missed, NotReached, Session};
-use crate::{id::PeerId, transfer::Recipient, trust::KnownPeer};
+use crate::{
+    id::PeerId,
+    store::{NetworkCause, Remote, StoreError},
+    transfer::Recipient,
+    trust::KnownPeer,
+};
+
+/// How much later than the first of several another may be met: a peer that says nothing must not hold up what goes to others. Known
+/// ones are sealed for without having answered.
+pub(super) const LATER: Duration = Duration::from_secs(10);
 
 /// The peers that were named, as far as something can be sealed for them, and why not for the others.
 #[derive(Default)]
@@ -90,7 +102,8 @@ impl Recipients {
 impl Session {
     /// Those of `to` that something can be sealed for, whether they answer or not.
     pub(super) async fn recipients(&self, to: &[String]) -> Result<Recipients, Error> {
-        let asked = join_all(to.iter().map(|text| self.recipient(text))).await;
+        let asked = to.iter().map(|text| self.recipient(text).boxed());
+        let asked = self.met_together(to, asked.collect(), LATER).await;
         let mut recipients = Recipients::default();
         for (text, found) in to.iter().zip(asked) {
             match found {
@@ -99,6 +112,51 @@ impl Session {
             }
         }
         Ok(recipients)
+    }
+
+    /// What each of `asked` gives for those that `texts` name, side by side. Once one is met the others have as long as `later`.
+    pub(super) async fn met_together<T>(
+        &self,
+        texts: &[String],
+        asked: Vec<BoxFuture<'_, Result<T, Error>>>,
+        later: Duration,
+    ) -> Vec<Result<T, Error>> {
+        let asked = asked.into_iter().enumerate();
+        let asked = asked.map(|(place, one)| one.map(move |done| (place, done)));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let mut met: Vec<_> = texts.iter().map(|_| None).collect();
+        let mut ends = None;
+        loop {
+            let next = match ends {
+                Some(ends) => timeout_at(ends, asked.next()).await.ok().flatten(),
+                None => asked.next().await,
+            };
+            let Some((place, done)) = next else { break };
+            if done.is_ok() && ends.is_none() {
+                ends = Some(Instant::now() + later);
+            }
+            met[place] = Some(done);
+        }
+        let each = texts.iter().zip(met);
+        each.map(|(text, done)| done.unwrap_or_else(|| Err(self.said_nothing(text))))
+            .collect()
+    }
+
+    fn said_nothing(&self, text: &str) -> Error {
+        let known = self.known_here(text).ok().flatten();
+        let id = known.as_ref().map(|known| known.peer_id);
+        let addresses = known.map_or_else(|| vec![text.to_owned()], |known| known.addresses);
+        let address = addresses.iter().find_map(|address| address.parse().ok());
+        match address {
+            Some(address) => Error::Store(StoreError::Network {
+                remote: Remote::new(address, id),
+                cause: NetworkCause::NoAnswer,
+            }),
+            None => Error::UnknownPeer {
+                name: text.to_owned(),
+                nearest: None,
+            },
+        }
     }
 
     /// The same without the network: only who is in the address book or the directory is found.

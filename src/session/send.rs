@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Error, LeftOut, Missed, Mistake, Recipients, Session, Told, Work};
+use super::{Cause, Error, LeftOut, Missed, Mistake, RETRY_FOR, Recipients, Session, Told, Work};
 use crate::{
     id::{ManifestId, TransferId},
     peer::{Direction, HistoryEntry},
@@ -28,6 +28,9 @@ pub(crate) use sealing::tell_sources;
 pub use sealing::{Lifetime, Planned, Sealing};
 pub use stored::{Fault, StoredAt};
 pub use unfinished::{ResumeRequest, UnfinishedSend};
+
+/// The least time for which others wait for a store that is much slower: disks and links have their moments.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// To whom something is sent, and how.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +49,8 @@ pub struct SendRequest {
     /// How many bytes a second go to others at most; as the settings say if it is not given.
     pub pace: Option<Pace>,
     /// For how long a peer is tried again that does not answer; [`RETRY_FOR`](super::RETRY_FOR) once a transfer has begun if it is
-    /// not given. If it is, a peer is waited for also before.
+    /// not given. If it is, a peer is waited for also before. For as long, and at least 5 s, others wait for one that is much slower than
+    /// they are, which is left behind then.
     pub retry_for: Option<Duration>,
 }
 
@@ -119,8 +123,15 @@ impl Way {
                 }
                 Err(error) => {
                     let error = stopped_by(&to.name, error.into());
-                    stored.error = Some(Fault::of(&error));
-                    self.missed.push(Missed::peer(to.name, &error));
+                    let mut missed = Missed::peer(to.name, &error);
+                    let mut fault = Fault::of(&error);
+                    if missed.cause == Cause::TooSlow {
+                        // The transfer knows its stores by their speed alone.
+                        (missed.peer_id, missed.address) = (stored.peer_id, stored.address.clone());
+                        (fault.peer_id, fault.address) = (stored.peer_id, stored.address.clone());
+                    }
+                    stored.error = Some(fault);
+                    self.missed.push(missed);
                 }
             }
         }
@@ -243,6 +254,7 @@ impl Session {
             ..
         } = met;
         options.recipients = recipients.keys();
+        options.patience = request.patience();
         options.unreached = !missed.is_empty();
         // What the own store has needs no files to be had again.
         options.remember = (!keep).then(|| self.home.sent());
@@ -340,6 +352,12 @@ impl Session {
 }
 
 impl SendRequest {
+    /// How long the others wait for one that is much slower.
+    fn patience(&self) -> Duration {
+        let patience = self.retry_for.unwrap_or(RETRY_FOR);
+        patience.max(LEAST_PATIENCE)
+    }
+
     fn check(&self) -> Result<(), Mistake> {
         match (self.to.is_empty(), self.via.is_empty()) {
             (true, true) => Err(Mistake::NobodyToSendTo),

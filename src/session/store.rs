@@ -101,7 +101,8 @@ impl Session {
 
     pub(super) fn own_client(&self, address: &str) -> Result<PeerClient, Error> {
         let (me, seen) = (Some(self.peer_id()), Seen::default());
-        self.client(&address.parse()?, me, &seen, self.client_options)
+        let client = self.client(&address.parse()?, me, &seen, self.client_options)?;
+        Ok(client.of_own_home())
     }
 
     fn served_store(&self, locked: StoreError) -> Result<OwnStore, Error> {

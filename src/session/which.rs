@@ -9,8 +9,8 @@ use crate::{
     config::units::Size,
     id::{ManifestId, Short as _},
     manifest::{Manifest, SignedManifest, table::Entry},
-    store::{ManifestInfo, Store},
-    transfer::{self, Reader},
+    store::{ManifestInfo, Store, StoreError},
+    transfer::{self, Reader, TransferError},
 };
 
 /// Digits from which on the beginning of an id counts as one.
@@ -103,7 +103,7 @@ impl Session {
             return Ok(Some(info));
         }
         let reader_of = |manifest: &Manifest| self.reader_of(manifest);
-        let ids = named(store, &reader_of, infos.to_vec(), text).await;
+        let ids = named(store, &reader_of, infos.to_vec(), text).await?;
         let mut found = infos.iter().filter(|info| ids.contains(&info.id));
         if ids.len() <= 1 {
             return Ok(found.next().copied());
@@ -126,16 +126,16 @@ impl Session {
 }
 
 /// Those of `infos` at whose top there is `name`; if there is none, those with a name that looks the same: a Mac writes `é`
-/// as two characters, a keyboard as one. What cannot be opened has no names for us.
+/// as two characters, a keyboard as one. What cannot be opened has no names for us. Fails if the store does not answer.
 pub(crate) async fn named(
     store: &dyn Store,
     reader_of: &(dyn Fn(&Manifest) -> Reader + Send + Sync),
     infos: Vec<&ManifestInfo>,
     name: &str,
-) -> Vec<ManifestId> {
+) -> Result<Vec<ManifestId>, StoreError> {
     let (mut equal, mut alike) = (Vec::new(), Vec::new());
     for info in infos {
-        let Some(manifest) = manifest_of(store, info.id).await else {
+        let Some(manifest) = manifest_at(store, info.id).await? else {
             continue;
         };
         let (mut found, mut looks_alike) = (ControlFlow::Continue(()), false);
@@ -146,30 +146,44 @@ pub(crate) async fn named(
             looks_alike |= entry.path().nfc().eq(name.nfc());
             found
         };
+        let reader = reader_of(manifest.payload());
+        let seen = transfer::browse(store, &manifest, &reader, u64::MAX, compare).await;
         // What was found before an error was found.
-        let _ = transfer::browse(
-            store,
-            &manifest,
-            &reader_of(manifest.payload()),
-            u64::MAX,
-            compare,
-        )
-        .await;
+        readable(seen)?;
         if found.is_break() {
             equal.push(info.id);
         } else if looks_alike {
             alike.push(info.id);
         }
     }
-    match equal.is_empty() {
+    Ok(match equal.is_empty() {
         true => alike,
         false => equal,
-    }
+    })
 }
 
 /// The manifest of a transfer, if it is there and one.
 pub(crate) async fn manifest_of(store: &dyn Store, id: ManifestId) -> Option<SignedManifest> {
-    let envelope = store.get_manifest(id).await.ok()?;
-    let manifest = SignedManifest::parse(envelope).ok()?;
-    (manifest.id() == id).then_some(manifest)
+    manifest_at(store, id).await.ok().flatten()
+}
+
+/// The same. Fails if the store does not answer: it is not to be asked for the next one then.
+pub(super) async fn manifest_at(
+    store: &dyn Store,
+    id: ManifestId,
+) -> Result<Option<SignedManifest>, StoreError> {
+    let envelope = match store.get_manifest(id).await {
+        Err(error) if error.is_retryable() => return Err(error),
+        envelope => envelope.ok(),
+    };
+    let manifest = envelope.and_then(|envelope| SignedManifest::parse(envelope).ok());
+    Ok(manifest.filter(|manifest| manifest.id() == id))
+}
+
+/// What was read of a transfer, if it could be read. Fails if the store does not answer.
+pub(super) fn readable<T>(read: Result<T, TransferError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(TransferError::Store(error)) if error.is_retryable() => Err(error),
+        read => Ok(read.ok()),
+    }
 }

@@ -246,6 +246,12 @@ pub enum NetworkCause {
     /// No answer came in time.
     #[error("no answer in time")]
     NoAnswer,
+    /// What was asked was not answered in all the time that a question may take.
+    #[error("no answer within {seconds} s")]
+    Unanswered {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// It was waited for, and does not answer any more.
     #[error("no answer for {seconds} s")]
     Silent {
@@ -280,6 +286,7 @@ impl NetworkCause {
     pub(super) fn at(&self, remote: &Remote) -> String {
         match self {
             Self::Refused(error) => format!("nobody serves colis at {remote}: {error}"),
+            Self::Unanswered { seconds } => format!("{remote} did not answer within {seconds} s"),
             _ => format!("{remote}: {self}"),
         }
     }

@@ -3,6 +3,7 @@
 use std::{
     num::{NonZeroU32, NonZeroU64},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -194,11 +195,15 @@ impl Store for PacedStore {
     fn free_space(&self) -> StoreFuture<'_, Option<u64>> {
         self.store.free_space()
     }
+
+    fn waited_for(&self) -> Option<Duration> {
+        self.store.waited_for()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 

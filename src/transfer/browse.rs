@@ -108,10 +108,20 @@ pub(crate) async fn top_names_at(
     reader: &Reader,
     manifest: &SignedManifest,
 ) -> Option<TopNames> {
+    read_top_names(then, store, reader, manifest).await.ok()
+}
+
+/// The same; or why they cannot be read.
+pub(crate) async fn read_top_names(
+    then: Timestamp,
+    store: &dyn Store,
+    reader: &Reader,
+    manifest: &SignedManifest,
+) -> Result<TopNames, TransferError> {
     let mut top = TopNames::new();
     let keep = |entry: Entry| top.keep(&entry);
     let seen = browse_at(then, store, manifest, reader, GLANCE, keep).await;
-    Some(top.seen(seen.ok()?))
+    Ok(top.seen(seen?))
 }
 
 /// What is needed to read the names of a transfer that is announced and has no manifest yet.

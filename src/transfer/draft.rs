@@ -197,6 +197,13 @@ impl Sealing {
         content.map(|(_, sealed)| sealed.id)
     }
 
+    /// The whole content, if earlier runs sealed all of its `size` bytes.
+    pub(super) fn whole_content(&self, size: Option<u64>) -> Option<Vec<ChunkId>> {
+        let chunks = size?.div_ceil(u64::from(self.chunk_size));
+        let content: Vec<_> = self.earlier_content().collect();
+        (content.len() as u64 == chunks && chunks > 0).then_some(content)
+    }
+
     pub(super) fn into_journal(self) -> Journal {
         self.journal
             .into_inner()

@@ -63,6 +63,8 @@ pub struct SendOptions {
     pub jobs: usize,
     /// The folder in which is kept what is needed to seal the same chunks again, until the transfer ends.
     pub remember: Option<PathBuf>,
+    /// How long the others wait for a store that is much slower than they are, before it is left behind.
+    pub patience: Duration,
     /// Whether stores that it is for too are not reached now: then the same call with them continues this transfer.
     pub unreached: bool,
     /// What the caller wants to know again if the send does not end: kept beside its journal, see [`unfinished`](fn@super::unfinished).
@@ -77,6 +79,7 @@ impl Default for SendOptions {
             chunk_size: DEFAULT_CHUNK_SIZE,
             lifetime: Some(Duration::from_secs(30 * 24 * 3600)),
             jobs: 4,
+            patience: Duration::from_secs(60),
             remember: None,
             unreached: false,
             note: None,
@@ -186,7 +189,7 @@ async fn send_all(
         Sources::Tree(tree) => Some(tree.clone()),
         Sources::Stream { .. } => None,
     };
-    let upload = Upload::announce(draft, stores, chunk_size, options.jobs).await?;
+    let upload = Upload::announce(draft, stores, chunk_size, options).await?;
     let mut sent = Sent {
         transfer_id: upload.offer.payload().transfer_id,
         manifest: None,

@@ -1,11 +1,18 @@
 //! The stores that a transfer goes to. One that fails is left behind, and the others go on; the same send reaches it later.
+//!
+//! All get the same chunk at about the same time, so the slowest sets the pace. One that is much slower than the others is left behind
+//! too: by how long the answers of each were waited for, which a store cannot make another look bad by. One alone may be as slow
+//! as it likes.
 
 use std::{
     collections::HashSet,
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures::future::{BoxFuture, join_all};
+use tokio::sync::watch;
 
 use super::TransferError;
 use crate::{
@@ -14,16 +21,32 @@ use crate::{
     store::{OfferAnswer, Store},
 };
 
+/// How often it is looked who keeps the others waiting.
+const TICK: Duration = Duration::from_millis(500);
+/// Who is waited for so many times as long as the next faster one, and for the patience of the others beside, keeps them waiting. A
+/// wireless link beside a wire is ten times as slow.
+const TIMES: u32 = 16;
+/// Bytes a second at which a store may catch up with what the others have had before.
+const CATCHES_UP: u64 = 1 << 20;
+
 /// One store.
 pub(super) struct Target {
     pub(super) store: Arc<dyn Store>,
+    /// How long it was waited for before this transfer; `None` of a store of this machine.
+    before: Option<Duration>,
     state: Mutex<State>,
+    /// Whether it was left behind, so that what it is asked is given up.
+    is_left: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct State {
     answer: Option<OfferAnswer>,
     present: HashSet<ChunkId>,
+    /// Whether it has had the whole content from the beginning, so that it waits for nobody.
+    had_all: bool,
+    /// What it may have taken for chunks that it alone lacked.
+    excused: Duration,
     failed: Option<TransferError>,
 }
 
@@ -35,8 +58,12 @@ impl State {
 
 impl Target {
     fn new(store: Arc<dyn Store>) -> Self {
-        let state = Mutex::default();
-        Self { store, state }
+        Self {
+            before: store.waited_for(),
+            store,
+            state: Mutex::default(),
+            is_left: watch::Sender::new(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -56,10 +83,41 @@ impl Target {
     pub(super) fn note_present(&self, ids: HashSet<ChunkId>) {
         self.lock().present = ids;
     }
+
+    /// How long it was waited for, if others or itself may wait for more.
+    fn waited(&self) -> Option<Duration> {
+        let state = self.lock();
+        let takes_part = state.is_open() && !state.had_all;
+        let before = self.before.filter(|_| takes_part)?;
+        let waited = self.store.waited_for()?.saturating_sub(before);
+        Some(waited.saturating_sub(state.excused))
+    }
+
+    /// It has got so many bytes that it alone lacked.
+    pub(super) fn note_caught_up(&self, bytes: usize) {
+        let time = Duration::from_millis(bytes as u64 * 1000 / CATCHES_UP);
+        self.lock().excused += time;
+    }
+
+    /// What `asked` gives, or nothing once it is left behind.
+    async fn unless_left(
+        &self,
+        asked: impl Future<Output = Result<(), TransferError>>,
+    ) -> Result<(), TransferError> {
+        let mut left = self.is_left.subscribe();
+        tokio::select! {
+            result = asked => result,
+            _ = left.wait_for(|is_left| *is_left) => Ok(()),
+        }
+    }
 }
 
 /// All of them.
-pub(super) struct Targets(Vec<Target>);
+pub(super) struct Targets {
+    all: Vec<Target>,
+    /// How long the others wait for one that is much slower.
+    patience: Duration,
+}
 
 impl Targets {
     /// Announces the transfer to every store.
@@ -69,8 +127,10 @@ impl Targets {
     pub(super) async fn announce(
         stores: &[Arc<dyn Store>],
         offer: &SignedOffer,
+        patience: Duration,
     ) -> Result<Self, TransferError> {
-        let targets = Self(stores.iter().cloned().map(Target::new).collect());
+        let all = stores.iter().cloned().map(Target::new).collect();
+        let targets = Self { all, patience };
         let announced = targets.each(Target::is_open, |target| {
             Box::pin(async move {
                 let answer = target.store.put_offer(offer).await?;
@@ -85,7 +145,7 @@ impl Targets {
         Ok(targets)
     }
 
-    /// Does something with each that is chosen, at once. Those that fail are left behind.
+    /// Does something with each that is chosen, at once. Those that fail, or keep the others waiting, are left behind.
     ///
     /// # Errors
     /// Those of all, if none is left.
@@ -94,9 +154,17 @@ impl Targets {
         is_chosen: impl Fn(&Target) -> bool,
         ask: impl Fn(&'a Target) -> BoxFuture<'a, Result<(), TransferError>>,
     ) -> Result<(), TransferError> {
-        let chosen = self.0.iter().filter(|target| is_chosen(target));
-        let asked = chosen.map(async |target| (target, ask(target).await));
-        for (target, result) in join_all(asked).await {
+        let chosen = self.all.iter().filter(|target| is_chosen(target));
+        let asked = chosen.map(async |target| (target, target.unless_left(ask(target)).await));
+        let all = join_all(asked);
+        tokio::pin!(all);
+        let results = loop {
+            tokio::select! {
+                results = &mut all => break results,
+                () = tokio::time::sleep(TICK) => self.leave_slow_behind(),
+            }
+        };
+        for (target, result) in results {
             if let Err(error) = result {
                 self.leave_behind(target, error)?;
             }
@@ -106,18 +174,47 @@ impl Targets {
 
     fn leave_behind(&self, failed: &Target, error: TransferError) -> Result<(), TransferError> {
         failed.lock().failed.get_or_insert(error);
-        if self.0.iter().any(|target| target.lock().failed.is_none()) {
+        if self.all.iter().any(|target| target.lock().failed.is_none()) {
             return Ok(());
         }
         let failures = self
-            .0
+            .all
             .iter()
             .filter_map(|target| target.lock().failed.take());
         Err(TransferError::of_stores(failures.collect()))
     }
 
+    /// Leaves those behind that keep the others waiting. At least one is left, which they have kept.
+    fn leave_slow_behind(&self) {
+        let waited: Vec<_> = self.all.iter().map(Target::waited).collect();
+        let Some(bound) = bound(waited.iter().flatten().copied(), self.patience) else {
+            return;
+        };
+        let slow = self.all.iter().zip(waited);
+        let slow = slow.filter_map(|(target, waited)| Some((target, waited?)));
+        for (target, waited) in slow.filter(|(_, waited)| *waited >= bound) {
+            let seconds = waited.as_secs();
+            let error = TransferError::KeptWaiting { seconds };
+            target.lock().failed.get_or_insert(error);
+            target.is_left.send_replace(true);
+        }
+    }
+
+    /// Notes who has the whole `content` already.
+    pub(super) fn note_had_all(&self, content: &[ChunkId]) {
+        for target in &self.all {
+            let mut state = target.lock();
+            state.had_all = content.iter().all(|id| state.present.contains(id));
+        }
+    }
+
     pub(super) fn any(&self, is_so: impl Fn(&Target) -> bool) -> bool {
-        self.0.iter().any(is_so)
+        self.all.iter().any(is_so)
+    }
+
+    /// How many lack a chunk.
+    pub(super) fn lacking(&self, id: ChunkId) -> usize {
+        self.all.iter().filter(|target| target.lacks(id)).count()
     }
 
     /// What each answered to the offer, or why it was left behind, in their order.
@@ -129,6 +226,44 @@ impl Targets {
                 (failed, _) => Err(failed.unwrap_or(TransferError::Stopped)),
             }
         };
-        self.0.iter().map(result).collect()
+        self.all.iter().map(result).collect()
+    }
+}
+
+/// From which time on those that were `waited` for are too slow: the first that took [`TIMES`] times as long as the next faster one,
+/// and `patience` more; `None` if none is.
+fn bound(waited: impl Iterator<Item = Duration>, patience: Duration) -> Option<Duration> {
+    let mut waited: Vec<_> = waited.collect();
+    waited.sort_unstable();
+    let pairs = waited.windows(2);
+    let slow = pairs.filter(|pair| pair[1] > pair[0] * TIMES + patience);
+    slow.map(|pair| pair[1]).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_much_slower_than_another_keeps_it_waiting() {
+        let patience = 60;
+        for (waited, slow) in [
+            (&[][..], None),
+            // One alone, and several that are equally slow.
+            (&[100_000], None),
+            (&[100_000, 99_000, 100_000], None),
+            // A wire and a wireless link, for a quarter of an hour.
+            (&[90, 900], None),
+            (&[0, 60], None),
+            (&[0, 61], Some(61)),
+            // Two that are slow together.
+            (&[500, 1, 400, 2], Some(400)),
+            // A line of which each waits for its turn.
+            (&[100, 200, 300, 400, 500, 600, 700, 800, 900, 1000], None),
+        ] {
+            let seconds = waited.iter().copied().map(Duration::from_secs);
+            let bound = bound(seconds, Duration::from_secs(patience));
+            assert_eq!(bound, slow.map(Duration::from_secs), "{waited:?}");
+        }
     }
 }

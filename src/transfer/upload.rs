@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    Progress, Sender, TransferError, TransferEvent, blocking,
+    Progress, SendOptions, Sender, TransferError, TransferEvent, blocking,
     content::{self, PlainChunk, Total},
     draft::{Draft, SealedChunk, Sealing},
     journal::Sealed as Kept,
@@ -67,14 +67,14 @@ impl Upload {
         draft: Draft,
         stores: &[Arc<dyn Store>],
         chunk_size: u32,
-        jobs: usize,
+        options: &SendOptions,
     ) -> Result<Self, TransferError> {
         let Draft {
             offer,
             table,
             sealing,
         } = draft;
-        let targets = Targets::announce(stores, &offer).await?;
+        let targets = Targets::announce(stores, &offer, options.patience).await?;
         let (content, kept, already) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
         let sealing = Arc::new(sealing);
         let upload = Self {
@@ -82,7 +82,7 @@ impl Upload {
             table,
             sealing,
             chunk_size,
-            jobs: jobs.max(1),
+            jobs: options.jobs.max(1),
             targets,
             content,
             kept,
@@ -90,6 +90,9 @@ impl Upload {
         };
         let known: Vec<_> = upload.sealing.earlier().collect();
         upload.ask_present(&known).await?;
+        if let Some(content) = upload.sealing.whole_content(upload.offer.payload().size) {
+            upload.targets.note_had_all(&content);
+        }
         Ok(upload)
     }
 
@@ -237,18 +240,21 @@ impl Upload {
             by: self.offer.payload().sender,
             index,
         });
-        let already = !self.targets.any(|target| target.lacks(id));
+        let lacking = self.targets.lacking(id);
         let putting = self.targets.each(
             |target| target.lacks(id),
             |target| {
                 Box::pin(async move {
                     target.store.put_chunk(id, sealed.clone(), part_of).await?;
+                    if lacking == 1 {
+                        target.note_caught_up(sealed.len());
+                    }
                     Ok(())
                 })
             },
         );
         putting.await?;
-        Ok(already)
+        Ok(lacking == 0)
     }
 
     /// Never ends, but by an error: renews the leases of what was put so far.

@@ -24,6 +24,7 @@ mod copies;
 mod corpus;
 mod crash;
 mod custody;
+mod dawdlers;
 mod deleting;
 mod demo;
 mod directory;

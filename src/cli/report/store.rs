@@ -92,6 +92,9 @@ impl From<StoreError> for Failure {
 fn for_network(remote: &Remote, cause: &NetworkCause) -> Hint {
     match cause {
         NetworkCause::Refused(_) => this_says("start it there: colis serve; if it serves, this says"),
+        NetworkCause::Unanswered { .. } => this_says(
+            "it is there, and too slow or too busy to answer: try again later, or ask another. This says",
+        ),
         NetworkCause::Silent { .. } => Hint::from(
             "it was waited for: go on by the same command when it is back, or wait longer: --retry-for 10m",
         )

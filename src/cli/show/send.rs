@@ -235,6 +235,8 @@ fn not_sent(missed: &Missed) -> String {
                 Cause::Revoked => {
                     "leave it out; or give that machine a new certificate: colis certs issue".into()
                 }
+                Cause::TooSlow => Hint::from("go on with it alone: colis send --resume all")
+                    .in_menu("go on with it alone: 5"),
                 _ => Hint::from(
                     "the same command again reaches who is missing, or --via a peer that is there",
                 )

@@ -25,7 +25,7 @@ pub enum Cause {
     NotReached,
     /// It asks to come back later.
     Busy,
-    /// The line is too slow for its patience.
+    /// The line is too slow for its patience, or it is too slow for that of the others.
     TooSlow,
     /// What may be stored there is used up.
     QuotaExceeded,
@@ -83,6 +83,7 @@ fn of_transfer(error: &TransferError) -> Cause {
         TransferError::Store(error) => of_store(error),
         TransferError::NoStore { failures } => failures.last().map_or(Cause::Other, of_transfer),
         TransferError::NotAccepted { .. } => Cause::NotAccepted,
+        TransferError::KeptWaiting { .. } => Cause::TooSlow,
         TransferError::PasswordNeeded => Cause::PasswordNeeded,
         other => of_kind(Kind::from(other)),
     }

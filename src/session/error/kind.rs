@@ -250,6 +250,7 @@ impl From<&TransferError> for Kind {
             | TransferError::Integrity { .. }
             | TransferError::Name(_) => Self::Integrity,
             TransferError::Stopped => Self::Interrupted,
+            TransferError::KeptWaiting { .. } => Self::Network,
             TransferError::AlreadySending => Self::Locked,
             TransferError::NotAccepted { .. }
             | TransferError::NotForUs { .. }

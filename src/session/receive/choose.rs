@@ -127,7 +127,7 @@ impl Job<'_> {
         }
         let by_key = |manifest: &Manifest| self.us.reader_of(manifest);
         let of_key = infos.iter().filter(|info| self.is_by_key(info)).collect();
-        let mut ids = named(&*self.store, &by_key, of_key, text).await;
+        let mut ids = named(&*self.store, &by_key, of_key, text).await?;
         // Another peer would see by the chunks that are asked for which password is right.
         let may_try = match self.own {
             Some(_) => self.to_try(infos),
@@ -135,7 +135,7 @@ impl Job<'_> {
         };
         let locked = infos.iter().filter(|info| may_try.contains(&info.id));
         let by_password = |_: &Manifest| self.reader.clone();
-        ids.extend(named(&*self.store, &by_password, locked.collect(), text).await);
+        ids.extend(named(&*self.store, &by_password, locked.collect(), text).await?);
         if ids.is_empty() {
             return Err(Error::NothingNamed {
                 text: text.clone(),

@@ -2,21 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use tokio::time::{Instant, timeout_at};
+use futures::FutureExt as _;
 
 use super::{Fault, SendRequest, StoredAt};
 use crate::{
     id::PeerId,
     session::{
         ConnectedPeer, Error, Missed, Mistake, NotReached, Recipients, Session,
-        recipients::is_of_one,
+        recipients::{LATER, is_of_one},
     },
-    store::{NetworkCause, Remote, Store, StoreError},
+    store::Store,
 };
 
-/// How much later than the first of several another may be met. Known ones are sealed for without having answered.
-const LATER: Duration = Duration::from_secs(10);
 /// What the own store is called.
 const OWN: &str = "the local store";
 /// What a store is called that a program has given.
@@ -145,52 +142,16 @@ impl Session {
 }
 
 impl Session {
-    /// Connects to each, side by side. Once one is connected the others have [`LATER`]: a peer that says nothing must not hold up what
-    /// goes to others.
+    /// Connects to each, side by side.
     async fn connect_all(
         &self,
         texts: &[String],
         retry_for: Option<Duration>,
     ) -> Vec<Result<ConnectedPeer, Error>> {
-        let asked = texts.iter().enumerate();
-        let asked = asked.map(|(place, text)| {
-            let connected = self.connect_within(text, retry_for);
-            connected.map(move |done| (place, done)).boxed()
-        });
-        let mut asked: FuturesUnordered<_> = asked.collect();
-        let mut connected: Vec<_> = texts.iter().map(|_| None).collect();
-        let mut ends = None;
-        loop {
-            let next = match ends {
-                Some(ends) => timeout_at(ends, asked.next()).await.ok().flatten(),
-                None => asked.next().await,
-            };
-            let Some((place, done)) = next else { break };
-            if done.is_ok() && ends.is_none() {
-                ends = Some(Instant::now() + LATER.max(retry_for.unwrap_or_default()));
-            }
-            connected[place] = Some(done);
-        }
-        let each = texts.iter().zip(connected);
-        each.map(|(text, done)| done.unwrap_or_else(|| Err(self.said_nothing(text))))
-            .collect()
-    }
-
-    fn said_nothing(&self, text: &str) -> Error {
-        let known = self.known_here(text).ok().flatten();
-        let id = known.as_ref().map(|known| known.peer_id);
-        let addresses = known.map_or_else(|| vec![text.to_owned()], |known| known.addresses);
-        let address = addresses.iter().find_map(|address| address.parse().ok());
-        match address {
-            Some(address) => Error::Store(StoreError::Network {
-                remote: Remote::new(address, id),
-                cause: NetworkCause::NoAnswer,
-            }),
-            None => Error::UnknownPeer {
-                name: text.to_owned(),
-                nearest: None,
-            },
-        }
+        let asked = texts.iter();
+        let asked = asked.map(|text| self.connect_within(text, retry_for).boxed());
+        let later = LATER.max(retry_for.unwrap_or_default());
+        self.met_together(texts, asked.collect(), later).await
     }
 
     /// The same peer, whose client waits as `waits` says.

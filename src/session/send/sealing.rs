@@ -101,14 +101,11 @@ impl Sealing {
             Some(Lifetime::For(time)) => Some(time),
         };
         Ok(SendOptions {
-            recipients: Vec::new(),
             password: self.password.clone(),
             chunk_size: self.chunk_size(session, sources)?,
             lifetime,
             jobs: session.jobs(self.jobs),
-            remember: None,
-            unreached: false,
-            note: None,
+            ..defaults
         })
     }
 
