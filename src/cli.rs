@@ -257,8 +257,10 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         Command::Completions(args) => return shell::completions(&args),
         Command::Man(args) => return man::man(&args),
         Command::Config(args) => {
-            let home = Home::resolve(global.home.as_deref())?;
-            return config::run(&home, output, args).await;
+            let context = Context::without_config(global, output)?;
+            // A peer that serves is told.
+            passphrase::open_keys(&context, None).await?;
+            return config::run(&context.home, output, args).await;
         }
         other => other,
     };
