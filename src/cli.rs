@@ -20,6 +20,7 @@ mod output;
 mod pager;
 mod pair;
 mod panics;
+mod passphrase;
 mod password;
 mod peers;
 mod receive;
@@ -168,6 +169,8 @@ struct Context {
     home: Home,
     config: Config,
     output: Output,
+    /// Whether the command does nothing that needs the keys, which may be closed then.
+    needs_no_keys: bool,
     /// Who shows how far a transfer is, in the background of the menu.
     gauge: Option<Arc<Gauge>>,
 }
@@ -191,6 +194,7 @@ impl Context {
             home: Home::resolve(global.home.as_deref())?,
             config: Config::default(),
             output,
+            needs_no_keys: false,
             gauge: None,
         })
     }
@@ -198,7 +202,10 @@ impl Context {
     /// The member that acts, which tells what happens to our output.
     fn session(&self) -> Result<Session, Failure> {
         let (home, config) = (self.home.clone(), self.config.clone());
-        Ok(Session::with(home, config, self.screen())?)
+        Ok(match self.needs_no_keys {
+            true => Session::or_closed(home, config, self.screen())?,
+            false => Session::with(home, config, self.screen())?,
+        })
     }
 
     /// Where what happens is told.
@@ -250,8 +257,10 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
         Command::Completions(args) => return shell::completions(&args),
         Command::Man(args) => return man::man(&args),
         Command::Config(args) => {
-            let home = Home::resolve(global.home.as_deref())?;
-            return config::run(&home, output, args).await;
+            let context = Context::without_config(global, output)?;
+            // A peer that serves is told.
+            passphrase::open_keys(&context, None).await?;
+            return config::run(&context.home, output, args).await;
         }
         other => other,
     };
@@ -264,6 +273,9 @@ async fn dispatch(global: &Global, command: Command) -> Result<ExitCode, Failure
             None
         }
     };
+    let keys = command.keys();
+    context.needs_no_keys = keys.is_none();
+    passphrase::open_keys(&context, keys).await?;
     let is_doctor = matches!(command, Command::Doctor(_));
     let only_looks = is_doctor || matches!(command, Command::Status(_));
     let done = execute(&context, command).await;

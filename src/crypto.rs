@@ -9,6 +9,7 @@
 mod aead;
 pub mod chunk;
 pub mod key;
+pub mod locked;
 pub mod password;
 pub mod recipient;
 
@@ -41,6 +42,18 @@ pub enum CryptoError {
         min: u32,
         /// The most accepted.
         max: u32,
+    },
+    /// What a passphrase is said to cost is outside of what a reader accepts; nothing was computed.
+    #[error(
+        "Argon2id with {memory} KiB, {passes} passes and {lanes} lanes: accepted are 65536 to 262144 KiB, 3 to 10 passes, 1 lane"
+    )]
+    PassphraseCost {
+        /// Memory, in KiB.
+        memory: u32,
+        /// Passes over it.
+        passes: u32,
+        /// Lanes.
+        lanes: u32,
     },
     /// A key or ciphertext of the wrong form.
     #[error("malformed {what}")]

@@ -9,6 +9,7 @@ mod directory;
 mod door;
 mod elsewhere;
 mod files;
+mod hand;
 mod handle;
 mod history;
 mod housekeeping;
@@ -27,7 +28,7 @@ mod stamps;
 mod whereabouts;
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     net::{SocketAddr, TcpListener},
     pin::pin,
     sync::Arc,
@@ -45,6 +46,7 @@ pub use directory::{Bring, exchange_directory};
 pub(crate) use directory::{refresh_directory, take_in_directory};
 pub use elsewhere::Elsewhere;
 pub(crate) use files::Files;
+pub(crate) use hand::take_keys;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry, ReadHistory};
 pub use inbox::{
@@ -83,6 +85,7 @@ use adjust::announce;
 use collect::Collector;
 use condition::ConditionDesk;
 use door::Door;
+use hand::Hand;
 use housekeeping::{expiring, housekeeping, renew_old_list, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
@@ -114,6 +117,8 @@ pub struct Peer {
     owner: Arc<Owner>,
     options: Arc<watch::Sender<PeerOptions>>,
     own: Option<GuardedRoutes>,
+    /// Gives the keys to commands of the owner, where they are under a passphrase.
+    hand: Option<Hand>,
     /// Dropped when nothing of the home is held any more.
     noted: Arc<Noted>,
     /// Ends with the peer what its owner has asked for in this process.
@@ -138,6 +143,7 @@ impl Peer {
         let received = Received::open_known(&options.received, &dir.received())?;
         let received = Arc::new(received.with_reserve(options.store.reserve));
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
+        let hand = Hand::open(&dir);
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         door.directory_desk().serves_at(address);
         let door = Arc::new(door);
@@ -183,6 +189,7 @@ impl Peer {
             owner,
             options: Arc::new(options),
             own: None,
+            hand,
             noted,
             ending,
         })
@@ -266,9 +273,13 @@ impl Peer {
     ///
     /// # Errors
     /// [`PeerError`].
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), PeerError> {
         let (released, _noted) = (self.store.released(), self.noted.clone());
-        let served = self.serve(shutdown).await;
+        let hand = self.hand.take();
+        let served = tokio::select! {
+            served = self.serve(shutdown) => served,
+            () = hand_over(hand) => Ok(()),
+        };
         if timeout(RELEASE, released.cancelled()).await.is_err() {
             tracing::error!("the store is still in use by this program, and stays locked");
         }
@@ -333,6 +344,16 @@ impl Peer {
         }
         Ok(served?)
     }
+}
+
+/// Gives the keys to commands, where they are under a passphrase. It does not end.
+async fn hand_over(hand: Option<Hand>) {
+    if let Some(hand) = hand
+        && let Err(error) = hand.run().await
+    {
+        tracing::warn!(%error, "commands ask for the passphrase while this peer serves");
+    }
+    pending().await
 }
 
 fn services(

@@ -211,10 +211,30 @@ impl Session {
     /// Opens `home` with settings that were made elsewhere, such as by the environment or flags.
     ///
     /// # Errors
-    /// Fails if the home has no certificates.
+    /// Fails if the home has no certificates, or its keys are under a passphrase that this process was not given
+    /// ([`certs::open_keys`]).
     pub fn with(home: Home, config: Config, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
+        Self::loading(home, config, reporter, Identity::load)
+    }
+
+    /// The same for what needs no keys, where they may be under a passphrase that was not given.
+    #[cfg(feature = "cli")]
+    pub(crate) fn or_closed(
+        home: Home,
+        config: Config,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Self, Error> {
+        Self::loading(home, config, reporter, Identity::load_or_closed)
+    }
+
+    fn loading(
+        home: Home,
+        config: Config,
+        reporter: Arc<dyn Reporter>,
+        load: fresh::Load,
+    ) -> Result<Self, Error> {
         let dir = CertsDir::new(home.certs());
-        let fresh = Fresh::open(dir.clone(), config.default_role.unwrap_or_default());
+        let fresh = Fresh::open(dir.clone(), config.default_role.unwrap_or_default(), load);
         Ok(Self {
             fresh: fresh.map_err(|error| home.explain(error))?,
             book: AddressBook::new(dir.peers()),

@@ -23,6 +23,7 @@ mod key_form;
 mod left;
 mod members;
 mod pairing;
+mod passphrase;
 mod pem_fault;
 mod revoked;
 mod signature;
@@ -59,6 +60,10 @@ pub use members::{hints_of, member_called, other_members, take_in_directory};
 pub use pairing::{
     EXPORTER_LABEL, PAIRING_OTHER_NAMES, is_of_another_protocol, pairing_client, pairing_server,
 };
+pub use passphrase::{
+    Scope, change_passphrase, finish_change, has_passphrase, needs_passphrase, take_handed,
+    to_hand, unlock,
+};
 pub use revoked::MAX_LISTS;
 pub use staging::remove_left_keys;
 pub use writers::written_by_others;
@@ -66,6 +71,7 @@ pub use writers::written_by_others;
 pub use {rustls, time};
 
 use identity::SEAL_KEY_LABEL;
+use passphrase::LOCKED_LABEL;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use crate::manifest::Distrust;
@@ -120,6 +126,18 @@ pub enum TlsError {
         /// What is in it.
         form: KeyForm,
     },
+    /// A private key is under a passphrase that this process was not given.
+    #[error("{path} is under a passphrase, which was not given")]
+    Locked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// An identity is used whose keys are under a passphrase that this process was not given.
+    #[error("the keys of this home are under a passphrase, which was not given")]
+    Closed,
+    /// A passphrase does not open the keys.
+    #[error("wrong passphrase: it does not open the keys of this home")]
+    WrongPassphrase,
     /// A file is not what it must be.
     #[error("{path}: {fault}")]
     Malformed {
@@ -285,6 +303,11 @@ impl CertsDir {
         self.0.join("directory.json")
     }
 
+    /// Where a serving peer hands the keys to commands of its owner, if they are under a passphrase.
+    pub fn hand(&self) -> PathBuf {
+        self.0.join("keys.sock")
+    }
+
     /// Which store belongs to this home.
     pub fn store(&self) -> PathBuf {
         self.0.join("store-id")
@@ -301,14 +324,16 @@ pub fn may_be_key_file(name: &str) -> bool {
     name.to_lowercase().contains("key")
 }
 
-/// Whether the file `name` with this `text` is a private key of colis: a seal key under any name, or another private key
+/// Whether the file `name` with this `text` is a private key of colis: a seal key or a key under a passphrase, under any name, or another private key
 /// under one of the names that colis gives its own.
 pub fn has_private_key(name: &str, text: &[u8]) -> bool {
     const NAMES: [&str; 3] = ["ca-key", "server-key", "client-key"];
     let text = String::from_utf8_lossy(text);
     let (name, begin) = (name.to_lowercase(), "-----BEGIN ");
     let is_named = NAMES.iter().any(|known| name.contains(known));
-    text.contains(&format!("{begin}{SEAL_KEY_LABEL}-----"))
+    let is_ours = |label: &str| text.contains(&format!("{begin}{label}-----"));
+    is_ours(SEAL_KEY_LABEL)
+        || is_ours(LOCKED_LABEL)
         || is_named && text.contains(begin) && text.contains("PRIVATE KEY-----")
 }
 

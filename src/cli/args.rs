@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. The menu produces the same [`Command`] values.
 
 mod examples;
+mod keys;
 mod manage;
 mod more_examples;
 mod offline;
@@ -67,6 +68,17 @@ pub(super) struct Global {
     /// Show a long list at once, not page by page
     #[arg(long, global = true)]
     pub(super) no_pager: bool,
+    /// Read the passphrase of the home's keys from this file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "key_passphrase_fd"
+    )]
+    pub(super) key_passphrase_file: Option<PathBuf>,
+    /// Read the passphrase of the home's keys from this file descriptor
+    #[arg(long, global = true, value_name = "FD")]
+    pub(super) key_passphrase_fd: Option<u32>,
     /// Say only errors and warnings
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,

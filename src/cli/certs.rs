@@ -1,6 +1,7 @@
 //! `certs`: the circle and its certificates.
 
 mod leave;
+mod passphrase;
 mod revoke;
 
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             let revoked = certs::revoke(home, config, &reporter, &name).await?;
             context.tell(&Event::Revoked(revoked));
         }
+        CertsCommand::Passphrase(command) => passphrase::run(context, command).await?,
         CertsCommand::Leave { end_circle, yes } => leave::run(context, end_circle, yes).await?,
         CertsCommand::RenewCircle => context.tell(&Event::Renewed(certs::renew_circle(home)?)),
         CertsCommand::Renew { from, script } => {

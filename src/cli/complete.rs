@@ -18,11 +18,10 @@ use super::args::Cli;
 use crate::{
     config::SETTINGS,
     id::Short as _,
-    manifest::Signer as _,
     name::Escaped,
     peer::{Direction, HistoryEntry},
     session::{self, Home},
-    tls::{self, CertsDir, Circle, CircleHandle, Identity},
+    tls::{self, CertsDir, Circle, CircleHandle, Inspected},
     trust::{AddressBook, KnownPeer, MAX_MEMBERS},
 };
 
@@ -145,7 +144,7 @@ fn peers() -> Vec<CompletionCandidate> {
     let Some(dir) = home().map(|home| CertsDir::new(home.certs())) else {
         return Vec::new();
     };
-    let own = Identity::load(&dir).ok().map(|own| own.peer_id());
+    let own = Inspected::peer(&dir).ok().map(|own| own.caller.key_id);
     let mut peers = AddressBook::new(dir.peers()).peers().unwrap_or_default();
     peers.extend(
         Circle::load(&dir)

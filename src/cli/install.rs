@@ -1,6 +1,10 @@
 //! `serve --install`: a systemd unit that serves this home, of this user or of the system.
 
-use std::{env, ffi::OsString, path::Path};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum as _;
 
@@ -18,6 +22,7 @@ use crate::{
         Event,
         service::{self, ServiceRequest, SystemUnit},
     },
+    tls::{self, CertsDir},
 };
 
 /// Writes the unit of this user, or gives that of the system.
@@ -80,7 +85,24 @@ fn request(context: &Context, args: &Serve) -> Result<ServiceRequest, Failure> {
         request.received = Some(received);
     }
     request.environment = environment();
+    request.passphrase = passphrase(context)?;
     Ok(request)
+}
+
+/// The file with the passphrase, which a service needs whose keys are under one: nobody can be asked.
+fn passphrase(context: &Context) -> Result<Option<PathBuf>, Failure> {
+    if !tls::has_passphrase(&CertsDir::new(context.home.certs())) {
+        return Ok(None);
+    }
+    let Some(file) = &context.global.key_passphrase_file else {
+        let failure =
+            Failure::usage("the keys of this home are under a passphrase, which the service needs");
+        return Err(failure.hint(
+            "put it into a file of yours that only you can read, and name that: --key-passphrase-file FILE",
+        ));
+    };
+    let file = std::path::absolute(file).map_err(|e| Failure::io(file, &e))?;
+    Ok(Some(file))
 }
 
 fn global_words(global: &Global) -> Vec<String> {

@@ -38,6 +38,7 @@ use super::{
     logging::{self, LateFile},
     output::Output,
     pair::{self, Source},
+    passphrase,
     password::Purpose,
     report::{ExitCode, Failure},
     signals::{self, Ending, Heard},
@@ -46,7 +47,7 @@ use super::{
 use crate::{
     crypto::password::Password,
     session::pair::{JoinRequest, take_back_pending},
-    tls::CertsDir,
+    tls::{CertsDir, Scope},
 };
 use ask::Stop;
 use background::Serving;
@@ -127,6 +128,7 @@ impl Menu {
             if self.context()?.home.is_new() {
                 first_run::run(self).await?;
             }
+            self.open_keys().await?;
             *serving = background::start(self).await?;
             let Some(words) = self.choose_entries().await? else {
                 return Ok(());
@@ -138,6 +140,15 @@ impl Menu {
                 _ => {}
             }
         }
+    }
+
+    /// Asks for the passphrase of the keys, if they are under one. Without it there is no menu.
+    async fn open_keys(&self) -> Result<(), Stop> {
+        let opened = passphrase::open_keys(&self.context()?, Some(Scope::Circle)).await;
+        opened.map_err(|failure| match failure.is_left() {
+            true => Stop::Closed,
+            false => Stop::Failed(failure),
+        })
     }
 
     /// Does one thing after the other. Returns the command before which the peer is to end; none at the end of the menu.

@@ -39,6 +39,10 @@ impl Password {
         normal.extend(text.nfc());
         Self(normal)
     }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Debug for Password {

@@ -18,8 +18,8 @@ use crate::{
     },
     store::LocalStore,
     tls::{
-        self, Caller, CertsDir, Circle, Distrust, Endings, Identity, Inspected, Renewed, TlsError,
-        ca, days_left,
+        self, Caller, CertsDir, Circle, Distrust, Endings, Identity, Inspected, Renewed, Scope,
+        TlsError, ca, days_left,
     },
     trust::AddressBook,
 };
@@ -121,8 +121,15 @@ fn keys(subject: &Subject<'_>, dir: &CertsDir) -> Finding {
             let hint = of_file(&error);
             return Finding::failure(STEP, error).hint(hint);
         }
+        let closed = match tls::needs_passphrase(dir, Scope::Circle) {
+            true => "; under a passphrase that was not given, so it was not looked into them",
+            false => "",
+        };
         return match care::writable(subject.home).as_slice() {
-            [] => Finding::ok(STEP, format!("{} private keys, ours alone", keys.len())),
+            [] => {
+                let count = keys.len();
+                Finding::ok(STEP, format!("{count} private keys, ours alone{closed}"))
+            }
             notices => {
                 let texts: Vec<_> = notices.iter().map(|notice| notice.text.as_str()).collect();
                 Finding::warn(STEP, texts.join("; "))
@@ -169,6 +176,7 @@ fn certificate(dir: &CertsDir, own: &Inspected, keys: Verdict, now: Timestamp) -
     match Identity::load(dir) {
         // It was said of the key already.
         Err(_) if keys == Verdict::Fail => {}
+        Err(TlsError::Locked { .. }) => {}
         Err(error @ TlsError::KeyForm { .. }) => return Finding::failure(STEP, error),
         Err(error) => {
             let hint = of_file(&error);

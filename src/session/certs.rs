@@ -4,6 +4,7 @@
 //! meanwhile, such as the questions to other members, is told to the reporter.
 
 mod leave;
+mod passphrase;
 mod renew;
 
 use std::{
@@ -22,7 +23,7 @@ use crate::{
     peer::refresh_directory,
     private,
     tls::{
-        self, CertsDir, Circle, Identity, TlsError,
+        self, CertsDir, Circle, Identity, Inspected, TlsError,
         ca::{self, CertificateOptions, Purpose},
     },
 };
@@ -32,6 +33,9 @@ pub use leave::{
     leave,
 };
 pub(super) use leave::{check_may_leave, rules_of};
+pub use passphrase::{
+    ChangedPassphrase, check_not_served, open_keys, remove_passphrase, set_passphrase,
+};
 pub use renew::{CertificateOf, RenewRequest, RenewedCertificate, renew, renew_circle};
 
 /// A peer whose certificates were made or taken over.
@@ -186,11 +190,10 @@ pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
 /// # Errors
 /// Fails if it cannot be read.
 pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
-    let identity = Identity::load(&CertsDir::new(home.certs()));
-    let identity = identity.map_err(|error| home.explain(error))?;
-    let caller = identity.caller();
+    let inspected = Inspected::peer(&CertsDir::new(home.certs()));
+    let caller = inspected.map_err(|error| home.explain(error))?.caller;
     Ok(OwnCertificate {
-        name: caller.name.clone(),
+        name: caller.name,
         peer_id: caller.key_id,
         not_after: caller.not_after,
     })

@@ -12,7 +12,8 @@ use super::{
     RoleRow, Sealed, SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary, TransferRow,
     UnfinishedSend, WaitingTransfer,
     certs::{
-        IssuedCertificate, LeftCircle, MadePeer, OwnCertificate, RenewedCertificate, RevokedPeer,
+        ChangedPassphrase, IssuedCertificate, LeftCircle, MadePeer, OwnCertificate,
+        RenewedCertificate, RevokedPeer,
     },
     pair::{JoinedCircle, NotPaired, PairedPeer, ShownCode},
 };
@@ -357,6 +358,8 @@ pub enum Event {
     Left(LeftCircle),
     /// A certificate was renewed, or is too young for it.
     Renewed(RenewedCertificate),
+    /// The passphrase of the keys was set, changed or removed.
+    Passphrase(ChangedPassphrase),
     /// A code is shown for a machine to join by. It must not be logged.
     Code(ShownCode),
     /// A machine that shows a code was found in the network by its name.

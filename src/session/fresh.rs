@@ -22,14 +22,18 @@ pub(super) struct Fresh {
     identity: ArcSwap<Identity>,
     circle: CircleHandle,
     roles: Arc<ArcSwap<Roles>>,
+    load: Load,
     /// The versions of the files that are in use.
     read: Mutex<Files>,
 }
 
+/// How an identity is read: with its keys, or also where they are closed.
+pub(super) type Load = fn(&CertsDir) -> Result<Identity, TlsError>;
+
 impl Fresh {
-    pub(super) fn open(dir: CertsDir, default_role: Role) -> Result<Self, TlsError> {
+    pub(super) fn open(dir: CertsDir, default_role: Role, load: Load) -> Result<Self, TlsError> {
         let read = Files::of(&dir);
-        let identity = Identity::load(&dir)?;
+        let identity = load(&dir)?;
         let circle = CircleHandle::new(Circle::load(&dir)?);
         let assigned = AddressBook::new(dir.peers()).roles()?;
         let roles = Roles::new(identity.peer_id(), default_role, assigned);
@@ -38,6 +42,7 @@ impl Fresh {
             identity: ArcSwap::from_pointee(identity),
             circle,
             roles: Arc::new(ArcSwap::from_pointee(roles)),
+            load,
             read: Mutex::new(read),
             dir,
         })
@@ -85,7 +90,7 @@ impl Fresh {
     /// A circle that cannot be read keeps no new certificate from being used, and the other way round.
     fn read_certificates(&self) -> Result<(), Error> {
         let circle = self.circle.reload(&self.dir);
-        self.identity.store(Arc::new(Identity::load(&self.dir)?));
+        self.identity.store(Arc::new((self.load)(&self.dir)?));
         Ok(circle?)
     }
 

@@ -20,6 +20,9 @@ use unit::{Unit, check_ours};
 
 pub use error::UnitError;
 
+/// The name of the credential of systemd that has the passphrase of the keys.
+pub const CREDENTIAL: &str = "colis-key-passphrase";
+
 /// What a service starts, and how it is called.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -36,6 +39,9 @@ pub struct ServiceRequest {
     pub listen: SocketAddr,
     /// The folder of received files, if it is not in the home.
     pub received: Option<PathBuf>,
+    /// The file with the passphrase of the keys, if they are under one: systemd gives it to the program as the credential
+    /// [`CREDENTIAL`].
+    pub passphrase: Option<PathBuf>,
 }
 
 impl ServiceRequest {
@@ -48,6 +54,7 @@ impl ServiceRequest {
             environment: Vec::new(),
             listen,
             received: None,
+            passphrase: None,
         }
     }
 }
@@ -135,7 +142,7 @@ pub fn uninstall(home: &Home, unit: &str) -> Result<RemovedUnit, Error> {
 
 fn text(home: &Home, service: &ServiceRequest, owner: Owner) -> Result<String, Error> {
     // What would not serve by hand does not serve by systemd either, which only says so in its journal.
-    Identity::load(&CertsDir::new(home.certs()))?;
+    Identity::load_or_closed(&CertsDir::new(home.certs()))?;
     let home = &whole(home)?;
     let unit = Unit {
         owner,

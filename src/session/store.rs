@@ -11,10 +11,9 @@ use crate::{
     client::PeerClient,
     config::Config,
     id::ManifestId,
-    manifest::Signer as _,
     peer::{Reasons, RelayOptions},
     store::{LocalStore, Store, StoreError, TransferState},
-    tls::{CertsDir, Identity, Seen},
+    tls::{CertsDir, Inspected, Seen},
     wire::{DecidedQuestion, Decision},
 };
 
@@ -185,8 +184,8 @@ pub(crate) fn open(home: &Home, config: &Config) -> Result<Arc<LocalStore>, Stor
     let mut options = store_options(config);
     if options.quota.is_some() {
         // What makes room for more is what its owner has opened.
-        let owner = Identity::load(&CertsDir::new(home.certs())).ok();
-        options.relay = owner.map(|owner| RelayOptions::default().of(owner.peer_id()));
+        let owner = Inspected::peer(&CertsDir::new(home.certs())).ok();
+        options.relay = owner.map(|owner| RelayOptions::default().of(owner.caller.key_id));
     }
     let store = LocalStore::open_known(&folder, &home.store_mark(), options)?;
     let store = Arc::new(store);

@@ -28,6 +28,7 @@ pub use join::{
 };
 pub(super) use members::own_name;
 pub use members::{holder_on_record, others};
+pub(super) use pending::hold_alone;
 pub use pending::revoke_pending;
 pub use renew::{
     GRACE_DAYS, RENEW_DAYS, clocks_differ, due_from, last_renewal, may_still_renew, renew_circle,
@@ -319,7 +320,9 @@ pub fn key_fault(dir: &CertsDir) -> Option<TlsError> {
     // What is wrong with the circle's certificate is said of that.
     let certificate = read_certificate(&dir.ca_cert()).ok();
     let certificate = certificate.filter(|_| path.exists())?;
-    read_key_of(&path, &certificate).err()
+    let fault = read_key_of(&path, &certificate).err();
+    // One that was not opened is not looked at.
+    fault.filter(|error| !matches!(error, TlsError::Locked { .. }))
 }
 
 /// Why what was issued in `dir` cannot be read, where the circle's key is. What is wrong with who may write it is said elsewhere.

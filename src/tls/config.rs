@@ -87,7 +87,7 @@ pub fn server_config_for(
         .with_client_cert_verifier(verifier)
         .with_single_cert(
             vec![identity.certificate_der()],
-            identity.private_key().into(),
+            identity.private_key()?.into(),
         )?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -143,7 +143,7 @@ pub fn client_config(
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_auth_cert(
             vec![identity.certificate_der()],
-            identity.private_key().into(),
+            identity.private_key()?.into(),
         )?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();

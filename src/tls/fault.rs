@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    crypto::CryptoError,
     id::PeerId,
     manifest::{ManifestError, Timestamp},
     name::LibraryError,
@@ -42,6 +43,9 @@ pub enum BadFile {
     /// It has no seal key.
     #[error("no seal key in it")]
     NoSealKey,
+    /// It is under a passphrase, and is damaged or asks for too much.
+    #[error("{0}")]
+    Locked(CryptoError),
     /// The certificate of the circle cannot be parsed.
     #[error("{0}")]
     BadCircle(LibraryError),
@@ -140,6 +144,9 @@ pub enum WhyRefused {
     /// The circle has signed as many keys as it can revoke.
     #[error("this circle has signed as many keys as its revocation list can hold")]
     CircleFull,
+    /// A machine is joining, whose certificates are on their way.
+    #[error("a machine is joining by a code just now: try again when that has ended")]
+    Pairing,
     /// The circle's own machine was to be revoked.
     #[error("the circle's own machine cannot be revoked")]
     OwnMachine,

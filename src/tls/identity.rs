@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{
     BadFile, Caller, CertsDir, KeyForm, TlsError, WhyRefused, certificate::ACTS_FOR, io_error,
-    pem_fault::pem_fault, signature::public_key,
+    passphrase::read_private, pem_fault::pem_fault, signature::public_key,
 };
 use crate::{
     crypto::SealKey,
@@ -35,37 +35,55 @@ pub(super) const SEAL_KEY_LABEL: &str = "COLIS SEAL KEY";
 pub struct Identity {
     caller: Caller,
     certificate: CertificateDer<'static>,
-    key_der: Zeroizing<Vec<u8>>,
-    signing: SigningKey,
+    /// None where they are closed, and nothing is done that needs them.
+    keys: Option<Keys>,
     seal_keys: Arc<[SealKey]>,
+}
+
+/// The private key of an identity.
+struct Keys {
+    der: Zeroizing<Vec<u8>>,
+    signing: SigningKey,
 }
 
 impl Identity {
     /// Reads the identity of `dir`.
     ///
     /// # Errors
-    /// [`TlsError::Missing`], [`TlsError::TooOpen`], [`TlsError::Malformed`].
+    /// [`TlsError::Missing`], [`TlsError::TooOpen`], [`TlsError::Malformed`]; [`TlsError::Locked`] where the keys are under a
+    /// passphrase that this process was not given.
     pub fn load(dir: &CertsDir) -> Result<Self, TlsError> {
-        Self::load_pair(dir, &dir.server_cert(), &dir.server_key())
+        let mut identity = Self::closed(dir)?;
+        let (der, signing) = read_key_of(&dir.server_key(), &identity.certificate)?;
+        identity.keys = Some(Keys { der, signing });
+        identity.seal_keys = read_seal_keys(dir)?.into();
+        Ok(identity)
     }
 
-    fn load_pair(dir: &CertsDir, cert_path: &Path, key_path: &Path) -> Result<Self, TlsError> {
-        let certificate = read_certificate(cert_path)?;
-        let caller = Caller::from_certificate(&certificate)?;
-        let (key_der, signing) = read_key_of(key_path, &certificate)?;
-        if caller.script {
-            return Err(TlsError::Malformed {
-                path: cert_path.to_owned(),
-                fault: BadFile::OfScript,
-            });
+    /// The same where its keys are closed: it can neither sign, nor prove who it is, nor open anything.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for the passphrase.
+    pub fn load_or_closed(dir: &CertsDir) -> Result<Self, TlsError> {
+        match Self::load(dir) {
+            Err(TlsError::Locked { .. }) => Self::closed(dir),
+            loaded => loaded,
         }
-        let seal_keys = read_seal_keys(dir)?.into();
+    }
+
+    fn closed(dir: &CertsDir) -> Result<Self, TlsError> {
+        let path = dir.server_cert();
+        let certificate = read_certificate(&path)?;
+        let caller = Caller::from_certificate(&certificate)?;
+        if caller.script {
+            let fault = BadFile::OfScript;
+            return Err(TlsError::Malformed { path, fault });
+        }
         Ok(Self {
             caller,
             certificate,
-            key_der,
-            signing,
-            seal_keys,
+            keys: None,
+            seal_keys: Arc::new([]),
         })
     }
 
@@ -120,8 +138,10 @@ impl Identity {
         self.certificate.clone()
     }
 
-    pub(super) fn private_key(&self) -> PrivatePkcs8KeyDer<'static> {
-        PrivatePkcs8KeyDer::from(self.key_der.to_vec())
+    /// Fails where the keys are closed.
+    pub(super) fn private_key(&self) -> Result<PrivatePkcs8KeyDer<'static>, TlsError> {
+        let keys = self.keys.as_ref().ok_or(TlsError::Closed)?;
+        Ok(PrivatePkcs8KeyDer::from(keys.der.to_vec()))
     }
 }
 
@@ -135,7 +155,9 @@ impl Signer for Identity {
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        let signature: Signature = self
+        let keys = self.keys.as_ref();
+        let keys = keys.ok_or_else(|| SignError(TlsError::Closed.to_string()))?;
+        let signature: Signature = keys
             .signing
             .try_sign(message)
             .map_err(|e| SignError(e.to_string()))?;
@@ -226,14 +248,26 @@ pub(super) fn read_key_of(
 
 /// The one private key of a PEM file that only we can read.
 fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let pem = read_private(path)?;
+    parse_key(path, &read_private(path)?)
+}
+
+/// Fails if `pem`, of the file at `path`, is no private key that is read.
+pub(super) fn check_key(path: &Path, pem: &[u8]) -> Result<(), TlsError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    match name.is_some_and(|name| name.starts_with("seal-key")) {
+        true => parse_seal_key(path, pem).map(drop),
+        false => parse_key(path, pem).map(drop),
+    }
+}
+
+fn parse_key(path: &Path, pem: &[u8]) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let malformed = |fault| TlsError::Malformed {
         path: path.to_owned(),
         fault,
     };
-    let mut keys = PrivatePkcs8KeyDer::pem_slice_iter(&pem);
+    let mut keys = PrivatePkcs8KeyDer::pem_slice_iter(pem);
     let Some(key) = keys.next().and_then(Result::ok) else {
-        return Err(match KeyForm::of(&pem) {
+        return Err(match KeyForm::of(pem) {
             Some(form) => TlsError::KeyForm {
                 path: path.to_owned(),
                 form,
@@ -245,13 +279,6 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
         return Err(malformed(BadFile::SeveralKeys));
     }
     Ok(Zeroizing::new(key.secret_pkcs8_der().to_vec()))
-}
-
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    check_private(path)?;
-    Ok(Zeroizing::new(
-        private::read(path).map_err(|e| io_error(path, e))?,
-    ))
 }
 
 /// Refuses a private file that is not a regular one of ours, which only we can read.
@@ -305,12 +332,15 @@ fn read_seal_keys(dir: &CertsDir) -> Result<Vec<SealKey>, TlsError> {
 }
 
 fn read_seal_key(path: &Path) -> Result<SealKey, TlsError> {
-    let pem = read_private(path)?;
+    parse_seal_key(path, &read_private(path)?)
+}
+
+fn parse_seal_key(path: &Path, pem: &[u8]) -> Result<SealKey, TlsError> {
     let malformed = || TlsError::Malformed {
         path: path.to_owned(),
         fault: BadFile::NoSealKey,
     };
-    let parsed = pem::parse(&*pem).map_err(|_| malformed())?;
+    let parsed = ::pem::parse(pem).map_err(|_| malformed())?;
     let seed = Zeroizing::new(parsed.into_contents());
     let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| malformed())?;
     SealKey::from_bytes(Zeroizing::new(seed)).map_err(|_| malformed())

@@ -12,14 +12,14 @@ use std::{
 use rustix::{fs::symlinkat, io::Errno};
 
 use super::{
-    CertsDir, Circle, Identity, TlsError,
+    CertsDir, Circle, Inspected, TlsError,
     ca::{others, own_name},
     hold_list, io_error,
 };
 use crate::{
     disk::{move_new, sync_folder},
     id::Short as _,
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     private,
     trust::write_durably,
 };
@@ -59,7 +59,7 @@ pub fn note_revoked(left: &CertsDir, now: Timestamp) {
 /// they were left.
 pub fn is_known_revoked(dir: &CertsDir) -> bool {
     let by_list = || {
-        let own = Identity::load(dir)?.peer_id();
+        let own = Inspected::peer(dir)?.caller.key_id;
         Ok::<_, TlsError>(Circle::load(dir)?.is_key_revoked(&own))
     };
     dir.path().join(REVOKED).exists() || by_list().unwrap_or(false)

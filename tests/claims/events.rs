@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
 };
 
@@ -20,7 +21,7 @@ const NEED_NO_HOME: [&str; 5] = ["certs init", "completions", "demo", "man", "pa
 type Tried = (String, Ran);
 
 /// The commands that have none below them, as the help tells them.
-fn commands(homes: &Homes, above: &[&str]) -> Vec<String> {
+pub(crate) fn commands(homes: &Homes, above: &[&str]) -> Vec<String> {
     let help = homes.ok("a", &[above, &["--help"]].concat());
     let Some((_, list)) = help.split_once("\nCommands:\n") else {
         return vec![above.join(" ")];
@@ -180,6 +181,12 @@ impl Trial {
         self.ok("z", "certs init", &["--name", "z"]);
         self.ok("z", "certs show", &[]);
         self.ok("z", "certs issue", &["y", "--out", "y-certs"]);
+        let word = self.homes.path("word");
+        std::fs::write(&word, "a passphrase of twelve\n").unwrap();
+        std::fs::set_permissions(&word, std::fs::Permissions::from_mode(0o600)).unwrap();
+        self.ok("z", "certs passphrase set", &["--new-file", "word"]);
+        let given = ["--key-passphrase-file", "word"];
+        self.ok("z", "certs passphrase remove", &given);
         self.ok("z", "certs renew", &[]);
         self.ok("z", "certs renew-circle", &[]);
         self.ok("z", "certs revoke", &["y"]);

@@ -117,13 +117,14 @@ const MAY: [(&str, &[&str]); 27] = [
 ];
 
 /// Each heavy dependency has its rooms.
-const HEAVY: [(&str, &[&str]); 16] = [
+const HEAVY: [(&str, &[&str]); 17] = [
     ("axum", &["server"]),
     ("axum_server", &["server"]),
     ("prometheus", &["server"]),
     ("reqwest", &["client"]),
     ("aes_gcm", &["crypto"]),
     ("pbkdf2", &["crypto"]),
+    ("argon2", &["crypto"]),
     ("hpke", &["crypto"]),
     ("rcgen", &["tls"]),
     ("spake2", &["pair"]),

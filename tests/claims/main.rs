@@ -58,6 +58,7 @@ mod newer;
 mod no_proc;
 mod owner;
 mod pair;
+mod passphrase;
 mod pipes;
 mod promises;
 mod reading;

@@ -1,6 +1,7 @@
 //! The test vectors of the sealed format, judged three times: by crypto and manifest alone, by the rooms that a person's
 //! transfer goes through, and by an independent decoder in another language.
 
+mod locked;
 mod open;
 mod python;
 mod vector;

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, utils, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -348,6 +349,34 @@ def open_vector(vector, circle, store):
     return found
 
 
+def open_locked(vector):
+    """A file of keys under a passphrase."""
+    lines = vector["file"].splitlines()
+    require((lines[0], lines[-1]) == ("-----BEGIN COLIS LOCKED KEY-----", "-----END COLIS LOCKED KEY-----"), "Malformed(locked key)")
+    data = base64.b64decode("".join(lines[1:-1]), validate=True)
+    head, nonce, sealed = data[:78], data[78:90], data[90:]
+    require(len(sealed) >= 16 and head[0] == 1 and head[1] in (1, 2), "Malformed(locked key)")
+    memory, passes, lanes = (int.from_bytes(head[at : at + 4], "big") for at in (2, 6, 10))
+    require(65536 <= memory <= 262144 and 3 <= passes <= 10 and lanes == 1, "PassphraseCost")
+    typed = unicodedata.normalize("NFC", vector["passphrase"]).encode()
+    root = Argon2id(salt=head[14:46], length=32, iterations=passes, lanes=lanes, memory_cost=memory).derive(typed)
+    require(hmac.compare_digest(hkdf(root, b"passphrase/check"), head[46:78]), "WrongPassword")
+    key = hkdf(root, b"passphrase/circle" if head[1] == 1 else b"passphrase/peer")
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, b"colis/v1/locked\0" + head)
+    except InvalidTag:
+        raise Refused("Forged(locked key)") from None
+
+
+def judge_locked(vector):
+    """As `judge`."""
+    try:
+        found = base64.b64encode(open_locked(vector)).decode()
+    except Refused as refused:
+        return None if str(refused) == vector.get("error") else f"refused as {refused}, not {vector.get('error')}"
+    return None if found == vector.get("opened") else "opened, but to something else"
+
+
 def envelope_of(vector):
     if "envelope" in vector:
         return vector["envelope"].encode()
@@ -391,6 +420,11 @@ def main():
         reason = judge(root, path, circle, chunks)
         failed += reason is not None
         print(f"{path.parent.name}/{path.stem}: {reason or 'ok'}")
+    for vector in json.loads((root / "locked.json").read_text("utf-8")):
+        reason = judge_locked(vector)
+        if reason is not None:
+            failed += 1
+            print(f"locked, {vector['about']}: {reason}")
     print(f"{len(paths) - failed} passed, {failed} failed")
     sys.exit(1 if failed or not paths else 0)
 

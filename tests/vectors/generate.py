@@ -14,6 +14,7 @@ import unicodedata
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+import locked
 from sealing import P256_ORDER, Circle, Peer, b64, hkdf, hpke_seal, random_bytes, sign
 
 OFFER = "application/vnd.colis.offer.v1+json"
@@ -210,6 +211,7 @@ class Writer:
             if len(sealed) > INLINE:
                 put(root / "data" / id, sealed)
         put(root / "peers.json", (json.dumps(describe_peers(), indent=1) + "\n").encode())
+        put(root / "locked.json", (json.dumps(locked.vectors(), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def put(path, data):

@@ -268,6 +268,9 @@ pub(in crate::cli) enum CertsCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// A passphrase on this home's keys; that of scripts stays as it is, for curl
+    #[command(subcommand, after_help = examples::CERTS_PASSPHRASE)]
+    Passphrase(PassphraseCommand),
     /// Leave the circle: its keys and certificates move aside into left/, where nothing is lost
     #[command(after_help = examples::CERTS_LEAVE)]
     Leave {
@@ -291,6 +294,20 @@ pub(in crate::cli) enum CertsCommand {
         #[arg(long)]
         script: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum PassphraseCommand {
+    /// Set it, or change it. If it is lost, the keys are
+    #[command(after_help = examples::CERTS_PASSPHRASE_SET)]
+    Set {
+        /// Read the new passphrase from this file [default: asked for, twice]
+        #[arg(long, value_name = "FILE")]
+        new_file: Option<PathBuf>,
+    },
+    /// Take it off the keys
+    #[command(after_help = examples::CERTS_PASSPHRASE_REMOVE)]
+    Remove,
 }
 
 #[derive(Debug, Args)]

@@ -48,6 +48,17 @@ pub(super) const CERTS_REVOKE: &str = "Examples:
   colis certs revoke ben
   colis certs revoke 7ba82a47                   by the beginning of its id";
 
+pub(super) const CERTS_PASSPHRASE: &str = "Examples:
+  colis certs passphrase set                    asks for it, twice
+  colis certs passphrase remove";
+
+pub(super) const CERTS_PASSPHRASE_SET: &str = "Examples:
+  colis certs passphrase set                    also to change it
+  colis --key-passphrase-file old certs passphrase set --new-file new";
+
+pub(super) const CERTS_PASSPHRASE_REMOVE: &str = "Examples:
+  colis certs passphrase remove                 the keys are plain files again";
+
 pub(super) const CERTS_LEAVE: &str = "Examples:
   colis certs leave                             says what it means, and asks
   colis certs leave --end-circle anna --yes     on the machine that made the circle";

@@ -11,6 +11,9 @@ use crate::{
     tls::{Distrust, KeyForm, TlsError, WhyRefused},
 };
 
+/// Where a passphrase is needed and was not given.
+pub(super) const GIVE_PASSPHRASE: &str = "run it on a terminal, or give the passphrase: --key-passphrase-file FILE or --key-passphrase-fd N";
+
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
         let error = match error {
@@ -42,6 +45,10 @@ impl From<TlsError> for Failure {
                 "unmount it, and mount it at a folder in {} instead: that is where circles are that were left",
                 path.with_file_name("left").display()
             )),
+            TlsError::Locked { .. } | TlsError::Closed => failure().hint(GIVE_PASSPHRASE),
+            TlsError::WrongPassphrase => failure().hint(
+                "nobody can tell it to you; a home of before it was set: docs/operating.md",
+            ),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
             TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),
             TlsError::BadList(_) => failure().hint(

@@ -11,7 +11,10 @@ use crate::{
     name::Escaped,
     session::{
         Event,
-        certs::{CertificateOf, IssuedCertificate, LeftCircle, RenewedCertificate, RevokedPeer},
+        certs::{
+            CertificateOf, ChangedPassphrase, IssuedCertificate, LeftCircle, RenewedCertificate,
+            RevokedPeer,
+        },
     },
 };
 
@@ -52,8 +55,19 @@ pub(super) fn say(output: Output, event: &Event) {
         Event::Revoked(revoked) => say_revoked(output, revoked),
         Event::Left(left) => say_left(output, left),
         Event::Renewed(renewed) => say_renewed(output, renewed),
+        Event::Passphrase(changed) => say_passphrase(output, changed),
         _ => pair::say(output, event),
     }
+}
+
+fn say_passphrase(output: Output, changed: &ChangedPassphrase) {
+    let files = changed.files.join(", ");
+    output.line(match (changed.set, changed.before) {
+        (true, false) => format!("under the passphrase now: {files}"),
+        (true, true) => format!("under the new passphrase now: {files}"),
+        (false, true) => format!("without a passphrase now: {files}"),
+        (false, false) => "the keys have no passphrase".to_owned(),
+    });
 }
 
 fn row(issued: &IssuedCertificate) -> Row {

@@ -282,6 +282,7 @@ impl From<&TlsError> for Kind {
     fn from(error: &TlsError) -> Self {
         match error {
             TlsError::BadName => Self::Usage,
+            TlsError::Locked { .. } | TlsError::Closed | TlsError::WrongPassphrase => Self::Locked,
             TlsError::NeverIssued { .. } => Self::NotFound,
             TlsError::AlreadyIssued { .. } | TlsError::Distrusted(_) | TlsError::Refused { .. } => {
                 Self::Trust

@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::private;
+use crate::{private, session::Kind};
 
-use super::{Owner, ServiceRequest, UnitError};
+use super::{CREDENTIAL, Owner, ServiceRequest, UnitError};
 
 /// The first line of a unit that is ours to replace.
 const MARK: &str = "# Written by `colis serve --install`.";
@@ -68,7 +68,7 @@ pub(super) struct Unit<'a> {
 impl Unit<'_> {
     pub(super) fn text(&self) -> Result<String, UnitError> {
         let (start, environment) = (self.start()?, environment(&self.service.environment)?);
-        let folders = self.folders()?;
+        let (folders, passphrase) = (self.folders()?, self.passphrase()?);
         let own = match self.owner {
             Owner::User => String::new(),
             Owner::System { account } => self.enclosed(&folders, account)?,
@@ -95,6 +95,7 @@ impl Unit<'_> {
              Restart=always\n\
              RestartSec=2\n\
              TimeoutStopSec=30\n\
+             {passphrase}\
              {CONFINED}\
              {own}\
              \n\
@@ -102,6 +103,19 @@ impl Unit<'_> {
              WantedBy={target}\n",
             home_line(self.home)?,
             folders.join(" ")
+        ))
+    }
+
+    /// How the program gets the passphrase of the keys. Where that is missing or wrong, starting again changes nothing.
+    fn passphrase(&self) -> Result<String, UnitError> {
+        let Some(file) = &self.service.passphrase else {
+            return Ok(String::new());
+        };
+        let file = text("the file with the passphrase", file)?;
+        let credential = quote(&format!("{CREDENTIAL}:{file}"), "%")?;
+        let locked = Kind::Locked as u8;
+        Ok(format!(
+            "LoadCredential={credential}\nRestartPreventExitStatus={locked}\n"
         ))
     }
 
@@ -241,7 +255,6 @@ pub(super) fn check_ours(path: &Path, home: &Path) -> Result<(), UnitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Kind;
 
     #[test]
     fn words_mean_themselves_in_a_unit() {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{issued, last_renewal};
 use crate::{
     id::PeerId,
-    manifest::{Signer as _, Timestamp},
-    tls::{CertsDir, Circle, Identity, TlsError},
+    manifest::Timestamp,
+    tls::{CertsDir, Circle, Inspected, TlsError},
     trust::AddressBook,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 /// # Errors
 /// Those of reading the record of what was issued: without it nobody knows who is a member.
 pub fn others(dir: &CertsDir) -> Result<Vec<String>, TlsError> {
-    let (own, now) = (Identity::load(dir)?.peer_id(), Timestamp::now());
+    let (own, now) = (Inspected::peer(dir)?.caller.key_id, Timestamp::now());
     let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
     let is_live = |issued: &&issued::Issued| {
         !issued.is_revoked(&circle) && last_renewal(issued.not_after) >= now
@@ -41,7 +41,7 @@ pub fn others(dir: &CertsDir) -> Result<Vec<String>, TlsError> {
 /// # Errors
 /// Those of reading the record of what was issued.
 pub fn holder_on_record(dir: &CertsDir, name: &str) -> Result<Option<PeerId>, TlsError> {
-    let own = Identity::load(dir)?.peer_id();
+    let own = Inspected::peer(dir)?.caller.key_id;
     let (circle, issued) = (Circle::load(dir)?, issued::read(dir)?);
     let known = AddressBook::new(dir.peers()).by_certificate_name(name)?;
     let recorded = issued.iter().filter(|issued| issued.name == name);
@@ -53,5 +53,5 @@ pub fn holder_on_record(dir: &CertsDir, name: &str) -> Result<Option<PeerId>, Tl
 
 /// The name of the peer of `dir`.
 pub(in crate::tls) fn own_name(dir: &CertsDir) -> Result<String, TlsError> {
-    Ok(Identity::load(dir)?.name().to_owned())
+    Ok(Inspected::peer(dir)?.caller.name)
 }

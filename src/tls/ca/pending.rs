@@ -61,7 +61,11 @@ pub fn revoke_pending(dir: &CertsDir, patience: Duration) -> Result<Option<Vec<S
     Ok(Some(left.into_values().collect()))
 }
 
-fn hold_alone(dir: &CertsDir, patience: Duration) -> Result<Option<Locked>, TlsError> {
+/// Held while no machine joins; `None` if one does, also after `patience`.
+pub(in crate::tls) fn hold_alone(
+    dir: &CertsDir,
+    patience: Duration,
+) -> Result<Option<Locked>, TlsError> {
     let path = dir.ca_key();
     let begin = Instant::now();
     loop {
