@@ -222,6 +222,7 @@ impl Collector {
             name(carrier)
         );
         let entry = HistoryEntry {
+            sender: Some(info.sender),
             peers: vec![name(info.sender)],
             of: Some(info.size),
             reason: Some(reason),

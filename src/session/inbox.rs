@@ -300,6 +300,7 @@ impl RefusedTransfer {
 
     fn entry(&self, names: Vec<String>) -> HistoryEntry {
         HistoryEntry {
+            sender: Some(self.info.sender),
             manifest: Some(self.info.id),
             verified: self.from.verified || self.from.blocked,
             peers: vec![self.from.name.clone()],

@@ -61,6 +61,7 @@ pub(crate) async fn expired_entry(
         None => None,
     };
     Some(HistoryEntry {
+        sender: Some(payload.sender),
         manifest: Some(gone.id),
         verified: name.is_some(),
         peers: vec![name.unwrap_or_else(|| payload.sender.short())],
@@ -119,6 +120,7 @@ impl Inbox {
             ..
         } = waited;
         let entry = HistoryEntry {
+            sender: Some(sender),
             manifest: Some(id),
             verified: name.is_some(),
             peers: vec![name.unwrap_or_else(|| sender.short())],

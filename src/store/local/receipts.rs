@@ -121,11 +121,10 @@ impl Receipts {
     }
 
     /// The transfers that were opened, or whose time was over.
-    pub(super) fn transfers(&self) -> Result<Vec<TransferId>, StoreError> {
+    pub(super) fn transfers(&self) -> Result<Vec<Transfer>, StoreError> {
         let folder = &self.by_sender;
         let names = folder.names().map_err(|e| io(folder.path(), e))?;
-        let ids = names.iter().filter_map(|name| name.split_once('.'));
-        Ok(ids.filter_map(|(_, id)| id.parse().ok()).collect())
+        Ok(names.iter().filter_map(|name| transfer_of(name)).collect())
     }
 
     /// Remembers durably. What is final also binds the transfer's sender and id.
@@ -287,6 +286,12 @@ impl super::Inner {
 
 fn receipt_name(sender: PeerId, transfer_id: TransferId) -> String {
     format!("{sender}.{transfer_id}")
+}
+
+/// The transfer that a file is named by.
+pub(super) fn transfer_of(name: &str) -> Option<Transfer> {
+    let (sender, id) = name.split_once('.')?;
+    Some((id.parse().ok()?, sender.parse().ok()?))
 }
 
 fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<Option<T>, StoreError> {
