@@ -80,6 +80,7 @@ impl Inbox {
         self.why.forget(gone.id);
         self.reasons.forget(gone.id);
         let info = &gone.info;
+        self.drop_staged(info.sender, info.transfer_id);
         if let Some(entry) = expired_entry(&self.store, &self.reader, gone).await {
             return self.tell_gone("expired unopened", info.sender, entry);
         }
@@ -105,6 +106,7 @@ impl Inbox {
             return;
         };
         self.reasons.forget(id);
+        self.drop_staged(waited.sender, waited.transfer);
         let (message, reason) = match by {
             DeletedBy::Sender => ("deleted unopened", "deleted by its sender while it waited"),
             DeletedBy::Owner => (

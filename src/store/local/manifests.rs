@@ -101,10 +101,8 @@ impl Inner {
         let payload = offer.payload();
         let transfer = (payload.transfer_id, payload.sender);
         let is_for_others = self.is_for_others(payload.sender, &payload.wraps);
-        if self
-            .receipts
-            .covers(transfer, payload.created, is_for_others)?
-        {
+        let opened = self.receipts.opened_as(payload)?;
+        if opened.is_some_and(|opened| !is_for_others || opened.is_as_new(payload.created)) {
             return Ok(OfferAnswer::AlreadyReceived);
         }
         self.check_not_deleted(transfer, payload.created, by)?;
@@ -143,10 +141,8 @@ impl Inner {
         let transfer = (payload.transfer_id, payload.sender);
         let is_for_others =
             by == payload.sender && self.is_for_others(payload.sender, &payload.wraps);
-        if self
-            .receipts
-            .covers(transfer, payload.created, is_for_others)?
-        {
+        let opened = self.receipts.opened(manifest)?;
+        if opened.is_some_and(|opened| !is_for_others || opened.is_as_new(payload.created)) {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
         self.check_not_deleted(transfer, payload.created, by)?;
@@ -236,7 +232,7 @@ impl Inner {
             known.insert(id, KnownManifest::of(manifest, own));
         }
         // It is there for others to collect, and not opened here again.
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+        if self.receipts.opened(manifest)?.is_some() {
             self.record_state(id, TransferState::Opened)?;
         }
         Ok(Some(put))
