@@ -20,6 +20,7 @@ mod records;
 mod reserve;
 mod shown;
 mod smuggle;
+mod squeeze;
 mod staged;
 mod stolen;
 mod tables;

@@ -300,8 +300,9 @@ impl super::Inner {
             content: Some(manifest.payload().content()),
             outline: Some(manifest.payload().outline()),
         };
-        self.write_surely(|| self.receipts.write(&receipt))
-            .map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
+        let written = self.write_surely(|| self.receipts.write(&receipt));
+        self.opened.changed();
+        written.map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
     }
 }
 
