@@ -31,7 +31,7 @@ pub use wrap::{Wrap, WrapScope};
 
 use crate::{
     crypto::KeyCommitment,
-    id::{ChunkId, PeerId, TransferId},
+    id::{ChunkId, Digest, Hasher, PeerId, TransferId},
 };
 
 /// The longest envelope of an offer or a manifest, in bytes.
@@ -139,9 +139,29 @@ impl Offer {
             sums,
         }
     }
+
+    /// The [outline](Manifest::outline) of what it announces.
+    pub fn outline(&self) -> Digest {
+        outlined(self.key_id, self.chunk_size, &self.table).finish()
+    }
 }
 
 impl Manifest {
+    /// Says what is known of the content before it comes: the file key and the table, whoever can open it.
+    pub fn outline(&self) -> Digest {
+        outlined(self.key_id, self.chunk_size, &self.table).finish()
+    }
+
+    /// Says which content is sealed in it, whoever can open it. A sender that lets others open a transfer makes a manifest of the
+    /// same content; nothing but its word says that two of one transfer id have the same.
+    pub fn content(&self) -> Digest {
+        let mut hasher = outlined(self.key_id, self.chunk_size, &self.table);
+        hasher.update(&self.size.to_be_bytes());
+        add_ids(&mut hasher, &self.chunks);
+        add_ids(&mut hasher, &self.sums);
+        hasher.finish()
+    }
+
     /// Every sealed chunk of the transfer: table, content, sums.
     pub fn all_chunks(&self) -> impl Iterator<Item = ChunkId> + '_ {
         self.table
@@ -162,6 +182,19 @@ impl Manifest {
             .iter()
             .any(|w| matches!(w, Wrap::Password { .. }))
     }
+}
+
+fn outlined(key: KeyCommitment, chunk_size: u32, table: &[ChunkId]) -> Hasher {
+    let mut hasher = Hasher::default();
+    hasher.update(key.as_bytes());
+    hasher.update(&chunk_size.to_be_bytes());
+    add_ids(&mut hasher, table);
+    hasher
+}
+
+fn add_ids(hasher: &mut Hasher, ids: &[ChunkId]) {
+    hasher.update(&(ids.len() as u64).to_be_bytes());
+    ids.iter().for_each(|id| hasher.update(id.as_bytes()));
 }
 
 impl Payload for Offer {

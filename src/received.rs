@@ -210,7 +210,8 @@ impl Received {
         target.into_string().ok().map(Existing::Link)
     }
 
-    /// Finishes what a crash interrupted between two renames. Gives the final names.
+    /// Finishes what a crash interrupted between two renames, and removes what was staged of transfers that had not come. Gives the
+    /// final names.
     ///
     /// # Errors
     /// [`ReceivedError::Io`]; a staging in use is left to its process.
@@ -218,7 +219,12 @@ impl Received {
         let mut finished = Vec::new();
         for key in self.keys()? {
             match self.stage(&key) {
-                Ok(staging) => finished.extend(staging.finish_publishing()?.unwrap_or_default()),
+                Ok(staging) => match staging.finish_publishing()? {
+                    Some(paths) => finished.extend(paths),
+                    // Without a journal nothing of it counts.
+                    None if !staging.has_journal() => staging.discard(),
+                    None => {}
+                },
                 Err(ReceivedError::InUse { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -249,6 +255,17 @@ impl Received {
             }
         }
         Ok(removed)
+    }
+
+    /// Removes the staging called `key`, if there is one and nobody builds in it. What the file system does not remove goes as one
+    /// that nobody touches.
+    pub fn discard(&self, key: &str) {
+        let is_there = self
+            .keys()
+            .is_ok_and(|keys| keys.iter().any(|one| one == key));
+        if is_there && let Ok(staging) = self.stage(key) {
+            staging.discard();
+        }
     }
 
     fn keys(&self) -> Result<Vec<String>, ReceivedError> {

@@ -35,7 +35,7 @@ mod walk;
 
 use std::{fmt, path::PathBuf};
 
-pub use arriving::Arriving;
+pub use arriving::{Arriving, discard_staged};
 pub(crate) use browse::{GLANCE, Glimpse, read_top_names, top_names, top_names_at};
 pub use browse::{Seen, browse};
 pub use fault::{Difference, EntryLimit, NotAsSent, Part};

@@ -37,8 +37,8 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             });
             Ok(ExitCode::Ok)
         }
-        InboxCommand::Stop { ids } => {
-            session.cancel_arriving(&ids).await?;
+        InboxCommand::Stop { ids, from } => {
+            session.cancel_arriving(&ids, from.as_deref()).await?;
             Ok(ExitCode::Ok)
         }
     }

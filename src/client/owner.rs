@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::{MAX_JSON, PeerClient};
 use crate::{
-    id::TransferId,
+    id::{PeerId, TransferId},
     store::{Freed, StoreError},
     wire::{
         Arriving, ArrivingList, DecidedQuestion, DeleteQuestion, GcBody, GcQuestion, ReloadBody,
@@ -27,12 +27,17 @@ impl PeerClient {
         Ok(list.arriving)
     }
 
-    /// Refuses a transfer that is arriving.
+    /// Refuses the transfer of [`sender`](Arriving::sender_id) that is arriving: another's may have the same id.
     ///
     /// # Errors
     /// Fails if the peer is not ours, or nothing of it is arriving.
-    pub async fn cancel_arriving(&self, transfer: TransferId) -> Result<(), StoreError> {
+    pub async fn cancel_arriving(
+        &self,
+        transfer: TransferId,
+        sender: PeerId,
+    ) -> Result<(), StoreError> {
         let path = route::ARRIVING_TRANSFER.replace("{transfer_id}", &transfer.to_string());
+        let path = format!("{path}?sender={sender}");
         let request = self.request(Method::DELETE, &path);
         self.send_once(request).await.map(drop)
     }

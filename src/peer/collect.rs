@@ -8,7 +8,7 @@ mod failures;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ use super::{
 use crate::{
     client::PeerClient,
     crypto::chunk::OVERHEAD,
-    id::{ChunkId, PeerId, Short as _},
+    id::{ChunkId, ManifestId, PeerId, Short as _},
     manifest::{MAX_SEALED_CHUNK, SignedManifest, Signer as _, Timestamp},
     name::Escaped,
     store::{
@@ -56,6 +56,8 @@ const ROOM_OF_VISIT: usize = MAX_SEALED_CHUNK;
 const JOBS: usize = 4;
 /// Pages of a catalogue that are read at one visit.
 const MAX_PAGES: usize = 64;
+/// Manifests that are remembered to have been opened under another one; beyond these, they are read again.
+const MAX_OPENED: usize = 1_000;
 
 /// Asks known peers.
 pub(super) struct Collector {
@@ -66,6 +68,8 @@ pub(super) struct Collector {
     visits: Semaphore,
     room: Semaphore,
     failures: Failures,
+    /// Manifests elsewhere whose content was opened here under another one.
+    opened: Mutex<HashSet<ManifestId>>,
 }
 
 /// How a visit ended.
@@ -90,6 +94,7 @@ impl Collector {
             visits: Semaphore::new(VISITS),
             room: Semaphore::new(ROOM),
             failures: Failures::default(),
+            opened: Mutex::default(),
         }
     }
 
@@ -222,6 +227,7 @@ impl Collector {
             name(carrier)
         );
         let entry = HistoryEntry {
+            sender: Some(info.sender),
             peers: vec![name(info.sender)],
             of: Some(info.size),
             reason: Some(reason),
@@ -241,10 +247,10 @@ impl Collector {
         is_of_others && info.recipients.contains(&me) && role.may_bring(carrier, info.sender)
     }
 
+    /// What was opened under another manifest is known only once that was read: anything may have the same id.
     async fn is_known(&self, info: &ManifestInfo) -> bool {
-        self.store
-            .receipt_of(info.sender, info.transfer_id)
-            .is_some()
+        let is_opened = lock(&self.opened).contains(&info.id);
+        is_opened
             || self
                 .store
                 .was_deleted(info.sender, info.transfer_id, info.created)
@@ -260,6 +266,14 @@ impl Collector {
         let manifest = SignedManifest::parse(client.get_manifest(info.id).await?)?;
         check_listed(client, info, &manifest)?;
         let signer = manifest.verify(&*self.known.door, Timestamp::now())?;
+        if self.store.was_opened(&manifest) {
+            let mut opened = lock(&self.opened);
+            if opened.len() >= MAX_OPENED {
+                opened.clear();
+            }
+            opened.insert(info.id);
+            return Ok(());
+        }
         let put = self.carry(&manifest, carrier, client).await?;
         if put == PutManifest::Stored {
             let (id, sender) = (manifest.id(), manifest.payload().sender);
@@ -304,6 +318,10 @@ impl Collector {
         self.store.put_chunk(id, sealed, None).await?;
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The times of visits that are so far apart; none if that is zero.

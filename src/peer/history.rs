@@ -21,7 +21,7 @@ use super::{
     inbox::{Arrival, Kept, Outcome},
 };
 use crate::{
-    id::{ManifestId, TransferId},
+    id::{ManifestId, PeerId, TransferId},
     manifest::Timestamp,
     private,
     transfer::MAX_MESSAGE,
@@ -62,6 +62,9 @@ pub struct HistoryEntry {
     pub direction: Direction,
     /// The transfer.
     pub transfer: TransferId,
+    /// Who signed it; who brought it, if it was cut or not taken and nothing else is known. `None` in lines of earlier versions.
+    #[serde(default)]
+    pub sender: Option<PeerId>,
     /// Its manifest. None was published of what was cut, or not taken.
     // Lines that were written before version 0.1.0 call it `manifest`.
     #[serde(rename = "id", alias = "manifest")]
@@ -95,6 +98,7 @@ impl HistoryEntry {
             at: Timestamp::now(),
             direction,
             transfer,
+            sender: None,
             manifest: None,
             peers: Vec::new(),
             verified: true,
@@ -106,6 +110,12 @@ impl HistoryEntry {
             named: None,
             left_out: 0,
         }
+    }
+
+    /// Whether it is about the same transfer, as far as is known whose it is: anybody can copy an id.
+    fn is_of(&self, other: &Self) -> bool {
+        let senders = self.sender.zip(other.sender);
+        self.transfer == other.transfer && senders.is_none_or(|(one, another)| one == another)
     }
 
     /// Whether it was brought, and is not here.
@@ -224,7 +234,7 @@ impl History {
         let since = now.unix_seconds().saturating_sub(LATELY.as_secs());
         let mut missed: Vec<HistoryEntry> = Vec::new();
         for entry in self.read_from(MAX_LATELY)?.entries {
-            missed.retain(|other| other.transfer != entry.transfer);
+            missed.retain(|other| !other.is_of(&entry));
             if entry.is_missed() && entry.at.unix_seconds() >= since {
                 missed.push(entry);
             }

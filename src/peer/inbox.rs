@@ -43,7 +43,7 @@ use crate::{
     server::TellLimits,
     store::{LocalStore, PageRequest, Store as _, TransferState},
     tls::Identity,
-    transfer::Reader,
+    transfer::{Reader, discard_staged},
     trust::AddressBook,
     wire::{DEFAULT_PAGE, InboxCounts, ServerEvent},
 };
@@ -139,6 +139,13 @@ impl Inbox {
     pub(super) fn cancel(&self, by: PeerId, transfer: TransferId) {
         self.early.cancel(by, transfer);
         self.glimpses.forget(by, transfer);
+    }
+
+    /// Nothing more is to be done with the transfer of `sender`: what was staged of it goes.
+    fn drop_staged(&self, sender: PeerId, transfer: TransferId) {
+        let received = self.received.clone();
+        // Nobody waits for it.
+        tokio::task::spawn_blocking(move || discard_staged(&received, sender, transfer));
     }
 
     pub(super) fn history(&self) -> History {

@@ -215,6 +215,15 @@ impl Staging {
         })
     }
 
+    /// Takes the space of `file`, which has that of `from` bytes, up to `end` if there is room for it now.
+    ///
+    /// # Errors
+    /// [`ReceivedError::NoRoom`], [`ReceivedError::NoSpace`].
+    pub fn extend(&self, file: &StagedFile, from: u64, end: u64) -> Result<(), ReceivedError> {
+        self.take_room(end.saturating_sub(from), 0)?;
+        file.preallocate(end)
+    }
+
     /// Makes a symbolic link, which the caller has checked. Nothing here ever follows it.
     ///
     /// # Errors

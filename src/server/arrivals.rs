@@ -84,6 +84,8 @@ pub struct Cut {
     pub peer: PeerId,
     /// The name in its certificate.
     pub name: String,
+    /// Who has signed it, as far as that was announced, else who brought it.
+    pub sender: PeerId,
     /// The transfer.
     pub transfer: TransferId,
     /// The bytes that came, sealed.
@@ -97,6 +99,10 @@ pub struct Cut {
     /// Entries about its bringer that the history does not have, since the last one.
     pub left_out: u64,
 }
+
+/// Transfers of several senders have the id.
+#[derive(Debug)]
+pub(super) struct SeveralSenders;
 
 impl Arrivals {
     /// It was announced. A second time means that it is being resumed, and counts from now on.
@@ -145,12 +151,27 @@ impl Arrivals {
         all
     }
 
-    /// No more of a transfer is wanted. Returns what came of it, from each who brings it.
-    pub(super) fn cancel(&self, transfer: TransferId) -> Vec<Cut> {
+    /// No more is wanted of the transfer that `sender` has signed. Returns what came of it, from each who brings it. Without a
+    /// sender the id must be that of one alone: anybody can copy an id.
+    pub(super) fn cancel(
+        &self,
+        transfer: TransferId,
+        sender: Option<PeerId>,
+    ) -> Result<Vec<Cut>, SeveralSenders> {
         let mut arrivals = self.lock();
         let of_it = arrivals.iter_mut().filter(|((_, of), _)| *of == transfer);
-        let cancelled = of_it.filter(|(_, arrival)| !arrival.cancelled);
-        let cancelled = cancelled.map(|((by, _), arrival)| {
+        let wanted = of_it.filter(|((by, _), arrival)| {
+            let is_it = sender.is_none_or(|sender| sender == arrival.sender(*by));
+            !arrival.cancelled && is_it
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let mut senders = wanted.iter().map(|((by, _), arrival)| arrival.sender(*by));
+        if let Some(first) = senders.next()
+            && senders.any(|other| other != first)
+        {
+            return Err(SeveralSenders);
+        }
+        let cancelled = wanted.into_iter().map(|((by, _), arrival)| {
             arrival.cancelled = true;
             let chunks = std::mem::take(&mut arrival.ids);
             Cut {
@@ -158,7 +179,7 @@ impl Arrivals {
                 ..arrival.cut(*by, transfer)
             }
         });
-        cancelled.collect()
+        Ok(cancelled.collect())
     }
 
     /// Refuses more of a transfer that the owner has cancelled since this peer was started.
@@ -180,11 +201,11 @@ impl Arrivals {
     ) -> Answer<()> {
         self.check_wanted(by, transfer)?;
         let arrivals = self.lock();
-        let is_it = |arrival: &Arrival| {
-            let announced = arrival.announced;
-            announced.is_some_and(|it| (it.sender, it.transfer) == (sender, transfer))
+        let mut cancelled = arrivals.iter().filter(|(_, arrival)| arrival.cancelled);
+        let is_it = |((by, of), arrival): (&Key, &Arrival)| {
+            (arrival.sender(*by), *of) == (sender, transfer)
         };
-        match arrivals.values().any(|one| one.cancelled && is_it(one)) {
+        match cancelled.any(is_it) {
             true => Err(unwanted()),
             false => Ok(()),
         }
@@ -195,18 +216,18 @@ impl Arrivals {
         self.lock().remove(&(by, transfer))
     }
 
-    /// It is not taken: the bytes that came, and those that it was to have. What was cancelled stays so.
-    pub(super) fn forget(&self, by: PeerId, transfer: TransferId) -> (u64, Option<u64>) {
+    /// It is not taken: what came of it, if anything did. What was cancelled stays so.
+    pub(super) fn forget(&self, by: PeerId, transfer: TransferId) -> Option<Cut> {
         let mut arrivals = self.lock();
         match arrivals.entry((by, transfer)) {
             Entry::Occupied(entry) => {
-                let came = (entry.get().bytes, entry.get().of());
+                let came = entry.get().cut(by, transfer);
                 if !entry.get().cancelled {
                     entry.remove();
                 }
-                came
+                Some(came)
             }
-            Entry::Vacant(_) => (0, None),
+            Entry::Vacant(_) => None,
         }
     }
 
@@ -280,6 +301,11 @@ impl Arrival {
         }
     }
 
+    /// Who has signed it. What was not announced is taken to be of who brings it.
+    fn sender(&self, by: PeerId) -> PeerId {
+        self.announced.map_or(by, |announced| announced.sender)
+    }
+
     /// The bytes that it is to have, as far as that was said.
     fn of(&self) -> Option<u64> {
         self.announced.and_then(|announced| announced.size)
@@ -341,6 +367,7 @@ impl Arrival {
         Cut {
             peer,
             name: self.name.clone(),
+            sender: self.sender(peer),
             transfer,
             bytes: self.bytes,
             of: self.of(),

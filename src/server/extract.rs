@@ -84,6 +84,13 @@ pub(super) fn name(uri: &Uri) -> Answer<Option<&str>> {
     }
 }
 
+/// The `sender=` of a query.
+pub(super) fn sender(uri: &Uri) -> Answer<Option<PeerId>> {
+    let mut fields = Fields::split(uri.query().unwrap_or_default(), &["sender"])?;
+    let sender = fields.take("sender").map(str::parse).transpose();
+    sender.map_err(|e| Failure::new(Code::BadQuery, format!("`sender`: {e}")))
+}
+
 struct Fields<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Fields<'a> {

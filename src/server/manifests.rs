@@ -19,6 +19,7 @@ use super::{
     sending::Granted,
     shares::Share,
     text::{self, Form},
+    told::Refused,
 };
 use crate::{
     id::{ManifestId, PeerId, Short as _, TransferId},
@@ -80,7 +81,13 @@ pub(super) async fn put(
     let store = state.store(&connection);
     let put = store.bring_manifest(&manifest, by.peer_id).await;
     let size = Some(manifest.payload().size);
-    let put = put.map_err(|e| Failure::from(e).about(transfer, size))?;
+    let put = put.map_err(|e| {
+        Failure::from(e).about(Refused {
+            transfer,
+            size,
+            sender: Some(sender),
+        })
+    })?;
     let arrival = state.0.arrivals.complete(by.peer_id, transfer);
     let (status, result) = match put {
         PutManifest::Stored => (StatusCode::CREATED, PutResult::Stored),
@@ -340,7 +347,14 @@ pub(super) async fn believe<T: Payload + Send + 'static>(
         let signed = Signed::<T>::parse(envelope)?;
         let payload = signed.payload();
         let (transfer, size) = of(payload);
-        let refused = |failure: Failure| failure.about(transfer, size);
+        // What is not verified says nothing of who has signed it.
+        let sender = None;
+        let about = Refused {
+            transfer,
+            size,
+            sender,
+        };
+        let refused = |failure: Failure| failure.about(about);
         let may_bring = looker.may_bring(payload.sender());
         may_bring.map_err(|e| refused(e.into()))?;
         let signer = signed.verify(&*verifier, Timestamp::now());

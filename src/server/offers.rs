@@ -14,6 +14,7 @@ use super::{
     manifests::{believe, require_media},
     openapi::{BODY, ENVELOPE, STORING, problems},
     problem::{Answer, Failure},
+    told::Refused,
 };
 use crate::{
     id::TransferId,
@@ -67,8 +68,12 @@ pub(super) async fn put(
         .offers
         .decide(&offer, &connection.caller)
         .await;
-    let size = offer.payload().size;
-    let answer = answer.map_err(|e| Failure::from(e).about(id, size))?;
+    let refused = Refused {
+        transfer: id,
+        size: announced.size,
+        sender: Some(announced.sender),
+    };
+    let answer = answer.map_err(|e| Failure::from(e).about(refused))?;
     if matches!(answer, OfferAnswer::Accepted | OfferAnswer::Waiting) {
         let caller = &connection.caller;
         let arrivals = &state.0.arrivals;

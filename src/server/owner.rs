@@ -4,21 +4,22 @@
 use axum::{
     Json,
     extract::{FromRequestParts, Request, State},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, Uri, request::Parts},
 };
 
 use super::{
     ServerState,
     accept::Connection,
+    arrivals::SeveralSenders,
     chunks,
     desk::OwnerError,
-    extract::PathId,
+    extract::{self, PathId},
     note_cuts,
     openapi::{BODY, problems},
     problem::{Answer, Failure},
 };
 use crate::{
-    id::TransferId,
+    id::{PeerId, TransferId},
     name::Escaped,
     store::Freed,
     wire::{
@@ -31,7 +32,7 @@ use crate::{
 const MAX_QUESTION: usize = 1024;
 
 problems!(OwnerProblems: &[Code::NotAllowed, Code::NoSuchRoute]);
-problems!(CancelProblems: &[Code::BadId, Code::NotAllowed, Code::NoSuchTransfer]);
+problems!(CancelProblems: &[Code::BadId, Code::BadQuery, Code::NotAllowed, Code::NoSuchTransfer]);
 problems!(GcProblems: BODY, &[Code::BadJson, Code::NotAllowed, Code::NoSuchRoute, Code::StorageFailed]);
 problems!(DecidedProblems: BODY, &[
     Code::BadJson, Code::NotAllowed, Code::NoSuchManifest, Code::NoSuchRoute, Code::StorageFailed,
@@ -93,21 +94,34 @@ pub(super) async fn arriving_now(state: &ServerState) -> Vec<Arriving> {
 
 /// Refuses what is arriving: no more of it is taken, and its chunks are let go.
 ///
-/// Its sender is answered `cancelled` until this peer is started again.
+/// Its sender is answered `cancelled` until this peer is started again. The same id of another sender is another transfer: if
+/// several are arriving that have it, `sender` says which is meant.
 #[utoipa::path(
     delete,
     path = route::ARRIVING_TRANSFER,
     operation_id = "cancel_arriving",
     tag = "Owner",
-    params(("transfer_id" = TransferId, Path, description = "The transfer.")),
+    params(
+        ("transfer_id" = TransferId, Path, description = "The transfer."),
+        (
+            "sender" = Option<PeerId>, Query, nullable = false,
+            description = "Who has signed it; of what was not announced, who brings it."
+        )
+    ),
     responses((status = 204, description = "It is refused."), CancelProblems)
 )]
 pub(super) async fn cancel(
     State(state): State<ServerState>,
     _: Owner,
     PathId(id): PathId<TransferId>,
+    uri: Uri,
 ) -> Answer<StatusCode> {
-    let cancelled = state.0.arrivals.cancel(id);
+    let cancelled = state.0.arrivals.cancel(id, extract::sender(&uri)?);
+    let cancelled = cancelled.map_err(|SeveralSenders| {
+        let detail =
+            "transfers of several senders have this id; say which is meant: ?sender=PEER_ID";
+        Failure::new(Code::BadQuery, detail)
+    })?;
     if cancelled.is_empty() {
         let detail = format!("nothing of a transfer {id} is arriving");
         return Err(Failure::new(Code::NoSuchTransfer, detail));
@@ -115,7 +129,7 @@ pub(super) async fn cancel(
     for cut in &cancelled {
         let owner = &state.services().owner;
         owner.cancel(cut.peer, id, cut.chunks.clone());
-        tracing::info!(peer = %Escaped::new(&cut.name), transfer = %id, bytes = cut.bytes, "cancelled by the owner");
+        tracing::info!(peer = %Escaped::new(&cut.name), sender = %cut.sender, transfer = %id, bytes = cut.bytes, "cancelled by the owner");
     }
     note_cuts(&state, cancelled).await;
     Ok(StatusCode::NO_CONTENT)

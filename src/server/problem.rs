@@ -8,9 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::told;
+use super::told::{self, Refused};
 use crate::{
-    id::TransferId,
     manifest::ManifestError,
     name::Escaped,
     store::{Exhausted, Missing, Promised, Refusal, StoreError},
@@ -30,7 +29,7 @@ struct Parts {
     status: StatusCode,
     problem: Problem,
     headers: HeaderMap,
-    transfer: Option<(TransferId, Option<u64>)>,
+    about: Option<Refused>,
     /// What of it is for the log: what failed here.
     cause: Option<told::Cause>,
 }
@@ -65,7 +64,7 @@ impl Failure {
             status,
             problem,
             headers: HeaderMap::new(),
-            transfer: None,
+            about: None,
             cause: None,
         }))
     }
@@ -107,9 +106,9 @@ impl Failure {
         self
     }
 
-    /// It is about this transfer, which has so many bytes of content as far as that is known. For the owner, not for the peer.
-    pub(super) fn about(mut self, transfer: TransferId, size: Option<u64>) -> Self {
-        self.0.transfer = Some((transfer, size));
+    /// It is about this transfer. For the owner, not for the peer.
+    pub(super) fn about(mut self, refused: Refused) -> Self {
+        self.0.about = Some(refused);
         self
     }
 
@@ -126,11 +125,11 @@ impl IntoResponse for Failure {
             status,
             problem,
             headers,
-            transfer,
+            about,
             cause,
         } = *self.0;
         let media = [(header::CONTENT_TYPE, media::PROBLEM)];
-        let refusal = told::Refusal::of(code, &problem, transfer);
+        let refusal = told::Refusal::of(code, &problem, about);
         let mut response = (status, headers, media, Json(problem)).into_response();
         // The code is for the meter.
         response.extensions_mut().insert(code);

@@ -44,7 +44,7 @@ const EACH_ENTRY: Duration = Duration::from_secs(900);
 const REMEMBERED: usize = 1_024;
 
 /// A transfer that was not taken, for one reason.
-type Refused = (PeerId, TransferId, Code);
+type Entered = (PeerId, TransferId, Code);
 
 /// How many lines of the log and entries of the history are still written because of one peer. The rest is counted.
 pub(crate) struct TellLimits {
@@ -122,7 +122,7 @@ pub(super) struct Told {
     limits: TellLimits,
     /// Of requests that failed because of this machine: they must not be drowned by refusals.
     failures: TellLimits,
-    entered: Mutex<VecDeque<Refused>>,
+    entered: Mutex<VecDeque<Entered>>,
     /// Lines about transfers that are stored.
     stored: Turns,
 }
@@ -145,7 +145,7 @@ impl Told {
     }
 
     /// Whether this refusal becomes an entry of the history now, with the number of those that were left out before.
-    fn enters(&self, refused: Refused) -> Option<u64> {
+    fn enters(&self, refused: Entered) -> Option<u64> {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
         if entered.contains(&refused) {
             return None;
@@ -223,22 +223,27 @@ pub(super) struct Refusal {
     needed: Option<u64>,
     free: Option<u64>,
     detail: String,
-    transfer: Option<(TransferId, Option<u64>)>,
+    about: Option<Refused>,
+}
+
+/// What is known of a transfer that is refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) transfer: TransferId,
+    /// Bytes of its content.
+    pub(super) size: Option<u64>,
+    /// Who has signed it, once that was verified.
+    pub(super) sender: Option<PeerId>,
 }
 
 impl Refusal {
-    /// Of the transfer, which has so many bytes, if that is known.
-    pub(super) fn of(
-        code: Code,
-        problem: &Problem,
-        transfer: Option<(TransferId, Option<u64>)>,
-    ) -> Self {
+    pub(super) fn of(code: Code, problem: &Problem, about: Option<Refused>) -> Self {
         Self {
             code,
             needed: problem.needed,
             free: problem.free,
             detail: problem.detail.clone(),
-            transfer,
+            about,
         }
     }
 
@@ -268,6 +273,8 @@ pub struct NotTaken {
     pub peer: PeerId,
     /// The name in its certificate.
     pub name: String,
+    /// Who has signed it, as far as that was verified, else who brought it.
+    pub sender: PeerId,
     /// The transfer.
     pub transfer: TransferId,
     /// The bytes that came of it, sealed.
@@ -304,20 +311,23 @@ pub(super) fn tell_refusal(
             "refused"
         );
     }
-    let said = refusal.transfer;
-    let transfer = said.map(|(id, _)| id).or(bringing.transfer)?;
+    let said = refusal.about;
+    let transfer = said.map(|said| said.transfer).or(bringing.transfer)?;
     if !refusal.is_final() {
         return None;
     }
     // It is told now, and not once more as a transfer of which no more came.
-    let (bytes, announced) = state.0.arrivals.forget(caller.peer_id, transfer);
+    let came = state.0.arrivals.forget(caller.peer_id, transfer);
+    let came = came.as_ref();
+    let sender = said.and_then(|said| said.sender);
     let entry = (caller.peer_id, transfer, refusal.code);
     state.0.told.enters(entry).map(|left_out| NotTaken {
         peer: caller.peer_id,
         name: caller.name.clone(),
+        sender: sender.unwrap_or_else(|| came.map_or(caller.peer_id, |came| came.sender)),
         transfer,
-        bytes,
-        of: said.and_then(|(_, size)| size).or(announced),
+        bytes: came.map_or(0, |came| came.bytes),
+        of: (said.and_then(|said| said.size)).or_else(|| came.and_then(|came| came.of)),
         why: format!("{why}: {}", refusal.detail),
         left_out,
     })

@@ -1,6 +1,6 @@
 //! What was sent and received from this home.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use super::{
     Error, Event, Home, Session,
@@ -56,12 +56,20 @@ impl Session {
         arriving: &[Arriving],
     ) -> Vec<HistoryEntry> {
         let mut missed = self.not_come();
-        missed.retain(|entry| arriving.iter().all(|one| one.transfer != entry.transfer));
-        let asked: BTreeMap<_, _> = missed.iter().map(|e| (e.transfer, e.at)).collect();
+        let is_of = |entry: &HistoryEntry, one: &Arriving| {
+            let sender = entry.sender.is_none_or(|sender| sender == one.sender_id());
+            one.transfer == entry.transfer && sender
+        };
+        missed.retain(|entry| !arriving.iter().any(|one| is_of(entry, one)));
+        let asked = missed
+            .iter()
+            .map(|entry| (entry.transfer, entry.sender, entry.at));
+        let asked: Vec<_> = asked.collect();
         if let Some(store) = store
             && let Ok(came) = blocking(move || store.that_came(&asked)).await
         {
-            missed.retain(|entry| !came.contains(&entry.transfer));
+            let mut came = came.into_iter();
+            missed.retain(|_| !came.next().unwrap_or(false));
         }
         missed
     }

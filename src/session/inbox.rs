@@ -235,6 +235,10 @@ impl Inbox<'_> {
             info.state = None;
             let no = Decision::Refused;
             self.us.record(&self.own, info.id, no).await?;
+            // The peer that serves does so itself.
+            if matches!(self.own, OwnStore::Direct(_)) {
+                self.us.drop_staged(info.sender, info.transfer_id);
+            }
             let (from, names) = match manifest_of(&*self.store, info.id).await {
                 Some(manifest) => {
                     let names = top_names(
@@ -300,6 +304,7 @@ impl RefusedTransfer {
 
     fn entry(&self, names: Vec<String>) -> HistoryEntry {
         HistoryEntry {
+            sender: Some(self.info.sender),
             manifest: Some(self.info.id),
             verified: self.from.verified || self.from.blocked,
             peers: vec![self.from.name.clone()],

@@ -168,9 +168,13 @@ pub(super) async fn row(
     };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
     let is_for_us = info.recipients.iter().any(|id| us.is_us(*id));
+    let mark = match marks {
+        Some(marks) => marks.of(store, &info).await,
+        None => None,
+    };
     Ok(Some(TransferRow {
         is_for_us,
-        mark: marks.and_then(|marks| marks.of(&info)),
+        mark,
         info,
         from,
         state: at.state,

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Session, store};
+use super::{Error, Session, store, which::manifest_of};
 use crate::{
-    store::{LocalStore, ManifestInfo, Missing, StoreError, TransferState},
+    store::{LocalStore, ManifestInfo, Missing, Store, StoreError, TransferState},
     transfer::OpenedTransfer,
 };
 
@@ -42,26 +42,34 @@ pub(super) struct Marks<'a> {
 }
 
 impl Marks<'_> {
-    /// What a transfer is to this home; `None` if it says that it is sealed for others.
-    pub(super) fn of(&self, info: &ManifestInfo) -> Option<Mark> {
+    /// What a transfer of `store` is to this home; `None` if it says that it is sealed for others.
+    pub(super) async fn of(&self, store: &dyn Store, info: &ManifestInfo) -> Option<Mark> {
         if self.us.is_us(info.sender) && !info.is_to_its_sender() {
             return Some(Mark::Mine);
         }
         let is_for_us = info.password || info.recipients.iter().any(|id| self.us.is_us(*id));
-        is_for_us.then(|| self.became(info))
+        match is_for_us {
+            true => Some(self.became(store, info).await),
+            false => None,
+        }
     }
 
-    fn became(&self, info: &ManifestInfo) -> Mark {
+    async fn became(&self, store: &dyn Store, info: &ManifestInfo) -> Mark {
         let Some(own) = &self.own else {
             return Mark::New;
         };
-        let receipt = own.receipt_of(info.sender, info.transfer_id);
-        if receipt.is_some_and(|receipt| receipt.state == TransferState::Opened) {
-            return Mark::Opened;
-        }
         match own.decided(info.id) {
-            Some(TransferState::Opened) => Mark::Opened,
-            Some(TransferState::Refused) => Mark::Refused,
+            Some(TransferState::Opened) => return Mark::Opened,
+            Some(TransferState::Refused) => return Mark::Refused,
+            _ => {}
+        }
+        let receipt = own.receipt_of(info.sender, info.transfer_id);
+        if !receipt.is_some_and(|receipt| receipt.state == TransferState::Opened) {
+            return Mark::New;
+        }
+        // Its sender may have let others open it, or have signed something else under the same id.
+        match manifest_of(store, info.id).await {
+            Some(manifest) if own.was_opened(&manifest) => Mark::Opened,
             _ => Mark::New,
         }
     }

@@ -418,6 +418,7 @@ impl<'a> Job<'a> {
         let payload = transfer.manifest.payload();
         let (sender, verified) = outcome::sender_of(transfer);
         let mut entry = HistoryEntry {
+            sender: Some(payload.sender),
             manifest: Some(id),
             peers: vec![sender],
             verified,

@@ -6,7 +6,14 @@ use std::{
 };
 
 use super::{Error, Home, Session, home::platform_folder};
-use crate::{config::Config, private, received::Received, tls::CertsDir};
+use crate::{
+    config::Config,
+    id::{PeerId, TransferId},
+    private,
+    received::{Received, STAGINGS},
+    tls::CertsDir,
+    transfer::discard_staged,
+};
 
 impl Home {
     /// The folder where received files appear. A relative one counts from the home folder on.
@@ -53,6 +60,14 @@ impl Session {
     pub(super) fn received(&self) -> Result<Received, Error> {
         let path = self.home.received(&self.config);
         Ok(Received::open_known(&path, &self.home.received_mark())?)
+    }
+
+    /// Removes what was staged there of a transfer that is not wanted any more. Blocks.
+    pub(super) fn drop_staged(&self, sender: PeerId, transfer: TransferId) {
+        let has_stagings = self.home.received(&self.config).join(STAGINGS).is_dir();
+        if has_stagings && let Ok(received) = self.received() {
+            discard_staged(&received, sender, transfer);
+        }
     }
 }
 

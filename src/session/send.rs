@@ -341,6 +341,7 @@ impl Session {
                 .all(|missed| missed.peer.as_ref() != Some(name))
         });
         self.remember(&HistoryEntry {
+            sender: Some(self.peer_id()),
             manifest: Some(manifest),
             peers,
             bytes: sent.bytes,

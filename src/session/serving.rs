@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    Error, Event, Mistake, Session,
+    Error, Event, Mistake, Session, meant,
     which::{begins, if_long_enough},
 };
 use crate::{
     client::PeerClient,
+    id::Short as _,
+    name::Escaped,
     peer::Whereabouts,
     store::{LocalStore, StoreError},
     tls::CertsDir,
@@ -27,6 +29,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a peer is waited for that sees a change by itself in the end.
 const READS_WITHIN: Duration = Duration::from_secs(3);
+/// Names of a transfer that are told of several that may be meant.
+const NAMES: usize = 2;
 
 /// A peer that was to end. Nobody served the home if it was nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,27 +94,81 @@ impl Session {
     }
 
     /// Refuses what is arriving: its sender is told, and brings no more of it. Transfers are named by their ids, or the beginnings
-    /// of these. All are looked for first: if one is not there, nothing is cancelled. Each is told as [`Event::Cancelled`].
+    /// of these, and are those of the peer `from` if one is named: anybody can copy an id. All are looked for first: if one is not
+    /// there, nothing is cancelled. Each is told as [`Event::Cancelled`].
     ///
     /// # Errors
     /// Fails if nothing that is arriving has such an id, several have it, or the serving peer does not answer.
-    pub async fn cancel_arriving(&self, transfers: &[String]) -> Result<Vec<Arriving>, Error> {
+    pub async fn cancel_arriving(
+        &self,
+        transfers: &[String],
+        from: Option<&str>,
+    ) -> Result<Vec<Arriving>, Error> {
         let mut arriving = self.arriving().await?;
-        // Several may bring the same one.
-        arriving.sort_by_key(|arriving| arriving.transfer);
-        arriving.dedup_by_key(|arriving| arriving.transfer);
-        let named = transfers.iter().map(|text| arriving_as(text, &arriving));
+        if let Some(from) = from {
+            arriving = self.arriving_from(arriving, from).await?;
+        }
+        once_each(&mut arriving);
+        let named = transfers
+            .iter()
+            .map(|text| self.arriving_as(text, &arriving));
         let mut named: Vec<_> = named.collect::<Result<_, _>>()?;
-        named.sort_by_key(|arriving| arriving.transfer);
-        named.dedup_by_key(|arriving| arriving.transfer);
+        once_each(&mut named);
         for one in &named {
             let peer = self.serving()?.ok_or_else(|| Error::NothingArrives {
                 text: one.transfer.to_string(),
             })?;
-            peer.cancel_arriving(one.transfer).await?;
+            peer.cancel_arriving(one.transfer, one.sender_id()).await?;
             self.tell(Event::Cancelled(one.clone()));
         }
         Ok(named)
+    }
+
+    /// Those of `arriving` that `from` has signed: as it is called among them, else as in [`Self::set_role`].
+    async fn arriving_from(
+        &self,
+        mut arriving: Vec<Arriving>,
+        from: &str,
+    ) -> Result<Vec<Arriving>, Error> {
+        let is_its = |one: &Arriving| begins(one.sender_id(), from) || self.called(one) == from;
+        if arriving.iter().any(is_its) {
+            arriving.retain(is_its);
+        } else {
+            let sender = meant::id_of(self, from).await?;
+            arriving.retain(|one| one.sender_id() == sender);
+        }
+        Ok(arriving)
+    }
+
+    /// The one that is arriving and whose id is or begins with `text`.
+    fn arriving_as(&self, text: &str, arriving: &[Arriving]) -> Result<Arriving, Error> {
+        let matching = arriving.iter().filter(|one| begins(one.transfer, text));
+        match matching.collect::<Vec<_>>().as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(if_long_enough(text, || Error::NothingArrives {
+                text: text.to_owned(),
+            })),
+            several => {
+                let shown = several.iter().map(|one| {
+                    let names = one.names.iter().flatten();
+                    let names = names.map(|name| format!(", {}", Escaped::new(name)));
+                    let names: String = names.take(NAMES).collect();
+                    let sender = self.called(one);
+                    let (id, sender) = (one.transfer.short(), Escaped::new(&sender));
+                    format!("{id} from {sender}{names}")
+                });
+                let (text, transfers) = (text.to_owned(), shown.collect());
+                Err(Mistake::SeveralArriving { text, transfers }.into())
+            }
+        }
+    }
+
+    /// What the sender of a transfer is called here. Remote text.
+    fn called(&self, one: &Arriving) -> String {
+        let sender = one.sender_id();
+        let own_name = (sender == one.peer_id).then(|| one.name.clone());
+        let called = self.known_name(sender).or(own_name);
+        called.unwrap_or_else(|| sender.short())
     }
 
     /// Has the peer that serves this home read the address book at once. It would see by itself within a second that it has changed, so
@@ -189,17 +247,9 @@ impl Session {
     }
 }
 
-/// The one that is arriving and whose id is or begins with `text`.
-fn arriving_as(text: &str, arriving: &[Arriving]) -> Result<Arriving, Error> {
-    let mut matching = arriving.iter().filter(|one| begins(one.transfer, text));
-    match (matching.next(), matching.count()) {
-        (Some(one), 0) => Ok(one.clone()),
-        (Some(_), others) => {
-            let (beginning, count) = (text.to_owned(), others + 1);
-            Err(Mistake::Ambiguous { beginning, count }.into())
-        }
-        (None, _) => Err(if_long_enough(text, || Error::NothingArrives {
-            text: text.to_owned(),
-        })),
-    }
+/// Leaves one of each transfer: several peers may bring the same.
+fn once_each(arriving: &mut Vec<Arriving>) {
+    let transfer = |one: &mut Arriving| (one.transfer, one.sender_id());
+    arriving.sort_by_key(|one| (one.transfer, one.sender_id()));
+    arriving.dedup_by_key(transfer);
 }

@@ -13,6 +13,7 @@ mod chunks;
 mod damage;
 mod deleted;
 pub(super) mod disk;
+mod full;
 mod gc;
 mod group_sync;
 mod known;
@@ -60,6 +61,7 @@ use announced::Announced;
 use charges::Charges;
 use deleted::Deleted;
 use disk::{DiskError, Folder};
+use full::Opened;
 use layout::{id_at, make_layout, make_root};
 use lock::Lock;
 use manifests::Index;
@@ -87,6 +89,7 @@ struct Inner {
     space: Space,
     charges: Charges,
     announced: Announced,
+    opened: Opened,
     relay: RwLock<Option<Relay>>,
     /// Held from checking what a sender may store for others until the transfer is published.
     relay_turn: Mutex<()>,
@@ -356,6 +359,7 @@ impl Inner {
             space: Space::new(None, None, 0),
             charges: Charges::default(),
             announced: Announced::open(&root.join("state")),
+            opened: Opened::default(),
             relay: RwLock::default(),
             relay_turn: Mutex::default(),
             presence: RwLock::new(()),

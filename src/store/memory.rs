@@ -13,7 +13,7 @@ use super::{
     Store, StoreFuture, TransferState, check_chunk, missing_chunks_error, no_chunk, no_manifest,
 };
 use crate::{
-    id::{ChunkId, ManifestId, PeerId, TransferId},
+    id::{ChunkId, Digest, ManifestId, PeerId, TransferId},
     manifest::{SignedManifest, SignedOffer, Timestamp},
 };
 
@@ -25,7 +25,15 @@ pub struct MemoryStore(Mutex<Contents>);
 struct Contents {
     chunks: BTreeMap<ChunkId, Bytes>,
     manifests: BTreeMap<ManifestId, (SignedManifest, StateAt)>,
-    receipts: HashMap<(PeerId, TransferId), (ManifestId, StateAt)>,
+    receipts: HashMap<(PeerId, TransferId), Opened>,
+}
+
+/// A transfer that was opened and let go.
+struct Opened {
+    manifest: ManifestId,
+    since: StateAt,
+    content: Digest,
+    outline: Digest,
 }
 
 impl MemoryStore {
@@ -34,10 +42,15 @@ impl MemoryStore {
         let mut contents = self.lock();
         if let Some((manifest, _)) = contents.manifests.remove(&id) {
             let payload = manifest.payload();
-            let opened = StateAt::new(TransferState::Opened, Timestamp::now());
+            let opened = Opened {
+                manifest: id,
+                since: StateAt::new(TransferState::Opened, Timestamp::now()),
+                content: payload.content(),
+                outline: payload.outline(),
+            };
             contents
                 .receipts
-                .insert((payload.sender, payload.transfer_id), (id, opened));
+                .insert((payload.sender, payload.transfer_id), opened);
         }
     }
 
@@ -53,7 +66,8 @@ impl Contents {
             return Some(PutManifest::AlreadyThere);
         }
         let transfer = (payload.sender, payload.transfer_id);
-        let received = self.receipts.contains_key(&transfer);
+        let opened = self.receipts.get(&transfer);
+        let received = opened.is_some_and(|opened| opened.content == payload.content());
         received.then_some(PutManifest::AlreadyReceived)
     }
 }
@@ -61,10 +75,10 @@ impl Contents {
 impl Store for MemoryStore {
     fn put_offer<'a>(&'a self, offer: &'a SignedOffer) -> StoreFuture<'a, OfferAnswer> {
         let payload = offer.payload();
-        let received = self
-            .lock()
-            .receipts
-            .contains_key(&(payload.sender, payload.transfer_id));
+        let transfer = (payload.sender, payload.transfer_id);
+        let contents = self.lock();
+        let opened = contents.receipts.get(&transfer);
+        let received = opened.is_some_and(|opened| opened.outline == payload.outline());
         let answer = if received {
             OfferAnswer::AlreadyReceived
         } else {
@@ -165,8 +179,8 @@ impl Store for MemoryStore {
             contents
                 .receipts
                 .values()
-                .find(|(known, _)| *known == id)
-                .map(|(_, s)| *s)
+                .find(|opened| opened.manifest == id)
+                .map(|opened| opened.since)
         });
         Box::pin(async move { found.ok_or_else(|| no_manifest(id)) })
     }

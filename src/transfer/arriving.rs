@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     crypto::{ChunkOpener, ChunkPosition, Stream},
-    id::ChunkId,
+    id::{ChunkId, PeerId, TransferId},
     manifest::{SignedOffer, WrapScope, table::Entry},
     received::{self, Layout},
     store::Store,
@@ -153,6 +153,11 @@ impl Arriving {
         self.sink.staging().discard();
         Ok(None)
     }
+}
+
+/// Removes what was staged in `root` of the transfer of `sender`, unless somebody goes on with it. Blocks.
+pub fn discard_staged(root: &received::Received, sender: PeerId, transfer: TransferId) {
+    root.discard(&staging_key(transfer, sender));
 }
 
 /// Bytes of content of all `entries`; `None` if one is a stream.

@@ -132,7 +132,7 @@ pub async fn receive_rest(
         filled = fill(store, transfer, anew, options.jobs, progress).await;
     }
     if let Err(error) = &filled {
-        let (staging, key_id) = (staging.clone(), transfer.manifest.payload().key_id);
+        let (staging, opened) = (staging.clone(), transfer.clone());
         // What no later run can make better, and is never released, must not take the disk.
         let is_final = matches!(
             error,
@@ -142,7 +142,7 @@ pub async fn receive_rest(
         );
         blocking(move || match is_final {
             true => staging.discard(),
-            false => discard_unless_begun(&staging, key_id),
+            false => discard_unless_begun(&staging, opened.manifest.payload().content()),
         })
         .await;
     }
@@ -287,7 +287,7 @@ impl Prepared {
         }
         let staging = Arc::new(staging);
         let begun = Self::begin(transfer, root, plan, staging.clone());
-        begun.inspect_err(|_| discard_unless_begun(&staging, manifest.key_id))
+        begun.inspect_err(|_| discard_unless_begun(&staging, manifest.content()))
     }
 
     /// Whether all of it is there, and if not, whether there is room for the rest.

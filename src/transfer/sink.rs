@@ -4,6 +4,7 @@
 //! as durable when a checkpoint, which goes on beside the writing, is over. After a crash of the program the page cache
 //! still has everything, so the last number counts; after a reboot only the last durable one does.
 
+mod ahead;
 mod journal;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -16,7 +17,6 @@ use super::{
     plan::{Plan, StepKind},
 };
 use crate::{
-    crypto::KeyCommitment,
     id::{Digest, Hasher},
     received::{Kept, ReceivedError, StagedFile, Staging, Syncer, Unsynced},
 };
@@ -66,14 +66,16 @@ struct Current {
     step: usize,
     hasher: Hasher,
     written: u64,
+    /// How far space was taken for it.
+    allocated: u64,
     /// Its digest, if all of it came in one chunk: `hasher` has nothing then.
     digest: Option<Digest>,
 }
 
-/// Removes `staging` of the transfer whose key is `key_id` unless a later run goes on with what is in it.
-pub(super) fn discard_unless_begun(staging: &Staging, key_id: KeyCommitment) {
+/// Removes `staging` of a transfer with this `content` unless a later run goes on with what is in it.
+pub(super) fn discard_unless_begun(staging: &Staging, content: Digest) {
     // What cannot be read is no proof that nothing is there.
-    if journal::done(staging, key_id.as_bytes()).is_ok_and(|chunks| chunks == 0) {
+    if journal::done(staging, content).is_ok_and(|chunks| chunks == 0) {
         staging.discard();
     }
 }
@@ -88,7 +90,7 @@ impl Sink {
     ) -> Result<Self, TransferError> {
         let manifest = transfer.manifest.payload();
         let chunk_size = u64::from(manifest.chunk_size);
-        let journal = Journal::open(&staging, manifest.key_id.as_bytes())?;
+        let journal = Journal::open(&staging, manifest.content())?;
         let chunks = journal.done.min(manifest.chunks.len() as u64);
         let sums = transfer.listing.sums.clone();
         let mut sink = Self::begin(staging, plan, options);
@@ -122,8 +124,8 @@ impl Sink {
         else {
             return Err(TransferError::Stopped);
         };
-        let key_id = transfer.manifest.payload().key_id;
-        let mut journal = Journal::open(&self.staging, key_id.as_bytes())?;
+        let content = transfer.manifest.payload().content();
+        let mut journal = Journal::open(&self.staging, content)?;
         let sums = transfer.listing.sums.clone();
         for (number, (step, digest)) in found.into_iter().enumerate() {
             self.compare(step, sums[number], digest)?;
@@ -131,7 +133,7 @@ impl Sink {
         }
         journal.record(self.chunks, false)?;
         self.proof = Proof::Known { sums, journal };
-        Ok(())
+        self.take_rest()
     }
 
     /// Where it is built.
@@ -157,6 +159,7 @@ impl Sink {
             let left = self.open_next(rest.len() as u64)?;
             let (now, later) = rest
                 .split_at(usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len())));
+            self.take_more(now.len() as u64)?;
             let current = self.current.as_mut().ok_or(TransferError::Stopped)?;
             current.file.write_at(now, current.written)?;
             if current.digest.is_none() {
@@ -333,15 +336,14 @@ impl Sink {
                 self.staging
                     .create_file(&self.plan.steps[step].path, *size)?,
             );
-            if *size > at_hand {
-                file.preallocate(*size)?;
-            }
+            let allocated = self.take_at_once(&file, *size, at_hand)?;
             let digest = (*size <= at_hand).then(|| self.whole.pop_front());
             self.current = Some(Current {
                 file,
                 step,
                 hasher: Hasher::default(),
                 written: 0,
+                allocated,
                 digest: digest.flatten(),
             });
             self.next_step += 1;
@@ -366,6 +368,7 @@ impl Sink {
                         step,
                         hasher: Hasher::default(),
                         written: 0,
+                        allocated: 0,
                         digest: None,
                     })?;
                 }

@@ -52,6 +52,13 @@ pub struct Arriving {
     pub idle_seconds: f64,
 }
 
+impl Arriving {
+    /// Who has signed it. What was not announced is taken to be of who brings it.
+    pub fn sender_id(&self) -> PeerId {
+        self.sender.unwrap_or(self.peer_id)
+    }
+}
+
 /// Answer of `GET /v1/arriving`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ArrivingList {

@@ -3,6 +3,7 @@
 //! Each does a little; `COLIS_ROUNDS` says how much: `COLIS_ROUNDS=50000 cargo test --test claims -- --nocapture attack::names`.
 //! Requests made from the contract and scans of TLS are in `tests/harness/tests/scans`.
 
+mod borrowed;
 mod canary;
 mod clock;
 mod costs;
@@ -19,6 +20,8 @@ mod records;
 mod reserve;
 mod shown;
 mod smuggle;
+mod squeeze;
+mod staged;
 mod stolen;
 mod tables;
 mod trust;

@@ -103,13 +103,14 @@ async fn what_arrives_is_listed_and_cancelled_and_its_sender_is_told() {
         }
     };
     assert_eq!((arriving.name.as_str(), arriving.of), ("a", Some(8 << 20)));
-    owner.cancel_arriving(arriving.transfer).await.unwrap();
+    let (id, sender) = (arriving.transfer, arriving.sender_id());
+    owner.cancel_arriving(id, sender).await.unwrap();
     let ended = sending.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(10), "{said}");
     assert!(said.contains("stopped it"), "{said}");
     assert!(owner.arriving().await.unwrap().is_empty());
-    let again = owner.cancel_arriving(arriving.transfer).await;
+    let again = owner.cancel_arriving(id, sender).await;
     assert!(again.is_err(), "it is refused already");
     let said = homes.fails("a", &args, 10);
     assert!(said.contains("stopped it"), "the same again: {said}");

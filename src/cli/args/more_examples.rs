@@ -91,7 +91,8 @@ pub(super) const INBOX_REFUSE: &str = "Examples:
   colis inbox refuse --from anna                everything of hers that waits";
 
 pub(super) const INBOX_STOP: &str = "Examples:
-  colis inbox stop 81c0                         ids of what is arriving: colis inbox";
+  colis inbox stop 81c0                         ids of what is arriving: colis inbox
+  colis inbox stop 81c0 --from anna             if another's has that id too";
 
 pub(super) const CONFIG_SHOW: &str = "Examples:
   colis config show

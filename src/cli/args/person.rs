@@ -71,6 +71,9 @@ pub(in crate::cli) enum InboxCommand {
         /// Transfer ids, or their beginnings
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
+        /// Only what this peer has signed: another's transfer may have the same id
+        #[arg(long, value_name = "PEER")]
+        from: Option<String>,
     },
 }
 

@@ -69,8 +69,9 @@ async fn cancel(menu: &Menu, one: &Arriving) -> Result<(), Stop> {
     match choose::one(&ask::cut(&prompt), ways.map(str::to_owned).to_vec()).await? {
         0 => Ok(()),
         _ => {
-            let id = one.transfer.to_string();
-            menu.run(words(&["inbox", "cancel", &id])).await
+            let (id, sender) = (one.transfer.to_string(), one.sender_id().to_string());
+            menu.run(words(&["inbox", "cancel", &id, "--from", &sender]))
+                .await
         }
     }
 }

@@ -312,6 +312,9 @@ impl From<Mistake> for Failure {
             ),
             Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
             Mistake::SeveralNamed { .. } => failure.hint("name one by the beginning of its id"),
+            Mistake::SeveralArriving { .. } => {
+                failure.hint("say whose: --from NAME; or give more digits")
+            }
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
             Mistake::ResumedByRepeating { .. } => {
                 failure.hint("run the command again that began it; see to whom: colis status")

@@ -56,12 +56,23 @@ fn what_was_cut_or_not_taken_is_missed_until_it_comes_or_is_old() {
     }
     add(Direction::Refused, 3, 50);
     add(Direction::Received, 2, 40);
+    // Eve has sent something under the id of what was cut.
+    let of = |sender: &[u8], direction, age: u64| HistoryEntry {
+        at: Timestamp::from_unix_seconds(now.unix_seconds() - age),
+        sender: Some(PeerId::of(sender)),
+        ..HistoryEntry::new(direction, TransferId::from_bytes([5; 16]))
+    };
+    history.append(&of(b"ann", Direction::Cut, 60)).unwrap();
+    history
+        .append(&of(b"eve", Direction::Received, 50))
+        .unwrap();
     let missed = history.missed(now).unwrap();
     let missed = missed.iter().map(|entry| (entry.transfer, entry.direction));
     let transfer = |n| TransferId::from_bytes([n; 16]);
     let expected = [
         (transfer(4), Direction::Cut),
         (transfer(3), Direction::Refused),
+        (transfer(5), Direction::Cut),
     ];
     assert_eq!(missed.collect::<Vec<_>>(), expected);
 }

@@ -114,6 +114,7 @@ impl Inbox {
         self.record(id, TransferState::Refused).await?;
         self.reasons.forget(id);
         self.tally.refused_by_owner();
+        self.drop_staged(manifest.payload().sender, manifest.payload().transfer_id);
         let (short, by) = (id.short(), manifest.payload().sender.short());
         tracing::info!(manifest = short, sender = by, "refused by the owner");
         let reason = "refused by the owner".to_owned();
@@ -137,7 +138,7 @@ impl Inbox {
         // One that was refused may be wanted after all.
         let waits = matches!(state, Stored | Waiting | Refused)
             && sender != self.reader.me
-            && !self.was_opened(sender, &manifest);
+            && !self.store.was_opened(&manifest);
         waits.then_some(manifest).ok_or(AnswerError::NotWaiting(id))
     }
 }

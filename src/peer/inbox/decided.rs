@@ -68,11 +68,12 @@ impl Inbox {
             TransferState::Stored | TransferState::Waiting | TransferState::Expired => return,
         };
         // What this peer itself has settled meanwhile is forgotten already.
-        if self.why.forget(id).is_none() {
+        let Some(waited) = self.why.forget(id) else {
             return;
-        }
+        };
         if at.state == TransferState::Refused {
             self.tally.refused_by_owner();
+            self.drop_staged(sender, waited.transfer);
         }
         let (manifest, sender) = (id.short(), sender.short());
         tracing::info!(manifest, sender, "{decided}");

@@ -9,7 +9,7 @@ use crate::{
     manifest::{SignedOffer, Timestamp, Wrap},
     received::ReceivedError,
     server::{ArrivingNames, Brought, Cut, NotTaken, OfferDesk},
-    store::{OfferAnswer, Store as _, StoreError, StoreFuture, TransferState, WaitReason},
+    store::{OfferAnswer, Store as _, StoreError, StoreFuture, WaitReason},
     tls::Caller,
     transfer::ReceiveOptions,
 };
@@ -65,6 +65,7 @@ impl OfferDesk for Inbox {
     }
 
     fn not_taken(&self, not_taken: &NotTaken) {
+        self.cancel(not_taken.peer, not_taken.transfer);
         self.remember_not_taken(not_taken);
     }
 
@@ -90,8 +91,7 @@ impl Inbox {
         let payload = offer.payload();
         let mut recipients = payload.wraps.iter().filter_map(Wrap::recipient);
         let is_for_us = recipients.any(|peer| peer == self.reader.me);
-        let receipt = self.store.receipt_of(payload.sender, payload.transfer_id);
-        let was_opened = receipt.is_some_and(|receipt| receipt.state == TransferState::Opened);
+        let was_opened = self.store.was_opened_as(offer);
         // What was opened before is here for others, and not opened again.
         if !is_for_us || was_opened || payload.sender == self.reader.me {
             return None;

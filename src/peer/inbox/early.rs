@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, JoinSet},
@@ -20,7 +21,7 @@ use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     received::Received,
-    server::Brought,
+    server::{Brought, Charge},
     store::LocalStore,
     transfer::{Arriving, Reader, ReceiveOptions, TransferError},
 };
@@ -131,27 +132,29 @@ impl Early {
 
     /// What was opened so far of a transfer that is complete now.
     pub(super) async fn take(&self, sender: PeerId, transfer: TransferId) -> Option<Begun> {
-        let HeadStart {
-            queue, mut opening, ..
-        } = self.remove(sender, transfer)?;
-        queue.close();
-        opening.join_next().await?.ok().flatten()
+        let mut begun = None;
+        // Several may bring it, or copies of its offer: one of them has the staging, and all must let go of it.
+        for mut head_start in self.remove(sender, transfer) {
+            head_start.queue.close();
+            let opened = head_start.opening.join_next().await;
+            begun = begun.or(opened.and_then(Result::ok).flatten());
+        }
+        begun
     }
 
-    /// Opens no more of what `caller` brings of a transfer. What was opened is kept until the stale stagings go.
+    /// Opens no more of what `caller` brings of a transfer. What was opened of it is removed.
     pub(super) fn cancel(&self, caller: PeerId, transfer: TransferId) {
-        if let Some(head_start) = self.lock().remove(&(caller, transfer)) {
-            head_start.queue.close();
+        if let Some(mut head_start) = self.lock().remove(&(caller, transfer)) {
+            head_start.queue.stop();
+            // It ends by itself, when it has removed that.
+            head_start.opening.detach_all();
         }
     }
 
-    fn remove(&self, sender: PeerId, transfer: TransferId) -> Option<HeadStart> {
+    fn remove(&self, sender: PeerId, transfer: TransferId) -> Vec<HeadStart> {
         let mut all = self.lock();
-        let wanted = |(key, head_start): &(&(PeerId, TransferId), &HeadStart)| {
-            key.1 == transfer && head_start.sender == sender
-        };
-        let key = *all.iter().find(wanted)?.0;
-        all.remove(&key)
+        let wanted = all.extract_if(|key, one| key.1 == transfer && one.sender == sender);
+        wanted.map(|(_, head_start)| head_start).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(PeerId, TransferId), HeadStart>> {
@@ -200,18 +203,28 @@ async fn try_open(
         if !queue.has(index).await {
             break;
         }
-        let waiting = queue.pop(index).ok_or(TransferError::Stopped)?;
-        let (id, sealed, _charge) = match waiting {
-            Waiting::Held(chunk) => (chunk.id, chunk.sealed, Some(chunk.charge)),
-            Waiting::Stored(id) => (id, store.peek_chunk(id).await?, None),
+        let Ok((id, sealed, _charge)) = taken(queue, index, &store).await else {
+            break;
         };
         arriving = arriving.write(id, sealed).await?;
     }
-    if queue.is_closed().await {
+    if queue.is_closed().await && !queue.is_stopped() {
         return Ok(Some(Begun { arriving, charge }));
     }
     arriving.discard().await;
     Ok(None)
+}
+
+/// The chunk at `index`, which came.
+async fn taken(
+    queue: &Queue,
+    index: u64,
+    store: &LocalStore,
+) -> Result<(ChunkId, Bytes, Option<Charge>), TransferError> {
+    match queue.pop(index).ok_or(TransferError::Stopped)? {
+        Waiting::Held(chunk) => Ok((chunk.id, chunk.sealed, Some(chunk.charge))),
+        Waiting::Stored(id) => Ok((id, store.peek_chunk(id).await?, None)),
+    }
 }
 
 /// Charges what the entries of `table` will take in memory, before any of it is read. `None` if it is too long, or if the
@@ -242,6 +255,7 @@ struct State {
     next: u64,
     held: usize,
     closed: bool,
+    stopped: bool,
     given_up: bool,
 }
 
@@ -333,6 +347,16 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Nothing of it is wanted any more.
+    fn stop(&self) {
+        self.lock().stopped = true;
+        self.close();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -340,10 +364,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::server::Charge;
 
     fn chunk(length: usize) -> Brought {
         let sealed = Bytes::from(vec![7; length]);

@@ -23,6 +23,8 @@ const MAX: usize = 512;
 pub(super) struct Glimpses(Mutex<HashMap<(PeerId, TransferId), Noted>>);
 
 struct Noted {
+    /// Who has signed the offer.
+    sender: PeerId,
     since: Instant,
     glimpse: Arc<Glimpse>,
     /// Once they were read.
@@ -32,8 +34,9 @@ struct Noted {
 impl Glimpses {
     /// Notes what `by` announces, if `reader` can open it without a password.
     pub(super) fn note(&self, by: PeerId, offer: &SignedOffer, reader: &Reader) {
-        let key = (by, offer.payload().transfer_id);
-        if self.lock().contains_key(&key) {
+        let (key, sender) = ((by, offer.payload().transfer_id), offer.payload().sender);
+        // What another has signed with the same id is called otherwise.
+        if (self.lock().get(&key)).is_some_and(|noted| noted.sender == sender) {
             return;
         }
         let Some(glimpse) = Glimpse::of(offer, reader).map(Arc::new) else {
@@ -50,6 +53,7 @@ impl Glimpses {
         }
         let (since, names) = (Instant::now(), None);
         let one = Noted {
+            sender,
             since,
             glimpse,
             names,

@@ -61,6 +61,7 @@ pub(crate) async fn expired_entry(
         None => None,
     };
     Some(HistoryEntry {
+        sender: Some(payload.sender),
         manifest: Some(gone.id),
         verified: name.is_some(),
         peers: vec![name.unwrap_or_else(|| payload.sender.short())],
@@ -79,6 +80,7 @@ impl Inbox {
         self.why.forget(gone.id);
         self.reasons.forget(gone.id);
         let info = &gone.info;
+        self.drop_staged(info.sender, info.transfer_id);
         if let Some(entry) = expired_entry(&self.store, &self.reader, gone).await {
             return self.tell_gone("expired unopened", info.sender, entry);
         }
@@ -104,6 +106,7 @@ impl Inbox {
             return;
         };
         self.reasons.forget(id);
+        self.drop_staged(waited.sender, waited.transfer);
         let (message, reason) = match by {
             DeletedBy::Sender => ("deleted unopened", "deleted by its sender while it waited"),
             DeletedBy::Owner => (
@@ -119,6 +122,7 @@ impl Inbox {
             ..
         } = waited;
         let entry = HistoryEntry {
+            sender: Some(sender),
             manifest: Some(id),
             verified: name.is_some(),
             peers: vec![name.unwrap_or_else(|| sender.short())],

@@ -130,6 +130,10 @@ impl Inbox {
                 Tried::Settled
             }
         };
+        if state == TransferState::Refused {
+            let payload = about.manifest.payload();
+            self.drop_staged(payload.sender, payload.transfer_id);
+        }
         // A transfer that waits is told once, not at every try.
         if state != before {
             self.tally.settled(&outcome);
@@ -152,7 +156,7 @@ impl Inbox {
         let manifest = SignedManifest::parse(self.store.get_manifest(id).await?)?;
         let before = self.store.manifest_state(id).await?.state;
         let settled = !before.is_undecided();
-        let was_opened = self.was_opened(manifest.payload().sender, &manifest);
+        let was_opened = self.store.was_opened(&manifest);
         Ok((!settled && !was_opened).then_some((manifest, before)))
     }
 
@@ -216,7 +220,15 @@ impl Inbox {
         let begun = self.early.take(payload.sender, payload.transfer_id).await;
         // What was begun is charged until it is written.
         let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
-        let transfer = Arc::new(OpenedTransfer::open(&*self.store, manifest, reader).await?);
+        let transfer = match OpenedTransfer::open(&*self.store, manifest, reader).await {
+            Ok(transfer) => Arc::new(transfer),
+            Err(error) => {
+                if let Some(begun) = begun {
+                    begun.discard().await;
+                }
+                return Err(error);
+            }
+        };
         let (root, options) = (&self.received, self.receiving());
         let written =
             transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
@@ -241,14 +253,6 @@ impl Inbox {
             names,
             seconds,
         })
-    }
-
-    /// A copy of a transfer id under another manifest must not deliver twice.
-    pub(super) fn was_opened(&self, sender: PeerId, manifest: &SignedManifest) -> bool {
-        let receipt = self
-            .store
-            .receipt_of(sender, manifest.payload().transfer_id);
-        receipt.is_some_and(|receipt| receipt.state == TransferState::Opened)
     }
 
     async fn settle(&self, id: ManifestId, state: TransferState) {

@@ -67,6 +67,7 @@ impl Inbox {
         let (names, seconds) = opened.unzip();
         let sender = about.sender;
         let mut entry = HistoryEntry {
+            sender: Some(payload.sender),
             manifest: Some(about.manifest.id()),
             verified: sender.is_some(),
             peers: vec![sender.map_or_else(|| payload.sender.short(), str::to_owned)],
@@ -150,6 +151,7 @@ impl Inbox {
 
     pub(super) fn remember_cut(&self, cut: &Cut) {
         self.remember(&HistoryEntry {
+            sender: Some(cut.sender),
             peers: vec![cut.name.clone()],
             bytes: cut.bytes,
             of: cut.of,
@@ -161,6 +163,7 @@ impl Inbox {
 
     pub(super) fn remember_not_taken(&self, not_taken: &NotTaken) {
         self.remember(&HistoryEntry {
+            sender: Some(not_taken.sender),
             peers: vec![not_taken.name.clone()],
             bytes: not_taken.bytes,
             of: not_taken.of,

@@ -68,7 +68,7 @@ fn memory_is_bounded_and_what_moves_stays() {
 fn what_was_cancelled_stays_so_whatever_its_bringer_does() {
     let (arrivals, by, id) = (Arrivals::default(), PeerId::of(b"a"), transfer(0));
     arrivals.offered(by, "a", said(id, Some(100)));
-    assert_eq!(arrivals.cancel(id).len(), 1);
+    assert_eq!(arrivals.cancel(id, None).unwrap().len(), 1);
     arrivals.forget(by, id);
     arrivals.offered(by, "a", said(id, Some(100)));
     for number in 1..3 * MAX_ARRIVALS {
@@ -82,7 +82,7 @@ fn what_was_cancelled_stays_so_whatever_its_bringer_does() {
     );
     assert!(arrivals.check_wanted(by, id).is_err());
     assert!(arrivals.check_wanted(by, transfer(1)).is_ok());
-    assert!(arrivals.cancel(id).is_empty(), "once");
+    assert!(arrivals.cancel(id, None).unwrap().is_empty(), "once");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_was_stopped_is_stopped_whoever_brings_it_and_another_senders_is_not() {
     arrivals.offered(carrier, "carrier", said(id, Some(100)));
     arrivals.comes(carrier, "carrier", id, ChunkId::of(b"70"));
     arrivals.came(carrier, "carrier", id, new(70));
-    let [cut] = arrivals.cancel(id).try_into().unwrap();
+    let [cut] = arrivals.cancel(id, None).unwrap().try_into().unwrap();
     assert_eq!(cut.chunks, [ChunkId::of(b"70")]);
     let other = PeerId::of(b"another");
     assert!(arrivals.check_wanted_of(carrier, sender, id).is_err());
@@ -168,4 +168,26 @@ fn what_was_stopped_is_stopped_whoever_brings_it_and_another_senders_is_not() {
         "a transfer of its own"
     );
     assert!(arrivals.check_wanted_of(other, sender, transfer(2)).is_ok());
+}
+
+#[test]
+fn an_id_of_several_senders_is_stopped_for_the_one_that_is_named() {
+    let (arrivals, ann, eve, id) = (
+        Arrivals::default(),
+        PeerId::of(b"a"),
+        PeerId::of(b"eve"),
+        transfer(1),
+    );
+    arrivals.offered(ann, "ann", said(id, Some(100)));
+    // Eve announces nothing, and brings chunks under the id of ann's.
+    arrivals.came(eve, "eve", id, new(70));
+    arrivals.cancel(id, None).unwrap_err();
+    assert!(arrivals.check_wanted(ann, id).is_ok() && arrivals.check_wanted(eve, id).is_ok());
+    let [cut] = arrivals.cancel(id, Some(eve)).unwrap().try_into().unwrap();
+    assert_eq!((cut.peer, cut.sender), (eve, eve));
+    assert!(arrivals.check_wanted(eve, id).is_err());
+    assert!(arrivals.check_wanted_of(ann, ann, id).is_ok());
+    // Now it is ann's alone.
+    let [cut] = arrivals.cancel(id, None).unwrap().try_into().unwrap();
+    assert_eq!(cut.sender, ann);
 }

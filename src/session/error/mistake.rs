@@ -128,6 +128,14 @@ pub enum Mistake {
         /// The beginning of the id of each, its sender and its size, escaped; of many the first.
         transfers: Vec<String>,
     },
+    /// Several transfers that are arriving have such an id.
+    #[error("{text} may be {}", .transfers.join(", or "))]
+    SeveralArriving {
+        /// What was given.
+        text: String,
+        /// The beginning of the id of each, its sender and its first names, escaped.
+        transfers: Vec<String>,
+    },
     /// An unfinished send that is not known well enough to be resumed by its id.
     #[error("{text} is continued only by the command that began it")]
     ResumedByRepeating {

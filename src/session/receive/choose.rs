@@ -55,7 +55,7 @@ impl Job<'_> {
             false => all_manifests(self.us, &*self.store, Some(self.reader.me)).await?,
         };
         if self.request.all {
-            return self.choose_new(infos);
+            return self.choose_new(infos).await;
         }
         let mut ids = Vec::new();
         for text in &self.request.which {
@@ -85,20 +85,25 @@ impl Job<'_> {
     }
 
     /// Of `infos` those that are new for us, in the order of time.
-    fn choose_new(&mut self, mut infos: Vec<ManifestInfo>) -> Result<Chosen, Error> {
-        let mut passed_over = PassedOver::default();
+    async fn choose_new(&mut self, listed: Vec<ManifestInfo>) -> Result<Chosen, Error> {
+        let (mut infos, mut passed_over) = (Vec::new(), PassedOver::default());
         let (again, mine) = (self.request.again, self.request.mine);
         let marks = self.us.marks()?;
-        infos.retain(|info| {
-            let (is_wanted, count) = match marks.of(info) {
-                Some(Mark::New) => return true,
+        for info in listed {
+            let (is_wanted, count) = match marks.of(&*self.store, &info).await {
+                Some(Mark::New) => {
+                    infos.push(info);
+                    continue;
+                }
                 Some(Mark::Opened | Mark::Refused) => (again, &mut passed_over.before),
                 Some(Mark::Mine) => (mine, &mut passed_over.mine),
-                None => return false,
+                None => continue,
             };
             *count += usize::from(!is_wanted);
-            is_wanted
-        });
+            if is_wanted {
+                infos.push(info);
+            }
+        }
         infos.sort_by_key(in_time);
         self.tried = self.to_try(&infos);
         let opens = |info: &ManifestInfo| self.is_by_key(info) || self.tried.contains(&info.id);

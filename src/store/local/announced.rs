@@ -73,11 +73,14 @@ impl Announced {
         }
     }
 
-    /// Notes that its sender has announced `transfer`, of so many sealed bytes.
+    /// Whether its sender has announced `transfer`, and something came of it lately.
+    pub(super) fn has(&self, transfer: Transfer) -> bool {
+        let noted = self.lock().get(&transfer).map(|noted| noted.since);
+        noted.is_some_and(|since| age(since, SystemTime::now()) < LEASE)
+    }
+
+    /// Notes that its sender has announced `transfer`, of so many sealed bytes, as far as it knows.
     pub(super) fn note(&self, transfer: Transfer, bytes: u64, for_owner: bool) {
-        if bytes == 0 {
-            return;
-        }
         let (what, now) = (Size { bytes, for_owner }, SystemTime::now());
         let noted = Noted {
             what,

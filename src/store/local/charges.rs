@@ -5,6 +5,9 @@
 //! that it may put what it has announced. The sums are kept in memory, chunk by chunk; after a restart they are made from
 //! the [marks](super::marks) of the files, when somebody comes near a bound or when chunks are collected.
 
+mod limits;
+mod unannounced;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -14,7 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Inner, LocalStore, ManifestId, PartOf, SignedManifest, StoreError,
+    Inner, LocalStore, ManifestId, SignedManifest, StoreError,
     announced::Sizes,
     disk::Folder,
     marks::{Mark, Why},
@@ -110,7 +113,7 @@ impl Sum {
     fn add(&mut self, bytes: u64, why: Why) {
         self.chunks += 1;
         self.bytes += bytes;
-        self.put += if why == Why::Put { bytes } else { 0 };
+        self.put += if why.is_put() { bytes } else { 0 };
     }
 
     fn less(self, other: Self) -> Self {
@@ -197,7 +200,7 @@ impl Charges {
     /// Charges a chunk that `peer` puts. Gives whether it was not charged to it before.
     pub(super) fn charge(
         &self,
-        peer: PeerId,
+        Mark { peer, why }: Mark,
         id: ChunkId,
         bytes: u64,
         limits: Option<Limits>,
@@ -206,7 +209,7 @@ impl Charges {
         if let Some(limits) = limits {
             check(&state, peer, bytes, limits)?;
         }
-        Ok(state.add(peer, id, bytes, Why::Put))
+        Ok(state.add(peer, id, bytes, why))
     }
 
     /// Fails as [`charge`](Self::charge) does.
@@ -229,7 +232,7 @@ impl Charges {
         let state = self.lock();
         let account = state.accounts.get(&peer);
         let found = account.and_then(|account| account.chunks.get(&id));
-        found.is_some_and(|(_, why)| *why == Why::Put)
+        found.is_some_and(|(_, why)| why.is_put())
     }
 
     /// It is gone, or named. Gives whether it was charged to somebody.
@@ -252,7 +255,7 @@ impl Charges {
         let mut others = state.accounts.iter().filter(|(other, _)| **other != peer);
         let own = state.accounts.get(&peer);
         let own = own.and_then(|account| account.chunks.get(&id));
-        own.is_some_and(|(_, why)| *why == Why::Put)
+        own.is_some_and(|(_, why)| why.is_put())
             && !state.shared.contains(&id)
             && !others.any(|(_, account)| account.chunks.contains_key(&id))
     }
@@ -315,47 +318,6 @@ impl LocalStore {
 }
 
 impl Inner {
-    /// Charges a chunk that `by` puts, if somebody does. The owner of the store is bounded by its disk alone.
-    pub(super) fn charge(
-        &self,
-        by: Option<PeerId>,
-        id: ChunkId,
-        bytes: u64,
-        part_of: Option<PartOf>,
-    ) -> Result<bool, StoreError> {
-        let Some(peer) = by else { return Ok(false) };
-        if let Some(part) = part_of {
-            self.announced.came((part.transfer_id, peer));
-        }
-        let limits = self.limits(peer)?;
-        self.charges.charge(peer, id, bytes, limits)
-    }
-
-    /// Fails as [`charge`](Self::charge) does.
-    pub(super) fn check_charge(&self, by: Option<PeerId>, bytes: u64) -> Result<(), StoreError> {
-        let Some(peer) = by else { return Ok(()) };
-        match self.limits(peer)? {
-            Some(limits) => self.again_if_counted_anew(|| self.charges.check(peer, bytes, limits)),
-            None => Ok(()),
-        }
-    }
-
-    fn limits(&self, peer: PeerId) -> Result<Option<Limits>, StoreError> {
-        let relay = self.relay();
-        if relay.is_some_and(|relay| relay.owner == peer) {
-            return Ok(None);
-        }
-        let found = self.disk()?;
-        let (disk, quota) = self.space.beside_promises(found);
-        Ok(Some(Limits {
-            disk,
-            quota,
-            files: found.files.map(|(free, _)| free),
-            relay: relay.and_then(|relay| relay.quota),
-            announced: self.announced.of(peer),
-        }))
-    }
-
     /// What was refused because of a sum that may be too large is tried again once it was counted. The caller must not rely
     /// on presence.
     pub(super) fn again_if_counted_anew<T>(
@@ -368,6 +330,14 @@ impl Inner {
                 work()
             }
             done => done,
+        }
+    }
+
+    /// Counts again, if what was counted may be wrong by now. The caller must not rely on presence.
+    pub(super) fn count_charges_anew(&self) -> Result<(), StoreError> {
+        match self.charges.may_be_wrong() {
+            true => self.count_charges(),
+            false => Ok(()),
         }
     }
 
@@ -473,7 +443,11 @@ mod tests {
                 quota: left,
                 ..limits
             };
-            if charges.charge(peer, id(number), 10, Some(limits)).is_err() {
+            let mark = Mark {
+                peer,
+                why: Why::Put,
+            };
+            if charges.charge(mark, id(number), 10, Some(limits)).is_err() {
                 return number * 10;
             }
         }
@@ -506,7 +480,11 @@ mod tests {
             relay: Some(10),
             ..FREE
         };
-        let put = |number, bytes| charges.charge(peer, id(number), bytes, Some(limits));
+        let why = Why::Put;
+        let put = |number, bytes| {
+            let mark = Mark { peer, why };
+            charges.charge(mark, id(number), bytes, Some(limits))
+        };
         put(1, LEAST_UNDERWAY).unwrap();
         assert!(put(2, 1).is_err());
         charges.release(id(1));
@@ -519,8 +497,10 @@ mod tests {
     #[test]
     fn a_chunk_is_charged_once_and_to_nobody_when_it_is_named() {
         let (charges, peer) = (Charges::default(), PeerId::of(b"p"));
-        assert!(charges.charge(peer, id(1), 10, None).unwrap());
-        assert!(!charges.charge(peer, id(1), 10, None).unwrap());
+        let why = Why::Put;
+        let mark = Mark { peer, why };
+        assert!(charges.charge(mark, id(1), 10, None).unwrap());
+        assert!(!charges.charge(mark, id(1), 10, None).unwrap());
         charges.begin_count(&HashSet::from([id(1)]));
         assert!(!charges.release(id(1)));
         assert!(charges.lock().accounts.is_empty());

@@ -12,7 +12,6 @@ use super::{
     check_chunk,
     disk::{Created, Folder, Moved},
     io,
-    marks::{Mark, Why},
 };
 use crate::{
     manifest::{MAX_SEALED_CHUNK, MIN_SEALED_CHUNK},
@@ -40,7 +39,8 @@ impl Inner {
         self.writable()?;
         for _ in 0..ATTEMPTS {
             let put = || self.try_put_chunk(id, sealed, part_of, by);
-            if let Some(put) = self.with_room(|| self.again_if_counted_anew(put))? {
+            let what = self.room_for(by, part_of);
+            if let Some(put) = self.with_room(what, || self.again_if_counted_anew(put))? {
                 return Ok(put);
             }
             self.set_aside_bad_chunk(id)?;
@@ -77,7 +77,8 @@ impl Inner {
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
         // What does not fit at all is refused for that.
         self.space.check_take(self.disk()?, transfer, length)?;
-        let is_charged = self.charge(by, id, length, part_of)?;
+        let mark = by.map(|by| self.mark_for(by, part_of));
+        let is_charged = self.charge(mark, id, length, part_of)?;
         let give_back = || {
             if let Some(peer) = by.filter(|_| is_charged) {
                 self.charges.give_back(peer, id);
@@ -89,10 +90,9 @@ impl Inner {
         if !matches!(created, Ok(Created::New)) {
             self.space.release(length);
             give_back();
-        } else if let Some(peer) = by {
-            let why = Why::Put;
-            shard.set_mark(&name, Mark { peer, why });
-            self.charges.note(Mark { peer, why }, id, length);
+        } else if let Some(mark) = mark {
+            shard.set_mark(&name, mark);
+            self.charges.note(mark, id, length);
         }
         Ok(match created.map_err(failed)? {
             Created::New => Some(Put::Stored),
@@ -109,8 +109,11 @@ impl Inner {
     ) -> Result<(), StoreError> {
         self.writable()?;
         let transfer = part_of.map(|part| (part.transfer_id, part.by));
-        self.with_room(|| self.space.check_take(self.disk()?, transfer, length))?;
-        self.check_charge(by, length)
+        let what = self.room_for(by, part_of);
+        self.with_room(what, || {
+            self.space.check_take(self.disk()?, transfer, length)
+        })?;
+        self.check_charge(by, length, part_of)
     }
 
     /// What is in the place of a chunk, whatever it is.

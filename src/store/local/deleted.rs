@@ -15,7 +15,8 @@ use super::{
     LocalStore, StoreError,
     disk::{DiskError, Folder},
     io,
-    receipts::KEPT,
+    receipts::{KEPT, transfer_of},
+    space::Transfer,
 };
 use crate::{
     id::{PeerId, TransferId},
@@ -109,11 +110,11 @@ impl Deleted {
     }
 
     /// When each of the transfers was deleted whose file is there and can be read.
-    pub(super) fn all(&self) -> Result<Vec<(TransferId, Timestamp)>, StoreError> {
+    pub(super) fn all(&self) -> Result<Vec<(Transfer, Timestamp)>, StoreError> {
         let folder = &self.folder;
         let names = folder.names().map_err(|e| io(folder.path(), e))?;
         let all = names.into_iter().filter_map(|name| {
-            let transfer = name.split_once('.')?.1.parse().ok()?;
+            let transfer = transfer_of(&name)?;
             let bytes = folder.read(&name, MAX_FILE).ok()??;
             let Tombstone { deleted, .. } = serde_json::from_slice(&bytes).ok()?;
             Some((transfer, deleted))

@@ -194,9 +194,8 @@ impl Inner {
             // What was opened stays known as such.
             let before = self.receipts.state_of(id)?;
             let before = before.map_or(TransferState::Stored, |before| before.state);
-            let opened = self.receipts.opened(info.sender, info.transfer_id)?;
-            let undecided = match before.is_undecided() && !opened {
-                true => self.read_good_manifest(id)?,
+            let undecided = match before.is_undecided() {
+                true => self.unopened(id)?,
                 false => None,
             };
             if before != TransferState::Opened {
@@ -208,7 +207,6 @@ impl Inner {
             }
             if self.unpublish_if_there(id)? {
                 gone += 1;
-                let undecided = undecided.and_then(|read| SignedManifest::parse(read).ok());
                 tell(Expired {
                     id,
                     info,
@@ -217,6 +215,16 @@ impl Inner {
             }
         }
         Ok(gone)
+    }
+
+    /// A manifest that can be read, unless its content was opened.
+    fn unopened(&self, id: ManifestId) -> Result<Option<SignedManifest>, StoreError> {
+        let read = self.read_good_manifest(id)?;
+        let Some(manifest) = read.and_then(|read| SignedManifest::parse(read).ok()) else {
+            return Ok(None);
+        };
+        let opened = self.receipts.opened(&manifest)?;
+        Ok(opened.is_none().then_some(manifest))
     }
 
     fn collect(

@@ -13,8 +13,9 @@ use super::{
     Bytes, ChunkId, Inner, ManifestId, ManifestInfo, OfferAnswer, Page, PageRequest, PeerId,
     PutManifest, SignedManifest, SignedOffer, StateAt, StoreError, TransferState,
     disk::Created,
+    full::For,
     io, missing_chunks_error, no_manifest,
-    space::{Space, Transfer, sealed_size},
+    space::{Space, Transfer, Wanted, sealed_size},
     take_page,
 };
 use crate::{
@@ -95,31 +96,51 @@ impl Inner {
         &self,
         offer: &SignedOffer,
         by: PeerId,
-        ask: impl Fn(&Space, Disk, Transfer, u64, u64) -> Result<(), StoreError>,
+        ask: impl Fn(&Space, Disk, Transfer, Wanted) -> Result<(), StoreError>,
     ) -> Result<OfferAnswer, StoreError> {
         self.writable()?;
         let payload = offer.payload();
         let transfer = (payload.transfer_id, payload.sender);
         let is_for_others = self.is_for_others(payload.sender, &payload.wraps);
-        if self
-            .receipts
-            .covers(transfer, payload.created, is_for_others)?
-        {
+        let opened = self.receipts.opened_as(payload)?;
+        if opened.is_some_and(|opened| !is_for_others || opened.is_as_new(payload.created)) {
             return Ok(OfferAnswer::AlreadyReceived);
         }
         self.check_not_deleted(transfer, payload.created, by)?;
         check_end(payload.expires)?;
         let needed = sealed_size(payload);
         self.check_relay(transfer, &payload.wraps, || needed)?;
-        let answer = ask(&self.space, self.disk()?, transfer, needed, 0);
-        if let Err(StoreError::NoSpace { .. }) = answer {
-            // Much of it may have come before we were started last.
-            let there = self.space.unnamed(|| self.unnamed_bytes())?;
-            self.with_room(|| ask(&self.space, self.disk()?, transfer, needed, there))?;
-        } else {
-            answer?;
-        }
+        self.find_room(For::Transfer(Some(by)), needed, |wanted| {
+            ask(&self.space, self.disk()?, transfer, wanted)
+        })?;
         Ok(OfferAnswer::Accepted)
+    }
+
+    /// Asks for the room of a transfer. Nothing is let go for it yet: its sender may bring nothing.
+    fn find_room(
+        &self,
+        what: For,
+        size: u64,
+        ask: impl Fn(Wanted) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut wanted = Wanted {
+            size,
+            there: 0,
+            beyond: 0,
+        };
+        let lacks_space = |asked: &Result<(), _>| matches!(asked, Err(StoreError::NoSpace { .. }));
+        let mut asked = ask(wanted);
+        if lacks_space(&asked) {
+            // Much of it may have come before we were started last.
+            wanted.there = self.space.unnamed(|| self.unnamed_bytes())?;
+            asked = ask(wanted);
+        }
+        if lacks_space(&asked) && self.space.quota().is_some() {
+            self.count_charges_anew()?;
+            wanted.beyond = self.releasable(what)?;
+            asked = ask(wanted);
+        }
+        asked
     }
 
     pub(super) fn check_manifest(
@@ -143,10 +164,8 @@ impl Inner {
         let transfer = (payload.transfer_id, payload.sender);
         let is_for_others =
             by == payload.sender && self.is_for_others(payload.sender, &payload.wraps);
-        if self
-            .receipts
-            .covers(transfer, payload.created, is_for_others)?
-        {
+        let opened = self.receipts.opened(manifest)?;
+        if opened.is_some_and(|opened| !is_for_others || opened.is_as_new(payload.created)) {
             return Ok(Some(PutManifest::AlreadyReceived));
         }
         self.check_not_deleted(transfer, payload.created, by)?;
@@ -184,7 +203,8 @@ impl Inner {
     ) -> Result<PutManifest, StoreError> {
         self.writable()?;
         for _ in 0..ATTEMPTS {
-            if let Some(put) = self.with_room(|| self.try_put_manifest(manifest, by))? {
+            let what = For::Transfer(Some(by));
+            if let Some(put) = self.with_room(what, || self.try_put_manifest(manifest, by))? {
                 return Ok(put);
             }
             self.set_aside_bad_manifest(manifest.id())?;
@@ -236,7 +256,7 @@ impl Inner {
             known.insert(id, KnownManifest::of(manifest, own));
         }
         // It is there for others to collect, and not opened here again.
-        if self.receipts.opened(payload.sender, payload.transfer_id)? {
+        if self.receipts.opened(manifest)?.is_some() {
             self.record_state(id, TransferState::Opened)?;
         }
         Ok(Some(put))
@@ -369,6 +389,7 @@ impl Inner {
             folder.remove(&name).map_err(|e| io(folder.path(), e))?;
             self.space.release(length);
             self.forget(id);
+            self.opened.changed();
         }
         // Others need not wait for the disk: many manifests may end together.
         let synced = folder.sync();

@@ -15,8 +15,22 @@ const LENGTH: usize = 33;
 pub(super) enum Why {
     /// The peer put it, and no manifest has named it yet.
     Put,
+    /// The same, for a transfer that it had announced.
+    Announced,
     /// A manifest of the peer named it, and was deleted or has expired.
     Left,
+}
+
+impl Why {
+    /// Whether the peer has put it.
+    pub(super) fn is_put(self) -> bool {
+        self != Self::Left
+    }
+
+    /// Whether no transfer is known that it is of.
+    pub(super) fn is_unannounced(self) -> bool {
+        self != Self::Announced
+    }
 }
 
 /// Whom a chunk is charged to.
@@ -32,6 +46,7 @@ impl Mark {
         bytes[..32].copy_from_slice(self.peer.as_bytes());
         bytes[32] = match self.why {
             Why::Put => b'p',
+            Why::Announced => b'a',
             Why::Left => b'l',
         };
         bytes
@@ -42,6 +57,7 @@ impl Mark {
         peer.copy_from_slice(&bytes[..32]);
         let why = match bytes[32] {
             b'p' => Why::Put,
+            b'a' => Why::Announced,
             b'l' => Why::Left,
             _ => return None,
         };

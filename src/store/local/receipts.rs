@@ -14,8 +14,8 @@ use super::{
     space::Transfer,
 };
 use crate::{
-    id::{ManifestId, PeerId, TransferId},
-    manifest::{SignedManifest, Timestamp, to_json},
+    id::{Digest, ManifestId, PeerId, TransferId},
+    manifest::{Offer, SignedManifest, SignedOffer, Timestamp, to_json},
     name::LibraryError,
 };
 
@@ -42,6 +42,12 @@ pub struct Receipt {
     /// When that manifest was made, as it says itself. An earlier version did not write it down.
     #[serde(default)]
     pub created: Option<Timestamp>,
+    /// Which [content](crate::manifest::Manifest::content) it has: the same id with another content is another transfer. Nor this.
+    #[serde(default)]
+    pub content: Option<Digest>,
+    /// Its [outline](crate::manifest::Manifest::outline), by which an offer of the same is known.
+    #[serde(default)]
+    pub outline: Option<Digest>,
 }
 
 /// For how long a receipt is kept after the end of its transfer. A sender who lets others open it makes another manifest, which
@@ -65,30 +71,24 @@ impl Receipts {
         })
     }
 
-    /// Whether the transfer was received, whatever manifest it came with.
-    pub(super) fn opened(
-        &self,
-        sender: PeerId,
-        transfer_id: TransferId,
-    ) -> Result<bool, StoreError> {
-        Ok(self
-            .receipt_of(sender, transfer_id)?
-            .is_some_and(|receipt| receipt.state == TransferState::Opened))
+    /// The receipt of the content of `manifest`, if it was opened, whatever manifest it came with.
+    pub(super) fn opened(&self, manifest: &SignedManifest) -> Result<Option<Receipt>, StoreError> {
+        let by_manifest: Option<Receipt> = read(&self.by_manifest, &manifest.id().to_string())?;
+        let is_opened = |receipt: &Receipt| receipt.state == TransferState::Opened;
+        if let Some(opened) = by_manifest.filter(is_opened) {
+            return Ok(Some(opened));
+        }
+        let payload = manifest.payload();
+        let receipt = self.receipt_of(payload.sender, payload.transfer_id)?;
+        let same = |known: Option<Digest>| known.is_none_or(|known| known == payload.content());
+        Ok(receipt.filter(|known| is_opened(known) && same(known.content)))
     }
 
-    /// Whether a manifest or an offer brings nothing new: its transfer was opened, and it is not one that its sender has made later to
-    /// let others collect it here.
-    pub(super) fn covers(
-        &self,
-        (transfer_id, sender): Transfer,
-        created: Timestamp,
-        is_for_others: bool,
-    ) -> Result<bool, StoreError> {
-        let receipt = self.receipt_of(sender, transfer_id)?;
-        let opened = receipt.filter(|receipt| receipt.state == TransferState::Opened);
-        Ok(opened.is_some_and(|opened| {
-            !is_for_others || created <= opened.created.unwrap_or(opened.since)
-        }))
+    /// The receipt of what `offer` announces, as far as can be known before its content has come.
+    pub(super) fn opened_as(&self, offer: &Offer) -> Result<Option<Receipt>, StoreError> {
+        let receipt = self.receipt_of(offer.sender, offer.transfer_id)?;
+        let same = |known: Option<Digest>| known.is_none_or(|known| known == offer.outline());
+        Ok(receipt.filter(|known| known.state == TransferState::Opened && same(known.outline)))
     }
 
     pub(super) fn receipt_of(
@@ -99,6 +99,7 @@ impl Receipts {
         read(&self.by_sender, &receipt_name(sender, transfer_id))
     }
 
+    /// What became of the transfer with this manifest.
     pub(super) fn state_of(&self, id: ManifestId) -> Result<Option<StateAt>, StoreError> {
         let receipt: Option<Receipt> = read(&self.by_manifest, &id.to_string())?;
         Ok(receipt.map(|receipt| StateAt::new(receipt.state, receipt.since)))
@@ -121,11 +122,10 @@ impl Receipts {
     }
 
     /// The transfers that were opened, or whose time was over.
-    pub(super) fn transfers(&self) -> Result<Vec<TransferId>, StoreError> {
+    pub(super) fn transfers(&self) -> Result<Vec<Transfer>, StoreError> {
         let folder = &self.by_sender;
         let names = folder.names().map_err(|e| io(folder.path(), e))?;
-        let ids = names.iter().filter_map(|name| name.split_once('.'));
-        Ok(ids.filter_map(|(_, id)| id.parse().ok()).collect())
+        Ok(names.iter().filter_map(|name| transfer_of(name)).collect())
     }
 
     /// Remembers durably. What is final also binds the transfer's sender and id.
@@ -212,6 +212,11 @@ impl Receipts {
 }
 
 impl Receipt {
+    /// Whether something that says `created` is no newer than what was opened: what its sender has made later lets others collect it.
+    pub(super) fn is_as_new(&self, created: Timestamp) -> bool {
+        created <= self.created.unwrap_or(self.since)
+    }
+
     fn is_over(&self, now: Timestamp) -> bool {
         let kept = match (self.ends, self.state) {
             (Some(ends), _) => ends.max(self.since).plus_seconds(KEPT.as_secs()),
@@ -248,7 +253,20 @@ impl LocalStore {
         known.map(|known| known.state)
     }
 
-    /// What became of a transfer, if it has a receipt.
+    /// Whether the content of `manifest` was opened, whatever manifest it came with. Another content that its sender has signed under
+    /// the same id was not.
+    pub fn was_opened(&self, manifest: &SignedManifest) -> bool {
+        let opened = self.inner.receipts.opened(manifest);
+        opened.is_ok_and(|receipt| receipt.is_some())
+    }
+
+    /// Whether what `offer` announces was opened, as far as can be known before its content has come.
+    pub fn was_opened_as(&self, offer: &SignedOffer) -> bool {
+        let opened = self.inner.receipts.opened_as(offer.payload());
+        opened.is_ok_and(|receipt| receipt.is_some())
+    }
+
+    /// What became of the last transfer of `sender` with this id, if it has a receipt.
     pub fn receipt_of(&self, sender: PeerId, transfer_id: TransferId) -> Option<Receipt> {
         self.inner
             .receipts
@@ -279,14 +297,23 @@ impl super::Inner {
             since: Timestamp::now(),
             ends: manifest.payload().expires,
             created: Some(manifest.payload().created),
+            content: Some(manifest.payload().content()),
+            outline: Some(manifest.payload().outline()),
         };
-        self.write_surely(|| self.receipts.write(&receipt))
-            .map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
+        let written = self.write_surely(|| self.receipts.write(&receipt));
+        self.opened.changed();
+        written.map_err(|(path, error)| self.write_failed(MAX_FILE as u64, &path, error))
     }
 }
 
 fn receipt_name(sender: PeerId, transfer_id: TransferId) -> String {
     format!("{sender}.{transfer_id}")
+}
+
+/// The transfer that a file is named by.
+pub(super) fn transfer_of(name: &str) -> Option<Transfer> {
+    let (sender, id) = name.split_once('.')?;
+    Some((id.parse().ok()?, sender.parse().ok()?))
 }
 
 fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<Option<T>, StoreError> {
@@ -333,6 +360,8 @@ mod tests {
                 since: at(1),
                 ends: ends.map(at),
                 created: None,
+                content: None,
+                outline: None,
             };
             receipts.write(&receipt).unwrap();
         };
@@ -344,7 +373,12 @@ mod tests {
         write(2, b"2", Opened, None);
         write(3, b"3", Waiting, Some(100));
         write(3, b"carried", Expired, None);
-        let opened = || ids.map(|id| receipts.opened(sender, id).unwrap());
+        let opened = || {
+            ids.map(|id| {
+                let receipt = receipts.receipt_of(sender, id).unwrap();
+                receipt.is_some_and(|receipt| receipt.state == Opened)
+            })
+        };
         let forget = |seconds, stored: &[u8]| {
             let stored = ManifestId::of(stored);
             let now = at(KEPT.as_secs() + seconds);

@@ -7,7 +7,9 @@ use std::{
 
 use super::{
     ChunkId, Inner, ManifestId, ManifestInfo, PeerId, Promised, SignedManifest, StoreError,
-    TransferState, manifests::KnownManifest, space::Transfer,
+    TransferState,
+    manifests::{Known, KnownManifest},
+    space::Transfer,
 };
 use crate::manifest::{Timestamp, Wrap};
 
@@ -94,7 +96,7 @@ impl Inner {
         let mut used: u64 = 0;
         for (id, carried, stored) in of_sender {
             if carried || self.was_refused(id)? {
-                let stored = stored.map_or_else(|| self.count_stored(id), Ok)?;
+                let stored = stored.map_or_else(|| self.stored_of(id), Ok)?;
                 used = used.saturating_add(stored);
             }
         }
@@ -106,8 +108,12 @@ impl Inner {
         Ok(state.is_some_and(|state| state.state == TransferState::Refused))
     }
 
-    /// Counted once: the chunks of a published manifest stay as they are.
-    fn count_stored(&self, id: ManifestId) -> Result<u64, StoreError> {
+    /// The bytes of a manifest and its chunks. Counted once: the chunks of a published manifest stay as they are.
+    pub(super) fn stored_of(&self, id: ManifestId) -> Result<u64, StoreError> {
+        let counted = |known: &Known| known.get(&id).and_then(|one| one.stored.get().copied());
+        if let Some(stored) = self.with_index(counted)? {
+            return Ok(stored);
+        }
         // It has gone since, or is damaged: then it takes nothing.
         let Some(envelope) = self.read_good_manifest(id)? else {
             return Ok(0);

@@ -1,4 +1,5 @@
-//! Letting go of what is settled, with the room that it takes: by the clock, when a quota is full, and when its owner deletes it.
+//! Letting go of what is settled, with the room that it takes: by the clock, when a quota is [full](super::full), and when its owner
+//! deletes it.
 //!
 //! Three ways, and in none of them a chunk goes that another manifest names, or that somebody has put or asked for since the manifest
 //! was published: its lease is newer than that. By the clock a chunk goes outright, and only one that the sender of its transfer alone
@@ -19,8 +20,6 @@ use crate::{
 
 /// A day: for so long others can collect what was opened here, and what was refused can be accepted after all.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
-/// Times of states are whole seconds.
-const A_SECOND: Duration = Duration::from_secs(1);
 /// Chunks that are taken away under one lock.
 const BATCH: usize = 100;
 
@@ -69,7 +68,7 @@ pub struct Freed {
 
 /// How chunks go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// Nobody relies on them.
     Outright,
     /// Whoever relies on them finds them there.
@@ -199,7 +198,7 @@ impl Inner {
     }
 
     /// The chunks of a manifest, and when it was stored; `None` if it is damaged or gone.
-    fn chunks_of_manifest(
+    pub(super) fn chunks_of_manifest(
         &self,
         id: ManifestId,
     ) -> Result<Option<(Vec<ChunkId>, SystemTime)>, StoreError> {
@@ -213,71 +212,6 @@ impl Inner {
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Does `work` again as long as the quota refuses it and something opened can be let go: the oldest first.
-    pub(super) fn with_room<T>(
-        &self,
-        work: impl Fn() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        loop {
-            match work() {
-                Err(StoreError::NoSpace {
-                    needed,
-                    free,
-                    quota: Some(quota),
-                    ..
-                }) if self.space.quota() == Some(quota)
-                    && self.let_go_opened(needed.saturating_sub(free))? => {}
-                done => return done,
-            }
-        }
-    }
-
-    /// Lets go of what was opened, the oldest first, until `bytes` are free. Returns whether anything went.
-    fn let_go_opened(&self, bytes: u64) -> Result<bool, StoreError> {
-        let Some(owner) = self.relay().map(|relay| relay.owner) else {
-            return Ok(false);
-        };
-        let mut opened = self.receipts.all()?;
-        // What the owner shares is there for others, also after he has looked at it.
-        opened.retain(|receipt| receipt.state == TransferState::Opened && receipt.sender != owner);
-        // Nothing goes for what does not fit even without all of them.
-        let mut all = 0;
-        for receipt in &opened {
-            all += self.info_of(receipt.manifest)?.map_or(0, |info| info.size);
-        }
-        if all < bytes {
-            return Ok(false);
-        }
-        opened.sort_by_key(|receipt| (receipt.since, receipt.manifest));
-        let (mut gone, mut chunks, mut until) = (0, Vec::new(), SystemTime::UNIX_EPOCH);
-        let mut any = false;
-        for receipt in opened {
-            if gone >= bytes && any {
-                break;
-            }
-            let Some((its, _)) = self.chunks_of_manifest(receipt.manifest)? else {
-                continue;
-            };
-            if self.unpublish_if_there(receipt.manifest)? {
-                any = true;
-                let lengths = its.iter().filter_map(|id| self.length_on_disk(*id));
-                gone += lengths.sum::<u64>();
-                until = until.max(time_of(receipt.since) + A_SECOND);
-                chunks.extend(its);
-            }
-        }
-        if any {
-            let named = self.named_chunks()?;
-            chunks.retain(|id| !named.contains(id));
-            let freed = self.free(&chunks, until, Way::Trash)?;
-            tracing::info!(
-                bytes = freed.bytes,
-                "the quota is full: opened transfers were let go"
-            );
-        }
-        Ok(any)
     }
 
     /// The chunks that manifests name, but for one.
@@ -309,7 +243,7 @@ impl Inner {
         Ok((freed, chunks))
     }
 
-    fn length_on_disk(&self, id: ChunkId) -> Option<u64> {
+    pub(super) fn length_on_disk(&self, id: ChunkId) -> Option<u64> {
         self.shard(id).length(&id.to_string()).ok().flatten()
     }
 
@@ -322,7 +256,7 @@ impl Inner {
     }
 
     /// Takes chunks away that nobody relies on since `published`.
-    fn free(
+    pub(super) fn free(
         &self,
         chunks: &[ChunkId],
         published: SystemTime,
@@ -358,8 +292,4 @@ impl Inner {
         self.charges.release(id);
         Ok(())
     }
-}
-
-fn time_of(at: Timestamp) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(at.unix_seconds())
 }

@@ -53,6 +53,17 @@ struct Promise {
     since: Instant,
 }
 
+/// The room that a transfer wants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Its sealed bytes.
+    pub(super) size: u64,
+    /// What of them is known to have come.
+    pub(super) there: u64,
+    /// What the store can let go to make room in its quota.
+    pub(super) beyond: u64,
+}
+
 /// What the announced transfer takes when it is sealed, less its sums, which are small; 0 if nobody knows.
 pub(super) fn sealed_size(offer: &Offer) -> u64 {
     let Some(size) = offer.size else { return 0 };
@@ -102,18 +113,18 @@ impl Space {
         state.used = used.unwrap_or(state.used);
     }
 
-    /// Fails if a transfer of `size` bytes does not fit, less what has come of it: what was taken of its promise, or what
-    /// the caller knows to be `there`.
+    /// Fails if a transfer does not fit, less what has come of it: what was taken of its promise, or what the caller knows to be
+    /// there.
     pub(super) fn fits(
         &self,
         disk: Disk,
         transfer: Transfer,
-        size: u64,
-        there: u64,
+        wanted: Wanted,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         let before = state.promises.remove(&transfer);
-        let fits = self.check(&state, disk, still_to_come(size, there, before.as_ref()));
+        let needed = still_to_come(wanted, before.as_ref());
+        let fits = self.check(&state, disk, needed, wanted.beyond);
         state.promises.extend(before.map(|p| (transfer, p)));
         fits
     }
@@ -123,20 +134,20 @@ impl Space {
         &self,
         disk: Disk,
         transfer: Transfer,
-        size: u64,
-        there: u64,
+        wanted: Wanted,
     ) -> Result<(), StoreError> {
+        let Wanted { size, there, .. } = wanted;
         let mut state = self.lock();
         let before = state.promises.remove(&transfer);
-        let wanted = still_to_come(size, there, before.as_ref());
-        if let Err(error) = self.check(&state, disk, wanted) {
+        let needed = still_to_come(wanted, before.as_ref());
+        if let Err(error) = self.check(&state, disk, needed, wanted.beyond) {
             state.promises.extend(before.map(|p| (transfer, p)));
             return Err(error);
         }
         if size > 0 {
             state.make_room(transfer.1);
             let promise = Promise {
-                left: wanted.min(self.share(&state, disk, transfer.1)),
+                left: needed.min(self.share(&state, disk, transfer.1)),
                 taken: before.map_or(there, |before| before.taken.max(there)),
                 since: Instant::now(),
             };
@@ -190,7 +201,7 @@ impl Space {
         let promised = transfer.and_then(|transfer| state.promises.get_mut(&transfer));
         let left = promised.map_or(0, |promise| promise.left);
         if left < bytes {
-            self.check(state, disk, bytes - left)?;
+            self.check(state, disk, bytes - left, 0)?;
         }
         // Files are promised to nobody.
         disk.room(state.reserve).check(0, 1)?;
@@ -214,6 +225,13 @@ impl Space {
     /// A transfer is complete: nothing is promised to it any more.
     pub(super) fn settle(&self, transfer: Transfer) {
         self.lock().promises.remove(&transfer);
+    }
+
+    /// Whether the quota leaves less than `needed` bytes.
+    pub(super) fn lacks(&self, needed: u64) -> bool {
+        let state = self.lock();
+        let used = state.used.saturating_add(state.promised());
+        state.check_quota(used, needed).is_err()
     }
 
     /// Gives `bytes` back.
@@ -266,15 +284,15 @@ impl Space {
         usable(disk.room(state.reserve), state.quota, state.used).saturating_sub(state.promised())
     }
 
-    /// Whether `needed` bytes may be written to a file beside what was promised.
-    fn check(&self, state: &State, disk: Disk, needed: u64) -> Result<(), StoreError> {
+    /// Whether `needed` bytes may be written to a file beside what was promised, if the store lets go of what is `beyond` its quota.
+    fn check(&self, state: &State, disk: Disk, needed: u64, beyond: u64) -> Result<(), StoreError> {
         let promised = state.promised();
         let room = disk.room(state.reserve);
         let free = room.free.saturating_sub(promised);
         let fits = Room { free, ..room }.check(needed, 1);
         let fits = fits.map_err(StoreError::from).and_then(|()| {
             let used = state.used.saturating_add(promised);
-            state.check_quota(used, needed)
+            state.check_quota(used.saturating_sub(beyond), needed)
         });
         fits.map_err(|error| error.beside(self.promised(state)))
     }
@@ -290,7 +308,8 @@ impl Space {
 }
 
 /// What must be free for a transfer. Without a size nothing is known, but there must be space for something.
-fn still_to_come(size: u64, there: u64, before: Option<&Promise>) -> u64 {
+fn still_to_come(wanted: Wanted, before: Option<&Promise>) -> u64 {
+    let Wanted { size, there, .. } = wanted;
     let come = before.map_or(there, |before| before.taken.max(there));
     size.saturating_sub(come).max(1)
 }
@@ -346,6 +365,16 @@ mod tests {
         files: None,
     };
 
+    /// A transfer of this size of which so much has come.
+    fn of(size: u64, there: u64) -> Wanted {
+        let beyond = 0;
+        Wanted {
+            size,
+            there,
+            beyond,
+        }
+    }
+
     fn transfer(n: u8) -> Transfer {
         (TransferId::from_bytes([n; 16]), PeerId::of(b"sender"))
     }
@@ -357,14 +386,14 @@ mod tests {
     #[test]
     fn a_disk_with_few_files_left_takes_no_chunk_more() {
         let space = Space::new(Some(0), None, 0);
-        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        space.promise(DISK, transfer(1), of(400, 0)).unwrap();
         let disk = Disk {
             files: Some((100, 5_000)),
             ..DISK
         };
         let refused = space.take(disk, Some(transfer(1)), 1).unwrap_err();
         assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
-        let refused = space.fits(disk, transfer(2), 1, 0).unwrap_err();
+        let refused = space.fits(disk, transfer(2), of(1, 0)).unwrap_err();
         assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
     }
 
@@ -372,13 +401,13 @@ mod tests {
     fn what_is_promised_to_one_cannot_be_taken_by_another() {
         let space = Space::new(Some(100), None, 0);
         assert_eq!(space.free(DISK), 900);
-        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        space.promise(DISK, transfer(1), of(400, 0)).unwrap();
         assert_eq!(space.free(DISK), 500);
-        assert!(space.promise(DISK, of_another(2), 501, 0).is_err());
+        assert!(space.promise(DISK, of_another(2), of(501, 0)).is_err());
         assert!(space.take(DISK, Some(transfer(2)), 501).is_err());
         space.take(DISK, Some(transfer(1)), 400).unwrap();
         space.settle(transfer(1));
-        space.promise(DISK, of_another(2), 900, 0).unwrap();
+        space.promise(DISK, of_another(2), of(900, 0)).unwrap();
     }
 
     #[test]
@@ -388,10 +417,10 @@ mod tests {
             for (n, size) in (0..).zip(sizes) {
                 let id = TransferId::from_bytes(u128::to_be_bytes(n));
                 // It may be refused in the end; what it had then counts.
-                let _ = space.promise(DISK, (id, PeerId::of(b"sender")), *size, 0);
+                let _ = space.promise(DISK, (id, PeerId::of(b"sender")), of(*size, 0));
             }
             assert!(space.free(DISK) >= 450, "{sizes:?}");
-            space.promise(DISK, of_another(1), 450, 0).unwrap();
+            space.promise(DISK, of_another(1), of(450, 0)).unwrap();
             assert!(space.free(DISK) >= 225, "{sizes:?}");
             space.take(DISK, None, 225).unwrap();
         }
@@ -406,7 +435,7 @@ mod tests {
         for quota in [None, Some(1_000)] {
             let space = Space::new(Some(100), quota, 0);
             assert_eq!(promised(&space), Promised::default());
-            space.promise(DISK, transfer(1), 400, 0).unwrap();
+            space.promise(DISK, transfer(1), of(400, 0)).unwrap();
             let found = promised(&space);
             assert_eq!(found.bytes, 400);
             assert!(
@@ -419,14 +448,14 @@ mod tests {
     #[test]
     fn beyond_its_share_a_transfer_may_use_what_is_free() {
         let space = Space::new(Some(100), None, 0);
-        space.promise(DISK, transfer(1), 900, 0).unwrap();
+        space.promise(DISK, transfer(1), of(900, 0)).unwrap();
         space.take(DISK, Some(transfer(1)), 900).unwrap();
     }
 
     #[test]
     fn a_promise_without_chunks_ends_and_each_chunk_renews_it() {
         let space = Space::new(Some(100), None, 0);
-        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        space.promise(DISK, transfer(1), of(400, 0)).unwrap();
         let made = space.lock().promises[&transfer(1)].since;
         space.take(DISK, Some(transfer(1)), 1).unwrap();
         assert!(space.lock().promises[&transfer(1)].since > made);
@@ -439,36 +468,40 @@ mod tests {
     #[test]
     fn a_refused_offer_leaves_no_promise_and_takes_none_away() {
         let space = Space::new(Some(100), None, 0);
-        assert!(space.promise(DISK, transfer(1), 901, 0).is_err());
+        assert!(space.promise(DISK, transfer(1), of(901, 0)).is_err());
         assert_eq!(space.free(DISK), 900);
-        space.promise(DISK, transfer(1), 400, 0).unwrap();
-        assert!(space.promise(DISK, transfer(1), 901, 0).is_err());
-        assert!(space.fits(DISK, transfer(1), 901, 0).is_err());
-        space.fits(DISK, transfer(1), 900, 0).unwrap();
+        space.promise(DISK, transfer(1), of(400, 0)).unwrap();
+        assert!(space.promise(DISK, transfer(1), of(901, 0)).is_err());
+        assert!(space.fits(DISK, transfer(1), of(901, 0)).is_err());
+        space.fits(DISK, transfer(1), of(900, 0)).unwrap();
         assert_eq!(space.free(DISK), 500, "as it was");
     }
 
     #[test]
     fn what_has_come_is_not_asked_for_again() {
         let space = Space::new(Some(0), None, 0);
-        space.promise(DISK, transfer(1), 900, 0).unwrap();
+        space.promise(DISK, transfer(1), of(900, 0)).unwrap();
         space.take(DISK, Some(transfer(1)), 600).unwrap();
         let disk = Disk { free: 400, ..DISK };
-        space.promise(disk, transfer(1), 900, 0).unwrap();
+        space.promise(disk, transfer(1), of(900, 0)).unwrap();
         let after_a_restart = Space::new(Some(0), None, 0);
-        assert!(after_a_restart.promise(disk, transfer(1), 900, 0).is_err());
+        assert!(
+            after_a_restart
+                .promise(disk, transfer(1), of(900, 0))
+                .is_err()
+        );
         after_a_restart
-            .promise(disk, transfer(1), 900, 600)
+            .promise(disk, transfer(1), of(900, 600))
             .unwrap();
     }
 
     #[test]
     fn a_copied_transfer_id_takes_no_promise_away() {
         let space = Space::new(Some(0), None, 0);
-        space.promise(DISK, transfer(1), 400, 0).unwrap();
+        space.promise(DISK, transfer(1), of(400, 0)).unwrap();
         let copied = of_another(1);
         assert!(space.take(DISK, Some(copied), 601).is_err());
-        space.promise(DISK, copied, 1, 0).unwrap();
+        space.promise(DISK, copied, of(1, 0)).unwrap();
         space.settle(copied);
         assert!(space.take(DISK, None, 601).is_err());
         space.take(DISK, Some(transfer(1)), 400).unwrap();
@@ -478,7 +511,7 @@ mod tests {
     fn one_sender_has_a_bounded_number_of_promises() {
         let space = Space::new(Some(0), None, 0);
         for n in 0..=255 {
-            space.promise(DISK, transfer(n), 1, 0).unwrap();
+            space.promise(DISK, transfer(n), of(1, 0)).unwrap();
         }
         assert_eq!(space.lock().promises.len(), PROMISES_PER_SENDER);
     }

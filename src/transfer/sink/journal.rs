@@ -7,13 +7,14 @@ use std::{
 };
 
 use crate::{
+    id::Digest,
     received::{ReceivedError, Staging},
     transfer::TransferError,
 };
 
 const RECORD: usize = 8 + 1 + 4;
 
-/// How many chunks are done: a header that names key and boot, then records, of which the last whole one counts. It is not
+/// How many chunks are done: a header that names content and boot, then records, of which the last whole one counts. It is not
 /// synced: losing records costs only fetching again.
 pub(super) struct Journal {
     path: PathBuf,
@@ -23,17 +24,18 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the journal in `staging` of the transfer whose key is `key_id`.
-    pub(super) fn open(staging: &Staging, key_id: &[u8; 32]) -> Result<Self, TransferError> {
+    /// Opens or makes the journal in `staging` of a transfer with this `content`: of another, which its sender has signed under
+    /// the same id, nothing counts.
+    pub(super) fn open(staging: &Staging, content: Digest) -> Result<Self, TransferError> {
         let path = staging.journal_path();
         let failed = |path: &PathBuf, source| TransferError::Journal {
             path: path.clone(),
             source,
         };
         let boot = boot_id();
-        let done = done(staging, key_id)?;
+        let done = done(staging, content)?;
         let mut file = staging.new_journal()?;
-        let header = [&key_id[..], boot.as_bytes()].concat();
+        let header = [&content.as_bytes()[..], boot.as_bytes()].concat();
         file.write_all(&header).map_err(|e| failed(&path, e))?;
         let mut journal = Self { path, file, done };
         journal.record(done, false)?;
@@ -53,15 +55,15 @@ impl Journal {
     }
 }
 
-/// How many chunks of an earlier run count in `staging` of the transfer whose key is `key_id`.
-pub(super) fn done(staging: &Staging, key_id: &[u8; 32]) -> Result<u64, ReceivedError> {
+/// How many chunks of an earlier run count in `staging` of a transfer with this `content`.
+pub(super) fn done(staging: &Staging, content: Digest) -> Result<u64, ReceivedError> {
     let kept = staging.journal()?;
-    Ok(kept.map_or(0, |bytes| parse(&bytes, key_id, &boot_id())))
+    Ok(kept.map_or(0, |bytes| parse(&bytes, content, &boot_id())))
 }
 
 /// The number of chunks that count: all if the machine has not been started again since, else the durable ones.
-fn parse(bytes: &[u8], key_id: &[u8; 32], boot: &str) -> u64 {
-    let Some(rest) = bytes.strip_prefix(key_id) else {
+fn parse(bytes: &[u8], content: Digest, boot: &str) -> u64 {
+    let Some(rest) = bytes.strip_prefix(content.as_bytes()) else {
         return 0;
     };
     let Some((then, records)) = rest.split_at_checked(boot.len()) else {

@@ -117,6 +117,56 @@ impl Parcel {
         }
     }
 
+    /// From now on it is `transfer_id` of `sender`, who and `readers` can open it.
+    pub(crate) fn wrap_as(
+        &mut self,
+        transfer_id: TransferId,
+        sender: &Identity,
+        readers: &[&Identity],
+    ) {
+        let scope = WrapScope {
+            key_id: self.key.commitment(),
+            transfer_id,
+            sender: sender.peer_id(),
+        };
+        let wrap = |to: &&Identity| {
+            let public = to.seal_keys()[0].public();
+            Wrap::to_recipient(&self.key, scope, to.peer_id(), public).unwrap()
+        };
+        self.manifest.transfer_id = transfer_id;
+        self.manifest.wraps = [sender].iter().chain(readers).map(wrap).collect();
+    }
+
+    /// The request that announces it.
+    pub(crate) fn announcing(&self, sender: &Identity) -> Vec<u8> {
+        let offer = sign(&to_json(&offer_of(&self.manifest)), Offer::TYPE, sender);
+        let path = format!("/v1/offers/{}", self.manifest.transfer_id);
+        request("PUT", &path, JSON, &offer)
+    }
+
+    /// The requests that put its chunks for it: table, content, sums.
+    pub(crate) fn puts(&self) -> Vec<Vec<u8>> {
+        let (transfer, manifest) = (self.manifest.transfer_id, &self.manifest);
+        let put = |(id, sealed): &(ChunkId, Vec<u8>)| {
+            let index = manifest.chunks.iter().position(|chunk| chunk == id);
+            let index = index.map_or_else(String::new, |index| format!(";index={index}"));
+            let header = format!("colis-offer: {transfer}{index}\r\n");
+            request("PUT", &format!("/v1/chunks/{id}"), &header, sealed)
+        };
+        self.chunks.iter().map(put).collect()
+    }
+
+    /// The one of them that puts the content chunk `index`.
+    pub(crate) fn putting(&self, index: usize) -> Vec<u8> {
+        self.puts().swap_remove(self.manifest.table.len() + index)
+    }
+
+    /// The request that publishes it, and its id then.
+    pub(crate) fn publishing(&self, sender: &Identity) -> (ManifestId, Vec<u8>) {
+        let envelope = sign(&to_json(&self.manifest), Manifest::TYPE, sender);
+        (ManifestId::of(&envelope), publishing(&envelope))
+    }
+
     /// The offer of another transfer that has the same chunks.
     pub(crate) fn offer_again(&self, sender: &Identity, reader: &Identity) -> Offer {
         let transfer_id = TransferId::generate().unwrap();

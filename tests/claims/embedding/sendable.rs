@@ -43,7 +43,7 @@ fn operations(us: &'static Session, sources: fn() -> &'static Sources, text: &'s
     is_send(us.check_custody(any::<&'static CustodyRequest>()));
     is_send(us.connect(text));
     is_send(us.arriving());
-    is_send(us.cancel_arriving(&[]));
+    is_send(us.cancel_arriving(&[], None));
     is_send(us.unfinished());
     is_send(us.unfinished_named(&[]));
     is_send(us.resume(any(), any::<&'static ResumeRequest>()));

@@ -128,7 +128,8 @@ fn only_the_owner_is_told_by_events_what_comes() {
             arriving[0].names.as_deref(),
             Some(&["film.mkv".to_owned()][..])
         );
-        owner.cancel_arriving(arriving[0].transfer).await.unwrap();
+        let (id, sender) = (arriving[0].transfer, arriving[0].sender_id());
+        owner.cancel_arriving(id, sender).await.unwrap();
         assert_eq!(sending.ends(), 10);
         // The list gets empty, once.
         let over = async {

@@ -80,6 +80,15 @@ impl Site {
         read_to_close(&mut stream)
     }
 
+    /// The same as another member, or as `a` itself, which is the owner.
+    pub fn talk_as(&self, name: &str, bytes: &[u8]) -> Answer {
+        let dir = certs(&self.homes, name);
+        let config = shows(&self.homes, vec![certificate(&dir)], key(&dir));
+        let mut stream = self.connect(config);
+        let _ = stream.write_all(bytes);
+        read_to_close(&mut stream)
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.talk(&request("GET", path, "", b""))
     }
