@@ -89,10 +89,11 @@ fn killed_anywhere_every_key_opens_with_the_old_or_the_new() {
                 true => news += 1,
                 false => olds += 1,
             }
-            let left = fs::read_dir(homes.home("a").join("certs")).unwrap();
-            let left = left.map(|e| e.unwrap().file_name().into_string().unwrap());
-            let left: Vec<_> = left.filter(|name| name.starts_with("keys-")).collect();
-            assert_eq!(left, [""; 0], "{args:?} {number}: not finished");
+            assert_eq!(
+                half_changed(&homes),
+                [""; 0],
+                "{args:?} {number}: not finished"
+            );
             copy(&saved, &homes.home("a"));
         }
         assert!(
@@ -102,6 +103,13 @@ fn killed_anywhere_every_key_opens_with_the_old_or_the_new() {
         assert!(opens(&homes, after));
     }
     assert_eq!(keys(&homes, "a").map(|key| fs::read(key).unwrap()), plain);
+}
+
+/// What is left of a change that was not finished.
+fn half_changed(homes: &Homes) -> Vec<String> {
+    let left = fs::read_dir(homes.home("a").join("certs")).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    left.filter(|name| name.starts_with("keys-")).collect()
 }
 
 /// Puts a copy of the folder `from` in the place of `to`.
