@@ -140,10 +140,8 @@ impl Peer {
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address, noted) = listen(options.listen, &store, &dir)?;
-        let received = Received::open_known(&options.received, &dir.received())?;
-        let received = Arc::new(received.with_reserve(options.store.reserve));
+        let received = open_received(&options, &dir)?;
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
-        let hand = Hand::open(&dir);
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         door.directory_desk().serves_at(address);
         let door = Arc::new(door);
@@ -180,6 +178,7 @@ impl Peer {
             state,
             store,
             inbox,
+            hand: Hand::open(door.dir()),
             door,
             collector,
             identity,
@@ -189,7 +188,6 @@ impl Peer {
             owner,
             options: Arc::new(options),
             own: None,
-            hand,
             noted,
             ending,
         })
@@ -390,6 +388,11 @@ fn open_store(
     };
     let store = LocalStore::open_known(&options.chunks, &dir.store(), store_options)?;
     Ok(Arc::new(store))
+}
+
+fn open_received(options: &PeerOptions, dir: &CertsDir) -> Result<Arc<Received>, PeerError> {
+    let received = Received::open_known(&options.received, &dir.received())?;
+    Ok(Arc::new(received.with_reserve(options.store.reserve)))
 }
 
 /// Takes the port, and tells other processes of this machine.

@@ -1,7 +1,7 @@
 //! `certs`: the circle and its certificates.
 
+mod change_passphrase;
 mod leave;
-mod passphrase;
 mod revoke;
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{
     Context,
     args::{Certs, CertsCommand},
+    passphrase,
     report::{ExitCode, Failure},
     show::table::Listing,
 };
@@ -19,7 +20,7 @@ use crate::{
         certs::{self, IssueRequest, RenewRequest},
         pair::peer_name,
     },
-    tls::Renewed,
+    tls::{CertsDir, Renewed, Scope},
 };
 
 /// A certificate that ends within a third of its year is worth a word.
@@ -43,6 +44,8 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             output.talk("next: carry that folder to the other machine as the certs/ of its home; it holds its keys");
         }
         CertsCommand::Import { folder } => {
+            let from = CertsDir::new(&folder);
+            passphrase::open_keys_in(context, &from, Some(Scope::Peer)).await?;
             context.tell(&Event::Made(certs::import(home, &folder)?));
             output.talk(format!(
                 "copied; {} holds this machine's keys too and can be deleted",
@@ -58,7 +61,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             let revoked = certs::revoke(home, config, &reporter, &name).await?;
             context.tell(&Event::Revoked(revoked));
         }
-        CertsCommand::Passphrase(command) => passphrase::run(context, command).await?,
+        CertsCommand::Passphrase(command) => change_passphrase::run(context, command).await?,
         CertsCommand::Leave { end_circle, yes } => leave::run(context, end_circle, yes).await?,
         CertsCommand::RenewCircle => context.tell(&Event::Renewed(certs::renew_circle(home)?)),
         CertsCommand::Renew { from, script } => {

@@ -24,24 +24,33 @@ const OTHERS: u32 = 0o077;
 /// Opens the keys that a command needs; where it needs none, as far as nobody has to be asked.
 pub(super) async fn open_keys(context: &Context, needed: Option<Scope>) -> Result<(), Failure> {
     let dir = CertsDir::new(context.home.certs());
-    if let Err(error) = tls::finish_change(&dir) {
+    open_keys_in(context, &dir, needed).await
+}
+
+/// The same of the keys in `dir`.
+pub(super) async fn open_keys_in(
+    context: &Context,
+    dir: &CertsDir,
+    needed: Option<Scope>,
+) -> Result<(), Failure> {
+    if let Err(error) = tls::finish_change(dir) {
         tracing::warn!(%error, "a change of the passphrase that was interrupted is not finished");
     }
     let scope = match dir.ca_key().exists() {
         true => needed.unwrap_or(Scope::Peer),
         false => Scope::Peer,
     };
-    if !tls::needs_passphrase(&dir, scope) {
+    if !tls::needs_passphrase(dir, scope) {
         return Ok(());
     }
     if let Some(given) = given(&context.global) {
-        return Ok(unlock(&dir, given?).await?);
+        return Ok(unlock(dir, given?).await?);
     }
-    if scope == Scope::Peer && peer::take_keys(&dir).await {
+    if scope == Scope::Peer && peer::take_keys(dir).await {
         return Ok(());
     }
     match needed {
-        Some(_) => ask(&dir).await,
+        Some(_) => ask(dir).await,
         None => Ok(()),
     }
 }

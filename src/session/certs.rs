@@ -23,7 +23,7 @@ use crate::{
     peer::refresh_directory,
     private,
     tls::{
-        self, CertsDir, Circle, Identity, Inspected, TlsError,
+        self, CertsDir, Circle, Identity, TlsError,
         ca::{self, CertificateOptions, Purpose},
     },
 };
@@ -190,10 +190,11 @@ pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
 /// # Errors
 /// Fails if it cannot be read.
 pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
-    let inspected = Inspected::peer(&CertsDir::new(home.certs()));
-    let caller = inspected.map_err(|error| home.explain(error))?.caller;
+    let identity = Identity::load_or_closed(&CertsDir::new(home.certs()));
+    let identity = identity.map_err(|error| home.explain(error))?;
+    let caller = identity.caller();
     Ok(OwnCertificate {
-        name: caller.name,
+        name: caller.name.clone(),
         peer_id: caller.key_id,
         not_after: caller.not_after,
     })

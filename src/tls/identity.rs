@@ -53,8 +53,9 @@ impl Identity {
     /// [`TlsError::Missing`], [`TlsError::TooOpen`], [`TlsError::Malformed`]; [`TlsError::Locked`] where the keys are under a
     /// passphrase that this process was not given.
     pub fn load(dir: &CertsDir) -> Result<Self, TlsError> {
-        let mut identity = Self::closed(dir)?;
+        let mut identity = Self::read(dir)?;
         let (der, signing) = read_key_of(&dir.server_key(), &identity.certificate)?;
+        identity.check_peer(dir)?;
         identity.keys = Some(Keys { der, signing });
         identity.seal_keys = read_seal_keys(dir)?.into();
         Ok(identity)
@@ -66,25 +67,32 @@ impl Identity {
     /// As [`load`](Self::load), but for the passphrase.
     pub fn load_or_closed(dir: &CertsDir) -> Result<Self, TlsError> {
         match Self::load(dir) {
-            Err(TlsError::Locked { .. }) => Self::closed(dir),
+            Err(TlsError::Locked { .. }) => {
+                let closed = Self::read(dir)?;
+                closed.check_peer(dir)?;
+                Ok(closed)
+            }
             loaded => loaded,
         }
     }
 
-    fn closed(dir: &CertsDir) -> Result<Self, TlsError> {
-        let path = dir.server_cert();
-        let certificate = read_certificate(&path)?;
-        let caller = Caller::from_certificate(&certificate)?;
-        if caller.script {
-            let fault = BadFile::OfScript;
-            return Err(TlsError::Malformed { path, fault });
-        }
+    /// What the certificate says.
+    fn read(dir: &CertsDir) -> Result<Self, TlsError> {
+        let certificate = read_certificate(&dir.server_cert())?;
         Ok(Self {
-            caller,
+            caller: Caller::from_certificate(&certificate)?,
             certificate,
             keys: None,
             seal_keys: Arc::new([]),
         })
+    }
+
+    fn check_peer(&self, dir: &CertsDir) -> Result<(), TlsError> {
+        let (path, fault) = (dir.server_cert(), BadFile::OfScript);
+        match self.caller.script {
+            true => Err(TlsError::Malformed { path, fault }),
+            false => Ok(()),
+        }
     }
 
     /// What we are called.

@@ -182,6 +182,17 @@ fn a_damaged_or_hostile_key_file_is_named_and_nothing_is_computed() {
 }
 
 #[test]
+fn a_folder_that_is_taken_over_keeps_its_passphrase() {
+    let homes = Homes::new(&["b"]);
+    secret(&homes, "secret", PASSPHRASE);
+    set(&homes, "b", "secret");
+    homes.fails("c", &["certs", "import", "b/certs"], 9);
+    homes.ok("c", &with(&["certs", "import", "b/certs"]));
+    homes.fails("c", &["list"], 9);
+    homes.ok("c", &with(&["list"]));
+}
+
+#[test]
 fn a_locked_key_is_left_out_of_what_is_sent() {
     let homes = locked(&[]);
     fs::create_dir(homes.path("d")).unwrap();

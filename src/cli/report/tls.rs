@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// Where a passphrase is needed and was not given.
-pub(super) const GIVE_PASSPHRASE: &str = "run it on a terminal, or give the passphrase: --key-passphrase-file FILE or --key-passphrase-fd N";
+const GIVE_PASSPHRASE: &str = "run it on a terminal, or give the passphrase: --key-passphrase-file FILE or --key-passphrase-fd N";
+
+/// Where it is not the right one.
+const LOST_PASSPHRASE: &str = "try again; if it is lost, only a copy of certs/ from before it was set has keys that can be used: docs/operating.md";
 
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
@@ -46,9 +49,7 @@ impl From<TlsError> for Failure {
                 path.with_file_name("left").display()
             )),
             TlsError::Locked { .. } | TlsError::Closed => failure().hint(GIVE_PASSPHRASE),
-            TlsError::WrongPassphrase => failure().hint(
-                "nobody can tell it to you; a home of before it was set: docs/operating.md",
-            ),
+            TlsError::WrongPassphrase => failure().hint(LOST_PASSPHRASE),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
             TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),
             TlsError::BadList(_) => failure().hint(
