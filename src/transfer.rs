@@ -212,9 +212,7 @@ pub enum TransferError {
         limit: EntryLimit,
     },
     /// A store is much slower than the others that the transfer goes to, which waited for it.
-    #[error(
-        "it is much slower than the others, which have waited {seconds} s for it, and was left behind"
-    )]
+    #[error("it is much slower than the others, and was left behind: its answers took {seconds} s")]
     KeptWaiting {
         /// How long its answers took in all.
         seconds: u64,

@@ -23,8 +23,8 @@ use crate::{
 
 /// How often it is looked who keeps the others waiting.
 const TICK: Duration = Duration::from_millis(500);
-/// Who is waited for so many times as long as the next faster one, and for the patience of the others beside, keeps them waiting. A
-/// wireless link beside a wire is ten times as slow.
+/// Who is waited for so many times as long as the fastest, and for the patience of the others on top, keeps them waiting. A wireless
+/// link beside a wire is ten times as slow.
 const TIMES: u32 = 16;
 /// Bytes a second at which a store may catch up with what the others have had before.
 const CATCHES_UP: u64 = 1 << 20;
@@ -35,7 +35,7 @@ pub(super) struct Target {
     /// How long it was waited for before this transfer; `None` of a store of this machine.
     before: Option<Duration>,
     state: Mutex<State>,
-    /// Whether it was left behind, so that what it is asked is given up.
+    /// Whether it was left behind, so that what else it is asked is given up.
     is_left: watch::Sender<bool>,
 }
 
@@ -99,16 +99,20 @@ impl Target {
         self.lock().excused += time;
     }
 
-    /// What `asked` gives, or nothing once it is left behind.
-    async fn unless_left(
-        &self,
-        asked: impl Future<Output = Result<(), TransferError>>,
-    ) -> Result<(), TransferError> {
+    /// Waits for what is `asked` of it, unless it is left behind meanwhile. It is, at once, if that fails.
+    async fn wait(&self, asked: impl Future<Output = Result<(), TransferError>>) {
         let mut left = self.is_left.subscribe();
         tokio::select! {
-            result = asked => result,
-            _ = left.wait_for(|is_left| *is_left) => Ok(()),
+            result = asked => if let Err(error) = result {
+                self.leave_behind(error);
+            },
+            _ = left.wait_for(|is_left| *is_left) => {}
         }
+    }
+
+    fn leave_behind(&self, error: TransferError) {
+        self.lock().failed.get_or_insert(error);
+        self.is_left.send_replace(true);
     }
 }
 
@@ -155,25 +159,17 @@ impl Targets {
         ask: impl Fn(&'a Target) -> BoxFuture<'a, Result<(), TransferError>>,
     ) -> Result<(), TransferError> {
         let chosen = self.all.iter().filter(|target| is_chosen(target));
-        let asked = chosen.map(async |target| (target, target.unless_left(ask(target)).await));
-        let all = join_all(asked);
+        let all = join_all(chosen.map(|target| target.wait(ask(target))));
         tokio::pin!(all);
-        let results = loop {
+        loop {
             tokio::select! {
-                results = &mut all => break results,
+                _ = &mut all => return self.check_any_left(),
                 () = tokio::time::sleep(TICK) => self.leave_slow_behind(),
             }
-        };
-        for (target, result) in results {
-            if let Err(error) = result {
-                self.leave_behind(target, error)?;
-            }
         }
-        Ok(())
     }
 
-    fn leave_behind(&self, failed: &Target, error: TransferError) -> Result<(), TransferError> {
-        failed.lock().failed.get_or_insert(error);
+    fn check_any_left(&self) -> Result<(), TransferError> {
         if self.all.iter().any(|target| target.lock().failed.is_none()) {
             return Ok(());
         }
@@ -192,11 +188,9 @@ impl Targets {
         };
         let slow = self.all.iter().zip(waited);
         let slow = slow.filter_map(|(target, waited)| Some((target, waited?)));
-        for (target, waited) in slow.filter(|(_, waited)| *waited >= bound) {
+        for (target, waited) in slow.filter(|(_, waited)| *waited > bound) {
             let seconds = waited.as_secs();
-            let error = TransferError::KeptWaiting { seconds };
-            target.lock().failed.get_or_insert(error);
-            target.is_left.send_replace(true);
+            target.leave_behind(TransferError::KeptWaiting { seconds });
         }
     }
 
@@ -230,14 +224,9 @@ impl Targets {
     }
 }
 
-/// From which time on those that were `waited` for are too slow: the first that took [`TIMES`] times as long as the next faster one,
-/// and `patience` more; `None` if none is.
+/// For how long each of several that were `waited` for may have been: [`TIMES`] times as long as the fastest, and `patience` more.
 fn bound(waited: impl Iterator<Item = Duration>, patience: Duration) -> Option<Duration> {
-    let mut waited: Vec<_> = waited.collect();
-    waited.sort_unstable();
-    let pairs = waited.windows(2);
-    let slow = pairs.filter(|pair| pair[1] > pair[0] * TIMES + patience);
-    slow.map(|pair| pair[1]).next()
+    Some(waited.min()? * TIMES + patience)
 }
 
 #[cfg(test)]
@@ -246,24 +235,22 @@ mod tests {
 
     #[test]
     fn only_who_is_much_slower_than_another_keeps_it_waiting() {
-        let patience = 60;
         for (waited, slow) in [
-            (&[][..], None),
+            (&[][..], 0),
             // One alone, and several that are equally slow.
-            (&[100_000], None),
-            (&[100_000, 99_000, 100_000], None),
+            (&[100_000], 0),
+            (&[100_000, 99_000, 100_000], 0),
             // A wire and a wireless link, for a quarter of an hour.
-            (&[90, 900], None),
-            (&[0, 60], None),
-            (&[0, 61], Some(61)),
-            // Two that are slow together.
-            (&[500, 1, 400, 2], Some(400)),
-            // A line of which each waits for its turn.
-            (&[100, 200, 300, 400, 500, 600, 700, 800, 900, 1000], None),
+            (&[90, 900], 0),
+            (&[0, 60], 0),
+            (&[0, 61], 1),
+            // Several that are slow together, one more than another.
+            (&[61, 0, 600, 6_000], 3),
         ] {
-            let seconds = waited.iter().copied().map(Duration::from_secs);
-            let bound = bound(seconds, Duration::from_secs(patience));
-            assert_eq!(bound, slow.map(Duration::from_secs), "{waited:?}");
+            let each = waited.iter().copied().map(Duration::from_secs);
+            let bound = bound(each.clone(), Duration::from_secs(60));
+            let is_slow = |one: &Duration| bound.is_some_and(|bound| *one > bound);
+            assert_eq!(each.filter(is_slow).count(), slow, "{waited:?}");
         }
     }
 }

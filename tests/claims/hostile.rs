@@ -121,9 +121,10 @@ impl Hostile {
     }
 }
 
-/// What a peer answers at that path.
-fn media_of(path: &str) -> &'static str {
-    match path.starts_with("/v1/manifests/") && !path.ends_with("/state") {
+/// What a peer answers to that request.
+fn media_of(head: &str, path: &str) -> &'static str {
+    let is_of_manifest = path.starts_with("/v1/manifests/") && !path.ends_with("/state");
+    match head.starts_with("GET ") && is_of_manifest {
         true => media::ENVELOPE,
         false => media::JSON,
     }
@@ -172,7 +173,7 @@ async fn answer(
                 LATER.into(),
             ),
             Reply::TakenSlowly => ("201 Created", media::JSON, STORED.len(), STORED.into()),
-            Reply::Trickle => ("200 OK", media_of(&path), 1 << 20, Vec::new()),
+            Reply::Trickle => ("200 OK", media_of(&head, &path), 1 << 20, Vec::new()),
         };
         let head = format!(
             "HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n"
