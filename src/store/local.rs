@@ -90,6 +90,8 @@ struct Inner {
     charges: Charges,
     announced: Announced,
     opened: Opened,
+    /// Held while room is made in a full quota.
+    room_turn: Mutex<()>,
     relay: RwLock<Option<Relay>>,
     /// Held from checking what a sender may store for others until the transfer is published.
     relay_turn: Mutex<()>,
@@ -360,6 +362,7 @@ impl Inner {
             charges: Charges::default(),
             announced: Announced::open(&root.join("state")),
             opened: Opened::default(),
+            room_turn: Mutex::default(),
             relay: RwLock::default(),
             relay_turn: Mutex::default(),
             presence: RwLock::new(()),

@@ -2,14 +2,15 @@
 //! others have still to collect to somebody who only puts chunks.
 //!
 //! 1. Opened transfers that nobody else can collect, the oldest first.
-//! 2. Opened transfers of the peer that brings something.
-//! 3. Only for a transfer, announced or published: chunks that no transfer names or has announced, of whoever has the most of them.
-//! 4. Only for such a transfer too: the other opened ones, the oldest first.
+//! 2. Only for a transfer, announced or published: chunks that no transfer names or has announced, of the peer that has the most of
+//!    them.
+//! 3. Opened transfers of the peer that brings something.
+//! 4. Only for a transfer: the other opened ones, the oldest first.
 //!
 //! An announcement alone lets nothing go: it is taken if there would be room, and each chunk that comes makes room for itself.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -25,6 +26,8 @@ const A_SECOND: Duration = Duration::from_secs(1);
 const BATCH: usize = 100;
 /// As much as this of what no transfer names goes at once, for finding it costs a look at all manifests.
 const AT_ONCE: u64 = 16 << 20;
+/// How often something is tried again because others have made room meanwhile.
+const RETRIES: usize = 3;
 /// Looking for what was opened takes at most this part of the time.
 const SELDOM: u32 = 20;
 
@@ -101,19 +104,35 @@ impl Inner {
         what: For,
         work: impl Fn() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let mut made_by_others = 0;
         loop {
-            match work() {
-                Err(StoreError::NoSpace {
-                    needed,
-                    free,
-                    quota: Some(quota),
-                    ..
-                }) if self.space.quota() == Some(quota)
-                    && self.space.lacks(needed)
-                    && self.make_room(needed.saturating_sub(free), what)? => {}
-                done => return done,
+            let done = work();
+            let Err(StoreError::NoSpace {
+                needed,
+                quota: Some(quota),
+                ..
+            }) = &done
+            else {
+                return done;
+            };
+            if self.space.quota() != Some(*quota) {
+                return done;
+            }
+            // What another lets go at this moment is neither there nor free.
+            let _turn = self.turn_to_make_room();
+            match self.space.lacking(*needed) {
+                0 if made_by_others < RETRIES => made_by_others += 1,
+                0 => return done,
+                bytes if self.make_room(bytes, what)? => {}
+                _ => return done,
             }
         }
+    }
+
+    /// Held by whoever makes room. The caller must not rely on presence.
+    pub(super) fn turn_to_make_room(&self) -> MutexGuard<'_, ()> {
+        let turn = self.room_turn.lock();
+        turn.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes could be let go for something.
@@ -150,7 +169,7 @@ impl Inner {
         };
         let mut gone = 0;
         for turn in 0..=2 {
-            if turn == 2 && gone < bytes && matches!(what, For::Transfer(_)) {
+            if turn == 1 && gone < bytes && matches!(what, For::Transfer(_)) {
                 gone += self.let_unannounced_go(bytes - gone, owner)?;
             }
             if gone < bytes {

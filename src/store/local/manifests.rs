@@ -136,6 +136,7 @@ impl Inner {
             asked = ask(wanted);
         }
         if lacks_space(&asked) && self.space.quota().is_some() {
+            let _turn = self.turn_to_make_room();
             self.count_charges_anew()?;
             wanted.beyond = self.releasable(what)?;
             asked = ask(wanted);

@@ -73,7 +73,9 @@ impl Receipts {
 
     /// The receipt of the content of `manifest`, if it was opened, whatever manifest it came with.
     pub(super) fn opened(&self, manifest: &SignedManifest) -> Result<Option<Receipt>, StoreError> {
-        let by_manifest: Option<Receipt> = read(&self.by_manifest, &manifest.id().to_string())?;
+        // One that cannot be read must not keep the transfer from being known by its sender and id.
+        let by_manifest = read(&self.by_manifest, &manifest.id().to_string());
+        let by_manifest: Option<Receipt> = by_manifest.unwrap_or_default();
         let is_opened = |receipt: &Receipt| receipt.state == TransferState::Opened;
         if let Some(opened) = by_manifest.filter(is_opened) {
             return Ok(Some(opened));

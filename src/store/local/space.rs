@@ -227,11 +227,14 @@ impl Space {
         self.lock().promises.remove(&transfer);
     }
 
-    /// Whether the quota leaves less than `needed` bytes.
-    pub(super) fn lacks(&self, needed: u64) -> bool {
+    /// How many bytes of `needed` the quota does not leave.
+    pub(super) fn lacking(&self, needed: u64) -> u64 {
         let state = self.lock();
         let used = state.used.saturating_add(state.promised());
-        state.check_quota(used, needed).is_err()
+        let free = state
+            .quota
+            .map_or(u64::MAX, |quota| quota.saturating_sub(used));
+        needed.saturating_sub(free)
     }
 
     /// Gives `bytes` back.

@@ -68,7 +68,7 @@ fn begun(site: &Site, name: &str) -> TransferId {
     let key = format!("{}-{}", parcel.manifest.transfer_id, b.peer_id());
     let file = staged.join(key).join("tree").join(name);
     wait_for("it is opened early", || {
-        taken(&file.parent().unwrap()) > CHUNK as u64 / 2
+        taken(file.parent().unwrap()) > CHUNK as u64 / 2
     });
     parcel.manifest.transfer_id
 }
