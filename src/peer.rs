@@ -9,6 +9,7 @@ mod directory;
 mod door;
 mod elsewhere;
 mod files;
+mod folder;
 mod handle;
 mod history;
 mod housekeeping;
@@ -71,7 +72,6 @@ use crate::{
     address::{PeerAddress, loopback},
     id::PeerId,
     manifest::Signer as _,
-    received::Received,
     server::{
         self, App, GuardedRoutes, OwnRoutes, OwnerError, RoutesCollide, ServerState, Services,
     },
@@ -83,6 +83,7 @@ use adjust::announce;
 use collect::Collector;
 use condition::ConditionDesk;
 use door::Door;
+use folder::Folder;
 use housekeeping::{expiring, housekeeping, renew_old_list, revoke_pending, revoking};
 use inbox::Inbox;
 use known::Known;
@@ -135,8 +136,9 @@ impl Peer {
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address, noted) = listen(options.listen, &store, &dir)?;
-        let received = Received::open_known(&options.received, &dir.received())?;
-        let received = Arc::new(received.with_reserve(options.store.reserve));
+        let (place, reserve) = (&options.received, options.store.reserve);
+        let received = Arc::new(Folder::open(place, dir.received(), reserve)?);
+        noted.set_received(place);
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         door.directory_desk().serves_at(address);
@@ -253,6 +255,7 @@ impl Peer {
             stop: self.owner.stop.clone(),
             reading: Arc::downgrade(self.owner.reading()),
             history: self.inbox.history(),
+            noted: Arc::downgrade(&self.noted),
             released: self.store.released(),
         }
     }

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    Error, Event, Mistake, Session,
+    Candidate, Error, Event, Mistake, Session,
     which::{begins, if_long_enough},
 };
 use crate::{
     client::PeerClient,
+    manifest::Timestamp,
     peer::Whereabouts,
     store::{LocalStore, StoreError},
     tls::CertsDir,
@@ -89,8 +90,8 @@ impl Session {
         through_serving(|| self.serving(), ask, || async { Ok(Vec::new()) }).await
     }
 
-    /// Refuses what is arriving: its sender is told, and brings no more of it. Transfers are named by their ids, or the beginnings
-    /// of these. All are looked for first: if one is not there, nothing is cancelled. Each is told as [`Event::Cancelled`].
+    /// Refuses what is arriving: its sender is told, and brings no more of it. Transfers are named by their ids, the beginnings
+    /// of these, or names at their top. All are looked for first: if one is not there, nothing is cancelled. Each is told as [`Event::Cancelled`].
     ///
     /// # Errors
     /// Fails if nothing that is arriving has such an id, several have it, or the serving peer does not answer.
@@ -189,17 +190,34 @@ impl Session {
     }
 }
 
-/// The one that is arriving and whose id is or begins with `text`.
+/// The one that is arriving and whose id is or begins with `text`, or that has a file of that name at its top.
 fn arriving_as(text: &str, arriving: &[Arriving]) -> Result<Arriving, Error> {
-    let mut matching = arriving.iter().filter(|one| begins(one.transfer, text));
-    match (matching.next(), matching.count()) {
-        (Some(one), 0) => Ok(one.clone()),
-        (Some(_), others) => {
-            let (beginning, count) = (text.to_owned(), others + 1);
-            Err(Mistake::Ambiguous { beginning, count }.into())
-        }
-        (None, _) => Err(if_long_enough(text, || Error::NothingArrives {
+    let by_id = |one: &&Arriving| begins(one.transfer, text);
+    let by_name = |one: &&Arriving| one.names.iter().flatten().any(|name| name == text);
+    let mut found: Vec<_> = arriving.iter().filter(by_id).collect();
+    if found.is_empty() {
+        found = arriving.iter().filter(by_name).collect();
+    }
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(if_long_enough(text, || Error::NothingArrives {
             text: text.to_owned(),
         })),
+        several => {
+            let candidates = several.iter().map(|one| candidate(one)).collect();
+            Err(Mistake::ambiguous(text, candidates).into())
+        }
+    }
+}
+
+/// What tells it from others that are arriving.
+fn candidate(one: &Arriving) -> Candidate {
+    let since = Timestamp::now().unix_seconds() as f64 - one.seconds;
+    Candidate {
+        id: one.transfer.to_string(),
+        at: Timestamp::from_unix_seconds(since.max(0.0) as u64),
+        bytes: one.of,
+        who: format!("from {}", one.name),
+        names: one.names.clone().unwrap_or_default(),
     }
 }

@@ -61,6 +61,8 @@ struct HeadStart {
 /// What was opened of a transfer, and what its table is charged.
 pub(super) struct Begun {
     pub(super) arriving: Arriving,
+    /// Where.
+    pub(super) received: Arc<Received>,
     pub(super) charge: OwnedSemaphorePermit,
 }
 
@@ -208,7 +210,11 @@ async fn try_open(
         arriving = arriving.write(id, sealed).await?;
     }
     if queue.is_closed().await {
-        return Ok(Some(Begun { arriving, charge }));
+        return Ok(Some(Begun {
+            arriving,
+            received,
+            charge,
+        }));
     }
     arriving.discard().await;
     Ok(None)
