@@ -156,8 +156,13 @@ fn the_name_of_this_machine_is_no_other_that_shows_a_code() {
         return;
     };
     let homes = Homes::new(&[]);
+    fs::write(homes.path("code.txt"), "7-lotus-castor\n").unwrap();
     for name in [own.clone(), own.to_uppercase(), format!("{own}.local")] {
-        let said = homes.fails("b", &["pair", &name, "--name", "b", "--code-file", "-"], 2);
+        let said = homes.fails(
+            "b",
+            &["pair", &name, "--name", "b", "--code-file", "code.txt"],
+            2,
+        );
         assert!(said.contains("is this machine itself"), "{said}");
         assert!(said.contains("on the other machine: colis pair"), "{said}");
     }
