@@ -136,9 +136,8 @@ impl Peer {
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address, noted) = listen(options.listen, &store, &dir)?;
-        let (place, reserve) = (&options.received, options.store.reserve);
-        let received = Arc::new(Folder::open(place, dir.received(), reserve)?);
-        noted.set_received(place);
+        let received = Arc::new(Folder::open(&options, dir.received())?);
+        noted.set_received(&options.received);
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         door.directory_desk().serves_at(address);

@@ -78,7 +78,7 @@ pub(super) struct Failure {
     pub(super) code: ExitCode,
     what: String,
     /// What is said to a person instead: a sentence, and the lines of a list below it.
-    said: Option<(String, Vec<String>)>,
+    said: Option<Box<(String, Vec<String>)>>,
     hint: Option<Hint>,
     about: Option<Box<About>>,
     /// Whether a person was asked, and went back.
@@ -158,7 +158,7 @@ impl Failure {
 
     /// Says `sentence` to a person, with `list` below it; programs are told what it was made of.
     fn listing(self, sentence: String, list: Vec<String>) -> Self {
-        let said = Some((sentence, list));
+        let said = Some(Box::new((sentence, list)));
         Self { said, ..self }
     }
 
@@ -230,7 +230,7 @@ impl Failure {
                 address: about.address.clone(),
             }));
         }
-        let (sentence, list) = match &self.said {
+        let (sentence, list) = match self.said.as_deref() {
             Some((sentence, list)) => (sentence, list.as_slice()),
             None => (&self.what, [].as_slice()),
         };

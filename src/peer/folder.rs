@@ -7,6 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+use super::PeerOptions;
 use crate::received::{Received, ReceivedError};
 
 /// The folder that counts now. What was begun in another one ends there.
@@ -17,12 +18,9 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn open(
-        path: &Path,
-        mark: PathBuf,
-        reserve: Option<u64>,
-    ) -> Result<Self, ReceivedError> {
-        let received = Received::open_known(path, &mark)?.with_reserve(reserve);
+    pub(super) fn open(options: &PeerOptions, mark: PathBuf) -> Result<Self, ReceivedError> {
+        let received = Received::open_known(&options.received, &mark)?;
+        let received = received.with_reserve(options.store.reserve);
         let now = ArcSwap::from_pointee(received);
         Ok(Self { now, mark })
     }

@@ -144,17 +144,11 @@ fn a_setting_a_variable_and_a_flag_say_where_files_go() {
     assert!(!homes.home("b").join("received").exists() && !other.exists());
 }
 
-#[test]
-fn what_nothing_can_be_received_into_is_refused_when_it_is_chosen() {
-    let homes = Homes::new(&["b"]);
+/// Folders that nothing can be received into by b, what is said of each, and what to do.
+fn nowhere(homes: &Homes) -> Vec<(String, &'static str, String)> {
     let (home, root) = (homes.home("b"), homes.path(""));
-    fs::write(homes.path("file"), "").unwrap();
-    fs::create_dir(homes.path("real")).unwrap();
-    std::os::unix::fs::symlink(homes.path("real"), homes.path("link")).unwrap();
-    homes.ok("b", &["share", "file", "--to", "a"]);
     let at = |path: &Path| path.to_str().unwrap().to_owned();
-    let before = tree(&root);
-    for (value, what, todo) in [
+    vec![
         (
             "in".to_owned(),
             "is not a whole path",
@@ -198,7 +192,19 @@ fn what_nothing_can_be_received_into_is_refused_when_it_is_chosen() {
             "folder of its own".to_owned(),
         ),
         ("/proc/in".to_owned(), "cannot be written", String::new()),
-    ] {
+    ]
+}
+
+#[test]
+fn what_nothing_can_be_received_into_is_refused_when_it_is_chosen() {
+    let homes = Homes::new(&["b"]);
+    let root = homes.path("");
+    fs::write(homes.path("file"), "").unwrap();
+    fs::create_dir(homes.path("real")).unwrap();
+    std::os::unix::fs::symlink(homes.path("real"), homes.path("link")).unwrap();
+    homes.ok("b", &["share", "file", "--to", "a"]);
+    let before = tree(&root);
+    for (value, what, todo) in nowhere(&homes) {
         let said = homes.fails("b", &["config", "set", "received", &value], 3);
         assert!(
             said.contains(what) && said.contains(&todo),

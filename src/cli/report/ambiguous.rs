@@ -10,26 +10,28 @@ use crate::{
     },
     config::units::Size,
     name::{Escaped, shell_word},
-    session::Candidate,
+    session::{Candidate, Mistake},
 };
 
 /// The failure with its list, and how to choose.
-pub(super) fn failure(
-    failure: Failure,
-    text: &str,
-    count: usize,
-    candidates: Vec<Candidate>,
-) -> Failure {
-    let latest = candidates.last().map(|one| one.id.clone());
-    let shown = candidates.len();
+pub(super) fn failure(failure: Failure, mistake: &Mistake) -> Failure {
+    let Mistake::Ambiguous {
+        text,
+        count,
+        candidates,
+    } = mistake
+    else {
+        return failure;
+    };
+    let (latest, shown) = (candidates.last(), candidates.len());
     let mut list = in_columns(candidates.iter().map(row).collect());
-    if count > shown {
+    if *count > shown {
         list.insert(0, format!("… {} older ones", count - shown));
     }
     let sentence = format!("{text} may be one of {count} transfers");
     let words = env::args_os().skip(1);
     let words = words.map(|word| word.to_string_lossy().into_owned());
-    let command = latest.and_then(|id| with_id(words, text, &brief::id(id)));
+    let command = latest.and_then(|one| with_id(words, text, &brief::id(&one.id)));
     let hint = match command {
         Some(command) => format!("name one by its id, for example the last: {command}"),
         None => "name one by its id".to_owned(),

@@ -104,7 +104,6 @@ fn with_hint(error: Error) -> Failure {
             | Error::NothingOfOurs { .. }
             | Error::NothingToDelete { .. }
             | Error::NoCopy { .. } => where_to_look(&error, failure),
-            Error::OpenedThere { .. } => failure,
             other => of_the_circle(&other, failure),
         }
 }
@@ -289,11 +288,7 @@ impl From<Mistake> for Failure {
     fn from(mistake: Mistake) -> Self {
         let failure = Self::of(&mistake);
         match mistake {
-            Mistake::Ambiguous {
-                text,
-                count,
-                candidates,
-            } => ambiguous::failure(failure, &text, count, candidates),
+            mistake @ Mistake::Ambiguous { .. } => ambiguous::failure(failure, &mistake),
             Mistake::ShortId { .. } => failure.hint("see the ids: colis list [PEER], colis inbox"),
             Mistake::SeveralPeers { .. } => failure.hint("give more digits of the id"),
             Mistake::NobodyToSendTo => {
