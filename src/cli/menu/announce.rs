@@ -25,7 +25,7 @@ const EACH_ASKED: Duration = Duration::from_secs(2);
 pub(super) async fn run(mut arrivals: Arrivals, jobs: Arc<Jobs>) {
     while let Ok(arrival) = arrivals.recv().await {
         // There is an entry for what waits.
-        jobs.note_change();
+        jobs.has_come(arrival.transfer);
         // What the person decides is said where that is done.
         if arrival.decided == DecidedBy::Inbox {
             terminal::announce(&line(&(&arrival).into()));

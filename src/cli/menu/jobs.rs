@@ -184,13 +184,18 @@ impl Jobs {
         }
     }
 
+    /// It has come, and is not arriving any more.
+    pub(super) fn has_come(&self, transfer: TransferId) {
+        self.coming().all.retain(|one| one.transfer != transfer);
+        self.note_change();
+    }
+
     /// How much of what is arriving would end with the menu.
     fn cut_by_the_end(&self) -> usize {
         let coming = self.coming();
-        let moves = coming
-            .all
-            .iter()
-            .filter(|one| one.idle_seconds < STILL_COMES);
+        let is_whole = |one: &Arriving| one.of.is_some_and(|of| one.done >= of);
+        let moves = coming.all.iter();
+        let moves = moves.filter(|one| one.idle_seconds < STILL_COMES && !is_whole(one));
         match coming.by {
             Some(Server::Menu) => moves.count(),
             _ => 0,
