@@ -53,6 +53,7 @@ use rustix::{
 use crate::{
     config::Config,
     crypto::password::Password,
+    name::shell_word,
     sabotage,
     session::{self, ChosenBy, Event, Home, Session},
     store::LocalStore,
@@ -217,8 +218,8 @@ impl Context {
     fn command(&self, words: &str) -> String {
         match self.home.chosen_by() {
             ChosenBy::Name => {
-                let home = self.home.root().to_string_lossy();
-                format!("colis --home {} {words}", shell::quoted(&home))
+                let home = shell_word(self.home.root());
+                format!("colis --home {home} {words}")
             }
             ChosenBy::CurrentFolder | ChosenBy::Platform => format!("colis {words}"),
         }

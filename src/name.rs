@@ -6,6 +6,7 @@
 
 mod library;
 mod path_text;
+mod shell;
 mod visible;
 
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
@@ -13,6 +14,7 @@ use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 use crate::sabotage;
 pub use library::{LibraryError, connection_failed};
 pub use path_text::{PathText, path_as_text};
+pub use shell::shell_word;
 use visible::judged;
 
 /// Bytes of a path in a table.
@@ -195,7 +197,10 @@ impl fmt::Display for SafeName {
 /// Remote text made fit for a terminal or a log: every control, direction, zero-width, blank or otherwise invisible character but the
 /// space is written as an escape, and the length is bounded.
 #[derive(Debug, Clone, Copy)]
-pub struct Escaped<'a>(&'a str);
+pub struct Escaped<'a> {
+    text: &'a str,
+    most: usize,
+}
 
 impl<'a> Escaped<'a> {
     /// The most characters that are shown.
@@ -203,20 +208,27 @@ impl<'a> Escaped<'a> {
 
     /// Shows `text`.
     pub fn new(text: &'a str) -> Self {
-        Self(text)
+        let most = Self::MAX;
+        Self { text, most }
+    }
+
+    /// Shows all of `text`, which is ours and has commands to be copied in it.
+    pub fn whole(text: &'a str) -> Self {
+        let most = usize::MAX;
+        Self { text, most }
     }
 }
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (c, hidden) in judged(self.0).take(Self::MAX) {
+        for (c, hidden) in judged(self.text).take(self.most) {
             if hidden && !sabotage::without("escape") {
                 write!(f, "\\u{{{:x}}}", u32::from(c))?
             } else {
                 fmt::Write::write_char(f, c)?
             }
         }
-        if self.0.chars().nth(Self::MAX).is_some() {
+        if self.text.chars().nth(self.most).is_some() {
             f.write_str("...")
         } else {
             Ok(())

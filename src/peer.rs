@@ -9,6 +9,7 @@ mod directory;
 mod door;
 mod elsewhere;
 mod files;
+mod folder;
 mod hand;
 mod handle;
 mod history;
@@ -73,7 +74,6 @@ use crate::{
     address::{PeerAddress, loopback},
     id::PeerId,
     manifest::Signer as _,
-    received::Received,
     server::{
         self, App, GuardedRoutes, OwnRoutes, OwnerError, RoutesCollide, ServerState, Services,
     },
@@ -85,6 +85,7 @@ use adjust::announce;
 use collect::Collector;
 use condition::ConditionDesk;
 use door::Door;
+use folder::Folder;
 use hand::Hand;
 use housekeeping::{expiring, housekeeping, renew_old_list, revoke_pending, revoking};
 use inbox::Inbox;
@@ -140,7 +141,8 @@ impl Peer {
         let circle = neighbours::load_circle(&dir)?;
         let store = open_store(&options, &dir, identity.peer_id())?;
         let (listener, address, noted) = listen(options.listen, &store, &dir)?;
-        let received = open_received(&options, &dir)?;
+        let received = Arc::new(Folder::open(&options, dir.received())?);
+        noted.set_received(&options.received);
         let places = Places::open(&dir, identity.peer_id(), store.clone(), received.clone())?;
         let door = Door::new(dir, identity.clone(), circle, options.default_role, places)?;
         door.directory_desk().serves_at(address);
@@ -258,6 +260,7 @@ impl Peer {
             stop: self.owner.stop.clone(),
             reading: Arc::downgrade(self.owner.reading()),
             history: self.inbox.history(),
+            noted: Arc::downgrade(&self.noted),
             released: self.store.released(),
         }
     }
@@ -388,11 +391,6 @@ fn open_store(
     };
     let store = LocalStore::open_known(&options.chunks, &dir.store(), store_options)?;
     Ok(Arc::new(store))
-}
-
-fn open_received(options: &PeerOptions, dir: &CertsDir) -> Result<Arc<Received>, PeerError> {
-    let received = Received::open_known(&options.received, &dir.received())?;
-    Ok(Arc::new(received.with_reserve(options.store.reserve)))
 }
 
 /// Takes the port, and tells other processes of this machine.

@@ -98,7 +98,7 @@ pub use connect::ConnectedPeer;
 pub(crate) use custody::kept_sends;
 pub use custody::{Custody, CustodyRequest};
 pub use delete::{DeleteRequest, DeletedTransfer};
-pub use error::{Cause, Error, Kind, Mistake, NotReached};
+pub use error::{Candidate, Cause, Error, Kind, Mistake, NotReached};
 pub use event::{Event, Failed, LeftOut, Missed};
 pub use finding::{Finding, Summary, Verdict};
 pub use folder::{FolderError, SealRequest, Sealed};
@@ -113,9 +113,10 @@ pub use patience::RETRY_FOR;
 pub use peers::{CheckedPeer, PeerHealth, PeerRow, RightsRow, RoleRow};
 pub use progress::{Progress, Work};
 pub use receive::{
-    Locked, PassedOver, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest,
+    Locked, NothingNew, PassedOver, PasswordSource, ReceiveInto, ReceiveOutcome, ReceiveRequest,
     ReceivedTransfer,
 };
+pub use received::NoPlace;
 pub use reporter::{Reporter, Silent};
 pub use send::{
     Fault, Lifetime, Planned, ResumeRequest, Sealing, SendRequest, Sent, StoredAt, UnfinishedSend,

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     config::Shown,
+    name::shell_word,
     session::{Event, Home, change_setting, init_settings, take_back_setting},
 };
 
@@ -53,7 +54,7 @@ fn init(home: &Home, output: Output) -> Result<ExitCode, Failure> {
                 match Shown::all(&path, |_| None) {
                     Ok(_) => failure.hint("see what it sets: colis config show"),
                     Err(error) => {
-                        let path = path.display();
+                        let path = shell_word(&path);
                         failure.hint(format!(
                             "it is wrong ({error}): correct it, or move it away first: mv {path} {path}.bad"
                         ))

@@ -23,7 +23,13 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             let mut request = receive::request(ids, out, secret).await?;
             request.all = all;
             let received = session.inbox()?.accept(request).await;
-            receive::end(context, received, "nothing waits")
+            if received
+                .as_ref()
+                .is_ok_and(|outcome| outcome.received.is_empty())
+            {
+                context.output.talk("nothing waits");
+            }
+            receive::end(received)
         }
         InboxCommand::Refuse { ids, all, from } => {
             let inbox = session.inbox()?;
@@ -33,7 +39,7 @@ pub(super) async fn run(context: &Context, args: Inbox) -> Result<ExitCode, Fail
             };
             context.output.talk(match refused.is_empty() {
                 true => "nothing waits",
-                false => "the sealed bytes stay for the time of keep_opened; until then it can still be accepted",
+                false => "the sealed bytes stay for the time of keep_refused: until then it can be had after all, colis inbox accept ID",
             });
             Ok(ExitCode::Ok)
         }

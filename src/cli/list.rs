@@ -40,6 +40,14 @@ pub(super) fn mark(row: &TransferRow) -> &'static str {
     row.mark.map_or("-", Mark::word)
 }
 
+/// Whom it is for, if it was sent from here to others; else who sent it.
+pub(super) fn whom(row: &TransferRow) -> String {
+    match row.to.is_empty() {
+        true => format!("from {}", row.from),
+        false => format!("to {}", Escaped::new(&row.to.join(", "))),
+    }
+}
+
 /// A transfer, in a row of a list.
 pub(super) fn row(row: &TransferRow) -> Row {
     Row(vec![
@@ -48,7 +56,7 @@ pub(super) fn row(row: &TransferRow) -> Row {
         Cell::Number(Size(row.info.size).to_string()),
         Cell::Word(format!("{:?}", row.state).to_lowercase()),
         Cell::Word(mark(row).to_owned()),
-        Cell::Names(format!("from {}", row.from)),
+        Cell::Names(whom(row)),
         Cell::Names(contents(row)),
     ])
 }

@@ -1,8 +1,10 @@
 //! Where the log goes: lines for people on standard error, and while serving JSON lines in the home folder.
 
 mod daily;
+mod sentence;
 
 use std::{
+    env,
     io::{self, IsTerminal as _, Write},
     path::Path,
     sync::{
@@ -13,10 +15,12 @@ use std::{
 };
 
 use daily::Daily;
+use sentence::Sentence;
 use serde_json::json;
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    filter::LevelFilter,
     fmt::{
         self,
         writer::{MakeWriter, OptionalWriter},
@@ -78,11 +82,20 @@ pub(super) fn start(global: &Global, level: Level) {
     let _ = Registry::default().with(lines(global, level)).try_init();
 }
 
-/// Logs to where no prompt is broken by a line, and to `file` once that is opened.
+/// Logs to `file` once that is opened, and what has failed to where no prompt is broken by a line, as a sentence. Only who asks for
+/// more has lines of the log on the screen.
 pub(super) fn start_beside_prompts(global: &Global, file: LateFile) {
     let lines = fmt::layer().with_writer(terminal::LogWriter::default);
-    let lines = lines.with_target(false).with_ansi(false);
-    let lines = lines.with_filter(filter(global, Level::Command));
+    let lines = match global.verbose > 0 || env::var_os("COLIS_LOG").is_some() {
+        true => {
+            let lines = lines.with_target(false).with_ansi(false);
+            lines.with_filter(filter(global, Level::Command)).boxed()
+        }
+        false => {
+            let lines = lines.event_format(Sentence);
+            lines.with_filter(LevelFilter::ERROR).boxed()
+        }
+    };
     let both = Registry::default().with(lines);
     let _ = both.with(objects(global, file)).try_init();
 }

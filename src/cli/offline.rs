@@ -26,5 +26,11 @@ pub(super) async fn open(context: &Context, args: OpenFolder) -> Result<ExitCode
     let mut request = receive::request(Vec::new(), args.out, args.secret).await?;
     (request.keep_exec, request.jobs) = (args.keep_exec, args.jobs.map(usize::from));
     let opened = context.session()?.open_folder(&args.folder, request).await;
-    receive::end(context, opened, "nothing there that we can open")
+    if opened
+        .as_ref()
+        .is_ok_and(|outcome| outcome.received.is_empty())
+    {
+        context.output.talk("nothing there that we can open");
+    }
+    receive::end(opened)
 }

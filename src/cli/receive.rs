@@ -11,7 +11,7 @@ use super::{
     standard,
 };
 use crate::{
-    session::{self, PassedOver, ReceiveInto, ReceiveOutcome, ReceiveRequest},
+    session::{self, Event, NothingNew, ReceiveInto, ReceiveOutcome, ReceiveRequest},
     transfer::TransferError,
 };
 
@@ -21,36 +21,16 @@ pub(super) async fn run(context: &Context, args: Receive) -> Result<ExitCode, Fa
     request.retry_for = args.patience.time()?;
     request.jobs = args.jobs.map(usize::from);
     (request.again, request.mine, request.keep_exec) = (args.again, args.mine, args.keep_exec);
-    (request.from, request.all) = (args.from.clone(), args.all);
+    // What else is wanted than what is new is wanted of all.
+    request.all = args.all || args.again || args.mine;
+    request.from = args.from.clone();
     let received = context.session()?.receive(request).await;
-    let nothing = match &received {
-        Ok(outcome) => nothing_new(&args.from, outcome),
-        Err(_) => String::new(),
-    };
-    end(context, received, &nothing)
-}
-
-/// That nothing has come `from` there, and what was passed over.
-fn nothing_new(from: &[String], outcome: &ReceiveOutcome) -> String {
-    let from = match from {
-        [] => "here".to_owned(),
-        peers => format!("from {}", peers.join(", ")),
-    };
-    if !outcome.locked.is_empty() {
-        return "nothing there that we can open".to_owned();
+    if let Ok(outcome) = &received
+        && outcome.received.is_empty()
+    {
+        context.tell(&Event::NothingNew(NothingNew::of(&args.from, outcome)));
     }
-    let PassedOver { before, mine } = outcome.passed_over;
-    let left = [
-        (before, "decided on before: --again"),
-        (mine, "sent from here: --mine"),
-    ];
-    let left = left.into_iter().filter(|(count, _)| *count > 0);
-    let left = left.map(|(count, what)| format!("{count} {what}"));
-    let left = left.collect::<Vec<_>>().join(", ");
-    match left.is_empty() {
-        true => format!("nothing new {from}"),
-        false => format!("nothing new {from} ({left})"),
-    }
+    end(received)
 }
 
 /// What the flags of all commands that receive ask for. Reads the password, if it is said where it is.
@@ -75,19 +55,10 @@ pub(super) async fn request(
     Ok(request)
 }
 
-/// How a command ends that has received; `nothing` is said if there was nothing to receive.
-pub(super) fn end(
-    context: &Context,
-    received: Result<ReceiveOutcome, session::Error>,
-    nothing: &str,
-) -> Result<ExitCode, Failure> {
+/// How a command ends that has received.
+pub(super) fn end(received: Result<ReceiveOutcome, session::Error>) -> Result<ExitCode, Failure> {
     match received {
-        Ok(outcome) => {
-            if outcome.received.is_empty() {
-                context.output.talk(nothing);
-            }
-            Ok(code(outcome.complete))
-        }
+        Ok(outcome) => Ok(code(outcome.complete)),
         // A reader that goes away has what it wanted, as `head` has.
         Err(session::Error::Transfer(TransferError::Output(error)))
             if error.kind() == io::ErrorKind::BrokenPipe =>

@@ -1,6 +1,7 @@
 //! How a command fails: a sentence, a hint, and an exit code that scripts can rely on.
 
 mod advice;
+mod ambiguous;
 mod folder;
 mod hint;
 mod pair;
@@ -18,7 +19,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::{output::Output, terminal};
+use super::{output::Output, show::brief, terminal};
 use crate::{
     address::{AddressError, PeerAddress},
     config::{ConfigError, ConfigFault, units::UnitError},
@@ -26,7 +27,7 @@ use crate::{
     disk::NoRoom,
     id::PeerId,
     manifest::{ManifestError, VerifyError},
-    name::Escaped,
+    name::{Escaped, shell_word},
     peer::PeerError,
     received::ReceivedError,
     session::{
@@ -76,6 +77,8 @@ impl ExitCode {
 pub(super) struct Failure {
     pub(super) code: ExitCode,
     what: String,
+    /// What is said to a person instead: a sentence, and the lines of a list below it.
+    said: Option<Box<(String, Vec<String>)>>,
     hint: Option<Hint>,
     about: Option<Box<About>>,
     /// Whether a person was asked, and went back.
@@ -95,6 +98,7 @@ impl Failure {
         Self {
             code,
             what: what.to_string(),
+            said: None,
             hint: None,
             about: None,
             is_left: false,
@@ -152,6 +156,12 @@ impl Failure {
         self
     }
 
+    /// Says `sentence` to a person, with `list` below it; programs are told what it was made of.
+    fn listing(self, sentence: String, list: Vec<String>) -> Self {
+        let said = Some(Box::new((sentence, list)));
+        Self { said, ..self }
+    }
+
     /// Says all of several errors, and what to do about the last.
     fn of_several<E: Display>(errors: impl IntoIterator<Item = E>) -> Self
     where
@@ -164,7 +174,11 @@ impl Failure {
         }
         let what = said.join("; ");
         match last {
-            Some(last) => Self { what, ..last },
+            Some(last) => Self {
+                what,
+                said: None,
+                ..last
+            },
             None => Self::new(ExitCode::Network, what),
         }
     }
@@ -191,6 +205,15 @@ impl Failure {
         (self.code, self.what, self.hint.map(|hint| hint.text(false)))
     }
 
+    /// What a person is told of it beside a question, in one line: its sentence, and its hint.
+    pub(super) fn sentences(self) -> String {
+        let hint = self.hint.map(|hint| hint.text(true));
+        match hint {
+            Some(hint) => format!("{}; {hint}", self.what),
+            None => self.what,
+        }
+    }
+
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
         let is_menu = terminal::is_held();
@@ -207,9 +230,18 @@ impl Failure {
                 address: about.address.clone(),
             }));
         }
-        let mut text = format!("colis: {}", Escaped::new(&self.what));
+        let (sentence, list) = match self.said.as_deref() {
+            Some((sentence, list)) => (sentence, list.as_slice()),
+            None => (&self.what, [].as_slice()),
+        };
+        let sentence = brief::on_clock_here(sentence);
+        let mut text = format!("colis: {}", Escaped::new(&sentence));
+        for line in list {
+            text.push_str(&format!("\n  {}", Escaped::new(line)));
+        }
         if let Some(hint) = hint {
-            text.push_str(&format!("\nhint: {}", Escaped::new(&hint)));
+            let hint = brief::on_clock_here(&hint);
+            text.push_str(&format!("\nhint: {}", Escaped::whole(&hint)));
         }
         output.warn(text);
     }
@@ -306,7 +338,7 @@ fn instead_of(path: &Path) -> String {
     match path.is_symlink() && path.is_dir() {
         true => format!(
             "it is a link to a folder: to follow it, --out {}/",
-            path.display()
+            shell_word(path)
         ),
         false => "choose another folder: --out DIR".to_owned(),
     }
@@ -319,7 +351,7 @@ impl From<ReceivedError> for Failure {
             ReceivedError::Gone { path, .. } => Self::of(&error).hint(format!(
                 "mount its disk; to receive there all the same, or elsewhere: make the folder, then \
                  colis config set received {}",
-                path.display()
+                shell_word(path)
             )),
             ReceivedError::InUse { .. } => Self::of(&error).hint("wait for it to end"),
             ReceivedError::BadTable { .. } => Self::of(&error),

@@ -49,6 +49,7 @@ pub(super) async fn run_with(
     log: &LateFile,
 ) -> Result<ExitCode, Failure> {
     context.home.check_there()?;
+    context.home.check_request(&args.request()?)?;
     keep_log(log, &context.home.logs(), log_days(context));
     raise_descriptor_limit();
     // Before anybody is told that this peer serves: it may be told to stop from then on.

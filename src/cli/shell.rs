@@ -1,4 +1,4 @@
-//! `completions`, and how what a shell or a reader of manuals needs is written.
+//! `completions`, and how what a shell or a reader of manuals needs is printed.
 
 use std::{io, path::Path};
 
@@ -8,15 +8,6 @@ use super::{
     report::{ExitCode, Failure},
     standard,
 };
-
-/// A word as a shell takes it.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
 
 pub(super) fn completions(args: &Completions) -> Result<ExitCode, Failure> {
     print(&complete::script(args.shell))

@@ -81,7 +81,7 @@ pub const SETTINGS: [Setting; 17] = [
     ),
     setting(
         "received",
-        Counts::AtStart,
+        Counts::AtOnce,
         words("where status says", "\"~/Downloads/colis\""),
         "Where received files appear: a whole path, one that begins with ~/, or one from the folder of this file on. Without it:\n\
          colis in the platform's folder for downloads; received/ beside this file for another home than the platform's, where that\n\

@@ -7,6 +7,7 @@ use crate::{
     config::units::count,
     id::Short as _,
     manifest::Timestamp,
+    name::shell_word,
     peer::{
         CircleEnds, Elsewhere, MOVE_OUT, after_the_end, circle_ends, directory_fault, early_list,
         holds_another, merging, moving_directory, renewal, said_revoked,
@@ -136,33 +137,26 @@ fn keys(subject: &Subject<'_>, dir: &CertsDir) -> Finding {
             }
         };
     }
-    let writable = written.iter().filter_map(|error| match error {
-        TlsError::Writable { path, .. } => Some(path.display().to_string()),
-        _ => None,
-    });
-    let writable: Vec<_> = writable.collect();
     wrong.extend(written);
     let open = wrong.iter().filter_map(|error| match error {
-        TlsError::TooOpen { path, .. } => Some(path.display().to_string()),
+        TlsError::TooOpen { path, .. } => Some(path.as_path()),
         _ => None,
     });
-    let open: Vec<_> = open.collect();
-    let chmod = match (open.as_slice(), writable.as_slice()) {
-        ([], []) => {
-            "a key must be a regular file of the user who runs colis: restore it, and chown it"
-                .into()
-        }
-        (open, []) => format!("chmod 600 {}", open.join(" ")),
-        ([], writable) => format!("chmod go-w {}", writable.join(" ")),
-        (open, writable) => format!(
-            "chmod 600 {}; chmod go-w {}",
-            open.join(" "),
-            writable.join(" ")
-        ),
+    let writable = wrong.iter().filter_map(|error| match error {
+        TlsError::Writable { path, .. } => Some(path.as_path()),
+        _ => None,
+    });
+    let (open, writable): (Vec<_>, Vec<_>) = (open.collect(), writable.collect());
+    let change = |mode: &str, paths: &[&Path]| {
+        let words: Vec<_> = paths.iter().map(shell_word).collect();
+        (!paths.is_empty()).then(|| format!("chmod {mode} {}", words.join(" ")))
     };
+    let changes = [change("600", &open), change("go-w", &writable)];
+    let changes: Vec<_> = changes.into_iter().flatten().collect();
     let hint = match open.first().or(writable.first()) {
-        Some(first) => unless_without_modes(Path::new(first), chmod),
-        None => chmod,
+        Some(first) => unless_without_modes(first, changes.join("; ")),
+        None => "a key must be a regular file of the user who runs colis: restore it, and chown it"
+            .to_owned(),
     };
     Finding::fail(STEP, Kind::Config, listed(&wrong)).hint(hint)
 }

@@ -9,6 +9,7 @@ use crate::{
         units::{Size, count},
     },
     disk::{Lack, lacks},
+    name::shell_word,
     received::Received,
     session::{
         Error, Home, Kind, LITTLE, MOVED, care::NO_HOME, damage::damages, existing, kept_sends,
@@ -59,7 +60,7 @@ pub(super) fn config(subject: &Subject<'_>) -> Finding {
         Ok(_) if path.exists() => Finding::ok(STEP, path.display()),
         Ok(_) => Finding::ok(STEP, "no colis.toml; everything has its default"),
         Err(error) => {
-            let path = path.display();
+            let path = shell_word(&path);
             let hint = format!(
                 "correct that line; every setting and what it may be: mv {path} {path}.bad; colis config init"
             );

@@ -17,8 +17,9 @@ use crate::{
 pub(super) type InForce = watch::Receiver<PeerOptions>;
 
 impl PeerHandle {
-    /// Takes of `options` in force what may be changed while the peer runs: inbox, store, relay, the default role and discovery. Its
-    /// folders and its address stay as they are. With a first quota what is stored is counted. Blocks.
+    /// Takes of `options` in force what may be changed while the peer runs: inbox, store, relay, the default role, discovery and
+    /// the folder of received files. Its other folders and its address stay as they are. With a first quota what is stored is counted.
+    /// Blocks.
     ///
     /// # Errors
     /// [`ReloadError`]: then nothing is changed.
@@ -31,7 +32,8 @@ impl PeerHandle {
         let (Some(store), Some(inbox), Some(door)) = parts else {
             return Err(ReloadError::Ended);
         };
-        let owner = door.identity().peer_id();
+        let (folder, owner) = (inbox.folder(), door.identity().peer_id());
+        let received = folder.other(&options.received)?;
         store.adjust(LocalStoreOptions {
             relay: Some(options.relay.of(owner)),
             ..options.store
@@ -40,8 +42,13 @@ impl PeerHandle {
             let new = options.clone();
             (now.inbox, now.store, now.relay) = (new.inbox, new.store, new.relay);
             (now.default_role, now.discovery) = (new.default_role, new.discovery);
+            now.received = new.received;
         });
-        inbox.adjust(options);
+        folder.change(received, options.store.reserve);
+        if let Some(noted) = self.noted.upgrade() {
+            noted.set_received(&options.received);
+        }
+        inbox.rules().set(options.inbox.policy.clone());
         if door.set_default_role(options.default_role) {
             self.state.drop_revoked();
         }

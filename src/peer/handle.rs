@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AnswerError, ArrivalSeq, Arrivals, History, InboxRules, OpenedFiles, PeerOptions,
-    PendingTransfer, door::Door, inbox::Inbox, owner::Reading,
+    PendingTransfer, door::Door, inbox::Inbox, owner::Reading, whereabouts::Noted,
 };
 use crate::{
     crypto::password::Password,
     id::{ManifestId, PeerId},
+    received::ReceivedError,
     server::WeakServerState,
     store::{LocalStore, Store, StoreError},
     tls::{Identity, TlsError},
@@ -38,6 +39,7 @@ pub struct PeerHandle {
     pub(super) stop: CancellationToken,
     pub(super) reading: Weak<Reading>,
     pub(super) history: History,
+    pub(super) noted: Weak<Noted>,
     pub(super) released: CancellationToken,
 }
 
@@ -54,6 +56,9 @@ pub enum ReloadError {
     /// The settings, in the words of the program that reads them. Those that were in force before still are.
     #[error("the settings: {0}")]
     Settings(String),
+    /// The folder of received files cannot be used.
+    #[error(transparent)]
+    Received(#[from] ReceivedError),
     /// The store cannot be counted for a quota.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -33,13 +33,13 @@ use super::{
     adjust::InForce,
     arrivals::{ArrivalSeq, Arrivals, News},
     door::Door,
+    folder::Folder,
     history::History,
     reasons::Reasons,
 };
 use crate::{
     id::{ManifestId, PeerId, TransferId},
     manifest::Signer as _,
-    received::Received,
     server::TellLimits,
     store::{LocalStore, PageRequest, Store as _, TransferState},
     tls::Identity,
@@ -61,7 +61,7 @@ const ARRIVALS: usize = 64;
 /// Opens arrivals, one after the other.
 pub(super) struct Inbox {
     store: Arc<LocalStore>,
-    received: Arc<Received>,
+    received: Arc<Folder>,
     book: AddressBook,
     reader: Reader,
     events: broadcast::Sender<ServerEvent>,
@@ -91,7 +91,7 @@ enum Listed {
 impl Inbox {
     pub(super) fn new(
         store: Arc<LocalStore>,
-        received: Arc<Received>,
+        received: Arc<Folder>,
         identity: &Identity,
         door: Arc<Door>,
         events: broadcast::Sender<ServerEvent>,
@@ -130,6 +130,11 @@ impl Inbox {
         self.rules.clone()
     }
 
+    /// Where received files appear.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.received
+    }
+
     /// What it has done since it was made.
     pub(super) fn counts(&self) -> InboxCounts {
         self.tally.counts()
@@ -143,7 +148,7 @@ impl Inbox {
 
     /// Nothing more is to be done with the transfer of `sender`: what was staged of it goes.
     fn drop_staged(&self, sender: PeerId, transfer: TransferId) {
-        let received = self.received.clone();
+        let received = self.received.now();
         // Nobody waits for it.
         tokio::task::spawn_blocking(move || discard_staged(&received, sender, transfer));
     }
@@ -194,13 +199,13 @@ impl Inbox {
 
     pub(super) fn remove_stale(&self, now: SystemTime) {
         self.limits.forget_rested();
-        if let Err(error) = self.received.remove_stale(now) {
+        if let Err(error) = self.received.now().remove_stale(now) {
             tracing::warn!(error = error.kind(), "stale receives stay");
         }
     }
 
     async fn finish_interrupted(&self) {
-        let received = self.received.clone();
+        let received = self.received.now();
         match tokio::task::spawn_blocking(move || received.finish_interrupted()).await {
             Ok(Ok(paths)) if !paths.is_empty() => {
                 tracing::info!(files = paths.len(), "finished an interrupted receive")

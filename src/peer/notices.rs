@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::SaidRevoked;
 use crate::{
     manifest::Timestamp,
+    name::shell_word,
     tls::{
         self, Begins, CertsDir, Circle, Endings, Inspected, Renewed, TlsError, ca, days_left,
         load_directory,
@@ -180,8 +181,7 @@ pub(crate) fn directory_fault(dir: &CertsDir) -> Option<TlsError> {
 
 /// What to do about a directory that cannot be used.
 pub(crate) fn moving_directory(dir: &CertsDir) -> String {
-    let path = dir.directory();
-    let path = path.display();
+    let path = shell_word(dir.directory());
     let next = match dir.ca_key().exists() {
         true => "this machine signs a new one",
         false => "a newer one comes from the members",

@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::folder::Folder;
 use crate::{
     disk::{Held, Link},
     id::PeerId,
     manifest::Signer as _,
-    received::Received,
     store::LocalStore,
     tls::{CertsDir, Identity},
 };
@@ -20,7 +20,7 @@ pub(super) const CERTS: &str = "certs/";
 pub(super) struct Places {
     certs: Arc<Certs>,
     store: Arc<LocalStore>,
-    received: Arc<Received>,
+    received: Arc<Folder>,
 }
 
 /// The folder of certificates of `owner`.
@@ -35,7 +35,7 @@ impl Places {
         dir: &CertsDir,
         owner: PeerId,
         store: Arc<LocalStore>,
-        received: Arc<Received>,
+        received: Arc<Folder>,
     ) -> io::Result<Self> {
         let certs = Arc::new(Certs {
             dir: dir.clone(),
@@ -65,7 +65,7 @@ impl Places {
         let places = [
             (self.has_certs(), CERTS),
             (self.store.is_in_place(), "chunks/"),
-            (self.received.can_be_in_place(), "received/"),
+            (self.received.now().can_be_in_place(), "received/"),
         ];
         let displaced = places.into_iter().filter(|(is_in_place, _)| !is_in_place);
         displaced.map(|(_, name)| name).collect()

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub struct Whereabouts {
     pub address: String,
     /// Its process.
     pub process: u32,
+    /// Where received files appear there, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<String>,
 }
 
 impl Whereabouts {
@@ -28,13 +32,21 @@ impl Whereabouts {
     /// Notes that this process serves at `address`, until what is returned is dropped. Without the note it is found by its store.
     pub(super) fn note(dir: &CertsDir, address: String) -> Noted {
         let process = std::process::id();
-        let (noted, path) = (Self { address, process }, path(dir));
-        if let Err(error) = noted.write(&path) {
-            tracing::debug!(%error, "where we listen is not noted");
-        }
+        let noted = Self {
+            address,
+            process,
+            received: None,
+        };
+        noted.keep(dir);
         Noted {
-            noted,
+            noted: Mutex::new(noted),
             dir: dir.clone(),
+        }
+    }
+
+    fn keep(&self, dir: &CertsDir) {
+        if let Err(error) = self.write(&path(dir)) {
+            tracing::debug!(%error, "where we listen is not noted");
         }
     }
 
@@ -49,13 +61,23 @@ impl Whereabouts {
 
 /// Takes the note back when it is dropped, unless another peer has made its own since.
 pub(super) struct Noted {
-    noted: Whereabouts,
+    noted: Mutex<Whereabouts>,
     dir: CertsDir,
+}
+
+impl Noted {
+    /// Received files appear there from now on.
+    pub(super) fn set_received(&self, folder: &Path) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.received = Some(folder.to_string_lossy().into_owned());
+        noted.keep(&self.dir);
+    }
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        if Whereabouts::load(&self.dir).as_ref() == Some(&self.noted) {
+        let noted = self.noted.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if Whereabouts::load(&self.dir).as_ref() == Some(&*noted) {
             let _ = std::fs::remove_file(path(&self.dir));
         }
     }

@@ -6,6 +6,7 @@ use rustix::process::geteuid;
 
 use crate::{
     manifest::Distrust,
+    name::shell_word,
     peer::moving_directory,
     store::Alert,
     tls::{CertsDir, Inspected, TlsError},
@@ -20,7 +21,7 @@ const OTHER_CIRCLE: &str = "that peer belongs to another circle: both need certi
 pub(crate) fn bad_file(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let dir = CertsDir::new(path.parent().unwrap_or(Path::new(".")));
-    let here = path.display();
+    let here = shell_word(path);
     match &*name {
         "crl.pem" if is_of_another_circle(&dir) => ONE_CIRCLE.to_owned(),
         "directory.json" => moving_directory(&dir),
@@ -55,10 +56,12 @@ pub(crate) fn bad_file(path: &Path) -> String {
 pub(crate) fn no_rights(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Some(not_allowed(path)),
-        io::ErrorKind::ReadOnlyFilesystem => Some(format!(
-            "its disk is mounted to be read only: findmnt -T {}; mount it to be written, or use another --home",
-            path.display()
-        )),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            let path = shell_word(path);
+            Some(format!(
+                "its disk is mounted to be read only: findmnt -T {path}; mount it to be written, or use another --home"
+            ))
+        }
         _ => None,
     }
 }
@@ -78,10 +81,8 @@ fn not_allowed(path: &Path) -> String {
             found.uid()
         ),
         Some((at, found)) if found.is_file() && found.mode() & 0o600 != 0o600 => {
-            format!(
-                "give its owner the right to read and write it: chmod u+rw {}",
-                at.display()
-            )
+            let at = shell_word(at);
+            format!("give its owner the right to read and write it: chmod u+rw {at}")
         }
         _ => "look at the permissions of it and of the folders above it".to_owned(),
     }

@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     disk::{Lack, lacks},
     manifest::Timestamp,
+    name::shell_word,
     peer::{self, Elsewhere, Notice},
     private,
     tls::{self, CertsDir, Circle, CircleHandle, Endings},
@@ -75,9 +76,9 @@ pub(crate) fn writable(home: &Home) -> Vec<Notice> {
     let paths = [home.root().to_owned(), home.config()];
     let written = paths.into_iter().filter_map(|path| {
         let mode = private::mode_if_written_by(EVERYBODY, &path).ok()??;
-        let path = path.display();
+        let (shown, path) = (path.display(), shell_word(&path));
         let text = format!(
-            "{path} can be written by everybody (mode {mode:o}), who could replace what is in it: chmod go-w {path}"
+            "{shown} can be written by everybody (mode {mode:o}), who could replace what is in it: chmod go-w {path}"
         );
         Some(Notice::care("written-by-everybody", text))
     });

@@ -12,7 +12,7 @@ use crate::{
     crypto::chunk::OVERHEAD,
     id::{ChunkId, Digest, ManifestId},
     manifest::{Manifest, SignedManifest, Timestamp},
-    store::{LocalStore, PutManifest, Store as _, StoreError, TransferState, no_chunk},
+    store::{LocalStore, ManifestInfo, PutManifest, Store, StoreError, TransferState, no_chunk},
     transfer::{KeptSends, Resealing},
     wire::{CustodyNonce, MAX_CUSTODY_BYTES, MAX_CUSTODY_IDS, custody_proof},
 };
@@ -108,15 +108,16 @@ impl Session {
     /// Fails if no copy is here, a file is not what was sent, or the peer does not answer. What it lacks is no error.
     pub async fn check_custody(&self, request: &CustodyRequest) -> Result<Custody, Error> {
         let (manifest, own) = self.own_copy(&request.transfer).await?;
-        let id = manifest.id();
         let reached = self.connect(&request.peer).await?;
         let payload = manifest.payload();
-        let manifest_missing = !has_manifest(&reached.client, id).await?;
+        let ids = self.manifests_of(&manifest);
+        let stored = first_stored(&reached.client, &ids).await?;
+        let (id, manifest_missing) = (stored.unwrap_or(manifest.id()), stored.is_none());
         // Of who cannot open it that would be no reason not to have it.
         let opens =
             payload.has_password() || payload.recipients().any(|id| id == reached.peer.peer_id);
         let opened = match opens {
-            true => opened_at(&reached.client, id).await,
+            true => opened_at(&reached.client, &ids).await,
             false => None,
         };
         if manifest_missing && opened.is_some() {
@@ -147,6 +148,15 @@ impl Session {
         Ok(found)
     }
 
+    /// The manifests of a transfer of ours, the newest first. A peer has the one that was sent there: it is another one, with the same
+    /// chunks, if others were granted to open it since.
+    fn manifests_of(&self, manifest: &SignedManifest) -> Vec<ManifestId> {
+        let sent = self.sent_before(&manifest.payload().transfer_id.to_string());
+        let mut ids = vec![manifest.id()];
+        ids.extend(sent.into_iter().filter(|id| *id != manifest.id()));
+        ids
+    }
+
     /// Our own copy of the transfer that is called so.
     async fn own_copy(&self, transfer: &str) -> Result<(SignedManifest, OwnCopy), Error> {
         // Our store, beside whoever is using it.
@@ -157,7 +167,7 @@ impl Session {
         if let Some(own) = own {
             let infos = all_manifests(self, &own, None).await?;
             let infos: Vec<_> = infos.iter().collect();
-            if let Some(info) = self.one_meant(&own, &infos, transfer).await? {
+            if let Some(info) = self.one_sent(&own, &infos, transfer).await? {
                 let manifest = SignedManifest::parse(own.get_manifest(info.id).await?)?;
                 return Ok((manifest, OwnCopy::Stored(own)));
             }
@@ -176,6 +186,20 @@ impl Session {
         Ok((resealing.manifest().clone(), OwnCopy::Sent(resealing)))
     }
 
+    /// The one of `infos` that is meant by `text`, also by the id under which it was sent, if it has another manifest since.
+    pub(super) async fn one_sent<'a>(
+        &self,
+        store: &dyn Store,
+        infos: &[&'a ManifestInfo],
+        text: &str,
+    ) -> Result<Option<&'a ManifestInfo>, Error> {
+        let meant = self.one_meant(store, infos, text).await?;
+        match (meant, self.transfer_sent_as(text)) {
+            (None, Some(transfer)) => self.one_meant(store, infos, &transfer.to_string()).await,
+            (meant, _) => Ok(meant),
+        }
+    }
+
     /// What is kept of the transfers that were sent from here.
     pub(super) async fn kept_sends(&self) -> Result<KeptSends, Error> {
         let folder = self.home.sent();
@@ -190,7 +214,7 @@ impl Session {
     ) -> Result<Option<ManifestId>, Error> {
         let infos = sends.infos();
         let infos: Vec<_> = infos.iter().collect();
-        let meant = self.one_meant(sends, &infos, text).await?;
+        let meant = self.one_sent(sends, &infos, text).await?;
         Ok(meant.map(|info| info.id))
     }
 }
@@ -200,10 +224,29 @@ pub(crate) fn kept_sends(home: &Home) -> KeptSends {
     KeptSends::read(&home.sent())
 }
 
-/// When a peer has opened a transfer, as far as it says so.
-async fn opened_at(peer: &PeerClient, id: ManifestId) -> Option<Timestamp> {
-    let at = peer.manifest_state(id).await.ok()?;
-    (at.state == TransferState::Opened).then_some(at.since)
+/// When a peer has opened a transfer, of which these are the manifests, as far as it says so.
+async fn opened_at(peer: &PeerClient, ids: &[ManifestId]) -> Option<Timestamp> {
+    for id in ids {
+        if let Ok(at) = peer.manifest_state(*id).await
+            && at.state == TransferState::Opened
+        {
+            return Some(at.since);
+        }
+    }
+    None
+}
+
+/// The first of these manifests that a peer has.
+async fn first_stored(
+    peer: &PeerClient,
+    ids: &[ManifestId],
+) -> Result<Option<ManifestId>, StoreError> {
+    for id in ids {
+        if has_manifest(peer, *id).await? {
+            return Ok(Some(*id));
+        }
+    }
+    Ok(None)
 }
 
 /// As many chunks as a peer may be asked for in one question.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     client::PeerClient,
-    id::ManifestId,
+    id::{ManifestId, TransferId},
     manifest::Timestamp,
     peer::{Direction, Reasons},
     store::{Freed, ManifestInfo, Store, StoreError, TransferState},
@@ -74,8 +74,7 @@ impl Session {
     /// [`Event::WouldDelete`].
     ///
     /// # Errors
-    /// Fails if something named is not there, is another's, or is meant by a name that several have: then these are told as
-    /// [`Event::Transfer`]; or if a store does not answer.
+    /// Fails if something named is not there, is another's, or is meant by a name that several have; or if a store does not answer.
     pub async fn delete(&self, request: &DeleteRequest) -> Result<Vec<DeletedTransfer>, Error> {
         let (from, found) = self.to_delete(request).await?;
         let mut deleted = Vec::new();
@@ -159,28 +158,14 @@ impl Session {
         let candidates = infos.iter().filter(|info| is_here || info.sender == me);
         let candidates: Vec<_> = candidates.collect();
         let which = TransferSelector::new(text);
-        match self.one_meant(&*from.store, &candidates, text).await {
-            Ok(Some(info)) => Ok(info),
-            Ok(None) if which.one_of(infos)?.is_some() => {
+        // One that was granted has two manifests, of which one may go.
+        let found = self.meant(&*from.store, &candidates, text).await?;
+        match self.only(&*from.store, &found, text).await? {
+            Some(info) => Ok(info),
+            None if !which.matching(infos).is_empty() => {
                 Err(TransferError::NotOurs { sender: me }.into())
             }
-            Ok(None) => Err(self.nothing_to_delete(from, text).await),
-            Err(error) => {
-                self.tell_rows(from, which.all_of(candidates.iter().copied()))
-                    .await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn tell_rows<'a>(&self, from: &Origin, infos: impl Iterator<Item = &'a ManifestInfo>) {
-        let infos: Vec<_> = infos.cloned().collect();
-        for info in infos {
-            match row(self, &*from.store, None, info).await {
-                Ok(Some(row)) => self.tell(Event::Transfer(Box::new(row))),
-                Ok(None) => {}
-                Err(_) => break,
-            }
+            None => Err(self.nothing_to_delete(from, text).await),
         }
     }
 
@@ -217,6 +202,16 @@ impl Session {
             entry.manifest.filter(|_| is_meant)
         });
         sent.take(MOST_ASKED).collect()
+    }
+
+    /// The transfer that was sent under a manifest whose id begins so.
+    pub(super) fn transfer_sent_as(&self, text: &str) -> Option<TransferId> {
+        let entries = self.history().unwrap_or_default();
+        let mut sent = entries.into_iter().rev().filter(|entry| {
+            let begins = |id| super::which::begins(id, text);
+            entry.direction == Direction::Sent && entry.manifest.is_some_and(begins)
+        });
+        sent.next().map(|entry| entry.transfer)
     }
 
     async fn delete_one(

@@ -1,5 +1,6 @@
 //! Why an operation of a session fails.
 
+mod candidate;
 mod cause;
 mod kind;
 mod mistake;
@@ -11,7 +12,10 @@ use std::{
 
 use tokio::task::JoinError;
 
-use super::{FolderError, certs::LeaveError, home::NoFolder, pair::NoInviter, service::UnitError};
+use super::{
+    FolderError, certs::LeaveError, home::NoFolder, pair::NoInviter, received::NoPlace,
+    service::UnitError,
+};
 use crate::{
     address::{AddressError, PeerAddress},
     config::ConfigError,
@@ -29,6 +33,7 @@ use crate::{
     trust::TrustError,
 };
 
+pub use candidate::Candidate;
 pub use cause::Cause;
 pub use kind::Kind;
 pub use mistake::Mistake;
@@ -51,6 +56,9 @@ pub enum Error {
         /// The folder of received files.
         received: PathBuf,
     },
+    /// A folder cannot become the one of received files.
+    #[error("nothing can be received there: {0}")]
+    NoPlace(#[from] NoPlace),
     /// A folder has no certificates.
     #[error("{} is no home: it has no certs/", .0.display())]
     NotAHome(PathBuf),
@@ -212,8 +220,8 @@ pub enum Error {
         /// What was given.
         text: String,
     },
-    /// Nothing that is arriving has such an id.
-    #[error("nothing that is arriving has an id that begins with {text}")]
+    /// Nothing that is arriving has such an id or name.
+    #[error("nothing that is arriving is or has {text}")]
     NothingArrives {
         /// What was given.
         text: String,

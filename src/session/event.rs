@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     Arrived, ChangedSetting, Checked, Collected, Custody, DeletedTransfer, Finding, Granted,
-    Locked, PeerHealth, PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer, RightsRow,
-    RoleRow, Sealed, SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary, TransferRow,
-    UnfinishedSend, WaitingTransfer,
+    Locked, NothingNew, PeerHealth, PeerRow, Planned, Progress, ReceivedTransfer, RefusedTransfer,
+    RightsRow, RoleRow, Sealed, SeenRow, Sent, ServingPeer, Status, StoppedPeer, Summary,
+    TransferRow, UnfinishedSend, WaitingTransfer,
     certs::{
         ChangedPassphrase, IssuedCertificate, LeftCircle, MadePeer, OwnCertificate,
         RenewedCertificate, RevokedPeer,
@@ -190,6 +190,8 @@ pub enum Event {
     },
     /// A transfer was received.
     Received(Box<ReceivedTransfer>),
+    /// Nothing that is new was there to be received.
+    NothingNew(NothingNew),
     /// A transfer that was to be received with all others is not opened without a password.
     Locked(Locked),
     /// A password is tried on so many transfers that were not named, and there are others.

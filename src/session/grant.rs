@@ -160,11 +160,11 @@ impl Session {
         let infos = all_manifests(self, store, Some(me)).await?;
         let ours: Vec<_> = infos.iter().filter(|info| info.sender == me).collect();
         let which = TransferSelector::new(text);
-        let is_ours = which.one_of(ours.iter().copied())?.is_some();
-        if !is_ours && which.one_of(&infos)?.is_some() {
+        let is_ours = !which.matching(ours.iter().copied()).is_empty();
+        if !is_ours && !which.matching(&infos).is_empty() {
             return Err(TransferError::NotOurs { sender: me }.into());
         }
-        match self.one_meant(store, &ours, text).await? {
+        match self.one_sent(store, &ours, text).await? {
             Some(info) => Ok(info.id),
             None if self.was_sent_before(store, text).await? => {
                 Err(Error::OfAFormerSelf { text: text.clone() })
@@ -182,7 +182,7 @@ impl Session {
         let infos = manifests_here(self, store).await?;
         let sent = || infos.iter().filter(|info| former.contains(&info.sender));
         let reader_of = |manifest: &Manifest| self.reader_of(manifest);
-        let is_meant = TransferSelector::new(text).one_of(sent())?.is_some();
+        let is_meant = !TransferSelector::new(text).matching(sent()).is_empty();
         let is_named = async || named(store, &reader_of, sent().collect(), text).await;
         Ok(is_meant || !is_named().await?.is_empty())
     }

@@ -283,7 +283,7 @@ pub(crate) fn platform_folder(name: &str, below: &str) -> Option<PathBuf> {
 }
 
 /// Whether `folder` has the private keys of a peer.
-fn is_home(folder: &Path) -> bool {
+pub(super) fn is_home(folder: &Path) -> bool {
     let key = folder.join("certs/server-key.pem").symlink_metadata();
     key.is_ok_and(|key| {
         key.is_file() && key.uid() == rustix::process::geteuid().as_raw() && key.mode() & 0o077 == 0

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Event, OwnStore, ReceiveOutcome, ReceiveRequest, Session, SignedBy, TransferRow,
-    TransferSelector, list::states_here, manifest_of, meant, row, store::look,
-    which::if_long_enough,
+    TransferSelector,
+    list::states_here,
+    manifest_of, meant, row,
+    store::look,
+    which::{if_long_enough, newest},
 };
 use crate::{
     manifest::{SignedManifest, table::Entry},
@@ -118,7 +121,8 @@ impl Inbox<'_> {
         let (waiting, refused): (Vec<_>, Vec<_>) = all.iter().partition(|info| waits(info));
         let mut named = Vec::new();
         for text in which {
-            let mut info = TransferSelector::new(text).one_of(&all)?;
+            let by_id = newest(TransferSelector::new(text).matching(&all));
+            let mut info = self.us.only(&*self.store, &by_id, text).await?;
             for infos in [&waiting, &refused] {
                 if info.is_none() {
                     info = self.us.one_meant(&*self.store, infos, text).await?;

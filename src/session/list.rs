@@ -38,6 +38,9 @@ pub struct TransferRow {
     pub state: TransferState,
     /// What it is to this home; `None` if it is sealed for others.
     pub mark: Option<Mark>,
+    /// Of what this peer sent: what the others are called here that it is for.
+    #[serde(default)]
+    pub to: Vec<String>,
     /// The names at its top, if it can be opened here.
     pub names: Option<Vec<String>>,
     /// Whether there may be other names.
@@ -168,6 +171,10 @@ pub(super) async fn row(
     };
     let more_names = top.as_ref().is_some_and(|top| top.more_names);
     let is_for_us = info.recipients.iter().any(|id| us.is_us(*id));
+    let to = match us.is_us(info.sender) {
+        true => us.recipients_of(&info),
+        false => Vec::new(),
+    };
     let mark = match marks {
         Some(marks) => marks.of(store, &info).await,
         None => None,
@@ -175,6 +182,7 @@ pub(super) async fn row(
     Ok(Some(TransferRow {
         is_for_us,
         mark,
+        to,
         info,
         from,
         state: at.state,

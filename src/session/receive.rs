@@ -32,7 +32,7 @@ use crate::{
 };
 
 use choose::{Chosen, MAX_TRIES};
-pub use outcome::{Locked, PassedOver, ReceiveOutcome, ReceivedTransfer};
+pub use outcome::{Locked, NothingNew, PassedOver, ReceiveOutcome, ReceivedTransfer};
 
 /// Gives the password of what was sealed with one, once it is known that one is needed.
 pub trait PasswordSource: Send + Sync {

@@ -1,19 +1,85 @@
 //! Where received files appear: as the settings say, else where a person looks for what came.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
-use super::{Error, Home, Session, home::platform_folder};
+use super::{
+    Error, Home, Session,
+    care::existing,
+    home::{is_home, platform_folder},
+};
 use crate::{
-    config::Config,
+    config::{self, Config, ConfigError},
+    disk::lacks,
     id::{PeerId, TransferId},
     private,
     received::{Received, STAGINGS},
     tls::CertsDir,
     transfer::discard_staged,
 };
+
+/// The setting of where received files appear.
+pub(super) const RECEIVED: &str = "received";
+/// Folders of a home that nothing is received into.
+const OF_HOME: [&str; 4] = ["certs", "chunks", "left", "logs"];
+
+/// Why a folder cannot become the one of received files.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPlace {
+    /// It is relative, and nobody sees to what.
+    #[error("{} is not a whole path", .path.display())]
+    Relative {
+        /// As it was typed.
+        path: PathBuf,
+    },
+    /// The folder that it is to be made in is not there.
+    #[error("{} is not there", .parent.display())]
+    NoParent {
+        /// That folder.
+        parent: PathBuf,
+    },
+    /// Something else is there.
+    #[error("{} is not a folder", .path.display())]
+    NotAFolder {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It is a link, which anybody may lead elsewhere who can change it.
+    #[error("{} is a link", .path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads, if anything is there.
+        to: Option<PathBuf>,
+    },
+    /// It is a home, or around one: nothing below received files is ever taken as a home.
+    #[error("{} is the home {}, or around it", .path.display(), .home.display())]
+    AroundHome {
+        /// The folder.
+        path: PathBuf,
+        /// The home.
+        home: PathBuf,
+    },
+    /// It is among what colis works with.
+    #[error("{} is in {}, where colis keeps its own files", .path.display(), .of.display())]
+    OfHome {
+        /// The folder.
+        path: PathBuf,
+        /// The folder of the home that it is in.
+        of: PathBuf,
+    },
+    /// Nothing can be written there.
+    #[error("{} cannot be written: {source}", .path.display())]
+    Unwritable {
+        /// The folder, or the one in which it is to be made.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
 
 impl Home {
     /// The folder where received files appear. A relative one counts from the home folder on.
@@ -48,6 +114,64 @@ impl Home {
         }
     }
 
+    /// Whether received files can appear in the folder that is called so, before it is chosen for that: what is wrong is said now, and
+    /// not when something arrives. Nothing of the trial is left.
+    ///
+    /// # Errors
+    /// [`NoPlace`]; [`ConfigError`] if it names no folder.
+    pub fn check_received(&self, text: &str) -> Result<(), Error> {
+        let path = config::folder(text).map_err(|fault| ConfigError::Value {
+            name: RECEIVED.to_owned(),
+            fault,
+        })?;
+        if path.is_relative() {
+            return Err(NoPlace::Relative { path }.into());
+        }
+        self.check_place(&path)
+    }
+
+    /// The same of a whole path.
+    pub(super) fn check_place(&self, path: &Path) -> Result<(), Error> {
+        self.check_apart(path)?;
+        check_folder(path)?;
+        let path = existing(path);
+        match lacks(&path) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(NoPlace::Unwritable { path, source }.into()),
+        }
+    }
+
+    /// Whether `path` is apart from homes and from what this one works with.
+    fn check_apart(&self, path: &Path) -> Result<(), NoPlace> {
+        let real = |path: &Path| path.canonicalize().ok();
+        let Some(there) = path.ancestors().find_map(real) else {
+            return Ok(());
+        };
+        let own = OF_HOME.map(|name| self.root().join(name));
+        let is_in =
+            |of: &PathBuf| path.starts_with(of) || real(of).is_some_and(|of| there.starts_with(of));
+        if let Some(of) = own.into_iter().find(is_in) {
+            let path = path.to_owned();
+            return Err(NoPlace::OfHome { path, of });
+        }
+        let platform =
+            platform_folder("XDG_DATA_HOME", ".local/share").map(|data| data.join("colis"));
+        let platform = platform.filter(|home| is_home(home));
+        let homes = [Some(self.root().to_owned()), platform];
+        let is_around = |home: &PathBuf| {
+            let (path, home) = (real(path), real(home));
+            path.is_some_and(|path| home.is_some_and(|home| home.starts_with(path)))
+        };
+        let around = homes.into_iter().flatten().find(is_around);
+        match around.or_else(|| is_home(path).then(|| path.to_owned())) {
+            Some(home) => {
+                let path = path.to_owned();
+                Err(NoPlace::AroundHome { path, home })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Forgets which folder that was, so that another one is taken in its place.
     pub(super) fn forget_received(&self) {
         // What is not there is forgotten.
@@ -69,6 +193,36 @@ impl Session {
             discard_staged(&received, sender, transfer);
         }
     }
+}
+
+/// Whether a folder is at `path`, or can be made in one that is there.
+fn check_folder(path: &Path) -> Result<(), NoPlace> {
+    let found = path.symlink_metadata();
+    let path = path.to_owned();
+    match found {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(found) if found.is_symlink() => {
+            let to = path.canonicalize().ok().filter(|to| to.is_dir());
+            Err(NoPlace::Link { path, to })
+        }
+        Ok(_) => Err(NoPlace::NotAFolder { path }),
+        Err(_) => match path.parent() {
+            Some(parent) if !parent.is_dir() => {
+                let parent = parent.to_owned();
+                Err(match existing_file(&parent) {
+                    Some(path) => NoPlace::NotAFolder { path },
+                    None => NoPlace::NoParent { parent },
+                })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// What is in the way of a folder at `path`: the nearest above it that is there, if that is none.
+fn existing_file(path: &Path) -> Option<PathBuf> {
+    let found = path.ancestors().find(|path| path.exists())?;
+    (!found.is_dir()).then(|| found.to_owned())
 }
 
 /// Whether anything is in `folder`, or something else is in its place.

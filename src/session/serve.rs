@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Home, store_options};
+use super::{Error, Home, store_options};
 use crate::{
     address::DEFAULT_LISTEN,
     config::{
@@ -53,6 +53,19 @@ impl ServeRequest {
         ];
         let given = flags.into_iter().filter(|(_, given)| *given);
         given.map(|(key, _)| key).collect()
+    }
+}
+
+impl Home {
+    /// Whether what wins over the settings can be done here: received files can appear where a flag says.
+    ///
+    /// # Errors
+    /// [`NoPlace`](super::NoPlace).
+    pub fn check_request(&self, request: &ServeRequest) -> Result<(), Error> {
+        match &request.received {
+            Some(folder) => self.check_place(folder),
+            None => Ok(()),
+        }
     }
 }
 

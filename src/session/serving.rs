@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    Error, Event, Mistake, Session, meant,
+    Candidate, Error, Event, Mistake, Session, meant,
     which::{begins, if_long_enough},
 };
 use crate::{
     client::PeerClient,
     id::Short as _,
-    name::Escaped,
+    manifest::Timestamp,
     peer::Whereabouts,
     store::{LocalStore, StoreError},
     tls::CertsDir,
@@ -29,8 +29,6 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a peer is waited for that sees a change by itself in the end.
 const READS_WITHIN: Duration = Duration::from_secs(3);
-/// Names of a transfer that are told of several that may be meant.
-const NAMES: usize = 2;
 
 /// A peer that was to end. Nobody served the home if it was nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,9 +91,9 @@ impl Session {
         through_serving(|| self.serving(), ask, || async { Ok(Vec::new()) }).await
     }
 
-    /// Refuses what is arriving: its sender is told, and brings no more of it. Transfers are named by their ids, or the beginnings
-    /// of these, and are those of the peer `from` if one is named: anybody can copy an id. All are looked for first: if one is not
-    /// there, nothing is cancelled. Each is told as [`Event::Cancelled`].
+    /// Refuses what is arriving: its sender is told, and brings no more of it. Transfers are named by their ids, the beginnings
+    /// of these, or names at their top, and are those of the peer `from` if one is named: anybody can copy an id. All are looked for
+    /// first: if one is not there, nothing is cancelled. Each is told as [`Event::Cancelled`].
     ///
     /// # Errors
     /// Fails if nothing that is arriving has such an id, several have it, or the serving peer does not answer.
@@ -140,26 +138,35 @@ impl Session {
         Ok(arriving)
     }
 
-    /// The one that is arriving and whose id is or begins with `text`.
+    /// The one that is arriving and whose id is or begins with `text`, or that has a file of that name at its top.
     fn arriving_as(&self, text: &str, arriving: &[Arriving]) -> Result<Arriving, Error> {
-        let matching = arriving.iter().filter(|one| begins(one.transfer, text));
-        match matching.collect::<Vec<_>>().as_slice() {
+        let by_id = |one: &&Arriving| begins(one.transfer, text);
+        let by_name = |one: &&Arriving| one.names.iter().flatten().any(|name| name == text);
+        let mut found: Vec<_> = arriving.iter().filter(by_id).collect();
+        if found.is_empty() {
+            found = arriving.iter().filter(by_name).collect();
+        }
+        match found.as_slice() {
             [one] => Ok((*one).clone()),
             [] => Err(if_long_enough(text, || Error::NothingArrives {
                 text: text.to_owned(),
             })),
             several => {
-                let shown = several.iter().map(|one| {
-                    let names = one.names.iter().flatten();
-                    let names = names.map(|name| format!(", {}", Escaped::new(name)));
-                    let names: String = names.take(NAMES).collect();
-                    let sender = self.called(one);
-                    let (id, sender) = (one.transfer.short(), Escaped::new(&sender));
-                    format!("{id} from {sender}{names}")
-                });
-                let (text, transfers) = (text.to_owned(), shown.collect());
-                Err(Mistake::SeveralArriving { text, transfers }.into())
+                let candidates = several.iter().map(|one| self.candidate_arriving(one));
+                Err(Mistake::ambiguous(text, candidates.collect()).into())
             }
+        }
+    }
+
+    /// What tells it from others that are arriving.
+    fn candidate_arriving(&self, one: &Arriving) -> Candidate {
+        let since = Timestamp::now().unix_seconds() as f64 - one.seconds;
+        Candidate {
+            id: one.transfer.to_string(),
+            at: Timestamp::from_unix_seconds(since.max(0.0) as u64),
+            bytes: one.of,
+            who: format!("from {}", self.called(one)),
+            names: one.names.clone().unwrap_or_default(),
         }
     }
 

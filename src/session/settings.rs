@@ -9,7 +9,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Home, ServeRequest, peer_options, serving::through_serving, store};
+use super::{
+    Error, Home, ServeRequest, peer_options, received::RECEIVED, serving::through_serving, store,
+};
 use crate::{
     client::PeerClient,
     config::{self, Config, ConfigError, Counts, SETTINGS, SetBy, Shown},
@@ -19,9 +21,6 @@ use crate::{
 
 /// Days of logs that are kept unless the settings say otherwise.
 pub(crate) const LOG_DAYS: usize = 14;
-
-/// The setting of where received files appear. Who sets it means that folder, whatever is there now.
-const RECEIVED: &str = "received";
 
 /// When a setting that was changed counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +56,11 @@ pub struct ChangedSetting {
 /// Sets `key` to `value` in the settings of `home`, and has the peer that serves it take that in force.
 ///
 /// # Errors
-/// Fails if there is no such setting, the value cannot be used, or the file cannot be written.
+/// Fails if there is no such setting, the value cannot be used, nothing could be received where it says, or the file cannot be written.
 pub async fn change_setting(home: &Home, key: &str, value: &str) -> Result<ChangedSetting, Error> {
+    if key == RECEIVED {
+        home.check_received(value)?;
+    }
     config::set(&home.config(), key, value)?;
     in_force(home, key).await
 }
@@ -77,6 +79,7 @@ pub async fn take_back_setting(home: &Home, key: &str) -> Result<ChangedSetting,
 async fn in_force(home: &Home, key: &str) -> Result<ChangedSetting, Error> {
     let path = home.config();
     if key == RECEIVED {
+        // Who chooses a folder means that one, whatever is there now.
         home.forget_received();
     }
     let (holds, reason) = match counts_of(key) {

@@ -1,6 +1,10 @@
 //! What a home is, has and knows.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Serialize};
@@ -21,7 +25,7 @@ use crate::{
     disk::Room,
     id::{ManifestId, PeerId},
     manifest::Timestamp,
-    peer::{HistoryEntry, Notice, Reasons},
+    peer::{HistoryEntry, Notice, Reasons, Whereabouts},
     received::Received,
     store::{Holder, LocalStore, ManifestInfo, StoreError, Unnamed, Usage},
     tls::{Endings, Inspected, Lifetime, days_left},
@@ -165,7 +169,7 @@ impl Session {
         let (arriving, health) = self.ask_who_serves().await;
         let sends = self.unfinished().await?;
         let kept = self.kept_sends().await.unwrap_or_default();
-        let (received, endings) = (home.received(config), self.endings());
+        let (received, endings) = (self.received_now(holder.is_some()), self.endings());
         let why = |id: &ManifestId| Some((*id, reasons.of(*id)?));
         let days = |end: Option<Timestamp>| end.map(|end| days_left(end, now));
         let mut status = Status {
@@ -231,6 +235,13 @@ impl Session {
     async fn health_of_who_serves(&self) -> Option<Health> {
         let peer = self.serving().ok().flatten()?.with_retries(0);
         peer.health().await.ok()
+    }
+
+    /// Where received files appear: as the peer says that serves, which may have been started with a flag; else by the settings.
+    fn received_now(&self, is_served: bool) -> PathBuf {
+        let noted = Whereabouts::load(&self.dir).filter(|_| is_served);
+        let received = noted.and_then(|noted| noted.received);
+        received.map_or_else(|| self.home.received(&self.config), PathBuf::from)
     }
 
     /// What is in the store of this home.

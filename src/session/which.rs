@@ -1,13 +1,12 @@
 //! Which transfer is meant: by an id, the beginning of one, or a name.
 
-use std::{fmt::Display, ops::ControlFlow};
+use std::{cmp::Reverse, fmt::Display, ops::ControlFlow};
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Error, Mistake, Session, SignedBy};
+use super::{Candidate, Error, Mistake, Session, SignedBy};
 use crate::{
-    config::units::Size,
-    id::{ManifestId, Short as _},
+    id::{ManifestId, PeerId, Short as _},
     manifest::{Manifest, SignedManifest, table::Entry},
     store::{ManifestInfo, Store, StoreError},
     transfer::{self, Reader, TransferError},
@@ -59,33 +58,15 @@ impl TransferSelector {
         }
     }
 
-    /// Those of `infos` whose ids begin so.
-    pub(super) fn all_of<'a>(
-        &self,
-        infos: impl Iterator<Item = &'a ManifestInfo>,
-    ) -> impl Iterator<Item = &'a ManifestInfo> {
-        infos.filter(|info| self.matches(info))
-    }
-
-    /// The one of `infos` whose id it is or begins, if one is.
-    pub(crate) fn one_of<'a>(
+    /// Those of `infos` whose id it is or begins.
+    pub(crate) fn matching<'a>(
         &self,
         infos: impl IntoIterator<Item = &'a ManifestInfo>,
-    ) -> Result<Option<&'a ManifestInfo>, Error> {
-        let mut matching = infos.into_iter().filter(|info| self.matches(info));
-        let one = matching.next();
-        match (self, matching.count()) {
-            (Self::Id(_), _) | (_, 0) => Ok(one),
-            (Self::Text(text), others) => {
-                let (beginning, count) = (text.clone(), others + 1);
-                Err(Mistake::Ambiguous { beginning, count }.into())
-            }
-        }
+    ) -> Vec<&'a ManifestInfo> {
+        let infos = infos.into_iter();
+        infos.filter(|info| self.matches(info)).collect()
     }
 }
-
-/// Transfers that are named in an error.
-const TOLD: usize = 6;
 
 impl Session {
     /// The one of `infos` that is meant by `text`: an id, the beginning of one, or a name in a transfer that can be opened
@@ -99,30 +80,84 @@ impl Session {
         infos: &[&'a ManifestInfo],
         text: &str,
     ) -> Result<Option<&'a ManifestInfo>, Error> {
-        if let Some(info) = TransferSelector::new(text).one_of(infos.iter().copied())? {
-            return Ok(Some(info));
-        }
-        let reader_of = |manifest: &Manifest| self.reader_of(manifest);
-        let ids = named(store, &reader_of, infos.to_vec(), text).await?;
-        let mut found = infos.iter().filter(|info| ids.contains(&info.id));
-        if ids.len() <= 1 {
-            return Ok(found.next().copied());
-        }
-        let mut transfers = Vec::new();
-        for info in found.take(TOLD) {
-            let from = match manifest_of(store, info.id).await {
-                Some(manifest) => SignedBy::of(self, &manifest),
-                None => SignedBy::unknown(info.sender),
-            };
-            let (id, size) = (info.id.short(), Size(info.size));
-            transfers.push(format!("{id} from {from}, {size}"));
-        }
-        if ids.len() > TOLD {
-            transfers.push(format!("one of {} more", ids.len() - TOLD));
-        }
-        let text = text.to_owned();
-        Err(Mistake::SeveralNamed { text, transfers }.into())
+        let found = newest(self.meant(store, infos, text).await?);
+        self.only(store, &found, text).await
     }
+
+    /// Those of `infos` that are meant by `text`, also where they are one transfer that was granted to others later. Fails if the
+    /// store does not answer.
+    pub(super) async fn meant<'a>(
+        &self,
+        store: &dyn Store,
+        infos: &[&'a ManifestInfo],
+        text: &str,
+    ) -> Result<Vec<&'a ManifestInfo>, StoreError> {
+        let mut found = TransferSelector::new(text).matching(infos.iter().copied());
+        if found.is_empty() {
+            let reader_of = |manifest: &Manifest| self.reader_of(manifest);
+            let ids = named(store, &reader_of, infos.to_vec(), text).await?;
+            found = infos.to_vec();
+            found.retain(|info| ids.contains(&info.id));
+        }
+        Ok(found)
+    }
+
+    /// The only one of `found`, all of which are meant by `text`, if there is one.
+    ///
+    /// # Errors
+    /// There are several: they are listed.
+    pub(super) async fn only<'a>(
+        &self,
+        store: &dyn Store,
+        found: &[&'a ManifestInfo],
+        text: &str,
+    ) -> Result<Option<&'a ManifestInfo>, Error> {
+        if let ([] | [_], first) = (found, found.first()) {
+            return Ok(first.copied());
+        }
+        let mut candidates = Vec::new();
+        for info in found {
+            candidates.push(self.candidate(store, info).await);
+        }
+        Err(Mistake::ambiguous(text, candidates).into())
+    }
+
+    /// What tells a transfer from others.
+    async fn candidate(&self, store: &dyn Store, info: &ManifestInfo) -> Candidate {
+        let (mut names, mut from) = (Vec::new(), SignedBy::unknown(info.sender));
+        if let Some(manifest) = manifest_of(store, info.id).await {
+            from = SignedBy::of(self, &manifest);
+            let reader = self.reader_of(manifest.payload());
+            let top = transfer::top_names(store, &reader, &manifest).await;
+            names = top.map(|top| top.names).unwrap_or_default();
+        }
+        let to = self.recipients_of(info);
+        Candidate {
+            id: info.id.to_string(),
+            at: info.created,
+            bytes: Some(info.size),
+            who: match self.is_us(info.sender) && !to.is_empty() {
+                true => format!("to {}", to.join(", ")),
+                false => format!("from {from}"),
+            },
+            names,
+        }
+    }
+
+    /// What the peers are called here that a transfer is for, beside its sender. Those who are not known are the beginnings of ids.
+    pub(super) fn recipients_of(&self, info: &ManifestInfo) -> Vec<String> {
+        let others = info.recipients.iter().filter(|id| **id != info.sender);
+        let name = |id: &PeerId| self.known_name(*id).unwrap_or_else(|| id.short());
+        others.map(name).collect()
+    }
+}
+
+/// Of each transfer of `infos` the newest manifest: the one under which most can open it.
+pub(super) fn newest(mut infos: Vec<&ManifestInfo>) -> Vec<&ManifestInfo> {
+    let transfer = |info: &ManifestInfo| (info.sender, info.transfer_id);
+    infos.sort_by_key(|info| (transfer(info), Reverse((info.created, info.id))));
+    infos.dedup_by_key(|info| transfer(info));
+    infos
 }
 
 /// Those of `infos` at whose top there is `name`; if there is none, those with a name that looks the same: a Mac writes `é`

@@ -176,6 +176,38 @@ fn a_grant_seals_the_files_again_and_the_other_fetches_them_where_it_was_let_go(
 }
 
 #[test]
+fn what_was_granted_to_a_third_is_checked_at_each_who_has_it() {
+    for (inbox, at) in [
+        ("auto", None),
+        ("off", None),
+        ("auto", Some("b")),
+        ("off", Some("b")),
+    ] {
+        let sent = Sent::new(inbox);
+        let (homes, before) = (&sent.homes, sent.homes.ok("a", &["check", "b", "f"]));
+        let grant = ["grant", "f", "--to", "c"].into_iter();
+        let grant: Vec<_> = grant
+            .chain(at.into_iter().flat_map(|at| ["--at", at]))
+            .collect();
+        let granted = homes.ok("a", &grant);
+        let id = granted.split_whitespace().next().unwrap();
+        for name in ["f", &sent.id[..8], id] {
+            let ran = homes.run("a", &["check", "b", name]);
+            assert_eq!(ran.code, 0, "{inbox} {at:?} {name}: {ran:?}");
+            if at.is_none() && name == "f" {
+                assert_eq!(ran.out, before, "{inbox}: nothing has changed there");
+            }
+        }
+        let a = homes.serve("a", &[]);
+        homes.ok("c", &["peers", "add", &a.to()]);
+        let from = at.unwrap_or("a");
+        homes.ok("c", &["receive", "--from", from, "f"]);
+        let said = homes.ok("a", &["check", "c", "f"]);
+        assert!(said.starts_with("c opened it today "), "{said}");
+    }
+}
+
+#[test]
 fn a_source_that_changed_by_one_byte_is_named_and_nothing_is_given_out() {
     let sent = Sent::new("auto");
     let path = sent.homes.path("f");

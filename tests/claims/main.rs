@@ -20,6 +20,8 @@ mod commands;
 mod completions;
 mod conformance;
 mod contact;
+mod copied;
+
 mod copies;
 mod corpus;
 mod crash;
@@ -48,6 +50,7 @@ mod kept_sends;
 mod layering;
 mod leave;
 mod lists;
+mod meant;
 mod members;
 mod menu;
 mod metrics;

@@ -79,6 +79,24 @@ fn what_this_peer_sent_to_others_is_fetched_if_that_is_asked_for() {
     );
     assert!(!homes.home("a").join("received/theirs.txt").exists());
     assert_eq!(names(&receive(&homes, "a", &["--mine"])), ["theirs.txt"]);
+    // Either means all by itself.
+    for (flag, out) in [("--mine", "mine"), ("--again", "again")] {
+        let said = homes.ok("a", &["receive", "--from", "b", flag, "--out", out]);
+        assert_eq!(
+            said.lines().count(),
+            usize::from(flag == "--mine"),
+            "{said}"
+        );
+    }
+    // A program reads that nothing is new, and why.
+    let ran = homes.run("a", &["--json", "receive", "--from", "b", "--all"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "{ran:?}");
+    let nothing = ran.object("nothing-new");
+    assert_eq!(nothing["from"], serde_json::json!(["b"]));
+    assert_eq!(
+        (&nothing["before"], &nothing["mine"], &nothing["locked"]),
+        (&0.into(), &1.into(), &0.into())
+    );
 }
 
 #[test]
@@ -108,7 +126,7 @@ fn what_was_addressed_to_oneself_is_new_until_it_is_opened() {
         "{listed}"
     );
     assert!(
-        listed.lines().last().unwrap().contains("  mine    from a"),
+        listed.lines().last().unwrap().contains("  mine    to c"),
         "{listed}"
     );
     assert_eq!(receive(&homes, "a", &[]).out, "");

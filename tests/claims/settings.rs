@@ -161,10 +161,11 @@ fn status_says_what_the_serving_peer_does_with_what_arrives() {
 
 fn received() {
     let served = Served::new(&[], "received = \"in\"\n");
-    served.set("received", "elsewhere");
+    let other = served.homes.home("b").join("elsewhere");
+    served.set("received", other.to_str().unwrap());
     assert_eq!(answer(&served.send("f")), "accepted");
-    wait_for("what came is where it was set at the start", || {
-        served.homes.home("b").join("in/f").exists()
+    wait_for("what came is where it was set while it is served", || {
+        other.join("f").exists()
     });
 }
 

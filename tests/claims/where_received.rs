@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use testkit::{Homes, Ran, Serving, program, wait_for};
+use testkit::{Homes, Ran, Serving, program, tree, wait_for};
 
 const MARKER: &str = ".colis-received";
 
@@ -101,6 +101,7 @@ fn what_comes_to_the_platforms_home_is_among_the_downloads() {
         told[0]["paths"][0],
         received.join("f.txt").to_str().unwrap()
     );
+    drop(serving);
     // Any other home has its own folder, and a home with files in that keeps it.
     assert!(!own.exists());
     assert_eq!(
@@ -122,9 +123,13 @@ fn a_setting_a_variable_and_a_flag_say_where_files_go() {
     };
     let asks = || homes.command("b", &["--json", "status"]);
     let user = homes.path("user");
-    homes.ok("b", &["config", "set", "received", "in/here"]);
+    // In the file it may be one from the home folder on.
+    let file = homes.home("b").join("colis.toml");
+    fs::write(&file, "received = \"in/here\"\n").unwrap();
     assert_eq!(status(&mut asks()), homes.home("b").join("in/here"));
-    homes.ok("b", &["config", "set", "received", "~/in"]);
+    fs::create_dir_all(&user).unwrap();
+    let mut set = homes.command("b", &["config", "set", "received", "~/in"]);
+    assert!(set.env("HOME", &user).output().unwrap().status.success());
     assert_eq!(status(asks().env("HOME", &user)), user.join("in"));
     let other = homes.path("other");
     assert_eq!(status(asks().env("COLIS_RECEIVED", &other)), other);
@@ -137,6 +142,125 @@ fn a_setting_a_variable_and_a_flag_say_where_files_go() {
     assert!(homes.path("flag/f.txt").is_file());
     // Staged beside what is received: the last step is a rename within one file system.
     assert!(!homes.home("b").join("received").exists() && !other.exists());
+}
+
+/// Folders that nothing can be received into by b, what is said of each, and what to do.
+fn nowhere(homes: &Homes) -> Vec<(String, &'static str, String)> {
+    let (home, root) = (homes.home("b"), homes.path(""));
+    let at = |path: &Path| path.to_str().unwrap().to_owned();
+    vec![
+        (
+            "in".to_owned(),
+            "is not a whole path",
+            at(&homes.path("in")),
+        ),
+        (
+            at(&homes.path("no where/in")),
+            "no where is not there",
+            format!("mkdir -p '{}'", at(&homes.path("no where"))),
+        ),
+        (
+            at(&homes.path("file")),
+            "is not a folder",
+            "folder of its own".to_owned(),
+        ),
+        (
+            at(&homes.path("file/in")),
+            "is not a folder",
+            "folder of its own".to_owned(),
+        ),
+        (
+            at(&homes.path("link")),
+            "is a link",
+            format!("it leads to: {}", at(&homes.path("real"))),
+        ),
+        (at(&home), "is the home", "folder of its own".to_owned()),
+        (at(&root), "or around it", "folder of its own".to_owned()),
+        (
+            at(&homes.home("a")),
+            "is the home",
+            "folder of its own".to_owned(),
+        ),
+        (
+            at(&home.join("certs")),
+            "where colis keeps",
+            "folder of its own".to_owned(),
+        ),
+        (
+            at(&home.join("chunks/in")),
+            "where colis keeps",
+            "folder of its own".to_owned(),
+        ),
+        ("/proc/in".to_owned(), "cannot be written", String::new()),
+    ]
+}
+
+#[test]
+fn what_nothing_can_be_received_into_is_refused_when_it_is_chosen() {
+    let homes = Homes::new(&["b"]);
+    let root = homes.path("");
+    fs::write(homes.path("file"), "").unwrap();
+    fs::create_dir(homes.path("real")).unwrap();
+    std::os::unix::fs::symlink(homes.path("real"), homes.path("link")).unwrap();
+    homes.ok("b", &["share", "file", "--to", "a"]);
+    let before = tree(&root);
+    for (value, what, todo) in nowhere(&homes) {
+        let said = homes.fails("b", &["config", "set", "received", &value], 3);
+        assert!(
+            said.contains(what) && said.contains(&todo),
+            "{value}: {said}"
+        );
+        assert!(said.contains("hint: "), "{value}: {said}");
+        if value.starts_with('/') {
+            let serve = ["serve", "--listen", "127.0.0.1:0", "--received", &value];
+            let said = homes.fails("b", &serve, 3);
+            assert!(
+                said.contains(what) && said.contains(&todo),
+                "{value}: {said}"
+            );
+        }
+    }
+    assert_eq!(tree(&root), before, "nothing is left of it");
+}
+
+#[test]
+fn another_folder_counts_at_once_and_the_one_in_force_is_said() {
+    let homes = Homes::new(&["b"]);
+    let serving = homes.serve("b", &[]);
+    send(&homes, &serving, &["1.txt"]);
+    let received = |homes: &Homes| {
+        let status = homes.run("b", &["--json", "status"]).object("status");
+        PathBuf::from(status["received"].as_str().unwrap())
+    };
+    let own = homes.home("b").join("received");
+    assert_eq!(received(&homes), own);
+    let other = homes.path("another one");
+    let set = ["config", "set", "received", other.to_str().unwrap()];
+    let ran = homes.run("b", &set);
+    assert!(ran.err.contains("takes it from now on"), "{ran:?}");
+    assert_eq!(received(&homes), other);
+    send(&homes, &serving, &["2.txt"]);
+    assert!(other.join("2.txt").is_file() && !own.join("2.txt").exists());
+    let told = arrivals(&serving, 2);
+    assert_eq!(told[1]["paths"][0], other.join("2.txt").to_str().unwrap());
+    // Its disk is looked after as that of the first one: it may be taken away, and made again.
+    fs::remove_dir_all(&other).unwrap();
+    send(&homes, &serving, &["3.txt"]);
+    assert!(other.join("3.txt").is_file());
+    homes.ok("b", &["config", "unset", "received"]);
+    assert_eq!(received(&homes), own);
+    send(&homes, &serving, &["4.txt"]);
+    assert!(own.join("4.txt").is_file());
+    drop(serving);
+    // A flag wins, and that is what is said.
+    let serving = homes.serve("b", &["--received", "flag"]);
+    let ran = homes.run("b", &set);
+    assert!(ran.err.contains("was started with another"), "{ran:?}");
+    assert_eq!(received(&homes), homes.path("flag"));
+    send(&homes, &serving, &["5.txt"]);
+    assert!(homes.path("flag/5.txt").is_file());
+    drop(serving);
+    assert_eq!(received(&homes), other);
 }
 
 #[test]
@@ -258,10 +382,12 @@ fn a_folder_whose_disk_is_not_mounted_is_not_made_anew() {
     let homes = Homes::new(&["b"]);
     let disk = homes.path("disk");
     let received = disk.join("in");
+    fs::create_dir(&disk).unwrap();
     homes.ok(
         "b",
         &["config", "set", "received", received.to_str().unwrap()],
     );
+    fs::remove_dir(&disk).unwrap();
     let refused = |what: &str| {
         let said = homes.fails("b", &["serve", "--listen", "127.0.0.1:0"], 7);
         assert!(
@@ -326,8 +452,13 @@ fn the_home_and_what_colis_works_with_take_no_received_files() {
     ] {
         let folder = folder.to_str().unwrap();
         let args = ["serve", "--listen", "127.0.0.1:0", "--received", folder];
-        let said = homes.fails("b", &args, 7);
-        assert!(said.contains("unsafe destination"), "{said}");
+        let said = homes.fails("b", &args, 3);
+        assert!(said.contains("nothing can be received there"), "{said}");
+        // However it is set, it is not taken.
+        let mut serve = homes.command("b", &args[..3]);
+        let ran = Ran::from(serve.env("COLIS_RECEIVED", folder).output().unwrap());
+        assert_eq!(ran.code, 7, "{ran:?}");
+        assert!(ran.err.contains("unsafe destination"), "{ran:?}");
     }
     assert!(!home.join(MARKER).exists() && !home.join("chunks/in").exists());
     homes.ok("b", &["status"]);

@@ -49,7 +49,7 @@ pub(in crate::cli) enum InboxCommand {
         #[command(flatten)]
         secret: Secret,
     },
-    /// Refuse; the sender is told, and the sealed bytes go when keep_opened is over
+    /// Refuse; the sender is told, and the sealed bytes go when keep_refused is over: until then it can be accepted after all
     #[command(after_help = examples::INBOX_REFUSE)]
     #[command(
         override_usage = "colis inbox refuse [OPTIONS] <--all | --from <PEER> | ID | NAME>..."
@@ -68,8 +68,8 @@ pub(in crate::cli) enum InboxCommand {
     /// End a transfer that is arriving: no more of it is taken, what came of it goes, and its sender is told
     #[command(visible_alias = "cancel", after_help = examples::INBOX_STOP)]
     Stop {
-        /// Transfer ids, or their beginnings
-        #[arg(value_name = "ID", required = true)]
+        /// Transfer ids or their beginnings, or names of files in them
+        #[arg(value_name = "ID|NAME", required = true)]
         ids: Vec<String>,
         /// Only what this peer has signed: another's transfer may have the same id
         #[arg(long, value_name = "PEER")]

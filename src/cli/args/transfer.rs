@@ -184,11 +184,11 @@ pub(in crate::cli) struct Receive {
     /// Everything that is new for us, the oldest first: not opened or refused here before, not sent by us to others
     #[arg(long, conflicts_with = "which")]
     pub(in crate::cli) all: bool,
-    /// With --all: what was opened or refused here before, too
-    #[arg(long, requires = "all", conflicts_with = "which")]
+    /// All of it, with what was opened or refused here before
+    #[arg(long, conflicts_with = "which")]
     pub(in crate::cli) again: bool,
-    /// With --all: what we sent to others, too
-    #[arg(long, requires = "all", conflicts_with = "which")]
+    /// All of it, with what we sent to others
+    #[arg(long, conflicts_with = "which")]
     pub(in crate::cli) mine: bool,
     /// Folder to write into, or `-` for standard output [default: the setting `received`]
     #[arg(long, value_name = "DIR")]

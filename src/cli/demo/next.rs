@@ -2,7 +2,7 @@
 
 use std::env;
 
-use crate::cli::{output::Output, shell};
+use crate::{cli::output::Output, name::shell_word};
 
 pub(super) fn say(output: Output) {
     output.line("\nEverything came through. Where to go next:");
@@ -25,5 +25,5 @@ pub(super) fn say(output: Output) {
 /// This program, as it was typed: after `cargo run` there is no `colis` to type.
 fn program() -> String {
     let typed = env::args_os().next().unwrap_or_default();
-    shell::quoted(&typed.to_string_lossy())
+    shell_word(typed)
 }

@@ -51,6 +51,15 @@ pub(super) async fn text(
     line(prompt.to_owned(), default, check, Help::None).await
 }
 
+/// A line of text that must be one: `check` says what is wrong with an empty line, which goes nowhere.
+pub(super) async fn needed(
+    prompt: &str,
+    default: Option<String>,
+    check: Check,
+) -> Result<String, Stop> {
+    line(prompt.to_owned(), default, check, Help::Needed).await
+}
+
 /// A line of text that Tab completes.
 pub(super) async fn completed(
     prompt: &str,
@@ -73,6 +82,8 @@ pub(super) async fn proposed(
 /// What helps to type a line.
 enum Help {
     None,
+    /// No line goes back.
+    Needed,
     Completed(Box<dyn Completion + Send>),
     Instead(fn(&str) -> Option<String>),
 }
@@ -87,11 +98,16 @@ async fn line(
         let mut line = Line::new(&prompt, &*check).default(default.as_deref());
         line = match &help {
             Help::None => line,
+            Help::Needed if default.is_none() => line.or_nothing(),
+            Help::Needed => line,
             Help::Completed(completion) => line.completion(&**completion),
             Help::Instead(instead) => line.instead(instead),
         };
         let typed = match on_screen(&mut line)? {
             Some(typed) => typed.map(|typed| typed.to_string()),
+            None if matches!(help, Help::Needed) => {
+                return or_back(plain::needed(&prompt, default.as_deref(), &check).map(Some));
+            }
             None => return or_back(plain::text(&prompt, default.as_deref(), &check)),
         };
         if let Ok(typed) = &typed {

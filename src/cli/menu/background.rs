@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,8 +32,8 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(super) enum Serving {
     /// Nobody.
     No,
-    /// Another process.
-    Elsewhere,
+    /// Another process. These follow what arrives there.
+    Elsewhere(JoinSet<()>),
     /// This one.
     Here {
         /// Ends it.
@@ -46,11 +46,17 @@ pub(super) enum Serving {
 impl Serving {
     /// Stops what was started here, and gives whether there was something.
     pub(super) async fn stop(self) -> bool {
-        let Self::Here { stop, task } = self else {
-            return false;
-        };
-        stop.cancel();
-        tokio::time::timeout(DRAIN, task).await.is_ok()
+        match self {
+            Self::No => false,
+            Self::Elsewhere(mut following) => {
+                following.shutdown().await;
+                false
+            }
+            Self::Here { stop, task } => {
+                stop.cancel();
+                tokio::time::timeout(DRAIN, task).await.is_ok()
+            }
+        }
     }
 }
 
@@ -67,7 +73,7 @@ pub(super) async fn start(menu: &Menu) -> Result<Serving, Stop> {
         match Peer::open(options) {
             Ok(peer) => return run(menu, &context, &args, peer),
             Err(PeerError::Store(error @ StoreError::Locked { .. })) => {
-                return elsewhere(&context, error);
+                return elsewhere(menu, &context, error);
             }
             Err(PeerError::Bind(error)) => {
                 terminal::say(&format!("{error}"));
@@ -104,10 +110,13 @@ fn run(menu: &Menu, context: &Context, args: &Serve, peer: Peer) -> Result<Servi
         PeerAddress::from(address),
         received.display()
     ));
-    for notice in care::notices(&context.home, &context.config) {
-        terminal::say(&format!("warning: {}", notice.text));
+    let notices = care::notices(&context.home, &context.config);
+    for notice in &notices {
+        terminal::say(&announce::warning(notice));
     }
     tokio::spawn(announce::run(peer.arrivals(), menu.jobs.clone()));
+    tokio::spawn(announce::warn(peer.notices(), notices));
+    tokio::spawn(announce::follow(peer.handle(), menu.jobs.clone()));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {
@@ -118,13 +127,17 @@ fn run(menu: &Menu, context: &Context, args: &Serve, peer: Peer) -> Result<Servi
     Ok(Serving::Here { stop, task })
 }
 
-fn elsewhere(context: &Context, error: StoreError) -> Result<Serving, Stop> {
+fn elsewhere(menu: &Menu, context: &Context, error: StoreError) -> Result<Serving, Stop> {
     match LocalStore::serving_address(&context.home.chunks()) {
         Some(address) => {
             terminal::say(&format!(
                 "another colis serves this home on {address}: the menu uses that one"
             ));
-            Ok(Serving::Elsewhere)
+            let (session, jobs) = (context.session()?, menu.jobs.clone());
+            let mut following = JoinSet::new();
+            following.spawn(announce::run(session.arrivals(None), jobs.clone()));
+            following.spawn(announce::follow_elsewhere(session, jobs));
+            Ok(Serving::Elsewhere(following))
         }
         None => Err(Failure::from(error).into()),
     }

@@ -17,8 +17,8 @@ const LEAST: usize = 3;
 /// The marks and the key before the text of a line.
 const MARGIN: usize = 12;
 
-/// Tells whether the list has to be made anew.
-type IsStale = Box<dyn Fn() -> bool + Send>;
+/// Tells whether the list has to be made anew, while the line with this key is marked.
+type IsStale = Box<dyn Fn(Option<char>) -> bool + Send>;
 
 /// A list of lines.
 pub(super) struct List {
@@ -115,7 +115,10 @@ impl List {
         self
     }
 
-    pub(super) fn until(mut self, is_stale: impl Fn() -> bool + Send + 'static) -> Self {
+    pub(super) fn until(
+        mut self,
+        is_stale: impl Fn(Option<char>) -> bool + Send + 'static,
+    ) -> Self {
         self.is_stale = Some(Box::new(is_stale));
         self
     }
@@ -280,7 +283,9 @@ impl Question for List {
     }
 
     fn is_stale(&self) -> bool {
-        self.is_stale.as_ref().is_some_and(|is_stale| is_stale())
+        let marked = self.items.get(self.at).and_then(|item| item.key);
+        let is_stale = self.is_stale.as_ref();
+        is_stale.is_some_and(|is_stale| is_stale(marked))
     }
 }
 

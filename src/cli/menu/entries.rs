@@ -1,6 +1,6 @@
 //! The entries of the first list, each with its key, its words, and whether it can be done here and now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::LocalBoxFuture;
 
@@ -181,9 +181,18 @@ pub(super) async fn choose(menu: &Menu, at: Option<Entry>) -> Result<Entry, Stop
             text: (row.label)(&here),
         });
         let jobs = Arc::clone(&menu.jobs);
+        let marked = Arc::new(Mutex::new(at));
+        let mark = Arc::clone(&marked);
         let list = List::with_keys("What next?", items.collect()).at(at);
         let list = list.unlisted(unlisted.iter().map(|row| row.key).collect());
-        match list.until(move || jobs.take_change()).chosen().await {
+        let is_stale = move |now| {
+            let is_stale = jobs.take_change();
+            if is_stale {
+                *mark.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            }
+            is_stale
+        };
+        match list.until(is_stale).chosen().await {
             Ok(picked) => match picked.first() {
                 Some(Picked::Line(place)) => {
                     return listed.get(*place).map(|row| row.entry).ok_or(Stop::Back);
@@ -200,7 +209,8 @@ pub(super) async fn choose(menu: &Menu, at: Option<Entry>) -> Result<Entry, Stop
                 }
                 None => {}
             },
-            Err(Stop::Stale) => {}
+            // It is listed anew, at the line where one was.
+            Err(Stop::Stale) => at = *marked.lock().unwrap_or_else(PoisonError::into_inner),
             Err(stop) => return Err(stop),
         }
     }

@@ -75,11 +75,11 @@ pub(super) async fn each(
     Ok(())
 }
 
-/// Name, size, sender, date.
+/// Name, size, sender or recipients, date.
 pub(super) fn label(row: &TransferRow) -> String {
-    let (size, from) = (Size(row.info.size), &row.from);
+    let (size, whom) = (Size(row.info.size), list::whom(row));
     format!(
-        "{}  {size}  from {from}  {}",
+        "{}  {size}  {whom}  {}",
         list::contents(row),
         brief::time(row.info.created)
     )

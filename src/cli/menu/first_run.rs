@@ -17,7 +17,6 @@ use crate::{
         report::{Failure, to_go_back},
         show, terminal,
     },
-    config,
     discover::Discovery,
     pair::Code,
     session::{
@@ -203,27 +202,22 @@ async fn join_at(
 
 /// The machine that shows the code, asked for until it is one.
 async fn address(before: Option<String>) -> Result<Inviter, Stop> {
-    loop {
-        let check = |text: &str| {
-            let text = text.trim();
-            if Code::is_meant_by(text) {
-                let first =
-                    "this is a code: first the address or name of the machine that shows it";
-                return Err(first.to_owned());
-            }
-            let parsed = text.parse::<Inviter>();
-            parsed.map(drop).map_err(|error| error.to_string())
-        };
-        let prompt = "The address or name that it shows";
-        match ask::text(prompt, before.clone(), Box::new(check)).await {
-            Ok(typed) => {
-                let parsed = typed.trim().parse::<Inviter>();
-                return Ok(parsed.map_err(Failure::from)?);
-            }
-            Err(Stop::Back) => terminal::say("an address or a name; Ctrl-C leaves"),
-            Err(stop) => return Err(stop),
+    let check = |text: &str| {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("an address or a name; Esc goes back".to_owned());
         }
-    }
+        if Code::is_meant_by(text) {
+            let first = "this is a code: first the address or name of the machine that shows it";
+            return Err(first.to_owned());
+        }
+        let parsed = text.parse::<Inviter>();
+        parsed.map(drop).map_err(|error| error.to_string())
+    };
+    let prompt = "The address or name that it shows";
+    let typed = ask::needed(prompt, before, Box::new(check)).await?;
+    let parsed = typed.trim().parse::<Inviter>();
+    Ok(parsed.map_err(Failure::from)?)
 }
 
 async fn take_over(menu: &Menu, context: &Context) -> Result<(), Stop> {
@@ -263,12 +257,17 @@ async fn keep(menu: &Menu, listen: Option<SocketAddr>) -> Result<(), Stop> {
         menu.run(words(&["config", "set", "listen", &listen]))
             .await?;
     }
-    match received(&menu.context()?).await? {
-        Some(folder) => {
-            let words = words(&["config", "set", "received", "--", &folder]);
-            menu.run(words).await
+    let Some(folder) = received(&menu.context()?).await? else {
+        return Ok(());
+    };
+    let words = words(&["config", "set", "received", "--", &folder]);
+    match menu.run(words).await {
+        // Everything is made, and there are the settings.
+        Err(Stop::Failed(failure)) => {
+            failure.print(menu.output());
+            Ok(())
         }
-        None => Ok(()),
+        done => done,
     }
 }
 
@@ -279,9 +278,14 @@ async fn received(context: &Context) -> Result<Option<String>, Stop> {
     }
     let usual = context.home.received(&context.config);
     let usual = usual.to_string_lossy().into_owned();
-    let check = |text: &str| {
-        let folder = config::folder(text.trim());
-        folder.map(drop).map_err(|fault| fault.to_string())
+    let (home, unchanged) = (context.home.clone(), usual.clone());
+    let check = move |text: &str| match text.trim() {
+        // What is usual is made when it is needed.
+        text if text == unchanged => Ok(()),
+        text => {
+            let checked = home.check_received(text).map_err(Failure::from);
+            checked.map_err(Failure::sentences)
+        }
     };
     let asked = ask::text(
         "Folder for received files",
@@ -291,7 +295,7 @@ async fn received(context: &Context) -> Result<Option<String>, Stop> {
     match asked.await {
         Ok(typed) => Ok(Some(typed.trim().to_owned()).filter(|typed| *typed != usual)),
         // Everything is made: who goes back takes what is usual.
-        Err(Stop::Back) => Ok(None),
+        Err(Stop::Back | Stop::Ended) => Ok(None),
         Err(stop) => Err(stop),
     }
 }

@@ -1,6 +1,7 @@
 //! What runs in the background: sends and fetches, each with a line above the question, until it is done or cancelled.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,12 +19,16 @@ use super::{
     words::Words,
 };
 use crate::{
-    cli::{Context, args::Command, report::ExitCode, screen::Gauge, terminal, transfer},
+    cli::{Context, args::Command, report::ExitCode, screen::Gauge, show, terminal, transfer},
+    config::units::count,
     crypto::password::Password,
     id::TransferId,
     session::UnfinishedSend,
+    wire::Arriving,
 };
 
+/// What brought nothing for so many seconds is not waited for.
+const STILL_COMES: f64 = 30.0;
 /// Those that ended and are still listed.
 const MAX_ENDED: usize = 20;
 
@@ -31,8 +36,25 @@ const MAX_ENDED: usize = 20;
 #[derive(Default)]
 pub(super) struct Jobs {
     all: Mutex<Vec<Job>>,
+    coming: Mutex<Coming>,
     /// What the first list offers may be different now.
     changed: AtomicBool,
+}
+
+/// What others bring, as it was looked at last.
+#[derive(Default)]
+struct Coming {
+    all: Vec<Arriving>,
+    by: Option<Server>,
+}
+
+/// Who serves this home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    /// This menu.
+    Menu,
+    /// Another process, which goes on when the menu ends.
+    Other,
 }
 
 /// One of them.
@@ -124,15 +146,60 @@ impl Jobs {
             .filter(|job| job.state == State::Runs)
             .cloned()
             .collect();
-        let shown = match running.len() > most {
+        let coming = self.coming();
+        let count = running.len() + coming.all.len();
+        let shown = match count > most {
             true => most.saturating_sub(1),
-            false => running.len(),
+            false => count,
         };
-        let mut lines: Vec<_> = running.iter().take(shown).map(Job::line).collect();
-        if running.len() > shown && most > 0 {
-            lines.push(format!("  {} more run: 5 Transfers", running.len() - shown));
+        let runs = running.iter().map(Job::line);
+        let comes = coming.all.iter();
+        let comes = comes.map(|one| format!("  {}", show::serve::coming(one)));
+        let mut lines: Vec<_> = runs.chain(comes).take(shown).collect();
+        if count > shown && most > 0 {
+            let more = count - shown;
+            lines.push(format!("  {more} more: 4 Arrivals, 5 Transfers"));
         }
         lines
+    }
+
+    fn coming(&self) -> MutexGuard<'_, Coming> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is arriving now, at the peer that serves this home.
+    pub(super) fn set_coming(&self, mut all: Vec<Arriving>, by: Server) {
+        // In the order in which they began, so that no line jumps.
+        all.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let ids = |all: &[Arriving]| {
+            let ids = all.iter().map(|one| (one.peer_id, one.transfer));
+            ids.collect::<BTreeSet<_>>()
+        };
+        let mut coming = self.coming();
+        let is_other = ids(&coming.all) != ids(&all);
+        *coming = Coming { all, by: Some(by) };
+        drop(coming);
+        if is_other {
+            self.note_change();
+        }
+    }
+
+    /// It has come, and is not arriving any more.
+    pub(super) fn has_come(&self, transfer: TransferId) {
+        self.coming().all.retain(|one| one.transfer != transfer);
+        self.note_change();
+    }
+
+    /// How much of what is arriving would end with the menu.
+    fn cut_by_the_end(&self) -> usize {
+        let coming = self.coming();
+        let is_whole = |one: &Arriving| one.of.is_some_and(|of| one.done >= of);
+        let moves = coming.all.iter();
+        let moves = moves.filter(|one| one.idle_seconds < STILL_COMES && !is_whole(one));
+        match coming.by {
+            Some(Server::Menu) => moves.count(),
+            _ => 0,
+        }
     }
 
     /// Something may be different in what can be done.
@@ -300,13 +367,24 @@ async fn deal_with(menu: &Menu, job: &Job) -> Result<(), Stop> {
 
 /// Whether the menu may end: what runs is ended then.
 pub(super) async fn may_end(menu: &Menu, does: &str) -> Result<bool, Stop> {
-    let running = match menu.jobs.running() {
-        0 => return Ok(true),
-        1 => "A transfer runs".to_owned(),
-        count => format!("{count} transfers run"),
-    };
-    let question = format!(
-        "{running}. {does} all the same? What was transferred is kept, and the same again continues it"
-    );
+    let (running, coming) = (menu.jobs.running(), menu.jobs.cut_by_the_end());
+    let mut said = Vec::new();
+    if running > 0 {
+        let what = count(running as u64, "transfer runs", "transfers run");
+        said.push(format!(
+            "{what}, and goes on in this menu when it is opened again (5 Transfers), or by `colis send --resume all`."
+        ));
+    }
+    if coming > 0 {
+        let what = count(coming as u64, "transfer arrives", "transfers arrive");
+        said.push(format!(
+            "{what} here. Its sender tries again for a while, and it goes on once this home is served: by this menu, or `colis serve`."
+        ));
+    }
+    if said.is_empty() {
+        return Ok(true);
+    }
+    terminal::say(&said.join("\n"));
+    let question = format!("{does} all the same? What was transferred is kept");
     ask::sure(&question).await
 }

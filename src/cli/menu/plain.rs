@@ -12,15 +12,31 @@ pub(super) fn text(
     default: Option<&str>,
     check: &Check,
 ) -> io::Result<Option<String>> {
-    let prompt = match default {
+    until_right(&with_default(prompt, default), |typed| {
+        match (typed.trim().is_empty(), default) {
+            (true, None) => Ok(None),
+            (true, Some(default)) => check(default).map(|()| Some(default.to_owned())),
+            (false, _) => check(typed).map(|()| Some(typed.to_owned())),
+        }
+    })
+}
+
+/// A line of text; what is typed is asked for until it is right.
+pub(super) fn needed(prompt: &str, default: Option<&str>, check: &Check) -> io::Result<String> {
+    until_right(&with_default(prompt, default), |typed| {
+        let text = match (typed.trim().is_empty(), default) {
+            (true, Some(default)) => default,
+            _ => typed,
+        };
+        check(text).map(|()| text.to_owned())
+    })
+}
+
+fn with_default(prompt: &str, default: Option<&str>) -> String {
+    match default {
         Some(default) => format!("{prompt} [{default}]"),
         None => prompt.to_owned(),
-    };
-    until_right(&prompt, |typed| match (typed.trim().is_empty(), default) {
-        (true, None) => Ok(None),
-        (true, Some(default)) => check(default).map(|()| Some(default.to_owned())),
-        (false, _) => check(typed).map(|()| Some(typed.to_owned())),
-    })
+    }
 }
 
 /// Yes or no; an empty line is `default`.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::{ExitCode, Failure};
+use super::{ExitCode, Failure, ambiguous};
 use crate::{
-    name::Escaped,
+    name::{Escaped, shell_word},
     session::{
-        Error, Kind, Mistake, NotReached, care::NO_HOME, certs::LeaveError, host_name, is_short_id,
-        service::UnitError,
+        Error, Kind, Mistake, NoPlace, NotReached, advice::no_rights, care::NO_HOME,
+        certs::LeaveError, host_name, is_short_id, service::UnitError,
     },
     trust::name_of,
     wire::DEFAULT_PORT,
@@ -52,6 +52,7 @@ fn with_hint(error: Error) -> Failure {
             | Error::UnmarkedHome(_)
             | Error::AmongReceived { .. }
             | Error::NotAHome(_)
+            | Error::NoPlace(_)
             | Error::NoHome(_) => of_the_home(&error, failure),
             Error::Usage(mistake) => mistake.into(),
             Error::UnknownPeer { name, nearest } => failure.hint(who_is_known(&name, nearest)),
@@ -103,7 +104,6 @@ fn with_hint(error: Error) -> Failure {
             | Error::NothingOfOurs { .. }
             | Error::NothingToDelete { .. }
             | Error::NoCopy { .. } => where_to_look(&error, failure),
-            Error::OpenedThere { .. } => failure,
             other => of_the_circle(&other, failure),
         }
 }
@@ -119,7 +119,30 @@ fn of_the_home(error: &Error, failure: Failure) -> Failure {
             "run colis in another folder, or name another: --home DIR; if it is yours, move it out of {} first",
             received.display()
         )),
+        Error::NoPlace(why) => failure.hint(another_place(why)),
         _ => failure.hint(NO_HOME),
+    }
+}
+
+/// What to do about a folder that cannot become the one of received files.
+fn another_place(why: &NoPlace) -> String {
+    const ANOTHER: &str = "choose a folder of its own, for instance ~/Downloads/colis";
+    match why {
+        NoPlace::Relative { path } => match std::path::absolute(path) {
+            Ok(whole) => format!("name it by its whole path: {}", shell_word(whole)),
+            Err(_) => "name it by its whole path, or by one that begins with ~/".to_owned(),
+        },
+        NoPlace::NoParent { parent } => {
+            let parent = shell_word(parent);
+            format!("is its disk mounted? Else make it first: mkdir -p {parent}")
+        }
+        NoPlace::Link { to: Some(to), .. } => {
+            format!("name the folder that it leads to: {}", shell_word(to))
+        }
+        NoPlace::Unwritable { path, source } => {
+            no_rights(path, source).unwrap_or_else(|| ANOTHER.to_owned())
+        }
+        _ => ANOTHER.to_owned(),
     }
 }
 
@@ -193,7 +216,7 @@ fn about_leaving(error: &LeaveError) -> String {
 
 /// The command that moves `folder` back. What is in its place would take it in as a folder.
 pub(in crate::cli) fn to_go_back(folder: &Path, certs: &Path) -> String {
-    let (from, to) = (folder.display(), certs.display());
+    let (from, to) = (shell_word(folder), shell_word(certs));
     match certs.symlink_metadata().is_ok() {
         true => format!("mv {to} {to}.before && mv {from} {to}"),
         false => format!("mv {from} {to}"),
@@ -265,7 +288,7 @@ impl From<Mistake> for Failure {
     fn from(mistake: Mistake) -> Self {
         let failure = Self::of(&mistake);
         match mistake {
-            Mistake::Ambiguous { .. } => failure.hint("give more digits"),
+            mistake @ Mistake::Ambiguous { .. } => ambiguous::failure(failure, &mistake),
             Mistake::ShortId { .. } => failure.hint("see the ids: colis list [PEER], colis inbox"),
             Mistake::SeveralPeers { .. } => failure.hint("give more digits of the id"),
             Mistake::NobodyToSendTo => {
@@ -300,6 +323,9 @@ impl From<Mistake> for Failure {
             Mistake::SeveralInviters { .. } => {
                 failure.hint("type the address that the right one shows")
             }
+            Mistake::OwnHost { .. } => failure.hint(
+                "on the other machine: colis pair; then here what that one shows: colis pair HOST",
+            ),
             Mistake::CodeForHost => failure.hint(
                 "type what the other machine shows: colis pair HOST; the code is asked for then",
             ),
@@ -311,10 +337,6 @@ impl From<Mistake> for Failure {
                 "name ids or files, or take everything: --all; see what is there: colis list",
             ),
             Mistake::NotOneTransfer { .. } => failure.hint("name one id: colis list [PEER]"),
-            Mistake::SeveralNamed { .. } => failure.hint("name one by the beginning of its id"),
-            Mistake::SeveralArriving { .. } => {
-                failure.hint("say whose: --from NAME; or give more digits")
-            }
             Mistake::TooManySources { .. } => failure.hint("name those that are nearest"),
             Mistake::ResumedByRepeating { .. } => {
                 failure.hint("run the command again that began it; see to whom: colis status")

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Failure, Hint};
 use crate::{
+    name::shell_word,
     session::{
         advice::{distrusted, refused},
         damage::AGAIN,
@@ -119,18 +120,17 @@ fn damaged(path: &Path, fault: &BadFormat) -> String {
         .ancestors()
         .nth(2)
         .map(|home| home.join("certs/store-id"));
+    let path = shell_word(path);
     let is_of_format = matches!(fault, BadFormat::Empty | BadFormat::NoStore);
     match mark.filter(|mark| is_of_format && mark.exists()) {
         Some(mark) => format!(
-            "it is damaged, as by a loss of power; if that store is the one of this home: (echo colis store 1; cat {}) > {}, then \
+            "it is damaged, as by a loss of power; if that store is the one of this home: (echo colis store 1; cat {}) > {path}, then \
              colis check --read-data",
-            mark.display(),
-            path.display()
+            shell_word(mark)
         ),
-        None if *fault == BadFormat::NoStoreId => format!(
-            "if the store in chunks/ is the one of this home, it is noted anew: rm {}",
-            path.display()
-        ),
+        None if *fault == BadFormat::NoStoreId => {
+            format!("if the store in chunks/ is the one of this home, it is noted anew: rm {path}")
+        }
         None => "it is damaged, or something else: restore it from a backup, or use another --home"
             .to_owned(),
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Failure, advice};
 use crate::{
+    name::shell_word,
     session::{
         advice::{NEWER, NO_RECORD, bad_file, distrusted, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
@@ -38,11 +39,11 @@ impl From<TlsError> for Failure {
             }
             TlsError::TooOpen { path, .. } => failure().hint(unless_without_modes(
                 path,
-                format!("chmod 600 {}", path.display()),
+                format!("chmod 600 {}", shell_word(path)),
             )),
             TlsError::Writable { path, .. } => failure().hint(unless_without_modes(
                 path,
-                format!("chmod go-w {}", path.display()),
+                format!("chmod go-w {}", shell_word(path)),
             )),
             TlsError::Mounted { path } => failure().hint(format!(
                 "unmount it, and mount it at a folder in {} instead: that is where circles are that were left",
@@ -84,7 +85,7 @@ impl From<TlsError> for Failure {
 
 /// How a key of another form becomes one that is read.
 fn for_key(path: &Path, form: KeyForm) -> String {
-    let path = path.display();
+    let path = shell_word(path);
     match form {
         KeyForm::Sec1 | KeyForm::Encrypted => format!(
             "openssl pkcs8 -topk8 -nocrypt -in {path} -out {path}.new && chmod 600 {path}.new && mv {path}.new {path}"

@@ -61,6 +61,27 @@ pub(in crate::cli) fn time(at: Timestamp) -> String {
     short.flatten().unwrap_or_else(|| at.to_string())
 }
 
+/// `text` of ours with each time in it on the clock of this machine, or as it is with `--full`. A time is one as programs have it that
+/// stands for itself between blanks and marks: a path in which one stands stays as it is.
+pub(in crate::cli) fn on_clock_here(text: &str) -> String {
+    if is_full() {
+        return text.to_owned();
+    }
+    let is_around = |c: char| " (),;.".contains(c);
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(|c| !is_around(c)) {
+        let (before, from) = rest.split_at(at);
+        let (word, after) = from.split_at(from.find(is_around).unwrap_or(from.len()));
+        shown.push_str(before);
+        match word.parse::<Timestamp>() {
+            Ok(time_of) if word.ends_with('Z') => shown.push_str(&time(time_of)),
+            _ => shown.push_str(word),
+        }
+        rest = after;
+    }
+    shown + rest
+}
+
 /// How many digits tell `id` from the others of `listed`, which is sorted.
 fn digits(id: &str, listed: &[String]) -> usize {
     let at = listed.partition_point(|other| other.as_str() < id);

@@ -2,7 +2,10 @@
 
 use super::{brief, store};
 use crate::{
-    cli::{list::contents, output::Output},
+    cli::{
+        list::{contents, whom},
+        output::Output,
+    },
     config::units::{Size, count},
     name::Escaped,
     session::{DeletedTransfer, Event},
@@ -30,9 +33,9 @@ fn line(deleted: &DeletedTransfer, what: &str) -> String {
         None => String::new(),
     };
     let mut line = format!(
-        "{id}  {what}{from}: {}, {size}, from {}",
+        "{id}  {what}{from}: {}, {size}, {}",
         contents(&deleted.row),
-        deleted.row.from
+        whom(&deleted.row)
     );
     if let Some(freed) = &deleted.freed {
         let chunks = count(freed.chunks, "chunk", "chunks");

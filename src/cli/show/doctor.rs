@@ -1,6 +1,6 @@
 //! What the doctor says.
 
-use super::peers;
+use super::{brief, peers};
 use crate::{
     cli::output::Output,
     config::units::count,
@@ -24,10 +24,12 @@ fn said(output: Output, finding: &Finding) {
         Verdict::Fail => "fail",
         Verdict::Skip => "skip",
     };
-    let (step, detail) = (&finding.step, Escaped::new(&finding.detail));
+    let (step, detail) = (&finding.step, brief::on_clock_here(&finding.detail));
+    let detail = Escaped::new(&detail);
     output.line(format!("{mark:<5} {step:<18} {detail}"));
     if let Some(hint) = &finding.hint {
-        let hint = Escaped::new(hint);
+        let hint = brief::on_clock_here(hint);
+        let hint = Escaped::whole(&hint);
         output.line(format!("{:<24} hint: {hint}", ""));
     }
 }

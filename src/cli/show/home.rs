@@ -185,8 +185,8 @@ fn stored(status: &Status) -> String {
 fn say_notices(output: Output, status: &Status) {
     for notice in &status.notices {
         match notice.care {
-            true => output.warn(notice),
-            false => output.talk(format!("note: {notice}")),
+            true => output.warn(brief::on_clock_here(&notice.text)),
+            false => output.talk(format!("note: {}", brief::on_clock_here(&notice.text))),
         }
     }
 }
@@ -262,10 +262,13 @@ fn setting(shown: &Shown) -> String {
     format!("{:<12} = {value:<26} {from}", shown.key)
 }
 
-/// What became of a transfer, in a row of a list.
+/// What became of a transfer, in a row of a list, with the id that other commands take.
 fn row(entry: &HistoryEntry) -> Row {
     let [direction, size, peers, names] = parts(entry);
+    let id = entry.manifest.map(|id| id.to_string());
+    let id = id.unwrap_or_else(|| entry.transfer.to_string());
     Row(vec![
+        Cell::Id(id),
         Cell::Time(entry.at),
         Cell::Word(direction),
         Cell::Number(size),
@@ -277,7 +280,12 @@ fn row(entry: &HistoryEntry) -> Row {
 /// The same, in a line.
 fn line(entry: &HistoryEntry) -> String {
     let at = brief::time(entry.at);
-    let parts = parts(entry).into_iter();
+    // Those that came have theirs where they are now.
+    let id = match entry.manifest {
+        None => format!("transfer {}", brief::id(entry.transfer)),
+        Some(_) => String::new(),
+    };
+    let parts = parts(entry).into_iter().chain([id]);
     let parts = parts.filter(|part| !part.is_empty());
     [at].into_iter().chain(parts).collect::<Vec<_>>().join("  ")
 }
@@ -304,10 +312,6 @@ fn parts(entry: &HistoryEntry) -> [String; 4] {
     }
     if let Some(reason) = &entry.reason {
         which.push(format!("({})", Escaped::new(reason)));
-    }
-    // Those that came have theirs where they are now.
-    if entry.manifest.is_none() {
-        which.push(format!("transfer {}", brief::id(entry.transfer)));
     }
     if entry.left_out > 0 {
         which.push(format!("({} more left out before)", entry.left_out));

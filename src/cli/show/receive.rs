@@ -9,13 +9,14 @@ use crate::{
     cli::output::Output,
     config::units::Size,
     name::Escaped,
-    session::{Event, Locked, ReceivedTransfer, WaitingTransfer},
+    session::{Event, Locked, NothingNew, PassedOver, ReceivedTransfer, WaitingTransfer},
 };
 
 /// Says the events of receiving.
 pub(super) fn say(output: Output, event: &Event) {
     match event {
         Event::Received(received) => said(output, received),
+        Event::NothingNew(nothing) => output.talk(nothing_new(nothing)),
         Event::Locked(locked) => output.line(still_locked(locked)),
         Event::PasswordLimit { most } => output.warn(format!(
             "a password is tried on {most} transfers that were not named; name others: colis receive ID"
@@ -32,6 +33,29 @@ pub(super) fn say(output: Output, event: &Event) {
             refused.from
         )),
         _ => connect::say(output, event),
+    }
+}
+
+/// That nothing has come from there, and what was passed over.
+fn nothing_new(nothing: &NothingNew) -> String {
+    let from = match nothing.from.as_slice() {
+        [] => "here".to_owned(),
+        peers => format!("from {}", peers.join(", ")),
+    };
+    if nothing.locked > 0 {
+        return "nothing there that we can open".to_owned();
+    }
+    let PassedOver { before, mine } = nothing.passed_over;
+    let left = [
+        (before, "decided on before: --again"),
+        (mine, "sent from here: --mine"),
+    ];
+    let left = left.into_iter().filter(|(count, _)| *count > 0);
+    let left = left.map(|(count, what)| format!("{count} {what}"));
+    let left = left.collect::<Vec<_>>().join(", ");
+    match left.is_empty() {
+        true => format!("nothing new {from}"),
+        false => format!("nothing new {from} ({left})"),
     }
 }
 

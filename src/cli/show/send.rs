@@ -226,7 +226,8 @@ fn stream_limit(bytes: u64, most: u64) -> String {
 }
 
 fn not_sent(missed: &Missed) -> String {
-    let reason = Escaped::new(&missed.reason);
+    let reason = brief::on_clock_here(&missed.reason);
+    let reason = Escaped::new(&reason);
     match (&missed.peer, &missed.manifest) {
         (Some(peer), _) => {
             let hint = match missed.cause {

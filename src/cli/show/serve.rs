@@ -37,7 +37,13 @@ pub(super) fn say(output: Output, event: &Event) {
             None => "nobody serves this home".to_owned(),
         }),
         Event::Arriving(one) => output.line(format!("arriving: {}", arriving(one))),
-        Event::Cancelled(one) => output.line(format!("stopped: {}", arriving(one))),
+        Event::Cancelled(one) => {
+            output.line(format!("stopped: {}", arriving(one)));
+            output.talk(format!(
+                "its sender is told. To have it after all, it is sent anew; there: colis send --drop {}, then as before",
+                brief::id(one.transfer)
+            ));
+        }
         Event::Dropped { count } => output.line(format!(
             "{count} arrivals were too fast to show: colis history"
         )),
@@ -47,6 +53,26 @@ pub(super) fn say(output: Output, event: &Event) {
     }
 }
 
+/// The same for a menu, where it is among what runs.
+pub(in crate::cli) fn coming(one: &Arriving) -> String {
+    let names = one.names.iter().flatten();
+    let mut names: Vec<_> = names.map(|name| Escaped::new(name).to_string()).collect();
+    if one.more_names {
+        names.push("…".to_owned());
+    }
+    let (what, from) = (names.join(", "), Escaped::new(&one.name));
+    let came = match one.of {
+        Some(of) => {
+            let percent = u128::from(one.done) * 100 / u128::from(of.max(1));
+            format!("{percent}% of {}", Size(of))
+        }
+        None => Size(one.bytes).to_string(),
+    };
+    let (pace, left) = pace(one);
+    let what = if what.is_empty() { "something" } else { &what };
+    format!("arriving: {what} from {from}  {came}{pace}{left}")
+}
+
 /// What is arriving, and how far it is.
 pub(in crate::cli) fn arriving(one: &Arriving) -> String {
     let (id, from) = (brief::id(one.transfer), Escaped::new(&one.name));
@@ -54,15 +80,7 @@ pub(in crate::cli) fn arriving(one: &Arriving) -> String {
         Some(of) => format!("{} of {}", Size(one.done), Size(of)),
         None => Size(one.bytes).to_string(),
     };
-    let pace = match (one.idle_seconds, one.per_second) {
-        (STILL_MOVES.., _) => format!(", nothing for {:.0} s", one.idle_seconds),
-        (_, Some(rate)) => format!(", {}/s", Size(rate)),
-        _ => String::new(),
-    };
-    let left = match one.seconds_left {
-        Some(left) => format!(", {:#} left", HumanDuration(Duration::from_secs(left))),
-        None => String::new(),
-    };
+    let (pace, left) = pace(one);
     let names = one.names.iter().flatten();
     let mut names: Vec<_> = names.map(|name| Escaped::new(name).to_string()).collect();
     if one.more_names {
@@ -73,6 +91,20 @@ pub(in crate::cli) fn arriving(one: &Arriving) -> String {
         false => format!("  {}", names.join(", ")),
     };
     format!("{id}  {came} from {from}{pace}{left}{names}")
+}
+
+/// How fast it comes, and how long it takes, each after a comma.
+fn pace(one: &Arriving) -> (String, String) {
+    let pace = match (one.idle_seconds, one.per_second) {
+        (STILL_MOVES.., _) => format!(", nothing for {:.0} s", one.idle_seconds),
+        (_, Some(rate)) => format!(", {}/s", Size(rate)),
+        _ => String::new(),
+    };
+    let left = match one.seconds_left {
+        Some(left) => format!(", {:#} left", HumanDuration(Duration::from_secs(left))),
+        None => String::new(),
+    };
+    (pace, left)
 }
 
 /// One line for the person, with everything foreign escaped, and what to do.

@@ -195,6 +195,12 @@ fn lay_out(items: Vec<Item>) -> Vec<Shown> {
     lines.collect()
 }
 
+/// Rows of no list that is open, in columns.
+pub(in crate::cli) fn in_columns(rows: Vec<Row>) -> Vec<String> {
+    let lines = lay_out(rows.into_iter().map(Item::Row).collect());
+    lines.into_iter().map(|(line, _)| line).collect()
+}
+
 /// Rows with the same columns.
 struct Table {
     kinds: Vec<mem::Discriminant<Cell>>,

@@ -78,10 +78,8 @@ pub(in crate::cli) fn ask<Q: Question>(question: &mut Q) -> io::Result<Result<Q:
     let (rows, _) = live::size();
     // Pages that are turned were read.
     if screen().pages.is_none() && screen().said_rows() + LEAST > rows && rows > LEAST {
-        // What was said would be scrolled away unread.
-        if let Err(left) = answered(&mut GoOn)? {
-            return Ok(Err(left));
-        }
+        // What was said would be scrolled away unread. Whatever key goes on, nothing was asked yet that it could leave.
+        let _ = answered(&mut GoOn)?;
     }
     answered(question)
 }

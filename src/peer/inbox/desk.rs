@@ -76,12 +76,6 @@ impl OfferDesk for Inbox {
 }
 
 impl Inbox {
-    /// What waits is looked at as `options` say now.
-    pub(in crate::peer) fn adjust(&self, options: &crate::peer::PeerOptions) {
-        self.received.keep_free(options.store.reserve);
-        self.rules.set(options.inbox.policy.clone());
-    }
-
     pub(super) fn receiving(&self) -> ReceiveOptions {
         self.options.borrow().inbox.receive
     }
@@ -127,14 +121,15 @@ impl Inbox {
         Opening {
             offer: offer.clone(),
             store: self.store.clone(),
-            received: self.received.clone(),
+            received: self.received.now(),
             reader: self.reader.clone(),
             options: self.receiving(),
         }
     }
 
     async fn room(&self) -> Result<(Room, Chunks), ReceivedError> {
-        let (received, store) = (self.received.clone(), self.store.clone());
+        let (received, store) = (self.received.now(), self.store.clone());
+        let path = received.path().to_owned();
         let room = tokio::task::spawn_blocking(move || {
             let chunks = match store.shares_its_disk(received.path()) {
                 true => Chunks::Beside,
@@ -143,7 +138,7 @@ impl Inbox {
             received.room().map(|room| (room, chunks))
         });
         room.await.unwrap_or_else(|e| {
-            let (path, source) = (self.received.path().to_owned(), e.into());
+            let source = e.into();
             Err(ReceivedError::Io { path, source })
         })
     }

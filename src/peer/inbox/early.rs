@@ -62,6 +62,8 @@ struct HeadStart {
 /// What was opened of a transfer, and what its table is charged.
 pub(super) struct Begun {
     pub(super) arriving: Arriving,
+    /// Where.
+    pub(super) received: Arc<Received>,
     pub(super) charge: OwnedSemaphorePermit,
 }
 
@@ -209,7 +211,11 @@ async fn try_open(
         arriving = arriving.write(id, sealed).await?;
     }
     if queue.is_closed().await && !queue.is_stopped() {
-        return Ok(Some(Begun { arriving, charge }));
+        return Ok(Some(Begun {
+            arriving,
+            received,
+            charge,
+        }));
     }
     arriving.discard().await;
     Ok(None)

@@ -218,8 +218,11 @@ impl Inbox {
         let (start, id) = (std::time::Instant::now(), manifest.id());
         let payload = manifest.payload();
         let begun = self.early.take(payload.sender, payload.transfer_id).await;
-        // What was begun is charged until it is written.
-        let (begun, _charge) = begun.map(|begun| (begun.arriving, begun.charge)).unzip();
+        // What was begun is charged until it is written, and ends where it was begun.
+        let (begun, root, _charge) = match begun {
+            Some(begun) => (Some(begun.arriving), begun.received, Some(begun.charge)),
+            None => (None, self.received.now(), None),
+        };
         let transfer = match OpenedTransfer::open(&*self.store, manifest, reader).await {
             Ok(transfer) => Arc::new(transfer),
             Err(error) => {
@@ -229,9 +232,9 @@ impl Inbox {
                 return Err(error);
             }
         };
-        let (root, options) = (&self.received, self.receiving());
+        let options = self.receiving();
         let written =
-            transfer::receive_rest(&*self.store, &transfer, root, begun, options, &Silent).await?;
+            transfer::receive_rest(&*self.store, &transfer, &root, begun, options, &Silent).await?;
         let seconds = start.elapsed().as_secs_f64();
         let (short, bytes) = (id.short(), written.size);
         let payload = transfer.manifest.payload();

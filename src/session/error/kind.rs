@@ -57,6 +57,7 @@ impl Error {
             | Self::UnmarkedHome(_)
             | Self::AmongReceived { .. }
             | Self::NotAHome(_)
+            | Self::NoPlace(_)
             | Self::NoHome(_) => Kind::Config,
             Self::Config(error) => error.into(),
             Self::Usage(mistake) => mistake.into(),

@@ -1,18 +1,21 @@
 //! Requests that cannot be meant as they stand.
 
+use super::Candidate;
 use crate::trust::NAME_RULE;
 
 /// A request that cannot be meant as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mistake {
-    /// Several ids begin so.
-    #[error("{count} ids begin with {beginning}")]
+    /// Several transfers may be meant.
+    #[error("{text} may be one of {count} transfers: {}", listed(.candidates))]
     Ambiguous {
-        /// What was given.
-        beginning: String,
-        /// How many ids begin with it.
+        /// What was given: a name, or the beginning of an id.
+        text: String,
+        /// How many may be meant.
         count: usize,
+        /// They, in the order of time; of many the last ones.
+        candidates: Vec<Candidate>,
     },
     /// Too little of an id.
     #[error("{text} is too short: an id needs at least {least} digits")]
@@ -97,6 +100,12 @@ pub enum Mistake {
         /// Where the first of them are.
         addresses: String,
     },
+    /// This machine in the place of the one that shows a code.
+    #[error("{name} is this machine itself, and no code is shown here")]
+    OwnHost {
+        /// As it was typed.
+        name: String,
+    },
     /// A pairing code in the place of a host. It is not repeated, and was not sent.
     #[error(
         "this is a pairing code, not the machine that shows it; it was not looked up or sent, and still counts"
@@ -120,22 +129,6 @@ pub enum Mistake {
         /// As many were chosen.
         count: usize,
     },
-    /// Several transfers have such a name.
-    #[error("{text} may be {}", .transfers.join(", or "))]
-    SeveralNamed {
-        /// What was given.
-        text: String,
-        /// The beginning of the id of each, its sender and its size, escaped; of many the first.
-        transfers: Vec<String>,
-    },
-    /// Several transfers that are arriving have such an id.
-    #[error("{text} may be {}", .transfers.join(", or "))]
-    SeveralArriving {
-        /// What was given.
-        text: String,
-        /// The beginning of the id of each, its sender and its first names, escaped.
-        transfers: Vec<String>,
-    },
     /// An unfinished send that is not known well enough to be resumed by its id.
     #[error("{text} is continued only by the command that began it")]
     ResumedByRepeating {
@@ -153,4 +146,20 @@ pub enum Mistake {
         /// As many may be.
         most: usize,
     },
+}
+
+impl Mistake {
+    /// That `text` may mean each of `candidates`.
+    pub(in crate::session) fn ambiguous(text: &str, candidates: Vec<Candidate>) -> Self {
+        Self::Ambiguous {
+            text: text.to_owned(),
+            count: candidates.len(),
+            candidates: Candidate::in_time(candidates),
+        }
+    }
+}
+
+fn listed(candidates: &[Candidate]) -> String {
+    let listed = candidates.iter().map(ToString::to_string);
+    listed.collect::<Vec<_>>().join("; ")
 }

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     discover::{Browser, DiscoverError, Discovery, PATIENCE, SeenPeer, Service},
     pair::PAIRING_PORT,
-    session::{Error, Event, Kind, Mistake, Reporter, discovery},
+    session::{Error, Event, Kind, Mistake, Reporter, discovery, host_name},
     trust::{is_new_peer_name, name_of},
 };
 
@@ -153,7 +153,7 @@ pub(super) struct Looking<'a> {
 impl Inviter {
     /// The host that was typed, if there is one, else the machine that has this name in the network.
     pub(super) async fn find(&self, looking: Looking<'_>) -> Result<Found, Error> {
-        if !self.seen.is_empty() {
+        if self.is_seen() {
             return Ok(Found {
                 host: None,
                 addresses: self.seen.clone(),
@@ -177,6 +177,23 @@ impl Inviter {
         }
         let seen = self.look(looking).await?;
         seen.ok_or_else(|| NoInviter::Nobody { name, source }.into())
+    }
+
+    /// Why nobody was found there: if it is what this machine itself is called, that.
+    pub(super) fn unless_it_is_here(&self, error: Error) -> Error {
+        let typed = self.typed.split('.').next().unwrap_or_default();
+        let is_here = host_name().is_some_and(|own| own.eq_ignore_ascii_case(typed));
+        match is_here && !self.is_seen() {
+            true => Mistake::OwnHost {
+                name: self.typed.clone(),
+            }
+            .into(),
+            false => error,
+        }
+    }
+
+    fn is_seen(&self) -> bool {
+        !self.seen.is_empty()
     }
 
     /// Names of hosts nearby are known at once or not at all; only one with a dot may be far away and worth a wait.

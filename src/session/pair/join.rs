@@ -86,7 +86,8 @@ impl Joining {
         let name = own_name(request.name.or(alone).as_deref(), &**reporter)?;
         let looking = Looking { config, reporter };
         Ok(Self {
-            found: request.inviter.find(looking).await?,
+            found: (request.inviter.find(looking).await)
+                .map_err(|error| request.inviter.unless_it_is_here(error))?,
             inviter: request.inviter,
             name,
             certs,
@@ -113,7 +114,7 @@ impl Joining {
             return Ok(knocked?);
         }
         let Some(seen) = self.look().await? else {
-            return Ok(knocked?);
+            return knocked.map_err(|error| self.inviter.unless_it_is_here(error.into()));
         };
         self.found = seen;
         Ok(pair::knock(&self.found.addresses, &options).await?)

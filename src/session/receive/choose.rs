@@ -13,6 +13,7 @@ use crate::{
         Error, Mark, TransferSelector, all_manifests,
         list::{in_time, manifests_here},
         named,
+        which::newest,
     },
     store::ManifestInfo,
 };
@@ -127,7 +128,8 @@ impl Job<'_> {
             }
             TransferSelector::Text(text) => text,
         };
-        if let Some(info) = which.one_of(infos)? {
+        let by_id = newest(which.matching(infos));
+        if let Some(info) = self.us.only(&*self.store, &by_id, text).await? {
             return Ok(Found::by_id(info.id));
         }
         let by_key = |manifest: &Manifest| self.us.reader_of(manifest);
@@ -141,13 +143,18 @@ impl Job<'_> {
         let locked = infos.iter().filter(|info| may_try.contains(&info.id));
         let by_password = |_: &Manifest| self.reader.clone();
         ids.extend(named(&*self.store, &by_password, locked.collect(), text).await?);
-        if ids.is_empty() {
-            return Err(Error::NothingNamed {
+        let found = infos.iter().filter(|info| ids.contains(&info.id));
+        let found = newest(found.collect());
+        match self.us.only(&*self.store, &found, text).await? {
+            Some(info) => Ok(Found {
+                ids: vec![info.id],
+                may_try,
+            }),
+            None => Err(Error::NothingNamed {
                 text: text.clone(),
                 has_password: self.reader.password.is_some(),
-            });
+            }),
         }
-        Ok(Found { ids, may_try })
     }
 
     /// Whether the store says that our key opens it.

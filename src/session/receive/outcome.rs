@@ -36,6 +36,29 @@ pub struct PassedOver {
     pub mine: usize,
 }
 
+/// That a request to receive all that is new has found nothing that could come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NothingNew {
+    /// The peers that were asked, as they were named; none if it was looked for here.
+    pub from: Vec<String>,
+    /// What was left because it is not new.
+    #[serde(flatten)]
+    pub passed_over: PassedOver,
+    /// How many only a password opens.
+    pub locked: usize,
+}
+
+impl NothingNew {
+    /// What `outcome`, in which nothing has come, says of what was asked of these peers.
+    pub(crate) fn of(from: &[String], outcome: &ReceiveOutcome) -> Self {
+        Self {
+            from: from.to_vec(),
+            passed_over: outcome.passed_over,
+            locked: outcome.locked.len(),
+        }
+    }
+}
+
 impl ReceiveOutcome {
     /// Nothing was there, which is complete.
     pub(in crate::session) fn nothing() -> Self {

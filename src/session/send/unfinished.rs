@@ -10,7 +10,7 @@ use crate::{
     id::TransferId,
     manifest::Timestamp,
     session::{
-        Error, Event, Mistake, Session,
+        Candidate, Error, Event, Mistake, Session,
         which::{begins, if_long_enough},
     },
     store::Pace,
@@ -263,12 +263,25 @@ fn named<'a>(all: &'a [Unfinished], names: &[String]) -> Result<Vec<&'a Unfinish
                 }));
             }
             ref several => {
-                let (beginning, count) = (text.clone(), several.len());
-                return Err(Mistake::Ambiguous { beginning, count }.into());
+                let candidates = several.iter().map(|one| candidate(one)).collect();
+                return Err(Mistake::ambiguous(text, candidates).into());
             }
         }
     }
     found.sort_by_key(|one| one.transfer);
     found.dedup_by_key(|one| one.transfer);
     Ok(found)
+}
+
+/// What tells it from others that are not finished.
+fn candidate(one: &Unfinished) -> Candidate {
+    let one = UnfinishedSend::of(one);
+    let whom = if one.to.is_empty() { &one.via } else { &one.to };
+    Candidate {
+        id: one.transfer.to_string(),
+        at: one.created,
+        bytes: one.total_bytes,
+        who: format!("to {}", whom.join(", ")),
+        names: one.names,
+    }
 }

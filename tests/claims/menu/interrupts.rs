@@ -195,7 +195,8 @@ fn every_question_is_left_by(key: &str, said: &str) {
     holds_every_question(&person);
     // What runs is asked about, and no is what Enter says.
     person.presses(key);
-    person.sees("A transfer runs. Quit all the same?");
+    person.sees("1 transfer runs, and goes on in this menu");
+    person.sees("Quit all the same?");
     person.presses("\r");
     person.sees_menu();
     person.presses(key);
@@ -234,6 +235,7 @@ fn holds_every_question(person: &Person) {
         let source = fs::read_to_string(&path).unwrap();
         for call in [
             "ask::text(",
+            "ask::needed(",
             "ask::yes(",
             "ask::sure(",
             "ask::proposed(",

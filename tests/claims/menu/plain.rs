@@ -77,7 +77,7 @@ fn every_question_is_asked_in_lines_and_left_by_ctrl_c_and_ctrl_d() {
         person.types("nothing");
         person.sees("a number of the list");
         person.presses(if turn % 2 == 0 { CTRL_D } else { CTRL_C });
-        person.sees("Quit all the same? What was transferred is kept, and the same again continues it [y/N]: ");
+        person.sees("Quit all the same? What was transferred is kept [y/N]: ");
         person.types("y");
         person.sees("stopped; everything acknowledged is on disk");
         assert_eq!(person.ends(), 0);
