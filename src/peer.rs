@@ -126,7 +126,7 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
-        let dir = CertsDir::new(&options.certs);
+        let dir = CertsDir::new(&options.certs).with(options.outside.clone());
         revoke_pending(&dir);
         renewal::renew_here(&dir);
         renew_old_list(&dir);

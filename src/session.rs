@@ -213,7 +213,7 @@ impl Session {
     /// # Errors
     /// Fails if the home has no certificates.
     pub fn with(home: Home, config: Config, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
-        let dir = CertsDir::new(home.certs());
+        let dir = CertsDir::new(home.certs()).with(home.outside(&config));
         let fresh = Fresh::open(dir.clone(), config.default_role.unwrap_or_default());
         Ok(Self {
             fresh: fresh.map_err(|error| home.explain(error))?,

@@ -22,7 +22,7 @@ use crate::{
     name::Escaped,
     peer::{Direction, HistoryEntry},
     session::{self, Home},
-    tls::{self, CertsDir, Circle, CircleHandle, Identity},
+    tls::{self, Circle, CircleHandle, Identity},
     trust::{AddressBook, KnownPeer, MAX_MEMBERS},
 };
 
@@ -142,7 +142,7 @@ fn home() -> Option<Home> {
 
 /// The other members of the circle, by the address book and by its directory, but for those that stand before a comma already.
 fn peers() -> Vec<CompletionCandidate> {
-    let Some(dir) = home().map(|home| CertsDir::new(home.certs())) else {
+    let Some(dir) = home().map(|home| home.dir()) else {
         return Vec::new();
     };
     let own = Identity::load(&dir).ok().map(|own| own.peer_id());

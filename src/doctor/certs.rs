@@ -13,7 +13,7 @@ use crate::{
     },
     session::{
         Home, Kind,
-        advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
+        advice::{ASK_FOR_NEW, NO_LIST, ONE_CIRCLE, bad_file},
         care::{self, ONE_HOME, unless_without_modes},
     },
     store::LocalStore,
@@ -32,7 +32,7 @@ pub(super) const CLOCK_SECONDS: u64 = 60;
 const SET_CLOCK: &str = "set the clock: timedatectl set-ntp true";
 /// Looks at all of them.
 pub(super) fn examine(subject: &Subject<'_>, report: &mut Report<'_>) {
-    let dir = CertsDir::new(subject.home.certs());
+    let dir = subject.home.dir();
     let now = Timestamp::now();
     if !dir.path().is_dir() {
         for step in [
@@ -85,7 +85,10 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
         Distrust::NotYetValid { .. } => SET_CLOCK,
         Distrust::Revoked { .. } => ASK_FOR_NEW,
         Distrust::Foreign { .. } => ONE_CIRCLE,
+        Distrust::Unchecked { .. } => NO_LIST,
         Distrust::Malformed(_)
+        | Distrust::NotAllowed { .. }
+        | Distrust::SecondKey { .. }
         | Distrust::WrongUsage { .. }
         | Distrust::OtherPeer { .. }
         | Distrust::Blocked { .. } => "restore server-cert.pem from the folder that was issued",

@@ -40,9 +40,11 @@ impl PeerHandle {
             let new = options.clone();
             (now.inbox, now.store, now.relay) = (new.inbox, new.store, new.relay);
             (now.default_role, now.discovery) = (new.default_role, new.discovery);
+            now.outside = new.outside;
         });
         inbox.adjust(options);
-        if door.set_default_role(options.default_role) {
+        let is_other = door.set_default_role(options.default_role);
+        if door.set_outside(&options.outside)? || is_other {
             self.state.drop_revoked();
         }
         Ok(())

@@ -14,6 +14,9 @@ use crate::{
 /// For our certificate that is revoked.
 pub(crate) const ASK_FOR_NEW: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then \
      colis pair on the circle's machine, and here colis pair HOST";
+/// Where an outside authority's lists are not all there.
+pub(crate) const NO_LIST: &str = "put the newest list of each authority of the chain, root and intermediates, into one file: certs/crl.pem, or crl of [tls] \
+     in colis.toml";
 const OTHER_CIRCLE: &str = "that peer belongs to another circle: both need certificates of one circle, see colis certs issue";
 
 /// What to do about a file of `certs/` that is not what it must be, or is not there.
@@ -133,6 +136,13 @@ pub(crate) fn distrusted(distrust: &Distrust) -> &'static str {
             "another machine is at that address now: give the new one; or if that peer really has a new key: \
              colis peers forget NAME"
         }
+        Distrust::NotAllowed { .. } => {
+            "if it shall be one: colis peers allow ID, with that id; or put its id or its DNS name into allowed of [tls] in colis.toml"
+        }
+        Distrust::SecondKey { .. } => {
+            "if that machine really has a new key: colis peers forget NAME, then again; if not, somebody got a certificate of its name"
+        }
+        Distrust::Unchecked { .. } => NO_LIST,
         Distrust::Malformed(_) | Distrust::WrongUsage { .. } | Distrust::Blocked { .. } => {
             "is it a colis peer? It should serve with the server-cert.pem that was issued for it"
         }

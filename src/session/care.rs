@@ -31,12 +31,12 @@ pub(crate) const MOVED: &str = "move it back, or restart the peer";
 
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
 pub fn notices(home: &Home, config: &Config) -> Vec<Notice> {
-    of(home, config, &Endings::read(&CertsDir::new(home.certs())))
+    of(home, config, &Endings::read(&home.dir()))
 }
 
 /// The same of a home whose certificates end then.
 pub(super) fn of(home: &Home, config: &Config, endings: &Endings) -> Vec<Notice> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let mut notices = peer::notices(&dir, endings, Timestamp::now());
     notices.extend(settings(home, config));
     notices
@@ -44,7 +44,7 @@ pub(super) fn of(home: &Home, config: &Config, endings: &Endings) -> Vec<Notice>
 
 /// What is wrong with the settings and with who may write them. A peer that serves finds out the rest by itself.
 pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let book = AddressBook::new(dir.peers());
     let rules = config.peers.keys();
     let rules = rules.filter_map(|name| about_rule(&dir, &book, name));
@@ -63,7 +63,7 @@ fn copies(home: &Home) -> Vec<Notice> {
     let copied = home.copied(now).map(|at| format!(
         "this home is a copy, or was moved here ({at}): no other machine may serve it any more, see docs/operating.md"
     ));
-    let elsewhere = Elsewhere::of_late(&CertsDir::new(home.certs()), now);
+    let elsewhere = Elsewhere::of_late(&home.dir(), now);
     let elsewhere = elsewhere.map(|note| format!("{}; {ONE_HOME}", note.meaning()));
     let copied = copied.map(|text| Notice::note("home-copied", text));
     let elsewhere = elsewhere.map(|text| Notice::care("served-twice", text));

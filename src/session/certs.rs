@@ -135,7 +135,7 @@ impl IssueRequest {
 /// # Errors
 /// Fails if there are certificates already, or the name is none.
 pub fn init(home: &Home, name: &str, sans: Vec<String>) -> Result<MadePeer, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = ca::init(&dir, name, &options(sans)?)?;
     refresh_directory(&dir, &[]);
     home.keep_store();
@@ -152,7 +152,7 @@ pub async fn issue(
     reporter: &Arc<dyn Reporter>,
     request: &IssueRequest,
 ) -> Result<MadePeer, Error> {
-    let (dir, name) = (CertsDir::new(home.certs()), &request.name);
+    let (dir, name) = (home.dir(), &request.name);
     let options = options(request.sans.clone())?;
     if dir.ca_key().exists() {
         // What is on record here needs no question, and says more than the answer of a member.
@@ -172,7 +172,7 @@ pub async fn issue(
 /// # Errors
 /// Fails if the folder is not whole, or `home` has certificates already.
 pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
-    let (from, dir) = (CertsDir::new(folder), CertsDir::new(home.certs()));
+    let (from, dir) = (CertsDir::new(folder), home.dir());
     let identity = tls::import(&from, &dir).map_err(|error| match error {
         TlsError::Missing { .. } => Error::NotWhole(error),
         other => other.into(),
@@ -186,7 +186,7 @@ pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
 /// # Errors
 /// Fails if it cannot be read.
 pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
-    let identity = Identity::load(&CertsDir::new(home.certs()));
+    let identity = Identity::load(&home.dir());
     let identity = identity.map_err(|error| home.explain(error))?;
     let caller = identity.caller();
     Ok(OwnCertificate {
@@ -201,7 +201,7 @@ pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
 /// # Errors
 /// Fails if the circle or the record of what was issued cannot be read.
 pub fn circle(home: &Home) -> Result<CircleView, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let circle = Circle::load(&dir)?;
     let issued = match dir.ca_key().exists() {
         true => ca::list(&dir)?,
@@ -234,7 +234,7 @@ pub(crate) struct Doomed {
 /// Whom [`revoke`] means, as far as it is known before others are asked; `None` if it is nobody, or revoked already.
 #[cfg(feature = "cli")]
 pub(crate) fn to_be_revoked(home: &Home, peer: &str) -> Option<Doomed> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let (keys, recorded) = ca::whom(&dir, peer).ok()?;
     let circle = Circle::load(&dir).ok()?;
     let lives = keys.iter().any(|key| !circle.is_key_revoked(key));
@@ -256,7 +256,7 @@ pub async fn revoke(
     reporter: &Arc<dyn Reporter>,
     peer: &str,
 ) -> Result<RevokedPeer, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     if dir.ca_key().exists() {
         Asked::known_peers(home, config, reporter).await;
     }

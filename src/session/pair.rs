@@ -27,7 +27,7 @@ use crate::{
     server::{self, BindError},
     store::LocalStore,
     tls::{
-        self, CertsDir, Circle, TlsError,
+        self, Circle, TlsError,
         ca::{self, CertificateOptions},
     },
     trust::name_of,
@@ -95,7 +95,7 @@ pub fn make_circle(
     name: Option<&str>,
     reporter: &dyn Reporter,
 ) -> Result<Option<MadePeer>, Error> {
-    let certs = CertsDir::new(home.certs());
+    let certs = home.dir();
     match (certs.ca_key().exists(), name) {
         (true, None) => return Ok(None),
         (true, Some(_)) => return Err(Mistake::NamedAlready.into()),
@@ -130,7 +130,7 @@ pub async fn take_back_pending(
     reporter: &dyn Reporter,
     patience: Duration,
 ) -> Result<(), Error> {
-    let certs = CertsDir::new(home.certs());
+    let certs = home.dir();
     let revoked = tokio::task::spawn_blocking(move || ca::revoke_pending(&certs, patience)).await;
     for name in revoked??.unwrap_or_default() {
         reporter.tell(&Event::TakenBack { name });

@@ -16,7 +16,6 @@ use crate::{
     client::PeerClient,
     peer::Whereabouts,
     store::{LocalStore, StoreError},
-    tls::CertsDir,
     wire::Arriving,
 };
 
@@ -165,7 +164,7 @@ impl Session {
 impl Session {
     /// Ends the peer that has noted in the home that it serves it, where its store, which tells it better, cannot be asked: `why`.
     async fn stop_noted(&self, why: StoreError) -> Result<StoppedPeer, Error> {
-        let dir = CertsDir::new(self.home.certs());
+        let dir = self.home.dir();
         let Some(noted) = Whereabouts::load(&dir) else {
             return Err(Error::ServedUnknown(why));
         };

@@ -14,7 +14,7 @@ use crate::{
     manifest::Signer as _,
     peer::{Reasons, RelayOptions},
     store::{LocalStore, Store, StoreError, TransferState},
-    tls::{CertsDir, Identity, Seen},
+    tls::{Identity, Seen},
     wire::{DecidedQuestion, Decision},
 };
 
@@ -184,7 +184,7 @@ pub(crate) fn open(home: &Home, config: &Config) -> Result<Arc<LocalStore>, Stor
     let mut options = store_options(config);
     if options.quota.is_some() {
         // What makes room for more is what its owner has opened.
-        let owner = Identity::load(&CertsDir::new(home.certs())).ok();
+        let owner = Identity::load(&home.dir()).ok();
         options.relay = owner.map(|owner| RelayOptions::default().of(owner.peer_id()));
     }
     let store = LocalStore::open_known(&folder, &home.store_mark(), options)?;

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     disk::{move_new, sync_folder},
     id::Short as _,
-    manifest::{Signer as _, Timestamp},
+    manifest::Timestamp,
     private,
     trust::write_durably,
 };
@@ -59,8 +59,8 @@ pub fn note_revoked(left: &CertsDir, now: Timestamp) {
 /// they were left.
 pub fn is_known_revoked(dir: &CertsDir) -> bool {
     let by_list = || {
-        let own = Identity::load(dir)?.peer_id();
-        Ok::<_, TlsError>(Circle::load(dir)?.is_key_revoked(&own))
+        let own = Identity::load(dir)?;
+        Ok::<_, TlsError>(Circle::load(dir)?.is_revoked(own.caller()))
     };
     dir.path().join(REVOKED).exists() || by_list().unwrap_or(false)
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::{report::Failure, terminal},
-    tls::{CertsDir, Circle},
+    tls::Circle,
 };
 
 /// What is so in this home now.
@@ -34,7 +34,7 @@ pub(super) struct Here {
 impl Here {
     async fn look(menu: &Menu) -> Result<Self, Failure> {
         let context = menu.context()?;
-        let certs = CertsDir::new(context.home.certs());
+        let certs = context.home.dir();
         let has_circle_key = certs.ca_key().exists();
         // What cannot be looked at is offered: the entry says what is wrong.
         let arrivals = arrivals::count(&context).await.unwrap_or(1);

@@ -97,7 +97,7 @@ enum Asked {
 /// # Errors
 /// Those of [`leave`], but for what a request can answer.
 pub async fn departure(home: &Home, config: &Config) -> Result<Departure, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
     drop(check_may_leave(home, config).await?);
     let ends_circle = dir.ca_key().exists();
@@ -117,7 +117,7 @@ pub async fn departure(home: &Home, config: &Config) -> Result<Departure, Error>
 /// # Errors
 /// Fails if the home has no certificates, if others are in a circle that would end, or it is to end and is another one.
 pub fn check_leave(home: &Home, request: &LeaveRequest) -> Result<(), Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
     check_may_end(&dir, &identity, request)
 }
@@ -133,7 +133,7 @@ pub async fn leave(
     config: &Config,
     request: &LeaveRequest,
 ) -> Result<LeftCircle, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
     check_may_end(&dir, &identity, request)?;
     // Held until the folder has moved: nobody begins to serve meanwhile.
@@ -178,7 +178,7 @@ pub async fn leave(
 
 /// Whether `home` is of a circle without another member, which is left without a question for another one.
 pub fn is_alone(home: &Home) -> bool {
-    tls::is_alone(&CertsDir::new(home.certs()))
+    tls::is_alone(&home.dir())
 }
 
 /// Fails if a circle would end that others are in, unless it is named.

@@ -10,7 +10,7 @@ use crate::{
     peer::after_the_end,
     session::{Error, Home, Reporter, Session, Whom, ask::Asked},
     store::StoreError,
-    tls::{self, Caller, CertsDir, Circle, Inspected, Renewed, Seen, ca},
+    tls::{self, Caller, Circle, Inspected, Renewed, Seen, ca},
 };
 
 /// What is to be renewed, and by whom.
@@ -71,7 +71,7 @@ pub async fn renew(
     reporter: &Arc<dyn Reporter>,
     request: &RenewRequest,
 ) -> Result<RenewedCertificate, Error> {
-    let (dir, which) = (CertsDir::new(home.certs()), request.which);
+    let (dir, which) = (home.dir(), request.which);
     let before = Inspected::of(&dir, which).map(|inspected| inspected.caller.serial);
     let caller = match &request.from {
         None if dir.ca_key().exists() => {
@@ -109,7 +109,7 @@ pub fn renew_circle(home: &Home) -> Result<RenewedCertificate, Error> {
     Ok(RenewedCertificate {
         name: None,
         purpose: CertificateOf::Circle,
-        not_after: ca::renew_circle(&CertsDir::new(home.certs()))?,
+        not_after: ca::renew_circle(&home.dir())?,
         new: true,
         renewable_from: None,
     })

@@ -76,7 +76,7 @@ impl Joining {
         if Code::is_meant_by(request.inviter.called()) {
             return Err(Mistake::CodeForHost.into());
         }
-        let certs = CertsDir::new(home.certs());
+        let certs = home.dir();
         tls::remove_left_keys(&certs)?;
         tls::Joining::check_place(&certs).map_err(PairError::from)?;
         let alone = tls::name_alone(&certs);
