@@ -59,7 +59,7 @@ pub use notices::{
     CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, early_list, holds_another, merging,
     notices, old_list, renewal,
 };
-pub(crate) use notices::{directory_fault, moving_directory, said_revoked};
+pub(crate) use notices::{directory_fault, moving_directory, said_revoked, second_key};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;

@@ -45,7 +45,13 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
         PeersCommand::Block { peer } => {
             assign(context, &us, &peer, Bearer::Peer, Role::None).await?;
         }
-        PeersCommand::Allow { peer, right } => {
+        PeersCommand::Allow { peer, right: None } => {
+            assign(context, &us, &peer, Bearer::Peer, Role::Member).await?;
+        }
+        PeersCommand::Allow {
+            peer,
+            right: Some(right),
+        } => {
             context.tell(&Event::Rights(us.allow(&peer, &right).await?));
         }
         PeersCommand::Deny { peer, right } => {

@@ -157,6 +157,12 @@ fn clock(us: &Session, theirs: &Caller, date: Option<Timestamp>, now: Timestamp)
 async fn revocation(us: &Session, client: &PeerClient) -> Finding {
     const STEP: &str = "their-revocation";
     let circle = us.circle().now();
+    if circle.is_outside() {
+        return Finding::ok(
+            STEP,
+            "each machine has the authority's lists from elsewhere",
+        );
+    }
     let ours = circle.crl_number();
     let theirs = match timeout(LIST_TIME, client.crl()).await {
         Ok(Ok(Some(pem))) => match circle.compare_lists(&us.dir, &pem) {

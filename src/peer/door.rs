@@ -298,7 +298,7 @@ impl Gate for Door {
 
     fn caller(&self, certificate: &[u8]) -> Option<Caller> {
         let caller = Caller::from_certificate(certificate).ok()?;
-        // The handshake has proved the key. Whoever was let in as the owner of this peer is pinned nowhere.
+        // The handshake has proved the key.
         self.circle.pin(&caller).ok()?;
         if self.met.add(&caller, certificate) && self.dir.ca_key().exists() {
             let (dir, certificate) = (self.dir.clone(), certificate.to_owned());

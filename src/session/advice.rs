@@ -13,7 +13,7 @@ use crate::{
 
 /// For our certificate that is revoked.
 pub(crate) const ASK_FOR_NEW: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then \
-     colis pair on the circle's machine, and here colis pair HOST";
+     colis pair on the circle's machine, and here colis pair HOST; where an outside authority signs: colis certs import, with another key";
 /// Where an outside authority's lists are not all there.
 pub(crate) const NO_LIST: &str = "put the newest list of each authority of the chain, root and intermediates, into one file: certs/crl.pem, or crl of [tls] \
      in colis.toml";
@@ -25,6 +25,15 @@ pub(crate) fn bad_file(path: &Path) -> String {
     let dir = CertsDir::new(path.parent().unwrap_or(Path::new(".")));
     let here = path.display();
     match &*name {
+        "crl.pem" if dir.outside().is_some() => NO_LIST.to_owned(),
+        "authority.pem" => {
+            "take the authority's certificates over again, root and intermediates: colis certs import --ca FILE".to_owned()
+        }
+        "server-cert.pem" | "server-key.pem" | "seal-key.pem" if dir.outside().is_some() => {
+            "restore certs/ from a backup; if there is none, as another peer, with certs/ moved away: colis certs import --ca FILE --cert \
+             FILE --key FILE"
+                .to_owned()
+        }
         "crl.pem" if is_of_another_circle(&dir) => ONE_CIRCLE.to_owned(),
         "directory.json" => moving_directory(&dir),
         "crl.pem" => format!(
@@ -157,7 +166,8 @@ pub(crate) fn refused(alert: Alert) -> &'static str {
             "compare the clocks of both machines: timedatectl; if they are right, renew ours: colis certs renew"
         }
         Alert::Blocked => {
-            "its owner has blocked this peer; only its owner can change that, there: colis peers role NAME member"
+            "its owner has blocked this peer, or never let it in where an outside authority signs; only its owner can change that, there: \
+             colis peers allow NAME, or the id that the log there tells"
         }
         Alert::OtherCircle => OTHER_CIRCLE,
         Alert::NoneShown | Alert::OtherVersion | Alert::Other(_) => {

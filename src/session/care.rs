@@ -49,12 +49,26 @@ pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
     let rules = config.peers.keys();
     let rules = rules.filter_map(|name| about_rule(&dir, &book, name));
     let copies = copies(home).into_iter();
+    let unused = unused_settings(home, config);
     writable(home)
         .into_iter()
+        .chain(unused)
         .chain(damages(home).into_iter().map(Notice::from))
         .chain(copies)
         .chain(rules)
         .collect()
+}
+
+/// What is said of an outside authority in a home that has a circle's own.
+fn unused_settings(home: &Home, config: &Config) -> Option<Notice> {
+    let is_unused = config.tls.is_some() && home.dir().outside().is_none() && !home.is_new();
+    is_unused.then(|| {
+        Notice::care(
+            "tls-settings-unused",
+            "[tls] in colis.toml does not count: the authority of this home is the circle's own; remove it, or leave the circle \
+             and import certificates of that authority: colis certs leave, then colis certs import",
+        )
+    })
 }
 
 /// Signs that this home is served elsewhere too.

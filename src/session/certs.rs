@@ -4,6 +4,7 @@
 //! meanwhile, such as the questions to other members, is told to the reporter.
 
 mod leave;
+mod outside;
 mod renew;
 
 use std::{
@@ -32,6 +33,9 @@ pub use leave::{
     leave,
 };
 pub(super) use leave::{check_may_leave, rules_of};
+pub(crate) use outside::other_key;
+pub use outside::{ImportedOutside, import_outside};
+pub(super) use outside::{OfOwnAuthority, need_own_authority};
 pub use renew::{CertificateOf, RenewRequest, RenewedCertificate, renew, renew_circle};
 
 /// A peer whose certificates were made or taken over.
@@ -136,6 +140,7 @@ impl IssueRequest {
 /// Fails if there are certificates already, or the name is none.
 pub fn init(home: &Home, name: &str, sans: Vec<String>) -> Result<MadePeer, Error> {
     let dir = home.dir();
+    need_own_authority(&dir, OfOwnAuthority::Init)?;
     let identity = ca::init(&dir, name, &options(sans)?)?;
     refresh_directory(&dir, &[]);
     home.keep_store();
@@ -153,6 +158,7 @@ pub async fn issue(
     request: &IssueRequest,
 ) -> Result<MadePeer, Error> {
     let (dir, name) = (home.dir(), &request.name);
+    need_own_authority(&dir, OfOwnAuthority::Issue)?;
     let options = options(request.sans.clone())?;
     if dir.ca_key().exists() {
         // What is on record here needs no question, and says more than the answer of a member.
@@ -257,6 +263,7 @@ pub async fn revoke(
     peer: &str,
 ) -> Result<RevokedPeer, Error> {
     let dir = home.dir();
+    need_own_authority(&dir, OfOwnAuthority::Revoke)?;
     if dir.ca_key().exists() {
         Asked::known_peers(home, config, reporter).await;
     }

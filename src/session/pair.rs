@@ -17,7 +17,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Event, Home, Mistake, PeerRow, Reporter, certs::MadePeer, host_name};
+use super::{
+    Error, Event, Home, Mistake, PeerRow, Reporter,
+    certs::{MadePeer, OfOwnAuthority, need_own_authority},
+    host_name,
+};
 use crate::{
     address::{DEFAULT_LISTEN, PeerAddress},
     config::Config,
@@ -96,6 +100,7 @@ pub fn make_circle(
     reporter: &dyn Reporter,
 ) -> Result<Option<MadePeer>, Error> {
     let certs = home.dir();
+    need_own_authority(&certs, OfOwnAuthority::Pair)?;
     match (certs.ca_key().exists(), name) {
         (true, None) => return Ok(None),
         (true, Some(_)) => return Err(Mistake::NamedAlready.into()),

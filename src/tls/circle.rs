@@ -133,6 +133,12 @@ impl Circle {
         Some(Self::without_revocations(dir).ok()?.anchor.id())
     }
 
+    /// What the outside authority of `dir` is called, if that can be read.
+    pub fn authority_of(dir: &CertsDir) -> Option<String> {
+        let circle = Self::without_revocations(dir).ok()?;
+        circle.authority().map(str::to_owned)
+    }
+
     pub(super) fn anchor(&self) -> &Anchor {
         &self.anchor
     }
@@ -190,13 +196,34 @@ impl Circle {
         self.is_revoked(caller) || members.is_some_and(|members| members.admit(caller).is_err())
     }
 
-    /// The same of a peer that is known by its certificate.
-    pub fn is_known_out(&self, known: &KnownPeer) -> bool {
-        let is_out = |certificate: &[u8]| {
-            let caller = Caller::from_certificate(certificate);
-            caller.is_ok_and(|caller| self.is_out(&caller))
+    /// Fails for a known peer that an outside authority has revoked, or that is no member any more. Its own authority takes back keys:
+    /// [`is_key_revoked`](Self::is_key_revoked).
+    ///
+    /// # Errors
+    /// [`Distrust`].
+    pub fn check_known(&self, known: &KnownPeer) -> Result<(), Distrust> {
+        let Some(members) = &self.members else {
+            return Ok(());
         };
-        self.is_key_revoked(&known.peer_id) || self.is_outside() && is_out(&known.certificate)
+        let caller = Caller::from_certificate(&known.certificate)?;
+        match self.is_revoked(&caller) {
+            false => members.admit(&caller),
+            true => Err(Distrust::Revoked {
+                name: caller.name,
+                peer: caller.key_id,
+            }),
+        }
+    }
+
+    /// Whether a known peer is revoked.
+    pub fn is_revoked_known(&self, known: &KnownPeer) -> bool {
+        let judged = self.check_known(known);
+        self.is_key_revoked(&known.peer_id) || matches!(judged, Err(Distrust::Revoked { .. }))
+    }
+
+    /// Whether a known peer is revoked, or no member any more.
+    pub fn is_known_out(&self, known: &KnownPeer) -> bool {
+        self.is_key_revoked(&known.peer_id) || self.check_known(known).is_err()
     }
 
     /// Whether the circle has taken back this key, and so every certificate of it.

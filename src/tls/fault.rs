@@ -153,6 +153,20 @@ pub enum BadList {
     OfOutside,
 }
 
+impl BadList {
+    /// Whether it is about a list of an outside authority.
+    pub fn is_of_outside(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge
+                | Self::OtherIssuer { .. }
+                | Self::BadSignature { .. }
+                | Self::Twice { .. }
+                | Self::Missing { .. }
+        )
+    }
+}
+
 /// Why a directory cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -281,10 +295,14 @@ pub enum WhyRefused {
     #[error("the script's certificate does not act for this peer")]
     OtherScript,
     /// A home of an outside authority was to do what only a circle's own can.
-    #[error("the authority of this home is an outside one ({authority}): {instead}")]
+    #[error(
+        "{what} is for a circle with an authority of its own, and this home has an outside one ({authority})"
+    )]
     OutsideAuthority {
         /// What the authority is called.
         authority: String,
+        /// What was asked.
+        what: &'static str,
         /// What stands in the place of what was asked.
         instead: String,
     },

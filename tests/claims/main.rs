@@ -55,6 +55,7 @@ mod mtls;
 mod network;
 mod newer;
 mod no_proc;
+mod own_authority;
 mod owner;
 mod pair;
 mod pipes;

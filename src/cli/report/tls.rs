@@ -5,10 +5,11 @@ use std::path::Path;
 use super::{Failure, advice};
 use crate::{
     session::{
-        advice::{NEWER, NO_RECORD, bad_file, distrusted, is_missing_alone},
+        advice::{NEWER, NO_LIST, NO_RECORD, bad_file, distrusted, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
+        certs::other_key,
     },
-    tls::{Distrust, KeyForm, TlsError, WhyRefused},
+    tls::{self, BadFile, Distrust, KeyForm, TlsError, WhyRefused},
 };
 
 impl From<TlsError> for Failure {
@@ -43,6 +44,18 @@ impl From<TlsError> for Failure {
                 path.with_file_name("left").display()
             )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
+            TlsError::Malformed {
+                path,
+                fault: BadFile::Authority(_),
+            } => failure().hint(format!(
+                "put the root of that authority and all between it and its peers into one file, PEM in any order: cat root.pem \
+                 intermediate.pem >{}",
+                path.display()
+            )),
+            TlsError::Malformed {
+                fault: BadFile::List(list),
+                ..
+            } if list.is_of_outside() => failure().hint(NO_LIST),
             TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),
             TlsError::BadList(_) => failure().hint(
                 "nothing was taken from that member: its list is damaged, or of another circle",
@@ -61,9 +74,15 @@ impl From<TlsError> for Failure {
             TlsError::Refused(WhyRefused::SameName { .. }) => {
                 failure().hint("nothing was revoked: name the one that is meant by its whole id: colis certs revoke ID")
             }
-            TlsError::Distrusted(early @ Distrust::NotYetValid { .. }) => {
-                failure().hint(distrusted(early))
+            TlsError::Refused(why) if for_outside(why).is_some() => {
+                failure().hint(for_outside(why).unwrap_or_default())
             }
+            TlsError::Distrusted(
+                known @ (Distrust::NotYetValid { .. }
+                | Distrust::NotAllowed { .. }
+                | Distrust::SecondKey { .. }
+                | Distrust::Unchecked { .. }),
+            ) => failure().hint(distrusted(known)),
             TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {
                 failure().hint("run it on the machine that made the circle")
@@ -71,6 +90,22 @@ impl From<TlsError> for Failure {
             TlsError::Io { path, source } => Self::io(path, source),
             TlsError::Trust(_) => failure(),
         }
+    }
+}
+
+/// What to do where an outside authority signs.
+fn for_outside(why: &WhyRefused) -> Option<String> {
+    let kept = Path::new("server-key.pem");
+    match why {
+        WhyRefused::OutsideAuthority { instead, .. } => Some(instead.clone()),
+        WhyRefused::NotForServers { name, key, .. } => Some(tls::how_to_request(name, key)),
+        WhyRefused::KeyKind { name, .. } => Some(tls::how_to_make(name, kept)),
+        WhyRefused::NotOfKey { .. } => Some("name the key that the certificate was asked for with".to_owned()),
+        WhyRefused::OtherPeer { name, .. } => Some(other_key(name)),
+        WhyRefused::OwnAuthority => Some(
+            "leave that circle first: colis certs leave; then: colis certs import --ca FILE --cert FILE --key FILE".to_owned(),
+        ),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{OfOwnAuthority, need_own_authority};
 use crate::{
     config::Config,
     manifest::Timestamp,
@@ -72,6 +73,7 @@ pub async fn renew(
     request: &RenewRequest,
 ) -> Result<RenewedCertificate, Error> {
     let (dir, which) = (home.dir(), request.which);
+    need_own_authority(&dir, OfOwnAuthority::Renew)?;
     let before = Inspected::of(&dir, which).map(|inspected| inspected.caller.serial);
     let caller = match &request.from {
         None if dir.ca_key().exists() => {
@@ -106,6 +108,7 @@ pub async fn renew(
 /// # Errors
 /// Fails without the circle's key.
 pub fn renew_circle(home: &Home) -> Result<RenewedCertificate, Error> {
+    need_own_authority(&home.dir(), OfOwnAuthority::RenewCircle)?;
     Ok(RenewedCertificate {
         name: None,
         purpose: CertificateOf::Circle,

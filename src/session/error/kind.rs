@@ -15,7 +15,7 @@ use crate::{
     received::ReceivedError,
     session::FolderError,
     store::{Missing, Refusal, StoreError},
-    tls::TlsError,
+    tls::{TlsError, WhyRefused},
     transfer::TransferError,
     trust::TrustError,
     wire::Code,
@@ -281,6 +281,7 @@ impl From<&TlsError> for Kind {
     fn from(error: &TlsError) -> Self {
         match error {
             TlsError::BadName => Self::Usage,
+            TlsError::Refused(WhyRefused::OutsideAuthority { .. }) => Self::Usage,
             TlsError::NeverIssued { .. } => Self::NotFound,
             TlsError::AlreadyIssued { .. } | TlsError::Distrusted(_) | TlsError::Refused { .. } => {
                 Self::Trust

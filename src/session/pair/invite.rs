@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use super::{
-    PairedPeer, doorstep::Doorstep, find::is_name, hosts, serving_port, take_back_pending,
+    OfOwnAuthority, PairedPeer, doorstep::Doorstep, find::is_name, hosts, need_own_authority,
+    serving_port, take_back_pending,
 };
 use crate::{
     address::DEFAULT_LISTEN,
@@ -87,6 +88,7 @@ impl Inviting {
         request: InviteRequest,
     ) -> Result<Self, Error> {
         let certs = home.dir();
+        need_own_authority(&certs, OfOwnAuthority::Pair)?;
         tls::remove_left_keys(&certs)?;
         take_back_pending(home, &**reporter, Duration::ZERO).await?;
         let asked = Asked::known_peers(home, config, reporter).await;

@@ -206,7 +206,9 @@ impl Verifier for CircleHandle {
 
     fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
         // The circle does not know the certificate, but may have taken back the key in it.
-        if self.now().is_key_revoked(&claim.sender) {
+        let now = self.now();
+        let caller = Caller::from_certificate(claim.certificate);
+        if now.is_key_revoked(&claim.sender) || caller.is_ok_and(|caller| now.is_revoked(&caller)) {
             return Err(VerifyError::Revoked);
         }
         check_alone(claim)
