@@ -51,7 +51,9 @@ pub use config::{
 pub(crate) use config::{Untrusted, with_reason};
 pub use directory::{install_directory, load_directory};
 pub use ending::{Begins, Endings, Lifetime, days_left};
-pub use fault::{BadAuthority, BadDirectory, BadFile, BadList, WhyRefused};
+pub use fault::{
+    BadAuthority, BadDirectory, BadFile, BadList, OtherPeer, OutsideAuthority, WhyRefused,
+};
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;

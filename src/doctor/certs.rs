@@ -211,7 +211,15 @@ fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
             Finding::fail(STEP, Kind::Trust, what).hint(todo)
         }
         Some(CircleEnds { what, todo, .. }) => Finding::warn(STEP, what).hint(todo),
-        None => Finding::ok(STEP, format!("its own certificate counts until {end}")),
+        None => Finding::ok(
+            STEP,
+            match Circle::authority_of(dir) {
+                Some(name) => {
+                    format!("an outside authority signs ({name}), which counts until {end}")
+                }
+                None => format!("its own certificate counts until {end}"),
+            },
+        ),
     }
 }
 
@@ -296,7 +304,7 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
             false => "start the circle's machine, and reach it once: colis peers check PEER",
         }),
         Some(next) => Finding::ok(STEP, format!("{list}, good until {next}")),
-        None => Finding::ok(STEP, format!("{list}")),
+        None => Finding::ok(STEP, list),
     }
 }
 

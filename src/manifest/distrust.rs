@@ -78,7 +78,7 @@ pub enum Distrust {
         /// The name.
         name: String,
         /// The key that it belongs to.
-        pinned: PeerId,
+        pinned: Box<PeerId>,
         /// Its key.
         peer: PeerId,
     },

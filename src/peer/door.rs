@@ -309,8 +309,7 @@ impl Gate for Door {
 
     fn is_revoked(&self, caller: &Caller) -> bool {
         let roles = self.roles.load();
-        let is_out = roles.shuts_out(caller.peer_id, bearer_of(caller));
-        is_out || self.circle.now().is_out(caller)
+        roles.shuts_out(caller.peer_id, bearer_of(caller)) || self.circle.now().is_out(caller)
     }
 
     fn role(&self, caller: &Caller) -> Role {

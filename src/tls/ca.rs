@@ -346,7 +346,7 @@ fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {
 }
 
 /// Enters a peer that was made just now into the address book of `dir`.
-fn remember(dir: &CertsDir, peer: &Identity) -> Result<(), TlsError> {
+pub(super) fn remember(dir: &CertsDir, peer: &Identity) -> Result<(), TlsError> {
     AddressBook::new(dir.peers()).remember_signed(&peer.bundle()?, None)?;
     Ok(())
 }

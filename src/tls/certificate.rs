@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use x509_parser::{extensions::GeneralName, prelude::X509Certificate};
 
+use super::circle::Usage;
 use crate::{
     id::PeerId,
     manifest::{BadCertificate, Distrust, Timestamp},
@@ -119,13 +120,16 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// Whether a certificate names servers among what it is for.
-pub(super) fn is_for_servers(der: &[u8]) -> bool {
+/// Whether a certificate names this use among what it is for.
+pub(super) fn is_for(der: &[u8], usage: Usage) -> bool {
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else {
         return false;
     };
-    let usage = certificate.extended_key_usage();
-    usage.is_ok_and(|usage| usage.is_some_and(|usage| usage.value.server_auth))
+    let named = certificate.extended_key_usage().ok().flatten();
+    named.is_some_and(|named| match usage {
+        Usage::Server => named.value.server_auth,
+        Usage::Client => named.value.client_auth,
+    })
 }
 
 fn acts_for(certificate: &X509Certificate<'_>) -> Result<Option<PeerId>, ()> {

@@ -16,7 +16,7 @@ use webpki::{
 };
 
 use super::{
-    BadFile, BadList, Caller, CertsDir, TlsError, anchor::Anchor, certificate::is_for_servers,
+    BadFile, BadList, Caller, CertsDir, TlsError, anchor::Anchor, certificate::is_for,
     identity::read_certificate, io_error, lists::Lists, outside_members::OutsideMembers, provider,
     revoked::Revoked, writers,
 };
@@ -28,7 +28,8 @@ use crate::{
     trust::KnownPeer,
 };
 
-/// `id-kp-serverAuth` and `id-kp-clientAuth` (RFC 5280, 4.2.1.12), DER. A certificate must name what it is for.
+/// `id-kp-serverAuth` and `id-kp-clientAuth` (RFC 5280, 4.2.1.12), DER. A certificate must name what it is for; an intermediate
+/// that names anything must name that too.
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
@@ -305,8 +306,11 @@ impl Circle {
         }
         // Who has signed it is only told of a certificate that counts; whether it counts at `at` is for below.
         let within = at.max(caller.not_before).min(caller.not_after);
-        let judged = self.check_chain(&certificate, self.purpose(der, usage), within);
+        let usage = self.usage_of(der, usage);
+        let judged = self.check_chain(&certificate, usage, within);
         match judged {
+            // The library asks an intermediate for what it asks the certificate.
+            Ok(()) if !is_for(der, usage) => Err(Distrust::WrongUsage { name, peer }),
             // Before the dates: a revoked member that is told to renew would be refused that too.
             Ok(()) if self.is_revoked(&caller) => Err(Distrust::Revoked { name, peer }),
             Ok(()) => {
@@ -332,19 +336,23 @@ impl Circle {
     fn check_chain(
         &self,
         certificate: &EndEntityCert<'_>,
-        purpose: KeyUsage,
+        usage: Usage,
         at: Timestamp,
     ) -> Result<(), webpki::Error> {
         let lists = self.lists.all();
         // Without a list nothing is asked; with one, each authority of the chain must have one. One past its date still applies.
         let revocation = RevocationOptionsBuilder::new(&lists).ok();
         let time = std::time::Duration::from_secs(at.unix_seconds());
+        let purpose = match usage {
+            Usage::Server => SERVER_AUTH,
+            Usage::Client => CLIENT_AUTH,
+        };
         let path = certificate.verify_for_usage(
             provider().signature_verification_algorithms.all,
             self.anchor.trusted(),
             self.anchor.intermediates(),
             UnixTime::since_unix_epoch(time),
-            purpose,
+            KeyUsage::required_if_present(purpose),
             revocation.map(RevocationOptionsBuilder::build),
             None,
         );
@@ -352,11 +360,10 @@ impl Circle {
     }
 
     /// What a certificate must be for. An outside authority's that is for servers may call too: some sign for one use alone.
-    fn purpose(&self, der: &[u8], usage: Usage) -> KeyUsage {
-        let may_serve = self.is_outside() && is_for_servers(der);
-        match usage {
-            Usage::Client if !may_serve => KeyUsage::required(CLIENT_AUTH),
-            Usage::Client | Usage::Server => KeyUsage::required(SERVER_AUTH),
+    fn usage_of(&self, der: &[u8], usage: Usage) -> Usage {
+        match self.is_outside() && is_for(der, Usage::Server) {
+            true => Usage::Server,
+            false => usage,
         }
     }
 

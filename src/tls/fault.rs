@@ -295,17 +295,8 @@ pub enum WhyRefused {
     #[error("the script's certificate does not act for this peer")]
     OtherScript,
     /// A home of an outside authority was to do what only a circle's own can.
-    #[error(
-        "{what} is for a circle with an authority of its own, and this home has an outside one ({authority})"
-    )]
-    OutsideAuthority {
-        /// What the authority is called.
-        authority: String,
-        /// What was asked.
-        what: &'static str,
-        /// What stands in the place of what was asked.
-        instead: String,
-    },
+    #[error("{} is for a circle with an authority of its own, and this home has an outside one ({})", .0.what, .0.authority)]
+    OutsideAuthority(Box<OutsideAuthority>),
     /// The certificate of an outside authority is not for what a peer does with it.
     #[error("the certificate of {name} is not for a server, as which a peer signs and serves: {}", match .for_clients {
         true => "its extended key usage is clientAuth alone",
@@ -336,17 +327,8 @@ pub enum WhyRefused {
         key: PathBuf,
     },
     /// A renewed certificate has another key.
-    #[error(
-        "that certificate has another key, and this would be another peer with it: {new} instead of {old}"
-    )]
-    OtherPeer {
-        /// Its name.
-        name: String,
-        /// Who this is.
-        old: PeerId,
-        /// Who it would be.
-        new: PeerId,
-    },
+    #[error("that certificate has another key, and this would be another peer with it: {} instead of {}", .0.new, .0.old)]
+    OtherPeer(Box<OtherPeer>),
     /// The certificates of a circle's own authority were to be replaced by those of an outside one.
     #[error("this home has certificates of a circle's own authority")]
     OwnAuthority,
@@ -360,6 +342,28 @@ pub enum WhyRefused {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+/// What was asked of an outside authority that only a circle's own does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideAuthority {
+    /// What the authority is called.
+    pub authority: String,
+    /// What was asked.
+    pub what: &'static str,
+    /// What stands in the place of that, in lines of which the first says what it is about.
+    pub instead: Vec<String>,
+}
+
+/// A certificate with which a peer would be another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherPeer {
+    /// Its name.
+    pub name: String,
+    /// Who it is.
+    pub old: PeerId,
+    /// Who it would be.
+    pub new: PeerId,
 }
 
 /// Whole ids, one after the other.

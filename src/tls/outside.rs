@@ -24,21 +24,23 @@ pub struct OutsideOptions {
     pub settings: Option<PathBuf>,
 }
 
-/// What to type for a new key in the file `key` and a signing request for it under the name `name`.
-pub fn how_to_make(name: &str, key: &Path) -> String {
-    let key_file = key.display();
-    format!(
-        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key_file} && chmod 600 {key_file}; {}",
-        how_to_request(name, key)
-    )
+/// What to type for a new key in the file `key` and a signing request for it under the name `name`, line by line.
+pub fn how_to_make(name: &str, key: &Path) -> Vec<String> {
+    let make = format!(
+        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key} && chmod 600 {key}",
+        key = key.display()
+    );
+    [vec![make], how_to_request(name, key)].concat()
 }
 
 /// What to type for a signing request for the key in the file `key`, and what the authority types to sign it as a peer needs it.
-pub fn how_to_request(name: &str, key: &Path) -> String {
-    format!(
+pub fn how_to_request(name: &str, key: &Path) -> Vec<String> {
+    let request = format!(
         "openssl req -new -key {} -subj /CN={name} -addext subjectAltName=DNS:{name} -addext \
-         extendedKeyUsage=serverAuth,clientAuth -out request.pem; the authority signs it: openssl x509 -req -in request.pem -CA \
-         ca.pem -CAkey ca-key.pem -CAcreateserial -copy_extensions copyall -days 365 -out cert.pem",
+         extendedKeyUsage=serverAuth,clientAuth -out request.pem",
         key.display()
-    )
+    );
+    let sign = "the authority: openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -copy_extensions copyall \
+                -days 365 -out cert.pem";
+    vec![request, sign.to_owned()]
 }

@@ -7,18 +7,20 @@ use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::{
-    BadFile, Caller, CertsDir, Identity, TlsError, WhyRefused,
-    ca::write_seal_key,
-    certificate::is_for_servers,
+    BadFile, Caller, CertsDir, Identity, OtherPeer, TlsError, WhyRefused,
+    ca::{remember, write_seal_key},
+    certificate::is_for,
+    circle::Usage,
     identity::read_key_of,
     import::{check, publish},
     io_error,
     outside::AUTHORITY,
+    outside_members::OutsideMembers,
     pem_fault::pem_fault,
     signature::public_key,
     staging::Staging,
 };
-use crate::{private, trust::write_durably};
+use crate::{manifest::Distrust, private, trust::write_durably};
 
 /// Files of an outside authority.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,8 @@ pub fn import_outside(files: &OutsideFiles, dir: &CertsDir) -> Result<Identity, 
     files.copy_to(&copy)?;
     write_seal_key(&copy)?;
     check(&copy).map_err(|error| files.named(error))?;
+    // By its name it is known here as every peer is.
+    remember(&copy, &Identity::load(&copy)?)?;
     publish(&copy, &CertsDir::new(dir.path()))?;
     Identity::load(&CertsDir::new(dir.path()))
 }
@@ -165,6 +169,8 @@ fn choose(cert: &Path, key: &Path, copied: &Path) -> Result<CertificateDer<'stat
     for der in all.iter().filter(|der| public_key(der).is_some()) {
         match read_key_of(copied, der) {
             Ok(_) => {
+                OutsideMembers::check_form(der, &Caller::from_certificate(der)?)
+                    .map_err(Distrust::from)?;
                 check_use(der, key)?;
                 return Ok(der.clone());
             }
@@ -217,16 +223,11 @@ fn kind_of(der: &[u8]) -> Option<(String, String)> {
 
 /// Fails for a certificate that a peer cannot sign with.
 fn check_use(der: &[u8], key: &Path) -> Result<(), TlsError> {
-    if is_for_servers(der) {
+    if is_for(der, Usage::Server) {
         return Ok(());
     }
-    let parsed = x509_parser::parse_x509_certificate(der).ok();
-    let usage = parsed.and_then(|(_, parsed)| {
-        let usage = parsed.extended_key_usage().ok().flatten()?;
-        Some(usage.value.client_auth)
-    });
     Err(WhyRefused::NotForServers {
-        for_clients: usage.unwrap_or(false),
+        for_clients: is_for(der, Usage::Client),
         name: Caller::from_certificate(der)?.name,
         key: key.to_owned(),
     }
@@ -244,12 +245,12 @@ fn check_same_peer(cert: &Path, own: &Identity) -> Result<(), TlsError> {
     match callers.first() {
         Some(new) if callers.iter().all(|caller| caller.key_id != old) => {
             let name = own.name().to_owned();
-            Err(WhyRefused::OtherPeer {
+            let other = OtherPeer {
                 name,
                 old,
                 new: new.key_id,
-            }
-            .into())
+            };
+            Err(WhyRefused::OtherPeer(Box::new(other)).into())
         }
         _ => Ok(()),
     }

@@ -97,6 +97,10 @@ fn distrust(caller: &Caller, why: NotMember) -> Distrust {
             name: caller.name.clone(),
             peer,
         },
-        NotMember::SecondKey { name, pinned } => Distrust::SecondKey { name, pinned, peer },
+        NotMember::SecondKey { name, pinned } => Distrust::SecondKey {
+            name,
+            pinned: Box::new(pinned),
+            peer,
+        },
     }
 }

@@ -178,7 +178,7 @@ fn what_only_an_own_authority_does_says_what_stands_in_its_place() {
         (&["pair", "192.0.2.1"], &["pairing is for a circle"]),
         (
             &["certs", "init", "--name", "x"],
-            &["making a circle", "CN = "],
+            &["making a circle", "CN=Example-Root"],
         ),
         (
             &["certs", "issue", "x", "--out", "x"],
@@ -220,15 +220,19 @@ fn leaving_and_coming_back_with_another_key_makes_another_peer_that_opens_what_w
 {
     let site = Site::new();
     let homes = &site.homes;
+    let a = homes.serve("a", &[]);
+    let mut b = homes.serve("b", &[]);
+    homes.ok("a", &["peers", "add", &b.to()]);
     fs::write(homes.path("f"), "for the former").unwrap();
-    let mut b = homes.serve("b", &["--inbox", "off"]);
-    homes.ok("a", &["send", "f", "--to", &b.to()]);
+    homes.ok("a", &["share", "f", "--to", &name("b")]);
     let before = site.id("b");
     b.kill();
     homes.ok("b", &["certs", "leave", "--yes"]);
     site.join("b");
     assert_ne!(site.id("b"), before);
-    homes.ok("b", &["receive", "--all"]);
+    homes.fails("b", &["receive", "--from", &a.to(), "--all"], 4);
+    homes.ok("a", &["peers", "forget", &name("b")]);
+    homes.ok("b", &["receive", "--from", &a.to(), "--all"]);
     let received = homes.home("b").join("received/f");
     assert_eq!(fs::read_to_string(received).unwrap(), "for the former");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failure, advice};
+use super::{Failure, Hint, advice};
 use crate::{
     session::{
         advice::{NEWER, NO_LIST, NO_RECORD, bad_file, distrusted, is_missing_alone},
@@ -19,6 +19,9 @@ impl From<TlsError> for Failure {
             other => other,
         };
         let failure = || Self::of(&error);
+        if let Some(hint) = of_outside(&error) {
+            return failure().hint(hint);
+        }
         match &error {
             TlsError::Newer { .. } => failure().hint(NEWER),
             TlsError::NoRecord { .. } => failure().hint(NO_RECORD),
@@ -44,18 +47,6 @@ impl From<TlsError> for Failure {
                 path.with_file_name("left").display()
             )),
             TlsError::KeyForm { path, form } => failure().hint(for_key(path, *form)),
-            TlsError::Malformed {
-                path,
-                fault: BadFile::Authority(_),
-            } => failure().hint(format!(
-                "put the root of that authority and all between it and its peers into one file, PEM in any order: cat root.pem \
-                 intermediate.pem >{}",
-                path.display()
-            )),
-            TlsError::Malformed {
-                fault: BadFile::List(list),
-                ..
-            } if list.is_of_outside() => failure().hint(NO_LIST),
             TlsError::Malformed { path, .. } => failure().hint(bad_file(path)),
             TlsError::BadList(_) => failure().hint(
                 "nothing was taken from that member: its list is damaged, or of another circle",
@@ -63,7 +54,6 @@ impl From<TlsError> for Failure {
             TlsError::BadDirectory(_) => failure().hint(
                 "nothing was taken from that member: its directory is damaged, or of another circle",
             ),
-            TlsError::Crypto(_) => failure(),
             TlsError::BadName => failure().hint("for instance: box-1"),
             TlsError::AlreadyIssued { name, until } => failure().hint(advice::already_issued(name, *until)),
             TlsError::NeverIssued { .. } => {
@@ -74,16 +64,10 @@ impl From<TlsError> for Failure {
             TlsError::Refused(WhyRefused::SameName { .. }) => {
                 failure().hint("nothing was revoked: name the one that is meant by its whole id: colis certs revoke ID")
             }
-            TlsError::Refused(why) if for_outside(why).is_some() => {
-                failure().hint(for_outside(why).unwrap_or_default())
+            TlsError::Distrusted(early @ Distrust::NotYetValid { .. }) => {
+                failure().hint(distrusted(early))
             }
-            TlsError::Distrusted(
-                known @ (Distrust::NotYetValid { .. }
-                | Distrust::NotAllowed { .. }
-                | Distrust::SecondKey { .. }
-                | Distrust::Unchecked { .. }),
-            ) => failure().hint(distrusted(known)),
-            TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
+            TlsError::Crypto(_) | TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {
                 failure().hint("run it on the machine that made the circle")
             }
@@ -94,19 +78,58 @@ impl From<TlsError> for Failure {
 }
 
 /// What to do where an outside authority signs.
-fn for_outside(why: &WhyRefused) -> Option<String> {
-    let kept = Path::new("server-key.pem");
-    match why {
-        WhyRefused::OutsideAuthority { instead, .. } => Some(instead.clone()),
-        WhyRefused::NotForServers { name, key, .. } => Some(tls::how_to_request(name, key)),
-        WhyRefused::KeyKind { name, .. } => Some(tls::how_to_make(name, kept)),
-        WhyRefused::NotOfKey { .. } => Some("name the key that the certificate was asked for with".to_owned()),
-        WhyRefused::OtherPeer { name, .. } => Some(other_key(name)),
-        WhyRefused::OwnAuthority => Some(
-            "leave that circle first: colis certs leave; then: colis certs import --ca FILE --cert FILE --key FILE".to_owned(),
-        ),
+fn of_outside(error: &TlsError) -> Option<Hint> {
+    match error {
+        TlsError::Malformed {
+            path,
+            fault: BadFile::Authority(_),
+        } => Some(Hint::from(format!(
+            "put the root of that authority and all between it and its peers into one file, PEM in any order: cat root.pem \
+             intermediate.pem >{}",
+            path.display()
+        ))),
+        TlsError::Malformed {
+            fault: BadFile::List(list),
+            ..
+        } if list.is_of_outside() => Some(NO_LIST.into()),
+        TlsError::Distrusted(
+            known @ (Distrust::NotAllowed { .. }
+            | Distrust::SecondKey { .. }
+            | Distrust::Unchecked { .. }),
+        ) => Some(distrusted(known).into()),
+        TlsError::Refused(why) => refused(why),
         _ => None,
     }
+}
+
+/// What to type in the place of what was refused where an outside authority signs.
+fn refused(why: &WhyRefused) -> Option<Hint> {
+    let lines = match why {
+        WhyRefused::OutsideAuthority(asked) => asked.instead.clone(),
+        WhyRefused::NotForServers { name, key, .. } => {
+            after("for the same key:", tls::how_to_request(name, key))
+        }
+        WhyRefused::KeyKind { name, .. } => after(
+            "make another key, and a certificate for it:",
+            tls::how_to_make(name, Path::new("server-key.pem")),
+        ),
+        WhyRefused::NotOfKey { .. } => after(
+            "name the key that the certificate was asked for with",
+            Vec::new(),
+        ),
+        WhyRefused::OtherPeer(other) => after("if that is meant:", other_key(&other.name).into()),
+        WhyRefused::OwnAuthority => after(
+            "leave that circle first: colis certs leave; then: colis certs import --ca FILE --cert FILE --key FILE",
+            Vec::new(),
+        ),
+        _ => return None,
+    };
+    let (first, steps) = lines.split_first()?;
+    Some(Hint::from(first).with_steps(steps.to_vec()))
+}
+
+fn after(first: &str, steps: Vec<String>) -> Vec<String> {
+    [vec![first.to_owned()], steps].concat()
 }
 
 /// How a key of another form becomes one that is read.

@@ -4,10 +4,15 @@
 use crate::{
     config::Config,
     session::{Error, Home, Mistake},
-    tls::{self, Caller, CertsDir, Circle, Inspected, OutsideFiles, TlsError, WhyRefused},
+    tls::{
+        self, Caller, CertsDir, Circle, Inspected, OutsideAuthority, OutsideFiles, TlsError,
+        WhyRefused,
+    },
 };
 
 use super::{MadePeer, RenewedCertificate, renew::CertificateOf};
+
+const IMPORT: &str = "colis certs import --ca FILE --cert FILE --key FILE";
 
 /// What was made of the files of an outside authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,12 +97,12 @@ pub(in crate::session) fn need_own_authority(
     };
     let authority = Circle::authority_of(dir).unwrap_or_else(|| path.display().to_string());
     let (what, instead) = (asked.what(), asked.instead(dir));
-    Err(TlsError::Refused(WhyRefused::OutsideAuthority {
+    let refused = Box::new(OutsideAuthority {
         authority,
         what,
         instead,
-    })
-    .into())
+    });
+    Err(TlsError::Refused(WhyRefused::OutsideAuthority(refused)).into())
 }
 
 impl OfOwnAuthority {
@@ -111,47 +116,51 @@ impl OfOwnAuthority {
         }
     }
 
-    /// What the person does.
-    fn instead(self, dir: &CertsDir) -> String {
-        const IMPORT: &str = "colis certs import --ca FILE --cert FILE --key FILE";
+    /// What the person does, in lines.
+    fn instead(self, dir: &CertsDir) -> Vec<String> {
+        let one = |text: String| vec![text];
         match self {
-            Self::Init => format!(
+            Self::Init => one(format!(
                 "get a certificate of that authority, then: {IMPORT}; or take [tls] out of colis.toml"
-            ),
-            Self::Issue | Self::Pair => format!(
-                "each machine gets its certificate from that authority, and there: {IMPORT}; then here, to let it in: colis peers allow \
-                 ID, or its id or DNS name into allowed of [tls] in colis.toml"
-            ),
-            Self::Revoke => format!(
-                "here at once: colis peers block NAME; everywhere when the authority has put it into its list, on each machine {}",
-                dir.crl().display()
-            ),
+            )),
+            Self::Issue | Self::Pair => vec![
+                format!("each machine gets its certificate from that authority, and there: {IMPORT}"),
+                "then here, to let it in: colis peers allow ID; or its id or DNS name into allowed of [tls] in colis.toml"
+                    .to_owned(),
+            ],
+            Self::Revoke => vec![
+                "here at once: colis peers block NAME".to_owned(),
+                format!(
+                    "everywhere, when the authority has it in its list: on each machine that list into {}",
+                    dir.crl().display()
+                ),
+            ],
             Self::Renew => renewal(dir),
-            Self::RenewCircle => {
-                "the authority renews its own certificates; then on each machine: colis certs import --ca FILE".to_owned()
-            }
+            Self::RenewCircle => one(
+                "the authority renews its own certificates; then on each machine: colis certs import --ca FILE".to_owned(),
+            ),
         }
     }
 }
 
 /// What the owner types to have the certificate of this peer renewed.
-fn renewal(dir: &CertsDir) -> String {
+fn renewal(dir: &CertsDir) -> Vec<String> {
     let own = Inspected::peer(dir).ok();
     let name = own.map_or_else(|| "NAME".to_owned(), |own| own.caller.name);
-    let (request, key) = (
-        tls::how_to_request(&name, &dir.server_key()),
-        "for the same key",
-    );
-    format!(
-        "{key}: {request}; then here: colis certs import --cert cert.pem. {}",
-        other_key(&name)
-    )
+    let mut lines = vec!["that authority renews it, for the same key:".to_owned()];
+    lines.extend(tls::how_to_request(&name, &dir.server_key()));
+    lines.push("colis certs import --cert cert.pem".to_owned());
+    lines.push("with another key it is another peer:".to_owned());
+    lines.extend(other_key(&name));
+    lines
 }
 
 /// What the owners type if a peer gets another key.
-pub(crate) fn other_key(name: &str) -> String {
-    format!(
-        "With another key it is another peer: here colis certs leave, then colis certs import --ca FILE --cert FILE --key FILE; on each \
-         other machine colis peers forget {name}, and its new id in place of the old one where that was allowed"
-    )
+pub(crate) fn other_key(name: &str) -> [String; 2] {
+    [
+        format!("here: colis certs leave, then {IMPORT}"),
+        format!(
+            "on each other machine: colis peers forget {name}, and its new id in place of the old one where that was allowed"
+        ),
+    ]
 }

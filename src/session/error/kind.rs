@@ -281,7 +281,7 @@ impl From<&TlsError> for Kind {
     fn from(error: &TlsError) -> Self {
         match error {
             TlsError::BadName => Self::Usage,
-            TlsError::Refused(WhyRefused::OutsideAuthority { .. }) => Self::Usage,
+            TlsError::Refused(WhyRefused::OutsideAuthority(_)) => Self::Usage,
             TlsError::NeverIssued { .. } => Self::NotFound,
             TlsError::AlreadyIssued { .. } | TlsError::Distrusted(_) | TlsError::Refused { .. } => {
                 Self::Trust

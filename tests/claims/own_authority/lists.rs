@@ -160,3 +160,30 @@ fn an_intermediate_that_is_revoked_takes_its_peers_with_it() {
     });
     homes.fails("a", &["send", "f", "--to", &b.to()], 4);
 }
+
+#[test]
+fn a_list_of_sixteen_mib_is_used_and_a_larger_one_is_refused() {
+    let site = Site::new();
+    let homes = &site.homes;
+    let root = site.pki.list("root", "");
+    let index = site.pki.file("issuing", "index.txt");
+    let before = fs::read_to_string(&index).unwrap();
+    // An entry has 35 bytes: tags, 16 of a serial number, a date.
+    for (entries, is_taken) in [(470_000, true), (490_000, false)] {
+        let entry = |n| format!("R\t491231235959Z\t260101000000Z\t4{n:031X}\tunknown\t/CN=x\n");
+        let more: String = (0..entries).map(entry).collect();
+        fs::write(&index, before.clone() + &more).unwrap();
+        let crl = homes.path("crl.pem");
+        fs::write(&crl, root.clone() + &site.pki.list("issuing", "")).unwrap();
+        let ran = homes.run("b", &["certs", "import", "--crl", crl.to_str().unwrap()]);
+        assert_eq!(ran.code == 0, is_taken, "{entries}: {ran:?}");
+        assert_eq!(
+            ran.err.contains("more than 16 MiB"),
+            !is_taken,
+            "{entries}: {ran:?}"
+        );
+    }
+    let b = homes.serve("b", &[]);
+    fs::write(homes.path("f"), "x").unwrap();
+    homes.ok("a", &["send", "f", "--to", &b.to(), "--wait"]);
+}

@@ -85,7 +85,7 @@ impl Pki {
         );
         pki.openssl(
             "root",
-            "ca -batch -config ca.cnf -extensions sub -days 1800 -in ../issuing/ca.csr -out ../issuing/ca.pem -notext",
+            "ca -batch -config ca.cnf -extensions sub -startdate 20190101000000Z -enddate 20391231000000Z -in ../issuing/ca.csr -out ../issuing/ca.pem -notext",
         );
         // What signs first comes last, with text around it, as files of authorities have it.
         let read = |authority: &str| fs::read_to_string(pki.file(authority, "ca.pem")).unwrap();
