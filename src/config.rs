@@ -27,7 +27,7 @@ pub use file::folder;
 pub use origin::{SetBy, Shown};
 pub use settings::{Counts, SETTINGS, Setting, Unset, variable};
 
-use crate::{private, trust};
+use crate::{private, tls::OutsideOptions, trust};
 
 /// The settings that were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub struct Config {
     pub discovery: Option<bool>,
     /// What is different for one sender, by its name.
     pub peers: BTreeMap<String, PeerSettings>,
+    /// An outside authority in the place of the circle's own: where its files are, from the home folder on, and who is a member.
+    pub tls: Option<OutsideOptions>,
 }
 
 /// What is different for one sender.
@@ -125,7 +127,7 @@ pub enum ConfigError {
     },
     /// What holds for a single peer is a table of the file, and is not set as one setting.
     #[error(
-        "`{name}` is no setting of its own: what holds for one peer is a table of colis.toml, such as [peers.ben]"
+        "`{name}` is no setting of its own: what holds for one peer, and for an outside authority, are tables of colis.toml, such as [peers.ben] and [tls]"
     )]
     OfOnePeer {
         /// What was asked for.

@@ -62,7 +62,7 @@ pub use notices::{
     CircleEnds, MOVE_OUT, Notice, after_the_end, circle_ends, early_list, holds_another, merging,
     notices, old_list, renewal,
 };
-pub(crate) use notices::{directory_fault, moving_directory, said_revoked};
+pub(crate) use notices::{directory_fault, moving_directory, said_revoked, second_key};
 pub use options::{PeerError, PeerOptions, RelayOptions};
 pub use owner::Reload;
 pub use reasons::Reasons;
@@ -132,7 +132,7 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
-        let dir = CertsDir::new(&options.certs);
+        let dir = CertsDir::new(&options.certs).with(options.outside.clone());
         revoke_pending(&dir);
         renewal::renew_here(&dir);
         renew_old_list(&dir);

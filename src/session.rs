@@ -88,7 +88,7 @@ use crate::{
     manifest::{Claim, Signer as _, Verifier, VerifyError},
     private,
     store::{LocalStoreOptions, Pace},
-    tls::{CertsDir, CircleHandle, Identity},
+    tls::{CertsDir, CircleHandle, Identity, TlsError},
     transfer::{Reader, SendOptions, Sender},
     trust::{AddressBook, KnownPeer, Role, Roles},
 };
@@ -234,7 +234,7 @@ impl Session {
         reporter: Arc<dyn Reporter>,
         load: fresh::Load,
     ) -> Result<Self, Error> {
-        let dir = CertsDir::new(home.certs());
+        let dir = CertsDir::new(home.certs()).with(home.outside(&config));
         let fresh = Fresh::open(dir.clone(), config.default_role.unwrap_or_default(), load);
         Ok(Self {
             fresh: fresh.map_err(|error| home.explain(error))?,
@@ -365,8 +365,15 @@ impl Session {
         self.fresh.roles().load().is_blocked(id)
     }
 
-    /// Fails for a peer whose key the circle has revoked: nothing is sealed for it. It was named `text`.
+    /// Fails for a peer that nothing is sealed for: revoked, or no member any more. It was named `text`.
     pub(crate) fn check_not_revoked(&self, text: &str, peer: &KnownPeer) -> Result<(), Error> {
+        self.check_key_not_revoked(text, peer)?;
+        let known = self.circle().now().check_known(peer);
+        Ok(known.map_err(TlsError::from)?)
+    }
+
+    /// Fails for a peer whose key the circle has revoked. One that an outside authority has revoked may show another certificate.
+    pub(crate) fn check_key_not_revoked(&self, text: &str, peer: &KnownPeer) -> Result<(), Error> {
         let circle = self.circle().now();
         match circle.is_key_revoked(&peer.peer_id) {
             false => Ok(()),

@@ -21,7 +21,11 @@ mod inspect;
 mod join;
 mod key_form;
 mod left;
+mod lists;
 mod members;
+mod outside;
+mod outside_import;
+mod outside_members;
 mod pairing;
 mod passphrase;
 mod pem_fault;
@@ -37,6 +41,8 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
+
 pub use anchor::MAX_CIRCLE;
 pub use certificate::Caller;
 pub use circle::{Circle, CircleHandle, Taken};
@@ -46,7 +52,9 @@ pub use config::{
 pub(crate) use config::{Untrusted, with_reason};
 pub use directory::{install_directory, load_directory};
 pub use ending::{Begins, Endings, Lifetime, days_left};
-pub use fault::{BadDirectory, BadFile, BadList, WhyRefused};
+pub use fault::{
+    BadAuthority, BadDirectory, BadFile, BadList, OtherPeer, OutsideAuthority, WhyRefused,
+};
 pub use identity::{Identity, Renewed, check_private, install_renewed, renewal_request};
 pub use import::import;
 pub use inspect::Inspected;
@@ -57,6 +65,8 @@ pub use left::{
     set_aside_alone,
 };
 pub use members::{hints_of, member_called, other_members, take_in_directory};
+pub use outside::{OutsideOptions, how_to_make, how_to_request};
+pub use outside_import::{OutsideFiles, import_outside, update_outside};
 pub use pairing::{
     EXPORTER_LABEL, PAIRING_OTHER_NAMES, is_of_another_protocol, pairing_client, pairing_server,
 };
@@ -76,7 +86,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use crate::manifest::Distrust;
 
-use crate::{lock::Locked, name::LibraryError, private};
+use crate::{lock::Locked, name::LibraryError, private, trust::Allowed};
+use outside::AUTHORITY;
 
 /// Why certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]
@@ -225,14 +236,29 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
-/// The files of a `certs/` folder.
+/// The files of a `certs/` folder, and those that the settings name in their place. Clones share these settings.
 #[derive(Debug, Clone)]
-pub struct CertsDir(PathBuf);
+pub struct CertsDir(PathBuf, Arc<ArcSwap<OutsideOptions>>);
 
 impl CertsDir {
     /// The folder at `path`, which need not be there yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self(path.into(), Arc::default())
+    }
+
+    /// The same with what the settings say of an outside authority.
+    #[must_use]
+    pub fn with(self, options: OutsideOptions) -> Self {
+        Self(self.0, Arc::new(ArcSwap::from_pointee(options)))
+    }
+
+    /// From now on the settings say this. Gives whether that is something else.
+    pub fn adjust(&self, options: &OutsideOptions) -> bool {
+        let is_other = **self.1.load() != *options;
+        if is_other {
+            self.1.store(Arc::new(options.clone()));
+        }
+        is_other
     }
 
     /// Where it is.
@@ -240,9 +266,33 @@ impl CertsDir {
         &self.0
     }
 
-    /// The circle.
+    /// The certificates of the authority that is in the place of a circle's own, if one is.
+    pub fn outside(&self) -> Option<PathBuf> {
+        let copied = || Some(self.0.join(AUTHORITY)).filter(|path| path.exists());
+        self.1.load().ca.clone().or_else(copied)
+    }
+
+    fn allowed(&self) -> Vec<Allowed> {
+        self.1.load().allowed.clone()
+    }
+
+    /// The file of settings that says who is allowed.
+    fn settings(&self) -> Option<PathBuf> {
+        self.1.load().settings.clone()
+    }
+
+    fn set_elsewhere(
+        &self,
+        path: impl Fn(&OutsideOptions) -> &Option<PathBuf>,
+        name: &str,
+    ) -> PathBuf {
+        let elsewhere = path(&self.1.load()).clone();
+        elsewhere.unwrap_or_else(|| self.0.join(name))
+    }
+
+    /// The circle: its own certificate, or those of the outside authority.
     pub fn ca_cert(&self) -> PathBuf {
-        self.0.join("ca-cert.pem")
+        self.outside().unwrap_or_else(|| self.0.join("ca-cert.pem"))
     }
 
     /// The circle's key, on one machine only.
@@ -252,12 +302,12 @@ impl CertsDir {
 
     /// This peer's certificate.
     pub fn server_cert(&self) -> PathBuf {
-        self.0.join("server-cert.pem")
+        self.set_elsewhere(|options| &options.cert, "server-cert.pem")
     }
 
     /// This peer's identity key.
     pub fn server_key(&self) -> PathBuf {
-        self.0.join("server-key.pem")
+        self.set_elsewhere(|options| &options.key, "server-key.pem")
     }
 
     /// A certificate for curl and scripts.
@@ -285,7 +335,7 @@ impl CertsDir {
 
     /// What is revoked.
     pub fn crl(&self) -> PathBuf {
-        self.0.join("crl.pem")
+        self.set_elsewhere(|options| &options.crl, "crl.pem")
     }
 
     /// What was issued, on the circle's machine.

@@ -9,6 +9,7 @@
 //!
 //! Roles and rights are kept beside the peers, by id: forgetting a peer does not let it in again.
 
+mod allowed;
 mod bundle;
 mod directory;
 mod error;
@@ -26,6 +27,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use allowed::{ALLOWED_RULE, Allowed, Members, NotMember, ParseAllowedError};
 pub use bundle::{PeerBundle, SignedBundle};
 pub use directory::{
     Directory, MAX_DIRECTORY, MAX_HINTS, MAX_MEMBER_BUNDLE, MAX_MEMBERS, Member, SignedDirectory,
@@ -85,6 +87,12 @@ struct Book {
     /// Those that the person has forgotten, with their names: no directory brings them back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     forgotten: BTreeMap<PeerId, String>,
+    /// Names that an outside authority has certified, and the keys that showed them first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pinned: BTreeMap<String, PeerId>,
+    /// Keys that have shown a name which was pinned to another.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    second: BTreeMap<String, PeerId>,
 }
 
 impl AddressBook {
@@ -174,7 +182,8 @@ impl AddressBook {
         self.change(|book| book.learn(bundle, address))
     }
 
-    /// Forgets the peer called `name`, and its alias with it. A directory does not bring it back.
+    /// Forgets the peer called `name`, and its alias with it. A directory does not bring it back, and no name is pinned to its key
+    /// any more.
     ///
     /// # Errors
     /// [`TrustError::Unknown`], [`TrustError::Damaged`], [`TrustError::Io`].
@@ -182,6 +191,7 @@ impl AddressBook {
         self.change(|book| {
             let key = book.known_key(name)?;
             if let Some(peer) = book.peers.remove(&key) {
+                book.unpin(|_, id| id == peer.peer_id);
                 book.forgotten.insert(peer.peer_id, peer.name);
             }
             Ok(())

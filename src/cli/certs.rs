@@ -4,11 +4,11 @@ mod change_passphrase;
 mod leave;
 mod revoke;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     Context,
-    args::{Certs, CertsCommand},
+    args::{Certs, CertsCommand, Outside},
     passphrase,
     report::{ExitCode, Failure},
     show::table::Listing,
@@ -17,10 +17,10 @@ use crate::{
     manifest::Timestamp,
     session::{
         Event, Reporter,
-        certs::{self, IssueRequest, RenewRequest},
+        certs::{self, ImportedOutside, IssueRequest, RenewRequest},
         pair::peer_name,
     },
-    tls::{CertsDir, Renewed, Scope},
+    tls::{CertsDir, OutsideFiles, Renewed, Scope},
 };
 
 /// A certificate that ends within a third of its year is worth a word.
@@ -43,15 +43,7 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
             context.tell(&Event::Made(made));
             output.talk("next: carry that folder to the other machine as the certs/ of its home; it holds its keys");
         }
-        CertsCommand::Import { folder } => {
-            let from = CertsDir::new(&folder);
-            passphrase::open_keys_in(context, &from, Some(Scope::Peer)).await?;
-            context.tell(&Event::Made(certs::import(home, &folder)?));
-            output.talk(format!(
-                "copied; {} holds this machine's keys too and can be deleted",
-                folder.display()
-            ));
-        }
+        CertsCommand::Import { folder, outside } => import(context, folder, outside).await?,
         CertsCommand::Show => show(context)?,
         CertsCommand::Revoke { name, yes } => {
             if !yes && !revoke::confirmed(home, &name).await? {
@@ -75,6 +67,43 @@ pub(super) async fn run(context: &Context, args: Certs) -> Result<ExitCode, Fail
         }
     }
     Ok(ExitCode::Ok)
+}
+
+/// Takes over a folder, or files of an outside authority.
+async fn import(
+    context: &Context,
+    folder: Option<PathBuf>,
+    outside: Outside,
+) -> Result<(), Failure> {
+    let (home, config, output) = (&context.home, &context.config, context.output);
+    if let Some(folder) = folder {
+        let from = CertsDir::new(&folder);
+        passphrase::open_keys_in(context, &from, Some(Scope::Peer)).await?;
+        context.tell(&Event::Made(certs::import(home, &folder)?));
+        output.talk(format!(
+            "copied; {} holds this machine's keys too and can be deleted",
+            folder.display()
+        ));
+        return Ok(());
+    }
+    let Outside { ca, cert, key, crl } = outside;
+    let files = OutsideFiles { ca, cert, key, crl };
+    match certs::import_outside(home, config, &files)? {
+        ImportedOutside::Made(made) => {
+            context.tell(&Event::Made(made));
+            output.talk(
+                "copied; next, who is a member: colis peers allow ID, or ids and DNS names in allowed of [tls] in colis.toml",
+            );
+        }
+        ImportedOutside::Renewed(renewed) => context.tell(&Event::Renewed(renewed)),
+        ImportedOutside::Replaced => {
+            let circle = certs::circle(home)?;
+            context.tell(&Event::Circle {
+                not_after: circle.not_after,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn show(context: &Context) -> Result<(), Failure> {

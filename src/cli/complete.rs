@@ -21,7 +21,7 @@ use crate::{
     name::Escaped,
     peer::{Direction, HistoryEntry},
     session::{self, Home},
-    tls::{self, CertsDir, Circle, CircleHandle, Inspected},
+    tls::{self, Circle, CircleHandle, Inspected},
     trust::{AddressBook, KnownPeer, MAX_MEMBERS},
 };
 
@@ -141,7 +141,7 @@ fn home() -> Option<Home> {
 
 /// The other members of the circle, by the address book and by its directory, but for those that stand before a comma already.
 fn peers() -> Vec<CompletionCandidate> {
-    let Some(dir) = home().map(|home| CertsDir::new(home.certs())) else {
+    let Some(dir) = home().map(|home| home.dir()) else {
         return Vec::new();
     };
     let own = Inspected::peer(&dir).ok().map(|own| own.caller.key_id);

@@ -91,7 +91,7 @@ fn request(context: &Context, args: &Serve) -> Result<ServiceRequest, Failure> {
 
 /// The file with the passphrase, which a service needs whose keys are under one: nobody can be asked.
 fn passphrase(context: &Context) -> Result<Option<PathBuf>, Failure> {
-    if !tls::has_passphrase(&CertsDir::new(context.home.certs())) {
+    if !tls::has_passphrase(&context.home.dir()) {
         return Ok(None);
     }
     let Some(file) = &context.global.key_passphrase_file else {

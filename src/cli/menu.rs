@@ -47,7 +47,7 @@ use super::{
 use crate::{
     crypto::password::Password,
     session::pair::{JoinRequest, take_back_pending},
-    tls::{CertsDir, Scope},
+    tls::Scope,
 };
 use ask::Stop;
 use background::Serving;
@@ -192,7 +192,7 @@ impl Menu {
     /// A pairing that the system's signal has ended with the menu leaves no member behind.
     async fn take_back_pending(&self) -> Result<(), Failure> {
         let context = self.context()?;
-        let certs = CertsDir::new(context.home.certs());
+        let certs = context.home.dir();
         match certs.ca_key().exists() {
             true => Ok(take_back_pending(&context.home, &*context.screen(), PAIRING_ENDS).await?),
             false => Ok(()),

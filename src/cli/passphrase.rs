@@ -23,7 +23,7 @@ const OTHERS: u32 = 0o077;
 
 /// Opens the keys that a command needs; where it needs none, as far as nobody has to be asked.
 pub(super) async fn open_keys(context: &Context, needed: Option<Scope>) -> Result<(), Failure> {
-    let dir = CertsDir::new(context.home.certs());
+    let dir = context.home.dir();
     open_keys_in(context, &dir, needed).await
 }
 

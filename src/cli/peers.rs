@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     session::{self, Event, PeerRow, Session},
-    tls::CertsDir,
     trust::{Bearer, Role},
 };
 
@@ -46,7 +45,13 @@ pub(super) async fn run(context: &Context, args: Peers) -> Result<ExitCode, Fail
         PeersCommand::Block { peer } => {
             assign(context, &us, &peer, Bearer::Peer, Role::None).await?;
         }
-        PeersCommand::Allow { peer, right } => {
+        PeersCommand::Allow { peer, right: None } => {
+            assign(context, &us, &peer, Bearer::Peer, Role::Member).await?;
+        }
+        PeersCommand::Allow {
+            peer,
+            right: Some(right),
+        } => {
             context.tell(&Event::Rights(us.allow(&peer, &right).await?));
         }
         PeersCommand::Deny { peer, right } => {
@@ -77,7 +82,7 @@ async fn assign(
 
 /// Shows the known peers and who of them answers, then those that are seen and not known.
 async fn look_around(context: &Context) -> Result<ExitCode, Failure> {
-    if !CertsDir::new(context.home.certs()).server_cert().exists() {
+    if !context.home.dir().server_cert().exists() {
         let seen = session::look_around(&context.config).await?;
         seen.into_iter()
             .for_each(|row| show::peers::before_joining(context.output, row));

@@ -217,8 +217,12 @@ impl Failure {
     /// Says it on standard error, or as an object. What came from elsewhere is escaped.
     pub(super) fn print(&self, output: Output) {
         let is_menu = terminal::is_held();
+        let steps = self.hint.as_ref().map_or(&[][..], Hint::steps);
         let hint = self.hint.clone().map(|hint| hint.text(is_menu));
         if output.json {
+            let lines = hint.iter().chain(steps).map(String::as_str);
+            let lines: Vec<_> = lines.collect();
+            let hint = hint.as_ref().map(|_| lines.join("\n"));
             let none = About::default();
             let about = self.about.as_deref().unwrap_or(&none);
             return output.last_event(&Event::Error(Failed {
@@ -242,6 +246,9 @@ impl Failure {
         if let Some(hint) = hint {
             let hint = brief::on_clock_here(&hint);
             text.push_str(&format!("\nhint: {}", Escaped::whole(&hint)));
+        }
+        for step in steps {
+            text.push_str(&format!("\n  {}", Escaped::new(step)));
         }
         output.warn(text);
     }

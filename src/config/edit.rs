@@ -28,7 +28,12 @@ pub fn template() -> String {
         "\n# What is different for one sender, by its name.\n\
          # [peers.ben]\n\
          # inbox = \"ask\"\n\
-         # auto_up_to = \"100MiB\"\n",
+         # auto_up_to = \"100MiB\"\n\
+         \n# For an outside authority (docs/own-authority.md): who of those that it has signed for is a member, by peer ids and DNS\n\
+         # names; and its files, where they are not those of certs/.\n\
+         # [tls]\n\
+         # allowed = [\"ben.example.org\"]\n\
+         # crl = \"/etc/pki/crl.pem\"\n",
     );
     text
 }

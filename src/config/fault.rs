@@ -1,7 +1,11 @@
 //! How a setting cannot be used: the parameters of [`ConfigError`](super::ConfigError).
 
 use super::units::UnitError;
-use crate::{address::ListenError, name::LibraryError, trust::NAME_RULE};
+use crate::{
+    address::ListenError,
+    name::LibraryError,
+    trust::{NAME_RULE, ParseAllowedError},
+};
 
 /// How a setting cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +81,9 @@ pub enum ConfigFault {
     /// No peer can be called so.
     #[error("{NAME_RULE}")]
     PeerName,
+    /// A text says nobody who could be allowed.
+    #[error(transparent)]
+    Allowed(#[from] ParseAllowedError),
 }
 
 impl ConfigFault {

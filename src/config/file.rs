@@ -12,11 +12,18 @@ use toml::{
 };
 
 use super::{Config, ConfigFault, PeerSettings, settings, units::SizeText};
-use crate::{address::parse_listen, manifest::check_chunk_size, name::LibraryError, trust};
+use crate::{
+    address::parse_listen,
+    manifest::check_chunk_size,
+    name::LibraryError,
+    tls::OutsideOptions,
+    trust::{self, Allowed},
+};
 
 pub(super) const INBOX: [&str; 3] = ["auto", "ask", "off"];
 pub(super) const ROLES: [&str; 5] = ["member", "sender", "reader", "monitor", "none"];
 const OF_PEER: [&str; 2] = ["inbox", "auto_up_to"];
+const OF_TLS: [&str; 5] = ["ca", "cert", "key", "crl", "allowed"];
 /// Chunks in flight.
 const MAX_JOBS: usize = 64;
 
@@ -46,6 +53,7 @@ pub(super) fn parse(text: &str) -> Result<Config, At> {
     for (key, value) in set {
         match key.get_ref().as_ref() {
             "peers" => take_peers(&mut config, text, value)?,
+            "tls" => config.tls = Some(outside(value)?),
             name => {
                 let taken = config.take(name, Given::of(value.get_ref()));
                 taken.map_err(|fault| at(fault, key, value))?;
@@ -75,6 +83,41 @@ fn take_peers(config: &mut Config, text: &str, value: &Spanned<DeValue<'_>>) -> 
         config.peers.insert(name.get_ref().to_string(), settings);
     }
     Ok(())
+}
+
+/// What the table of an outside authority says.
+fn outside(value: &Spanned<DeValue<'_>>) -> Result<OutsideOptions, At> {
+    let mut options = OutsideOptions::default();
+    for (key, value) in table(value)? {
+        let path = || {
+            let path = Given::of(value.get_ref()).text().and_then(folder);
+            path.map(Some).map_err(|fault| at(fault, key, value))
+        };
+        match key.get_ref().as_ref() {
+            "ca" => options.ca = path()?,
+            "cert" => options.cert = path()?,
+            "key" => options.key = path()?,
+            "crl" => options.crl = path()?,
+            "allowed" => options.allowed = allowed(value)?,
+            name => {
+                let fault = unknown(name, settings::nearest_of(OF_TLS, name));
+                return Err(at(fault, key, value));
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn allowed(value: &Spanned<DeValue<'_>>) -> Result<Vec<Allowed>, At> {
+    let DeValue::Array(all) = value.get_ref() else {
+        let fault = Given::of(value.get_ref()).wrong("a list of strings");
+        return Err((value.span(), fault));
+    };
+    let one = |value: &Spanned<DeValue<'_>>| {
+        let parsed = Given::of(value.get_ref()).parsed();
+        parsed.map_err(|fault| (value.span(), fault))
+    };
+    all.iter().map(one).collect()
 }
 
 /// The place of a key without its quotes.
@@ -261,7 +304,9 @@ mod tests {
     #[test]
     fn every_setting_of_the_table_is_one_of_the_file() {
         let lines = SETTINGS.map(|setting| format!("{} = {}\n", setting.key, setting.shown()));
-        let text = lines.concat() + "[peers.ben]\ninbox = \"ask\"\nauto_up_to = \"1GiB\"\n";
+        let text = lines.concat()
+            + "[peers.ben]\ninbox = \"ask\"\nauto_up_to = \"1GiB\"\n\
+               [tls]\nca = \"/ca\"\ncert = \"c\"\nkey = \"k\"\ncrl = \"l\"\nallowed = [\"ben.example.org\"]\n";
         // A new field does not compile here until it is looked at, and fails until the table has it.
         let Config {
             listen,
@@ -282,6 +327,7 @@ mod tests {
             default_role,
             discovery,
             peers,
+            tls,
         } = parse(&text).unwrap();
         let sizes = [auto_up_to, quota, relay_quota, reserve, chunk_size, limit];
         assert!(sizes.iter().all(Option::is_some), "{sizes:?}");
@@ -294,6 +340,10 @@ mod tests {
         assert!(default_role.is_some() && discovery.is_some() && received.is_some());
         let ben = peers["ben"];
         assert!(ben.inbox.is_some() && ben.auto_up_to.is_some());
+        let tls = tls.unwrap();
+        let files = [&tls.ca, &tls.cert, &tls.key, &tls.crl];
+        assert!(files.iter().all(|file| file.is_some()));
+        assert_eq!(tls.allowed, [Allowed::Name("ben.example.org".into())]);
     }
 
     #[test]
@@ -344,6 +394,21 @@ mod tests {
                 "[peers.ben]\njobs = 1",
                 12,
                 "unknown key `jobs`; did you mean `inbox`?",
+            ),
+            (
+                "[tls]\ncrt = \"x\"",
+                6,
+                "unknown key `crt`; did you mean `cert`?",
+            ),
+            (
+                "[tls]\nallowed = \"x\"",
+                16,
+                "invalid type: string \"x\", expected a list of strings",
+            ),
+            (
+                "[tls]\nallowed = [\"a.b\", \"*.b\"]",
+                24,
+                "\"*.b\" says nobody: a peer id of 64 digits, or a DNS name as certificates have it, without `*`",
             ),
             (
                 "limit = \"0\"",

@@ -76,6 +76,7 @@ impl Shown {
             });
         }
         all.extend(of_peers(&file, path));
+        all.extend(of_table("tls", file.get("tls"), path));
         Ok(all)
     }
 }
@@ -83,15 +84,18 @@ impl Shown {
 fn of_peers(file: &toml::Table, path: &Path) -> Vec<Shown> {
     let peers = file.get("peers").and_then(toml::Value::as_table);
     let peers = peers.into_iter().flatten();
-    let settings = peers.filter_map(|(name, value)| Some((name, value.as_table()?)));
-    settings
-        .flat_map(|(name, settings)| {
-            settings.iter().map(move |(key, value)| Shown {
-                key: format!("peers.{name}.{key}"),
-                value: Some(value.to_string()),
-                holds: "",
-                origin: SetBy::File(path.to_owned()),
-            })
-        })
-        .collect()
+    let shown = peers.map(|(name, table)| of_table(&format!("peers.{name}"), Some(table), path));
+    shown.flatten().collect()
+}
+
+/// What stands in the table called `name`.
+fn of_table(name: &str, table: Option<&toml::Value>, path: &Path) -> Vec<Shown> {
+    let settings = table.and_then(toml::Value::as_table).into_iter().flatten();
+    let shown = settings.map(|(key, value)| Shown {
+        key: format!("{name}.{key}"),
+        value: Some(value.to_string()),
+        holds: "",
+        origin: SetBy::File(path.to_owned()),
+    });
+    shown.collect()
 }

@@ -190,7 +190,8 @@ const NEAR: f64 = 0.5;
 /// The setting called `key`.
 pub(super) fn find(key: &str) -> Result<&'static Setting, ConfigError> {
     let unknown = || {
-        if key == "peers" || key.starts_with("peers.") {
+        let table = key.split('.').next().unwrap_or_default();
+        if table == "peers" || table == "tls" {
             return ConfigError::OfOnePeer {
                 name: key.to_owned(),
             };
@@ -209,7 +210,7 @@ pub(super) fn find(key: &str) -> Result<&'static Setting, ConfigError> {
 
 pub(super) fn nearest(key: &str) -> &'static str {
     let keys = SETTINGS.iter().map(|setting| setting.key);
-    nearest_of(keys.chain(["peers"]), key)
+    nearest_of(keys.chain(["peers", "tls"]), key)
 }
 
 /// The one of `known` that `key` may be a misspelling of.

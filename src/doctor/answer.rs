@@ -13,7 +13,7 @@ use crate::{
     peer::after_the_end,
     session::{Kind, Session, advice::refused},
     store::{NetworkCause, StoreError},
-    tls::{Caller, CertsDir, Renewed, Seen},
+    tls::{Caller, Renewed, Seen},
     wire::{Health, HealthStatus},
 };
 
@@ -97,7 +97,7 @@ async fn no_answer(us: &Session, handshake: Handshake, error: StoreError, report
 /// What to do about our certificate, if it has ended.
 fn has_ended(us: &Session) -> Option<String> {
     let (end, now) = (us.identity().caller().not_after, Timestamp::now());
-    let dir = CertsDir::new(us.home().certs());
+    let dir = us.home().dir();
     (end < now).then(|| after_the_end(&dir, Renewed::Peer, end, now))
 }
 
@@ -157,6 +157,12 @@ fn clock(us: &Session, theirs: &Caller, date: Option<Timestamp>, now: Timestamp)
 async fn revocation(us: &Session, client: &PeerClient) -> Finding {
     const STEP: &str = "their-revocation";
     let circle = us.circle().now();
+    if circle.is_outside() {
+        return Finding::ok(
+            STEP,
+            "each machine has the authority's lists from elsewhere",
+        );
+    }
     let ours = circle.crl_number();
     let theirs = match timeout(LIST_TIME, client.crl()).await {
         Ok(Ok(Some(pem))) => match circle.compare_lists(&us.dir, &pem) {

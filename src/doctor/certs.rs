@@ -10,11 +10,11 @@ use crate::{
     name::shell_word,
     peer::{
         CircleEnds, Elsewhere, MOVE_OUT, after_the_end, circle_ends, directory_fault, early_list,
-        holds_another, merging, moving_directory, renewal, said_revoked,
+        holds_another, merging, moving_directory, renewal, said_revoked, second_key,
     },
     session::{
         Home, Kind,
-        advice::{ASK_FOR_NEW, ONE_CIRCLE, bad_file},
+        advice::{ASK_FOR_NEW, NO_LIST, ONE_CIRCLE, bad_file},
         care::{self, ONE_HOME, unless_without_modes},
     },
     store::LocalStore,
@@ -33,7 +33,7 @@ pub(super) const CLOCK_SECONDS: u64 = 60;
 const SET_CLOCK: &str = "set the clock: timedatectl set-ntp true";
 /// Looks at all of them.
 pub(super) fn examine(subject: &Subject<'_>, report: &mut Report<'_>) {
-    let dir = CertsDir::new(subject.home.certs());
+    let dir = subject.home.dir();
     let now = Timestamp::now();
     if !dir.path().is_dir() {
         for step in [
@@ -86,7 +86,10 @@ pub(super) fn remedy(distrust: &Distrust) -> &'static str {
         Distrust::NotYetValid { .. } => SET_CLOCK,
         Distrust::Revoked { .. } => ASK_FOR_NEW,
         Distrust::Foreign { .. } => ONE_CIRCLE,
+        Distrust::Unchecked { .. } => NO_LIST,
         Distrust::Malformed(_)
+        | Distrust::NotAllowed { .. }
+        | Distrust::SecondKey { .. }
         | Distrust::WrongUsage { .. }
         | Distrust::OtherPeer { .. }
         | Distrust::Blocked { .. } => "restore server-cert.pem from the folder that was issued",
@@ -210,7 +213,15 @@ fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
             Finding::fail(STEP, Kind::Trust, what).hint(todo)
         }
         Some(CircleEnds { what, todo, .. }) => Finding::warn(STEP, what).hint(todo),
-        None => Finding::ok(STEP, format!("its own certificate counts until {end}")),
+        None => Finding::ok(
+            STEP,
+            match Circle::authority_of(dir) {
+                Some(name) => {
+                    format!("an outside authority signs ({name}), which counts until {end}")
+                }
+                None => format!("its own certificate counts until {end}"),
+            },
+        ),
     }
 }
 
@@ -234,10 +245,11 @@ fn distrusted(dir: &CertsDir, step: &'static str, error: TlsError, now: Timestam
 /// That this peer is revoked: by the list, by what was noted, or by what a member has said.
 fn own_revocation(dir: &CertsDir, own: &Caller, circle: &Circle) -> Option<String> {
     if circle.is_revoked(own) {
-        let number = circle.crl_number();
-        return Some(format!(
-            "list {number} of the circle revokes our own certificate"
-        ));
+        let list = match circle.is_outside() {
+            true => "a list of the authority".to_owned(),
+            false => format!("list {} of the circle", circle.crl_number()),
+        };
+        return Some(format!("{list} revokes our own certificate"));
     }
     if tls::is_known_revoked(dir) {
         let what = "the circle's machine has revoked our certificate when this home left";
@@ -248,6 +260,13 @@ fn own_revocation(dir: &CertsDir, own: &Caller, circle: &Circle) -> Option<Strin
 
 fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     const STEP: &str = "revocation";
+    if !dir.crl().exists() && dir.outside().is_some() {
+        return Finding::warn(
+            STEP,
+            "no list of the authority: whom it revokes would be let in",
+        )
+        .hint("fetch its lists, then: colis certs import --crl FILE");
+    }
     if !dir.crl().exists() {
         return Finding::warn(STEP, "no list: a revoked peer would be let in")
             .hint("fetch it from a member: colis peers check PEER");
@@ -262,7 +281,7 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
             return Finding::fail(STEP, Kind::Config, error).hint(hint);
         }
     };
-    let number = circle.crl_number();
+    let list = name_of_list(&circle);
     if let Some(what) = own_revocation(dir, own, &circle) {
         return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
     }
@@ -271,7 +290,7 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     }
     if let Some(signed) = circle.crl_this_update().filter(|signed| *signed > now) {
         let what = format!(
-            "list {number} is dated {signed}, and the clock here says {now}; it applies all the same"
+            "{list} is dated {signed}, and the clock here says {now}; it applies all the same"
         );
         let hint = format!("{SET_CLOCK}; if it is right, {}", early_list(dir));
         return Finding::warn(STEP, what).hint(hint);
@@ -279,14 +298,23 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     match circle.crl_next_update() {
         Some(next) if next < now => Finding::warn(
             STEP,
-            format!("list {number} is past its date ({next}); it still applies"),
+            format!("{list} is past its date ({next}); it still applies"),
         )
         .hint(match dir.ca_key().exists() {
+            _ if circle.is_outside() => NO_LIST,
             true => "it is signed again when this home is served: colis serve",
             false => "start the circle's machine, and reach it once: colis peers check PEER",
         }),
-        Some(next) => Finding::ok(STEP, format!("list {number}, good until {next}")),
-        None => Finding::ok(STEP, format!("list {number}")),
+        Some(next) => Finding::ok(STEP, format!("{list}, good until {next}")),
+        None => Finding::ok(STEP, list),
+    }
+}
+
+/// What the lists of the circle are called here.
+fn name_of_list(circle: &Circle) -> String {
+    match circle.is_outside() {
+        true => "a list of the authority".to_owned(),
+        false => format!("list {}", circle.crl_number()),
     }
 }
 
@@ -295,7 +323,11 @@ fn files(home: &Home, dir: &CertsDir, now: Timestamp) -> Finding {
     if let Some(nested) = tls::nested(dir) {
         return Finding::warn(STEP, holds_another(&nested)).hint(MOVE_OUT);
     }
-    let peers = match AddressBook::new(dir.peers()).peers() {
+    let book = AddressBook::new(dir.peers());
+    if let Some(second) = book.second_keys().unwrap_or_default().first() {
+        return Finding::fail(STEP, Kind::Trust, second_key(second));
+    }
+    let peers = match book.peers() {
         Ok(peers) => count(peers.len(), "peer", "peers"),
         Err(error) => return Finding::failure(STEP, error),
     };

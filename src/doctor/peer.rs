@@ -17,7 +17,7 @@ use crate::{
     manifest::Timestamp,
     name::{Escaped, LibraryError},
     session::{Kind, Session, Whom, advice::distrusted},
-    tls::{self, Caller, CertsDir, Expect, Seen, days_left},
+    tls::{self, Caller, Expect, Seen, days_left},
     trust::AddressBook,
 };
 
@@ -77,7 +77,7 @@ async fn walk(
     peer: &str,
     report: &mut Report<'_>,
 ) -> Option<()> {
-    let book = AddressBook::new(CertsDir::new(subject.home.certs()).peers());
+    let book = AddressBook::new(subject.home.dir().peers());
     let target = take(report, name(us, &book, peer).await)?;
     let reached = take(report, route(&target, dial(&target).await))?;
     let Some(first) = reached.first().map(|(address, _)| *address) else {

@@ -64,6 +64,34 @@ pub enum Distrust {
         /// Its key.
         peer: PeerId,
     },
+    /// The authority has signed it, and nobody here has let its peer in.
+    #[error("{name} is no member here: nobody has allowed peer {peer}")]
+    NotAllowed {
+        /// Its name.
+        name: String,
+        /// Its key.
+        peer: PeerId,
+    },
+    /// Its name is allowed, and belongs to another key.
+    #[error("the name {name} belongs to peer {pinned} here, but peer {peer} shows it")]
+    SecondKey {
+        /// The name.
+        name: String,
+        /// The key that it belongs to.
+        pinned: Box<PeerId>,
+        /// Its key.
+        peer: PeerId,
+    },
+    /// Whether it is revoked cannot be told.
+    #[error("it cannot be told whether the certificate of {name} is revoked: {source}")]
+    Unchecked {
+        /// Its name.
+        name: String,
+        /// Its key.
+        peer: PeerId,
+        /// What is wrong with the revocation list.
+        source: LibraryError,
+    },
     /// Another peer answers than the one that was asked for.
     #[error("peer {found} (called {name}) answered instead of peer {expected}")]
     OtherPeer {
@@ -87,8 +115,19 @@ pub enum BadCertificate {
     #[error("bytes after the certificate")]
     Trailing,
     /// It names nobody.
-    #[error("no common name")]
+    #[error(
+        "no name: neither a DNS name among its alternative names nor, without any of those, a common name"
+    )]
     Nameless,
+    /// Its name cannot be that of a peer.
+    #[error("its name cannot be that of a peer")]
+    NoPeerName,
+    /// Its key is of another kind.
+    #[error("its key is not ECDSA P-256")]
+    OtherKind,
+    /// It acts for another peer, and an outside authority has signed it.
+    #[error("it acts for another peer, which only a certificate of a circle's own authority can")]
+    ActsForAnother,
     /// It says that it acts for a peer, with something that is no peer id.
     #[error("it acts for something that is no peer")]
     ActsForNoPeer,
@@ -106,6 +145,9 @@ impl Distrust {
             | Self::NotYetValid { peer, .. }
             | Self::Revoked { peer, .. }
             | Self::WrongUsage { peer, .. }
+            | Self::NotAllowed { peer, .. }
+            | Self::SecondKey { peer, .. }
+            | Self::Unchecked { peer, .. }
             | Self::Blocked { peer, .. } => Some(*peer),
             Self::OtherPeer { found, .. } => Some(*found),
         }

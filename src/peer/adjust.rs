@@ -42,14 +42,15 @@ impl PeerHandle {
             let new = options.clone();
             (now.inbox, now.store, now.relay) = (new.inbox, new.store, new.relay);
             (now.default_role, now.discovery) = (new.default_role, new.discovery);
-            now.received = new.received;
+            (now.received, now.outside) = (new.received, new.outside);
         });
         folder.change(received, options.store.reserve);
         if let Some(noted) = self.noted.upgrade() {
             noted.set_received(&options.received);
         }
         inbox.rules().set(options.inbox.policy.clone());
-        if door.set_default_role(options.default_role) {
+        let is_other = door.set_default_role(options.default_role);
+        if door.set_outside(&options.outside)? || is_other {
             self.state.drop_revoked();
         }
         Ok(())

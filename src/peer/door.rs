@@ -27,7 +27,7 @@ use crate::{
     server::{CircleDesk, DirectoryError, Gate, ListError, RenewError},
     tls::{
         self, Admission, Caller, CertsDir, CircleHandle, Endings, Identity, Inspected, Lifetime,
-        Standing, Taken, TlsError, ca,
+        OutsideOptions, Standing, Taken, TlsError, ca,
     },
     trust::{AddressBook, Assigned, Bearer, Right, Role, Roles, SignedBundle, TrustError},
 };
@@ -228,14 +228,15 @@ impl Door {
         self.roles.load().of(peer, Bearer::Peer)
     }
 
-    /// Reads the address book again. A damaged one changes nothing. Gives whether a role has changed.
+    /// Reads the address book again. A damaged one changes nothing. Gives whether a role, or who is a member, has changed.
     pub(super) fn reload_book(&self) -> Result<bool, TrustError> {
         let book = AddressBook::new(self.dir.peers());
         self.known.store(Arc::new(Acquainted::of(&book)?));
+        let is_other = self.circle.reload_members(&self.dir)?;
         let default = self.default_role();
         let assigned = book.roles()?;
         if *self.roles.load().assigned() == assigned {
-            return Ok(false);
+            return Ok(is_other);
         }
         self.assign(*default, assigned);
         Ok(true)
@@ -250,6 +251,15 @@ impl Door {
             self.assign(role, self.roles.load().assigned().clone());
         }
         is_other
+    }
+
+    /// From now on the settings say this of an outside authority. Gives whether that is something else.
+    pub(super) fn set_outside(&self, options: &OutsideOptions) -> Result<bool, TlsError> {
+        let is_other = self.dir.adjust(options);
+        if is_other {
+            self.reload()?;
+        }
+        Ok(is_other)
     }
 
     fn assign(&self, default: Role, assigned: BTreeMap<PeerId, Assigned>) {
@@ -288,6 +298,8 @@ impl Gate for Door {
 
     fn caller(&self, certificate: &[u8]) -> Option<Caller> {
         let caller = Caller::from_certificate(certificate).ok()?;
+        // The handshake has proved the key.
+        self.circle.pin(&caller).ok()?;
         if self.met.add(&caller, certificate) && self.dir.ca_key().exists() {
             let (dir, certificate) = (self.dir.clone(), certificate.to_owned());
             tokio::task::spawn_blocking(move || note_found(&dir, &certificate));
@@ -297,8 +309,7 @@ impl Gate for Door {
 
     fn is_revoked(&self, caller: &Caller) -> bool {
         let roles = self.roles.load();
-        let is_out = roles.shuts_out(caller.peer_id, bearer_of(caller));
-        is_out || self.circle.now().is_revoked(caller)
+        roles.shuts_out(caller.peer_id, bearer_of(caller)) || self.circle.now().is_out(caller)
     }
 
     fn role(&self, caller: &Caller) -> Role {
@@ -337,7 +348,7 @@ impl Verifier for Door {
 
 impl CircleDesk for Door {
     fn circle_certificate(&self) -> Option<String> {
-        Some(self.circle.now().certificate_pem())
+        self.circle.now().certificate_pem()
     }
 
     fn endings(&self) -> Endings {

@@ -84,7 +84,7 @@ pub(crate) fn others(
     let mut peers = book.peers()?;
     peers.retain(|peer| {
         let is_other = peer.peer_id != me;
-        is_other && !peer.addresses.is_empty() && !circle.is_key_revoked(&peer.peer_id)
+        is_other && !peer.addresses.is_empty() && !circle.is_known_out(peer)
     });
     Ok(peers)
 }

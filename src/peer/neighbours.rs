@@ -45,7 +45,7 @@ pub enum ExchangeError {
 }
 
 /// Takes over what the revocation lists of the peer behind `client` have and ours have not, and brings it ours if it lacks
-/// something.
+/// something. Those of an outside authority come from elsewhere to each.
 ///
 /// # Errors
 /// [`ExchangeError`].
@@ -54,6 +54,9 @@ pub async fn exchange_lists(
     circle: &CircleHandle,
     dir: &CertsDir,
 ) -> Result<Taken, ExchangeError> {
+    if circle.now().is_outside() {
+        return Ok(Taken::Same);
+    }
     let theirs = client.crl().await?;
     let taken = match &theirs {
         Some(pem) => circle.install_crl(dir, pem)?,
@@ -226,7 +229,15 @@ impl Neighbours {
         let door = &self.known.door;
         let (mut last, us) = (no_address(peer.peer_id), door.identity().peer_id());
         for client in self.known.clients(peer) {
-            match exchange_lists(&client, door.circle(), door.dir()).await {
+            let met = match exchange_lists(&client, door.circle(), door.dir()).await {
+                // Nothing was asked: who answers is found out by the question who it is.
+                Ok(taken) if door.circle().now().is_outside() => {
+                    let listened = self.listen_to(&client, peer.peer_id, &peer.name).await;
+                    listened.map(|()| taken)
+                }
+                met => met,
+            };
+            match met {
                 Err(ExchangeError::Peer(error)) => {
                     if let Some(note) = heed(door.dir(), us, &peer.name, Some(&error)) {
                         tracing::error!("{}", Escaped::new(&note.meaning()));
@@ -235,7 +246,8 @@ impl Neighbours {
                 }
                 done => {
                     heed(door.dir(), us, &peer.name, None);
-                    if door.role_of(peer.peer_id) != Role::None {
+                    let is_asked = !door.circle().now().is_outside();
+                    if is_asked && door.role_of(peer.peer_id) != Role::None {
                         self.listen_to(&client, peer.peer_id, &peer.name).await?;
                     }
                     return done;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SaidRevoked;
 use crate::{
+    id::{PeerId, Short as _},
     manifest::Timestamp,
     name::shell_word,
     tls::{
@@ -95,7 +96,10 @@ pub fn notices(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Vec<Notice>
     };
     // Scripts have theirs by way of the peer's: where that is renewed no more, theirs is not either.
     let peers_end = endings.certificate;
-    let peers_end = peers_end.filter(|end| now > ca::last_renewal(*end) && !dir.ca_key().exists());
+    let is_lost = |end: &Timestamp| {
+        now > ca::last_renewal(*end) && !dir.ca_key().exists() && dir.outside().is_none()
+    };
+    let peers_end = peers_end.filter(is_lost);
     let lost = peers_end.map(|end| after_the_end(dir, Renewed::Peer, end, now));
     let about_own = |which, end: Option<Timestamp>| match end {
         Some(end) if is_last(end) => about_own(dir, which, end, now, Some(WITH_THE_CIRCLE)),
@@ -157,7 +161,24 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
     });
     let certificates = key.into_iter().chain(script).chain(nested);
     let certificates = certificates.chain(revoked).chain(said);
-    certificates.chain(directory)
+    certificates.chain(directory).chain(second_keys(dir))
+}
+
+/// The names of an outside authority that a second key has shown.
+fn second_keys(dir: &CertsDir) -> impl Iterator<Item = Notice> + use<> {
+    let second = AddressBook::new(dir.peers()).second_keys();
+    let second = second.unwrap_or_default().into_iter();
+    second.map(|second| Notice::care("second-key", second_key(&second)))
+}
+
+/// That a second key has shown a name, and what to do.
+pub(crate) fn second_key((name, pinned, second): &(String, PeerId, PeerId)) -> String {
+    format!(
+        "a second key showed the name {name} and was refused: it belongs to peer {}, and peer {} showed it; if that machine has a \
+         new key: colis peers forget {name}; if not, the authority gave its name to somebody else",
+        pinned.short(),
+        second.short()
+    )
 }
 
 /// Who has said of late that this peer is revoked.
@@ -228,6 +249,9 @@ fn not_yet(dir: &CertsDir, begins: &Begins, now: Timestamp) -> impl Iterator<Ite
 
 /// What ends it that the revocation list was signed by a clock that was ahead.
 pub fn early_list(dir: &CertsDir) -> &'static str {
+    if dir.outside().is_some() {
+        return "the authority has signed it with a clock that is ahead: put a newer one in its place";
+    }
     match dir.ca_key().exists() {
         true => "the list is signed again when this home is served: colis serve",
         false => {
@@ -238,6 +262,9 @@ pub fn early_list(dir: &CertsDir) -> &'static str {
 
 /// What follows from a revocation list past its date, and what to do.
 pub fn old_list(dir: &CertsDir) -> &'static str {
+    if dir.outside().is_some() {
+        return ", but what was revoked since is not known here; put the newest lists of the authority in its place";
+    }
     match dir.ca_key().exists() {
         true => ", and is signed again when this home is served: colis serve",
         false => {
@@ -273,6 +300,9 @@ fn about_own(
 
 /// What to do about a certificate of this home that ended at `end`.
 pub fn after_the_end(dir: &CertsDir, which: Renewed, end: Timestamp, now: Timestamp) -> String {
+    if dir.outside().is_some() {
+        return renewal(dir, which);
+    }
     let grace = ca::last_renewal(end);
     match which {
         Renewed::Peer if now > grace && !dir.ca_key().exists() => {
@@ -297,6 +327,10 @@ pub fn renewal(dir: &CertsDir, which: Renewed) -> String {
         Renewed::Peer => "",
         Renewed::Script => " --script",
     };
+    if dir.outside().is_some() {
+        return "the authority renews it for the same key; what to type: colis certs renew"
+            .to_owned();
+    }
     let ended = Endings::read(dir).circle;
     if ended.is_some_and(|end| end < Timestamp::now()) {
         return match dir.ca_key().exists() {
@@ -350,6 +384,9 @@ pub struct CircleEnds {
 pub fn circle_ends(dir: &CertsDir, end: Timestamp, now: Timestamp) -> Option<CircleEnds> {
     let what = "the circle's own certificate";
     let todo = match dir.ca_key().exists() {
+        _ if dir.outside().is_some() => {
+            "the authority renews its own certificates; then on each machine: colis certs import --ca FILE".to_owned()
+        }
         true => "renew it: colis certs renew-circle".to_owned(),
         false => "its owner renews it on the machine that made the circle: colis certs renew-circle; the others take it over from those that they meet: colis peers check PEER".to_owned(),
     };
@@ -370,6 +407,13 @@ pub fn circle_ends(dir: &CertsDir, end: Timestamp, now: Timestamp) -> Option<Cir
 
 fn about_list(dir: &CertsDir, endings: &Endings, now: Timestamp) -> Option<Notice> {
     match endings.revocation_list {
+        // None was ever asked for, or it has no date.
+        None if dir.outside().is_some() => (!dir.crl().exists()).then(|| {
+            Notice::note(
+                "no-revocation-list",
+                "no revocation list of the authority is here: what it revokes counts here when a list does, colis certs import --crl FILE",
+            )
+        }),
         None => Some(Notice::care(
             "no-revocation-list",
             "there is no revocation list (certs/crl.pem): whoever was revoked would be let in until a member brings one; \

@@ -15,7 +15,7 @@ use crate::{
     received::ReceivedError,
     server::{BindError, Limits},
     store::{LocalStoreOptions, Relay, StoreError},
-    tls::TlsError,
+    tls::{OutsideOptions, TlsError},
     trust::Role,
 };
 
@@ -25,6 +25,8 @@ use crate::{
 pub struct PeerOptions {
     /// The folder of certificates.
     pub certs: PathBuf,
+    /// What is said of an outside authority, in the place of the circle's own.
+    pub outside: OutsideOptions,
     /// The folder of the store.
     pub chunks: PathBuf,
     /// The folder where received files appear.
@@ -54,6 +56,7 @@ impl PeerOptions {
         let home = home.as_ref();
         Self {
             certs: home.join("certs"),
+            outside: OutsideOptions::default(),
             chunks: home.join("chunks"),
             received: home.join("received"),
             listen: SocketAddr::new(loopback(), 0),

@@ -84,8 +84,11 @@ impl Renewal {
         self.known.door.dir()
     }
 
-    /// The certificates that are to be renewed now.
+    /// The certificates that are to be renewed now. What an outside authority has signed its owner renews there.
     fn due(&self, now: Timestamp) -> Vec<Renewed> {
+        if self.dir().outside().is_some() {
+            return Vec::new();
+        }
         let both = [Renewed::Peer, Renewed::Script];
         let is_due = |which: &Renewed| {
             inspected(self.dir(), *which).is_some_and(|caller| ca::due_from(&caller) <= now)

@@ -14,7 +14,10 @@ use crate::{
 
 /// For our certificate that is revoked.
 pub(crate) const ASK_FOR_NEW: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then \
-     colis pair on the circle's machine, and here colis pair HOST";
+     colis pair on the circle's machine, and here colis pair HOST; where an outside authority signs: colis certs import, with another key";
+/// Where an outside authority's lists are not all there.
+pub(crate) const NO_LIST: &str = "put the newest list of each authority of the chain, root and intermediates, into one file: certs/crl.pem, or crl of [tls] \
+     in colis.toml";
 const OTHER_CIRCLE: &str = "that peer belongs to another circle: both need certificates of one circle, see colis certs issue";
 
 /// What to do about a file of `certs/` that is not what it must be, or is not there.
@@ -23,6 +26,15 @@ pub(crate) fn bad_file(path: &Path) -> String {
     let dir = CertsDir::new(path.parent().unwrap_or(Path::new(".")));
     let here = shell_word(path);
     match &*name {
+        "crl.pem" if dir.outside().is_some() => NO_LIST.to_owned(),
+        "authority.pem" => {
+            "take the authority's certificates over again, root and intermediates: colis certs import --ca FILE".to_owned()
+        }
+        "server-cert.pem" | "server-key.pem" | "seal-key.pem" if dir.outside().is_some() => {
+            "restore certs/ from a backup; if there is none, as another peer, with certs/ moved away: colis certs import --ca FILE --cert \
+             FILE --key FILE"
+                .to_owned()
+        }
         "crl.pem" if is_of_another_circle(&dir) => ONE_CIRCLE.to_owned(),
         "directory.json" => moving_directory(&dir),
         "crl.pem" => format!(
@@ -134,6 +146,13 @@ pub(crate) fn distrusted(distrust: &Distrust) -> &'static str {
             "another machine is at that address now: give the new one; or if that peer really has a new key: \
              colis peers forget NAME"
         }
+        Distrust::NotAllowed { .. } => {
+            "if it shall be one: colis peers allow ID, with that id; or put its id or its DNS name into allowed of [tls] in colis.toml"
+        }
+        Distrust::SecondKey { .. } => {
+            "if that machine really has a new key: colis peers forget NAME, then again; if not, somebody got a certificate of its name"
+        }
+        Distrust::Unchecked { .. } => NO_LIST,
         Distrust::Malformed(_) | Distrust::WrongUsage { .. } | Distrust::Blocked { .. } => {
             "is it a colis peer? It should serve with the server-cert.pem that was issued for it"
         }
@@ -148,7 +167,8 @@ pub(crate) fn refused(alert: Alert) -> &'static str {
             "compare the clocks of both machines: timedatectl; if they are right, renew ours: colis certs renew"
         }
         Alert::Blocked => {
-            "its owner has blocked this peer; only its owner can change that, there: colis peers role NAME member"
+            "its owner has blocked this peer, or never let it in where an outside authority signs; only its owner can change that, there: \
+             colis peers allow NAME, or the id that the log there tells"
         }
         Alert::OtherCircle => OTHER_CIRCLE,
         Alert::NoneShown | Alert::OtherVersion | Alert::Other(_) => {

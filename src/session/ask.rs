@@ -43,7 +43,7 @@ impl Asked {
         config: &Config,
         reporter: &Arc<dyn Reporter>,
     ) -> Self {
-        let dir = CertsDir::new(home.certs());
+        let dir = home.dir();
         let session = Session::with(home.clone(), config.clone(), reporter.clone());
         let us = match session {
             Ok(us) => us,

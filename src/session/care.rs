@@ -32,12 +32,12 @@ pub(crate) const MOVED: &str = "move it back, or restart the peer";
 
 /// What is wrong or will be soon, each with what to do. What cannot be read at all is for others to say.
 pub fn notices(home: &Home, config: &Config) -> Vec<Notice> {
-    of(home, config, &Endings::read(&CertsDir::new(home.certs())))
+    of(home, config, &Endings::read(&home.dir()))
 }
 
 /// The same of a home whose certificates end then.
 pub(super) fn of(home: &Home, config: &Config, endings: &Endings) -> Vec<Notice> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let mut notices = peer::notices(&dir, endings, Timestamp::now());
     notices.extend(settings(home, config));
     notices
@@ -45,17 +45,31 @@ pub(super) fn of(home: &Home, config: &Config, endings: &Endings) -> Vec<Notice>
 
 /// What is wrong with the settings and with who may write them. A peer that serves finds out the rest by itself.
 pub fn settings(home: &Home, config: &Config) -> Vec<Notice> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let book = AddressBook::new(dir.peers());
     let rules = config.peers.keys();
     let rules = rules.filter_map(|name| about_rule(&dir, &book, name));
     let copies = copies(home).into_iter();
+    let unused = unused_settings(home, config);
     writable(home)
         .into_iter()
+        .chain(unused)
         .chain(damages(home).into_iter().map(Notice::from))
         .chain(copies)
         .chain(rules)
         .collect()
+}
+
+/// What is said of an outside authority in a home that has a circle's own.
+fn unused_settings(home: &Home, config: &Config) -> Option<Notice> {
+    let is_unused = config.tls.is_some() && home.dir().outside().is_none() && !home.is_new();
+    is_unused.then(|| {
+        Notice::care(
+            "tls-settings-unused",
+            "[tls] in colis.toml does not count: the authority of this home is the circle's own; remove it, or leave the circle \
+             and import certificates of that authority: colis certs leave, then colis certs import",
+        )
+    })
 }
 
 /// Signs that this home is served elsewhere too.
@@ -64,7 +78,7 @@ fn copies(home: &Home) -> Vec<Notice> {
     let copied = home.copied(now).map(|at| format!(
         "this home is a copy, or was moved here ({at}): no other machine may serve it any more, see docs/operating.md"
     ));
-    let elsewhere = Elsewhere::of_late(&CertsDir::new(home.certs()), now);
+    let elsewhere = Elsewhere::of_late(&home.dir(), now);
     let elsewhere = elsewhere.map(|note| format!("{}; {ONE_HOME}", note.meaning()));
     let copied = copied.map(|text| Notice::note("home-copied", text));
     let elsewhere = elsewhere.map(|text| Notice::care("served-twice", text));

@@ -4,6 +4,7 @@
 //! meanwhile, such as the questions to other members, is told to the reporter.
 
 mod leave;
+mod outside;
 mod passphrase;
 mod renew;
 
@@ -33,6 +34,9 @@ pub use leave::{
     leave,
 };
 pub(super) use leave::{check_may_leave, rules_of};
+pub(crate) use outside::other_key;
+pub use outside::{ImportedOutside, import_outside};
+pub(super) use outside::{OfOwnAuthority, need_own_authority};
 pub use passphrase::{
     ChangedPassphrase, check_not_served, open_keys, remove_passphrase, set_passphrase,
 };
@@ -139,7 +143,8 @@ impl IssueRequest {
 /// # Errors
 /// Fails if there are certificates already, or the name is none.
 pub fn init(home: &Home, name: &str, sans: Vec<String>) -> Result<MadePeer, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
+    need_own_authority(&dir, OfOwnAuthority::Init)?;
     let identity = ca::init(&dir, name, &options(sans)?)?;
     refresh_directory(&dir, &[]);
     home.keep_store();
@@ -156,7 +161,8 @@ pub async fn issue(
     reporter: &Arc<dyn Reporter>,
     request: &IssueRequest,
 ) -> Result<MadePeer, Error> {
-    let (dir, name) = (CertsDir::new(home.certs()), &request.name);
+    let (dir, name) = (home.dir(), &request.name);
+    need_own_authority(&dir, OfOwnAuthority::Issue)?;
     let options = options(request.sans.clone())?;
     if dir.ca_key().exists() {
         // What is on record here needs no question, and says more than the answer of a member.
@@ -176,7 +182,7 @@ pub async fn issue(
 /// # Errors
 /// Fails if the folder is not whole, or `home` has certificates already.
 pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
-    let (from, dir) = (CertsDir::new(folder), CertsDir::new(home.certs()));
+    let (from, dir) = (CertsDir::new(folder), home.dir());
     let identity = tls::import(&from, &dir).map_err(|error| match error {
         TlsError::Missing { .. } => Error::NotWhole(error),
         other => other.into(),
@@ -190,7 +196,7 @@ pub fn import(home: &Home, folder: &Path) -> Result<MadePeer, Error> {
 /// # Errors
 /// Fails if it cannot be read.
 pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
-    let identity = Identity::load_or_closed(&CertsDir::new(home.certs()));
+    let identity = Identity::load_or_closed(&home.dir());
     let identity = identity.map_err(|error| home.explain(error))?;
     let caller = identity.caller();
     Ok(OwnCertificate {
@@ -205,7 +211,7 @@ pub fn own(home: &Home) -> Result<OwnCertificate, Error> {
 /// # Errors
 /// Fails if the circle or the record of what was issued cannot be read.
 pub fn circle(home: &Home) -> Result<CircleView, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let circle = Circle::load(&dir)?;
     let issued = match dir.ca_key().exists() {
         true => ca::list(&dir)?,
@@ -238,7 +244,7 @@ pub(crate) struct Doomed {
 /// Whom [`revoke`] means, as far as it is known before others are asked; `None` if it is nobody, or revoked already.
 #[cfg(feature = "cli")]
 pub(crate) fn to_be_revoked(home: &Home, peer: &str) -> Option<Doomed> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let (keys, recorded) = ca::whom(&dir, peer).ok()?;
     let circle = Circle::load(&dir).ok()?;
     let lives = keys.iter().any(|key| !circle.is_key_revoked(key));
@@ -260,7 +266,8 @@ pub async fn revoke(
     reporter: &Arc<dyn Reporter>,
     peer: &str,
 ) -> Result<RevokedPeer, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
+    need_own_authority(&dir, OfOwnAuthority::Revoke)?;
     if dir.ca_key().exists() {
         Asked::known_peers(home, config, reporter).await;
     }

@@ -19,7 +19,7 @@ use crate::{
     peer::{History, expired_entry},
     server::TellLimits,
     store::{CheckReport, Expired, GcReport, LocalStore, StoreError, Unnamed},
-    tls::{CertsDir, Circle, CircleHandle, Identity, TlsError},
+    tls::{Circle, CircleHandle, Identity, TlsError},
     transfer::Reader,
     trust::AddressBook,
     wire::GcBody,
@@ -129,7 +129,7 @@ pub async fn collect_garbage(
 async fn collect_here(home: &Home, config: &Config, unfinished: bool) -> Result<Collected, Error> {
     let (store, keep) = (store::open(home, config)?, keep_settled(config));
     // A home without certificates has opened nothing.
-    let owner = Identity::load(&CertsDir::new(home.certs())).map(|me| me.peer_id());
+    let owner = Identity::load(&home.dir()).map(|me| me.peer_id());
     let expired = Remembered::of(home);
     blocking(move || {
         let gone = store.take_expired(Timestamp::now(), &|gone| expired.add(&store, &gone))?;
@@ -162,7 +162,7 @@ struct Remembered {
 
 impl Remembered {
     fn of(home: &Home) -> Self {
-        let dir = CertsDir::new(home.certs());
+        let dir = home.dir();
         let read = || {
             let (identity, circle) = (Identity::load(&dir)?, Circle::load(&dir)?);
             Ok::<_, TlsError>(Reader {
@@ -193,7 +193,7 @@ impl Remembered {
 }
 
 fn names(home: &Home, by: &[Unnamed]) -> BTreeMap<PeerId, String> {
-    let known = AddressBook::new(CertsDir::new(home.certs()).peers()).peers();
+    let known = AddressBook::new(home.dir().peers()).peers();
     let known = known.unwrap_or_default().into_iter();
     let known = known.filter(|peer| by.iter().any(|one| one.peer_id == Some(peer.peer_id)));
     known

@@ -52,13 +52,13 @@ impl Session {
     /// Connects to a peer that is called `text`. If another machine answers in its place, its name may be that one's by now: its
     /// former key may have been revoked meanwhile.
     async fn connect_called(&self, text: &str, known: &KnownPeer) -> Result<ConnectedPeer, Error> {
-        self.check_not_revoked(text, known)?;
+        self.check_key_not_revoked(text, known)?;
         let error = match self.connect_known(known).await {
             Err(error) if error.kind() == Kind::Trust => error,
             Err(error @ Error::NoAddress { is_self: false, .. }) => {
                 // It may be revoked, and only others know.
                 self.ask_for_directory(|| false).await;
-                self.check_not_revoked(text, known)?;
+                self.check_key_not_revoked(text, known)?;
                 return Err(error);
             }
             connected => return connected,

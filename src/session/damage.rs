@@ -51,7 +51,7 @@ const OWN_STEP: &str = "disk-to-write";
 /// Each such file of `home`. What keeps every command from working, each says for itself.
 pub(crate) fn damages(home: &Home) -> Vec<Damage> {
     let all = [
-        record(&CertsDir::new(home.certs())),
+        record(&home.dir()),
         lock(home),
         history(home),
         disk(home),
@@ -131,7 +131,7 @@ fn data(home: &Home) -> Option<Damage> {
     let store = LocalStore::look_at_known(&home.chunks(), &home.store_mark()).ok()?;
     let damaged = store.damaged().ok()?;
     let chunk = damaged.first()?.1;
-    let known = AddressBook::new(CertsDir::new(home.certs()).peers()).peers();
+    let known = AddressBook::new(home.dir().peers()).peers();
     let known = known.unwrap_or_default();
     let name = |id: PeerId| {
         let known = known.iter().find(|peer| peer.peer_id == id);

@@ -95,6 +95,7 @@ impl Fresh {
     }
 
     fn read_roles(&self) -> Result<(), Error> {
+        self.circle.reload_members(&self.dir)?;
         let assigned = AddressBook::new(self.dir.peers()).roles()?;
         let us = self.identity.load().peer_id();
         let roles = Roles::new(us, self.default_role, assigned);

@@ -16,7 +16,7 @@ use crate::{
     manifest::Timestamp,
     private,
     received::{STAGINGS, marked_around},
-    tls::{self, CertsDir, TlsError},
+    tls::{self, CertsDir, OutsideOptions, TlsError},
     trust::{name_of, write_durably},
 };
 
@@ -227,6 +227,27 @@ impl Home {
     pub(super) fn explain(&self, error: TlsError) -> Error {
         let left = matches!(error, TlsError::Missing { .. }).then(|| self.left());
         left.flatten().map_or_else(|| error.into(), Error::from)
+    }
+
+    /// The files of certificates and keys, with what the settings say of an outside authority now. Settings that cannot be used say
+    /// nothing, which lets nobody in; they are told by whatever uses the others.
+    pub fn dir(&self) -> CertsDir {
+        let config = Config::load(&self.config(), |_| None).unwrap_or_default();
+        CertsDir::new(self.certs()).with(self.outside(&config))
+    }
+
+    /// What the settings say of an outside authority, with whole paths.
+    pub(crate) fn outside(&self, config: &Config) -> OutsideOptions {
+        let said = config.tls.clone().unwrap_or_default();
+        let whole = |path: Option<PathBuf>| path.map(|path| self.root.join(path));
+        OutsideOptions {
+            ca: whole(said.ca),
+            cert: whole(said.cert),
+            key: whole(said.key),
+            crl: whole(said.crl),
+            allowed: said.allowed,
+            settings: Some(self.config()).filter(|path| path.exists()),
+        }
     }
 
     /// The folder of certificates and keys.

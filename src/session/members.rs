@@ -59,7 +59,7 @@ impl Session {
     pub(super) fn members_to_share_with(&self) -> Result<Vec<KnownPeer>, Error> {
         let mut known = self.book.peers()?;
         let circle = self.circle().now();
-        known.retain(|peer| !circle.is_key_revoked(&peer.peer_id));
+        known.retain(|peer| !circle.is_known_out(peer));
         let others = self.other_members()?;
         if known.len() + others.len() < MAX_WRAPS {
             known.extend(others);

@@ -17,7 +17,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Event, Home, Mistake, PeerRow, Reporter, certs::MadePeer, host_name};
+use super::{
+    Error, Event, Home, Mistake, PeerRow, Reporter,
+    certs::{MadePeer, OfOwnAuthority, need_own_authority},
+    host_name,
+};
 use crate::{
     address::{DEFAULT_LISTEN, PeerAddress},
     config::Config,
@@ -27,7 +31,7 @@ use crate::{
     server::{self, BindError},
     store::LocalStore,
     tls::{
-        self, CertsDir, Circle, TlsError,
+        self, Circle, TlsError,
         ca::{self, CertificateOptions},
     },
     trust::name_of,
@@ -95,7 +99,8 @@ pub fn make_circle(
     name: Option<&str>,
     reporter: &dyn Reporter,
 ) -> Result<Option<MadePeer>, Error> {
-    let certs = CertsDir::new(home.certs());
+    let certs = home.dir();
+    need_own_authority(&certs, OfOwnAuthority::Pair)?;
     match (certs.ca_key().exists(), name) {
         (true, None) => return Ok(None),
         (true, Some(_)) => return Err(Mistake::NamedAlready.into()),
@@ -130,7 +135,7 @@ pub async fn take_back_pending(
     reporter: &dyn Reporter,
     patience: Duration,
 ) -> Result<(), Error> {
-    let certs = CertsDir::new(home.certs());
+    let certs = home.dir();
     let revoked = tokio::task::spawn_blocking(move || ca::revoke_pending(&certs, patience)).await;
     for name in revoked??.unwrap_or_default() {
         reporter.tell(&Event::TakenBack { name });

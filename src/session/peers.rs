@@ -323,8 +323,13 @@ impl Session {
             return Err(Mistake::ForgetsItself { name }.into());
         }
         self.adopt(peer)?;
+        let was_pinned = self.book.unpin(peer)?;
         if self.book.by_name(peer)?.is_some() {
             return Ok(self.book.forget(peer)?);
+        }
+        // The key of a name may have called, and never have been called.
+        if was_pinned {
+            return Ok(());
         }
         let id = meant::id_of(self, peer).await?;
         let known = self.book.peers()?;
@@ -339,7 +344,7 @@ impl Session {
 
     fn row(&self, peer: KnownPeer, roles: &Roles) -> PeerRow {
         let is_self = peer.name == self.identity().name();
-        let revoked = self.circle().now().is_key_revoked(&peer.peer_id);
+        let revoked = !is_self && self.circle().now().is_revoked_known(&peer);
         PeerRow {
             revoked,
             ..PeerRow::new(peer, roles, is_self)

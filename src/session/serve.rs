@@ -79,6 +79,7 @@ pub fn peer_options(home: &Home, config: &Config, request: &ServeRequest) -> Pee
         default_role: config.default_role.unwrap_or_default(),
         ask_every: ASK_EVERY,
         certs: home.certs(),
+        outside: home.outside(config),
         chunks: home.chunks(),
         received: received.unwrap_or_else(|| home.received(config)),
         listen: request.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),

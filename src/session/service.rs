@@ -12,10 +12,7 @@ use std::{
 };
 
 use super::{Error, Home, platform_folder};
-use crate::{
-    tls::{CertsDir, Identity},
-    trust::write_durably,
-};
+use crate::{tls::Identity, trust::write_durably};
 use unit::{Unit, check_ours};
 
 pub use error::UnitError;
@@ -142,7 +139,7 @@ pub fn uninstall(home: &Home, unit: &str) -> Result<RemovedUnit, Error> {
 
 fn text(home: &Home, service: &ServiceRequest, owner: Owner) -> Result<String, Error> {
     // What would not serve by hand does not serve by systemd either, which only says so in its journal.
-    Identity::load_or_closed(&CertsDir::new(home.certs()))?;
+    Identity::load_or_closed(&home.dir())?;
     let home = &whole(home)?;
     let unit = Unit {
         owner,

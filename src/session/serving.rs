@@ -18,7 +18,6 @@ use crate::{
     manifest::Timestamp,
     peer::Whereabouts,
     store::{LocalStore, StoreError},
-    tls::CertsDir,
     wire::Arriving,
 };
 
@@ -230,7 +229,7 @@ impl Session {
 impl Session {
     /// Ends the peer that has noted in the home that it serves it, where its store, which tells it better, cannot be asked: `why`.
     async fn stop_noted(&self, why: StoreError) -> Result<StoppedPeer, Error> {
-        let dir = CertsDir::new(self.home.certs());
+        let dir = self.home.dir();
         let Some(noted) = Whereabouts::load(&dir) else {
             return Err(Error::ServedUnknown(why));
         };

@@ -13,7 +13,7 @@ use crate::{
     id::ManifestId,
     peer::{Reasons, RelayOptions},
     store::{LocalStore, Store, StoreError, TransferState},
-    tls::{CertsDir, Inspected, Seen},
+    tls::{Inspected, Seen},
     wire::{DecidedQuestion, Decision},
 };
 
@@ -184,7 +184,7 @@ pub(crate) fn open(home: &Home, config: &Config) -> Result<Arc<LocalStore>, Stor
     let mut options = store_options(config);
     if options.quota.is_some() {
         // What makes room for more is what its owner has opened.
-        let owner = Inspected::peer(&CertsDir::new(home.certs())).ok();
+        let owner = Inspected::peer(&home.dir()).ok();
         options.relay = owner.map(|owner| RelayOptions::default().of(owner.caller.key_id));
     }
     let store = LocalStore::open_known(&folder, &home.store_mark(), options)?;

@@ -199,7 +199,6 @@ fn write_peer(
     let peer = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let peer_id = PeerId::of(&peer.subject_public_key_info());
     let script = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let seal = SealKey::generate().map_err(|e| TlsError::Crypto(LibraryError::new(e)))?;
     let (issuer, last) = (issuer(dir)?, last_second(dir, OffsetDateTime::now_utc())?);
     for (key, purpose, key_path, cert_path) in [
         (&peer, Purpose::Peer, out.server_key(), out.server_cert()),
@@ -218,6 +217,12 @@ fn write_peer(
         write(&key_path, &key.serialize_pem(), Mode::Private)?;
         write(&cert_path, &certificate.pem(), Mode::Public)?;
     }
+    write_seal_key(out)
+}
+
+/// Makes a seal key for the peer of `out`.
+pub(super) fn write_seal_key(out: &CertsDir) -> Result<(), TlsError> {
+    let seal = SealKey::generate().map_err(|e| TlsError::Crypto(LibraryError::new(e)))?;
     write(
         &out.seal_key(),
         &pem::encode(&pem::Pem::new(SEAL_KEY_LABEL, seal.expose().to_vec())),
@@ -344,7 +349,7 @@ fn need_ca_key(dir: &CertsDir) -> Result<(), TlsError> {
 }
 
 /// Enters a peer that was made just now into the address book of `dir`.
-fn remember(dir: &CertsDir, peer: &Identity) -> Result<(), TlsError> {
+pub(super) fn remember(dir: &CertsDir, peer: &Identity) -> Result<(), TlsError> {
     AddressBook::new(dir.peers()).remember_signed(&peer.bundle()?, None)?;
     Ok(())
 }

@@ -1,8 +1,14 @@
 //! The circle as a judge: which certificates and signatures count, as of now.
+//!
+//! Its authority is its own, or an outside one. An outside one has intermediates, lists of its own form, and signs for others than
+//! members; apart from that both are judged by the same steps.
+
+mod handle;
 
 use std::{fmt::Display, sync::Arc};
 
-use arc_swap::ArcSwap;
+pub use handle::{CircleHandle, Taken};
+
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
@@ -10,24 +16,20 @@ use webpki::{
 };
 
 use super::{
-    BadList, Caller, CertsDir, TlsError,
-    anchor::Anchor,
-    hold_list,
-    identity::read_certificate,
-    io_error, provider,
-    revoked::Revoked,
-    signature::{check_alone, is_signed, public_key},
-    writers,
+    BadFile, BadList, Caller, CertsDir, TlsError, anchor::Anchor, certificate::is_for,
+    identity::read_certificate, io_error, lists::Lists, outside_members::OutsideMembers, provider,
+    revoked::Revoked, writers,
 };
 use crate::{
     id::PeerId,
-    manifest::{BadCertificate, Claim, Distrust, SignerFault, Timestamp, Verifier, VerifyError},
+    manifest::{BadCertificate, Distrust, Timestamp},
     name::LibraryError,
     private,
-    trust::write_durably,
+    trust::KnownPeer,
 };
 
-/// `id-kp-serverAuth` and `id-kp-clientAuth` (RFC 5280, 4.2.1.12), DER. A certificate must name what it is for.
+/// `id-kp-serverAuth` and `id-kp-clientAuth` (RFC 5280, 4.2.1.12), DER. A certificate must name what it is for; an intermediate
+/// that names anything must name that too.
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
@@ -38,10 +40,16 @@ pub(super) enum Usage {
     Client,
 }
 
-/// The circle's certificate and its revocation lists, as they were read.
+/// The certificates of the circle's authority, its revocation lists and who is a member, as they were read.
+#[derive(Clone)]
 pub struct Circle {
     anchor: Arc<Anchor>,
+    /// The lists of the circle's own authority, which members give each other.
     revoked: Revoked,
+    /// Those of an outside one.
+    lists: Arc<Lists>,
+    /// Who is a member where an outside authority signs; whom the circle's own has signed for always is.
+    members: Option<OutsideMembers>,
 }
 
 impl Circle {
@@ -52,12 +60,12 @@ impl Circle {
     pub fn load(dir: &CertsDir) -> Result<Self, TlsError> {
         writers::check_writers(dir)?;
         let mut circle = Self::without_revocations(dir)?;
-        if dir.crl().exists() {
-            let path = dir.crl();
-            let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
+        let path = dir.crl();
+        if path.exists() {
+            let text = private::read(&path).map_err(|e| io_error(&path, e))?;
             let own = read_certificate(&dir.server_cert())?;
-            let revoked = circle.read_lists(&own, &pem);
-            circle.revoked = revoked.map_err(|list| TlsError::Malformed {
+            let read = circle.read(&own, &text);
+            read.map_err(|list| TlsError::Malformed {
                 path,
                 fault: list.into(),
             })?;
@@ -65,15 +73,45 @@ impl Circle {
         Ok(circle)
     }
 
+    /// Reads the lists in `text`, of the form that its authority has.
+    fn read(&mut self, own: &CertificateDer<'_>, text: &[u8]) -> Result<(), BadList> {
+        match self.is_outside() {
+            true => self.lists = Arc::new(Lists::parse(text, &self.anchor, own)?),
+            false => self.revoked = self.read_lists(own, text)?,
+        }
+        Ok(())
+    }
+
     /// The circle of `dir` without its revocation lists: for saying what is wrong, never for letting anybody in.
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();
         let pem = private::read(&path).map_err(|e| io_error(&path, e))?;
-        let anchor = Anchor::parse(&pem).map_err(|fault| TlsError::Malformed { path, fault })?;
+        let (anchor, members) = match dir.outside() {
+            None => (Anchor::parse(&pem), None),
+            Some(_) => {
+                let own = read_certificate(&dir.server_cert())?;
+                let key = Caller::from_certificate(&own)?.key_id;
+                let members = OutsideMembers::load(dir, key)?;
+                let anchor = Anchor::parse_outside(&pem, &own);
+                (anchor.map_err(BadFile::from), Some(members))
+            }
+        };
         Ok(Self {
-            anchor: Arc::new(anchor),
+            anchor: Arc::new(anchor.map_err(|fault| TlsError::Malformed { path, fault })?),
             revoked: Revoked::default(),
+            lists: Arc::default(),
+            members,
         })
+    }
+
+    /// Whether an outside authority signs for it.
+    pub fn is_outside(&self) -> bool {
+        self.members.is_some()
+    }
+
+    /// What the outside authority is called, if one signs for it.
+    pub fn authority(&self) -> Option<&str> {
+        self.is_outside().then(|| self.anchor.common_name())
     }
 
     /// When the circle's own certificate ends. No certificate that it has signed counts longer.
@@ -94,6 +132,12 @@ impl Circle {
     /// What names the circle of `dir`, if that can be read: the digest of its key, as a peer's id is of that of a peer.
     pub fn id_of(dir: &CertsDir) -> Option<PeerId> {
         Some(Self::without_revocations(dir).ok()?.anchor.id())
+    }
+
+    /// What the outside authority of `dir` is called, if that can be read.
+    pub fn authority_of(dir: &CertsDir) -> Option<String> {
+        let circle = Self::without_revocations(dir).ok()?;
+        circle.authority().map(str::to_owned)
     }
 
     pub(super) fn anchor(&self) -> &Anchor {
@@ -126,11 +170,10 @@ impl Circle {
             // A list past its date still applies: a circle's machine that is off must not stop the others.
             .with_expiration_policy(ExpirationPolicy::Ignore)
             .build();
-        let anchors = [self.anchor.trusted()];
         let algorithms = provider().signature_verification_algorithms.all;
         let judged = own.verify_for_usage(
             algorithms,
-            &anchors,
+            self.anchor.trusted(),
             &[],
             UnixTime::since_unix_epoch(std::time::Duration::from_secs(middle_of_validity(own))),
             KeyUsage::client_auth(),
@@ -143,9 +186,45 @@ impl Circle {
         }
     }
 
-    /// Whether this certificate is revoked: it, its key, or the peer that it acts for.
+    /// Whether this certificate is revoked: it, its key, or the peer that it acts for; or what has signed it.
     pub fn is_revoked(&self, caller: &Caller) -> bool {
-        self.revoked.has(caller)
+        self.revoked.has(caller) || self.lists.has(&caller.issuer, &caller.serial)
+    }
+
+    /// Whether who shows this certificate, which the authority has signed, is no member, or one no more.
+    pub fn is_out(&self, caller: &Caller) -> bool {
+        let members = self.members.as_ref();
+        self.is_revoked(caller) || members.is_some_and(|members| members.admit(caller).is_err())
+    }
+
+    /// Fails for a known peer that an outside authority has revoked, or that is no member any more. Its own authority takes back keys:
+    /// [`is_key_revoked`](Self::is_key_revoked).
+    ///
+    /// # Errors
+    /// [`Distrust`].
+    pub fn check_known(&self, known: &KnownPeer) -> Result<(), Distrust> {
+        let Some(members) = &self.members else {
+            return Ok(());
+        };
+        let caller = Caller::from_certificate(&known.certificate)?;
+        match self.is_revoked(&caller) {
+            false => members.admit(&caller),
+            true => Err(Distrust::Revoked {
+                name: caller.name,
+                peer: caller.key_id,
+            }),
+        }
+    }
+
+    /// Whether a known peer is revoked.
+    pub fn is_revoked_known(&self, known: &KnownPeer) -> bool {
+        let judged = self.check_known(known);
+        self.is_key_revoked(&known.peer_id) || matches!(judged, Err(Distrust::Revoked { .. }))
+    }
+
+    /// Whether a known peer is revoked, or no member any more.
+    pub fn is_known_out(&self, known: &KnownPeer) -> bool {
+        self.is_key_revoked(&known.peer_id) || self.check_known(known).is_err()
     }
 
     /// Whether the circle has taken back this key, and so every certificate of it.
@@ -195,19 +274,19 @@ impl Circle {
 
     /// When the newest revocation list was signed.
     pub fn crl_this_update(&self) -> Option<Timestamp> {
-        self.revoked.this_update()
+        self.revoked.this_update().or(self.lists.this_update())
     }
 
-    /// When the newest revocation list should have been signed again.
+    /// When the newest revocation list should have been signed again; of those of an outside authority, the first one.
     pub fn crl_next_update(&self) -> Option<Timestamp> {
-        self.revoked.next_update()
+        self.revoked.next_update().or(self.lists.next_update())
     }
 
     /// This circle with the lists of `other` as well.
     fn with_lists_of(&self, other: &Self) -> Self {
         Self {
-            anchor: self.anchor.clone(),
             revoked: self.revoked.union(&other.revoked),
+            ..self.clone()
         }
     }
 
@@ -222,161 +301,92 @@ impl Circle {
         let (name, peer) = (caller.name.clone(), caller.key_id);
         let certificate = EndEntityCert::try_from(der)
             .map_err(|e| BadCertificate::Unreadable(LibraryError::new(e)))?;
-        let anchors = [self.anchor.trusted()];
+        if self.is_outside() {
+            OutsideMembers::check_form(der, &caller)?;
+        }
         // Who has signed it is only told of a certificate that counts; whether it counts at `at` is for below.
         let within = at.max(caller.not_before).min(caller.not_after);
-        let time = std::time::Duration::from_secs(within.unix_seconds());
-        let time = UnixTime::since_unix_epoch(time);
-        let key_usage = match usage {
-            Usage::Server => KeyUsage::required(SERVER_AUTH),
-            Usage::Client => KeyUsage::required(CLIENT_AUTH),
-        };
-        let algorithms = provider().signature_verification_algorithms.all;
-        match certificate.verify_for_usage(algorithms, &anchors, &[], time, key_usage, None, None) {
+        let usage = self.usage_of(der, usage);
+        let judged = self.check_chain(&certificate, usage, within);
+        match judged {
+            // The library asks an intermediate for what it asks the certificate.
+            Ok(()) if !is_for(der, usage) => Err(Distrust::WrongUsage { name, peer }),
             // Before the dates: a revoked member that is told to renew would be refused that too.
-            Ok(_) if self.is_revoked(&caller) => Err(Distrust::Revoked { name, peer }),
-            Ok(_) => in_time(caller, at),
+            Ok(()) if self.is_revoked(&caller) => Err(Distrust::Revoked { name, peer }),
+            Ok(()) => {
+                self.admit(&caller)?;
+                in_time(caller, at)
+            }
+            Err(webpki::Error::CertRevoked) => Err(Distrust::Revoked { name, peer }),
             Err(webpki::Error::RequiredEkuNotFoundContext(_)) => {
                 Err(Distrust::WrongUsage { name, peer })
             }
+            Err(error) if is_of_list(&error) => Err(Distrust::Unchecked {
+                name,
+                peer,
+                source: LibraryError::new(error),
+            }),
             Err(e) => Err(Distrust::Foreign {
                 source: LibraryError::new(e),
             }),
         }
     }
-}
 
-/// How revocation lists that were offered compare to those that are here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// They have something new, and are in force.
-    Newer,
-    /// They are those that are here.
-    Same,
-    /// They have nothing new; those that are here stay.
-    Older,
-}
-
-/// A circle that can be read again while it is in use. Clones share what is read.
-#[derive(Clone)]
-pub struct CircleHandle(Arc<ArcSwap<Circle>>);
-
-impl CircleHandle {
-    /// A handle on `circle`.
-    pub fn new(circle: Circle) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(circle)))
-    }
-
-    /// The circle as it is now.
-    pub fn now(&self) -> Arc<Circle> {
-        self.0.load_full()
-    }
-
-    /// Reads the files again. If one is broken, everything stays as it is. A revocation that is in use stays in use, and is
-    /// written back if it is missing on disk.
-    ///
-    /// # Errors
-    /// [`TlsError`].
-    pub fn reload(&self, dir: &CertsDir) -> Result<(), TlsError> {
-        let disk = Circle::load(dir)?;
-        self.add(&disk);
-        if self.now().crl_pem() == disk.crl_pem() {
-            return Ok(());
-        }
-        let _alone = hold_list(dir)?;
-        let disk = Circle::load(dir)?;
-        self.write(dir, &disk)
-    }
-
-    /// Takes over revocation lists from another member, if they are the circle's and have something that is neither in use
-    /// nor on disk.
-    ///
-    /// # Errors
-    /// [`TlsError::BadList`] if one is not the circle's, or they are too many; [`TlsError::Io`].
-    pub fn install_crl(&self, dir: &CertsDir, pem: &str) -> Result<Taken, TlsError> {
-        let now = self.now();
-        if now.crl_pem() == Some(pem) {
-            return Ok(Taken::Same);
-        }
-        let offered = now
-            .read_lists(&read_certificate(&dir.server_cert())?, pem.as_bytes())
-            .map_err(TlsError::BadList)?;
-        let _alone = hold_list(dir)?;
-        // Another process may have written a newer one by now. A list that cannot be read there is replaced.
-        let known = match Circle::load(dir) {
-            Ok(disk) => disk.revoked.union(&self.now().revoked),
-            Err(_) => self.now().revoked.clone(),
+    /// Whether the authority has signed it, as of `at`, and has not taken that back.
+    fn check_chain(
+        &self,
+        certificate: &EndEntityCert<'_>,
+        usage: Usage,
+        at: Timestamp,
+    ) -> Result<(), webpki::Error> {
+        let lists = self.lists.all();
+        // Without a list nothing is asked; with one, each authority of the chain must have one. One past its date still applies.
+        let revocation = RevocationOptionsBuilder::new(&lists).ok();
+        let time = std::time::Duration::from_secs(at.unix_seconds());
+        let purpose = match usage {
+            Usage::Server => SERVER_AUTH,
+            Usage::Client => CLIENT_AUTH,
         };
-        let joined = known.union(&offered);
-        if joined.pem() == known.pem() {
-            let is_same = offered.pem() == known.pem();
-            return Ok(if is_same { Taken::Same } else { Taken::Older });
+        let path = certificate.verify_for_usage(
+            provider().signature_verification_algorithms.all,
+            self.anchor.trusted(),
+            self.anchor.intermediates(),
+            UnixTime::since_unix_epoch(time),
+            KeyUsage::required_if_present(purpose),
+            revocation.map(RevocationOptionsBuilder::build),
+            None,
+        );
+        path.map(drop)
+    }
+
+    /// What a certificate must be for. An outside authority's that is for servers may call too: some sign for one use alone.
+    fn usage_of(&self, der: &[u8], usage: Usage) -> Usage {
+        match self.is_outside() && is_for(der, Usage::Server) {
+            true => Usage::Server,
+            false => usage,
         }
-        if joined.is_too_long() {
-            return Err(TlsError::BadList(BadList::TooLong));
+    }
+
+    /// Fails for whom the authority has signed, and who is no member all the same.
+    fn admit(&self, caller: &Caller) -> Result<(), Distrust> {
+        match &self.members {
+            Some(members) => members.admit(caller),
+            None => Ok(()),
         }
-        let disk = Circle {
-            anchor: now.anchor.clone(),
-            revoked: joined,
-        };
-        self.write(dir, &disk)?;
-        Ok(Taken::Newer)
-    }
-
-    /// Uses another certificate of the circle from now on.
-    pub(super) fn set_anchor(&self, anchor: &Arc<Anchor>) {
-        self.0.rcu(|used| Circle {
-            anchor: anchor.clone(),
-            revoked: used.revoked.clone(),
-        });
-    }
-
-    /// Adds the lists of `disk` to those in use, and takes its anchor.
-    fn add(&self, disk: &Circle) {
-        self.0.rcu(|used| disk.with_lists_of(used));
-    }
-
-    /// Writes the lists in use and those of `disk`.
-    fn write(&self, dir: &CertsDir, disk: &Circle) -> Result<(), TlsError> {
-        self.add(disk);
-        let (path, now) = (dir.crl(), self.now());
-        let pem = now.crl_pem().unwrap_or_default();
-        write_durably(&path, pem.as_bytes(), 0o644).map_err(|e| io_error(&path, e))
     }
 }
 
-impl Verifier for CircleHandle {
-    fn verify(&self, claim: &Claim<'_>) -> Result<String, VerifyError> {
-        let certificate = CertificateDer::from(claim.certificate);
-        let judged = self
-            .now()
-            .judge(&certificate, Usage::Server, claim.signed_at);
-        let caller = judged.map_err(|distrust| match distrust {
-            Distrust::Revoked { .. } => VerifyError::Revoked,
-            other => VerifyError::UntrustedSigner {
-                fault: SignerFault::Certificate(other),
-            },
-        })?;
-        if caller.script || caller.key_id != claim.sender {
-            return Err(VerifyError::SenderMismatch {
-                sender: claim.sender,
-            });
-        }
-        let key = public_key(claim.certificate).ok_or(VerifyError::BadSignature)?;
-        if is_signed(&key, claim.message, claim.signature) {
-            Ok(caller.name)
-        } else {
-            Err(VerifyError::BadSignature)
-        }
-    }
-
-    fn verify_unknown(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
-        // The circle does not know the certificate, but may have taken back the key in it.
-        if self.now().is_key_revoked(&claim.sender) {
-            return Err(VerifyError::Revoked);
-        }
-        check_alone(claim)
-    }
+/// Whether a certificate could not be judged for want of a list that can be used.
+fn is_of_list(error: &webpki::Error) -> bool {
+    use webpki::Error;
+    matches!(
+        error,
+        Error::UnknownRevocationStatus
+            | Error::InvalidCrlSignatureForPublicKey
+            | Error::IssuerNotCrlSigner
+            | Error::UnsupportedCrlSignatureAlgorithmContext(_)
+            | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_)
+    )
 }
 
 fn unreadable(error: impl Display) -> BadList {

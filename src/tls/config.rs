@@ -37,7 +37,7 @@ use crate::{
 /// HTTP/1.1 and nothing else.
 const ALPN: &[u8] = b"http/1.1";
 /// Certificates that may come along with a member's, and are not looked at.
-const MAX_INTERMEDIATES: usize = 2;
+const MAX_INTERMEDIATES: usize = 4;
 
 /// How we serve: as `identity`, for members of `circle` as it is at each handshake.
 ///
@@ -192,8 +192,7 @@ impl MemberVerifier {
         (not_after, now): (Timestamp, Timestamp),
         expired: Distrust,
     ) -> Result<(), Distrust> {
-        let circle = self.circle.now();
-        let caller = circle.judge(end_entity, Usage::Client, not_after)?;
+        let caller = self.circle.judge(end_entity, Usage::Client, not_after)?;
         self.admit(&caller)?;
         match may_still_renew(&caller, now) && (self.admitted)(&caller, Standing::Ended) {
             true => Ok(()),
@@ -360,8 +359,8 @@ fn with_key(end_entity: &CertificateDer<'_>, own: PeerId) -> Option<Caller> {
     (caller.key_id == own && !caller.script).then_some(caller)
 }
 
-/// A member's certificate is signed by the circle itself, so nothing between counts. Some clients send the circle's own
-/// certificate along; a long chain is only work for us.
+/// A member's certificate is signed by the circle itself, or by what every home of its outside authority has, so nothing that
+/// comes along counts. Some clients send a chain all the same; a long one is only work for us.
 fn judge(
     circle: &CircleHandle,
     usage: Usage,
@@ -373,7 +372,7 @@ fn judge(
         return Err(BadCertificate::LongChain.into());
     }
     let now = Timestamp::from_unix_seconds(now.as_secs());
-    circle.now().judge(end_entity, usage, now)
+    circle.judge(end_entity, usage, now)
 }
 
 tokio::task_local! {
@@ -393,6 +392,9 @@ impl Untrusted {
             Distrust::Expired { name, peer, .. }
             | Distrust::NotYetValid { name, peer, .. }
             | Distrust::Revoked { name, peer }
+            | Distrust::NotAllowed { name, peer }
+            | Distrust::SecondKey { name, peer, .. }
+            | Distrust::Unchecked { name, peer, .. }
             | Distrust::Blocked { name, peer } => Some((name, *peer)),
             _ => None,
         }
@@ -432,9 +434,11 @@ fn alert(distrust: &Distrust) -> rustls::Error {
         Distrust::NotYetValid { .. } => CertificateError::NotValidYet,
         Distrust::Revoked { .. } => CertificateError::Revoked,
         Distrust::WrongUsage { .. } => CertificateError::InvalidPurpose,
-        Distrust::OtherPeer { .. } | Distrust::Blocked { .. } => {
-            CertificateError::ApplicationVerificationFailure
-        }
+        Distrust::Unchecked { .. } => CertificateError::UnknownRevocationStatus,
+        Distrust::OtherPeer { .. }
+        | Distrust::Blocked { .. }
+        | Distrust::NotAllowed { .. }
+        | Distrust::SecondKey { .. } => CertificateError::ApplicationVerificationFailure,
     };
     rustls::Error::InvalidCertificate(error)
 }

@@ -55,6 +55,9 @@ pub enum BadFile {
     /// The certificate that is offered is not signed by the circle's key.
     #[error("the circle's key has not signed it")]
     NotSelfSigned,
+    /// The certificates of an outside authority in it cannot be used.
+    #[error(transparent)]
+    Authority(#[from] BadAuthority),
     /// The revocation lists in it cannot be used.
     #[error(transparent)]
     List(#[from] BadList),
@@ -72,6 +75,32 @@ pub enum BadFile {
         /// What the parser says.
         cause: LibraryError,
     },
+}
+
+/// Why the file of an outside authority's certificates cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadAuthority {
+    /// It cannot be parsed.
+    #[error("{0}")]
+    Unreadable(LibraryError),
+    /// There is no certificate in it.
+    #[error("no certificate in it")]
+    None,
+    /// It has more than any authority needs.
+    #[error("more certificates than an authority has")]
+    TooMany,
+    /// One is that of somebody who signs nothing.
+    #[error("{name} in it is no authority (basicConstraints CA:TRUE is missing)")]
+    NoAuthority {
+        /// What it is called.
+        name: String,
+    },
+    /// The root is not in it.
+    #[error(
+        "no root in it, which has signed itself: it needs the root and what is between that and its peers"
+    )]
+    NoRoot,
 }
 
 /// Why revocation lists cannot be used.
@@ -96,6 +125,50 @@ pub enum BadList {
     /// With those in force they are longer than lists may be.
     #[error("with ours it is longer than lists may be")]
     TooLong,
+    /// An outside authority's is longer than such a list may be.
+    #[error("a list in it has more than 16 MiB")]
+    TooLarge,
+    /// It is of somebody who is not among the outside authority's certificates.
+    #[error("it has a list of {issuer}, which is none of the authorities that are trusted here")]
+    OtherIssuer {
+        /// What it is called.
+        issuer: String,
+    },
+    /// An outside authority's key has not signed it.
+    #[error("its list of {issuer} is not signed by the key of {issuer}")]
+    BadSignature {
+        /// What it is called.
+        issuer: String,
+    },
+    /// There are two of one issuer.
+    #[error("it has two lists of {issuer}, where one of each authority is needed")]
+    Twice {
+        /// What it is called.
+        issuer: String,
+    },
+    /// There is none of an authority that has signed for this peer.
+    #[error("it has no list of {issuer}, and one of each authority is needed")]
+    Missing {
+        /// What it is called.
+        issuer: String,
+    },
+    /// Members do not give each other the lists of an outside authority.
+    #[error("an outside authority signs here, and its lists are not taken from members")]
+    OfOutside,
+}
+
+impl BadList {
+    /// Whether it is about a list of an outside authority.
+    pub fn is_of_outside(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge
+                | Self::OtherIssuer { .. }
+                | Self::BadSignature { .. }
+                | Self::Twice { .. }
+                | Self::Missing { .. }
+        )
+    }
 }
 
 /// Why a directory cannot be used.
@@ -119,6 +192,9 @@ pub enum BadDirectory {
         /// The member.
         peer: PeerId,
     },
+    /// An outside authority signs no directory.
+    #[error("an outside authority signs here, which signs no directory")]
+    OfOutside,
     /// Another directory of the circle has its number.
     #[error(
         "it is another one than ours, which has its number {number}: the circle's key was used on two machines"
@@ -225,6 +301,44 @@ pub enum WhyRefused {
     /// The certificate for scripts is that of another peer.
     #[error("the script's certificate does not act for this peer")]
     OtherScript,
+    /// A home of an outside authority was to do what only a circle's own can.
+    #[error("{} is for a circle with an authority of its own, and this home has an outside one ({})", .0.what, .0.authority)]
+    OutsideAuthority(Box<OutsideAuthority>),
+    /// The certificate of an outside authority is not for what a peer does with it.
+    #[error("the certificate of {name} is not for a server, as which a peer signs and serves: {}", match .for_clients {
+        true => "its extended key usage is clientAuth alone",
+        false => "it has no extended key usage serverAuth",
+    })]
+    NotForServers {
+        /// Whether it is for clients.
+        for_clients: bool,
+        /// Its name.
+        name: String,
+        /// The file with its key.
+        key: PathBuf,
+    },
+    /// The key for a certificate of an outside authority is of another kind.
+    #[error("the key of {name} is {kind}, where a peer has ECDSA P-256")]
+    KeyKind {
+        /// What it is.
+        kind: String,
+        /// The name in its certificate.
+        name: String,
+    },
+    /// No certificate of a file is that of the key.
+    #[error("{}: no certificate in it is that of the key in {}", .cert.display(), .key.display())]
+    NotOfKey {
+        /// The file with certificates.
+        cert: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+    },
+    /// A renewed certificate has another key.
+    #[error("that certificate has another key, and this would be another peer with it: {} instead of {}", .0.new, .0.old)]
+    OtherPeer(Box<OtherPeer>),
+    /// The certificates of a circle's own authority were to be replaced by those of an outside one.
+    #[error("this home has certificates of a circle's own authority")]
+    OwnAuthority,
     /// The folder to import is that of the circle's own machine.
     #[error(
         "{} holds the circle's key, which stays on its machine; another machine gets a folder made there by \
@@ -235,6 +349,28 @@ pub enum WhyRefused {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+/// What was asked of an outside authority that only a circle's own does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideAuthority {
+    /// What the authority is called.
+    pub authority: String,
+    /// What was asked.
+    pub what: &'static str,
+    /// What stands in the place of that, in lines of which the first says what it is about.
+    pub instead: Vec<String>,
+}
+
+/// A certificate with which a peer would be another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherPeer {
+    /// Its name.
+    pub name: String,
+    /// Who it is.
+    pub old: PeerId,
+    /// Who it would be.
+    pub new: PeerId,
 }
 
 /// Whole ids, one after the other.

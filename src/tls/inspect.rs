@@ -1,12 +1,10 @@
 //! Looking at a certificate without using it: what it says, and what is wrong with it.
 
-use std::net::IpAddr;
-
 use rustls_pki_types::CertificateDer;
-use x509_parser::extensions::GeneralName;
 
 use super::{
     Caller, CertsDir, Circle, Renewed, TlsError,
+    certificate::alternative_names,
     circle::Usage,
     identity::{read_certificate, read_key_of},
 };
@@ -77,19 +75,6 @@ pub(super) fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else {
         return Vec::new();
     };
-    let Ok(Some(names)) = certificate.subject_alternative_name() else {
-        return Vec::new();
-    };
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
-        _ => None,
-    };
-    names.value.general_names.iter().filter_map(name).collect()
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-        .ok()
+    let names = alternative_names(&certificate).unwrap_or_default();
+    names.into_iter().map(|(name, _)| name).collect()
 }

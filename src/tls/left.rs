@@ -59,8 +59,8 @@ pub fn note_revoked(left: &CertsDir, now: Timestamp) {
 /// they were left.
 pub fn is_known_revoked(dir: &CertsDir) -> bool {
     let by_list = || {
-        let own = Inspected::peer(dir)?.caller.key_id;
-        Ok::<_, TlsError>(Circle::load(dir)?.is_key_revoked(&own))
+        let own = Inspected::peer(dir)?;
+        Ok::<_, TlsError>(Circle::load(dir)?.is_revoked(&own.caller))
     };
     dir.path().join(REVOKED).exists() || by_list().unwrap_or(false)
 }

@@ -2,7 +2,7 @@
 
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
 
-use super::{Caller, certificate::is_for_servers};
+use super::{Caller, certificate::is_for, circle::Usage};
 use crate::manifest::{Claim, SignerFault, VerifyError};
 
 /// Whether `signature`, in its one form with the low s, is that of `message`.
@@ -43,7 +43,7 @@ pub(super) fn check_alone(claim: &Claim<'_>) -> Result<(), VerifyError> {
             sender: claim.sender,
         });
     }
-    if !is_for_servers(claim.certificate) {
+    if !is_for(claim.certificate, Usage::Server) {
         return Err(untrusted(SignerFault::WrongUsage));
     }
     if !(caller.not_before..=caller.not_after).contains(&claim.signed_at) {

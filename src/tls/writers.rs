@@ -22,17 +22,20 @@ pub(super) fn check_writers(dir: &CertsDir) -> Result<(), TlsError> {
     decisive(dir).into_iter().try_for_each(check)
 }
 
-fn decisive(dir: &CertsDir) -> [PathBuf; 6] {
+fn decisive(dir: &CertsDir) -> Vec<PathBuf> {
     let folder = dir.path().to_owned();
     let record = dir.issued();
-    [
+    let files = [
         folder,
         dir.ca_cert(),
         dir.crl(),
         dir.peers(),
         record,
         dir.server_cert(),
-    ]
+    ];
+    // Who is allowed is in the settings.
+    let settings = dir.outside().and_then(|_| dir.settings());
+    files.into_iter().chain(settings).collect()
 }
 
 fn check(path: PathBuf) -> Result<(), TlsError> {

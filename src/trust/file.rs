@@ -11,7 +11,7 @@ use super::{Book, Role, TrustError, Unknown};
 pub(super) const VERSION: u64 = 1;
 
 /// The fields of the file, and of the objects in it, as they are declared.
-const BOOK: [&str; 4] = ["v", "peers", "roles", "forgotten"];
+const BOOK: [&str; 6] = ["v", "peers", "roles", "forgotten", "pinned", "second"];
 const PEER: [&str; 10] = [
     "name",
     "alias",
@@ -122,6 +122,8 @@ mod tests {
             peers: BTreeMap::from([("a".to_owned(), peer)]),
             roles: BTreeMap::from([(id, assigned)]),
             forgotten: BTreeMap::from([(id, "c".to_owned())]),
+            pinned: BTreeMap::from([("d".to_owned(), id)]),
+            second: BTreeMap::from([("d".to_owned(), id)]),
         }
     }
 

@@ -80,7 +80,7 @@ const MAY: [(&str, &[&str]); 27] = [
     (
         "config",
         &[
-            "private", "disk", "name", "manifest", "trust", "store", "peer", "address",
+            "private", "disk", "name", "manifest", "trust", "tls", "store", "peer", "address",
         ],
     ),
     (

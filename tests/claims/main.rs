@@ -59,6 +59,7 @@ mod mtls;
 mod network;
 mod newer;
 mod no_proc;
+mod own_authority;
 mod owner;
 mod pair;
 mod passphrase;

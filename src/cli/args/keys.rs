@@ -47,8 +47,14 @@ impl Peers {
 impl Certs {
     fn keys(&self) -> Option<Scope> {
         match self.command {
-            CertsCommand::Init { .. } | CertsCommand::Import { .. } | CertsCommand::Show => None,
-            CertsCommand::Leave { .. } => Some(Scope::Peer),
+            CertsCommand::Init { .. }
+            | CertsCommand::Import {
+                folder: Some(_), ..
+            }
+            | CertsCommand::Show => None,
+            CertsCommand::Leave { .. } | CertsCommand::Import { folder: None, .. } => {
+                Some(Scope::Peer)
+            }
             CertsCommand::Issue { .. }
             | CertsCommand::Revoke { .. }
             | CertsCommand::RenewCircle

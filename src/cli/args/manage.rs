@@ -137,13 +137,13 @@ pub(in crate::cli) enum PeersCommand {
         /// Its name, or its id
         peer: String,
     },
-    /// Give a peer a right, for routes of one's own that ask for it
+    /// Let a peer in, or give it a right for routes of one's own that ask for it
     #[command(after_help = examples::PEERS_ALLOW)]
     Allow {
         /// Its name, or its id
         peer: String,
-        /// Two words, as bank:atm
-        right: Right,
+        /// Two words, as bank:atm [default: the role of a member, also after `block`, and where an outside authority signs]
+        right: Option<Right>,
     },
     /// Take a right away from a peer
     #[command(after_help = examples::PEERS_DENY)]
@@ -249,11 +249,13 @@ pub(in crate::cli) enum CertsCommand {
         #[arg(long, value_name = "HOST", value_delimiter = ',')]
         san: Vec<String>,
     },
-    /// Take over the folder that `issue` made for this machine
+    /// Take over the folder that `issue` made for this machine, or the files of an outside authority
     #[command(after_help = examples::CERTS_IMPORT)]
     Import {
-        /// Where it is
-        folder: PathBuf,
+        /// Where the folder is
+        folder: Option<PathBuf>,
+        #[command(flatten)]
+        outside: Outside,
     },
     /// Show this peer's certificates, and on the circle's machine all that were issued
     #[command(after_help = examples::CERTS_SHOW)]
@@ -308,6 +310,24 @@ pub(in crate::cli) enum PassphraseCommand {
     /// Take it off the keys
     #[command(after_help = examples::CERTS_PASSPHRASE_REMOVE)]
     Remove,
+}
+
+/// The files of an outside authority.
+#[derive(Debug, Args)]
+#[group(multiple = true, conflicts_with = "folder")]
+pub(in crate::cli) struct Outside {
+    /// Of an outside authority: its root and intermediate certificates, PEM in any order
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) ca: Option<PathBuf>,
+    /// Its certificate for this peer; later, a renewed one for the same key
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) cert: Option<PathBuf>,
+    /// The key for that, ECDSA P-256 in PKCS#8
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(in crate::cli) key: Option<PathBuf>,
+    /// Its revocation lists, one of each authority of the chain
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) crl: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

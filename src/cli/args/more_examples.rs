@@ -23,6 +23,7 @@ pub(super) const PEERS_BLOCK: &str = "Examples:
   colis peers role ben member                   lets it in again";
 
 pub(super) const PEERS_ALLOW: &str = "Examples:
+  colis peers allow ben                         after `block`, or where an outside authority signs
   colis peers allow ben bank:atm                for a service of your own that asks for it";
 
 pub(super) const PEERS_DENY: &str = "Examples:
@@ -39,7 +40,9 @@ pub(super) const CERTS_ISSUE: &str = "Examples:
   colis certs issue ben --out ben-certs         carry it to ben: colis certs import ben-certs";
 
 pub(super) const CERTS_IMPORT: &str = "Examples:
-  colis certs import /media/stick/ben-certs";
+  colis certs import /media/stick/ben-certs
+  colis certs import --ca ca.pem --cert ben.pem --key ben-key.pem --crl crl.pem
+  colis certs import --cert ben-renewed.pem     of an outside authority, for the same key";
 
 pub(super) const CERTS_SHOW: &str = "Examples:
   colis certs show                              until when each counts";

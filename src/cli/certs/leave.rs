@@ -89,6 +89,10 @@ fn say(context: &Context, departure: &Departure) {
         "- received files, the store, the history and the settings stay; what is sealed for it can still be opened here",
     );
     output.talk(match departure.ends_circle {
+        _ if departure.authority.is_some() => {
+            "- no member reaches it any more, and it reaches none; its certificate counts until the authority revokes it. To go back, \
+             move that folder back to certs/"
+        }
         true => "- to go back, move that folder back to certs/",
         false => {
             "- no member reaches it any more, and it reaches none; the circle's machine is asked to revoke it: to come back, it \

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     cli::{report::Failure, terminal},
     session::{certs, pair::Inviter},
-    tls::CertsDir,
 };
 
 /// What can be done with the circle.
@@ -41,7 +40,7 @@ pub(super) async fn go(menu: &Menu, way: Way) -> Result<(), Stop> {
 
 fn leave(menu: &Menu) -> Result<(), Stop> {
     let home = menu.context()?.home;
-    let has_key = CertsDir::new(home.certs()).ca_key().exists();
+    let has_key = home.dir().ca_key().exists();
     // Its name is typed where the circle would end for others.
     let ends_for_others = has_key && !certs::is_alone(&home);
     Err(Stop::Anew(match ends_for_others {

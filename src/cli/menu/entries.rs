@@ -12,13 +12,15 @@ use super::{
 };
 use crate::{
     cli::{report::Failure, terminal},
-    tls::{CertsDir, Circle},
+    tls::Circle,
 };
 
 /// What is so in this home now.
 pub(super) struct Here {
     /// Whether the key of the circle is here.
     has_circle_key: bool,
+    /// What the outside authority is called, where one signs.
+    authority: Option<String>,
     /// The machine that has it, if not.
     maker: Option<String>,
     /// How many other peers are known.
@@ -34,12 +36,13 @@ pub(super) struct Here {
 impl Here {
     async fn look(menu: &Menu) -> Result<Self, Failure> {
         let context = menu.context()?;
-        let certs = CertsDir::new(context.home.certs());
+        let certs = context.home.dir();
         let has_circle_key = certs.ca_key().exists();
         // What cannot be looked at is offered: the entry says what is wrong.
         let arrivals = arrivals::count(&context).await.unwrap_or(1);
         Ok(Self {
             has_circle_key,
+            authority: Circle::authority_of(&certs),
             maker: match has_circle_key {
                 true => None,
                 false => Circle::maker_of(&certs),
@@ -54,6 +57,12 @@ impl Here {
 
     /// Who pairs, and how.
     fn pairs_elsewhere(&self) -> String {
+        if let Some(authority) = &self.authority {
+            return format!(
+                "an outside authority signs here ({authority}): each machine gets its certificate from there, colis certs import; to let \
+                 it in: colis peers allow ID"
+            );
+        }
         let maker = self
             .maker
             .as_deref()

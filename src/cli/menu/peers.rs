@@ -18,7 +18,6 @@ use crate::{
     },
     client::PeerAddress,
     name::Escaped,
-    tls::CertsDir,
     trust::{Bearer, KnownPeer, NAME_RULE, is_new_peer_name, name_of},
 };
 
@@ -197,9 +196,7 @@ enum What {
 
 /// What can be done with peers, and with the circle.
 pub(super) async fn run(menu: &Menu) -> Result<(), Stop> {
-    let holds_circle = CertsDir::new(menu.context()?.home.certs())
-        .ca_key()
-        .exists();
+    let holds_circle = menu.context()?.home.dir().ca_key().exists();
     let mut ways = vec![(What::List, "List"), (What::Add, "Add by its address")];
     let (live, revoked) = in_book(menu)?;
     if !live.is_empty() {

@@ -7,6 +7,8 @@ use std::fmt::Display;
 pub(in crate::cli) struct Hint {
     command: String,
     menu: Option<String>,
+    /// Lines after it: what to type, where that is more than a command.
+    steps: Vec<String>,
 }
 
 impl<T: Display> From<T> for Hint {
@@ -14,6 +16,7 @@ impl<T: Display> From<T> for Hint {
         Self {
             command: text.to_string(),
             menu: None,
+            steps: Vec::new(),
         }
     }
 }
@@ -24,6 +27,16 @@ impl Hint {
             menu: Some(text.to_string()),
             ..self
         }
+    }
+
+    /// The same with lines after it.
+    pub(in crate::cli) fn with_steps(self, steps: Vec<String>) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// The lines after it.
+    pub(in crate::cli) fn steps(&self) -> &[String] {
+        &self.steps
     }
 
     /// The words that fit where the person is.

@@ -306,6 +306,9 @@ impl From<Mistake> for Failure {
                 failure.hint("leave out --wait; the recipient collects it when it is on")
             }
             Mistake::OwnName { .. } => failure.hint("choose another name"),
+            Mistake::OutsideFiles => failure.hint(
+                "name all three: colis certs import --ca FILE --cert FILE --key FILE [--crl FILE]",
+            ),
             Mistake::ForgetsItself { .. } => failure.hint("to leave the circle: colis certs leave"),
             Mistake::OwnRole => failure.hint("only its scripts can have another role: --script"),
             Mistake::DiscoveryOff => failure.hint("switch it on: colis config set discovery true"),

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::{Failure, advice};
+use super::{Failure, Hint, advice};
 use crate::{
     name::shell_word,
     session::{
-        advice::{NEWER, NO_RECORD, bad_file, distrusted, is_missing_alone},
+        advice::{NEWER, NO_LIST, NO_RECORD, bad_file, distrusted, is_missing_alone},
         care::{NO_HOME, unless_without_modes},
+        certs::other_key,
     },
-    tls::{Distrust, KeyForm, TlsError, WhyRefused},
+    tls::{self, BadFile, Distrust, KeyForm, TlsError, WhyRefused},
 };
 
 /// Where a passphrase is needed and was not given.
@@ -25,6 +26,9 @@ impl From<TlsError> for Failure {
             other => other,
         };
         let failure = || Self::of(&error);
+        if let Some(hint) = of_outside(&error) {
+            return failure().hint(hint);
+        }
         match &error {
             TlsError::Newer { .. } => failure().hint(NEWER),
             TlsError::NoRecord { .. } => failure().hint(NO_RECORD),
@@ -59,7 +63,6 @@ impl From<TlsError> for Failure {
             TlsError::BadDirectory(_) => failure().hint(
                 "nothing was taken from that member: its directory is damaged, or of another circle",
             ),
-            TlsError::Crypto(_) => failure(),
             TlsError::BadName => failure().hint("for instance: box-1"),
             TlsError::AlreadyIssued { name, until } => failure().hint(advice::already_issued(name, *until)),
             TlsError::NeverIssued { .. } => {
@@ -73,7 +76,7 @@ impl From<TlsError> for Failure {
             TlsError::Distrusted(early @ Distrust::NotYetValid { .. }) => {
                 failure().hint(distrusted(early))
             }
-            TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
+            TlsError::Crypto(_) | TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
             TlsError::NotTheCircle { .. } => {
                 failure().hint("run it on the machine that made the circle")
             }
@@ -81,6 +84,61 @@ impl From<TlsError> for Failure {
             TlsError::Trust(_) => failure(),
         }
     }
+}
+
+/// What to do where an outside authority signs.
+fn of_outside(error: &TlsError) -> Option<Hint> {
+    match error {
+        TlsError::Malformed {
+            path,
+            fault: BadFile::Authority(_),
+        } => Some(Hint::from(format!(
+            "put the root of that authority and all between it and its peers into one file, PEM in any order: cat root.pem \
+             intermediate.pem >{}",
+            path.display()
+        ))),
+        TlsError::Malformed {
+            fault: BadFile::List(list),
+            ..
+        } if list.is_of_outside() => Some(NO_LIST.into()),
+        TlsError::Distrusted(
+            known @ (Distrust::NotAllowed { .. }
+            | Distrust::SecondKey { .. }
+            | Distrust::Unchecked { .. }),
+        ) => Some(distrusted(known).into()),
+        TlsError::Refused(why) => refused(why),
+        _ => None,
+    }
+}
+
+/// What to type in the place of what was refused where an outside authority signs.
+fn refused(why: &WhyRefused) -> Option<Hint> {
+    let lines = match why {
+        WhyRefused::OutsideAuthority(asked) => asked.instead.clone(),
+        WhyRefused::NotForServers { name, key, .. } => {
+            after("for the same key:", tls::how_to_request(name, key))
+        }
+        WhyRefused::KeyKind { name, .. } => after(
+            "make another key, and a certificate for it:",
+            tls::how_to_make(name, Path::new("server-key.pem")),
+        ),
+        WhyRefused::NotOfKey { .. } => after(
+            "name the key that the certificate was asked for with",
+            Vec::new(),
+        ),
+        WhyRefused::OtherPeer(other) => after("if that is meant:", other_key(&other.name).into()),
+        WhyRefused::OwnAuthority => after(
+            "leave that circle first: colis certs leave; then: colis certs import --ca FILE --cert FILE --key FILE",
+            Vec::new(),
+        ),
+        _ => return None,
+    };
+    let (first, steps) = lines.split_first()?;
+    Some(Hint::from(first).with_steps(steps.to_vec()))
+}
+
+fn after(first: &str, steps: Vec<String>) -> Vec<String> {
+    [vec![first.to_owned()], steps].concat()
 }
 
 /// How a key of another form becomes one that is read.

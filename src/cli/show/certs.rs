@@ -115,7 +115,14 @@ fn say_left(output: Output, left: &LeftCircle) {
         (_, None) if left.revoked => {
             output.talk(format!("{maker} has revoked the certificates of {name}"));
         }
-        (_, None) => {}
+        (_, None) => {
+            if let Some(authority) = &left.authority {
+                output.talk(format!(
+                    "the certificate of {name} counts until {} revokes it",
+                    Escaped::new(authority)
+                ));
+            }
+        }
         (Some(why), Some(todo)) if why.reached => output.talk(format!(
             "{maker} has not revoked {name} ({}), and counts it as a member; on that machine: {todo}",
             Escaped::new(&why.message)
@@ -128,7 +135,10 @@ fn say_left(output: Output, left: &LeftCircle) {
             ));
         }
     }
-    output.talk("left; next: join another circle: colis pair HOST, or make one: colis certs init --name NAME");
+    output.talk(match left.authority {
+        Some(_) => "left; next: colis certs import --ca FILE --cert FILE --key FILE, or a circle of your own: colis pair",
+        None => "left; next: join another circle: colis pair HOST, or make one: colis certs init --name NAME",
+    });
 }
 
 fn say_renewed(output: Output, renewed: &RenewedCertificate) {

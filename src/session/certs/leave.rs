@@ -40,6 +40,8 @@ pub struct Departure {
     pub name: String,
     /// The peer that made the circle, as its certificate says.
     pub maker: Option<String>,
+    /// What the outside authority is called, where one signs.
+    pub authority: Option<String>,
     /// Whether the circle ends: its key is here.
     pub ends_circle: bool,
     /// The others that are in it; `None` where nobody here knows, or it does not matter.
@@ -60,6 +62,9 @@ pub struct LeftCircle {
     /// The peer that made the circle. Remote text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maker: Option<String>,
+    /// What the outside authority is called that signed, where one did. It still counts there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// The folder that its certificates, keys and address book are in now, as text.
     pub folder: String,
     /// Whether the circle's key is among them.
@@ -97,7 +102,7 @@ enum Asked {
 /// # Errors
 /// Those of [`leave`], but for what a request can answer.
 pub async fn departure(home: &Home, config: &Config) -> Result<Departure, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
     drop(check_may_leave(home, config).await?);
     let ends_circle = dir.ca_key().exists();
@@ -105,6 +110,7 @@ pub async fn departure(home: &Home, config: &Config) -> Result<Departure, Error>
     Ok(Departure {
         name: identity.name().to_owned(),
         maker: Circle::maker_of(&dir),
+        authority: Circle::authority_of(&dir),
         ends_circle,
         others,
         folder: tls::left_root(&dir).to_string_lossy().into_owned(),
@@ -117,7 +123,7 @@ pub async fn departure(home: &Home, config: &Config) -> Result<Departure, Error>
 /// # Errors
 /// Fails if the home has no certificates, if others are in a circle that would end, or it is to end and is another one.
 pub fn check_leave(home: &Home, request: &LeaveRequest) -> Result<(), Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
     check_may_end(&dir, &identity, request)
 }
@@ -133,14 +139,15 @@ pub async fn leave(
     config: &Config,
     request: &LeaveRequest,
 ) -> Result<LeftCircle, Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let identity = Identity::load(&dir).map_err(|error| home.explain(error))?;
     check_may_end(&dir, &identity, request)?;
     // Held until the folder has moved: nobody begins to serve meanwhile.
     let held = check_may_leave(home, config).await?;
     let (maker, ended) = (Circle::maker_of(&dir), dir.ca_key().exists());
     // Its machine is reached with the keys and the address book where they are, and asked when they have moved.
-    let circle = match ended {
+    let authority = Circle::authority_of(&dir);
+    let circle = match ended || authority.is_some() {
         true => None,
         false => Some(reach_maker(home, config).await),
     };
@@ -164,6 +171,7 @@ pub async fn leave(
         name: identity.name().to_owned(),
         peer_id: identity.peer_id(),
         maker,
+        authority,
         folder: left.path().to_string_lossy().into_owned(),
         ended,
         revoked,
@@ -178,7 +186,7 @@ pub async fn leave(
 
 /// Whether `home` is of a circle without another member, which is left without a question for another one.
 pub fn is_alone(home: &Home) -> bool {
-    tls::is_alone(&CertsDir::new(home.certs()))
+    tls::is_alone(&home.dir())
 }
 
 /// Fails if a circle would end that others are in, unless it is named.
@@ -321,6 +329,6 @@ impl LeftCircle {
     /// machine any more. It has the whole id: another machine may have the name by then.
     pub fn to_revoke(&self) -> Option<String> {
         let todo = || format!("colis certs revoke {}", self.peer_id);
-        (!self.ended && !self.revoked).then(todo)
+        (!self.ended && !self.revoked && self.authority.is_none()).then(todo)
     }
 }

@@ -33,7 +33,7 @@ pub struct ChangedPassphrase {
 /// # Errors
 /// Fails if it is the wrong one.
 pub fn open_keys(home: &Home, passphrase: &Password) -> Result<(), Error> {
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     tls::finish_change(&dir)?;
     Ok(tls::unlock(&dir, passphrase)?)
 }
@@ -70,7 +70,7 @@ pub fn check_not_served(home: &Home) -> Result<(), Error> {
 
 fn change(home: &Home, new: Option<&Password>) -> Result<ChangedPassphrase, Error> {
     check_not_served(home)?;
-    let dir = CertsDir::new(home.certs());
+    let dir = home.dir();
     let own = Inspected::peer(&dir).map_err(|error| home.explain(error))?;
     let before = tls::has_passphrase(&dir);
     let files = match (new, before) {

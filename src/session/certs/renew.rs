@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{OfOwnAuthority, need_own_authority};
 use crate::{
     config::Config,
     manifest::Timestamp,
     peer::after_the_end,
     session::{Error, Home, Reporter, Session, Whom, ask::Asked},
     store::StoreError,
-    tls::{self, Caller, CertsDir, Circle, Inspected, Renewed, Seen, ca},
+    tls::{self, Caller, Circle, Inspected, Renewed, Seen, ca},
 };
 
 /// What is to be renewed, and by whom.
@@ -71,7 +72,8 @@ pub async fn renew(
     reporter: &Arc<dyn Reporter>,
     request: &RenewRequest,
 ) -> Result<RenewedCertificate, Error> {
-    let (dir, which) = (CertsDir::new(home.certs()), request.which);
+    let (dir, which) = (home.dir(), request.which);
+    need_own_authority(&dir, OfOwnAuthority::Renew)?;
     let before = Inspected::of(&dir, which).map(|inspected| inspected.caller.serial);
     let caller = match &request.from {
         None if dir.ca_key().exists() => {
@@ -106,10 +108,11 @@ pub async fn renew(
 /// # Errors
 /// Fails without the circle's key.
 pub fn renew_circle(home: &Home) -> Result<RenewedCertificate, Error> {
+    need_own_authority(&home.dir(), OfOwnAuthority::RenewCircle)?;
     Ok(RenewedCertificate {
         name: None,
         purpose: CertificateOf::Circle,
-        not_after: ca::renew_circle(&CertsDir::new(home.certs()))?,
+        not_after: ca::renew_circle(&home.dir())?,
         new: true,
         renewable_from: None,
     })

@@ -15,7 +15,7 @@ use crate::{
     received::ReceivedError,
     session::FolderError,
     store::{Missing, Refusal, StoreError},
-    tls::TlsError,
+    tls::{TlsError, WhyRefused},
     transfer::TransferError,
     trust::TrustError,
     wire::Code,
@@ -284,6 +284,7 @@ impl From<&TlsError> for Kind {
         match error {
             TlsError::BadName => Self::Usage,
             TlsError::Locked { .. } | TlsError::Closed | TlsError::WrongPassphrase => Self::Locked,
+            TlsError::Refused(WhyRefused::OutsideAuthority(_)) => Self::Usage,
             TlsError::NeverIssued { .. } => Self::NotFound,
             TlsError::AlreadyIssued { .. } | TlsError::Distrusted(_) | TlsError::Refused { .. } => {
                 Self::Trust

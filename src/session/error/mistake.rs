@@ -7,6 +7,11 @@ use crate::trust::NAME_RULE;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mistake {
+    /// A home of an outside authority is made of three files, and one was not named.
+    #[error(
+        "the files of an outside authority are its certificates, that of this peer and the key for it"
+    )]
+    OutsideFiles,
     /// Several transfers may be meant.
     #[error("{text} may be one of {count} transfers: {}", listed(.candidates))]
     Ambiguous {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use super::{
-    PairedPeer, doorstep::Doorstep, find::is_name, hosts, serving_port, take_back_pending,
+    OfOwnAuthority, PairedPeer, doorstep::Doorstep, find::is_name, hosts, need_own_authority,
+    serving_port, take_back_pending,
 };
 use crate::{
     address::DEFAULT_LISTEN,
@@ -17,7 +18,7 @@ use crate::{
     pair::{self, Code, Invitation, PAIRING_PORT, PairError, PairOptions},
     server::{self, BindError},
     session::{Error, Event, Home, PeerRow, Reporter, ask::Asked, discovery},
-    tls::{self, CertsDir, Identity},
+    tls::{self, Identity},
     trust::{AddressBook, Role, Roles},
 };
 
@@ -86,7 +87,8 @@ impl Inviting {
         reporter: &Arc<dyn Reporter>,
         request: InviteRequest,
     ) -> Result<Self, Error> {
-        let certs = CertsDir::new(home.certs());
+        let certs = home.dir();
+        need_own_authority(&certs, OfOwnAuthority::Pair)?;
         tls::remove_left_keys(&certs)?;
         take_back_pending(home, &**reporter, Duration::ZERO).await?;
         let asked = Asked::known_peers(home, config, reporter).await;
@@ -146,7 +148,7 @@ impl Inviting {
         let (listener, invitation) = self.open.take().ok_or(PairError::Expired)?;
         let doorstep = &mut self.doorstep;
         let paired = pair::invite(listener, invitation, |came| doorstep.came(&came)).await?;
-        let book = AddressBook::new(CertsDir::new(self.home.certs()).peers());
+        let book = AddressBook::new(self.home.dir().peers());
         let roles = Roles::new(self.own, self.default_role, book.roles()?);
         Ok(PairedPeer {
             peer: PeerRow::new(paired.peer, &roles, false),

@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use super::{
-    IfTaken, Inviter, JoinedCircle,
+    IfTaken, Inviter, JoinedCircle, OfOwnAuthority,
     find::{Found, Looking},
-    own_name, serving_port,
+    need_own_authority, own_name, serving_port,
 };
 use crate::{
     config::Config,
@@ -76,7 +76,8 @@ impl Joining {
         if Code::is_meant_by(request.inviter.called()) {
             return Err(Mistake::CodeForHost.into());
         }
-        let certs = CertsDir::new(home.certs());
+        let certs = home.dir();
+        need_own_authority(&certs, OfOwnAuthority::Pair)?;
         tls::remove_left_keys(&certs)?;
         tls::Joining::check_place(&certs).map_err(PairError::from)?;
         let alone = tls::name_alone(&certs);

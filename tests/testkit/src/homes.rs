@@ -23,9 +23,7 @@ pub struct Homes {
 impl Homes {
     /// A circle with `a` and these other members.
     pub fn new(others: &[&str]) -> Self {
-        let homes = Self {
-            root: tempfile::tempdir().unwrap(),
-        };
+        let homes = Self::bare();
         homes.ok("a", &["certs", "init", "--name", "a"]);
         for name in others {
             let certs = homes.home(name).join("certs");
@@ -35,6 +33,13 @@ impl Homes {
             );
         }
         homes
+    }
+
+    /// A temporary folder without any home.
+    pub fn bare() -> Self {
+        Self {
+            root: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
