@@ -12,7 +12,13 @@ use rustix::{
 };
 
 use super::{ReceivedError, error_at, io_error};
-use crate::{disk::is_lacking, sabotage};
+use crate::{
+    disk::{drop_synced, is_lacking},
+    sabotage,
+};
+
+/// From so many bytes on, a file is not kept in memory for whoever opens it first.
+const LARGE: u64 = 64 << 20;
 
 /// Whether a file system could keep what it was told of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +129,19 @@ impl StagedFile {
             return Ok(());
         }
         match self.file.sync_data() {
-            Err(_) if sabotage::without("sync-errors") => Ok(()),
-            synced => synced.map_err(|e| io_error(&self.path, e)),
+            Err(_) if sabotage::without("sync-errors") => return Ok(()),
+            synced => synced.map_err(|e| io_error(&self.path, e))?,
+        }
+        self.drop_synced();
+        Ok(())
+    }
+
+    /// Lets the pages of a large file go that was synced. What is smaller is often opened as soon as it is there.
+    pub(super) fn drop_synced(&self) {
+        if let Ok(metadata) = self.file.metadata()
+            && metadata.len() >= LARGE
+        {
+            drop_synced(&self.file, metadata.len());
         }
     }
 }

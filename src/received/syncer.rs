@@ -20,8 +20,8 @@ const WAITING: usize = 2;
 pub enum Unsynced {
     /// The bytes of a file.
     File(Arc<StagedFile>),
-    /// All of a staging.
-    Everything(Arc<Staging>),
+    /// All of a staging, in which these files were written to last.
+    Everything(Arc<Staging>, Vec<Arc<StagedFile>>),
 }
 
 /// Syncs what it is given, one after the other, in a thread of its own; where the system refuses it one, in that of the
@@ -111,7 +111,11 @@ impl Unsynced {
     fn sync(&self) -> Result<(), ReceivedError> {
         match self {
             Self::File(file) => file.sync(),
-            Self::Everything(staging) => staging.sync_all(),
+            Self::Everything(staging, files) => {
+                staging.sync_all()?;
+                files.iter().for_each(|file| file.drop_synced());
+                Ok(())
+            }
         }
     }
 }

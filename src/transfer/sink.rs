@@ -38,6 +38,8 @@ pub(super) struct Sink {
     chunks: u64,
     since_checkpoint: u64,
     syncer: Syncer,
+    /// Large files that were closed since the last checkpoint, and not synced by themselves.
+    closed: Vec<Arc<StagedFile>>,
     /// The next file to be verified, by its number.
     next_file: usize,
     proof: Proof,
@@ -110,6 +112,7 @@ impl Sink {
             chunks: 0,
             since_checkpoint: 0,
             syncer: Syncer::default(),
+            closed: Vec::new(),
             next_file: 0,
             proof: Proof::Later(Vec::new()),
             lost: Lost::default(),
@@ -218,7 +221,9 @@ impl Sink {
     fn begin_checkpoint(&mut self) -> Result<(), TransferError> {
         self.since_checkpoint = 0;
         if !self.syncs_each() {
-            return self.begin_sync(Unsynced::Everything(self.staging.clone()));
+            let mut written = std::mem::take(&mut self.closed);
+            written.extend(self.current.as_ref().map(|current| current.file.clone()));
+            return self.begin_sync(Unsynced::Everything(self.staging.clone(), written));
         }
         match &self.current {
             Some(current) => self.begin_sync(Unsynced::File(current.file.clone())),
@@ -414,6 +419,9 @@ impl Sink {
         }
         if self.syncs_each() {
             return self.begin_sync(Unsynced::File(current.file));
+        }
+        if current.written >= CHECKPOINT {
+            self.closed.push(current.file);
         }
         Ok(())
     }
