@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
     path::PathBuf,
 };
 
@@ -82,6 +82,15 @@ impl StagedFile {
         self.file
             .read_exact_at(bytes, offset)
             .map_err(|e| io_error(&self.path, e))
+    }
+
+    /// When it was written to, or changed otherwise, last. No program can set it back.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn changed_at(&self) -> Result<(i64, i64), ReceivedError> {
+        let metadata = self.file.metadata().map_err(|e| io_error(&self.path, e))?;
+        Ok((metadata.ctime(), metadata.ctime_nsec()))
     }
 
     /// Cuts off what an earlier run may have left after the first `length` bytes.
