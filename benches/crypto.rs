@@ -9,7 +9,7 @@ use colis::{
         ChunkOpener, ChunkPosition, ChunkSealer, FileKey, SealKey, Stream, chunk::PlainBuffer,
         key::WrapContext, recipient,
     },
-    id::{Digest, PeerId, TransferId},
+    id::{Digest, FileDigest, PeerId, Piece, TransferId},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -72,6 +72,25 @@ fn digests(c: &mut Criterion) {
     group.finish();
 }
 
+/// The digests of files: what a chunk tells of the file in it, where the file begins at a border of BLAKE3's tree and where not.
+fn file_digests(c: &mut Criterion) {
+    let (bytes, size) = (vec![7; CHUNK], 1 << 40);
+    let mut group = c.benchmark_group("BLAKE3");
+    group.throughput(Throughput::Bytes(CHUNK as u64));
+    for (name, start) in [
+        ("1 MiB at a border", 5 << 20),
+        ("1 MiB off a border", (5 << 20) + 500_001),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| Piece::of(black_box(&bytes), start, size))
+        });
+    }
+    group.bench_function("file of 1 MiB", |b| {
+        b.iter(|| FileDigest::of(black_box(&bytes)))
+    });
+    group.finish();
+}
+
 fn wraps(c: &mut Criterion) {
     let key = FileKey::generate().unwrap();
     let reader = SealKey::generate().unwrap();
@@ -102,5 +121,5 @@ fn brief() -> Criterion {
         .sample_size(30)
 }
 
-criterion_group!(name = benches; config = brief(); targets = chunks, digests, wraps);
+criterion_group!(name = benches; config = brief(); targets = chunks, digests, file_digests, wraps);
 criterion_main!(benches);

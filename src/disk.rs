@@ -1,6 +1,7 @@
 //! What a disk has room for, in bytes and in files, less a reserve that stays free. Whoever writes what others sent asks here.
 //! And what its file system cannot do, with what is done in its place: one place for each.
 
+mod cache;
 mod held;
 mod lacks;
 mod names;
@@ -15,6 +16,7 @@ use std::{
 
 use rustix::fs::{StatVfs, fstatvfs, statfs, statvfs};
 
+pub(crate) use cache::drop_synced;
 pub(crate) use held::{Held, Link, is_at, is_same};
 pub use lacks::{Lack, lacks};
 pub(crate) use names::{has_no_links, is_lacking, move_new, sync_folder};

@@ -4,6 +4,7 @@
 //! spelling is refused, so that two texts never name one thing and no path or route is ever built from foreign text.
 
 mod lanes;
+mod tree;
 
 use std::{fmt, str::FromStr};
 
@@ -12,6 +13,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use lanes::Lanes;
+pub use tree::{Join, Piece};
 
 /// The text is not the id that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +73,39 @@ impl Hasher {
     /// The digest of everything added.
     pub fn finish(self) -> Digest {
         of_context(&self.0.finish())
+    }
+}
+
+/// The BLAKE3 digest of a plain file: what `b3sum` prints.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileDigest([u8; 32]);
+
+impl FileDigest {
+    /// The digest of a file of these `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        blake3::hash(bytes).into()
+    }
+}
+
+impl From<blake3::Hash> for FileDigest {
+    fn from(hash: blake3::Hash) -> Self {
+        Self(hash.into())
+    }
+}
+
+/// Computes a [`FileDigest`] over bytes that come in pieces, in their order.
+#[derive(Clone, Default)]
+pub struct FileHasher(blake3::Hasher);
+
+impl FileHasher {
+    /// Adds `bytes` to what is hashed.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything added.
+    pub fn finish(&self) -> FileDigest {
+        self.0.finalize().into()
     }
 }
 
@@ -168,6 +203,7 @@ macro_rules! digest_id {
 }
 
 hex_text!(Digest, 32, "SHA-256 digest");
+hex_text!(FileDigest, 32, "BLAKE3 digest");
 
 digest_id! {
     /// Names a sealed chunk: the SHA-256 of its stored bytes.

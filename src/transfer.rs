@@ -26,6 +26,7 @@ mod schedule;
 mod send;
 mod sink;
 mod source_file;
+mod sums;
 mod swarm;
 mod target;
 mod there;

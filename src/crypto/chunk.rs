@@ -42,7 +42,7 @@ pub enum Stream {
     Content,
     /// Names, kinds and sizes.
     Table,
-    /// SHA-256 of each plain file.
+    /// BLAKE3 of each plain file.
     Sums,
 }
 
@@ -141,18 +141,18 @@ impl ChunkSealer {
         sealed
     }
 
-    /// Seals again, under a fresh nonce, what this sealer has sealed.
+    /// Opens, where it is, what this sealer has sealed, so that it can be sealed under another nonce.
     ///
     /// # Errors
-    /// [`CryptoError::NoRandom`]; [`CryptoError::Forged`] if it was not sealed here.
-    pub fn seal_anew(
+    /// [`CryptoError::Forged`] if it was not sealed here.
+    pub fn unseal(
         &self,
         position: ChunkPosition,
         mut sealed: Vec<u8>,
-    ) -> Result<Vec<u8>, CryptoError> {
+    ) -> Result<PlainBuffer, CryptoError> {
         let length = self.0.open(position, &mut sealed)?.len();
         sealed.truncate(NONCE_LENGTH + length);
-        self.seal_buffer(position, PlainBuffer(sealed))
+        Ok(PlainBuffer(sealed))
     }
 }
 
@@ -350,7 +350,8 @@ mod tests {
         };
         assert_eq!(again(b"plain"), sealed);
         assert_ne!(again(b"plane"), sealed);
-        let anew = sealer.seal_anew(at(0, true), again(b"plane")).unwrap();
+        let plain = sealer.unseal(at(0, true), again(b"plane")).unwrap();
+        let anew = sealer.seal_buffer(at(0, true), plain).unwrap();
         assert_ne!(
             anew[..NONCE_LENGTH],
             nonce,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ManifestError, SyntaxFault, check_spelling, to_json};
-use crate::id::Digest;
+use crate::id::FileDigest;
 
 /// The most entries of a table.
 pub const MAX_ENTRIES: usize = 1_000_000;
@@ -88,7 +88,7 @@ impl Entry {
 ///
 /// # Errors
 /// [`ManifestError::Syntax`].
-pub fn parse_sum(line: &[u8]) -> Result<Digest, ManifestError> {
+pub fn parse_sum(line: &[u8]) -> Result<FileDigest, ManifestError> {
     parse_line(line, "line of the sums")
 }
 

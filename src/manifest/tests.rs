@@ -8,7 +8,7 @@ use crate::{
         FileKey,
         password::{MAX_ITERATIONS, MIN_ITERATIONS},
     },
-    id::{Digest, ManifestId, SealKeyId},
+    id::{FileDigest, ManifestId, SealKeyId},
 };
 
 const DAY: u64 = 24 * 3600;
@@ -357,7 +357,7 @@ fn other_versions_and_spellings_are_told_apart_and_say_where() {
 
 #[test]
 fn a_line_of_the_sums_is_a_digest_in_its_one_spelling() {
-    let digest = Digest::of(b"file");
+    let digest = FileDigest::of(b"file");
     let mut line = Vec::new();
     table::write_line(&digest, &mut line);
     assert_eq!(line.len(), table::SUM_LINE);

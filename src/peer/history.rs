@@ -21,7 +21,7 @@ use super::{
     inbox::{Arrival, Kept, Outcome},
 };
 use crate::{
-    id::{ManifestId, PeerId, TransferId},
+    id::{FileDigest, ManifestId, PeerId, TransferId},
     manifest::Timestamp,
     private,
     transfer::MAX_MESSAGE,
@@ -85,6 +85,9 @@ pub struct HistoryEntry {
     pub names: Vec<String>,
     /// What these are called here, if it is something else.
     pub named: Option<Vec<String>>,
+    /// Those of them that are files, and the BLAKE3 digest of each, as `b3sum` prints it.
+    #[serde(default)]
+    pub blake3: Vec<(String, FileDigest)>,
     /// How many entries of transfers of the same peer, or of peers that nobody vouches for, were left out since the one before,
     /// because they were too many: they waited, could not be opened, were cut, or were not taken.
     #[serde(default)]
@@ -108,6 +111,7 @@ impl HistoryEntry {
             seconds: None,
             names: Vec::new(),
             named: None,
+            blake3: Vec::new(),
             left_out: 0,
         }
     }
@@ -179,6 +183,7 @@ impl History {
     fn append_line(&self, entry: &HistoryEntry, arrival: Option<&Kept>) -> io::Result<ArrivalSeq> {
         let mut entry = entry.clone();
         entry.names.truncate(MAX_NAMES);
+        entry.blake3.truncate(MAX_NAMES);
         if let Some(named) = &mut entry.named {
             named.truncate(MAX_NAMES);
         }

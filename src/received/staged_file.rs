@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
     path::PathBuf,
 };
 
@@ -12,7 +12,13 @@ use rustix::{
 };
 
 use super::{ReceivedError, error_at, io_error};
-use crate::{disk::is_lacking, sabotage};
+use crate::{
+    disk::{drop_synced, is_lacking},
+    sabotage,
+};
+
+/// From so many bytes on, a file is not kept in memory for whoever opens it first.
+const LARGE: u64 = 64 << 20;
 
 /// Whether a file system could keep what it was told of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +84,15 @@ impl StagedFile {
             .map_err(|e| io_error(&self.path, e))
     }
 
+    /// When it was written to, or changed otherwise, last. No program can set it back.
+    ///
+    /// # Errors
+    /// [`ReceivedError`].
+    pub fn changed_at(&self) -> Result<(i64, i64), ReceivedError> {
+        let metadata = self.file.metadata().map_err(|e| io_error(&self.path, e))?;
+        Ok((metadata.ctime(), metadata.ctime_nsec()))
+    }
+
     /// Cuts off what an earlier run may have left after the first `length` bytes.
     ///
     /// # Errors
@@ -123,8 +138,19 @@ impl StagedFile {
             return Ok(());
         }
         match self.file.sync_data() {
-            Err(_) if sabotage::without("sync-errors") => Ok(()),
-            synced => synced.map_err(|e| io_error(&self.path, e)),
+            Err(_) if sabotage::without("sync-errors") => return Ok(()),
+            synced => synced.map_err(|e| io_error(&self.path, e))?,
+        }
+        self.drop_synced();
+        Ok(())
+    }
+
+    /// Lets the pages of a large file go that was synced. What is smaller is often opened as soon as it is there.
+    pub(super) fn drop_synced(&self) {
+        if let Ok(metadata) = self.file.metadata()
+            && metadata.len() >= LARGE
+        {
+            drop_synced(&self.file, metadata.len());
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, symlinkat, syncfs, unlinkat, utimensat},
+    fs::{AtFlags, Mode, OFlags, statat, symlinkat, syncfs, unlinkat, utimensat},
     io::Errno,
 };
 
@@ -104,6 +104,13 @@ impl Staging {
     /// [`ReceivedError`].
     pub fn journal(&self) -> Result<Option<Vec<u8>>, ReceivedError> {
         tree::read(&self.folder, JOURNAL).map_err(|e| io_error(&self.path, e))
+    }
+
+    /// When that was written to last; `None` if it is not there.
+    pub fn journal_changed_at(&self) -> Option<(i64, i64)> {
+        let found = statat(&self.folder, JOURNAL, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let nanoseconds = i64::try_from(found.st_ctime_nsec).ok()?;
+        Some((found.st_ctime, nanoseconds))
     }
 
     /// Forgets it: then the transfer is begun anew.

@@ -18,10 +18,10 @@ const WAITING: usize = 2;
 /// Something that was written and may still be in memory only.
 #[derive(Debug)]
 pub enum Unsynced {
-    /// The bytes of a file.
-    File(Arc<StagedFile>),
-    /// All of a staging.
-    Everything(Arc<Staging>),
+    /// The bytes of these files.
+    Files(Vec<Arc<StagedFile>>),
+    /// All of a staging, in which these files were written to last.
+    Everything(Arc<Staging>, Vec<Arc<StagedFile>>),
 }
 
 /// Syncs what it is given, one after the other, in a thread of its own; where the system refuses it one, in that of the
@@ -35,7 +35,7 @@ pub struct Syncer {
 
 #[derive(Debug)]
 struct Running {
-    requests: SyncSender<(Unsynced, u64)>,
+    requests: SyncSender<(Unsynced, Option<u64>)>,
     thread: JoinHandle<Result<(), ReceivedError>>,
 }
 
@@ -51,11 +51,11 @@ impl Default for Syncer {
 }
 
 impl Syncer {
-    /// Asks for `what` to be durable. `mark` comes back when it is.
+    /// Asks for `what` to be durable. `mark` comes back when it is, and all that was asked for before.
     ///
     /// # Errors
     /// [`ReceivedError`] of an earlier request: then nothing that was asked for is known to be durable.
-    pub fn sync(&mut self, what: Unsynced, mark: u64) -> Result<(), ReceivedError> {
+    pub fn sync(&mut self, what: Unsynced, mark: Option<u64>) -> Result<(), ReceivedError> {
         if self.running.is_none() {
             self.running = Running::start(self.tell.clone()).ok();
         }
@@ -90,7 +90,7 @@ impl Syncer {
 
 impl Running {
     fn start(tell: Sender<u64>) -> io::Result<Self> {
-        let (requests, todo) = sync_channel::<(Unsynced, u64)>(WAITING);
+        let (requests, todo) = sync_channel::<(Unsynced, Option<u64>)>(WAITING);
         let work = move || {
             let mut todo = todo.into_iter();
             todo.try_for_each(|(what, mark)| what.sync_and_tell(&tell, mark))
@@ -101,17 +101,23 @@ impl Running {
 }
 
 impl Unsynced {
-    fn sync_and_tell(&self, tell: &Sender<u64>, mark: u64) -> Result<(), ReceivedError> {
+    fn sync_and_tell(&self, tell: &Sender<u64>, mark: Option<u64>) -> Result<(), ReceivedError> {
         self.sync()?;
-        // Nobody may be listening any more.
-        let _ = tell.send(mark);
+        if let Some(mark) = mark {
+            // Nobody may be listening any more.
+            let _ = tell.send(mark);
+        }
         Ok(())
     }
 
     fn sync(&self) -> Result<(), ReceivedError> {
         match self {
-            Self::File(file) => file.sync(),
-            Self::Everything(staging) => staging.sync_all(),
+            Self::Files(files) => files.iter().try_for_each(|file| file.sync()),
+            Self::Everything(staging, files) => {
+                staging.sync_all()?;
+                files.iter().for_each(|file| file.drop_synced());
+                Ok(())
+            }
         }
     }
 }

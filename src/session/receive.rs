@@ -425,6 +425,7 @@ impl<'a> Job<'a> {
             bytes: payload.size,
             seconds: Some(seconds),
             names: transfer.listing.top_names().map(str::to_owned).collect(),
+            blake3: transfer.listing.top_sums(),
             ..HistoryEntry::new(Direction::Received, payload.transfer_id)
         };
         entry.set_paths(&files.paths);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, Error, LeftOut, Missed, Mistake, RETRY_FOR, Recipients, Session, Told, Work};
 use crate::{
-    id::{ManifestId, TransferId},
+    id::{FileDigest, ManifestId, TransferId},
     peer::{Direction, HistoryEntry},
     store::{OfferAnswer, Pace, PacedStore, Store, TransferState},
     transfer::{self, SendOptions, Sources, TransferError},
@@ -78,6 +78,9 @@ pub struct Sent {
     pub chunks: u64,
     /// Those of them that were there already.
     pub already_chunks: u64,
+    /// The files at its top, and the BLAKE3 digest of each, as `b3sum` prints it; none if every recipient had received it before.
+    #[serde(default)]
+    pub blake3: Vec<(String, FileDigest)>,
     /// What the stores answered that have it: the answers of `stores`.
     pub answers: Vec<OfferAnswer>,
     /// What became of it at each store that it was for, in the order in which they were named; the own store is the last.
@@ -311,6 +314,7 @@ impl Session {
             bytes: sent.size,
             chunks: sent.chunks,
             already_chunks: sent.already_chunks,
+            blake3: sent.blake3,
             answers: way.stores.iter().filter_map(|at| at.answer).collect(),
             stores: way.stores,
             seconds,
@@ -347,6 +351,7 @@ impl Session {
             bytes: sent.bytes,
             seconds: Some(sent.seconds),
             names,
+            blake3: sent.blake3.clone(),
             ..HistoryEntry::new(Direction::Sent, sent.transfer)
         });
     }

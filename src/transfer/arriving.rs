@@ -69,7 +69,7 @@ impl Arriving {
             root.clone(),
             staging_key(payload.transfer_id, payload.sender),
         );
-        let (bytes, created) = (size, payload.created);
+        let (bytes, created, chunk_size) = (size, payload.created, payload.chunk_size);
         let sink = blocking(move || {
             let size = |entry: &Entry| size_of(entry).unwrap_or(0);
             let plan = Plan::new(&entries, Layout::default(), created, size)?;
@@ -83,7 +83,7 @@ impl Arriving {
                 .map_err(TransferError::from)
                 .and_then(|()| plan.for_staging(&staging, &entries, created, size));
             let plan = plan.inspect_err(|_| staging.discard())?;
-            let sink = Sink::begin(Arc::new(staging), Arc::new(plan), options);
+            let sink = Sink::begin(Arc::new(staging), Arc::new(plan), chunk_size, options);
             Ok::<_, TransferError>(Some(sink))
         });
         Ok(sink.await?.map(|sink| Self {
@@ -114,7 +114,10 @@ impl Arriving {
             };
             let written = open_bytes(&self.opener, position, sealed)
                 .map_err(TransferError::from)
-                .and_then(|plain| self.sink.write_chunk(&plain));
+                .and_then(|plain| {
+                    let sums = self.sink.spans().sum(position, &plain);
+                    self.sink.write_chunk(index, &plain, sums)
+                });
             match written {
                 Ok(()) => {
                     self.ids.push(id);

@@ -1,11 +1,15 @@
 //! The content of a transfer as one stream of plain chunks, read ahead by one so that the last is known as such.
 
-use std::{io::Read, ops::Range, sync::Mutex};
+use std::{
+    io::{self, Read as _},
+    sync::Mutex,
+};
 
 use super::{Sources, TransferError, source_file::SourceFile};
 use crate::{
     crypto::{ChunkPosition, PlainBuffer},
-    id::{Digest, Hasher},
+    id::FileDigest,
+    manifest::table::Entry,
 };
 
 impl Sources {
@@ -13,12 +17,33 @@ impl Sources {
     pub fn stream(
         name: impl Into<String>,
         expected: Option<u64>,
-        reader: impl Read + Send + 'static,
+        reader: impl io::Read + Send + 'static,
     ) -> Self {
         Self::Stream {
             name: name.into(),
             expected,
             reader: Mutex::new(Box::new(reader)),
+        }
+    }
+
+    /// The sizes of the files, in the order of the table.
+    pub(super) fn sizes(&self) -> Vec<u64> {
+        match self {
+            Self::Tree(tree) => tree.files.iter().map(|file| file.size).collect(),
+            Self::Stream { .. } => vec![u64::MAX],
+        }
+    }
+
+    /// The files at the top, by their numbers, with their names.
+    pub(super) fn top_files(&self) -> Vec<(usize, String)> {
+        match self {
+            Self::Tree(tree) => {
+                let is_file = |entry: &&Entry| matches!(entry, Entry::File { .. });
+                let files = tree.entries.iter().filter(is_file).map(Entry::path);
+                let top = files.enumerate().filter(|(_, path)| !path.contains('/'));
+                top.map(|(file, path)| (file, path.to_owned())).collect()
+            }
+            Self::Stream { name, .. } => vec![(0, name.clone())],
         }
     }
 }
@@ -34,14 +59,25 @@ pub(super) struct PlainChunk {
 
 /// What was read in all.
 #[derive(Debug)]
-pub(super) struct Total {
+pub(super) struct Read {
     /// Bytes of content.
     pub size: u64,
-    /// SHA-256 of each file, in the order of the table.
-    pub sums: Vec<Digest>,
+    /// What must be the digest of some of the files; see [`SourceFile::check_end`].
+    pub again: Vec<ReadAgain>,
 }
 
-/// Reads `files` back to back, hashes each, and hands chunk after chunk to `each`, which may stop it by an error.
+/// A file that was read twice, because it is not known whether it was written to while it was read.
+#[derive(Debug)]
+pub(super) struct ReadAgain {
+    /// Its number.
+    pub file: usize,
+    /// The digest of what was read the second time.
+    pub digest: FileDigest,
+    /// The error if that of the first time is another.
+    pub changed: TransferError,
+}
+
+/// Reads `files` back to back, and hands chunk after chunk to `each`, which may stop it by an error.
 ///
 /// # Errors
 /// [`TransferError::SourceChanged`] if a file is not exactly what was walked, [`TransferError::UnsupportedSource`] if its
@@ -50,12 +86,20 @@ pub(super) fn read_files(
     files: &[SourceFile],
     chunk_size: u32,
     each: impl FnMut(PlainChunk) -> Result<(), TransferError>,
-) -> Result<Total, TransferError> {
-    let mut chunks = Chunker::new(chunk_size, each);
-    for file in files {
-        read_file(file, &mut chunks)?;
+) -> Result<Read, TransferError> {
+    let (mut chunks, mut again) = (Chunker::new(chunk_size, each), Vec::new());
+    for (number, file) in files.iter().enumerate() {
+        if let Some(digest) = read_file(file, &mut chunks)? {
+            let changed = file.changed();
+            again.push(ReadAgain {
+                file: number,
+                digest,
+                changed,
+            });
+        }
     }
-    chunks.finish()
+    let size = chunks.finish()?;
+    Ok(Read { size, again })
 }
 
 /// Reads a stream to its end, as the content of one file. `path` names it in errors.
@@ -63,34 +107,31 @@ pub(super) fn read_files(
 /// # Errors
 /// [`TransferError::Source`]; what `each` gives.
 pub(super) fn read_stream(
-    mut stream: impl Read,
+    mut stream: impl io::Read,
     path: &str,
     chunk_size: u32,
     each: impl FnMut(PlainChunk) -> Result<(), TransferError>,
-) -> Result<Total, TransferError> {
+) -> Result<Read, TransferError> {
     let mut chunks = Chunker::new(chunk_size, each);
-    let mut hasher = Hasher::default();
-    while let taken @ 1.. = {
-        let taken = chunks.fill_from(&mut stream, u64::MAX);
-        taken.map_err(|e| {
-            e.or_source(|source| TransferError::Source {
-                path: path.into(),
-                source,
-            })
-        })?
-    } {
-        hasher.update(chunks.newest(taken));
-    }
-    chunks.sums.push(hasher.finish());
-    chunks.finish()
+    let failed = |source| TransferError::Source {
+        path: path.into(),
+        source,
+    };
+    while chunks
+        .fill_from(&mut stream, u64::MAX)
+        .map_err(|e| e.or_source(failed))?
+        > 0
+    {}
+    let (size, again) = (chunks.finish()?, Vec::new());
+    Ok(Read { size, again })
 }
 
+/// Gives the digest that it must have been, if that is not known otherwise.
 fn read_file(
     source: &SourceFile,
     chunks: &mut Chunker<impl FnMut(PlainChunk) -> Result<(), TransferError>>,
-) -> Result<(), TransferError> {
+) -> Result<Option<FileDigest>, TransferError> {
     let mut file = source.open()?;
-    let mut hasher = Hasher::default();
     let mut left = source.size;
     while left > 0 {
         let taken = chunks.fill_from(&mut file.file, left);
@@ -104,15 +145,8 @@ fn read_file(
             return Err(source.other_size(&file));
         }
         left -= taken as u64;
-        if taken as u64 == source.size {
-            chunks.sum_with_others(taken);
-            return source.check_end(&mut file, || Digest::of(chunks.newest(taken)));
-        }
-        hasher.update(chunks.newest(taken));
     }
-    let sum = hasher.finish();
-    chunks.sums.push(sum);
-    source.check_end(&mut file, || sum)
+    source.check_end(&mut file)
 }
 
 /// Packs bytes into full chunks. A full chunk is handed on only when more bytes follow: then it was not the last.
@@ -121,20 +155,16 @@ struct Chunker<F> {
     buffer: PlainBuffer,
     next_index: u64,
     each: F,
-    /// The digest of each file so far.
-    sums: Vec<Digest>,
-    /// The files that are in the buffer from beginning to end: their place in `sums`, and where they are.
-    whole: Vec<(usize, Range<usize>)>,
 }
 
 /// Reading failed, or whoever takes the chunks stopped it.
 enum FillError {
-    Read(std::io::Error),
+    Read(io::Error),
     Stopped(TransferError),
 }
 
 impl FillError {
-    fn or_source(self, source: impl FnOnce(std::io::Error) -> TransferError) -> TransferError {
+    fn or_source(self, source: impl FnOnce(io::Error) -> TransferError) -> TransferError {
         match self {
             Self::Read(error) => source(error),
             Self::Stopped(error) => error,
@@ -150,13 +180,11 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
             buffer: PlainBuffer::with_capacity(chunk_size),
             next_index: 0,
             each,
-            sums: Vec::new(),
-            whole: Vec::new(),
         }
     }
 
     /// Takes up to `limit` bytes, at most to the end of the chunk. 0 only at the end of `reader`.
-    fn fill_from(&mut self, reader: &mut impl Read, limit: u64) -> Result<usize, FillError> {
+    fn fill_from(&mut self, reader: &mut impl io::Read, limit: u64) -> Result<usize, FillError> {
         let room = self.chunk_size - self.buffer.bytes().len();
         if room == 0 {
             return self.start_next(reader, limit);
@@ -165,37 +193,14 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
     }
 
     /// The chunk is full: it goes as soon as a first byte shows that it is not the last.
-    fn start_next(&mut self, reader: &mut impl Read, limit: u64) -> Result<usize, FillError> {
+    fn start_next(&mut self, reader: &mut impl io::Read, limit: u64) -> Result<usize, FillError> {
         let mut next = PlainBuffer::with_capacity(self.chunk_size);
         let taken = read(reader, limit.min(self.chunk_size as u64), &mut next)?;
         if taken > 0 {
-            self.sum_whole();
             let full = std::mem::replace(&mut self.buffer, next);
             self.hand_on(full, false).map_err(FillError::Stopped)?;
         }
         Ok(taken)
-    }
-
-    /// The last `count` bytes that were taken.
-    fn newest(&self, count: usize) -> &[u8] {
-        let bytes = self.buffer.bytes();
-        &bytes[bytes.len() - count..]
-    }
-
-    /// A file ends whose bytes are the last `count`. Small files are hashed together, which may be faster.
-    fn sum_with_others(&mut self, count: usize) {
-        let end = self.buffer.bytes().len();
-        self.whole.push((self.sums.len(), end - count..end));
-        self.sums.push(Digest::from_bytes([0; 32]));
-    }
-
-    fn sum_whole(&mut self) {
-        let bytes = self.buffer.bytes();
-        let files = self.whole.iter().map(|(_, range)| &bytes[range.clone()]);
-        let digests = Digest::of_each(&files.collect::<Vec<_>>());
-        for ((place, _), digest) in self.whole.drain(..).zip(digests) {
-            self.sums[place] = digest;
-        }
     }
 
     fn hand_on(&mut self, plain: PlainBuffer, last: bool) -> Result<(), TransferError> {
@@ -207,21 +212,23 @@ impl<F: FnMut(PlainChunk) -> Result<(), TransferError>> Chunker<F> {
         (self.each)(PlainChunk { position, plain })
     }
 
-    /// Hands on the last chunk.
-    fn finish(mut self) -> Result<Total, TransferError> {
-        self.sum_whole();
+    /// Hands on the last chunk. Gives the bytes of all.
+    fn finish(mut self) -> Result<u64, TransferError> {
         let length = self.buffer.bytes().len();
         let size = self.next_index * self.chunk_size as u64 + length as u64;
         if length > 0 {
             let last = std::mem::replace(&mut self.buffer, PlainBuffer::with_capacity(0));
             self.hand_on(last, true)?;
         }
-        let sums = self.sums;
-        Ok(Total { size, sums })
+        Ok(size)
     }
 }
 
-fn read(reader: &mut impl Read, limit: u64, buffer: &mut PlainBuffer) -> Result<usize, FillError> {
+fn read(
+    reader: &mut impl io::Read,
+    limit: u64,
+    buffer: &mut PlainBuffer,
+) -> Result<usize, FillError> {
     let taken = buffer.extend_by(|bytes| reader.take(limit).read_to_end(bytes));
     taken.map_err(FillError::Read)
 }
@@ -232,13 +239,13 @@ mod tests {
 
     const CHUNK: usize = 64 << 10;
 
-    fn chunks_of(bytes: &[u8]) -> (Vec<PlainChunk>, Total) {
+    fn chunks_of(bytes: &[u8]) -> (Vec<PlainChunk>, u64) {
         let mut chunks = Vec::new();
         let total = read_stream(bytes, "-", CHUNK as u32, |chunk| {
             chunks.push(chunk);
             Ok(())
         });
-        (chunks, total.unwrap())
+        (chunks, total.unwrap().size)
     }
 
     #[test]
@@ -265,10 +272,7 @@ mod tests {
                 );
                 assert!(last || chunk.plain.bytes().len() == CHUNK);
             }
-            assert_eq!(
-                (total.size, total.sums),
-                (size as u64, vec![Digest::of(&bytes)])
-            );
+            assert_eq!(total, size as u64);
         }
     }
 }

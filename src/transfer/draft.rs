@@ -8,6 +8,7 @@ use super::{
     SendOptions, Sender, TransferError,
     content::PlainChunk,
     journal::{Journal, Records, Sealed},
+    sums::ChunkSums,
     walk::Sources,
 };
 use crate::{
@@ -87,7 +88,8 @@ impl Draft {
         let offer = sign_offer(sender, options, &key, chunk_size, sources.size(), ids)?;
         journal.begin(&offer);
         for (index, (id, sealed)) in (0..).zip(&chunks) {
-            journal.record(Stream::Table, index, &Sealed::of(*id, sealed));
+            let sealed = Sealed::of(*id, sealed);
+            journal.record(Stream::Table, index, &sealed, &ChunkSums::default());
         }
         let sealing = Sealing {
             key,
@@ -112,61 +114,73 @@ pub(super) struct Sealing {
 }
 
 impl Sealing {
-    /// Seals `chunks`, each as an earlier run did if it is unchanged, else under a fresh nonce.
+    /// Seals `chunks`, each as an earlier run did if it is unchanged, else under a fresh nonce. Gives with each what `sum` makes of
+    /// its plain bytes.
     pub(super) fn seal(
         &self,
         stream: Stream,
         chunks: Vec<PlainChunk>,
-    ) -> Result<Vec<SealedChunk>, TransferError> {
+        sum: impl Fn(ChunkPosition, &[u8]) -> ChunkSums,
+    ) -> Result<Vec<(SealedChunk, ChunkSums)>, TransferError> {
         let sealer = ChunkSealer::new(&self.key, stream, self.chunk_size);
         let sealed = chunks.into_iter().map(|PlainChunk { position, plain }| {
-            let (sealed, known) = self.seal_one(&sealer, stream, position, plain)?;
-            Ok::<_, TransferError>((position, sealed, known))
+            let sum = |plain: &[u8]| sum(position, plain);
+            let again = self.seal_one(&sealer, stream, position, plain, sum)?;
+            Ok::<_, TransferError>((position, again))
         });
         let sealed: Vec<_> = sealed.collect::<Result<_, _>>()?;
-        let new = sealed.iter().filter(|(_, _, known)| known.is_none());
-        let new: Vec<_> = new.map(|(_, sealed, _)| sealed.as_slice()).collect();
+        let new = sealed.iter().filter(|(_, again)| again.known.is_none());
+        let new: Vec<_> = new.map(|(_, again)| again.sealed.as_slice()).collect();
         let mut ids = ChunkId::of_each(&new).into_iter();
-        let named = sealed.into_iter().map(|(position, sealed, known)| {
-            let id = known
-                .or_else(|| ids.next())
-                .expect("each new one was named");
-            match known {
-                Some(_) => Ok((id, sealed.into())),
-                None => Ok(self.note(stream, position, id, sealed)),
+        let named = sealed.into_iter().map(|(position, again)| {
+            let id = again.known.or_else(|| ids.next());
+            let id = id.expect("each new one was named");
+            if again.known.is_none() {
+                self.note(stream, position, id, &again);
             }
+            ((id, again.sealed.into()), again.sums)
         });
-        named.collect()
+        Ok(named.collect())
     }
 
-    /// With its id, if an earlier run sealed the same: the tag tells, and nothing needs to be hashed.
     fn seal_one(
         &self,
         sealer: &ChunkSealer,
         stream: Stream,
         position: ChunkPosition,
         plain: PlainBuffer,
-    ) -> Result<(Vec<u8>, Option<ChunkId>), TransferError> {
-        let Some(earlier) = self.records.get(&(stream, position.index)) else {
-            return Ok((sealer.seal_buffer(position, plain)?, None));
+        sum: impl Fn(&[u8]) -> ChunkSums,
+    ) -> Result<Again, TransferError> {
+        let Some((earlier, kept)) = self.records.get(&(stream, position.index)) else {
+            return Ok(Again {
+                sums: sum(plain.bytes()),
+                sealed: sealer.seal_buffer(position, plain)?,
+                known: None,
+            });
         };
+        let computed = kept.is_none().then(|| sum(plain.bytes()));
         let sealed = sealer.seal_again_with(earlier.nonce, position, plain);
+        // The tag tells whether it is the same, and nothing needs to be hashed.
         if Sealed::of(earlier.id, &sealed) == *earlier {
-            return Ok((sealed, Some(earlier.id)));
+            return Ok(Again {
+                sealed,
+                sums: kept.clone().or(computed).unwrap_or_default(),
+                known: Some(earlier.id),
+            });
         }
-        Ok((sealer.seal_anew(position, sealed)?, None))
+        let plain = sealer.unseal(position, sealed)?;
+        let sums = computed.unwrap_or_else(|| sum(plain.bytes()));
+        Ok(Again {
+            sealed: sealer.seal_buffer(position, plain)?,
+            sums,
+            known: None,
+        })
     }
 
-    fn note(
-        &self,
-        stream: Stream,
-        position: ChunkPosition,
-        id: ChunkId,
-        sealed: Vec<u8>,
-    ) -> SealedChunk {
+    fn note(&self, stream: Stream, position: ChunkPosition, id: ChunkId, again: &Again) {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.record(stream, position.index, &Sealed::of(id, &sealed));
-        (id, sealed.into())
+        let sealed = Sealed::of(id, &again.sealed);
+        journal.record(stream, position.index, &sealed, &again.sums);
     }
 
     /// Seals a whole stream that is in memory.
@@ -180,12 +194,13 @@ impl Sealing {
             plain.extend_by(|buffer| buffer.extend_from_slice(bytes));
             PlainChunk { position, plain }
         });
-        self.seal(stream, chunks.collect())
+        let sealed = self.seal(stream, chunks.collect(), |_, _| ChunkSums::default())?;
+        Ok(sealed.into_iter().map(|(chunk, _)| chunk).collect())
     }
 
     /// The ids that earlier runs sealed.
     pub(super) fn earlier(&self) -> impl Iterator<Item = ChunkId> + '_ {
-        self.records.values().map(|sealed| sealed.id)
+        self.records.values().map(|(sealed, _)| sealed.id)
     }
 
     /// The content among them.
@@ -194,7 +209,7 @@ impl Sealing {
             .records
             .iter()
             .filter(|((stream, _), _)| *stream == Stream::Content);
-        content.map(|(_, sealed)| sealed.id)
+        content.map(|(_, (sealed, _))| sealed.id)
     }
 
     /// The whole content, if earlier runs sealed all of its `size` bytes.
@@ -209,6 +224,14 @@ impl Sealing {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A chunk that was sealed, perhaps not for the first time.
+struct Again {
+    sealed: Vec<u8>,
+    sums: ChunkSums,
+    /// Its id, if an earlier run sealed the same.
+    known: Option<ChunkId>,
 }
 
 fn seal_fresh(

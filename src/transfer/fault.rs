@@ -1,7 +1,7 @@
 //! What of a transfer is not as it was signed, and what is too much for one: the parameters of
 //! [`TransferError`](super::TransferError).
 
-use crate::{crypto::Stream, id::Digest};
+use crate::{crypto::Stream, id::FileDigest};
 
 /// A part of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,12 +80,12 @@ pub enum Difference {
     #[error("{0} bytes")]
     ChunkLength(usize),
     /// A file has another digest.
-    #[error("SHA-256 is {found} instead of {expected}")]
+    #[error("BLAKE3 is {found} instead of {expected}")]
     Digest {
         /// That of what came.
-        found: Digest,
+        found: FileDigest,
         /// That of the sums.
-        expected: Digest,
+        expected: FileDigest,
     },
     /// There are sums, and no file.
     #[error("{0} chunks for no file")]
@@ -110,9 +110,6 @@ pub enum Difference {
     /// The content is shorter than its files.
     #[error("it ends before its files do")]
     Short,
-    /// The content is longer than its files.
-    #[error("it goes on after its last file")]
-    Long,
 }
 
 /// What is more than one transfer may have.

@@ -1,7 +1,7 @@
 //! What a sender remembers of an unfinished transfer, so that it can be continued after a crash.
 //!
-//! An append-only file: the signed offer, then a record (stream, index, nonce, tag, id) for every chunk that was sealed. It
-//! holds no key: the offer's wraps do, and the sender unwraps its own. Losing records costs only sending again, never
+//! An append-only file: the signed offer, then a record (stream, index, nonce, tag, id) for every chunk that was sealed, and what it
+//! tells of the digests of files, if that is short: what is long is computed again. It holds no key: the offer's wraps do, and the sender unwraps its own. Losing records costs only sending again, never
 //! safety, so nothing here is synced, and a damaged record ends the part that is believed.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::TransferError;
+use super::{TransferError, sums::ChunkSums};
 use crate::{
     crypto::{
         Nonce, Stream,
@@ -26,13 +26,15 @@ use crate::{
     private,
 };
 
-const MAGIC: &[u8; 16] = b"colis sending 2\n";
+const MAGIC: &[u8; 16] = b"colis sending 3\n";
 /// How often, and how long apart, a journal in use is tried.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 /// What the name of a note has behind the name of its journal.
 pub(super) const NOTE: &str = "note";
-const RECORD: usize = 1 + 8 + NONCE_LENGTH + TAG_LENGTH + 32 + 4;
+const RECORD: usize = 1 + 8 + NONCE_LENGTH + TAG_LENGTH + 32;
+/// Longer sums are not kept: these are of a chunk in which a file begins off a border of BLAKE3, or of many files.
+const MOST_SUMS: usize = 255;
 
 /// A chunk that was sealed in an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +55,8 @@ impl Sealed {
     }
 }
 
-/// Chunks by stream and index.
-pub(super) type Records = HashMap<(Stream, u64), Sealed>;
+/// Chunks by stream and index, with what is kept of the digests of the files in them.
+pub(super) type Records = HashMap<(Stream, u64), (Sealed, Option<ChunkSums>)>;
 
 /// The journal of one transfer, locked against a second process. Losing it costs only sending again: where it cannot be
 /// written, as on a full disk or one to read only, the transfer goes on without it.
@@ -116,13 +118,17 @@ impl Journal {
     }
 
     /// Remembers a sealed chunk.
-    pub(super) fn record(&mut self, stream: Stream, index: u64, sealed: &Sealed) {
-        let mut record = Vec::with_capacity(RECORD);
+    pub(super) fn record(&mut self, stream: Stream, index: u64, sealed: &Sealed, sums: &ChunkSums) {
+        let sums = Some(sums.to_bytes()).filter(|sums| sums.len() <= MOST_SUMS);
+        let sums = sums.unwrap_or_default();
+        let mut record = Vec::with_capacity(RECORD + 1 + sums.len() + 4);
         record.push(stream_code(stream));
         record.extend_from_slice(&index.to_be_bytes());
         record.extend_from_slice(&sealed.nonce);
         record.extend_from_slice(&sealed.tag);
         record.extend_from_slice(sealed.id.as_bytes());
+        record.push(u8::try_from(sums.len()).unwrap_or(0));
+        record.extend_from_slice(&sums);
         record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
         self.write(|file| file.write_all(&record));
     }
@@ -205,16 +211,26 @@ fn parse(bytes: &[u8]) -> Option<(SignedOffer, Records, usize)> {
         return None;
     }
     let offer = SignedOffer::parse(Bytes::copy_from_slice(envelope)).ok()?;
-    let whole: Vec<_> = rest.chunks_exact(RECORD).map_while(parse_record).collect();
-    let length = bytes.len() - rest.len() + whole.len() * RECORD;
-    Some((offer, whole.into_iter().collect(), length))
+    let (mut records, mut rest) = (Records::new(), rest);
+    while let Some((chunk, record, after)) = parse_record(rest) {
+        records.insert(chunk, record);
+        rest = after;
+    }
+    Some((offer, records, bytes.len() - rest.len()))
 }
 
-fn parse_record(record: &[u8]) -> Option<((Stream, u64), Sealed)> {
-    let (fields, crc) = record.split_last_chunk::<4>()?;
-    if u32::from_be_bytes(*crc) != crc32fast::hash(fields) {
+/// The first record, and what is behind it.
+#[allow(clippy::type_complexity, reason = "an entry of the records")]
+fn parse_record(bytes: &[u8]) -> Option<((Stream, u64), (Sealed, Option<ChunkSums>), &[u8])> {
+    let length = RECORD + 1 + usize::from(*bytes.get(RECORD)?);
+    let (record, rest) = bytes.split_at_checked(length)?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    if u32::from_be_bytes(*crc) != crc32fast::hash(record) {
         return None;
     }
+    let (fields, sums) = record.split_at(RECORD);
+    let sums = ChunkSums::parse(&sums[1..])?;
+    let sums = Some(sums).filter(|sums| !sums.0.is_empty());
     let (stream, fields) = fields.split_first()?;
     let (index, fields) = fields.split_first_chunk::<8>()?;
     let (nonce, fields) = fields.split_first_chunk::<NONCE_LENGTH>()?;
@@ -227,7 +243,7 @@ fn parse_record(record: &[u8]) -> Option<((Stream, u64), Sealed)> {
     let stream = [Stream::Content, Stream::Table, Stream::Sums]
         .into_iter()
         .find(|s| stream_code(*s) == *stream)?;
-    Some(((stream, u64::from_be_bytes(*index)), sealed))
+    Some(((stream, u64::from_be_bytes(*index)), (sealed, sums), rest))
 }
 
 fn stream_code(stream: Stream) -> u8 {

@@ -7,13 +7,16 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Difference, Part, Seen, TransferError, blocking};
+use super::{
+    Difference, Part, Seen, TransferError, blocking,
+    sums::{Spans, top_sums},
+};
 use crate::{
     crypto::{
         ChunkOpener, ChunkPosition, CryptoError, FileKey, SealKey, Stream, chunk::NONCE_LENGTH,
         password::Password,
     },
-    id::{ChunkId, Digest, PeerId},
+    id::{ChunkId, FileDigest, PeerId},
     manifest::{
         Manifest, ManifestError, SignedManifest, Timestamp, Verifier, VerifyError, Wrap, WrapScope,
         table::{self, Entry, Lines},
@@ -72,8 +75,8 @@ impl Origin {
 pub struct Listing {
     /// The table. Its paths are remote text: escape them before showing them.
     pub entries: Vec<Entry>,
-    /// SHA-256 of each plain file, in the order of the table.
-    pub sums: Vec<Digest>,
+    /// BLAKE3 of each plain file, in the order of the table.
+    pub sums: Vec<FileDigest>,
 }
 
 /// A transfer whose signature, key, table and sums are checked.
@@ -113,16 +116,19 @@ impl OpenedTransfer {
         &self.key
     }
 
+    /// Where the content chunk at `index` stands.
+    pub(super) fn position(&self, index: u64) -> ChunkPosition {
+        let last = index + 1 == self.manifest.payload().chunks.len() as u64;
+        ChunkPosition { index, last }
+    }
+
     /// Opens the sealed content chunk at `index`.
     ///
     /// # Errors
     /// [`TransferError::Crypto`], [`TransferError::Integrity`].
     pub fn open_chunk(&self, index: u64, sealed: Bytes) -> Result<Bytes, TransferError> {
         let manifest = self.manifest.payload();
-        let position = ChunkPosition {
-            index,
-            last: index + 1 == manifest.chunks.len() as u64,
-        };
+        let position = self.position(index);
         let opener = ChunkOpener::new(&self.key, Stream::Content, manifest.chunk_size);
         let plain = open_bytes(&opener, position, sealed)?;
         let expected = (manifest.size - index * u64::from(manifest.chunk_size))
@@ -137,6 +143,14 @@ impl OpenedTransfer {
                 expected,
             },
         ))
+    }
+
+    /// Where each file is in the content.
+    pub(super) fn spans(&self) -> Spans {
+        let entries = self.listing.entries.iter();
+        let files = entries.filter(|entry| matches!(entry, Entry::File { .. }));
+        let sizes = files.map(|file| self.file_size(file));
+        Spans::new(sizes, self.manifest.payload().chunk_size)
     }
 
     /// The size of the file that is the `entry`; a stream's file has what the others leave.
@@ -184,6 +198,11 @@ impl Listing {
     pub fn top_names(&self) -> impl Iterator<Item = &str> {
         let paths = self.entries.iter().map(Entry::path);
         paths.filter(|path| !path.contains('/'))
+    }
+
+    /// The files among them, with their digests.
+    pub fn top_sums(&self) -> Vec<(String, FileDigest)> {
+        top_sums(&self.entries, &self.sums)
     }
 
     /// Table, sums and content must tell the same.

@@ -2,6 +2,7 @@
 
 use super::TransferError;
 use crate::{
+    id::FileDigest,
     manifest::{Timestamp, table::Entry},
     name::{self, RelPath, SafeName},
     received::{EntryKind, Layout, Links, Names, NewNames, StagedPath, Staging},
@@ -111,6 +112,18 @@ impl Plan {
         let made = |step: &&Step| !matches!(step.kind, StepKind::Skipped);
         let made = self.steps.iter().filter(made);
         made.filter_map(|step| step.path.top_level())
+    }
+
+    /// The digest of each of them that is a file. `sums` are those of all files.
+    pub(super) fn top_sums(&self, sums: &[FileDigest]) -> Vec<Option<FileDigest>> {
+        let mut sums = sums.iter();
+        let with_sum = self.steps.iter().filter_map(|step| match step.kind {
+            StepKind::Skipped => None,
+            StepKind::File { .. } => Some((step, sums.next().copied())),
+            StepKind::Directory { .. } | StepKind::Symlink { .. } => Some((step, None)),
+        });
+        let top = with_sum.filter(|(step, _)| step.path.top_level().is_some());
+        top.map(|(_, sum)| sum).collect()
     }
 
     /// How many entries are made.

@@ -1,6 +1,6 @@
 //! Receiving: fetch, open and write the content of an opened transfer, then publish its files under their final names.
 //!
-//! A few chunks are fetched and opened at once; one thread writes them in order. Nothing gets a final name before every
+//! A few chunks are fetched, opened and hashed at once; one thread writes them in order. Nothing gets a final name before every
 //! file has the digest that its sender signed.
 
 use std::{io::Write, path::PathBuf, sync::Arc};
@@ -14,10 +14,11 @@ use super::{
     open::integrity,
     plan::Plan,
     sink::{Lost, Sink, discard_unless_begun},
+    sums::{ChunkSums, Spans, Sums},
     there::{each_identical, identical},
 };
 use crate::{
-    id::{Hasher, PeerId, TransferId},
+    id::{FileDigest, PeerId, TransferId},
     private,
     received::{self, Layout, NewNames, ReceivedError, Staging},
     store::Store,
@@ -51,6 +52,8 @@ impl Default for ReceiveOptions {
 pub struct ReceivedFiles {
     /// The final names of what the transfer has at its top.
     pub paths: Vec<PathBuf>,
+    /// The BLAKE3 digest of each of them that is a file.
+    pub blake3: Vec<Option<FileDigest>>,
     /// Whether all of it was there already, identical, so that nothing was written.
     pub already_there: bool,
     /// Those of the paths that were there already, identical, while others were not.
@@ -99,7 +102,6 @@ pub async fn receive_rest(
     options: ReceiveOptions,
     progress: &dyn Progress,
 ) -> Result<ReceivedFiles, TransferError> {
-    let size = transfer.manifest.payload().size;
     let prepared = {
         let (transfer, root) = (transfer.clone(), root.clone());
         blocking(move || Prepared::new(&transfer, &root, arriving)).await?
@@ -112,7 +114,7 @@ pub async fn receive_rest(
         }
         Prepared::Staged(staging, plan) => (None, staging, plan),
     };
-    let received = ReceivedFiles::of(&plan, size);
+    let received = ReceivedFiles::of(&plan, transfer);
     let resumed = begun.is_some() || staging.has_journal();
     let sink = {
         let (staging, plan, transfer) = (staging.clone(), plan.clone(), transfer.clone());
@@ -181,13 +183,14 @@ fn publish(
 
 impl ReceivedFiles {
     /// With what is to be told of `plan`, whether or not something is written.
-    fn of(plan: &Plan, size: u64) -> Self {
+    fn of(plan: &Plan, transfer: &OpenedTransfer) -> Self {
         Self {
+            blake3: plan.top_sums(&transfer.listing.sums),
             skipped_links: plan.skipped_links.clone(),
             unmade_links: plan.unmade_links.clone(),
             numbered: plan.numbered.clone(),
             renamed: plan.renamed.clone(),
-            size,
+            size: transfer.manifest.payload().size,
             ..Self::default()
         }
     }
@@ -222,18 +225,20 @@ pub async fn stream_content(
         return Err(TransferError::NotOneFile { entries });
     };
     progress.event(started(transfer, 0));
-    let mut hasher = Hasher::default();
-    let mut chunks = opened_chunks(store, transfer, 0, jobs);
-    while let Some(plain) = chunks.try_next().await? {
+    let (sums, spans) = (Sums::new(transfer.spans()), Arc::new(transfer.spans()));
+    let mut chunks = opened_chunks(store, transfer, &spans, 0, jobs);
+    while let Some((_, plain, told)) = chunks.try_next().await? {
         out.write_all(&plain).map_err(TransferError::Output)?;
-        hasher.update(&plain);
+        sums.add(told);
         progress.event(TransferEvent::Advanced {
             bytes: plain.len() as u64,
             already: false,
         });
     }
     out.flush().map_err(TransferError::Output)?;
-    let found = hasher.finish();
+    let size = transfer.manifest.payload().size;
+    let found = sums.finish(size).and_then(|found| found.first().copied());
+    let found = found.ok_or(TransferError::Stopped)?;
     if found != expected {
         return Err(integrity(
             Part::File,
@@ -241,7 +246,7 @@ pub async fn stream_content(
         ));
     }
     progress.event(TransferEvent::Finished);
-    Ok(transfer.manifest.payload().size)
+    Ok(size)
 }
 
 enum Prepared {
@@ -267,7 +272,7 @@ impl Prepared {
             Ok(Self::Done(ReceivedFiles {
                 paths,
                 already_there,
-                ..ReceivedFiles::of(plan, manifest.size)
+                ..ReceivedFiles::of(plan, transfer)
             }))
         };
         if let Some(sink) = begun.flatten() {
@@ -305,7 +310,7 @@ impl Prepared {
             return Ok(Self::Done(ReceivedFiles {
                 paths,
                 already_there: true,
-                ..ReceivedFiles::of(&plan, manifest.size)
+                ..ReceivedFiles::of(&plan, transfer)
             }));
         }
         if !staging.has_journal() {
@@ -345,14 +350,15 @@ async fn fill(
         });
     }
     let (sender, receiver) = mpsc::channel(1);
+    let spans = sink.spans().clone();
     let writing = blocking(move || write(sink, receiver));
     let fetching = async {
         // Dropped at the end, so that the writer knows that it is one.
         let sender = sender;
-        let mut chunks = opened_chunks(store, transfer, already, jobs);
-        while let Some(plain) = chunks.try_next().await? {
-            let bytes = plain.len() as u64;
-            if sender.send(plain).await.is_err() {
+        let mut chunks = opened_chunks(store, transfer, &spans, already, jobs);
+        while let Some(chunk) = chunks.try_next().await? {
+            let bytes = chunk.1.len() as u64;
+            if sender.send(Some(chunk)).await.is_err() {
                 return Err(TransferError::Stopped);
             }
             progress.event(TransferEvent::Advanced {
@@ -360,7 +366,7 @@ async fn fill(
                 already: false,
             });
         }
-        let _ = sender.send(Bytes::new()).await;
+        let _ = sender.send(None).await;
         Ok(())
     };
     // The writer always ends: it checkpoints what it has also when the fetching failed. Its error says more.
@@ -371,13 +377,19 @@ async fn fill(
     }
 }
 
-/// Writes what comes. An empty chunk says that all came; without it, what came is made durable and kept.
-fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Bytes>) -> Result<Lost, TransferError> {
-    while let Some(plain) = chunks.blocking_recv() {
-        if plain.is_empty() {
+/// A content chunk that was opened: its index, its plain bytes, and what it tells of the digests of files.
+type Opened = (u64, Bytes, ChunkSums);
+
+/// Writes what comes. `None` says that all came; without it, what came is made durable and kept.
+fn write(
+    mut sink: Sink,
+    mut chunks: mpsc::Receiver<Option<Opened>>,
+) -> Result<Lost, TransferError> {
+    while let Some(chunk) = chunks.blocking_recv() {
+        let Some((index, plain, sums)) = chunk else {
             return sink.finish();
-        }
-        sink.write_chunk(&plain)?;
+        };
+        sink.write_chunk(index, &plain, sums)?;
     }
     sink.checkpoint().map(|()| Lost::default())
 }
@@ -386,20 +398,26 @@ fn write(mut sink: Sink, mut chunks: mpsc::Receiver<Bytes>) -> Result<Lost, Tran
 fn opened_chunks<'a>(
     store: &'a dyn Store,
     transfer: &'a Arc<OpenedTransfer>,
+    spans: &'a Arc<Spans>,
     first: u64,
     jobs: usize,
-) -> impl stream::Stream<Item = Result<Bytes, TransferError>> + Unpin + 'a {
+) -> impl stream::Stream<Item = Result<Opened, TransferError>> + Unpin + 'a {
     let ids = &transfer.manifest.payload().chunks;
     let rest = (0..)
         .zip(ids)
         .skip(usize::try_from(first).unwrap_or(usize::MAX));
     // Boxed, because the compiler cannot see that a buffered stream of borrowing futures is `Send`.
     let fetched = rest.map(
-        move |(index, id)| -> BoxFuture<'a, Result<Bytes, TransferError>> {
+        move |(index, id)| -> BoxFuture<'a, Result<Opened, TransferError>> {
             Box::pin(async move {
                 let sealed = store.get_chunk(*id).await?;
-                let transfer = transfer.clone();
-                blocking(move || transfer.open_chunk(index, sealed)).await
+                let (transfer, spans) = (transfer.clone(), spans.clone());
+                blocking(move || {
+                    let plain = transfer.open_chunk(index, sealed)?;
+                    let sums = spans.sum(transfer.position(index), &plain);
+                    Ok((index, plain, sums))
+                })
+                .await
             })
         },
     );

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     crypto::{ChunkPosition, ChunkSealer, FileKey, PlainBuffer, Stream, chunk::nonce_and_tag},
-    id::{ChunkId, Digest, Hasher, ManifestId},
+    id::{ChunkId, FileDigest, FileHasher, ManifestId},
     manifest::{Manifest, SignedManifest, table::Entry},
     store::Store as _,
 };
@@ -35,7 +35,7 @@ struct Source {
     path: Option<PathBuf>,
     start: u64,
     size: u64,
-    sum: Digest,
+    sum: FileDigest,
 }
 
 /// A transfer that was sent, whose chunks can be had again.
@@ -233,8 +233,8 @@ impl Source {
     }
 }
 
-fn digest(file: &File, size: u64) -> io::Result<Digest> {
-    let (mut hasher, mut buffer, mut at) = (Hasher::default(), vec![0; 1 << 20], 0);
+fn digest(file: &File, size: u64) -> io::Result<FileDigest> {
+    let (mut hasher, mut buffer, mut at) = (FileHasher::default(), vec![0; 1 << 20], 0);
     while at < size {
         let count = usize::try_from(size - at)
             .unwrap_or(usize::MAX)

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     crypto::{SealKey, password::Password},
-    id::{ManifestId, PeerId, SealPublicKey, TransferId},
+    id::{FileDigest, ManifestId, PeerId, SealPublicKey, TransferId},
     manifest::{
         DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_CHUNKS, SignedManifest, Signer, check_chunk_size,
     },
@@ -103,6 +103,8 @@ pub struct Sent {
     /// What each store answered to the offer, or why it does not have it, in their order. The same call continues with those
     /// that do not.
     pub stores: Vec<Result<OfferAnswer, TransferError>>,
+    /// The files at its top, and the BLAKE3 digest of each.
+    pub blake3: Vec<(String, FileDigest)>,
     /// What is not in it, because it changed, vanished or could not be read when its turn came.
     pub left_out: Vec<LeftOut>,
 }
@@ -197,6 +199,7 @@ async fn send_all(
         chunks: 0,
         already_chunks: 0,
         stores: Vec::new(),
+        blake3: Vec::new(),
         left_out: Vec::new(),
     };
     if !upload.is_received_everywhere() {
@@ -205,6 +208,7 @@ async fn send_all(
         sent.size = manifest.payload().size;
         sent.chunks = manifest.payload().chunks.len() as u64;
         sent.already_chunks = upload.already.load(Ordering::Relaxed);
+        sent.blake3 = upload.top_sums();
         if let Some(folder) = &options.remember {
             keep(&upload, &manifest, tree, folder.clone()).await;
         }

@@ -1,13 +1,18 @@
-//! Writing the content of a transfer into its staging, in order, each file verified as it ends.
+//! Writing the content of a transfer into its staging, each file verified as it is complete.
 //!
-//! Because content comes in order, what is done is one number: how many chunks. It is journaled after every chunk, and
-//! as durable when a checkpoint, which goes on beside the writing, is over. After a crash of the program the page cache
-//! still has everything, so the last number counts; after a reboot only the last durable one does.
+//! Chunks are written where they belong, in whatever order they come, and each comes with what it tells of the digests of the files in
+//! it. What is done is one number: how many chunks from the first on. It is journaled after every chunk, and as durable when a
+//! checkpoint, which goes on beside the writing, is over. After a crash of the program the page cache still has everything, so the last
+//! number counts; after a reboot only the last durable one does. What came beyond a gap is written again.
 
 mod ahead;
+mod files;
 mod journal;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use journal::Journal;
 
@@ -15,9 +20,10 @@ use super::{
     Difference, OpenedTransfer, Part, ReceiveOptions, TransferError,
     open::integrity,
     plan::{Plan, StepKind},
+    sums::{ChunkSums, Spans},
 };
 use crate::{
-    id::{Digest, Hasher},
+    id::{Digest, FileDigest, Join},
     received::{Kept, ReceivedError, StagedFile, Staging, Syncer, Unsynced},
 };
 
@@ -26,20 +32,26 @@ const CHECKPOINT: u64 = 32 << 20;
 /// Up to so many files and folders are synced one by one; more, by one sync of the file system.
 const SYNC_EACH: usize = 64;
 
-/// Takes plain content in order and writes it into the staged files.
+/// Takes plain content and writes it into the staged files.
 pub(super) struct Sink {
     staging: Arc<Staging>,
     plan: Arc<Plan>,
+    spans: Arc<Spans>,
     options: ReceiveOptions,
-    next_step: usize,
-    current: Option<Current>,
-    /// The digests of the files that the chunk being written has from beginning to end.
-    whole: VecDeque<Digest>,
+    /// The step of each file, by its number.
+    steps: Vec<usize>,
+    /// The folders and empty files of so many steps are made.
+    made: usize,
+    /// The files that are not complete, by their numbers.
+    open: BTreeMap<usize, Open>,
+    /// So many chunks are done, from the first on.
     chunks: u64,
+    /// Those that are done after the first that is not.
+    beyond: BTreeSet<u64>,
     since_checkpoint: u64,
     syncer: Syncer,
-    /// The next file to be verified, by its number.
-    next_file: usize,
+    /// Large files that were closed since the last checkpoint, and not synced by themselves.
+    closed: Vec<Arc<StagedFile>>,
     proof: Proof,
     lost: Lost,
 }
@@ -56,26 +68,28 @@ pub struct Lost {
 /// What says that a file is the one that was sent.
 enum Proof {
     /// The manifest is here: the digests that its sender signed, and a journal of what has them.
-    Known { sums: Vec<Digest>, journal: Journal },
-    /// It is not here yet: the digests of what was written, with the step of each.
-    Later(Vec<(usize, Digest)>),
+    Known {
+        sums: Vec<FileDigest>,
+        journal: Journal,
+    },
+    /// It is not here yet: the digests of the files that are complete, by their numbers.
+    Later(Vec<(usize, FileDigest)>),
 }
 
-struct Current {
+/// A file that is not complete.
+struct Open {
     file: Arc<StagedFile>,
-    step: usize,
-    hasher: Hasher,
-    written: u64,
+    join: Join,
+    /// Bytes that it has yet to get.
+    left: u64,
     /// How far space was taken for it.
     allocated: u64,
-    /// Its digest, if all of it came in one chunk: `hasher` has nothing then.
-    digest: Option<Digest>,
 }
 
 /// Removes `staging` of a transfer with this `content` unless a later run goes on with what is in it.
 pub(super) fn discard_unless_begun(staging: &Staging, content: Digest) {
     // What cannot be read is no proof that nothing is there.
-    if journal::done(staging, content).is_ok_and(|chunks| chunks == 0) {
+    if journal::left(staging, content).is_ok_and(|left| left.chunks == 0) {
         staging.discard();
     }
 }
@@ -89,30 +103,45 @@ impl Sink {
         options: ReceiveOptions,
     ) -> Result<Self, TransferError> {
         let manifest = transfer.manifest.payload();
-        let chunk_size = u64::from(manifest.chunk_size);
-        let journal = Journal::open(&staging, manifest.content())?;
-        let chunks = journal.done.min(manifest.chunks.len() as u64);
+        let (content, chunk_size) = (manifest.content(), manifest.chunk_size);
+        let mut left = journal::left(&staging, content)?;
+        let mut sink = Self::begin(staging, plan, chunk_size, options);
+        left.chunks = left.chunks.min(manifest.chunks.len() as u64);
+        sink.go_on(&mut left)?;
+        let journal = Journal::begin(&sink.staging, content, &left)?;
         let sums = transfer.listing.sums.clone();
-        let mut sink = Self::begin(staging, plan, options);
-        sink.chunks = chunks;
         sink.proof = Proof::Known { sums, journal };
-        sink.skip((chunks * chunk_size).min(manifest.size))?;
         Ok(sink)
     }
 
     /// Begins before the manifest is there. Nothing of it counts until [`prove`](Self::prove) has said so.
-    pub(super) fn begin(staging: Arc<Staging>, plan: Arc<Plan>, options: ReceiveOptions) -> Self {
+    pub(super) fn begin(
+        staging: Arc<Staging>,
+        plan: Arc<Plan>,
+        chunk_size: u32,
+        options: ReceiveOptions,
+    ) -> Self {
+        let sizes = plan.steps.iter().filter_map(|step| match step.kind {
+            StepKind::File { size, .. } => Some(size),
+            _ => None,
+        });
+        let spans = Arc::new(Spans::new(sizes, chunk_size));
+        let steps = plan.steps.iter().enumerate();
+        let files = steps.filter(|(_, step)| matches!(step.kind, StepKind::File { .. }));
+        let steps = files.map(|(step, _)| step).collect();
         Self {
             staging,
             plan,
+            spans,
             options,
-            next_step: 0,
-            current: None,
-            whole: VecDeque::new(),
+            steps,
+            made: 0,
+            open: BTreeMap::new(),
             chunks: 0,
+            beyond: BTreeSet::new(),
             since_checkpoint: 0,
             syncer: Syncer::default(),
-            next_file: 0,
+            closed: Vec::new(),
             proof: Proof::Later(Vec::new()),
             lost: Lost::default(),
         }
@@ -124,14 +153,16 @@ impl Sink {
         else {
             return Err(TransferError::Stopped);
         };
-        let content = transfer.manifest.payload().content();
-        let mut journal = Journal::open(&self.staging, content)?;
         let sums = transfer.listing.sums.clone();
-        for (number, (step, digest)) in found.into_iter().enumerate() {
-            self.compare(step, sums[number], digest)?;
-            self.next_file = number + 1;
+        for (file, digest) in found {
+            self.compare(file, sums[file], digest)?;
         }
-        journal.record(self.chunks, false)?;
+        let content = transfer.manifest.payload().content();
+        let left = journal::Left {
+            chunks: self.chunks,
+            state: Some(self.state()).filter(|(_, state)| !state.is_empty()),
+        };
+        let journal = Journal::begin(&self.staging, content, &left)?;
         self.proof = Proof::Known { sums, journal };
         self.take_rest()
     }
@@ -146,31 +177,58 @@ impl Sink {
         &self.plan
     }
 
-    /// How many chunks are done.
+    /// Where each file is in the content.
+    pub(super) fn spans(&self) -> &Arc<Spans> {
+        &self.spans
+    }
+
+    /// How many chunks are done, from the first on.
     pub(super) fn chunks_done(&self) -> u64 {
         self.chunks
     }
 
-    /// Writes the next chunk.
-    pub(super) fn write_chunk(&mut self, plain: &[u8]) -> Result<(), TransferError> {
-        self.whole = self.sum_whole(plain);
-        let mut rest = plain;
-        while !rest.is_empty() {
-            let left = self.open_next(rest.len() as u64)?;
-            let (now, later) = rest
-                .split_at(usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len())));
-            self.take_more(now.len() as u64)?;
-            let current = self.current.as_mut().ok_or(TransferError::Stopped)?;
-            current.file.write_at(now, current.written)?;
-            if current.digest.is_none() {
-                current.hasher.update(now);
-            }
-            current.written += now.len() as u64;
-            rest = later;
-            self.close_if_whole()?;
+    /// Writes the chunk at `index`. `sums` are what it tells, by [`spans`](Self::spans).
+    pub(super) fn write_chunk(
+        &mut self,
+        index: u64,
+        plain: &[u8],
+        sums: ChunkSums,
+    ) -> Result<(), TransferError> {
+        if index < self.chunks || self.beyond.contains(&index) {
+            return Ok(());
         }
-        self.chunks += 1;
-        self.since_checkpoint += plain.len() as u64;
+        let spans = self.spans.clone();
+        let expected = spans.offset_of(index + 1) - spans.offset_of(index);
+        if plain.len() as u64 != expected {
+            let length = plain.len();
+            let difference = Difference::Length { length, expected };
+            return Err(integrity(Part::ContentChunk(index), difference));
+        }
+        for (span, (file, piece)) in spans.in_chunk(index, plain.len()).zip(sums.0) {
+            let whole = span.size == span.range.len() as u64;
+            let mut open = match self.open.remove(&file) {
+                Some(open) => open,
+                None => self.open_file(file, whole)?,
+            };
+            open.left = open.left.saturating_sub(span.range.len() as u64);
+            self.take_up_to(&mut open, span.start + span.range.len() as u64, span.size)?;
+            open.file.write_at(&plain[span.range], span.start)?;
+            open.join.add(piece);
+            match open.left {
+                0 => self.close(file, open)?,
+                _ => drop(self.open.insert(file, open)),
+            }
+        }
+        self.note(index, plain.len() as u64)
+    }
+
+    /// A chunk is written.
+    fn note(&mut self, index: u64, length: u64) -> Result<(), TransferError> {
+        self.beyond.insert(index);
+        while self.beyond.remove(&self.chunks) {
+            self.chunks += 1;
+        }
+        self.since_checkpoint += length;
         if self.since_checkpoint >= CHECKPOINT {
             self.begin_checkpoint()?;
         }
@@ -179,33 +237,9 @@ impl Sink {
             return Ok(());
         };
         if let Some(chunks) = durable {
-            journal.record(chunks, true)?;
+            journal.record(chunks, true, &[])?;
         }
-        journal.record(self.chunks, false)
-    }
-
-    /// Hashes the files that `plain` has from beginning to end: together, which may be faster.
-    fn sum_whole(&self, plain: &[u8]) -> VecDeque<Digest> {
-        let left = |current: &Current| self.size_of(current.step) - current.written;
-        let begun = self.current.as_ref().map_or(0, left);
-        let mut rest = plain;
-        let mut take = |size: u64| {
-            let (file, after) = rest.split_at_checked(usize::try_from(size).ok()?)?;
-            rest = after;
-            Some(file)
-        };
-        if take(begun).is_none() {
-            return VecDeque::new();
-        }
-        let sizes = self.plan.steps[self.next_step..]
-            .iter()
-            .map(|step| &step.kind);
-        let sizes = sizes.filter_map(|kind| match kind {
-            StepKind::File { size, .. } if *size > 0 => Some(*size),
-            _ => None,
-        });
-        let files: Vec<_> = sizes.map_while(take).collect();
-        Digest::of_each(&files).into()
+        journal.record(self.chunks, false, &[])
     }
 
     /// Makes what was written durable, so that even a reboot continues from here.
@@ -213,24 +247,28 @@ impl Sink {
         self.begin_checkpoint()?;
         self.finish_syncs()?;
         match &mut self.proof {
-            Proof::Known { journal, .. } => journal.record(self.chunks, true),
+            Proof::Known { journal, .. } => journal.record(self.chunks, true, &[]),
             Proof::Later(_) => Ok(()),
         }
     }
 
     fn begin_checkpoint(&mut self) -> Result<(), TransferError> {
         self.since_checkpoint = 0;
-        if !self.syncs_each() {
-            return self.begin_sync(Unsynced::Everything(self.staging.clone()));
+        let (chunks, state) = self.state();
+        if let Proof::Known { journal, .. } = &mut self.proof {
+            journal.record(chunks, false, &state)?;
         }
-        match &self.current {
-            Some(current) => self.begin_sync(Unsynced::File(current.file.clone())),
-            None => Ok(()),
-        }
+        let mut written = std::mem::take(&mut self.closed);
+        written.extend(self.open.values().map(|open| open.file.clone()));
+        let what = match self.syncs_each() {
+            true => Unsynced::Files(written),
+            false => Unsynced::Everything(self.staging.clone(), written),
+        };
+        self.begin_sync(what, Some(chunks))
     }
 
-    fn begin_sync(&mut self, what: Unsynced) -> Result<(), TransferError> {
-        let begun = self.syncer.sync(what, self.chunks);
+    fn begin_sync(&mut self, what: Unsynced, mark: Option<u64>) -> Result<(), TransferError> {
+        let begun = self.syncer.sync(what, mark);
         begun.map_err(|error| self.distrust(error))
     }
 
@@ -256,9 +294,10 @@ impl Sink {
     /// Everything was written: makes what has no content, then links and the times of folders, and syncs. Returns what the
     /// file system could not keep.
     pub(super) fn finish(mut self) -> Result<Lost, TransferError> {
-        self.make_until_content()?;
+        self.make_before(self.plan.steps.len())?;
         self.finish_syncs()?;
-        if self.current.is_some() || self.next_step != self.plan.steps.len() {
+        let end = self.spans.offset_of(u64::MAX);
+        if !self.open.is_empty() || self.spans.offset_of(self.chunks) < end {
             return Err(integrity(Part::Content, Difference::Short));
         }
         for step in &self.plan.steps {
@@ -289,152 +328,20 @@ impl Sink {
         self.plan.files <= SYNC_EACH
     }
 
-    /// Passes over the first `offset` bytes of content, which an earlier run wrote, and hashes the part of a file.
-    fn skip(&mut self, mut offset: u64) -> Result<(), TransferError> {
-        while offset > 0 {
-            match self.plan.steps.get(self.next_step).map(|step| &step.kind) {
-                Some(StepKind::File { size, .. }) if *size <= offset => {
-                    offset -= size;
-                    self.next_step += 1;
-                    self.next_file += 1;
-                }
-                Some(StepKind::File { .. }) => {
-                    self.open_next(0)?;
-                    return self.rehash(offset);
-                }
-                Some(_) => self.next_step += 1,
-                None => return Err(TransferError::Stopped),
-            }
-        }
-        Ok(())
-    }
-
-    fn rehash(&mut self, length: u64) -> Result<(), TransferError> {
-        let current = self.current.as_mut().ok_or(TransferError::Stopped)?;
-        let mut buffer = vec![0; 1 << 20];
-        while current.written < length {
-            let want = (length - current.written).min(buffer.len() as u64);
-            let part = &mut buffer[..usize::try_from(want).unwrap_or(0)];
-            current.file.read_exact_at(part, current.written)?;
-            current.hasher.update(part);
-            current.written += want;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that a file with room is open. Gives how many bytes it still takes; `at_hand` are there to be written.
-    fn open_next(&mut self, at_hand: u64) -> Result<u64, TransferError> {
-        self.make_until_content()?;
-        if self.current.is_none() {
-            let step = self.next_step;
-            let Some(StepKind::File { size, .. }) =
-                self.plan.steps.get(step).map(|step| &step.kind)
-            else {
-                return Err(integrity(Part::Content, Difference::Long));
-            };
-            let file = Arc::new(
-                self.staging
-                    .create_file(&self.plan.steps[step].path, *size)?,
-            );
-            let allocated = self.take_at_once(&file, *size, at_hand)?;
-            let digest = (*size <= at_hand).then(|| self.whole.pop_front());
-            self.current = Some(Current {
-                file,
-                step,
-                hasher: Hasher::default(),
-                written: 0,
-                allocated,
-                digest: digest.flatten(),
-            });
-            self.next_step += 1;
-        }
-        let current = self.current.as_ref().ok_or(TransferError::Stopped)?;
-        Ok(self.size_of(current.step) - current.written)
-    }
-
-    /// Makes the folders and empty files that come before the next file with content.
-    fn make_until_content(&mut self) -> Result<(), TransferError> {
-        while self.current.is_none() {
-            let Some(step) = self.plan.steps.get(self.next_step) else {
-                return Ok(());
-            };
-            match step.kind {
-                StepKind::File { size: 0, .. } => {
-                    let file = Arc::new(self.staging.create_file(&step.path, 0)?);
-                    let step = self.next_step;
-                    self.next_step += 1;
-                    self.close(Current {
-                        file,
-                        step,
-                        hasher: Hasher::default(),
-                        written: 0,
-                        allocated: 0,
-                        digest: None,
-                    })?;
-                }
-                StepKind::File { .. } => return Ok(()),
-                StepKind::Directory { .. } => {
-                    self.staging.create_dir(&step.path)?;
-                    self.next_step += 1;
-                }
-                StepKind::Symlink { .. } | StepKind::Skipped => self.next_step += 1,
-            }
-        }
-        Ok(())
-    }
-
-    fn close_if_whole(&mut self) -> Result<(), TransferError> {
-        match self.current.take() {
-            Some(current) if current.written == self.size_of(current.step) => self.close(current),
-            current => {
-                self.current = current;
-                Ok(())
-            }
-        }
-    }
-
-    /// A file has all its bytes: they must be those that the sender hashed, as soon as that is known.
-    fn close(&mut self, current: Current) -> Result<(), TransferError> {
-        let found = current.digest.unwrap_or_else(|| current.hasher.finish());
-        match &mut self.proof {
-            Proof::Known { sums, .. } => {
-                let expected = sums[self.next_file];
-                self.next_file += 1;
-                self.compare(current.step, expected, found)?;
-            }
-            Proof::Later(before) => before.push((current.step, found)),
-        }
-        let step = &self.plan.steps[current.step];
-        current.file.cut_to(current.written)?;
-        if let StepKind::File {
-            mtime, executable, ..
-        } = step.kind
-        {
-            if executable && self.options.keep_exec {
-                self.lost.executable |= current.file.set_executable()? == Kept::No;
-            }
-            self.lost.times |= current.file.set_times(mtime.0, mtime.1)? == Kept::No;
-        }
-        if self.syncs_each() {
-            return self.begin_sync(Unsynced::File(current.file));
-        }
-        Ok(())
-    }
-
-    fn compare(&self, step: usize, expected: Digest, found: Digest) -> Result<(), TransferError> {
+    fn compare(
+        &self,
+        file: usize,
+        expected: FileDigest,
+        found: FileDigest,
+    ) -> Result<(), TransferError> {
         if found == expected {
             return Ok(());
         }
-        Err(integrity(
-            Part::Entry(self.plan.steps[step].path.to_string()),
-            Difference::Digest { found, expected },
-        ))
+        Err(self.differs(file, Difference::Digest { found, expected }))
     }
 
-    fn size_of(&self, step: usize) -> u64 {
-        match self.plan.steps[step].kind {
-            StepKind::File { size, .. } => size,
-            _ => 0,
-        }
+    fn differs(&self, file: usize, difference: Difference) -> TransferError {
+        let path = self.plan.steps[self.steps[file]].path.to_string();
+        integrity(Part::Entry(path), difference)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{TransferError, left_out, walk::source};
-use crate::id::{Digest, Hasher};
+use crate::id::{FileDigest, FileHasher};
 
 /// A regular file as it was when it was walked.
 #[derive(Debug, Clone)]
@@ -73,8 +73,8 @@ impl SourceFile {
         }
     }
 
-    /// Checks that `file`, which was read to the end of its size and then had the digest `sum`, was one and the same from its
-    /// first byte to its last.
+    /// Checks that `file`, which was read to the end of its size, was one and the same from its first byte to its last. Where that
+    /// cannot be told, gives the digest that what was read must have.
     ///
     /// # Errors
     /// [`TransferError::Source`]; [`TransferError::SourceChanged`] if it is not what was walked, or was written to while it was
@@ -82,8 +82,7 @@ impl SourceFile {
     pub(super) fn check_end(
         &self,
         file: &mut OpenSource,
-        sum: impl FnOnce() -> Digest,
-    ) -> Result<(), TransferError> {
+    ) -> Result<Option<FileDigest>, TransferError> {
         let ctime = self.check_unchanged(&file.file)?;
         let more = file.file.read(&mut [0]);
         if more.map_err(|e| source(&self.path, e))? > 0 {
@@ -91,13 +90,13 @@ impl SourceFile {
             return Err(self.other_size(file));
         }
         if ctime == file.ctime {
-            return Ok(());
+            return Ok(None);
         }
-        // A new name or other rights change the inode too, and not the content. What is the same twice was not written to
-        // between its first byte and its last.
+        // A new name or other rights change the inode too, and not the content. What is the same twice, and was not written to
+        // the second time, was not written to between its first byte and its last.
         let again = digest(&mut file.file, self.size).map_err(|e| source(&self.path, e))?;
-        if again == sum() && self.check_unchanged(&file.file)? == ctime {
-            Ok(())
+        if self.check_unchanged(&file.file)? == ctime {
+            Ok(Some(again))
         } else {
             Err(self.changed())
         }
@@ -129,9 +128,9 @@ impl SourceFile {
 }
 
 /// The digest of the first `size` bytes of `file`.
-fn digest(file: &mut File, size: u64) -> io::Result<Digest> {
+fn digest(file: &mut File, size: u64) -> io::Result<FileDigest> {
     file.rewind()?;
-    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 20]);
+    let (mut hasher, mut buffer) = (FileHasher::default(), vec![0; 1 << 20]);
     let mut bytes = file.take(size);
     loop {
         match bytes.read(&mut buffer)? {
@@ -185,7 +184,10 @@ mod tests {
             change(&path);
         }
         file.file.seek(io::SeekFrom::End(0)).unwrap();
-        walked.check_end(&mut file, || Digest::of(read))
+        match walked.check_end(&mut file)? {
+            Some(again) if again != FileDigest::of(read) => Err(walked.changed()),
+            _ => Ok(()),
+        }
     }
 
     fn write_and_set_time_back(path: &Path) {

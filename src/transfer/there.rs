@@ -13,20 +13,20 @@ use super::{
     plan::{Plan, Step, StepKind},
 };
 use crate::{
-    id::{Digest, Hasher},
+    id::{FileDigest, FileHasher},
     name::SafeName,
     received::{Existing, Received},
     sabotage,
 };
 
 /// An entry that is made, and the digest of its content if it is a file.
-type Wanted<'a> = (&'a Step, Option<&'a Digest>);
+type Wanted<'a> = (&'a Step, Option<&'a FileDigest>);
 
 /// The paths of what is there already, if all of the transfer is: the same files, folders and links. Each entry at the top is
 /// looked for under its name, then under `name (2)` and so on up to the first name that is free.
 pub(super) fn identical(
     plan: &Plan,
-    sums: &[Digest],
+    sums: &[FileDigest],
     root: &Received,
 ) -> Result<Option<Vec<PathBuf>>, TransferError> {
     if sabotage::without("existing") || !plan.tops().all(|top| root.has(top)) {
@@ -46,7 +46,7 @@ pub(super) fn identical(
 /// For each entry at the top of `plan`, its path if that alone is there already.
 pub(super) fn each_identical(
     plan: &Plan,
-    sums: &[Digest],
+    sums: &[FileDigest],
     root: &Received,
 ) -> Result<Vec<Option<PathBuf>>, TransferError> {
     let (mut paths, mut found) = (Vec::new(), HashSet::new());
@@ -64,7 +64,7 @@ pub(super) fn each_identical(
 /// The entries that are made, by the one at the top that they belong to.
 fn by_top<'a>(
     plan: &'a Plan,
-    sums: &'a [Digest],
+    sums: &'a [FileDigest],
 ) -> Result<Vec<(&'a SafeName, Vec<Wanted<'a>>)>, TransferError> {
     let mut parts: Vec<(_, Vec<_>)> = plan.tops().map(|top| (top, Vec::new())).collect();
     let places = plan.tops().enumerate().map(|(place, top)| (top, place));
@@ -120,11 +120,11 @@ fn is_there(part: &[Wanted<'_>], name: &SafeName, root: &Received) -> Result<boo
     Ok(true)
 }
 
-fn is_same(mut file: File, size: u64, sum: Digest) -> io::Result<bool> {
+fn is_same(mut file: File, size: u64, sum: FileDigest) -> io::Result<bool> {
     if file.metadata()?.len() != size {
         return Ok(false);
     }
-    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 20]);
+    let (mut hasher, mut buffer) = (FileHasher::default(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish() == sum),

@@ -1,5 +1,7 @@
 //! One transfer on its way to its stores: a few chunks in flight, the manifest last.
 
+mod batches;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
@@ -16,17 +18,17 @@ use futures::{
     future::{BoxFuture, try_join, try_join_all},
     stream,
 };
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use batches::{Batches, Counted, read, received};
 
 use super::{
     Progress, SendOptions, Sender, TransferError, TransferEvent, blocking,
-    content::{self, PlainChunk, Total},
+    content::Read,
     draft::{Draft, SealedChunk, Sealing},
     journal::Sealed as Kept,
     kept::KeptSend,
+    sums::{Spans, Sums},
     target::{Target, Targets},
     walk::Sources,
 };
@@ -35,8 +37,8 @@ use crate::{
         Nonce, Stream,
         chunk::{OVERHEAD, Tag},
     },
-    id::{ChunkId, Digest},
-    manifest::{MAX_CHUNKS, SignedManifest, SignedOffer, table},
+    id::{ChunkId, Digest, FileDigest},
+    manifest::{SignedManifest, SignedOffer, table},
     store::{PartOf, Store, StoreError},
 };
 
@@ -59,6 +61,8 @@ pub(super) struct Upload {
     /// What of the last round its sender may keep.
     kept: Mutex<Keepsake>,
     pub(super) already: AtomicU64,
+    /// The files at the top, and their digests, once they are known.
+    top_sums: Mutex<Vec<(String, FileDigest)>>,
 }
 
 impl Upload {
@@ -87,6 +91,7 @@ impl Upload {
             content,
             kept,
             already,
+            top_sums: Mutex::default(),
         };
         let known: Vec<_> = upload.sealing.earlier().collect();
         upload.ask_present(&known).await?;
@@ -135,7 +140,11 @@ impl Upload {
                     .map(|(id, sealed)| self.put(*id, sealed, None)),
             )
             .await?;
+            let top_files = now.top_files();
             let total = self.put_content(now, progress).await?;
+            let top_sums = top_files.into_iter();
+            let top_sums = top_sums.filter_map(|(file, name)| Some((name, *total.sums.get(file)?)));
+            *lock(&self.top_sums) = top_sums.collect();
             let manifest = self.put_sums(total, sender).await?;
             let may_repeat = again.is_some() && round < MAX_ROUNDS;
             if self.publish(&manifest, may_repeat).await? {
@@ -174,12 +183,13 @@ impl Upload {
         let batch = batch.clamp(1, Digest::side_by_side());
         let room = Arc::new(Semaphore::new(batch + self.jobs));
         let chunk_size = self.chunk_size;
+        let sums = Arc::new(Sums::new(Spans::new(sources.sizes(), chunk_size)));
         let reading =
             blocking(move || read(sources, chunk_size, Batches::new(sender, batch, room)));
         // Collected chunks are hashed side by side, in one thread; single ones in several.
         let sealers = self.jobs.div_ceil(batch);
         let sealed = received(receiver)
-            .map(|batch| self.seal(batch))
+            .map(|batch| self.seal(batch, sums.clone()))
             .buffered(sealers);
         let each = sealed
             .map_ok(|chunks| stream::iter(chunks.into_iter().map(Ok)))
@@ -188,23 +198,32 @@ impl Upload {
             each.try_for_each_concurrent(self.jobs, |chunk| self.put_sealed(chunk, progress));
         // Boxed, because the compiler cannot see outside of here that a stream of borrowing futures is `Send`.
         let putting: BoxFuture<'_, Result<(), TransferError>> = Box::pin(putting);
-        tokio::select! {
-            done = try_join(reading, putting) => done.map(|(total, ())| total),
-            failed = self.renew_leases() => Err(failed),
-        }
+        let (read, ()) = tokio::select! {
+            done = try_join(reading, putting) => done?,
+            failed = self.renew_leases() => return Err(failed),
+        };
+        Total::of(read, &sums)
     }
 
-    fn seal(&self, batch: Vec<Counted>) -> BoxFuture<'_, Result<Vec<Sealed>, TransferError>> {
+    fn seal(
+        &self,
+        batch: Vec<Counted>,
+        sums: Arc<Sums>,
+    ) -> BoxFuture<'_, Result<Vec<Sealed>, TransferError>> {
         let sealing = self.sealing.clone();
         Box::pin(blocking(move || {
             let (chunks, permits): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let indices: Vec<_> = chunks.iter().map(|chunk| chunk.position.index).collect();
-            let sealed = sealing.seal(Stream::Content, chunks)?;
+            let sum = |position, plain: &[u8]| sums.spans.sum(position, plain);
+            let sealed = sealing.seal(Stream::Content, chunks, sum)?;
             let numbered = indices.into_iter().zip(sealed).zip(permits);
-            let sealed = numbered.map(|((index, chunk), permit)| Sealed {
-                index,
-                chunk,
-                _permit: permit,
+            let sealed = numbered.map(|((index, (chunk, told)), permit)| {
+                sums.add(told);
+                Sealed {
+                    index,
+                    chunk,
+                    _permit: permit,
+                }
             });
             Ok(sealed.collect())
         }))
@@ -309,6 +328,11 @@ impl Upload {
         Ok(SignedManifest::sign(manifest, &*sender.signer)?)
     }
 
+    /// The files at the top, and their digests.
+    pub(super) fn top_sums(&self) -> Vec<(String, FileDigest)> {
+        std::mem::take(&mut *lock(&self.top_sums))
+    }
+
     /// Gives whether it is published everywhere; not if chunks were gone where that may be mended.
     async fn publish(
         &self,
@@ -356,6 +380,29 @@ impl Upload {
     }
 }
 
+/// The content, when all of it is put.
+struct Total {
+    /// Its bytes.
+    size: u64,
+    /// The digest of each file, in the order of the table.
+    sums: Vec<FileDigest>,
+}
+
+impl Total {
+    /// # Errors
+    /// [`TransferError::SourceChanged`] if a file was read twice and was another the second time.
+    fn of(read: Read, sums: &Sums) -> Result<Self, TransferError> {
+        let sums = sums.finish(read.size).ok_or(TransferError::Stopped)?;
+        for again in read.again {
+            if sums.get(again.file) != Some(&again.digest) {
+                return Err(again.changed);
+            }
+        }
+        let size = read.size;
+        Ok(Self { size, sums })
+    }
+}
+
 /// What is needed to seal the same chunks again.
 #[derive(Default)]
 struct Keepsake {
@@ -369,71 +416,6 @@ struct Sealed {
     index: u64,
     chunk: SealedChunk,
     _permit: OwnedSemaphorePermit,
-}
-
-/// A plain chunk with the permit to be in memory.
-type Counted = (PlainChunk, OwnedSemaphorePermit);
-
-/// Collects chunks that are sealed together.
-struct Batches {
-    sender: mpsc::Sender<Vec<Counted>>,
-    size: usize,
-    room: Arc<Semaphore>,
-    runtime: Handle,
-    batch: Vec<Counted>,
-}
-
-impl Batches {
-    fn new(sender: mpsc::Sender<Vec<Counted>>, size: usize, room: Arc<Semaphore>) -> Self {
-        Self {
-            sender,
-            size,
-            room,
-            runtime: Handle::current(),
-            batch: Vec::new(),
-        }
-    }
-
-    /// Adds a chunk, as soon as memory allows.
-    fn add(&mut self, chunk: PlainChunk) -> Result<(), TransferError> {
-        let permit = self.runtime.block_on(self.room.clone().acquire_owned());
-        let permit = permit.map_err(|_| TransferError::Stopped)?;
-        let last = chunk.position.last;
-        self.batch.push((chunk, permit));
-        if !last && self.batch.len() < self.size {
-            return Ok(());
-        }
-        let batch = std::mem::take(&mut self.batch);
-        self.sender
-            .blocking_send(batch)
-            .map_err(|_| TransferError::Stopped)
-    }
-}
-
-fn received<T>(receiver: mpsc::Receiver<T>) -> impl stream::Stream<Item = T> {
-    stream::unfold(receiver, async |mut receiver| {
-        let next = receiver.recv().await?;
-        Some((next, receiver))
-    })
-}
-
-fn read(sources: Sources, chunk_size: u32, mut batches: Batches) -> Result<Total, TransferError> {
-    let each = |chunk: PlainChunk| {
-        if chunk.position.index >= MAX_CHUNKS as u64 {
-            return Err(TransferError::TooManyChunks {
-                chunks: MAX_CHUNKS,
-                chunk_size,
-            });
-        }
-        batches.add(chunk)
-    };
-    match sources {
-        Sources::Tree(tree) => content::read_files(&tree.files, chunk_size, each),
-        Sources::Stream { reader, .. } => {
-            let reader = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
-            content::read_stream(reader, "standard input", chunk_size, each)
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

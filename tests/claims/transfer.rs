@@ -298,6 +298,53 @@ async fn a_receive_cut_anywhere_continues_where_it_was() {
     }
 }
 
+/// The one file below `folder` that is called `name`.
+fn staged(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|e| e.path());
+    let mut found = entries.filter_map(|path| match path.is_dir() {
+        true => staged(&path, name),
+        false => path.ends_with(name).then_some(path),
+    });
+    found.next()
+}
+
+/// What was known of its digest is believed only while nobody else has written to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_file_that_was_edited_or_removed_comes_whole_or_not_at_all() {
+    let two = Two::new();
+    let failing = Failing::new();
+    let store: Arc<dyn Store> = failing.clone();
+    let folder = two.root.path().join("two");
+    fs::create_dir(&folder).unwrap();
+    // The second begins off every border of its digest's tree.
+    fs::write(folder.join("a.bin"), bytes(20, 700)).unwrap();
+    let content = bytes(21, 20 * CHUNK + 11);
+    fs::write(folder.join("b.bin"), &content).unwrap();
+    let id = two.send(&folder, &store).await.unwrap().manifest.unwrap();
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 4] = [
+        ("left", |_| {}),
+        ("edited", |file| {
+            let mut there = fs::read(file).unwrap();
+            there[5] ^= 1;
+            fs::write(file, there).unwrap();
+        }),
+        ("cut", |file| fs::write(file, "").unwrap()),
+        ("removed", |file| fs::remove_file(file).unwrap()),
+    ];
+    for (into, harm) in harms {
+        failing.tap.gets_left.store(14, Ordering::SeqCst);
+        assert!(two.receive(&*store, id, into).await.is_err());
+        failing.tap.gets_left.store(u64::MAX, Ordering::SeqCst);
+        harm(&staged(&two.root.path().join(into), "b.bin").unwrap());
+        let received = two.receive(&*store, id, into).await.unwrap();
+        let path = received.paths[0].join("b.bin");
+        assert!(fs::read(&path).unwrap() == content, "{into}");
+        let kept = received.already_chunks > 0;
+        assert_eq!(kept, into == "left", "{into}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::too_many_lines, reason = "a table")]
 async fn what_a_store_changes_is_never_released() {

@@ -1,8 +1,10 @@
-//! What a transfer costs, in figures that a busy machine does not change: system calls, memory, bytes on the wire.
+//! What a transfer costs, in figures that a busy machine does not change: system calls, memory, the page cache, bytes
+//! on the wire.
 //!
 //! Every limit is what was counted when it was set, and a quarter more. One that fails by a new way of doing things is
 //! lowered or raised with it, in the same commit and with the reason; one that fails by itself is a bug.
 
+mod cached;
 mod calls;
 mod memory;
 mod relay;

@@ -1,5 +1,7 @@
 """The vectors themselves, group by group. `generate.py` writes them."""
 
+from blake3 import blake3
+
 from generate import (
     ALICE,
     BOB,
@@ -64,6 +66,20 @@ def sizes(w):
         w.valid(f"size-{size}", f"one file of {size} bytes in chunks of 64 KiB", draft)
     draft = Draft("two files", [file("a", content(40)), file("b", content(60))])
     w.valid("two-files-one-chunk", "two files share the one chunk of the content", draft)
+    # BLAKE3 is a tree over leaves of 1,024 bytes of a file, and a file begins anywhere in a chunk.
+    leaf, files, at = 1024, [], 0
+    for number, offset in enumerate([0, 1, leaf - 1, leaf, leaf + 1]):
+        between = (offset - at) % (2 * leaf)
+        at += between
+        files += [file(f"{number}-before", content(between)), file(f"{number}-at-{offset}", content(CHUNK + leaf + 1))]
+        at += CHUNK + leaf + 1
+    w.valid("sums-offsets", "files that begin at, and beside, a border of 1,024 bytes, each in two chunks or three", Draft("offsets", files))
+    near = sorted({(leaf << power) + by for power in range(6) for by in (-1, 0, 1)} | {0, 1})
+    files = [file(f"{size:05}", content(size)) for size in near]
+    w.valid("sums-sizes", "files of about a power of two leaves, back to back", Draft("leaves", files))
+    for size in [2, leaf - 1, leaf, leaf + 1]:
+        files = [file("before", content(CHUNK - 1)), file("across", content(size)), file("after", content(size))]
+        w.valid(f"sums-across-{size}", f"a file of {size} bytes, of which one is in the first chunk", Draft(f"across {size}", files))
     draft = Draft("128 KiB chunks", [file("a", content(100))], chunk_size=2 * CHUNK)
     w.valid("chunk-size-128-kib", "another chunk size", draft)
 
@@ -540,7 +556,11 @@ def bad_sums(w):
     draft = Draft("two files", [file("a", content(40)), file("b", content(60))])
     draft.sums = list(draft.stream("sums", pad(lines(draft.digests[:1]))))
     w.sealed("sums-too-few", "Integrity", "one sum for two files", draft)
-    case("wrong", "Integrity", "the digest of something else", pad(lines([sha256(b"something else")])))
+    case("wrong", "Integrity", "the digest of something else", pad(lines([blake3(b"something else").hexdigest()])))
+    case("sha-256", "Integrity", "the SHA-256 of the file", pad(lines([sha256(b"Hello, colis!\n")])))
+    draft = Draft("no file", [folder("empty")])
+    draft.sums = list(draft.stream("sums", b"\n" * 256))
+    w.sealed("sums-for-no-file", "Integrity", "a chunk of sums in a transfer without files", draft)
     case("upper-case", "Syntax(line of the sums)", "a digest in upper case", pad(lines([digest.upper()])))
     case("short", "Syntax(line of the sums)", "a digest of 63 digits", pad(lines([digest[:-1]])))
     case("unpadded", "Syntax(sums)", "no padding", lines([digest]))

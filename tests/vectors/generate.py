@@ -11,6 +11,7 @@ import pathlib
 import sys
 import unicodedata
 
+from blake3 import blake3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -104,7 +105,7 @@ class Draft:
         self.created, self.expires = CREATED, None
         self.entries = [entry for entry, _ in entries]
         contents = [content for entry, content in entries if entry["kind"] == "file"]
-        self.content, self.digests = b"".join(contents), [sha256(content) for content in contents]
+        self.content, self.digests = b"".join(contents), [blake3(content).hexdigest() for content in contents]
         self.table = list(self.stream("table", pad(lines(self.entries))))
         self.chunks = list(self.stream("chunk", self.content))
         self.sums = list(self.stream("sums", pad(lines(self.digests))))

@@ -3,7 +3,10 @@
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{Inbox, OpenedFiles, Outcome, said::About};
+use super::{
+    Inbox, OpenedFiles, Outcome,
+    said::{About, Told},
+};
 use crate::{
     crypto::password::Password,
     id::{ManifestId, Short as _},
@@ -118,8 +121,11 @@ impl Inbox {
         let (short, by) = (id.short(), manifest.payload().sender.short());
         tracing::info!(manifest = short, sender = by, "refused by the owner");
         let reason = "refused by the owner".to_owned();
-        let names = names.map_or_else(Vec::new, |top| top.names);
-        let news = self.remember_outcome(&about, &Outcome::Refused { reason }, Some((names, 0.0)));
+        let told = Told {
+            names: names.map_or_else(Vec::new, |top| top.names),
+            ..Told::default()
+        };
+        let news = self.remember_outcome(&about, &Outcome::Refused { reason }, Some(told));
         self.tell(news);
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{
     DecidedBy, Inbox, News, OpenedFiles, Outcome, Waiting,
     gone::certified,
     policy::names_of,
-    said::{self, About},
+    said::{self, About, Told},
     table,
     why::Waits,
 };
@@ -40,8 +40,7 @@ enum Looked {
 /// A transfer that was opened now.
 pub(super) struct Opened {
     pub(super) files: OpenedFiles,
-    pub(super) names: Vec<String>,
-    pub(super) seconds: f64,
+    pub(super) told: Told,
 }
 
 impl Inbox {
@@ -100,7 +99,7 @@ impl Inbox {
         self.why.forget(id);
         self.reasons.forget(id);
         let outcome = Outcome::Opened(opened.files);
-        let news = self.remember_outcome(about, &outcome, Some((opened.names, opened.seconds)));
+        let news = self.remember_outcome(about, &outcome, Some(opened.told));
         self.tally.settled(&outcome);
         self.settle(id, TransferState::Opened).await;
         self.tell(news);
@@ -249,13 +248,13 @@ impl Inbox {
         );
         said::warn_of_changes(&short, &written);
         let message = transfer::message(&transfer, &written).await;
-        let names = transfer.listing.top_names().map(str::to_owned).collect();
-        let files = OpenedFiles::of(written, message);
-        Ok(Opened {
-            files,
-            names,
+        let told = Told {
+            names: transfer.listing.top_names().map(str::to_owned).collect(),
+            blake3: transfer.listing.top_sums(),
             seconds,
-        })
+        };
+        let files = OpenedFiles::of(written, message);
+        Ok(Opened { files, told })
     }
 
     async fn settle(&self, id: ManifestId, state: TransferState) {

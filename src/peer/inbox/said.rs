@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Arrival, ArrivalSeq, DecidedBy, Inbox, Kept, News, Outcome, Waiting, why::code_of};
 use crate::{
-    id::{ManifestId, PeerId, Short as _},
+    id::{FileDigest, ManifestId, PeerId, Short as _},
     manifest::SignedManifest,
     name::Escaped,
     peer::history::{Direction, History, HistoryEntry},
@@ -49,14 +49,25 @@ pub(super) fn charged(name: Option<&str>, sender: PeerId) -> PeerId {
     }
 }
 
+/// What is told of what is in a transfer.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The names at its top.
+    pub(super) names: Vec<String>,
+    /// The digests of the files among them.
+    pub(super) blake3: Vec<(String, FileDigest)>,
+    /// How long it took to open it.
+    pub(super) seconds: f64,
+}
+
 impl Inbox {
-    /// Puts into the history what became of a transfer, with the names at its top and how long it took to open it. Gives what is
+    /// Puts into the history what became of a transfer, and what is told of what is in it. Gives what is
     /// to be told to those who follow the arrivals.
     pub(super) fn remember_outcome(
         &self,
         about: &About<'_>,
         outcome: &Outcome,
-        opened: Option<(Vec<String>, f64)>,
+        told: Option<Told>,
     ) -> News {
         let (direction, reason) = match outcome {
             Outcome::Opened(_) => (Direction::Received, None),
@@ -64,7 +75,8 @@ impl Inbox {
             Outcome::Refused { reason } => (Direction::Refused, Some(reason.as_str())),
         };
         let payload = about.manifest.payload();
-        let (names, seconds) = opened.unzip();
+        let seconds = told.as_ref().map(|told| told.seconds);
+        let told = told.unwrap_or_default();
         let sender = about.sender;
         let mut entry = HistoryEntry {
             sender: Some(payload.sender),
@@ -76,7 +88,8 @@ impl Inbox {
                 .filter(|_| about.decided == DecidedBy::Inbox)
                 .map(str::to_owned),
             seconds: seconds.filter(|_| direction == Direction::Received),
-            names: names.unwrap_or_default(),
+            names: told.names,
+            blake3: told.blake3,
             ..HistoryEntry::new(direction, payload.transfer_id)
         };
         if let Outcome::Opened(files) = outcome {

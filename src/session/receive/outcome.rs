@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{ManifestId, Short as _},
+    id::{FileDigest, ManifestId, Short as _},
     session::Missed,
     store::ManifestInfo,
     transfer::{OpenedTransfer, Origin, ReceivedFiles},
@@ -83,6 +83,8 @@ pub struct ReceivedTransfer {
     pub bytes: u64,
     /// The final paths of what it has at its top; none of what went to a writer.
     pub paths: Vec<String>,
+    /// The BLAKE3 digest, as `b3sum` prints it, of each of the paths that is a file; of what went to a writer with its name.
+    pub blake3: Vec<(String, FileDigest)>,
     /// Whether all of it was there already, identical, so that nothing was written.
     pub already_there: bool,
     /// Those of the paths that were there already, identical, while others were not.
@@ -122,12 +124,20 @@ impl ReceivedTransfer {
             let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
             paths.collect::<Vec<_>>()
         };
+        let paths = texts(&files.paths);
+        let of_paths = paths.iter().cloned().zip(&files.blake3);
+        let of_paths = of_paths.filter_map(|(path, sum)| Some((path, (*sum)?)));
+        let blake3 = match paths.is_empty() {
+            true => transfer.listing.top_sums(),
+            false => of_paths.collect(),
+        };
         Self {
             manifest,
             sender,
             verified,
+            blake3,
             bytes: files.size,
-            paths: texts(&files.paths),
+            paths,
             already_there: files.already_there,
             identical: texts(&files.identical),
             already_chunks: files.already_chunks,

@@ -25,7 +25,7 @@ use rustix::{
 
 use super::group_sync::{GroupSync, Naming};
 use crate::{
-    disk::{Disk, is_lacking, move_new},
+    disk::{Disk, drop_synced, is_lacking, move_new},
     sabotage,
 };
 
@@ -409,9 +409,11 @@ fn write_and_sync(mut file: &File, bytes: &[u8]) -> Result<(), DiskError> {
         return Ok(());
     }
     match file.sync_data() {
-        Err(_) if sabotage::without("sync-errors") => Ok(()),
-        synced => synced.map_err(DiskError::of_sync),
+        Err(_) if sabotage::without("sync-errors") => return Ok(()),
+        synced => synced.map_err(DiskError::of_sync)?,
     }
+    drop_synced(file, bytes.len() as u64);
+    Ok(())
 }
 
 impl DiskError {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use colis::{id::Digest, manifest::table::write_line};
+use colis::{id::FileDigest, manifest::table::write_line};
 
 use crate::bad_input::parcel::{Parcel, Plain};
 use testkit::site::Site;
@@ -16,7 +16,7 @@ fn broken() -> Vec<Plain> {
     let name = |before: &str| format!("{before}{CANARY}.txt");
     let mut wrong_sum = Plain::files(&[&name("")]);
     wrong_sum.sums.clear();
-    write_line(&Digest::of(b"other"), &mut wrong_sum.sums);
+    write_line(&FileDigest::of(b"other"), &mut wrong_sum.sums);
     let leaves = Plain::files(&[&name("../")]);
     let twice = Plain::files(&[&name(""), &name("")]);
     let homeless = Plain::files(&[&name("no-folder/")]);

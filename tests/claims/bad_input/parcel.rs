@@ -2,7 +2,7 @@
 
 use colis::{
     crypto::{ChunkPosition, ChunkSealer, FileKey, Stream},
-    id::{ChunkId, Digest, ManifestId, TransferId},
+    id::{ChunkId, FileDigest, ManifestId, TransferId},
     manifest::{
         MIN_CHUNK_SIZE, Manifest, Offer, Payload, Signer as _, Timestamp, Wrap, WrapScope, dsse,
         table::{self, Entry},
@@ -43,7 +43,7 @@ impl Plain {
         };
         table::write_line(&entry, &mut self.table);
         self.content.extend_from_slice(content);
-        table::write_line(&Digest::of(content), &mut self.sums);
+        table::write_line(&FileDigest::of(content), &mut self.sums);
     }
 
     pub(crate) fn folder(&mut self, path: &str) {

@@ -2,7 +2,7 @@
 
 use colis::{
     crypto::{ChunkOpener, ChunkPosition, CryptoError, FileKey, Stream, password::Password},
-    id::{ChunkId, Digest},
+    id::{ChunkId, Digest, FileDigest},
     manifest::{
         Manifest, ManifestError, Offer, Payload, Signed, SignedManifest, VerifyError, Wrap,
         WrapScope,
@@ -85,6 +85,7 @@ fn open_manifest(world: &World, vector: &Vector) -> Result<Map<String, Value>, C
         chunk_size: manifest.chunk_size,
     };
     let entries = opened.entries(&manifest.table)?;
+    integrity(manifest.sums.is_empty() || !file_sizes(&entries).is_empty())?;
     let sums = opened.sums(&manifest.sums)?;
     check_sizes(&entries, &sums, manifest.size)?;
     assert_eq!(
@@ -187,7 +188,7 @@ impl Opened<'_> {
         Ok(entries)
     }
 
-    fn sums(&self, ids: &[ChunkId]) -> Result<Vec<Digest>, Class> {
+    fn sums(&self, ids: &[ChunkId]) -> Result<Vec<FileDigest>, Class> {
         let mut sums = Vec::new();
         self.lines((Stream::Sums, "sums"), ids, |line| {
             table::parse_sum(line).map(|sum| sums.push(sum))
@@ -215,7 +216,7 @@ fn file_sizes(entries: &[Entry]) -> Vec<Option<u64>> {
     sizes.collect()
 }
 
-fn check_sizes(entries: &[Entry], sums: &[Digest], size: u64) -> Result<(), Class> {
+fn check_sizes(entries: &[Entry], sums: &[FileDigest], size: u64) -> Result<(), Class> {
     let sizes = file_sizes(entries);
     integrity(!entries.is_empty() && sizes.len() == sums.len())?;
     let open_ended = sizes.iter().position(Option::is_none);
@@ -243,12 +244,12 @@ fn check_paths(entries: &[Entry]) -> Result<Vec<String>, Class> {
     Ok(skipped)
 }
 
-fn check_files(entries: &[Entry], sums: &[Digest], content: &[u8]) -> Result<(), Class> {
+fn check_files(entries: &[Entry], sums: &[FileDigest], content: &[u8]) -> Result<(), Class> {
     let mut rest = content;
     for (size, sum) in file_sizes(entries).into_iter().zip(sums) {
         let length = size.map_or(rest.len(), |size| usize::try_from(size).unwrap());
         let (file, after) = rest.split_at(length);
-        integrity(Digest::of(file) == *sum)?;
+        integrity(FileDigest::of(file) == *sum)?;
         rest = after;
     }
     Ok(())

@@ -15,7 +15,7 @@ use colis::{
         key::WrapContext,
         recipient::{ENCAPSULATED_LENGTH, Wrapped},
     },
-    id::{ChunkId, Digest, PeerId, SealKeyId, SealPublicKey, TransferId},
+    id::{ChunkId, FileDigest, PeerId, SealKeyId, SealPublicKey, TransferId},
     manifest::{
         MIN_CHUNK_SIZE, Manifest, Offer, Payload, Signed, Timestamp, dsse,
         table::{self, Entry, Lines},
@@ -216,7 +216,7 @@ pub fn table(data: &[u8]) {
         assert!(data.starts_with(&again) || again.is_empty());
     }
     if let Ok(sum) = table::parse_sum(data) {
-        assert_eq!(to_json::<Digest>(&sum), data);
+        assert_eq!(to_json::<FileDigest>(&sum), data);
     }
 }
 
