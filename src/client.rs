@@ -178,7 +178,7 @@ impl PeerClient {
     }
 
     /// The same client, to look into what the peer has: a chunk is waited for no longer than any other answer.
-    pub(crate) fn to_look_into(mut self) -> Self {
+    pub(crate) fn for_looking(mut self) -> Self {
         self.looks = true;
         self
     }

@@ -112,7 +112,7 @@ impl Session {
         let from = match &request.at {
             Some(at) => {
                 let connected = self.connect(at).await?;
-                let store = Arc::new(connected.client.clone().to_look_into());
+                let store = Arc::new(connected.client.clone().for_looking());
                 let peer = Some((connected.peer.shown(), connected.client));
                 Origin { store, peer }
             }

@@ -66,7 +66,7 @@ impl Session {
     /// Fails if the peer cannot be reached, or our own store cannot be read.
     pub async fn store_of(&self, peer: Option<&str>) -> Result<Arc<dyn Store>, Error> {
         Ok(match peer {
-            Some(peer) => Arc::new(self.connect(peer).await?.client.to_look_into()),
+            Some(peer) => Arc::new(self.connect(peer).await?.client.for_looking()),
             None => self.own().await?.as_store(),
         })
     }
