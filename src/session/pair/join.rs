@@ -132,7 +132,10 @@ impl Joining {
             true => None,
             false => check_may_leave(&self.home, &self.config).await?,
         };
-        let joined = self.join_one(code).await?;
+        let joined = self.join_one(code).await.map_err(|error| match error {
+            Error::Pair(PairError::Unreachable { .. }) => self.inviter.unless_it_is_here(error),
+            other => other,
+        })?;
         if joined.identity.name() != self.name {
             self.reporter.tell(&Event::Called {
                 wanted: self.name.clone(),

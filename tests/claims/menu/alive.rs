@@ -48,8 +48,11 @@ fn the_first_list_changes_by_itself_with_what_arrives_and_keeps_its_mark() {
         let at = marked(&person.screen());
         until(&mut person, "it has come", |screen| {
             let has = |text: &str| screen.iter().any(|line| line.contains(text));
-            let is_over = !has("Arrivals:") && !has("  arriving: ");
-            has("* received 4 MiB from b") && is_over && marked(screen).is_some()
+            has("* received 4 MiB from b")
+        });
+        until(&mut person, "nothing is left to look at", |screen| {
+            let has = |text: &str| screen.iter().any(|line| line.contains(text));
+            !has("Arrivals:") && !has("  arriving: ") && marked(screen).is_some()
         });
         let screen = person.screen();
         assert_eq!(marked(&screen), at, "{screen:#?}");
@@ -119,7 +122,8 @@ fn to_quit_is_asked_while_something_arrives_here() {
     // It goes on where this home is served again.
     let _a = homes.serve_on("a", &a, &[]);
     assert!(sending.wait().unwrap().success());
-    assert!(homes.home("a").join("received/big.bin").exists());
+    let come = homes.home("a").join("received/big.bin");
+    wait_for("it is there", || come.exists());
 }
 
 #[test]
