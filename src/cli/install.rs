@@ -22,7 +22,7 @@ use crate::{
         Event,
         service::{self, ServiceRequest, SystemUnit},
     },
-    tls::{self, CertsDir},
+    tls,
 };
 
 /// Writes the unit of this user, or gives that of the system.

@@ -9,7 +9,7 @@ use crate::{
     crypto::password::Password,
     session::{Error, Home},
     store::LocalStore,
-    tls::{self, CertsDir, Inspected},
+    tls::{self, Inspected},
 };
 
 /// A passphrase that was set, changed or removed.
