@@ -1,11 +1,14 @@
 //! Opening a transfer while it arrives, from its offer on.
 //!
 //! The offer has the wraps and names the table, so names, sizes and the key are known before the first content byte.
-//! Content is opened and staged in its order as it comes. What each file must be is said only by the manifest, which
+//! Content is opened and staged as it comes, in any order. What each file must be is said only by the manifest, which
 //! comes last: until then nothing counts, and whatever goes wrong is no loss, because the sealed chunks are stored
 //! besides, and [`receive`](fn@super::receive) begins anew with them.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 
@@ -15,6 +18,7 @@ use super::{
     plan::Plan,
     receive::staging_key,
     sink::Sink,
+    sums::Spans,
 };
 use crate::{
     crypto::{ChunkOpener, ChunkPosition, Stream},
@@ -27,11 +31,17 @@ use crate::{
 /// A transfer that is being opened before its manifest is there.
 pub struct Arriving {
     offer: SignedOffer,
-    opener: Arc<ChunkOpener>,
-    /// The content chunks that were written.
-    ids: Vec<ChunkId>,
+    opener: ChunkOpener,
     count: u64,
+    spans: Arc<Spans>,
+    written: Mutex<Written>,
+}
+
+/// What was written of it.
+struct Written {
     sink: Sink,
+    /// The content chunks, by their indices.
+    ids: BTreeMap<u64, ChunkId>,
 }
 
 impl Arriving {
@@ -88,72 +98,76 @@ impl Arriving {
         });
         Ok(sink.await?.map(|sink| Self {
             offer,
-            opener: Arc::new(opener),
-            ids: Vec::new(),
+            opener,
             count,
-            sink,
+            spans: sink.spans().clone(),
+            written: Mutex::new(Written {
+                sink,
+                ids: BTreeMap::new(),
+            }),
         }))
     }
 
-    /// The index of the content chunk that it wants next; `None` if it has all.
-    pub fn wants(&self) -> Option<u64> {
-        let next = self.ids.len() as u64;
-        (next < self.count).then_some(next)
-    }
-
-    /// Opens and writes the next content chunk.
+    /// Opens and writes the content chunk at `index`. Several may be opened at the same time.
     ///
     /// # Errors
-    /// [`TransferError::Crypto`], [`TransferError::Received`]: nothing of it is left, and nothing lost.
-    pub async fn write(mut self, id: ChunkId, sealed: Bytes) -> Result<Self, TransferError> {
+    /// [`TransferError::Crypto`], [`TransferError::Integrity`], [`TransferError::Received`]: then it must be given up, and nothing
+    /// is lost.
+    pub async fn write(
+        self: Arc<Self>,
+        index: u64,
+        id: ChunkId,
+        sealed: Bytes,
+    ) -> Result<(), TransferError> {
         blocking(move || {
-            let index = self.ids.len() as u64;
             let position = ChunkPosition {
                 index,
                 last: index + 1 == self.count,
             };
-            let written = open_bytes(&self.opener, position, sealed)
-                .map_err(TransferError::from)
-                .and_then(|plain| {
-                    let sums = self.sink.spans().sum(position, &plain);
-                    self.sink.write_chunk(index, &plain, sums)
-                });
-            match written {
-                Ok(()) => {
-                    self.ids.push(id);
-                    Ok(self)
-                }
-                Err(error) => {
-                    self.sink.staging().discard();
-                    Err(error)
-                }
-            }
+            let plain = open_bytes(&self.opener, position, sealed)?;
+            let sums = self.spans.sum(position, &plain);
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.sink.write_chunk(index, &plain, sums)?;
+            written.ids.entry(index).or_insert(id);
+            Ok(())
         })
         .await
     }
 
     /// Gives it up: nothing of it is left.
     pub async fn discard(self) {
-        blocking(move || self.sink.staging().discard()).await;
+        blocking(move || self.into_written().sink.staging().discard()).await;
     }
 
-    /// What was written so far, if it is the beginning of `transfer`.
+    fn into_written(self) -> Written {
+        let written = self.written.into_inner();
+        written.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was written so far, if it is of `transfer`.
     pub(super) fn into_sink(
         self,
         transfer: &OpenedTransfer,
     ) -> Result<Option<Sink>, TransferError> {
-        let (offer, manifest) = (self.offer.payload(), transfer.manifest.payload());
+        let offer = self.offer.clone();
+        let (offer, manifest) = (offer.payload(), transfer.manifest.payload());
+        let Written { sink, ids } = self.into_written();
+        let mut ids = ids.into_iter();
+        let is_named = |(index, id)| {
+            let index = usize::try_from(index).ok();
+            index.and_then(|index| manifest.chunks.get(index)) == Some(&id)
+        };
         let same = offer.transfer_id == manifest.transfer_id
             && offer.sender == manifest.sender
             && offer.key_id == manifest.key_id
             && offer.chunk_size == manifest.chunk_size
             && offer.size == Some(manifest.size)
             && offer.table == manifest.table
-            && manifest.chunks.starts_with(&self.ids);
+            && ids.all(is_named);
         if same {
-            return Ok(Some(self.sink));
+            return Ok(Some(sink));
         }
-        self.sink.staging().discard();
+        sink.staging().discard();
         Ok(None)
     }
 }

@@ -226,7 +226,8 @@ pub async fn stream_content(
     };
     progress.event(started(transfer, 0));
     let (sums, spans) = (Sums::new(transfer.spans()), Arc::new(transfer.spans()));
-    let mut chunks = opened_chunks(store, transfer, &spans, 0, jobs);
+    let all = 0..transfer.manifest.payload().chunks.len() as u64;
+    let mut chunks = opened_chunks(store, transfer, &spans, all, jobs);
     while let Some((_, plain, told)) = chunks.try_next().await? {
         out.write_all(&plain).map_err(TransferError::Output)?;
         sums.add(told);
@@ -351,11 +352,13 @@ async fn fill(
     }
     let (sender, receiver) = mpsc::channel(1);
     let spans = sink.spans().clone();
+    let all = 0..transfer.manifest.payload().chunks.len() as u64;
+    let lacking: Vec<_> = all.filter(|index| !sink.has(*index)).collect();
     let writing = blocking(move || write(sink, receiver));
     let fetching = async {
         // Dropped at the end, so that the writer knows that it is one.
         let sender = sender;
-        let mut chunks = opened_chunks(store, transfer, &spans, already, jobs);
+        let mut chunks = opened_chunks(store, transfer, &spans, lacking, jobs);
         while let Some(chunk) = chunks.try_next().await? {
             let bytes = chunk.1.len() as u64;
             if sender.send(Some(chunk)).await.is_err() {
@@ -394,18 +397,19 @@ fn write(
     sink.checkpoint().map(|()| Lost::default())
 }
 
-/// The plain content from chunk `first`, in order, a few chunks ahead.
+/// The content chunks at `indices`, in their order, a few chunks ahead.
 fn opened_chunks<'a>(
     store: &'a dyn Store,
     transfer: &'a Arc<OpenedTransfer>,
     spans: &'a Arc<Spans>,
-    first: u64,
+    indices: impl IntoIterator<Item = u64, IntoIter: Send + 'a>,
     jobs: usize,
 ) -> impl stream::Stream<Item = Result<Opened, TransferError>> + Unpin + 'a {
     let ids = &transfer.manifest.payload().chunks;
-    let rest = (0..)
-        .zip(ids)
-        .skip(usize::try_from(first).unwrap_or(usize::MAX));
+    let at = |index: u64| ids.get(usize::try_from(index).ok()?);
+    let rest = indices
+        .into_iter()
+        .filter_map(move |index| Some((index, at(index)?)));
     // Boxed, because the compiler cannot see that a buffered stream of borrowing futures is `Send`.
     let fetched = rest.map(
         move |(index, id)| -> BoxFuture<'a, Result<Opened, TransferError>> {

@@ -32,6 +32,9 @@ const CHECKPOINT: u64 = 32 << 20;
 /// Up to so many files and folders are synced one by one; more, by one sync of the file system.
 const SYNC_EACH: usize = 64;
 
+/// Files that may be incomplete at the same time. Chunks that come in about their order leave a few.
+const MOST_OPEN: usize = 64;
+
 /// Takes plain content and writes it into the staged files.
 pub(super) struct Sink {
     staging: Arc<Staging>,
@@ -182,9 +185,14 @@ impl Sink {
         &self.spans
     }
 
-    /// How many chunks are done, from the first on.
+    /// How many chunks are done.
     pub(super) fn chunks_done(&self) -> u64 {
-        self.chunks
+        self.chunks + self.beyond.len() as u64
+    }
+
+    /// Whether the chunk at `index` is done.
+    pub(super) fn has(&self, index: u64) -> bool {
+        index < self.chunks || self.beyond.contains(&index)
     }
 
     /// Writes the chunk at `index`. `sums` are what it tells, by [`spans`](Self::spans).
@@ -194,7 +202,7 @@ impl Sink {
         plain: &[u8],
         sums: ChunkSums,
     ) -> Result<(), TransferError> {
-        if index < self.chunks || self.beyond.contains(&index) {
+        if self.has(index) {
             return Ok(());
         }
         let spans = self.spans.clone();
@@ -216,6 +224,8 @@ impl Sink {
             open.join.add(piece);
             match open.left {
                 0 => self.close(file, open)?,
+                // In an order in which nothing is ever complete, nothing is gained.
+                _ if self.open.len() >= MOST_OPEN => return Err(TransferError::Stopped),
                 _ => drop(self.open.insert(file, open)),
             }
         }

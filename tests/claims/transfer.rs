@@ -13,13 +13,13 @@ use bytes::Bytes;
 use colis::{
     crypto::password::Password,
     id::{ChunkId, ManifestId},
-    manifest::{SignedManifest, Signer as _},
+    manifest::{Manifest, Offer, SignedManifest, SignedOffer, Signer as _},
     received::Received,
     store::{MemoryStore, Store, StoreError},
     tls::{CertsDir, Circle, CircleHandle, Identity, ca},
     transfer::{
-        self, OpenedTransfer, Reader, ReceiveOptions, ReceivedFiles, Recipient, SendOptions,
-        Sender, Sent, Silent, Sources, TransferError,
+        self, Arriving, OpenedTransfer, Reader, ReceiveOptions, ReceivedFiles, Recipient,
+        SendOptions, Sender, Sent, Silent, Sources, TransferError,
     },
 };
 use testkit::tapped::{Tap, Tapped};
@@ -343,6 +343,68 @@ async fn a_staged_file_that_was_edited_or_removed_comes_whole_or_not_at_all() {
         let kept = received.already_chunks > 0;
         assert_eq!(kept, into == "left", "{into}");
     }
+}
+
+/// The announcement of what `manifest` completes.
+fn offer_of(manifest: &Manifest) -> Offer {
+    Offer {
+        v: manifest.v,
+        transfer_id: manifest.transfer_id,
+        created: manifest.created,
+        expires: manifest.expires,
+        sender: manifest.sender,
+        certificate: manifest.certificate.clone(),
+        key_id: manifest.key_id,
+        chunk_size: manifest.chunk_size,
+        size: Some(manifest.size),
+        table: manifest.table.clone(),
+        wraps: manifest.wraps.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_in_any_order_is_opened_as_it_comes_and_not_read_again() {
+    let two = Two::new();
+    let failing = Failing::new();
+    let store: Arc<dyn Store> = failing.clone();
+    let folder = two.root.path().join("two");
+    fs::create_dir_all(folder.join("empty")).unwrap();
+    fs::write(folder.join("a.bin"), bytes(30, 700)).unwrap();
+    fs::write(folder.join("b.bin"), bytes(31, 20 * CHUNK + 11)).unwrap();
+    fs::write(folder.join("c.bin"), "").unwrap();
+    let id = two.send(&folder, &store).await.unwrap().manifest.unwrap();
+    let transfer = two.open(&*store, id).await.unwrap();
+    let manifest = transfer.manifest.payload();
+    let offer = SignedOffer::sign(offer_of(manifest), &*two.anna).unwrap();
+    let root = Arc::new(Received::open(&two.root.path().join("in")).unwrap());
+    let (reader, options) = (two.reader(&two.ben), ReceiveOptions::default());
+    let arriving = Arriving::begin(offer, &*store, &reader, &root, options).await;
+    let arriving = Arc::new(arriving.unwrap().unwrap());
+    // All but one, from the last to the first, each twice.
+    let mut writing = tokio::task::JoinSet::new();
+    let chunks = manifest.chunks.iter().enumerate().rev();
+    for (index, id) in chunks.filter(|(index, _)| *index != 3) {
+        for _ in 0..2 {
+            let sealed = store.get_chunk(*id).await.unwrap();
+            writing.spawn(arriving.clone().write(index as u64, *id, sealed));
+        }
+    }
+    writing
+        .join_all()
+        .await
+        .into_iter()
+        .for_each(Result::unwrap);
+    let arriving = Arc::into_inner(arriving);
+    failing.tap.gets.store(0, Ordering::SeqCst);
+    let received = transfer::receive_rest(&*store, &transfer, &root, arriving, options, &Silent);
+    let received = received.await.unwrap();
+    assert_eq!(tree(&received.paths[0]), tree(&folder));
+    assert_eq!(received.already_chunks, manifest.chunks.len() as u64 - 1);
+    assert_eq!(
+        failing.tap.gets.load(Ordering::SeqCst),
+        1,
+        "the one that was not brought"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

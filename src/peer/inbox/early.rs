@@ -4,7 +4,7 @@
 //! comes.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,10 +28,13 @@ use crate::{
 
 /// Transfers that are opened early at the same time; the others are opened when they are complete.
 const MAX_EARLY: usize = 4;
+/// Chunks of a transfer that are opened at the same time: one more than a machine with two cores can, so that opening keeps up
+/// with storing, and nothing needs to be read from the store.
+const OPENED_AT_ONCE: usize = 3;
 /// Sealed bytes of one caller that wait in memory, and count in what it may have there; what is more is read from the store
 /// when its turn comes.
 const MAX_HELD: usize = 8 << 20;
-/// Larger chunks wait in the store only: what is held would take the room that the chunk needs that is waited for.
+/// Larger chunks wait in the store only: what is held would take the room that the next ones need.
 const MAX_HELD_CHUNK: usize = MAX_HELD / 4;
 /// The longest sealed table that has a head start; nobody was asked whether the transfer is wanted.
 const MAX_TABLE: u64 = 1 << 20;
@@ -39,7 +42,7 @@ const MAX_TABLE: u64 = 1 << 20;
 const MAX_TABLES: u64 = 24 << 20;
 /// Memory for a byte of a table: its shortest lines have 42 bytes; entry, plan and digest of one take less than 500.
 const MEMORY_PER_BYTE: u64 = 12;
-/// After so long without the chunk that is next, a head start is given up.
+/// After so long without another chunk, a head start is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The transfers that are being opened, by who brings them.
@@ -183,7 +186,7 @@ async fn try_open(
     tables: Arc<Semaphore>,
 ) -> Result<Option<Begun>, TransferError> {
     // The table comes before the content.
-    if !queue.has(0).await {
+    if !queue.has_any().await {
         return Ok(None);
     }
     let Opening {
@@ -198,19 +201,16 @@ async fn try_open(
         return Ok(None);
     };
     let begun = Arriving::begin(offer, &*store, &reader, &received, options).await?;
-    let Some(mut arriving) = begun else {
+    let Some(arriving) = begun.map(Arc::new) else {
         return Ok(None);
     };
-    while let Some(index) = arriving.wants() {
-        if !queue.has(index).await {
-            break;
-        }
-        let Ok((id, sealed, _charge)) = taken(queue, index, &store).await else {
-            break;
-        };
-        arriving = arriving.write(id, sealed).await?;
-    }
-    if queue.is_closed().await && !queue.is_stopped() {
+    let opened = open_all(&arriving, queue, &store).await;
+    let is_stopped = queue.is_stopped();
+    let is_whole = opened.is_ok() && !is_stopped && queue.is_closed().await;
+    let Some(arriving) = Arc::into_inner(arriving) else {
+        return Err(TransferError::Stopped);
+    };
+    if is_whole {
         return Ok(Some(Begun {
             arriving,
             received,
@@ -218,19 +218,49 @@ async fn try_open(
         }));
     }
     arriving.discard().await;
-    Ok(None)
+    match is_stopped {
+        true => Ok(None),
+        false => opened.map(|()| None),
+    }
 }
 
-/// The chunk at `index`, which came.
-async fn taken(
+/// Opens chunks as they come, a few at once, until all came, the queue is closed or one fails. All that was begun has ended then, so
+/// that nothing writes into a staging that is given up.
+async fn open_all(
+    arriving: &Arc<Arriving>,
     queue: &Queue,
-    index: u64,
-    store: &LocalStore,
-) -> Result<(ChunkId, Bytes, Option<Charge>), TransferError> {
-    match queue.pop(index).ok_or(TransferError::Stopped)? {
-        Waiting::Held(chunk) => Ok((chunk.id, chunk.sealed, Some(chunk.charge))),
-        Waiting::Stored(id) => Ok((id, store.peek_chunk(id).await?, None)),
+    store: &Arc<LocalStore>,
+) -> Result<(), TransferError> {
+    let (mut opening, mut opened) = (JoinSet::new(), Ok(()));
+    while let Some((index, waiting)) = queue.next().await {
+        if opening.len() == OPENED_AT_ONCE
+            && let Some(done) = opening.join_next().await
+        {
+            opened = done.unwrap_or(Err(TransferError::Stopped));
+        }
+        if opened.is_err() {
+            break;
+        }
+        opening.spawn(open_one(arriving.clone(), store.clone(), index, waiting));
     }
+    while let Some(done) = opening.join_next().await {
+        opened = opened.and(done.unwrap_or(Err(TransferError::Stopped)));
+    }
+    opened
+}
+
+/// Opens a chunk that came.
+async fn open_one(
+    arriving: Arc<Arriving>,
+    store: Arc<LocalStore>,
+    index: u64,
+    waiting: Waiting,
+) -> Result<(), TransferError> {
+    let (id, sealed, _charge) = match waiting {
+        Waiting::Held(chunk) => (chunk.id, chunk.sealed, Some(chunk.charge)),
+        Waiting::Stored(id) => (id, store.peek_chunk(id).await?, None),
+    };
+    arriving.write(index, id, sealed).await
 }
 
 /// Charges what the entries of `table` will take in memory, before any of it is read. `None` if it is too long, or if the
@@ -247,7 +277,7 @@ async fn charge(
     Ok(tables.try_acquire_many_owned(memory).ok())
 }
 
-/// The chunks of one transfer, as they come; they are taken in their order.
+/// The chunks of one transfer, as they come; of those that are there the first is taken first.
 struct Queue {
     /// How many chunks there are; others are not kept.
     count: u64,
@@ -257,8 +287,9 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    chunks: HashMap<u64, Waiting>,
-    next: u64,
+    chunks: BTreeMap<u64, Waiting>,
+    /// Those that were taken.
+    taken: HashSet<u64>,
     held: usize,
     closed: bool,
     stopped: bool,
@@ -285,8 +316,8 @@ impl Queue {
     /// Keeps the chunk in memory if it is within `room`.
     fn push(&self, index: u64, chunk: Brought, room: usize) {
         let mut state = self.lock();
-        let is_wanted = (state.next..self.count).contains(&index) && !state.given_up;
-        if !is_wanted || state.chunks.contains_key(&index) {
+        let is_wanted = index < self.count && !state.given_up;
+        if !is_wanted || state.chunks.contains_key(&index) || state.taken.contains(&index) {
             return;
         }
         let waiting = match chunk.sealed.len() {
@@ -305,21 +336,29 @@ impl Queue {
         self.lock().held
     }
 
-    /// Takes the chunk at `index`. Those before it are not wanted any more.
-    fn pop(&self, index: u64) -> Option<Waiting> {
+    /// Takes the first of the chunks that are there.
+    fn pop(&self) -> Option<(u64, Waiting)> {
         let mut state = self.lock();
-        let waiting = state.chunks.remove(&index)?;
-        state.next = index + 1;
+        let (index, waiting) = state.chunks.pop_first()?;
+        state.taken.insert(index);
         if let Waiting::Held(chunk) = &waiting {
             state.held -= chunk.sealed.len();
         }
-        Some(waiting)
+        Some((index, waiting))
     }
 
-    /// Waits for the chunk at `index`: whether it came before the queue was closed, and before patience was over.
-    async fn has(&self, index: u64) -> bool {
-        let here = |state: &State| !state.closed && state.chunks.contains_key(&index);
+    /// Waits for a chunk: whether one came before the queue was closed, and before patience was over.
+    async fn has_any(&self) -> bool {
+        let here = |state: &State| !state.chunks.is_empty();
         self.wait_until(|state| state.closed || here(state)).await && here(&self.lock())
+    }
+
+    /// Waits for a chunk and takes it. `None` when all were taken, the queue is stopped, or closed and empty, or patience is over.
+    async fn next(&self) -> Option<(u64, Waiting)> {
+        let done = |state: &State| state.taken.len() as u64 == self.count;
+        let ready = |state: &State| state.closed || done(state) || !state.chunks.is_empty();
+        let is_ready = self.wait_until(ready).await && !self.is_stopped();
+        is_ready.then(|| self.pop()).flatten()
     }
 
     /// Waits until it is closed: whether it was, before patience was over.
@@ -343,7 +382,7 @@ impl Queue {
     /// Nobody takes any more of it.
     fn give_up(&self) {
         let mut state = self.lock();
-        state.chunks = HashMap::new();
+        state.chunks = BTreeMap::new();
         state.held = 0;
         state.given_up = true;
     }
@@ -389,9 +428,9 @@ mod tests {
         }
         let kept = queue.lock().chunks.len();
         assert_eq!((kept, queue.held()), (4, 40));
-        assert!(queue.pop(1).is_some());
+        assert_eq!(queue.pop().map(|(index, _)| index), Some(0));
         queue.push(0, chunk(10), MAX_HELD);
-        assert_eq!(queue.held(), 30, "0, 2 and 3");
+        assert_eq!(queue.held(), 30, "1, 2 and 3");
     }
 
     #[tokio::test]
