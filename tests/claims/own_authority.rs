@@ -152,13 +152,19 @@ fn every_command_works_where_an_outside_authority_signs() {
         );
     }
     homes.ok("a", &["doctor", "b.example.org"]);
+}
+
+#[test]
+fn a_certificate_for_clients_alone_asks_as_curl_once_it_is_allowed_while_the_peer_serves() {
+    let site = Site::new();
+    let b = site.homes.serve("b", &[]);
     // A member that asks as curl does, with a certificate for clients alone.
     let mut client = Leaf::of("curl.example.org");
     client.usage = "clientAuth";
     let client = site.pki.leaf(&client);
     assert_ne!(curl(&site, &client, &b).code, 0, "nobody has allowed it");
     site.allow("b", &["a.example.org", "curl.example.org"]);
-    homes.ok("b", &["config", "set", "jobs", "3"]);
+    site.homes.ok("b", &["config", "set", "jobs", "3"]);
     let ran = curl(&site, &client, &b);
     assert!(ran.out.contains("\"status\":\"ok\""), "{ran:?}");
 }
