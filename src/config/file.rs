@@ -346,12 +346,37 @@ mod tests {
         assert_eq!(tls.allowed, [Allowed::Name("ben.example.org".into())]);
     }
 
+    /// Where the fault of a text stands, and what it is.
+    fn found(text: &str) -> (usize, String) {
+        let (span, fault) = parse(text).unwrap_err();
+        (span.start, fault.to_string())
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_table_of_an_outside_authority_is_told_with_its_place() {
+        for (text, at, said) in [
+            (
+                "[tls]\ncrt = \"x\"",
+                6,
+                "unknown key `crt`; did you mean `cert`?",
+            ),
+            (
+                "[tls]\nallowed = \"x\"",
+                16,
+                "invalid type: string \"x\", expected a list of strings",
+            ),
+            (
+                "[tls]\nallowed = [\"a.b\", \"*.b\"]",
+                24,
+                "\"*.b\" says nobody: a peer id of 64 digits, or a DNS name as certificates have it, without `*`",
+            ),
+        ] {
+            assert_eq!(found(text), (at, said.to_owned()), "{text}");
+        }
+    }
+
     #[test]
     fn a_value_of_another_type_is_told_with_its_place() {
-        let found = |text| {
-            let (span, fault) = parse(text).unwrap_err();
-            (span.start, fault.to_string())
-        };
         for (text, at, said) in [
             (
                 "jobs = \"3\"",
@@ -394,21 +419,6 @@ mod tests {
                 "[peers.ben]\njobs = 1",
                 12,
                 "unknown key `jobs`; did you mean `inbox`?",
-            ),
-            (
-                "[tls]\ncrt = \"x\"",
-                6,
-                "unknown key `crt`; did you mean `cert`?",
-            ),
-            (
-                "[tls]\nallowed = \"x\"",
-                16,
-                "invalid type: string \"x\", expected a list of strings",
-            ),
-            (
-                "[tls]\nallowed = [\"a.b\", \"*.b\"]",
-                24,
-                "\"*.b\" says nobody: a peer id of 64 digits, or a DNS name as certificates have it, without `*`",
             ),
             (
                 "limit = \"0\"",

@@ -14,7 +14,7 @@ use crate::{
     },
     session::{
         Home, Kind,
-        advice::{ASK_FOR_NEW, NO_LIST, ONE_CIRCLE, bad_file},
+        advice::{ASK_FOR_NEW, ASK_FOR_NEW_OUTSIDE, NO_LIST, ONE_CIRCLE, bad_file},
         care::{self, ONE_HOME, unless_without_modes},
     },
     store::LocalStore,
@@ -283,7 +283,10 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
     };
     let list = name_of_list(&circle);
     if let Some(what) = own_revocation(dir, own, &circle) {
-        return Finding::fail(STEP, Kind::Trust, what).hint(ASK_FOR_NEW);
+        return Finding::fail(STEP, Kind::Trust, what).hint(match circle.is_outside() {
+            true => ASK_FOR_NEW_OUTSIDE,
+            false => ASK_FOR_NEW,
+        });
     }
     if let Some(conflict) = circle.conflict() {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));

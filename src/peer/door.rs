@@ -298,7 +298,6 @@ impl Gate for Door {
 
     fn caller(&self, certificate: &[u8]) -> Option<Caller> {
         let caller = Caller::from_certificate(certificate).ok()?;
-        // The handshake has proved the key.
         self.circle.pin(&caller).ok()?;
         if self.met.add(&caller, certificate) && self.dir.ca_key().exists() {
             let (dir, certificate) = (self.dir.clone(), certificate.to_owned());

@@ -33,6 +33,8 @@ pub const MOVE_OUT: &str =
 /// What to do where our certificate is revoked.
 const REVOKED: &str =
     "no member accepts it; to come in again as another peer: colis certs leave, then pair";
+const REVOKED_OUTSIDE: &str = "no member accepts it; to come in again as another peer: colis certs leave, then colis certs import, with \
+     another key";
 
 /// Something for the owner to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,13 +145,17 @@ fn unusable(dir: &CertsDir) -> impl Iterator<Item = Notice> {
         let text = format!("{}; {MOVE_OUT}", holds_another(&nested));
         Notice::care("certs-nested", text)
     });
+    let again = match dir.outside() {
+        Some(_) => REVOKED_OUTSIDE,
+        None => REVOKED,
+    };
     let revoked = tls::is_known_revoked(dir).then(|| {
-        let text = format!("the certificate of this peer is revoked: {REVOKED}");
+        let text = format!("the certificate of this peer is revoked: {again}");
         Notice::care("certificate-revoked", text)
     });
     let said = said_revoked(dir).filter(|_| revoked.is_none());
     let said = said.map(|said| {
-        let text = format!("{}; if it is so, {REVOKED}", said.meaning());
+        let text = format!("{}; if it is so, {again}", said.meaning());
         Notice::care("certificate-said-revoked", text)
     });
     let directory = directory_fault(dir).map(|error| {

@@ -14,7 +14,10 @@ use crate::{
 
 /// For our certificate that is revoked.
 pub(crate) const ASK_FOR_NEW: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then \
-     colis pair on the circle's machine, and here colis pair HOST; where an outside authority signs: colis certs import, with another key";
+     colis pair on the circle's machine, and here colis pair HOST";
+/// The same where an outside authority signs.
+pub(crate) const ASK_FOR_NEW_OUTSIDE: &str = "this peer is a member no more; to come in again as another one: colis certs leave, then colis certs \
+     import, with a certificate for another key";
 /// Where an outside authority's lists are not all there.
 pub(crate) const NO_LIST: &str = "put the newest list of each authority of the chain, root and intermediates, into one file: certs/crl.pem, or crl of [tls] \
      in colis.toml";
@@ -167,8 +170,7 @@ pub(crate) fn refused(alert: Alert) -> &'static str {
             "compare the clocks of both machines: timedatectl; if they are right, renew ours: colis certs renew"
         }
         Alert::Blocked => {
-            "its owner has blocked this peer, or never let it in where an outside authority signs; only its owner can change that, there: \
-             colis peers allow NAME, or the id that the log there tells"
+            "its owner has blocked this peer; only its owner can change that, there: colis peers role NAME member"
         }
         Alert::OtherCircle => OTHER_CIRCLE,
         Alert::NoneShown | Alert::OtherVersion | Alert::Other(_) => {

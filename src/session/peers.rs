@@ -325,10 +325,13 @@ impl Session {
         self.adopt(peer)?;
         let was_pinned = self.book.unpin(peer)?;
         if self.book.by_name(peer)?.is_some() {
-            return Ok(self.book.forget(peer)?);
+            self.book.forget(peer)?;
+            self.have_it_read().await;
+            return Ok(());
         }
         // The key of a name may have called, and never have been called.
         if was_pinned {
+            self.have_it_read().await;
             return Ok(());
         }
         let id = meant::id_of(self, peer).await?;

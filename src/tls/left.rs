@@ -12,7 +12,7 @@ use std::{
 use rustix::{fs::symlinkat, io::Errno};
 
 use super::{
-    CertsDir, Circle, Inspected, TlsError,
+    CertsDir, Circle, Inspected, OutsideOptions, TlsError,
     ca::{others, own_name},
     hold_list, io_error,
 };
@@ -38,10 +38,17 @@ pub fn left_root(dir: &CertsDir) -> PathBuf {
     dir.path().with_file_name(LEFT)
 }
 
-/// The circles that were left, the last one first.
+/// The circles that were left, the last one first. Whom an outside authority's settings allow now counts for one that was left too.
 pub fn left(dir: &CertsDir) -> Vec<CertsDir> {
+    let options = OutsideOptions {
+        allowed: dir.allowed(),
+        ..OutsideOptions::default()
+    };
     let listed = fs::read_dir(left_root(dir)).into_iter().flatten();
-    let folders = listed.filter_map(|entry| Some(CertsDir::new(entry.ok()?.path())));
+    let folders = listed.filter_map(|entry| {
+        let folder = CertsDir::new(entry.ok()?.path());
+        Some(folder.with(options.clone()))
+    });
     let mut folders: Vec<_> = folders.filter(|dir| dir.ca_cert().exists()).collect();
     folders.sort_by_cached_key(|dir| Reverse((date_of(dir), number_of(dir))));
     folders

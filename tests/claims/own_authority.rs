@@ -152,13 +152,19 @@ fn every_command_works_where_an_outside_authority_signs() {
         );
     }
     homes.ok("a", &["doctor", "b.example.org"]);
+}
+
+#[test]
+fn a_certificate_for_clients_alone_asks_as_curl_once_it_is_allowed_while_the_peer_serves() {
+    let site = Site::new();
+    let b = site.homes.serve("b", &[]);
     // A member that asks as curl does, with a certificate for clients alone.
     let mut client = Leaf::of("curl.example.org");
     client.usage = "clientAuth";
     let client = site.pki.leaf(&client);
     assert_ne!(curl(&site, &client, &b).code, 0, "nobody has allowed it");
     site.allow("b", &["a.example.org", "curl.example.org"]);
-    homes.ok("b", &["config", "set", "jobs", "3"]);
+    site.homes.ok("b", &["config", "set", "jobs", "3"]);
     let ran = curl(&site, &client, &b);
     assert!(ran.out.contains("\"status\":\"ok\""), "{ran:?}");
 }
@@ -220,19 +226,20 @@ fn leaving_and_coming_back_with_another_key_makes_another_peer_that_opens_what_w
 {
     let site = Site::new();
     let homes = &site.homes;
-    let a = homes.serve("a", &[]);
-    let mut b = homes.serve("b", &[]);
-    homes.ok("a", &["peers", "add", &b.to()]);
+    let settings = homes.home("b").join("colis.toml");
+    let allowed = fs::read_to_string(&settings).unwrap();
+    // It is received more than once.
+    fs::write(&settings, format!("keep_opened = \"1d\"\n{allowed}")).unwrap();
+    let b = homes.serve("b", &["--inbox", "off"]);
     fs::write(homes.path("f"), "for the former").unwrap();
-    homes.ok("a", &["share", "f", "--to", &name("b")]);
+    homes.ok("a", &["send", "f", "--to", &b.to()]);
+    homes.ok("b", &["stop"]);
+    homes.ok("b", &["receive", "--all", "--out", "first"]);
     let before = site.id("b");
-    b.kill();
     homes.ok("b", &["certs", "leave", "--yes"]);
     site.join("b");
     assert_ne!(site.id("b"), before);
-    homes.fails("b", &["receive", "--from", &a.to(), "--all"], 4);
-    homes.ok("a", &["peers", "forget", &name("b")]);
-    homes.ok("b", &["receive", "--from", &a.to(), "--all"]);
-    let received = homes.home("b").join("received/f");
+    homes.ok("b", &["receive", "f", "--out", "again"]);
+    let received = homes.path("again/f");
     assert_eq!(fs::read_to_string(received).unwrap(), "for the former");
 }

@@ -4,82 +4,99 @@ use std::fs;
 
 use super::{Leaf, Site, name};
 
+const MAKE: &str = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+const REQUEST: &str = "openssl req -new -key";
+const USAGE: &str = "extendedKeyUsage=serverAuth,clientAuth";
+
+/// Certificates that a peer cannot use, and what is said of each.
+const UNUSABLE: [(fn(&mut Leaf<'static>), &[&str]); 6] = [
+    (
+        |leaf| leaf.key = "RSA",
+        &[
+            "is RSA of 2048 bits, where a peer has ECDSA P-256",
+            MAKE,
+            USAGE,
+        ],
+    ),
+    (
+        |leaf| leaf.key = "EC -pkeyopt ec_paramgen_curve:P-384",
+        &["another elliptic curve", MAKE],
+    ),
+    (
+        |leaf| leaf.usage = "",
+        &["no extended key usage serverAuth", REQUEST, USAGE],
+    ),
+    (
+        |leaf| leaf.usage = "clientAuth",
+        &["clientAuth alone", REQUEST, USAGE],
+    ),
+    (
+        |leaf| leaf.san = Some("DNS:*.example.org".into()),
+        &["cannot be that of a peer"],
+    ),
+    (
+        |leaf| {
+            leaf.san = Some(format!(
+                "DNS:a.example.org,URI:urn:colis:peer:{}",
+                "0".repeat(64)
+            ))
+        },
+        &["it acts for another peer"],
+    ),
+];
+
 #[test]
 fn what_a_peer_cannot_use_is_refused_with_the_command_that_makes_the_right_one() {
     let site = Site::alone();
-    let homes = &site.homes;
-    let with = |change: fn(&mut Leaf<'static>)| {
+    for (change, says) in UNUSABLE {
         let mut leaf = Leaf::of("a.example.org");
         change(&mut leaf);
-        site.pki.leaf(&leaf)
-    };
-    let good = with(|_| {});
+        refused(&site, &site.pki.leaf(&leaf), says);
+    }
+    let good = site.pki.leaf(&Leaf::of("a.example.org"));
     let (cert, key) = good.split_once(' ').unwrap();
-    let sec1 = homes.path("sec1.pem");
+    let sec1 = site.homes.path("sec1.pem");
     let sec1 = sec1.to_str().unwrap();
     site.pki
         .openssl("issuing", &format!("ec -in {key} -out {sec1}"));
-    let others = with(|_| {});
-    let others = others.split_once(' ').unwrap().1.to_owned();
-    let make = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
-    let request = "openssl req -new -key";
-    let usage = "extendedKeyUsage=serverAuth,clientAuth";
+    let others = site.pki.leaf(&Leaf::of("a.example.org"));
+    let (_, others) = others.split_once(' ').unwrap();
     for (leaf, says) in [
         (
-            with(|leaf| leaf.key = "RSA"),
-            vec![
-                "is RSA of 2048 bits, where a peer has ECDSA P-256",
-                make,
-                usage,
-            ],
-        ),
-        (
-            with(|leaf| leaf.key = "EC -pkeyopt ec_paramgen_curve:P-384"),
-            vec!["another elliptic curve", make],
-        ),
-        (
-            with(|leaf| leaf.usage = ""),
-            vec!["no extended key usage serverAuth", request, usage],
-        ),
-        (
-            with(|leaf| leaf.usage = "clientAuth"),
-            vec!["clientAuth alone", request, usage],
-        ),
-        (
-            with(|leaf| leaf.san = Some("DNS:*.example.org".into())),
-            vec!["cannot be that of a peer"],
-        ),
-        (
-            with(|leaf| {
-                leaf.san = Some(format!(
-                    "DNS:a.example.org,URI:urn:colis:peer:{}",
-                    "0".repeat(64)
-                ))
-            }),
-            vec!["it acts for another peer"],
-        ),
-        (
             format!("{cert} {sec1}"),
-            vec!["SEC 1", "openssl pkcs8 -topk8"],
+            &["SEC 1", "openssl pkcs8 -topk8"][..],
         ),
         (
             format!("{cert} {others}"),
-            vec!["no certificate in it is that of the key"],
+            &["no certificate in it is that of the key"],
         ),
         (
             format!("{cert} {cert}"),
-            vec!["a certificate, where its private key is needed"],
+            &["a certificate, where its private key is needed"],
         ),
-        (format!("{key} {key}"), vec!["no certificate in it"]),
+        (format!("{key} {key}"), &["no certificate in it"]),
     ] {
-        let ran = homes.run("a", &site.words(&leaf));
-        assert!(ran.code == 3 || ran.code == 4, "{says:?}: {ran:?}");
-        for part in says {
-            assert!(ran.err.contains(part), "{part}: {}", ran.err);
-        }
-        assert!(!ran.err.contains(".certs-"), "{}", ran.err);
-        assert!(!homes.home("a").join("certs").exists(), "{ran:?}");
+        refused(&site, &leaf, says);
     }
+}
+
+/// Fails to make a home of a leaf, and leaves nothing behind.
+fn refused(site: &Site, leaf: &str, says: &[&str]) {
+    let ran = site.homes.run("a", &site.words(leaf));
+    assert!(ran.code == 3 || ran.code == 4, "{says:?}: {ran:?}");
+    for part in says {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert!(!ran.err.contains(".certs-"), "{}", ran.err);
+    assert!(!site.homes.home("a").join("certs").exists(), "{ran:?}");
+}
+
+#[test]
+fn files_that_are_no_authority_or_too_few_are_refused() {
+    let site = Site::alone();
+    let homes = &site.homes;
+    let good = site.pki.leaf(&Leaf::of("a.example.org"));
+    let (cert, key) = good.split_once(' ').unwrap();
     let issuing = site.pki.file("issuing", "ca.pem");
     for (ca, says) in [
         (issuing.to_str().unwrap(), "no root in it"),
@@ -99,7 +116,6 @@ fn what_a_peer_cannot_use_is_refused_with_the_command_that_makes_the_right_one()
     }
     let said = homes.fails("a", &["certs", "import", "--cert", cert, "--key", key], 2);
     assert!(said.contains("--ca FILE --cert FILE --key FILE"), "{said}");
-    site.import("a", &good);
     let said = homes.fails("a", &["certs", "import", "folder", "--cert", cert], 2);
     assert!(said.contains("cannot be used with"), "{said}");
 }
