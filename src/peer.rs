@@ -133,9 +133,7 @@ impl Peer {
     /// [`PeerError`].
     pub fn open(options: PeerOptions) -> Result<Self, PeerError> {
         let dir = CertsDir::new(&options.certs).with(options.outside.clone());
-        revoke_pending(&dir);
-        renewal::renew_here(&dir);
-        renew_old_list(&dir);
+        catch_up(&dir);
         let read = Files::of(&dir);
         let identity = Arc::new(Identity::load(&dir)?);
         let circle = neighbours::load_circle(&dir)?;
@@ -391,6 +389,13 @@ fn open_store(
     };
     let store = LocalStore::open_known(&options.chunks, &dir.store(), store_options)?;
     Ok(Arc::new(store))
+}
+
+/// Does what an earlier run left, and what is due.
+fn catch_up(dir: &CertsDir) {
+    revoke_pending(dir);
+    renewal::renew_here(dir);
+    renew_old_list(dir);
 }
 
 /// Takes the port, and tells other processes of this machine.

@@ -2,6 +2,7 @@
 
 mod advice;
 mod ambiguous;
+mod exit;
 mod folder;
 mod hint;
 mod pair;
@@ -38,6 +39,7 @@ use crate::{
     trust::TrustError,
 };
 
+pub(super) use exit::ExitCode;
 pub(super) use hint::Hint;
 pub(super) use session::to_go_back;
 pub(super) use usage::usage;
@@ -45,32 +47,6 @@ pub(super) use usage::usage;
 /// For a file that must be text.
 pub(super) const NOT_UTF8: &str =
     "it must be text in UTF-8: save it so, for instance: iconv -f UTF-16 -t UTF-8";
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExitCode {
-    Ok = 0,
-    Usage = Kind::Usage as isize,
-    Config = Kind::Config as isize,
-    Trust = Kind::Trust as isize,
-    Integrity = Kind::Integrity as isize,
-    NotFound = Kind::NotFound as isize,
-    Storage = Kind::Storage as isize,
-    Network = Kind::Network as isize,
-    Locked = Kind::Locked as isize,
-    Partial = Kind::Partial as isize,
-    Care = 11,
-    HungUp = 129,
-    Interrupted = Kind::Interrupted as isize,
-    Terminated = 143,
-}
-
-impl ExitCode {
-    /// Whether a signal ended it.
-    pub(super) fn is_interruption(self) -> bool {
-        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
-    }
-}
 
 /// What failed, on what, and what to do next.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::trust::Allowed;
+use crate::{name::shell_word, trust::Allowed};
 
 /// The copy of its certificates in `certs/`: a home that has it is of an outside authority, whatever the settings say.
 pub(super) const AUTHORITY: &str = "authority.pem";
@@ -28,7 +28,7 @@ pub struct OutsideOptions {
 pub fn how_to_make(name: &str, key: &Path) -> Vec<String> {
     let make = format!(
         "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key} && chmod 600 {key}",
-        key = key.display()
+        key = shell_word(key)
     );
     [vec![make], how_to_request(name, key)].concat()
 }
@@ -38,7 +38,7 @@ pub fn how_to_request(name: &str, key: &Path) -> Vec<String> {
     let request = format!(
         "openssl req -new -key {} -subj /CN={name} -addext subjectAltName=DNS:{name} -addext \
          extendedKeyUsage=serverAuth,clientAuth -out request.pem",
-        key.display()
+        shell_word(key)
     );
     let sign = "the authority: openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -copy_extensions copyall \
                 -days 365 -out cert.pem";

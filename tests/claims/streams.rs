@@ -73,7 +73,11 @@ fn what_is_asked_for_is_done_although_nobody_takes_its_lines() {
         failing.run(&homes, "a", &["peers", "add", &to]);
         failing.run(&homes, "a", &["send", "f", "--to", "b", "--wait"]);
         failing.run(&homes, "a", &["share", "f"]);
-        failing.run(&homes, "a", &["receive", "f", "--out", "fetched"]);
+        failing.run(
+            &homes,
+            "a",
+            &["receive", "--mine", "--again", "--out", "fetched"],
+        );
         failing.run(&homes, "a", &["seal", "f", "--to", "b", "--out", "sealed"]);
         failing.run(&homes, "b", &["open", "sealed", "--out", "opened"]);
         failing.run(&homes, "a", &["config"]);

@@ -13,6 +13,13 @@ use crate::{
     tls::{self, BadFile, Distrust, KeyForm, TlsError, WhyRefused},
 };
 
+/// Where the key of the circle is needed.
+const NOT_HERE: &str = "run it on the machine that made the circle";
+
+/// Where the circle's machine has no record of a certificate.
+const NEVER_ISSUED: &str =
+    "see what was issued: colis certs show; what is not recorded is revoked by its peer id";
+
 /// Where a passphrase is needed and was not given.
 const GIVE_PASSPHRASE: &str = "run it on a terminal, or give the passphrase: --key-passphrase-file FILE or --key-passphrase-fd N";
 
@@ -65,23 +72,19 @@ impl From<TlsError> for Failure {
             ),
             TlsError::BadName => failure().hint("for instance: box-1"),
             TlsError::AlreadyIssued { name, until } => failure().hint(advice::already_issued(name, *until)),
-            TlsError::NeverIssued { .. } => {
-                failure().hint(
-                    "see what was issued: colis certs show; what is not recorded is revoked by its peer id",
-                )
-            }
+            TlsError::NeverIssued { .. } => failure().hint(NEVER_ISSUED),
             TlsError::Refused(WhyRefused::SameName { .. }) => {
                 failure().hint("nothing was revoked: name the one that is meant by its whole id: colis certs revoke ID")
             }
             TlsError::Distrusted(early @ Distrust::NotYetValid { .. }) => {
                 failure().hint(distrusted(early))
             }
-            TlsError::Crypto(_) | TlsError::Distrusted(_) | TlsError::Refused(_) => failure(),
-            TlsError::NotTheCircle { .. } => {
-                failure().hint("run it on the machine that made the circle")
-            }
+            TlsError::Crypto(_)
+            | TlsError::Distrusted(_)
+            | TlsError::Refused(_)
+            | TlsError::Trust(_) => failure(),
+            TlsError::NotTheCircle { .. } => failure().hint(NOT_HERE),
             TlsError::Io { path, source } => Self::io(path, source),
-            TlsError::Trust(_) => failure(),
         }
     }
 }
@@ -95,7 +98,7 @@ fn of_outside(error: &TlsError) -> Option<Hint> {
         } => Some(Hint::from(format!(
             "put the root of that authority and all between it and its peers into one file, PEM in any order: cat root.pem \
              intermediate.pem >{}",
-            path.display()
+            shell_word(path)
         ))),
         TlsError::Malformed {
             fault: BadFile::List(list),

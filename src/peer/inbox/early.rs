@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, JoinSet},
@@ -21,7 +20,7 @@ use crate::{
     id::{ChunkId, PeerId, TransferId},
     manifest::SignedOffer,
     received::Received,
-    server::{Brought, Charge},
+    server::Brought,
     store::LocalStore,
     transfer::{Arriving, Reader, ReceiveOptions, TransferError},
 };
@@ -409,7 +408,10 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::server::Charge;
 
     fn chunk(length: usize) -> Brought {
         let sealed = Bytes::from(vec![7; length]);

@@ -40,8 +40,7 @@ pub(crate) async fn measure(count: usize) {
     let good = Good::start(&site).await;
     let base = good.watch(Duration::from_secs(5)).await;
     eprintln!("before: {}", base.show());
-    let (memory, descriptors) = (site.resident(), site.descriptors());
-    let sockets = site.sockets();
+    let (memory, descriptors, sockets) = (site.resident(), site.descriptors(), site.sockets());
 
     let counts = Arc::new(Counts::default());
     let crowd = background();
