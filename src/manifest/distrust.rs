@@ -17,7 +17,7 @@ pub enum Distrust {
         source: LibraryError,
     },
     /// Its time is over.
-    #[error("the certificate of {name} expired on {not_after}; the clock here says {now}")]
+    #[error("the certificate of {name} expired on {}; the clock here says {}", .not_after.for_clocks(), .now.for_clocks())]
     Expired {
         /// Its name.
         name: String,
@@ -29,7 +29,7 @@ pub enum Distrust {
         now: Timestamp,
     },
     /// Its time has not come.
-    #[error("the certificate of {name} is valid from {not_before}; the clock here says {now}")]
+    #[error("the certificate of {name} is valid from {}; the clock here says {}", .not_before.for_clocks(), .now.for_clocks())]
     NotYetValid {
         /// Its name.
         name: String,

@@ -48,7 +48,7 @@ pub enum ManifestError {
     #[error(transparent)]
     KdfParameters(crate::crypto::CryptoError),
     /// Its time is over.
-    #[error("expired on {expires}; the clock here says {now}")]
+    #[error("expired on {}; the clock here says {}", .expires.for_clocks(), .now.for_clocks())]
     Expired {
         /// When it expired.
         expires: Timestamp,
@@ -56,7 +56,7 @@ pub enum ManifestError {
         now: Timestamp,
     },
     /// Made in the future: one of the two clocks is wrong.
-    #[error("made on {created}, but the clock here says {now}")]
+    #[error("made on {}, but the clock here says {}", .created.for_clocks(), .now.for_clocks())]
     FromTheFuture {
         /// When it says it was made.
         created: Timestamp,

@@ -26,6 +26,11 @@ impl Timestamp {
         self.0
     }
 
+    /// For a text that compares clocks, of which none can be trusted: `2026-11-30 21:06:07 UTC`, which nobody rewrites as its own.
+    pub fn for_clocks(self) -> String {
+        self.to_string().replace('T', " ").replace('Z', " UTC")
+    }
+
     /// This many seconds later.
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self::from_unix_seconds(self.0.saturating_add(seconds))

@@ -26,11 +26,12 @@ pub struct OutsideOptions {
 
 /// What to type for a new key in the file `key` and a signing request for it under the name `name`, line by line.
 pub fn how_to_make(name: &str, key: &Path) -> Vec<String> {
+    let request = how_to_request(name, key);
+    let key = shell_word(key);
     let make = format!(
-        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key} && chmod 600 {key}",
-        key = shell_word(key)
+        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key} && chmod 600 {key}"
     );
-    [vec![make], how_to_request(name, key)].concat()
+    [vec![make], request].concat()
 }
 
 /// What to type for a signing request for the key in the file `key`, and what the authority types to sign it as a peer needs it.

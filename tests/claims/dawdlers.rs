@@ -26,8 +26,11 @@ use super::hostile::{Hostile, Reply};
 /// A free port.
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// What it answers then.
+type Way = fn() -> Reply;
+
 /// How each of them dawdles.
-const WAYS: [(&str, fn() -> Reply); 4] = [
+const WAYS: [(&str, Way); 4] = [
     ("silent", || Reply::Silence),
     ("dripping", || Reply::Trickle),
     ("later", || Reply::Later),
@@ -40,7 +43,7 @@ fn dawdler(
     homes: &Homes,
     (name, address): (&str, SocketAddr),
     at: &'static str,
-    way: fn() -> Reply,
+    way: Way,
 ) -> Hostile {
     let is_known = Arc::new(AtomicBool::new(false));
     let knows = is_known.clone();

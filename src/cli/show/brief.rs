@@ -62,9 +62,9 @@ pub(in crate::cli) fn time(at: Timestamp) -> String {
 }
 
 /// `text` of ours with each time in it on the clock of this machine, or as it is with `--full`. A time is one as programs have it that
-/// stands for itself between blanks and marks: a path in which one stands stays as it is. What doubts that clock has whole times too.
+/// stands for itself between blanks and marks: a path in which one stands stays as it is.
 pub(in crate::cli) fn on_clock_here(text: &str) -> String {
-    if is_full() || text.contains("the clock here") {
+    if is_full() {
         return text.to_owned();
     }
     let is_around = |c: char| " (),;.".contains(c);
