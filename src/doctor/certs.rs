@@ -204,6 +204,7 @@ fn circle(dir: &CertsDir, now: Timestamp) -> Finding {
         return Finding::skip(STEP, "it cannot be read");
     };
     if let Some(begin) = endings.begins.circle.filter(|begin| *begin > now) {
+        let (begin, now) = (begin.for_clocks(), now.for_clocks());
         let what =
             format!("its own certificate counts from {begin}, and the clock here says {now}");
         return Finding::warn(STEP, what).hint(SET_CLOCK);
@@ -292,6 +293,7 @@ fn revocation(dir: &CertsDir, own: &Caller, now: Timestamp) -> Finding {
         return Finding::fail(STEP, Kind::Trust, conflict).hint(merging(dir));
     }
     if let Some(signed) = circle.crl_this_update().filter(|signed| *signed > now) {
+        let (signed, now) = (signed.for_clocks(), now.for_clocks());
         let what = format!(
             "{list} is dated {signed}, and the clock here says {now}; it applies all the same"
         );
@@ -402,21 +404,24 @@ fn clock(subject: &Subject<'_>, caller: Option<&tls::Caller>, now: Timestamp) ->
     let set = SET_CLOCK;
     if let Some(caller) = caller.filter(|caller| now < caller.not_before) {
         let what = format!(
-            "it says {now}, before our certificate begins ({})",
-            caller.not_before
+            "it says {}, before our certificate begins ({})",
+            now.for_clocks(),
+            caller.not_before.for_clocks()
         );
         return Finding::fail(STEP, Kind::Trust, what).hint(set);
     }
     let earlier = |than: Timestamp| now.plus_seconds(CLOCK_SECONDS) < than;
     if let Some(made) = made().filter(|made| earlier(*made)) {
+        let (now, made) = (now.for_clocks(), made.for_clocks());
         let what = format!("it says {now}, before this program was made ({made})");
         return Finding::warn(STEP, what).hint(set);
     }
     if let Some(opened) = LocalStore::last_opened(&subject.home.chunks()).filter(|o| earlier(*o)) {
+        let (now, opened) = (now.for_clocks(), opened.for_clocks());
         let what = format!("it says {now}, before the store was last opened ({opened})");
         return Finding::warn(STEP, what).hint(set);
     }
-    Finding::ok(STEP, now)
+    Finding::ok(STEP, now.for_clocks())
 }
 
 /// The date of the program's own file: no clock that is right is before it.

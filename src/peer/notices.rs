@@ -245,6 +245,7 @@ fn not_yet(dir: &CertsDir, begins: &Begins, now: Timestamp) -> impl Iterator<Ite
             EARLY_LIST => format!("; if both are right now, {list}"),
             _ => String::new(),
         };
+        let (begin, now) = (begin.for_clocks(), now.for_clocks());
         let text = format!(
             "{what} {begin}, and the clock here says {now}: set the clock that is wrong, here or on the circle's machine \
              (timedatectl set-ntp true){then}"

@@ -1,4 +1,5 @@
-//! What is measured, and wants the machine for itself: what a transfer costs, and how fast several sources are together.
+//! What is measured, and wants the machine for itself: what a transfer costs, and how fast several sources are together; and what another test beside it would
+//! change.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -7,6 +8,7 @@
 )]
 
 mod cost;
+mod own_name;
 mod swarm;
 
 use tokio::sync::RwLock;

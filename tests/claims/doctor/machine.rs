@@ -24,7 +24,7 @@ fn a_machine_that_is_well_is_said_to_be() {
         .says("certificate", "ok", " localhost ", None)
         .says("revocation", "ok", ", good until ", None)
         .says("files", "ok", "1 peer known, 2 certificates issued", None)
-        .says("clock", "ok", "today ", None)
+        .says("clock", "ok", " UTC", None)
         .says("store", "ok", "none yet", None)
         .says("received", "ok", "none yet", None)
         .says("port", "ok", "is free", None);

@@ -8,8 +8,11 @@ const MAKE: &str = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-2
 const REQUEST: &str = "openssl req -new -key";
 const USAGE: &str = "extendedKeyUsage=serverAuth,clientAuth";
 
+/// Makes a certificate one that cannot be used.
+type Spoil = fn(&mut Leaf<'static>);
+
 /// Certificates that a peer cannot use, and what is said of each.
-const UNUSABLE: [(fn(&mut Leaf<'static>), &[&str]); 6] = [
+const UNUSABLE: [(Spoil, &[&str]); 6] = [
     (
         |leaf| leaf.key = "RSA",
         &[

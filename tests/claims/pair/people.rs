@@ -150,25 +150,6 @@ fn nobody_is_asked_for_a_code_where_none_is_shown() {
     assert!(!homes.home("b").exists());
 }
 
-#[test]
-fn the_name_of_this_machine_is_no_other_that_shows_a_code() {
-    let Some(own) = colis::session::host_name() else {
-        return;
-    };
-    let homes = Homes::new(&[]);
-    fs::write(homes.path("code.txt"), "7-lotus-castor\n").unwrap();
-    for name in [own.clone(), own.to_uppercase(), format!("{own}.local")] {
-        let said = homes.fails(
-            "b",
-            &["pair", &name, "--name", "b", "--code-file", "code.txt"],
-            2,
-        );
-        assert!(said.contains("is this machine itself"), "{said}");
-        assert!(said.contains("on the other machine: colis pair"), "{said}");
-    }
-    assert!(!homes.home("b").exists());
-}
-
 /// The host of this test has one name, and so have both machines.
 #[test]
 fn a_host_name_that_is_taken_gets_a_number_and_the_code_is_not_spent() {
