@@ -82,6 +82,17 @@ impl Circle {
         Ok(())
     }
 
+    /// Fails if these are older lists of an outside authority than those of `before`, or lack some.
+    pub(super) fn check_not_behind(&self, before: &Self, dir: &CertsDir) -> Result<(), TlsError> {
+        match self.lists.behind(&before.lists, &self.anchor) {
+            None => Ok(()),
+            Some(issuer) => Err(TlsError::Malformed {
+                path: dir.crl(),
+                fault: BadList::Older { issuer }.into(),
+            }),
+        }
+    }
+
     /// The circle of `dir` without its revocation lists: for saying what is wrong, never for letting anybody in.
     pub(super) fn without_revocations(dir: &CertsDir) -> Result<Self, TlsError> {
         let path = dir.ca_cert();

@@ -152,6 +152,12 @@ pub enum BadList {
         /// What it is called.
         issuer: String,
     },
+    /// A newer one of that issuer is in force: whoever brings back an older one would undo a revocation.
+    #[error("its list of {issuer} is missing, or older than the one in force")]
+    Older {
+        /// What it is called.
+        issuer: String,
+    },
     /// Members do not give each other the lists of an outside authority.
     #[error("an outside authority signs here, and its lists are not taken from members")]
     OfOutside,
@@ -167,6 +173,7 @@ impl BadList {
                 | Self::BadSignature { .. }
                 | Self::Twice { .. }
                 | Self::Missing { .. }
+                | Self::Older { .. }
         )
     }
 }

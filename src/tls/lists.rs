@@ -21,8 +21,8 @@ const MAX_LIST: usize = 16 << 20;
 #[derive(Default)]
 pub(super) struct Lists {
     lists: Vec<CertRevocationList<'static>>,
-    /// Who has signed each: the distinguished name, DER.
-    issuers: Vec<Vec<u8>>,
+    /// What each says of itself.
+    heads: Vec<Head>,
     /// Those whose own certificates are all revoked.
     revoked_issuers: Vec<Vec<u8>>,
     this_update: Option<Timestamp>,
@@ -31,6 +31,7 @@ pub(super) struct Lists {
 
 /// What a list says beside its entries.
 struct Head {
+    /// Who has signed it: the distinguished name, DER.
     issuer: Vec<u8>,
     called: String,
     this_update: Timestamp,
@@ -61,17 +62,17 @@ impl Lists {
             return Err(BadList::TooLarge);
         }
         let head = head(der, anchor)?;
-        if self.issuers.contains(&head.issuer) {
+        if self.has_of(&head.issuer) {
             let issuer = head.called;
             return Err(BadList::Twice { issuer });
         }
         let list = OwnedCertRevocationList::from_der(der).map_err(unreadable)?;
         self.lists.push(list.into());
-        self.issuers.push(head.issuer);
         // The latest to begin, and the first to end.
         self.this_update = self.this_update.max(Some(head.this_update));
         let ends = [self.next_update, head.next_update];
         self.next_update = ends.into_iter().flatten().min();
+        self.heads.push(head);
         Ok(())
     }
 
@@ -87,14 +88,25 @@ impl Lists {
     }
 
     fn has_entry(&self, issuer: &[u8], serial: &[u8]) -> bool {
-        let of = self.issuers.iter().position(|signed| signed == issuer);
+        let of = self.heads.iter().position(|head| head.issuer == issuer);
         let list = of.and_then(|place| self.lists.get(place));
         // What cannot be read in a list is no reason to let somebody in.
         list.is_some_and(|list| !matches!(list.find_serial(serial), Ok(None)))
     }
 
     fn has_of(&self, issuer: &[u8]) -> bool {
-        self.issuers.iter().any(|signed| signed == issuer)
+        self.heads.iter().any(|head| head.issuer == issuer)
+    }
+
+    /// The first issuer of `before`, of those that `anchor` has, of which these have no list, or an older one.
+    pub(super) fn behind(&self, before: &Self, anchor: &Anchor) -> Option<String> {
+        let is_behind = |old: &&Head| {
+            let new = self.heads.iter().find(|new| new.issuer == old.issuer);
+            new.is_none_or(|new| new.this_update < old.this_update)
+                && anchor.called(&old.issuer).next().is_some()
+        };
+        let old = before.heads.iter().find(is_behind)?;
+        Some(old.called.clone())
     }
 
     /// When the latest was signed.

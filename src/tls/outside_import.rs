@@ -7,7 +7,7 @@ use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::{
-    BadFile, Caller, CertsDir, Identity, OtherPeer, TlsError, WhyRefused,
+    BadFile, Caller, CertsDir, Circle, Identity, OtherPeer, TlsError, WhyRefused,
     ca::{remember, write_seal_key},
     certificate::is_for,
     circle::Usage,
@@ -88,6 +88,10 @@ pub fn update_outside(files: &OutsideFiles, dir: &CertsDir) -> Result<Identity, 
     }
     with_key.copy_to(&copy)?;
     check(&copy).map_err(|error| with_key.named(error))?;
+    if let (Some(_), Ok(before)) = (&files.crl, Circle::load(dir)) {
+        let newer = Circle::load(&copy)?.check_not_behind(&before, &copy);
+        newer.map_err(|error| with_key.named(error))?;
+    }
     for (given, from, to) in [
         (&files.ca, staged.path().join(AUTHORITY), dir.ca_cert()),
         (&files.crl, copy.crl(), dir.crl()),

@@ -46,12 +46,13 @@ impl CircleHandle {
     }
 
     /// Reads the files again. If one is broken, everything stays as it is. A revocation that is in use stays in use, and is
-    /// written back if it is missing on disk.
+    /// written back if it is missing on disk; lists of an outside authority that are older than those in use are as broken ones.
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn reload(&self, dir: &CertsDir) -> Result<(), TlsError> {
         let disk = Circle::load(dir)?;
+        disk.check_not_behind(&self.now(), dir)?;
         self.add(&disk);
         if self.now().crl_pem() == disk.crl_pem() {
             return Ok(());

@@ -39,8 +39,11 @@ fn a_list_that_is_replaced_counts_at_once_also_on_open_connections() {
     assert!(answer.contains("\"status\":404"), "{answer}");
     let a = homes.serve("a", &[]);
     homes.ok("b", &["peers", "add", &a.to()]);
+    let dates = "-crl_lastupdate 20200101000000Z -crl_nextupdate 20400101000000Z";
+    let older = site.pki.list("root", "") + &site.pki.list("issuing", dates);
     site.pki.revoke(&leaf);
-    fs::write(homes.home("b").join("certs/crl.pem"), site.pki.lists()).unwrap();
+    let (in_force, newest) = (homes.home("b").join("certs/crl.pem"), site.pki.lists());
+    fs::write(&in_force, &newest).unwrap();
     wait_for("the list", || {
         homes.log("b").contains("revocations read again")
     });
@@ -60,11 +63,30 @@ fn a_list_that_is_replaced_counts_at_once_also_on_open_connections() {
     );
     assert!(said.contains("revoked"), "{said}");
     // What is broken changes nothing, and is said.
-    fs::write(homes.home("b").join("certs/crl.pem"), "nothing").unwrap();
+    fs::write(&in_force, "nothing").unwrap();
     wait_for("the fault", || {
         homes.log("b").contains("what is on disk cannot be used")
     });
     homes.fails("a", &send, 4);
+    // Neither an older list nor none brings back who was revoked.
+    let is_said = || {
+        homes
+            .log("b")
+            .matches("older than the one in force")
+            .count()
+    };
+    fs::write(&in_force, &older).unwrap();
+    wait_for("the older list", || is_said() == 1);
+    homes.fails("a", &send, 4);
+    fs::remove_file(&in_force).unwrap();
+    wait_for("no list", || is_said() == 2);
+    homes.fails("a", &send, 4);
+    fs::write(&in_force, &newest).unwrap();
+    fs::write(&crl, &older).unwrap();
+    let import = ["certs", "import", "--crl", crl.to_str().unwrap()];
+    let said = homes.fails("b", &import, 3);
+    assert!(said.contains("older than the one in force"), "{said}");
+    assert_eq!(fs::read_to_string(&in_force).unwrap(), newest);
 }
 
 #[test]
