@@ -47,7 +47,7 @@ pub use directory::{Bring, exchange_directory};
 pub(crate) use directory::{refresh_directory, take_in_directory};
 pub use elsewhere::Elsewhere;
 pub(crate) use files::Files;
-pub(crate) use hand::take_keys;
+pub use hand::take_keys;
 pub use handle::{PeerHandle, ReloadError};
 pub use history::{Direction, History, HistoryEntry, ReadHistory};
 pub use inbox::{

@@ -41,7 +41,7 @@ pub struct Part {
     length: u64,
     /// The bytes before the first border of leaves.
     head: Vec<u8>,
-    /// The values of the subtrees between, from left to right, as [`subtrees`] lists them.
+    /// The values of the subtrees between, from left to right, as `subtrees` lists them.
     values: Vec<Value>,
     /// The bytes after the last border.
     tail: Vec<u8>,

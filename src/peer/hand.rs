@@ -102,7 +102,7 @@ async fn give(mut stream: UnixStream, dir: CertsDir) {
 }
 
 /// Takes what opens the keys of the peer of `dir` from the peer that serves it. Returns whether they are open in this process now.
-pub(crate) async fn take_keys(dir: &CertsDir) -> bool {
+pub async fn take_keys(dir: &CertsDir) -> bool {
     let taking = async {
         let (path, _folder) = short(dir)?;
         let mut stream = UnixStream::connect(path).await?;

@@ -34,6 +34,7 @@ pub use leave::{
     leave,
 };
 pub(super) use leave::{check_may_leave, rules_of};
+#[cfg(feature = "cli")]
 pub(crate) use outside::other_key;
 pub use outside::{ImportedOutside, import_outside};
 pub(super) use outside::{OfOwnAuthority, need_own_authority};

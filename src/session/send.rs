@@ -48,7 +48,7 @@ pub struct SendRequest {
     pub sealing: Sealing,
     /// How many bytes a second go to others at most; as the settings say if it is not given.
     pub pace: Option<Pace>,
-    /// For how long a peer is tried again that does not answer; [`RETRY_FOR`](super::RETRY_FOR) once a transfer has begun if it is
+    /// For how long a peer is tried again that does not answer; [`RETRY_FOR`] once a transfer has begun if it is
     /// not given. If it is, a peer is waited for also before. For as long, and at least 5 s, others wait for one that is much slower than
     /// they are, which is left behind then.
     pub retry_for: Option<Duration>,

@@ -50,7 +50,7 @@ pub struct NothingNew {
 
 impl NothingNew {
     /// What `outcome`, in which nothing has come, says of what was asked of these peers.
-    pub(crate) fn of(from: &[String], outcome: &ReceiveOutcome) -> Self {
+    pub fn of(from: &[String], outcome: &ReceiveOutcome) -> Self {
         Self {
             from: from.to_vec(),
             passed_over: outcome.passed_over,

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use testkit::wait_for;
+use testkit::{Homes, wait_for};
 
 use super::{Leaf, Pki, Site};
 
@@ -42,8 +42,8 @@ fn a_list_that_is_replaced_counts_at_once_also_on_open_connections() {
     let dates = "-crl_lastupdate 20200101000000Z -crl_nextupdate 20400101000000Z";
     let older = site.pki.list("root", "") + &site.pki.list("issuing", dates);
     site.pki.revoke(&leaf);
-    let (in_force, newest) = (homes.home("b").join("certs/crl.pem"), site.pki.lists());
-    fs::write(&in_force, &newest).unwrap();
+    let newest = site.pki.lists();
+    fs::write(homes.home("b").join("certs/crl.pem"), &newest).unwrap();
     wait_for("the list", || {
         homes.log("b").contains("revocations read again")
     });
@@ -62,27 +62,31 @@ fn a_list_that_is_replaced_counts_at_once_also_on_open_connections() {
         4,
     );
     assert!(said.contains("revoked"), "{said}");
-    // What is broken changes nothing, and is said.
+    what_is_worse_changes_nothing(homes, &send, &older, &newest);
+}
+
+/// A broken list, an older one or none brings nobody back who was revoked, and is said.
+fn what_is_worse_changes_nothing(homes: &Homes, send: &[&str], older: &str, newest: &str) {
+    let (in_force, crl) = (homes.home("b").join("certs/crl.pem"), homes.path("crl.pem"));
     fs::write(&in_force, "nothing").unwrap();
     wait_for("the fault", || {
         homes.log("b").contains("what is on disk cannot be used")
     });
-    homes.fails("a", &send, 4);
-    // Neither an older list nor none brings back who was revoked.
+    homes.fails("a", send, 4);
     let is_said = || {
         homes
             .log("b")
             .matches("older than the one in force")
             .count()
     };
-    fs::write(&in_force, &older).unwrap();
+    fs::write(&in_force, older).unwrap();
     wait_for("the older list", || is_said() == 1);
-    homes.fails("a", &send, 4);
+    homes.fails("a", send, 4);
     fs::remove_file(&in_force).unwrap();
     wait_for("no list", || is_said() == 2);
-    homes.fails("a", &send, 4);
-    fs::write(&in_force, &newest).unwrap();
-    fs::write(&crl, &older).unwrap();
+    homes.fails("a", send, 4);
+    fs::write(&in_force, newest).unwrap();
+    fs::write(&crl, older).unwrap();
     let import = ["certs", "import", "--crl", crl.to_str().unwrap()];
     let said = homes.fails("b", &import, 3);
     assert!(said.contains("older than the one in force"), "{said}");

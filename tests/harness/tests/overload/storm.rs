@@ -43,10 +43,14 @@ pub(crate) async fn measure(turns: usize) {
     let before = site.resident();
     let (mut base, mut slow) = (Vec::new(), Vec::new());
     for turn in 0..turns {
-        for (under, times) in [(&other, &mut base), (&site, &mut slow)] {
+        for (number, (under, times)) in [(&other, &mut base), (&site, &mut slow)]
+            .into_iter()
+            .enumerate()
+        {
             let storm = Storm::start(under, turn);
             sleep(Duration::from_secs(2)).await;
-            let (seen, sent) = tokio::join!(good.watch(WINDOW), exchange(&site, turn));
+            let exchange = exchange(&site, 2 * turn + number);
+            let (seen, sent) = tokio::join!(good.watch(WINDOW), exchange);
             eprintln!("{}", seen.show());
             storm.stop();
             works(&seen, &sent);
@@ -125,10 +129,10 @@ pub(crate) fn named() -> Vec<ChunkId> {
 }
 
 /// A member sends a file and fetches it back while it storms.
-async fn exchange(site: &Site, turn: usize) -> Vec<Output> {
+async fn exchange(site: &Site, number: usize) -> Vec<Output> {
     let homes = &site.homes;
-    let name = format!("file{turn}");
-    let content = bytes(turn as u64, 8 << 20);
+    let name = format!("file{number}");
+    let content = bytes(number as u64, 8 << 20);
     fs::write(homes.path(&name), content).unwrap();
     let to = site.serving.to();
     let commands = [
