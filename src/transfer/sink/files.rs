@@ -102,8 +102,9 @@ impl Sink {
         let journaled = self.staging.journal_changed_at();
         let path = &self.plan.steps[self.made].path;
         let staged = self.staging.create_file(path, self.size_of(file))?;
-        // A file that was written to after its last record may have been by others: then it is read again from its beginning.
-        let believed = journaled >= Some(staged.changed_at()?);
+        // A file that was written to after its last record may have been by others: then it is read again from its beginning. So it is
+        // where both have the same time, for a file system's clock is coarse.
+        let believed = journaled > Some(staged.changed_at()?);
         let state = state.filter(|_| believed).and_then(|(chunks, state)| {
             let (same, known) = self.spans.open_at(self.spans.offset_of(chunks))?;
             let join = Join::read(&state).filter(|_| same == file)?;
