@@ -147,6 +147,23 @@ impl Offer {
 }
 
 impl Manifest {
+    /// The offer that this manifest completes: it announces the whole transfer again.
+    pub fn to_offer(&self) -> Offer {
+        Offer {
+            v: self.v,
+            transfer_id: self.transfer_id,
+            created: self.created,
+            expires: self.expires,
+            sender: self.sender,
+            certificate: self.certificate.clone(),
+            key_id: self.key_id,
+            chunk_size: self.chunk_size,
+            size: Some(self.size),
+            table: self.table.clone(),
+            wraps: self.wraps.clone(),
+        }
+    }
+
     /// Says what is known of the content before it comes: the file key and the table, whoever can open it.
     pub fn outline(&self) -> Digest {
         outlined(self.key_id, self.chunk_size, &self.table).finish()

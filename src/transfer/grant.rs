@@ -11,7 +11,7 @@ use super::{
 use crate::{
     crypto::{FileKey, chunk::OVERHEAD},
     id::ManifestId,
-    manifest::{Manifest, Offer, SignedManifest, SignedOffer, Signer, Timestamp, Wrap, WrapScope},
+    manifest::{Manifest, SignedManifest, SignedOffer, Signer, Timestamp, Wrap, WrapScope},
     store::{OfferAnswer, PartOf, PutManifest, Store, StoreError},
 };
 
@@ -129,7 +129,7 @@ pub async fn grant_again(
     let added = add_wraps(&mut manifest, resealing.key(), recipients)?;
     renew(&mut manifest, signer);
     let manifest = SignedManifest::sign(manifest, signer)?;
-    let offer = SignedOffer::sign(offer_of(manifest.payload()), signer)?;
+    let offer = SignedOffer::sign(manifest.payload().to_offer(), signer)?;
     match store.put_offer(&offer).await? {
         OfferAnswer::Accepted | OfferAnswer::Waiting => {}
         OfferAnswer::AlreadyReceived => return Err(TransferError::LetGo),
@@ -195,21 +195,4 @@ async fn put_missing(
             .try_collect::<()>(),
     );
     puts.await
-}
-
-/// The announcement of a transfer that is whole.
-fn offer_of(manifest: &Manifest) -> Offer {
-    Offer {
-        v: manifest.v,
-        transfer_id: manifest.transfer_id,
-        created: manifest.created,
-        expires: manifest.expires,
-        sender: manifest.sender,
-        certificate: manifest.certificate.clone(),
-        key_id: manifest.key_id,
-        chunk_size: manifest.chunk_size,
-        size: Some(manifest.size),
-        table: manifest.table.clone(),
-        wraps: manifest.wraps.clone(),
-    }
 }

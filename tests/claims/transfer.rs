@@ -13,7 +13,7 @@ use bytes::Bytes;
 use colis::{
     crypto::password::Password,
     id::{ChunkId, ManifestId},
-    manifest::{Manifest, Offer, SignedManifest, SignedOffer, Signer as _},
+    manifest::{SignedManifest, SignedOffer, Signer as _},
     received::Received,
     store::{MemoryStore, Store, StoreError},
     tls::{CertsDir, Circle, CircleHandle, Identity, ca},
@@ -345,23 +345,6 @@ async fn a_staged_file_that_was_edited_or_removed_comes_whole_or_not_at_all() {
     }
 }
 
-/// The announcement of what `manifest` completes.
-fn offer_of(manifest: &Manifest) -> Offer {
-    Offer {
-        v: manifest.v,
-        transfer_id: manifest.transfer_id,
-        created: manifest.created,
-        expires: manifest.expires,
-        sender: manifest.sender,
-        certificate: manifest.certificate.clone(),
-        key_id: manifest.key_id,
-        chunk_size: manifest.chunk_size,
-        size: Some(manifest.size),
-        table: manifest.table.clone(),
-        wraps: manifest.wraps.clone(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_arrives_in_any_order_is_opened_as_it_comes_and_not_read_again() {
     let two = Two::new();
@@ -375,7 +358,7 @@ async fn what_arrives_in_any_order_is_opened_as_it_comes_and_not_read_again() {
     let id = two.send(&folder, &store).await.unwrap().manifest.unwrap();
     let transfer = two.open(&*store, id).await.unwrap();
     let manifest = transfer.manifest.payload();
-    let offer = SignedOffer::sign(offer_of(manifest), &*two.anna).unwrap();
+    let offer = SignedOffer::sign(manifest.to_offer(), &*two.anna).unwrap();
     let root = Arc::new(Received::open(&two.root.path().join("in")).unwrap());
     let (reader, options) = (two.reader(&two.ben), ReceiveOptions::default());
     let arriving = Arriving::begin(offer, &*store, &reader, &root, options).await;

@@ -8,7 +8,7 @@ use colis::{
 };
 use serde_json::Value;
 
-use crate::bad_input::parcel::{Parcel, Plain, offer_of, publish, sign};
+use crate::bad_input::parcel::{Parcel, Plain, publish, sign};
 use testkit::site::{Site, request};
 use testkit::{Homes, bytes};
 
@@ -149,7 +149,7 @@ fn a_transfer_that_is_announced_may_take_more_also_after_a_restart() {
     let (table, content) = parcel.chunks.split_at(parcel.manifest.table.len());
     let put = |site: &Site, sealed: &[u8]| assert_eq!(site.put_chunk(sealed).1.status, 201);
     table.iter().for_each(|(_, sealed)| put(&site, sealed));
-    let offer = sign(&to_json(&offer_of(&parcel.manifest)), Offer::TYPE, &b);
+    let offer = sign(&to_json(&parcel.manifest.to_offer()), Offer::TYPE, &b);
     let path = format!("/v1/offers/{}", parcel.manifest.transfer_id);
     let json = "content-type: application/vnd.dsse+json\r\n";
     assert_eq!(site.talk(&request("PUT", &path, json, &offer)).status, 200);

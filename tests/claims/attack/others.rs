@@ -12,7 +12,7 @@ use colis::{
     wire::Code,
 };
 
-use crate::bad_input::parcel::{Parcel, Plain, offer_of, publish, publishing, sign};
+use crate::bad_input::parcel::{Parcel, Plain, publish, publishing, sign};
 use testkit::site::{Answer, Site, certificate, certs, key, read_to_close, request, shows};
 use testkit::{Homes, bytes, wait_for};
 
@@ -117,7 +117,7 @@ fn delete(site: &Site, envelope: &[u8]) -> String {
 
 /// The request that announces `manifest`, signed by `signer`.
 fn offering(manifest: &Manifest, signer: &Identity) -> Vec<u8> {
-    putting(&offer_of(manifest), signer)
+    putting(&manifest.to_offer(), signer)
 }
 
 fn putting(offer: &Offer, signer: &Identity) -> Vec<u8> {
@@ -202,7 +202,7 @@ fn announcing(sender: &Identity, reader: &Identity, size: u64) -> Vec<u8> {
     let offer = Offer {
         chunk_size: 64 << 20,
         size: Some(size),
-        ..offer_of(&manifest)
+        ..manifest.to_offer()
     };
     putting(&offer, sender)
 }

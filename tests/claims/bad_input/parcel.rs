@@ -139,7 +139,7 @@ impl Parcel {
 
     /// The request that announces it.
     pub(crate) fn announcing(&self, sender: &Identity) -> Vec<u8> {
-        let offer = sign(&to_json(&offer_of(&self.manifest)), Offer::TYPE, sender);
+        let offer = sign(&to_json(&self.manifest.to_offer()), Offer::TYPE, sender);
         let path = format!("/v1/offers/{}", self.manifest.transfer_id);
         request("PUT", &path, JSON, &offer)
     }
@@ -182,7 +182,7 @@ impl Parcel {
         Offer {
             transfer_id,
             wraps: vec![wrap(sender), wrap(reader)],
-            ..offer_of(&self.manifest)
+            ..self.manifest.to_offer()
         }
     }
 
@@ -204,24 +204,6 @@ impl Parcel {
     /// The one spelling of its manifest.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(to_json(&self.manifest)).unwrap()
-    }
-}
-
-/// What announces `manifest`.
-pub(crate) fn offer_of(manifest: &Manifest) -> Offer {
-    let manifest = manifest.clone();
-    Offer {
-        v: 1,
-        transfer_id: manifest.transfer_id,
-        created: manifest.created,
-        expires: manifest.expires,
-        sender: manifest.sender,
-        certificate: manifest.certificate,
-        key_id: manifest.key_id,
-        chunk_size: manifest.chunk_size,
-        size: Some(manifest.size),
-        table: manifest.table,
-        wraps: manifest.wraps,
     }
 }
 
